@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_CONTRACT_H
+#define SLUICE_CONTRACT_H
+
+/*
+ * The contract between the BPF programs and userspace: every key and value of
+ * every map, the drop reasons, and what a frame on the TAP carries. Both sides
+ * include this file; BPF takes the fixed-width types from vmlinux.h, userspace
+ * from <linux/types.h>. Sizes are asserted at the end, so a compiler that laid a
+ * struct out otherwise does not build.
+ *
+ * Addresses are 16 bytes, IPv4 mapped (addr.h). Ports are in network order in
+ * tuples (they are compared with packets) and in host order in rules (they are
+ * compared by size). Times are monotonic
+ * nanoseconds, the clock of bpf_ktime_get_ns() and CLOCK_MONOTONIC.
+ */
+#include "addr.h"
+
+/* A changed layout of a pinned map must change this number: a daemon that finds
+ * pins of another one says so and does not touch them. */
+#define SLUICE_LAYOUT 1
+
+#define MAX_CLIENTS 65536 /* ids 1..MAX_CLIENTS-1; 0 is nobody */
+#define MAX_WORKERS 64
+#define MAX_RULES 65536	  /* rule ids with counters; 0 is the default deny */
+#define MAX_EGRESS 256	  /* external addresses, ids 1..; an id is never given to another address */
+#define MAX_POOLS 64	  /* 0 is the pool "default" */
+#define POOL_ADDRESSES 16 /* of one family in one pool */
+#define MAX_SESSIONS 262144
+#define MAX_PORT_RANGES 8
+
+/* ---- drops ---------------------------------------------------------------- */
+
+/*
+ * Every packet that dies has one of these. name: as `sluice drops` prints it;
+ * text: what it means, and for the reader what to do about it.
+ * Order is the index in the drops map: append only within a layout.
+ */
+#define DROP_REASONS(X)                                                                                        \
+	/* the front: the WireGuard port */                                                                    \
+	X(WG_TYPE, "wg_type", "not a WireGuard message type")                                                  \
+	X(WG_LENGTH, "wg_length", "length does not fit the WireGuard message type")                            \
+	X(WG_RESERVED, "wg_reserved", "reserved bytes of a WireGuard message are not zero")                    \
+	X(WG_INDEX, "wg_index", "no session has this receiver index")                                          \
+	/* the engine */                                                                                       \
+	X(WG_MAC1, "wg_mac1", "handshake with a wrong mac1: not for this key")                                 \
+	X(WG_HANDSHAKE, "wg_handshake", "handshake refused: unknown peer, replayed timestamp or bad key")      \
+	X(WG_RATE, "wg_rate", "handshake refused: too many from this source")                                  \
+	X(WG_BUSY, "wg_busy", "handshake dropped: the queue is full")                                          \
+	X(WG_AUTH, "wg_auth", "data message that does not decrypt")                                            \
+	X(WG_REPLAY, "wg_replay", "data message seen before or too old")                                       \
+	X(WG_EXPIRED, "wg_expired", "data message on a session past its time")                                 \
+	X(WG_ECN, "wg_ecn", "congestion mark on a packet that does not take one (RFC 6040)")                   \
+	X(INNER_SOURCE, "inner_source", "inner source address is not this client's")                           \
+	X(NO_PEER, "no_peer", "no client has this destination address")                                        \
+	X(NO_SESSION, "no_session", "packet for a client without a session and a full queue")                  \
+	X(NO_ENDPOINT, "no_endpoint", "packet for a client whose endpoint is not known")                       \
+	X(SEND, "send", "the underlay refused to send")                                                        \
+	X(TAP, "tap", "the TAP refused a frame")                                                               \
+	/* packets */                                                                                          \
+	X(MALFORMED, "malformed", "shorter than its headers say")                                              \
+	X(NOT_IP, "not_ip", "neither IPv4 nor IPv6")                                                           \
+	X(SOURCE_ROUTE, "source_route", "IPv4 source route option")                                            \
+	X(ROUTING_HEADER, "routing_header", "IPv6 routing header")                                             \
+	X(EXTENSION, "extension", "IPv6 extension headers that are not understood")                            \
+	X(FRAGMENT, "fragment", "fragment that could not be put together")                                     \
+	X(TTL, "ttl", "time to live ran out")                                                                  \
+	X(TOO_BIG, "too_big", "larger than the tunnel's MTU")                                                  \
+	/* decisions */                                                                                        \
+	X(CLIENT, "client", "client is not known to the policy")                                               \
+	X(MULTICAST, "multicast", "multicast or broadcast destination")                                        \
+	X(LINK_LOCAL, "link_local", "link-local destination")                                                  \
+	X(RESERVED, "reserved", "loopback, metadata or own address that no rule names")                        \
+	X(NO_ROUTE, "no_route", "destination outside every active route")                                      \
+	X(BLOCKED, "blocked", "destination on a block list")                                                   \
+	X(POLICY, "policy", "no rule allows it, or a deny rule forbids it")                                    \
+	X(NO_FLOW, "no_flow", "belongs to no flow: a TCP segment that opens none, an answer nobody asked for") \
+	X(PROTOCOL, "protocol", "IP protocol that cannot be translated")                                       \
+	X(QUOTA, "quota", "the client has used up its quota")                                                  \
+	X(FLOWS_FULL, "flows_full", "the flow table is full")                                                  \
+	X(PORTS_FULL, "ports_full", "no port is free towards this destination")                                \
+	X(NO_EGRESS, "no_egress", "no external address of this family in the pool")                            \
+	X(FILTERED, "filtered", "inbound to a mapping from an address it did not talk to")                     \
+	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
+	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
+	X(GUARD, "guard", "tunnel address about to leave by the NIC")
+
+enum drop_reason {
+	DROP_NONE, /* not dropped */
+#define X(id, name, text) DROP_##id,
+	DROP_REASONS(X)
+#undef X
+	DROP_MAX
+};
+
+/* ---- frames on the TAP ---------------------------------------------------- */
+
+/*
+ * A frame that the daemon gives to the TAP has been authenticated: its Ethernet
+ * source names the client, its destination is never the TAP's own address, so
+ * the kernel takes it for somebody else's (PACKET_OTHERHOST) and drops it should
+ * no program be there. What is for the host, the program hands over itself
+ * (bpf_skb_change_type).
+ */
+#define TAP_MAC_0 0x02 /* locally administered */
+#define TAP_MAC_1 0x53 /* 'S' */
+
+struct tap_mac {
+	__u8 tag[2]; /* TAP_MAC_0, TAP_MAC_1 */
+	__u8 id[4];  /* client id, big-endian; destination: zero */
+};
+
+/* ---- settings ------------------------------------------------------------- */
+
+enum filtering { FILTER_ADDRESS, FILTER_ENDPOINT_INDEPENDENT, FILTER_ADDRESS_AND_PORT };
+
+struct settings { /* map `settings`, one element, changed while programs run */
+	__u32 tap_ifindex; /* 0: there is none */
+	__u16 wg_port;	   /* host order; what the front looks at */
+	__u8 front_armed;
+	__u8 filtering;		  /* enum filtering */
+	__u16 mtu;		  /* of the tunnel */
+	__u16 mss4, mss6;	  /* clamp, 0: off */
+	__u16 workers;
+	__u8 tcp_endpoint_independent;
+	__u8 tcp_reset;		  /* refuse TCP with a reset instead of ICMP */
+	__u8 pad[6];
+	__u64 udp_ns;		  /* idle times after which state is gone */
+	__u64 tcp_established_ns;
+	__u64 tcp_transitory_ns;
+	__u64 icmp_ns;
+	__u64 other_ns;
+	struct prefix tunnel[4];  /* the guard looks closer at these; len 0: unused */
+};
+
+/* ---- the policy ----------------------------------------------------------- */
+
+/*
+ * One word, read once a packet, says which of the two slots of every table is
+ * live. The tables of the other slot belong to the daemon. Flows carry the
+ * generation that decided them; at their next packet under another generation
+ * they are decided again.
+ */
+#define POLICY_SLOT(word) ((__u32)((word) & 1))		  /* classes, acl, rules, routes */
+#define POLICY_BLOCK_SLOT(word) ((__u32)((word) >> 1 & 1)) /* blocked, blocked24 */
+#define POLICY_GENERATION(word) ((__u32)((word) >> 2))
+#define POLICY_WORD(generation, slot, block_slot) ((__u64)(generation) << 2 | (block_slot) << 1 | (slot))
+
+struct client_class { /* inner array of `classes`, by client id */
+	__u32 class;  /* 0: the policy does not know this client */
+	__u32 pool;
+	__u32 quota;  /* index into `quotas`; 0: the default */
+};
+
+struct acl_key { /* inner LPM of `acl` */
+	__u32 prefixlen; /* 32 + bits of the destination */
+	__be32 class;
+	struct addr dst;
+};
+
+#define ACL_EXACT 1    /* a rule names just this address: it may be a reserved one */
+#define ACL_ACCEPTS 2  /* some rule accepts something here: ICMP may pass */
+
+struct acl_entry {
+	__u32 first;  /* into `rules` */
+	__u16 count;  /* sorted by protocol and port, disjoint: searched by halving */
+	__u16 flags;
+};
+
+enum verdict { VERDICT_DENY, VERDICT_ACCEPT };
+
+struct acl_rule { /* inner array of `rules` */
+	__u16 first, last; /* host order, inclusive */
+	__u8 proto;
+	__u8 verdict;
+	__u16 pad;
+	__u32 id;
+};
+
+struct route_key { /* inner LPM of `routes`; also of `blocked`, `clients` and `reserved` */
+	__u32 prefixlen;
+	__u32 pad;
+	struct addr addr;
+};
+
+#define ROUTE_POOL_OF_CLIENT 0xffffffffu
+
+struct route {
+	__u32 pool; /* ROUTE_POOL_OF_CLIENT: as the policy says for the client */
+	__u32 id;   /* index in the configuration, for counters and people */
+};
+
+struct block24_key { /* inner hash of `blocked24`: an IPv4 /24 */
+	__be32 net;
+};
+
+struct block24 { /* bit n: address .n is blocked */
+	__u32 bits[8];
+};
+
+/* ---- clients -------------------------------------------------------------- */
+
+struct client_ref { /* LPM `clients`: inner address -> who */
+	__u32 client;
+	__u32 worker;
+};
+
+enum reserved { RESERVED_LOOPBACK = 1, RESERVED_METADATA, RESERVED_OWN, RESERVED_TUNNEL };
+
+struct reserved_ref { /* LPM `reserved`: destinations that only a rule naming them opens */
+	__u32 kind; /* enum reserved; RESERVED_TUNNEL: the host's own address inside the tunnel */
+};
+
+struct session_ref { /* hash `sessions`: receiver index (as on the wire) -> worker */
+	__u32 worker;
+	__u32 client;
+};
+
+/* ---- egress --------------------------------------------------------------- */
+
+struct port_range {
+	__u16 first, count; /* host order */
+};
+
+struct egress { /* array `egresses`, by egress id */
+	struct addr addr;
+	__u32 ifindex; /* 0: the address is gone; its flows end at their next packet */
+	__u32 ports;   /* sum of the ranges */
+	__u32 prime;   /* smallest prime >= ports: the search walks by a random stride modulo it */
+	__u32 exclusive; /* the host does not answer on it */
+	struct port_range range[MAX_PORT_RANGES];
+};
+
+struct pool { /* array `pools` */
+	__u16 n4, n6;
+	__u16 v4[POOL_ADDRESSES], v6[POOL_ADDRESSES]; /* egress ids; client id modulo n keeps a client on its own */
+};
+
+/* ---- flows ---------------------------------------------------------------- */
+
+enum tuple_side { SIDE_CLIENT = 1, SIDE_REMOTE = 2 };
+
+/*
+ * A connection as one side sends it. ICMP echo: from the client, sport is the
+ * identifier and dport 0; from the remote, sport is 0 and dport the identifier.
+ */
+struct tuple {
+	struct addr src, dst;
+	__be16 sport, dport;
+	__u8 proto;
+	__u8 side; /* enum tuple_side: the two spaces never meet */
+	__u16 pad;
+};
+
+struct flow_ref { /* hash `flow_index`: tuple of either side -> the one owner */
+	__u32 slot;
+	__u32 serial; /* another number in the slot: the entry is a leftover */
+};
+
+enum flow_state {
+	FLOW_FREE,	/* slot holds nothing */
+	FLOW_NEW,	/* TCP: SYN from the client */
+	FLOW_ESTABLISHED, /* TCP: both sides spoke; others: from the first packet */
+	FLOW_CLOSING,	/* TCP: a FIN from either or both */
+	FLOW_RESET,	/* TCP: a reset in sequence */
+	FLOW_DEAD,	/* unlinked; the slot is reused one sweep later, when no program can still look at it */
+};
+
+#define FLOW_FIN_OUT 1
+#define FLOW_FIN_IN 2
+#define FLOW_REPLIED 4
+
+struct flow { /* array `flows`, mappable: userspace reads it without a system call */
+	struct tuple out;  /* as the client sends it */
+	struct tuple back; /* as the answer arrives: dst and dport are the translation */
+	__u32 serial;
+	__u32 client;
+	__u32 generation; /* of the policy that allowed it last */
+	__u32 rule;
+	__u16 egress;
+	__u16 pool;
+	__u8 state; /* enum flow_state */
+	__u8 flags;
+	__u16 route;
+	__u64 created, seen, expires; /* ns; seen: last packet from the client */
+	__u64 packets_out, bytes_out, packets_in, bytes_in;
+	__u32 seq_out, seq_in; /* TCP: highest sequence number seen from client and remote, for resets */
+	__u32 window;
+	__u32 pad;
+};
+
+/* UDP is endpoint-independent (RFC 4787 REQ-1): one port for a client's endpoint, whatever the remote. */
+struct endpoint { /* key of `mappings`; side as in a tuple */
+	struct addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 side;   /* SIDE_CLIENT: inner endpoint; SIDE_REMOTE: external endpoint */
+	__u32 egress; /* SIDE_CLIENT: the egress id it maps to; SIDE_REMOTE: 0 */
+};
+
+struct mapping {
+	struct addr addr; /* the other side's */
+	__be16 port;
+	__u16 egress;
+	__u32 client;
+	__u64 expires;
+};
+
+struct permission { /* hash `permissions` -> expires: who may send to a mapping */
+	struct addr external, remote;
+	__be16 port;
+	__u8 proto;
+	__u8 pad[5];
+};
+
+struct pair { /* hash `pairs` -> pair_use; UDP: remote and port zero */
+	struct addr remote;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+	__u32 egress;
+};
+
+struct pair_use {
+	__u32 used;
+	__u32 refused;	 /* since the last event about it */
+	__u64 full_until; /* a refusal is remembered until then */
+};
+
+/* ---- what the daemon is told ---------------------------------------------- */
+
+enum notice_kind {
+	NOTICE_ICMP,	/* please answer with this ICMP error; bytes: the packet it is about */
+	NOTICE_DENIED,	/* a new flow was refused */
+	NOTICE_FLOW,	/* a flow began or ended */
+	NOTICE_FULL,	/* flows, ports or a quota are used up */
+};
+
+#define NOTICE_BYTES 128 /* enough for any header chain we forward, and RFC 1812's 8 bytes more */
+
+struct notice { /* ring buffer `notices` */
+	__u8 kind;	/* enum notice_kind */
+	__u8 reason;	/* enum drop_reason */
+	__u8 icmp_type, icmp_code; /* of the family of the packet */
+	__u16 mtu;	/* in a packet-too-big */
+	__u16 len;	/* of bytes, from the IP header */
+	__u32 client;
+	__u32 rule;
+	__u8 to_remote; /* the error goes out by the NIC instead of to the client */
+	__u8 pad[7];
+	struct tuple tuple;
+	__u8 bytes[NOTICE_BYTES];
+};
+
+/* ---- counters, all per CPU ------------------------------------------------- */
+
+struct traffic {
+	__u64 packets, bytes;
+};
+
+enum total { TOTAL_OUT, TOTAL_IN, TOTAL_HOST_IN, TOTAL_FRONT_PASS, TOTAL_MAX }; /* array `totals` */
+
+struct rule_use { /* array `rule_use`, by rule id; traffic is added when a flow ends */
+	__u64 flows, refused;
+	struct traffic out, in;
+};
+
+struct client_use { /* array `client_use`, by client id */
+	__u64 flows, refused;
+};
+
+/* ---- the same on both sides ------------------------------------------------ */
+
+_Static_assert(sizeof(struct addr) == 16, "addr");
+_Static_assert(sizeof(struct tap_mac) == 6, "tap_mac");
+_Static_assert(sizeof(struct settings) == 24 + 40 + 4 * 24, "settings");
+_Static_assert(sizeof(struct acl_key) == 24, "acl_key");
+_Static_assert(sizeof(struct acl_entry) == 8, "acl_entry");
+_Static_assert(sizeof(struct acl_rule) == 12, "acl_rule");
+_Static_assert(sizeof(struct route_key) == 24, "route_key");
+_Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
+_Static_assert(sizeof(struct tuple) == 40, "tuple");
+_Static_assert(sizeof(struct flow) == 176, "flow");
+_Static_assert(sizeof(struct endpoint) == 24, "endpoint");
+_Static_assert(sizeof(struct mapping) == 32, "mapping");
+_Static_assert(sizeof(struct permission) == 40, "permission");
+_Static_assert(sizeof(struct pair) == 24, "pair");
+_Static_assert(sizeof(struct notice) == 24 + 40 + NOTICE_BYTES, "notice");
+
+#endif
