@@ -6,10 +6,11 @@
  * One address type for both families: IPv4 is carried as ::ffff:a.b.c.d, so
  * every map key, rule and comparison has a single code path. A prefix length
  * counts bits of the 128: an IPv4 /24 is 120 here.
- *
- * Included by BPF programs (types from vmlinux.h) and by userspace (types from
- * <linux/types.h>, which the including header brings in).
  */
+#ifndef __bpf__ /* there the types come from vmlinux.h */
+#include <linux/types.h>
+#endif
+
 struct addr {
 	union {
 		__u8 b[16];
