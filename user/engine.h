@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_ENGINE_H
+#define SLUICE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "allowedips.h"
+#include "endpoint.h"
+#include "messages.h"
+#include "transport.h"
+
+/*
+ * The control side of WireGuard: who we are, who the peers are, handshakes,
+ * timers, cookies, rate limits. One thread, the control thread, owns the engine
+ * and makes every call in this file. It does no I/O and reads no clock: bytes and
+ * times come in, what is to be done goes out through engine_ops, which are called
+ * before the function that causes them returns, and which must not call back.
+ */
+struct engine;
+struct peer;
+
+struct engine_time {
+	uint64_t mono; /* monotonic ns; never 0, never less than before */
+	uint64_t wall; /* Unix time in ns; may jump */
+};
+
+struct engine_ops {
+	/* Sends a handshake message by the underlay; it may be lost. */
+	void (*send)(void *ctx, const void *msg, size_t len, const struct endpoint *to);
+	/* Queues a command for a worker, in order, never lost (transport.h). */
+	void (*command)(void *ctx, unsigned worker, const struct transport_command *c);
+	/* A receiver index came into use for a peer of @worker, or went out of use.
+	 * Comes before the message that tells the peer. */
+	void (*index)(void *ctx, uint32_t index, unsigned worker, bool used);
+	/* A new snapshot of all allowed IPs; the callee owns it. */
+	void (*allowed)(void *ctx, struct allowedips *snapshot);
+	/* The worker of a new peer. */
+	unsigned (*worker)(void *ctx, uint32_t peer_id);
+	/* Fills with random bytes fit for keys. */
+	void (*random)(void *ctx, void *buf, size_t len);
+};
+
+/* NULL: no memory, or none can be locked. @ops and @ctx outlive the engine. */
+struct engine *engine_new(const struct engine_ops *ops, void *ctx);
+/* All workers have ended; whatever they still hold is freed and wiped here. No ops are called. */
+void engine_free(struct engine *e);
+
+/* Our private key; all zero removes it, and with it every handshake. Sessions end.
+ * A peer with our own public key is removed. */
+void engine_set_identity(struct engine *e, const uint8_t secret[KEY_LEN]);
+bool engine_public_key(const struct engine *e, uint8_t public[KEY_LEN]); /* false: there is no identity */
+void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN]); /* for `wg show`; wipe it */
+
+/* While true, handshakes need a cookie (W7, W9). */
+void engine_set_under_load(struct engine *e, bool under_load);
+
+/* ---- input ---- */
+enum engine_result {
+	ENGINE_OK,
+	ENGINE_COOKIE_SENT,   /* under load: asked to come again with a cookie */
+	ENGINE_BAD_LENGTH,
+	ENGINE_BAD_TYPE,      /* not a handshake message, reserved bytes included */
+	ENGINE_BAD_MAC1,      /* not meant for our key */
+	ENGINE_RATE_LIMITED,  /* too many from this source (W7) */
+	ENGINE_FORGED,	      /* does not decrypt, or a low-order point (W11) */
+	ENGINE_UNKNOWN_PEER,
+	ENGINE_OLD_TIMESTAMP, /* replayed initiation (W8) */
+	ENGINE_FLOOD,	      /* more than INITIATIONS_PER_SECOND by this peer (W8) */
+	ENGINE_UNKNOWN_INDEX, /* no handshake of ours has this index */
+	ENGINE_NO_IDENTITY,
+	ENGINE_NO_MEMORY,
+};
+
+/* One datagram that is a handshake message (types 1 to 3). Everything but ENGINE_OK
+ * and ENGINE_COOKIE_SENT sends not one byte and changes nothing (W10). */
+enum engine_result engine_input(struct engine *e, const void *msg, size_t len, const struct endpoint *from,
+				const struct engine_time *now);
+
+/* Does what is due. Returns when to call again, in monotonic ns, UINT64_MAX: not
+ * before another call; calling earlier costs nothing. */
+uint64_t engine_tick(struct engine *e, const struct engine_time *now);
+
+/* Starts a handshake with a peer, if none is under way, its endpoint is known and
+ * the last initiation is old enough. For TRANSPORT_HANDSHAKE, and at start for
+ * peers whose endpoint was remembered. */
+void engine_initiate(struct engine *e, uint32_t peer_id, const struct engine_time *now);
+
+/* What workers gave back: wiped and freed, indices and peer ids with it. */
+void engine_release(struct engine *e, struct garbage *g);
+
+/* ---- peers ---- */
+struct peer *engine_peer(const struct engine *e, const uint8_t public[KEY_LEN]); /* NULL: unknown */
+struct peer *engine_peer_by_id(const struct engine *e, uint32_t id);
+struct peer *engine_peer_next(const struct engine *e, const struct peer *after); /* NULL: the first, by id */
+size_t engine_peer_count(const struct engine *e);
+
+/* NULL: no memory (ENOMEM), our own key (EINVAL), or already there (EEXIST). The
+ * id is small, stays the peer's, and is given to another only after the worker let
+ * go of the transport. */
+struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN]);
+void engine_peer_remove(struct engine *e, struct peer *p);
+void engine_remove_all(struct engine *e);
+
+/* Takes effect with a handshake, which is begun at once when there is a session (W16). */
+void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN], const struct engine_time *now);
+void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct endpoint *to);
+/* Seconds; 0 is off. Switching it on sends one at once. */
+void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds, const struct engine_time *now);
+/* Allowed IPs reach workers with engine_publish_allowed(). False: no memory. */
+bool engine_peer_allow(struct engine *e, struct peer *p, const struct prefix *prefix);
+void engine_peer_disallow(struct engine *e, struct peer *p, const struct prefix *prefix);
+void engine_peer_disallow_all(struct engine *e, struct peer *p);
+const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p, const void **cursor);
+/* Builds and hands out a snapshot when something has changed. False: no memory, the old one stays. */
+bool engine_publish_allowed(struct engine *e);
+
+struct engine_peer_state {
+	uint32_t id;
+	unsigned worker;
+	uint8_t public[KEY_LEN];
+	bool has_psk;
+	struct endpoint endpoint; /* port 0: unknown */
+	uint16_t keepalive;	  /* seconds */
+	uint64_t last_handshake;  /* Unix time in ns; 0: never */
+	uint64_t last_received;	  /* monotonic ns; 0: never */
+	uint64_t tx_bytes, rx_bytes;
+	uint8_t timestamp[TIMESTAMP_LEN]; /* the greatest received; to be kept over a restart (W8) */
+};
+
+void engine_peer_state(const struct engine *e, const struct peer *p, struct engine_peer_state *out);
+uint32_t engine_peer_id(const struct peer *p);
+/* The peer's transport, for its fixed fields and what is meant for the control thread. */
+const struct transport *engine_peer_transport(const struct peer *p);
+void engine_peer_psk(const struct peer *p, uint8_t psk[KEY_LEN]); /* for `wg show`; wipe it */
+/* After a restart: refuse timestamps up to this one. Never goes back. */
+void engine_peer_restore_timestamp(struct peer *p, const uint8_t timestamp[TIMESTAMP_LEN]);
+
+#endif
