@@ -27,7 +27,8 @@ bool allowedips_give(struct allowedips_set *s, const struct prefix *p, uint32_t 
 /* Only when it is the peer's. */
 void allowedips_take(struct allowedips_set *s, const struct prefix *p, uint32_t peer);
 void allowedips_take_all(struct allowedips_set *s, uint32_t peer);
-/* Walks a peer's prefixes, newest first: *@cursor starts as NULL. NULL: no more. Do not change the set meanwhile. */
+/* Walks a peer's prefixes, newest first: *@cursor starts as NULL. NULL: no more.
+ * The set must not change meanwhile. */
 const struct prefix *allowedips_each(const struct allowedips_set *s, uint32_t peer, const void **cursor);
 
 struct allowedips *allowedips_snapshot(const struct allowedips_set *s); /* NULL: no memory */

@@ -59,12 +59,12 @@ void engine_set_under_load(struct engine *e, bool under_load);
 /* ---- input ---- */
 enum engine_result {
 	ENGINE_OK,
-	ENGINE_COOKIE_SENT,   /* under load: asked to come again with a cookie */
+	ENGINE_COOKIE_SENT, /* under load: asked to come again with a cookie */
 	ENGINE_BAD_LENGTH,
-	ENGINE_BAD_TYPE,      /* not a handshake message, reserved bytes included */
-	ENGINE_BAD_MAC1,      /* not meant for our key */
-	ENGINE_RATE_LIMITED,  /* too many from this source (W7) */
-	ENGINE_FORGED,	      /* does not decrypt, or a low-order point (W11) */
+	ENGINE_BAD_TYPE,     /* not a handshake message, reserved bytes included */
+	ENGINE_BAD_MAC1,     /* not meant for our key */
+	ENGINE_RATE_LIMITED, /* too many from this source (W7) */
+	ENGINE_FORGED,	     /* does not decrypt, or a low-order point (W11) */
 	ENGINE_UNKNOWN_PEER,
 	ENGINE_OLD_TIMESTAMP, /* replayed initiation (W8) */
 	ENGINE_FLOOD,	      /* more than INITIATIONS_PER_SECOND by this peer (W8) */
@@ -93,7 +93,8 @@ void engine_release(struct engine *e, struct garbage *g);
 /* ---- peers ---- */
 struct peer *engine_peer(const struct engine *e, const uint8_t public[KEY_LEN]); /* NULL: unknown */
 struct peer *engine_peer_by_id(const struct engine *e, uint32_t id);
-struct peer *engine_peer_next(const struct engine *e, const struct peer *after); /* NULL: the first, by id */
+/* Walks the peers by id; @after NULL: the first. */
+struct peer *engine_peer_next(const struct engine *e, const struct peer *after);
 size_t engine_peer_count(const struct engine *e);
 
 /* NULL: no memory (ENOMEM), our own key (EINVAL), or already there (EEXIST). The
@@ -104,15 +105,18 @@ void engine_peer_remove(struct engine *e, struct peer *p);
 void engine_remove_all(struct engine *e);
 
 /* Takes effect with a handshake, which is begun at once when there is a session (W16). */
-void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN], const struct engine_time *now);
+void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN],
+			 const struct engine_time *now);
 void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct endpoint *to);
 /* Seconds; 0 is off. Switching it on sends one at once. */
-void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds, const struct engine_time *now);
+void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds,
+			       const struct engine_time *now);
 /* Allowed IPs reach workers with engine_publish_allowed(). False: no memory. */
 bool engine_peer_allow(struct engine *e, struct peer *p, const struct prefix *prefix);
 void engine_peer_disallow(struct engine *e, struct peer *p, const struct prefix *prefix);
 void engine_peer_disallow_all(struct engine *e, struct peer *p);
-const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p, const void **cursor);
+const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p,
+					      const void **cursor);
 /* Builds and hands out a snapshot when something has changed. False: no memory, the old one stays. */
 bool engine_publish_allowed(struct engine *e);
 

@@ -23,16 +23,16 @@ struct timer_stamps { /* a copy of struct transport_stamps */
 	uint64_t confirmed;
 };
 
-struct peer_timers { /* the control thread's; zero initialised */
-	uint64_t persistent;	   /* interval of persistent keepalives in ns; 0: off */
-	uint64_t initiation_sent;  /* the last one */
-	uint64_t retry_at;	   /* 0: no handshake is under way */
-	unsigned tries;		   /* initiations sent in this attempt */
-	uint64_t zero_keys_at;	   /* 0: there are no keys */
-	uint64_t keepalive_for;	   /* the unanswered_received that has been dealt with */
-	uint64_t gave_up_waiting;  /* when unanswered_sent was last acted upon */
-	uint64_t persistent_sent;  /* when the last persistent keepalive was asked for */
-	uint64_t jitter;	   /* of the next retry or new handshake, < REKEY_JITTER_MAX */
+struct peer_timers {		  /* the control thread's; zero initialised */
+	uint64_t persistent;	  /* interval of persistent keepalives in ns; 0: off */
+	uint64_t initiation_sent; /* the last one */
+	uint64_t retry_at;	  /* 0: no handshake is under way */
+	unsigned tries;		  /* initiations sent in this attempt */
+	uint64_t zero_keys_at;	  /* 0: there are no keys */
+	uint64_t keepalive_for;	  /* the unanswered_received that has been dealt with */
+	uint64_t gave_up_waiting; /* when unanswered_sent was last acted upon */
+	uint64_t persistent_sent; /* when the last persistent keepalive was asked for */
+	uint64_t jitter;	  /* of the next retry or new handshake, < REKEY_JITTER_MAX */
 };
 
 /* What is due; bits. */
@@ -52,8 +52,8 @@ unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_
 bool timers_may_initiate(const struct peer_timers *t, uint64_t now);
 /* @retry: another try of the same attempt; else a new attempt begins. */
 void timers_initiation_sent(struct peer_timers *t, bool retry, uint64_t jitter, uint64_t now);
-void timers_session_made(struct peer_timers *t, uint64_t now);	  /* either role */
-void timers_handshake_done(struct peer_timers *t); /* the answer came: no more retries */
+void timers_session_made(struct peer_timers *t, uint64_t now); /* either role */
+void timers_handshake_done(struct peer_timers *t);	       /* the answer came: no more retries */
 
 /*
  * A queue of due times: a binary heap, each entry embedded in what it is about
@@ -71,8 +71,9 @@ struct timer_queue { /* zero initialised */
 
 /* Room for @n entries; timer_queue_set() never fails afterwards. False: no memory. */
 bool timer_queue_reserve(struct timer_queue *q, size_t n);
-void timer_queue_set(struct timer_queue *q, struct timer_entry *e, uint64_t due); /* UINT64_MAX takes it off */
-struct timer_entry *timer_queue_first(const struct timer_queue *q);		 /* NULL: empty */
+void timer_queue_set(struct timer_queue *q, struct timer_entry *e,
+		     uint64_t due);				    /* UINT64_MAX takes it off */
+struct timer_entry *timer_queue_first(const struct timer_queue *q); /* NULL: empty */
 void timer_queue_free(struct timer_queue *q);
 
 #endif

@@ -10,7 +10,7 @@
 #include "allowedips.h"
 #include "endpoint.h"
 #include "index.h"
-#include "inner.h"
+#include "packet.h"
 #include "session.h"
 
 /*
@@ -33,10 +33,10 @@
  * arrives on it, since before that the initiator may not have it. `previous` only
  * receives. All three receive.
  */
-struct transport_stamps { /* monotonic ns, 0: never; written by the worker */
-	_Atomic uint64_t last_sent;	      /* anything, keepalives too */
-	_Atomic uint64_t last_received;	      /* anything authenticated */
-	_Atomic uint64_t last_data_sent;      /* a packet, not a keepalive */
+struct transport_stamps {		 /* monotonic ns, 0: never; written by the worker */
+	_Atomic uint64_t last_sent;	 /* anything, keepalives too */
+	_Atomic uint64_t last_received;	 /* anything authenticated */
+	_Atomic uint64_t last_data_sent; /* a packet, not a keepalive */
 	_Atomic uint64_t last_data_received;
 	_Atomic uint64_t unanswered_sent;     /* first data sent since anything was received, else 0 */
 	_Atomic uint64_t unanswered_received; /* first data received since anything was sent, else 0 */
@@ -93,11 +93,11 @@ bool transport_take_garbage(struct transport_set *set, struct garbage *out);
 
 /* ---- commands ---- */
 enum transport_op {
-	TRANSPORT_ADD,		 /* a new peer */
-	TRANSPORT_REMOVE,	 /* the last command for it: sessions and transport become garbage */
-	TRANSPORT_INSTALL,	 /* session */
-	TRANSPORT_CLEAR,	 /* forget all sessions */
-	TRANSPORT_ENDPOINT,	 /* endpoint */
+	TRANSPORT_ADD,	    /* a new peer */
+	TRANSPORT_REMOVE,   /* the last command for it: sessions and transport become garbage */
+	TRANSPORT_INSTALL,  /* session */
+	TRANSPORT_CLEAR,    /* forget all sessions */
+	TRANSPORT_ENDPOINT, /* endpoint */
 	TRANSPORT_SEND_KEEPALIVE,
 	TRANSPORT_DROP_STAGED,
 };
@@ -115,10 +115,10 @@ bool transport_apply(struct transport_set *set, const struct transport_command *
 /* ---- in: a data message ---- */
 enum open_result {
 	OPEN_OK,
-	OPEN_KEEPALIVE,	   /* authenticated and empty */
-	OPEN_BAD_LENGTH,   /* shorter than a header and a tag */
-	OPEN_NO_SESSION,   /* unknown receiver index */
-	OPEN_EXPIRED,	   /* past its time or its number of messages (W2, W3) */
+	OPEN_KEEPALIVE,	 /* authenticated and empty */
+	OPEN_BAD_LENGTH, /* shorter than a header and a tag */
+	OPEN_NO_SESSION, /* unknown receiver index */
+	OPEN_EXPIRED,	 /* past its time or its number of messages (W2, W3) */
 	OPEN_FORGED,
 	OPEN_REPLAY,	   /* seen before, or older than the window (W6) */
 	OPEN_BAD_PACKET,   /* not a whole IP packet inside */
@@ -128,8 +128,7 @@ enum open_result {
 
 struct opened {
 	struct transport *transport; /* NULL up to OPEN_NO_SESSION */
-	uint8_t *packet;	     /* inside the message; ECN already taken over */
-	struct inner inner;	     /* inner.len bytes are the packet */
+	struct packet packet;	     /* inside the message; congestion mark already taken over */
 };
 
 /*
@@ -137,16 +136,18 @@ struct opened {
  * place. @tos is the outer type of service. Whatever is authenticated moves the
  * window, the stamps and the endpoint (W12), also when what is inside is refused.
  */
-enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg, size_t len,
-				const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out);
+enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg,
+				size_t len, const struct endpoint *from, uint8_t tos, uint64_t now,
+				struct opened *out);
 
 /* The same in three steps, with session_open() in the middle on any core: find
  * checks the limits; accept does everything that follows, in order of arrival. */
-enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len, uint64_t now,
-				     struct session **session);
+enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len,
+				     uint64_t now, struct session **session);
 enum open_result transport_open_accept(struct transport_set *set, struct session *session,
 				       const struct allowedips *allowed, uint8_t *msg, size_t len,
-				       const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out);
+				       const struct endpoint *from, uint8_t tos, uint64_t now,
+				       struct opened *out);
 
 /* ---- out: packets for the peer ---- */
 enum seal_result {
