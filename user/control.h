@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_CONTROL_H
+#define SLUICE_CONTROL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The control socket: how commands talk to a running gateway. A UNIX stream
+ * socket; a request is one line of JSON, its answer is one line:
+ *
+ *	{"schema": 1, "command": "flows", "args": {"user": "alice@example.com"}}
+ *	{"schema": 1, "ok": true, "result": {...}}
+ *	{"schema": 1, "ok": false, "error": "no such client: \"bob\"", "exit": 1}
+ *
+ * A connection may carry many requests, one after the other. Whoever may open the
+ * socket (mode 0660, group "sluice") may ask; only uid 0 may change, as the kernel
+ * tells (SO_PEERCRED), and every change is logged with its uid.
+ *
+ * Bounds: CONTROL_CONNECTIONS at once (the one that idles longest makes room), a
+ * request of CONTROL_REQUEST_MAX bytes (root: CONTROL_REQUEST_MAX_ROOT, policies
+ * come this way), an answer of CONTROL_ANSWER_MAX, and CONTROL_PATIENCE seconds
+ * without progress until a connection is dropped.
+ */
+#define CONTROL_SCHEMA 1
+#define CONTROL_CONNECTIONS 64
+#define CONTROL_REQUEST_MAX (64u << 10)
+#define CONTROL_REQUEST_MAX_ROOT (20u << 20)
+#define CONTROL_ANSWER_MAX (256u << 20)
+#define CONTROL_PATIENCE 10
+
+/* Exit statuses, of every command and in answers. */
+enum exit_status { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
+
+/* ---- in the gateway ---------------------------------------------------------- */
+
+struct control_verb {
+	const char *name; /* as commands send it: "clients kick" */
+	bool changes;	  /* only uid 0; logged */
+	/*
+	 * @args is an object. Returns EXIT_YES with *result (a new reference; NULL
+	 * gives null), or another exit status with *error (from malloc; one line
+	 * that says what to do). Runs in the thread that calls control_serve().
+	 */
+	int (*handler)(void *gateway, const json_t *args, json_t **result, char **error);
+};
+
+struct control;
+
+/*
+ * Opens the socket at @path: the folder is made (0755) if absent, a socket that
+ * nobody answers on is replaced, one that is answered is refused (another gateway
+ * runs). @verbs ends with a NULL name and must outlive the result. NULL with a
+ * message in @error on failure.
+ */
+struct control *control_open(const char *path, const struct control_verb *verbs, void *gateway,
+			     char *error, size_t size);
+
+/* One descriptor for the caller's epoll: readable (EPOLLIN) when control_serve()
+ * has something to do, its own timeouts included. */
+int control_fd(const struct control *c);
+
+/* Does what can be done without waiting. */
+void control_serve(struct control *c);
+
+/* Closes all connections and removes the socket. A last answer that is still
+ * unsent gets one more try. NULL is fine. */
+void control_close(struct control *c);
+
+/* Helpers for handlers: set *error by printf and return @status. */
+int control_fail(char **error, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Pure: one request line (@len bytes, without the newline) of a caller with this
+ * uid to one answer object (new reference, never NULL but when out of memory).
+ * Here for tests and the fuzzer. */
+json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t uid, const char *line, size_t len);
+
+/* ---- in commands --------------------------------------------------------------- */
+
+/*
+ * Asks the gateway at @path. @args (NULL: none) is stolen. Returns EXIT_YES with
+ * *result (new reference), EXIT_NOT_RUNNING when nobody listens, or the exit
+ * status of the answer; in both last cases *error has the message (from malloc).
+ */
+int control_call(const char *path, const char *command, json_t *args, json_t **result, char **error);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_REPORT_H
+#define SLUICE_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/contract.h"
+#include "policy/addr.h"
+#include "user/history.h"
+
+/*
+ * The answers of a running gateway: what it knows, as JSON. Commands print them
+ * as tables or, with --json, as they are; scripts rely on them, so a field is
+ * added, never changed, within a `schema`. Numbers are exact: bytes, packets,
+ * seconds (ages and times to go), bits a second. Addresses and endpoints are text:
+ * "198.51.100.1", "203.0.113.9:443", "[2001:db8::9]:443". What is not known is null.
+ * Pure: time is an argument, the data comes from the caller.
+ *
+ * status	{"schema", "name", "version", "pid", "uptime",
+ *		 "policy": null | {"generation", "file", "applied" (s ago), "differs" (file against running)},
+ *		 "tailnet": null | {"state", "peers"},
+ *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
+ *			"off: why"), "aead", "workers"},
+ *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present"}],
+ *			"program" ("tcx", "clsact" or "missing")}],
+ *		 "front": {"mode" ("off", "native", "generic"), "reason"},
+ *		 "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients),
+ *		 "totals": {"packets_out", "bytes_out", "packets_in", "bytes_in"},
+ *		 "flows": {"used", "max"},
+ *		 "busiest": null | {"service", "proto", "used", "ports"},
+ *		 "drops": {"policy": 12, ...}  (the last minute, only what is not 0),
+ *		 "clients": {"configured", "active"},
+ *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
+ * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
+ *			"path" ("direct", "relay"), "relay", "handshake" (s ago), "received", "sent" (bytes),
+ *			"worker", "expired", "public_key"}]}   user: null for a tagged client
+ * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",
+ *			"service", "as", "proto", "state", "age", "idle", "expires", "packets_out",
+ *			"bytes_out", "packets_in", "bytes_in", "rule", "generation", "pool"}]}
+ *			at most `limit` of the `matched` ones
+ * flows kill	{"schema", "killed"}
+ * drops	{"schema", "drops": [{"reason", "meaning", "packets", "minute"}]}  all reasons
+ * routes	{"schema", "routes": [{"prefix", "advertised", "approved", "by", "active", "pool",
+ *			"interface", "next_hop", "reason" (why not active)}]}
+ * map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
+ *			"key_size", "value_size", "bytes" (memory)}]}
+ * map dump	{"schema", "map", "total", "entries": [{"key", "value"}]}  text, names resolved
+ * clients kick	{"schema", "client"}
+ * reload	{"schema", "clients": {"added", "removed", "changed"}, "policy": generation, "notes": []}
+ * down		{"schema", "removed": ["tap sluice0", ...]}
+ */
+#define REPORT_SCHEMA 1
+#define REPORT_FLOWS_DEFAULT 1000 /* `limit` when none is given */
+#define REPORT_FLOWS_MAX 100000
+#define REPORT_DUMP_DEFAULT 1000
+
+/* Whose a client id is. Strings belong to the source and live until the report is done. */
+struct report_who {
+	const char *name;
+	const char *user;	 /* NULL: tagged */
+	const char *const *tags; /* n_tags of them */
+	size_t n_tags;
+};
+
+struct report_client {
+	uint32_t id;
+	struct report_who who;
+	const struct addr *addresses;
+	size_t n_addresses;
+	struct addr endpoint;
+	uint16_t endpoint_port; /* 0: not known */
+	const char *relay;	/* NULL: direct */
+	uint64_t handshake_ns;	/* monotonic, of the last one; 0: none yet */
+	uint64_t received, sent; /* bytes */
+	uint32_t worker;
+	bool expired;
+	uint8_t public_key[32];
+};
+
+struct report_egress_address {
+	struct addr address, public; /* the same where there is no 1:1 NAT */
+	bool present;
+};
+
+struct report_egress {
+	const char *pool, *interface, *program;
+	const struct report_egress_address *addresses;
+	size_t n_addresses;
+};
+
+struct report_route {
+	struct prefix prefix;
+	bool advertised, approved, active;
+	const char *by;	       /* who approved: "configuration", "autoApprovers tag:gateway"; NULL */
+	const char *pool;      /* NULL: as the policy says for the client */
+	const char *interface; /* NULL: not known */
+	struct addr next_hop;
+	bool has_next_hop;
+	const char *reason; /* why it is not active; NULL */
+};
+
+struct report_policy {
+	uint32_t generation;
+	const char *file;
+	uint64_t applied_ns; /* monotonic */
+	bool differs;
+};
+
+/* What only the daemon knows. Plain fields are filled before each report; the
+ * callbacks get @ctx. */
+struct report_source {
+	void *ctx;
+	uint64_t now_ns; /* monotonic */
+	const char *name, *version, *aead;
+	uint64_t started_ns;
+	int pid;
+	const char *tunnel, *gso_in, *gso_out;
+	uint16_t listen, mtu;
+	uint32_t workers;
+	const struct addr *tunnel_addresses;
+	size_t n_tunnel_addresses;
+	const struct report_egress *egress;
+	size_t n_egress;
+	const char *front_mode, *front_reason;
+	const struct report_policy *policy; /* NULL: none */
+	const char *tailnet;		    /* state; NULL: no tailnet */
+	size_t tailnet_peers;
+	const char *const *notes;
+	size_t n_notes;
+	const struct history *history;
+	const struct traffic *totals; /* TOTAL_MAX of them, summed over the CPUs */
+	const uint64_t *drops;	      /* DROP_MAX of them, since the maps were made */
+	const struct flow *flows;     /* the mapped array of slots, read while programs write it */
+	uint32_t n_flows, used_flows;
+
+	/* The i-th client, i from 0; false: past the end. */
+	bool (*client)(void *ctx, size_t i, struct report_client *out);
+	/* Who an id is; false: nobody (any more). */
+	bool (*who)(void *ctx, uint32_t id, struct report_who *out);
+	/* The i-th route; false: past the end. */
+	bool (*route)(void *ctx, size_t i, struct report_route *out);
+	/* What the world sees instead of this egress address. */
+	struct addr (*public)(void *ctx, const struct addr *egress);
+	/* Name of a pool. */
+	const char *(*pool)(void *ctx, uint32_t pool);
+	/* Most used pair of egress address and service; false: none. */
+	bool (*busiest)(void *ctx, struct pair *pair, uint32_t *used, uint32_t *ports);
+};
+
+/* Each returns a new reference. */
+json_t *report_status(const struct report_source *s);
+json_t *report_clients(const struct report_source *s);
+json_t *report_drops(const struct report_source *s);
+json_t *report_routes(const struct report_source *s);
+
+/* ---- flows ---------------------------------------------------------------------- */
+
+struct report_filter { /* what is not set matches everything */
+	const char *user, *client; /* names; user also "tag:x"; client also an inner address */
+	struct prefix service;	   /* of the destination */
+	bool has_service;
+	uint16_t port; /* of the destination, 0: any */
+	uint8_t proto; /* 0: any */
+	uint32_t limit;
+};
+
+/* From the args {"user", "client", "service" ("203.0.113.9", "203.0.113.0/24",
+ * "203.0.113.9:443", ":443"), "proto" (a name or number), "limit"}. Strings point
+ * into @args. False with *error (from malloc) that names the bad one. */
+bool report_filter_parse(const json_t *args, struct report_filter *f, char **error);
+/* Nothing set: `flows kill` refuses this unless "all": true. */
+bool report_filter_is_empty(const struct report_filter *f);
+
+json_t *report_flows(const struct report_source *s, const struct report_filter *f);
+/* Calls @each for every live flow that matches, until it returns false. */
+void report_each_flow(const struct report_source *s, const struct report_filter *f,
+		      bool (*each)(void *arg, uint32_t slot, const struct flow *flow), void *arg);
+
+/* ---- maps ----------------------------------------------------------------------- */
+
+/* Descriptions and contents of the pinned maps under @pins. `map dump` names the
+ * maps as contract.h does; an unknown name fails with the nearest one in *error. */
+json_t *report_map_list(const char *pins, char **error);
+json_t *report_map_dump(const struct report_source *s, const char *pins, const char *name, uint64_t limit,
+			char **error);
+
+#endif
