@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gateway under test, and the one it is measured against; both are driven in the same way.
+
+  Sluice     build/sluice run -c gateway.yaml (SLUICE names another build of it, the sanitizers' for example)
+  Baseline   wireguard-go and nftables masquerade: no users, no policy. It proves that topology, peers and service
+             work, so that what fails with Sluice alone is Sluice's; and it is the other column of the bench.
+"""
+import json
+import os
+import pathlib
+import signal
+import socket
+import time
+
+from lab import ROOT, say, wait_for
+from net import ROUTES, SERVICE, bare
+from wg import Key, WireGuard
+
+SLUICE = pathlib.Path(os.environ.get("SLUICE", ROOT / "build/sluice"))
+ADDRESSES = ["100.64.0.1/10", "fd7a:115c:a1e0::1/48"]
+
+POLICY = {
+    "groups": {"group:eng": ["alice@example.com", "carol@example.com"]},
+    "hosts": {"billing": SERVICE[4], "billing6": SERVICE[6], "gateway": "100.64.0.1", "gateway6": "fd7a:115c:a1e0::1"},
+    "acls": [{"action": "accept", "src": ["group:eng"], "dst": ["billing:*", "billing6:*"]},
+             {"action": "accept", "src": ["group:eng"], "dst": ["gateway:*", "gateway6:*"]}],
+}
+
+
+class Sluice:
+    """`sluice run` on the gateway of an Internet. Its files are written from .config, .clients and .policy."""
+    name = "sluice"
+    tunnel = "sluice0"
+
+    def __init__(self, net, **tunnel):
+        self.net, self.host, self.key, self.process = net, net.gateway, Key(), None
+        self.folder = net.lab.dir / "etc"
+        self.folder.mkdir()
+        self.clients, self.policy = [], json.loads(json.dumps(POLICY))
+        self.config = {
+            "version": 1, "name": "gw-1", "state": str(net.lab.dir / "state"),
+            "tunnel": {"interface": self.tunnel, "listen": 51820, "private_key_file": "private.key",
+                       "addresses": ADDRESSES, "underlay": [net.underlay], **tunnel},
+            "egress": {"interface": net.egress, "addresses": net.egress_addresses()},
+            "routes": ROUTES, "policy": "policy.yaml", "clients": "clients.d/",
+        }
+        (self.folder / "private.key").write_text(self.key.private + "\n")
+        (self.folder / "private.key").chmod(0o600)
+
+    def admit(self, client, **more):
+        """Write a client into the inventory; a running gateway learns of it by reload()."""
+        entry = {"name": client.name, "user": client.user, "public_key": client.key.public,
+                 "addresses": [bare(address) for address in client.addresses], **more}
+        if client.psk:
+            entry["preshared_key_file"] = str(client.secret(client.psk))
+        self.clients.append({key: value for key, value in entry.items() if value is not None})
+
+    def write(self):
+        """The files of the configuration. They are JSON, which is YAML too."""
+        (self.folder / "clients.d").mkdir(exist_ok=True)
+        for name, content in (("gateway.yaml", self.config), ("policy.yaml", self.policy),
+                              ("clients.d/all.yaml", self.clients)):
+            (self.folder / name).write_text(json.dumps(content, indent=2) + "\n")
+
+    def start(self, wait=True):
+        """Run the daemon; with wait, until it says READY=1 as systemd would hear it."""
+        if not SLUICE.exists():
+            raise FileNotFoundError(f"{SLUICE}: run make first")
+        self.write()
+        path = self.net.lab.file("notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(str(path))
+            ready.setblocking(False)
+            self.process = self.host.popen("sluice", [str(SLUICE), "run", "-c", str(self.folder / "gateway.yaml")],
+                                           {"NOTIFY_SOCKET": str(path)})
+            if wait:
+                wait_for("sluice ready", lambda: self.is_ready(ready), seconds=20)
+        return self
+
+    def is_ready(self, notices):
+        if not self.process.alive():
+            raise RuntimeError(f"sluice ended with {self.process.popen.returncode}:\n{self.process.output()}")
+        try:
+            return "READY=1" in notices.recv(4096).decode().split("\n")
+        except BlockingIOError:
+            return False
+
+    def run_to_end(self, seconds=20):
+        """For starts that must fail: exit status and what the daemon said."""
+        self.start(wait=False)
+        status = self.process.popen.wait(seconds)
+        return status, self.process.output()
+
+    def stop(self):
+        """SIGTERM, as systemd does it: the programs and maps stay for the next start."""
+        return self.process.stop(signal.SIGTERM)
+
+    def kill9(self):
+        return self.process.stop(signal.SIGKILL)
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def down(self):
+        return self.command("down")
+
+    def reload(self, check=True):
+        self.write()
+        return self.command("reload", check=check)
+
+    def command(self, *words, check=True, timeout=30):
+        """`sluice WORDS` on the gateway."""
+        return self.host.run([str(SLUICE), *words], check=check, timeout=timeout)
+
+    def json(self, *words):
+        return json.loads(self.command(*words, "--json").stdout)
+
+    def pids(self):
+        return [self.process.pid]
+
+
+class Baseline:
+    """wireguard-go beside nftables masquerade, configured for the same clients."""
+    name = "baseline"
+    tunnel = "wg0"
+
+    def __init__(self, net, mtu=1420):
+        self.net, self.host = net, net.gateway
+        self.device = WireGuard(self.host, device=self.tunnel, addresses=ADDRESSES, mtu=mtu, port=51820)
+        self.key = self.device.key
+
+    def admit(self, client, **_):
+        self.device.peer(client.key.public, [*client.addresses], psk=client.psk)
+
+    def start(self, **_):
+        self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.device.start()
+        rules = "".join(f"\t\toifname {self.net.egress} iifname {self.tunnel} snat {'ip6' if ':' in a else 'ip'} to {a}\n"
+                        for a in self.net.egress_addresses())
+        self.host.nft(f"table inet baseline {{\n\tchain out {{\n\t\ttype nat hook postrouting priority 100;\n{rules}\t}}\n}}\n")
+        return self
+
+    def stop(self):
+        self.device.stop()
+        self.host.run("nft delete table inet baseline")
+
+    def restart(self):
+        self.device.restart()
+        return self
+
+    def pids(self):
+        return [self.device.process.pid]
+
+
+def settle(client, gateway, version=4, seconds=10):
+    """Wait until traffic of a client passes; a tunnel's first packets set up its session."""
+    start = time.monotonic()
+    wait_for(f"{client.name} through {gateway.name}", seconds=seconds, every=0.1, condition=lambda: client.host.run(
+        f"ping -c 1 -W 1 {SERVICE[version]}", check=False, quiet=True).returncode == 0)
+    say(f"# {client.name} through {gateway.name} after {time.monotonic() - start:.2f} s")

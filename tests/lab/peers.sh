@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# peers.sh [DIR]: builds the real peers that the lab talks to, each at one fixed version.
+#
+#   wireguard-go   the Go implementation: a client, the far end, and the engine of the bench's baseline
+#   boringtun-cli  the Rust implementation
+#
+# DIR defaults to ~/.cache/sluice-peers, outside the tree, so that a clean checkout does not build them again.
+# A peer that is there already at its version is left alone; two runs at once wait for each other.
+#
+# Needs a Go of any age (golang-go) and a Rust of 1.85 or younger than that (cargo-web on Debian 12: its plain
+# cargo is 0.66, too old for the peers' crates). A Go older than GO_NEEDED fetches that toolchain as a module
+# from the Go module proxy, checked against the checksum database like any other module.
+set -euo pipefail
+
+GO_NEEDED=1.26.5
+WIREGUARD_GO=v0.0.0-20250521234502-f333402bd9cb
+BORINGTUN=0.7.1
+
+dir=${1:-${SLUICE_PEERS:-$HOME/.cache/sluice-peers}}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+exec 9> "$dir/.lock"
+flock 9
+tmp=$(mktemp -d)
+trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+
+die() { echo "peers.sh: $*" >&2; exit 1; }
+
+# built NAME VERSION: the peer is there, and is the one this script would build
+built() { [ -x "$dir/$1" ] && [ "$(cat "$dir/.$1.version" 2>/dev/null)" = "$2" ]; }
+
+# keep NAME VERSION FILE: the finished program appears under its name in one step
+keep() {
+	install -m 755 "$3" "$dir/.$1.new"
+	mv "$dir/.$1.new" "$dir/$1"
+	echo "$2" > "$dir/.$1.version"
+}
+
+# go_command: a go that is at least GO_NEEDED
+go_command() {
+	local have
+	command -v go > /dev/null || die "no go: apt-get install golang-go"
+	have=$(go env GOVERSION); have=${have#go}
+	if [ "$(printf '%s\n' "$GO_NEEDED" "${have%% *}" | sort -V | head -1)" = "$GO_NEEDED" ]; then
+		command -v go
+		return
+	fi
+	# A toolchain is a module whose files lost their execute bits on the way.
+	local root
+	root=$(cd "$tmp" && GOFLAGS=-mod=mod go mod download -json \
+		"golang.org/toolchain@v0.0.1-go$GO_NEEDED.linux-$(go env GOARCH)" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+	[ -x "$root/bin/go" ] || find "$root/bin" "$root/pkg/tool" -type f -exec chmod a+x {} +
+	echo "$root/bin/go"
+}
+
+# go_build NAME VERSION MODULE: the program is the package at the module's root
+go_build() {
+	local go
+	built "$1" "$2" && return
+	go=$(go_command)
+	mkdir "$tmp/$1"
+	(
+		cd "$tmp/$1"
+		export GOTOOLCHAIN=local GOFLAGS=-mod=mod
+		"$go" mod init peers 2> /dev/null
+		"$go" get "$3@$2"
+		"$go" build -trimpath -o program "$3"
+	)
+	keep "$1" "$2" "$tmp/$1/program"
+}
+
+# cargo_build NAME VERSION: the program has its crate's name
+cargo_build() {
+	built "$1" "$2" && return
+	command -v cargo > /dev/null || die "no cargo: apt-get install cargo-web"
+	cargo install --quiet "$1" --version "$2" --root "$tmp/$1"
+	keep "$1" "$2" "$tmp/$1/bin/$1"
+}
+
+go_build wireguard-go "$WIREGUARD_GO" golang.zx2c4.com/wireguard
+cargo_build boringtun-cli "$BORINGTUN"
+echo "$dir"
