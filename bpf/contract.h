@@ -290,7 +290,7 @@ struct flow { /* array `flows`, mappable: userspace reads it without a system ca
 };
 
 /* UDP is endpoint-independent (RFC 4787 REQ-1): one port for a client's endpoint, whatever the remote. */
-struct endpoint { /* key of `mappings`; side as in a tuple */
+struct mapping_key { /* key of `mappings`; side as in a tuple */
 	struct addr addr;
 	__be16 port;
 	__u8 proto;
@@ -381,7 +381,7 @@ _Static_assert(sizeof(struct route_key) == 24, "route_key");
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 176, "flow");
-_Static_assert(sizeof(struct endpoint) == 24, "endpoint");
+_Static_assert(sizeof(struct mapping_key) == 24, "mapping_key");
 _Static_assert(sizeof(struct mapping) == 32, "mapping");
 _Static_assert(sizeof(struct permission) == 40, "permission");
 _Static_assert(sizeof(struct pair) == 24, "pair");
