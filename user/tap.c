@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "user/tap.h"
+
+#ifndef TUN_F_USO4 /* Linux 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+static int open_queue(const char *name, int flags, char *actual)
+{
+	struct ifreq ifr = {.ifr_flags = (short)flags};
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(ifr.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+	if (ioctl(fd, TUNSETIFF, &ifr)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	memcpy(actual, ifr.ifr_name, IFNAMSIZ);
+	return fd;
+}
+
+/* Offloads are the interface's, not the queue's. Each step down says less. */
+static void set_offloads(struct tap *t)
+{
+	unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
+	t->uso = !ioctl(t->fd[0], TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6);
+	t->gso = t->uso || !ioctl(t->fd[0], TUNSETOFFLOAD, tcp);
+	if (!t->gso)
+		ioctl(t->fd[0], TUNSETOFFLOAD, 0);
+}
+
+static int identify(struct tap *t)
+{
+	struct ifreq ifr = {0};
+
+	if (ioctl(t->fd[0], SIOCGIFHWADDR, &ifr))
+		return -errno;
+	memcpy(t->mac, ifr.ifr_hwaddr.sa_data, sizeof(t->mac));
+	t->ifindex = (int)if_nametoindex(t->name);
+	return t->ifindex ? 0 : -errno;
+}
+
+int tap_open(struct tap *t, const char *name, unsigned queues)
+{
+	int err;
+
+	memset(t, 0, sizeof(*t));
+	for (t->queues = 0; t->queues < queues; t->queues++) {
+		int fd = open_queue(name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, t->name);
+
+		if (fd < 0) {
+			err = fd;
+			goto fail;
+		}
+		t->fd[t->queues] = fd;
+	}
+	set_offloads(t);
+	err = identify(t);
+	if (!err)
+		return 0;
+fail:
+	tap_close(t);
+	return err;
+}
+
+int tap_persist(struct tap *t, bool persist)
+{
+	return ioctl(t->fd[0], TUNSETPERSIST, persist) ? -errno : 0;
+}
+
+int tap_steer(struct tap *t, int prog_fd)
+{
+	return ioctl(t->fd[0], TUNSETSTEERINGEBPF, &prog_fd) ? -errno : 0;
+}
+
+void tap_close(struct tap *t)
+{
+	while (t->queues)
+		close(t->fd[--t->queues]);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAP_H
+#define SLUICE_TAP_H
+
+#include <linux/if_ether.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/contract.h"
+
+/*
+ * The kernel's end of the tunnel: a TAP with a virtio-net header, one queue a
+ * worker, ARP off. An Ethernet device, because bpf_redirect_neigh() needs a link
+ * header to overwrite; it carries nothing but IPv4 and IPv6.
+ */
+struct tap {
+	char name[IFNAMSIZ];
+	int ifindex;
+	unsigned queues;
+	int fd[MAX_WORKERS];
+	bool gso, uso; /* TCP and UDP super-packets, as the kernel granted */
+	uint8_t mac[ETH_ALEN];
+};
+
+#define TAP_FRAME_MAX (10 + ETH_HLEN + 65535) /* virtio-net header, Ethernet, the longest IP packet */
+
+/*
+ * Creates the interface or attaches to the persistent one of an earlier run.
+ * 0 or -errno with nothing left behind: EBUSY (somebody else has it open), EINVAL
+ * (the name is taken by another kind of device), EPERM, ENOENT (no /dev/net/tun).
+ */
+int tap_open(struct tap *t, const char *name, unsigned queues);
+
+/* Whether the interface outlives this process. 0 or -errno. */
+int tap_persist(struct tap *t, bool persist);
+
+/* The socket-filter program @prog_fd chooses the queue of a packet. 0 or -errno. */
+int tap_steer(struct tap *t, int prog_fd);
+void tap_close(struct tap *t);
+
+#endif
