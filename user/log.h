@@ -11,8 +11,8 @@
  * characters in the text are escaped, so a hostile name cannot forge a line.
  *
  * Every place that logs is bounded: LOG_BURST lines in LOG_WINDOW seconds, after
- * which the place is silent until the window ends and then says how many lines
- * were left out. Safe from any thread.
+ * which the place is silent until the window ends; its next line then says how
+ * many were left out. Safe from any thread.
  */
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
@@ -20,8 +20,7 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6,
 #define LOG_WINDOW 10
 
 struct log_site { /* one place that logs; all zero at start */
-	uint64_t window; /* monotonic seconds, start of the window */
-	uint32_t lines, left_out;
+	_Atomic uint64_t window; /* start in monotonic seconds, lines since then in the lower half */
 };
 
 #define log_at(level, ...)                                                                                     \

@@ -73,7 +73,7 @@ struct report_client {
 	struct addr endpoint;
 	uint16_t endpoint_port; /* 0: not known */
 	const char *relay;	/* NULL: direct */
-	uint64_t handshake_ns;	/* monotonic, of the last one; 0: none yet */
+	int64_t handshake_age;	/* seconds since the last one; negative: none yet */
 	uint64_t received, sent; /* bytes */
 	uint32_t worker;
 	bool expired;
