@@ -116,6 +116,13 @@ class Sluice:
     def json(self, *words):
         return json.loads(self.command(*words, "--json").stdout)
 
+    def drops(self):
+        """Packets that died since the maps were made, by reason."""
+        return {entry["reason"]: entry["packets"] for entry in self.json("drops")["drops"]}
+
+    def client_report(self, client):
+        return next(entry for entry in self.json("clients")["clients"] if entry["name"] == client.name)
+
     def pids(self):
         return [self.process.pid]
 

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Start, reload, restart, kill, down: what lives on and what is left behind."""
+import base64
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from gateways import SLUICE, settle
+from lab import wait_for
+from net import SERVICE
+from snapshot import difference, snapshot
+
+SLOW = f"http://{SERVICE[4]}/slow/40000000/8000000"      # five seconds
+
+
+def stranger(number):
+    """A client of the inventory that never comes."""
+    return {"name": f"laptop-{number}", "user": f"user-{number}@example.com",
+            "public_key": base64.b64encode(os.urandom(32)).decode(),
+            "addresses": [f"100.{65 + number // 65536}.{number // 256 % 256}.{number % 256}"]}
+
+
+def check_download(job):
+    assert job.popen.wait(30) == 0
+    result = json.loads(job.output())
+    assert result.get("error") is None and result["bytes"] == 40000000 and result["intact"], result
+    assert result["silence"] <= 2.0, result
+    return result
+
+
+def test_status_tells_the_modes_in_use(world):
+    world = world()
+    world.joined("alice")
+    status = world.gateway.json("status")
+    assert status["schema"] >= 1 and status["name"] == "gw-1"
+    assert status["tunnel"]["aead"] and status["tunnel"]["gso_in"] and status["tunnel"]["gso_out"]
+    assert status["clients"]["configured"] == 1 and status["clients"]["active"] == 1
+    assert status["front"]["mode"] == "off" and "veth" in status["front"]["reason"]
+
+
+def test_commands_without_a_gateway_exit_3(world):
+    world = world()
+    world.gateway.write()
+    for command in (["status"], ["clients"], ["flows"], ["drops"], ["routes"], ["map", "list"], ["reload"]):
+        done = world.gateway.command(*command, check=False)
+        assert done.returncode == 3, (command, done)
+        assert "not running" in done.stderr
+
+
+def test_restart_during_a_download(world):
+    world = world()
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", SLOW)
+    time.sleep(1.5)
+    world.gateway.restart()
+    check_download(job)
+
+
+def test_kill_9_during_a_download(world):
+    world = world()
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", SLOW)
+    time.sleep(1.5)
+    world.gateway.kill9()
+    world.gateway.start()
+    check_download(job)
+
+
+@pytest.mark.parametrize("after", (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4))
+def test_kill_9_at_any_moment_of_the_start(world, after):
+    """Whatever state a start was left in, the next one takes over, and down removes it."""
+    world = world()
+    before = snapshot(world.net.gateway)
+    alice = world.client("alice")
+    world.gateway.admit(alice)
+    world.gateway.start(wait=False)
+    time.sleep(after)
+    world.gateway.kill9()
+    world.gateway.start()
+    alice.join(world.gateway)
+    settle(alice, world.gateway)
+    world.gateway.kill9()
+    world.gateway.down()
+    assert difference(before, snapshot(world.net.gateway)) == []
+
+
+@pytest.mark.parametrize("how", ("running", "stopped", "killed"))
+@pytest.mark.parametrize("form", ("one-armed", "two-armed"))
+def test_down_leaves_nothing(world, form, how):
+    world = world(form=form)
+    before = snapshot(world.net.gateway)
+    world.joined("alice")
+    assert difference(before, snapshot(world.net.gateway)) != []
+    if how == "stopped":
+        assert world.gateway.stop() == 0
+    if how == "killed":
+        world.gateway.kill9()
+    world.gateway.down()
+    wait_for("daemon ended", lambda: not world.gateway.process.alive())
+    assert difference(before, snapshot(world.net.gateway)) == []
+    assert world.gateway.command("down", check=False).returncode in (0, 3)
+
+
+def test_a_second_gateway_is_refused_and_the_first_goes_on(world):
+    world = world()
+    alice = world.joined("alice")
+    first = world.gateway.process
+    status, said = world.gateway.run_to_end()
+    assert status == 1 and str(first.pid) in said or "running" in said
+    world.gateway.process = first
+    assert first.alive()
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/")["status"] == 200
+
+
+def test_reload_adds_and_removes_a_client(world):
+    world = world()
+    alice = world.joined("alice")
+    carol = world.client("carol")
+    world.gateway.admit(carol)
+    done = world.gateway.reload()
+    assert done.returncode == 0
+    carol.join(world.gateway)
+    settle(carol, world.gateway)
+    world.gateway.clients = [entry for entry in world.gateway.clients if entry["name"] != alice.name]
+    world.gateway.reload()
+    time.sleep(1)
+    with world.net.far.capture("eth0", "icmp") as capture:
+        refused = alice.host.run(f"ping -c 5 -i 0.1 -W 1 {SERVICE[4]}", check=False)
+    assert " 0 received" in refused.stdout
+    assert capture.count() == 0
+    settle(carol, world.gateway)
+
+
+def test_reload_costs_others_nothing(world):
+    """1,000 clients are configured; 500 change while one of the others counts its echoes."""
+    world = world()
+    world.gateway.clients = [stranger(number) for number in range(1000)]
+    alice = world.joined("alice")
+    job = alice.host.probing("udp", "udp", SERVICE[4], 7, "--count", 1500, "--interval", 0.002)
+    time.sleep(0.5)
+    rest = [entry for entry in world.gateway.clients if entry["name"] == alice.name]
+    for round_ in range(3):
+        world.gateway.clients = rest + [stranger(number + 500 * round_) for number in range(1000)]
+        world.gateway.reload()
+    assert job.popen.wait(30) == 0
+    result = json.loads(job.output())
+    assert result["received"] == result["sent"] == 1500, result
+    assert world.gateway.json("status")["clients"]["configured"] == 1001
+
+
+def test_sighup_reloads(world):
+    world = world()
+    world.joined("alice")
+    carol = world.client("carol")
+    world.gateway.admit(carol)
+    world.gateway.write()
+    world.gateway.process.popen.send_signal(signal.SIGHUP)
+    carol.join(world.gateway)
+    settle(carol, world.gateway)
+
+
+def test_reload_names_the_key_that_needs_a_restart(world):
+    world = world()
+    alice = world.joined("alice")
+    carol = world.client("carol")
+    world.gateway.admit(carol)
+    world.gateway.config["tunnel"]["listen"] = 51999
+    done = world.gateway.reload(check=False)
+    assert done.returncode != 0 and "tunnel.listen" in done.stderr
+    names = {entry["name"] for entry in world.gateway.json("clients")["clients"]}
+    assert names == {alice.name}, "nothing is applied"
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/")["status"] == 200
+
+
+def test_a_broken_policy_changes_nothing(world):
+    world = world()
+    alice = world.joined("alice")
+    world.gateway.policy["acls"].append({"action": "accept", "src": ["group:nobody"], "dst": ["billing:ssh"]})
+    done = world.gateway.reload(check=False)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert [line for line in lines if "policy.yaml:" in line and "group:nobody" in line]
+    assert [line for line in lines if "policy.yaml:" in line and "ssh" in line], "all mistakes at once"
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/")["status"] == 200
+
+
+def test_the_gateway_calls_its_clients_after_a_restart(world):
+    """An idle client's session is set up again by us: what comes for it need not wait for it to speak."""
+    world = world()
+    alice = world.joined("alice")
+    first = alice.handshake(world.gateway.key.public)
+    time.sleep(1.1)
+    world.gateway.restart()
+    wait_for("handshake by the gateway", lambda: alice.handshake(world.gateway.key.public) > first, seconds=5)
+
+
+def test_an_egress_address_that_is_not_there_yet_is_waited_for(world):
+    world = world()
+    gateway = world.net.gateway
+    gateway.run("ip addr add 198.51.100.2/24 dev eth0")
+    gateway.run("ip addr del 198.51.100.1/24 dev eth0")
+    gateway.route("default", "via", "198.51.100.254")
+    alice = world.client("alice")
+    world.gateway.admit(alice)
+    world.gateway.start()
+    notes = world.gateway.json("status")["notes"]
+    assert [note for note in notes if "198.51.100.1" in note and "eth0" in note]
+    gateway.run("ip addr add 198.51.100.1/24 dev eth0")
+    alice.join(world.gateway)
+    settle(alice, world.gateway)
+    assert world.gateway.json("status")["notes"] == []
+
+
+# ---- starts that fail ---------------------------------------------------------------------------------------------
+
+def port_in_use(world):
+    world.net.gateway.popen("squatter", "socat -u UDP4-RECV:51820 /dev/null")
+    time.sleep(0.3)
+
+
+def interface_absent(world):
+    world.gateway.config["egress"]["interface"] = "eth7"
+
+
+def no_route(world):
+    world.net.gateway.run("ip route del default")
+    world.net.gateway.run("ip -6 route del default")
+
+
+def name_taken(world):
+    world.net.gateway.run("ip link add sluice0 type bridge")
+
+
+def readable_key(world):
+    (world.gateway.folder / "private.key").chmod(0o644)
+
+
+def unknown_key(world):
+    world.gateway.config["tunnel"]["lisen"] = 51820
+
+
+def two_mistakes(world):
+    world.gateway.config["tunnel"]["mtu"] = 100
+    world.gateway.config["routes"] = ["203.0.113.0/33"]
+
+
+def missing_policy(world):
+    world.gateway.config["policy"] = "absent.yaml"
+
+
+FAILURES = [  # what is wrong, exit status, words that the message needs
+    (port_in_use, 1, ["51820", "in use"]),
+    (interface_absent, 1, ["eth7"]),
+    (no_route, 1, ["route", "203.0.113.0"]),
+    (name_taken, 1, ["sluice0"]),
+    (readable_key, 1, ["private.key", "0644"]),
+    (unknown_key, 2, ["gateway.yaml:", "lisen", "listen"]),
+    (two_mistakes, 2, ["gateway.yaml:", "100", "203.0.113.0/33"]),
+    (missing_policy, 2, ["absent.yaml"]),
+]
+
+
+@pytest.mark.parametrize("cause, status, words", FAILURES, ids=[failure[0].__name__ for failure in FAILURES])
+def test_failed_starts_say_why_and_leave_nothing(world, cause, status, words):
+    world = world()
+    cause(world)
+    before = snapshot(world.net.gateway)
+    got, said = world.gateway.run_to_end()
+    assert got == status, said
+    assert not [word for word in words if word not in said], said
+    assert difference(before, snapshot(world.net.gateway)) == []
+
+
+def test_without_privilege(world):
+    world = world()
+    world.gateway.write()
+    before = snapshot(world.net.gateway)
+    done = world.net.gateway.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", str(SLUICE), "run", "-c",
+                                  str(world.gateway.folder / "gateway.yaml")], check=False)
+    assert done.returncode == 1 and "CAP_" in done.stderr
+    assert difference(before, snapshot(world.net.gateway)) == []
