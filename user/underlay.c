@@ -130,6 +130,27 @@ void underlay_close(struct underlay *u)
 	}
 }
 
+int underlay_port_free(uint16_t port)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	int err = 0;
+
+	for (int i = 0; port && !err && i < UNDERLAY_FAMILIES; i++) {
+		struct sockaddr_storage any;
+		socklen_t len = any_address(families[i], port, &any);
+		int fd = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			continue;
+		if (families[i] == AF_INET6)
+			set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		if (bind(fd, (void *)&any, len) && !family_missing(-errno))
+			err = -errno;
+		close(fd);
+	}
+	return err;
+}
+
 int underlay_mark(const struct underlay *u, uint32_t mark)
 {
 	int err = 0;

@@ -29,6 +29,10 @@ struct underlay {
  */
 int underlay_open(struct underlay *u, uint16_t port);
 void underlay_close(struct underlay *u);
+
+/* SO_REUSEPORT lets a second gateway of the same user in unasked: asks without
+ * it. 0, also for port 0, or -EADDRINUSE and the like. */
+int underlay_port_free(uint16_t port);
 int underlay_mark(const struct underlay *u, uint32_t mark); /* SO_MARK, 0: none; 0 or -errno */
 
 #define RX_MESSAGES 16

@@ -163,8 +163,10 @@ static void *run(void *arg)
 		int n = epoll_wait(w->epoll, events, SOURCES, -1);
 
 		atomic_fetch_add(&w->pass, 1);
-		if (atomic_load(&w->shared->stop))
-			break;
+		if (atomic_load(&w->shared->stop)) {
+			atomic_fetch_add(&w->pass, 1);
+			return NULL;
+		}
 		w->now = clock_now();
 		w->allowed = atomic_load(&w->shared->allowed);
 		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
@@ -176,7 +178,6 @@ static void *run(void *arg)
 		w->allowed = NULL;
 		atomic_fetch_add(&w->pass, 1);
 	}
-	return NULL;
 }
 
 static int watch(struct worker *w, int fd, enum source source)
@@ -236,6 +237,14 @@ void worker_stop(struct worker *w)
 {
 	ring(w->event);
 	pthread_join(w->thread, NULL);
+}
+
+void worker_rebind(struct worker *w, const struct underlay *underlay)
+{
+	underlay_close(&w->underlay); /* epoll forgets what is closed */
+	w->underlay = *underlay;
+	watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4);
+	watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
 }
 
 void worker_free(struct worker *w)

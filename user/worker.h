@@ -94,6 +94,8 @@ int worker_start(struct worker *w);
 /* After shared->stop is set: waits for the thread. */
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
+/* While stopped: other sockets. Takes @underlay over. */
+void worker_rebind(struct worker *w, const struct underlay *underlay);
 
 /* ---- for the control thread ---- */
 /* Queues a command, in order; never lost (a gateway that cannot allocate 100 bytes ends). */
