@@ -44,9 +44,9 @@ def lab():
 class World:
     """An Internet with a gateway on it and its clients."""
 
-    def __init__(self, lab, kind="sluice", form="one-armed", mtu=1500, offloads=True, **options):
+    def __init__(self, lab, kind="sluice", form="one-armed", wire_mtu=1500, offloads=True, **options):
         self.lab = lab
-        self.net = Internet(lab, form, mtu, offloads)
+        self.net = Internet(lab, form, wire_mtu, offloads)
         self.service = self.net.service
         self.gateway = GATEWAYS[kind](self.net, **options)
         self.clients = {}

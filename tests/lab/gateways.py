@@ -33,7 +33,7 @@ class Sluice:
     tunnel = "sluice0"
 
     def __init__(self, net, **tunnel):
-        self.net, self.host, self.key, self.process = net, net.gateway, Key(), None
+        self.net, self.host, self.key, self.process, self.env = net, net.gateway, Key(), None, {}
         self.folder = net.lab.dir / "etc"
         self.folder.mkdir()
         self.clients, self.policy = [], json.loads(json.dumps(POLICY))
@@ -72,7 +72,7 @@ class Sluice:
             ready.bind(str(path))
             ready.setblocking(False)
             self.process = self.host.popen("sluice", [str(SLUICE), "run", "-c", str(self.folder / "gateway.yaml")],
-                                           {"NOTIFY_SOCKET": str(path)})
+                                           {"NOTIFY_SOCKET": str(path), **self.env})
             if wait:
                 wait_for("sluice ready", lambda: self.is_ready(ready), seconds=20)
         return self
@@ -147,6 +147,9 @@ class Baseline:
                         for a in self.net.egress_addresses())
         self.host.nft(f"table inet baseline {{\n\tchain out {{\n\t\ttype nat hook postrouting priority 100;\n{rules}\t}}\n}}\n")
         return self
+
+    def client_report(self, client):
+        return self.device.dump()[client.key.public]
 
     def stop(self):
         self.device.stop()

@@ -157,3 +157,22 @@ class Internet:
         host.run("ip -6 route add default via 2001:db8:2::fe")
         self.clients[name] = host
         return host
+
+    def second_router(self):
+        """Another router on the gateway's wire, 198.51.100.253, which becomes a switch; returns its Host (up0)."""
+        second, router = self.lab.host("router2"), self.router
+        addresses = [entry["local"] + f"/{entry['prefixlen']}"
+                     for entry in router.json("ip -j addr show gw0")[0]["addr_info"] if entry["scope"] == "global"]
+        mac = router.json("ip -j link show gw0")[0]["address"]
+        router.run(f"ip link add switch address {mac} type bridge")
+        self.lab.cable(second, "up0", router, "port2", self.mtu)
+        for port in ("gw0", "port2"):
+            router.run(f"ip link set {port} master switch")
+        router.run("ip addr flush dev gw0 scope global")
+        router.run("ip link set switch up")
+        router.address("switch", *addresses)
+        second.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__send_redirects=0,
+                      net__ipv4__conf__up0__send_redirects=0)
+        second.address("up0", "198.51.100.253/24")
+        second.route("default", "via", "198.51.100.254")
+        return second

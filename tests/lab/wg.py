@@ -46,15 +46,20 @@ class WireGuard:
         self.host, self.implementation, self.device = host, implementation, device
         self.key, self.addresses, self.mtu, self.port = key or Key(), list(addresses), mtu, port
         self.peers = {}          # public key -> wg's words for it
-        self.process = None
+        self.process, self.started = None, False
 
-    def start(self):
+    def start_program(self):
+        """Returns once the device and its socket are there."""
         command, env = program(self.implementation, self.device)
         self.process = self.host.popen(self.implementation, command, env)
         socket = self.host.path(f"/run/wireguard/{self.device}.sock")
         wait_for(f"{self.implementation} on {self.host.name}", lambda: socket.exists() or not self.process.alive())
         if not self.process.alive():
             raise RuntimeError(self.process.output())
+
+    def start(self):
+        self.start_program()
+        self.started = True
         self.host.address(self.device, *self.addresses)
         self.host.run(f"ip link set {self.device} mtu {self.mtu} up")
         self.set("listen-port", self.port, "private-key", self.secret(self.key.private))
@@ -65,6 +70,7 @@ class WireGuard:
 
     def stop(self):
         self.process.stop()
+        self.started = False
         wait_for("device gone", lambda: self.host.run(f"ip link show {self.device}", check=False).returncode)
 
     def restart(self):
@@ -88,7 +94,7 @@ class WireGuard:
         settings += ["preshared-key", str(self.secret(psk))] if psk else []
         settings += ["persistent-keepalive", str(keepalive)] if keepalive else []
         self.peers[public] = settings
-        if self.process:
+        if self.started:
             self.set("peer", public, *settings)
             self.route(settings)
         return self
@@ -126,7 +132,7 @@ class Client(WireGuard):
         """Point the tunnel at a gateway and start it; the service's networks lead into it."""
         networks = [*ROUTES, "100.64.0.1/32", "fd7a:115c:a1e0::1/128", *extra]
         self.peer(gateway.key.public, networks, gateway.net.endpoint(self.outer), self.psk, keepalive)
-        if not self.process:
+        if not self.started:
             self.start()
         say(f"# {self.name} joined over IPv{self.outer} with {self.implementation}")
         return self

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The gateway is a host too: its own services, its own traffic, its other programs go on as if Sluice were not there."""
+import time
+
+import pytest
+
+from gateways import settle
+from net import SERVICE, STATIC, Service
+from test_policy import refused_with_icmp
+from wg import Key
+
+TUNNEL = {4: "100.64.0.1", 6: "fd7a:115c:a1e0::1"}
+SSH = 22
+
+
+def ssh_like(world):
+    """A TCP service on the gateway itself."""
+    return Service(world.net.gateway, http=(SSH,), udp=(123,), name="ssh")
+
+
+def test_ssh_from_outside_the_tunnel_survives_the_whole_life(world):
+    """One connection from an administrator's machine lives through start, restart, kill -9 and down."""
+    world = world()
+    ssh_like(world)
+    admin = world.net.client("admin")
+    job = admin.probing("get", "get", f"http://{STATIC[4]}:{SSH}/slow/8000000/1000000", "--timeout", 4)
+    alice = world.joined("alice")
+    world.gateway.restart()
+    for version in (4, 6):
+        assert admin.probe("connect", STATIC[version], SSH)["connected"]
+        assert admin.probe("udp", STATIC[version], 123)["received"] == 20
+        admin.run(f"ping -c 3 -i 0.1 -W 1 {STATIC[version]}")
+    world.gateway.kill9()
+    assert admin.probe("connect", STATIC[4], SSH)["connected"]
+    world.gateway.start()
+    settle(alice, world.gateway)
+    world.gateway.down()
+    assert job.popen.wait(30) == 0
+    assert '"bytes": 8000000' in job.output() and "error" not in job.output()
+
+
+@pytest.mark.parametrize("form", ("one-armed", "two-armed"))
+def test_the_hosts_own_connections(world, form):
+    """The gateway fetches from the service itself, with the address that it shares with its clients."""
+    world = world(form=form)
+    alice = world.joined("alice")
+    host = world.net.gateway
+    for version in (4, 6):
+        address = SERVICE[version] if version == 4 else f"[{SERVICE[version]}]"
+        result = host.probe("get", f"http://{address}/bytes/5000000")
+        assert result.get("error") is None and result["intact"]
+        assert host.probe("udp", SERVICE[version], 7)["received"] == 20
+        host.run(f"ping -c 3 -i 0.1 -W 1 {SERVICE[version]}")
+    settle(alice, world.gateway)
+
+
+@pytest.mark.parametrize("version", (4, 6))
+def test_the_host_inside_the_tunnel(world, version):
+    """An allowed client pings the gateway and uses its services; the gateway pings the client; bob may not."""
+    world = world()
+    ssh = ssh_like(world)
+    alice, bob = world.joined("alice", "bob")
+    alice.host.run(f"ping -c 3 -i 0.1 -W 1 {TUNNEL[version]}")
+    address = TUNNEL[version] if version == 4 else f"[{TUNNEL[version]}]"
+    result = alice.host.probe("get", f"http://{address}:{SSH}/bytes/5000000")
+    assert result.get("error") is None and result["intact"]
+    assert alice.host.probe("udp", TUNNEL[version], 123)["received"] == 20
+    assert alice.tunnel_address(version) in ssh.clients(), "the host sees the client's own address"
+    world.net.gateway.run(f"ping -c 3 -i 0.1 -W 1 {alice.tunnel_address(version)}")
+    refused_with_icmp(bob.host, version, TUNNEL[version], SSH)
+
+
+def test_the_host_opens_connections_to_a_client(world):
+    world = world()
+    alice = world.joined("alice")
+    Service(alice.host, http=(8080,), udp=(), name="laptop")
+    result = world.net.gateway.probe("get", f"http://{alice.tunnel_address()}:8080/bytes/5000000")
+    assert result.get("error") is None and result["bytes"] == 5000000 and result["intact"]
+
+
+def test_wg_show_and_wg_set(world):
+    """The socket of the userspace protocol, in its default place: wg works as on any device."""
+    world = world()
+    alice, bob = world.joined("alice", "bob")
+    host = world.net.gateway
+    assert host.path("/run/wireguard/sluice0.sock").exists()
+    shown = host.out("wg show sluice0 dump").splitlines()
+    assert shown[0].split("\t")[1:3] == [world.gateway.key.public, "51820"]
+    peers = {line.split("\t")[0]: line.split("\t") for line in shown[1:]}
+    assert peers.keys() == {alice.key.public, bob.key.public}
+    assert peers[alice.key.public][2].startswith("192.0.2.44:")
+    assert set(peers[alice.key.public][3].split(",")) == {"100.64.0.5/32", "fd7a:115c:a1e0::5/128"}
+    assert int(peers[alice.key.public][5]) > 0 and time.time() - int(peers[alice.key.public][4]) < 60
+    host.run("wg show sluice0")
+    host.run(["wg", "set", "sluice0", "peer", alice.key.public, "persistent-keepalive", "25"])
+    assert "25" in host.out("wg show sluice0 persistent-keepalive")
+
+
+def test_a_peer_added_by_wg_has_no_identity(world):
+    world = world()
+    world.joined("alice")
+    carol = world.client("carol")
+    before = world.gateway.drops()["client"]
+    world.net.gateway.run(["wg", "set", "sluice0", "peer", carol.key.public, "allowed-ips", "100.64.0.6/32"])
+    carol.join(world.gateway)
+    assert carol.host.run(f"ping -c 3 -i 0.2 -W 1 {SERVICE[4]}", check=False).returncode != 0
+    assert carol.handshake(world.gateway.key.public) > 0, "the engine knows it"
+    assert world.gateway.drops()["client"] > before, "the policy does not"
+    assert world.service.clients() <= {STATIC[4]}
+
+
+def test_wg_set_refuses_to_give_away_a_clients_address(world):
+    """Last writer wins in WireGuard; but an address of the inventory keeps its identity."""
+    world = world()
+    alice = world.joined("alice")
+    thief = Key()
+    world.net.gateway.run(["wg", "set", "sluice0", "peer", thief.public, "allowed-ips", "100.64.0.5/32"], check=False)
+    world.gateway.reload()
+    settle(alice, world.gateway)
+
+
+# ---- beside other programs ----------------------------------------------------------------------------------------
+
+POLICY_DROP = """
+table inet strict {
+	chain input {
+		type filter hook input priority 0; policy drop;
+		iif lo accept
+		udp dport 51820 accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+		ct state established,related accept
+	}
+	chain forward { type filter hook forward priority 0; policy drop; }
+}
+"""
+
+# What Docker's daemon sets on a fresh host, with the networks of one bridge.
+DOCKER = """
+table ip filter {
+	chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }
+	chain DOCKER-USER { return; }
+}
+table ip nat {
+	chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }
+	chain PREROUTING { type nat hook prerouting priority -100; fib daddr type local jump DOCKER; }
+	chain DOCKER { iifname docker0 return; }
+}
+"""
+
+
+@pytest.mark.parametrize("rules", (POLICY_DROP, DOCKER), ids=("policy-drop", "docker"))
+def test_beside_other_firewalls(world, rules):
+    world = world()
+    host = world.net.gateway
+    if "docker0" in rules:
+        host.sysctl(net__ipv4__ip_forward=1)
+        host.run("ip link add docker0 type bridge")
+        host.address("docker0", "172.17.0.1/16")
+        host.run("ip link set docker0 up")
+    host.nft(rules)
+    alice = world.joined("alice")
+    for version in (4, 6):
+        address = SERVICE[version] if version == 4 else f"[{SERVICE[version]}]"
+        result = alice.host.probe("get", f"http://{address}/bytes/5000000")
+        assert result.get("error") is None and result["intact"]
+    assert world.service.clients() == set(STATIC.values())
+
+
+def new_default_route(host):
+    host.route("default", "via", "198.51.100.253")
+
+
+def new_rule(host):
+    host.run("ip route add 203.0.113.0/24 via 198.51.100.253 table 77")
+    host.run("ip rule add to 203.0.113.0/24 lookup 77 priority 50")
+
+
+def link_lost_and_back(host):
+    host.run("ip link set eth0 down")
+    host.run("ip link set eth0 up")
+    host.route("default", "via", "198.51.100.253")
+
+
+@pytest.mark.parametrize("change", (new_default_route, new_rule, link_lost_and_back))
+@pytest.mark.parametrize("kind", ("baseline", "sluice"))
+def test_next_hops_follow_within_2_seconds(world, kind, change):
+    """A second router on the same wire takes over. The baseline has the kernel's own routing to follow."""
+    world = world(kind)
+    alice = world.joined("alice")
+    second = world.net.second_router()
+    change(world.net.gateway)
+    with second.capture("up0", f"src host {STATIC[4]} and icmp", "in") as capture:
+        settle(alice, world.gateway, seconds=2)
+        alice.host.run(f"ping -c 3 -i 0.1 -W 1 {SERVICE[4]}")
+    assert capture.count() >= 3

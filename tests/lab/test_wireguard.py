@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`sluice wireguard IFNAME`: the engine alone, a plain WireGuard device beside other implementations' (W17)."""
+import pytest
+
+from gateways import SLUICE
+from lab import wait_for
+from net import Service
+from wg import WireGuard
+
+ADDRESS = {"left": {4: "10.77.0.1", 6: "fd77::1"}, "right": {4: "10.77.0.2", 6: "fd77::2"}}
+WIRE = {"left": {4: "10.66.0.1", 6: "fd66::1"}, "right": {4: "10.66.0.2", 6: "fd66::2"}}
+
+
+class Engine(WireGuard):
+    """The program daemonises when device and socket are there; as it must, it is back at once."""
+
+    def start_program(self):
+        done = self.host.run([str(SLUICE), "wireguard", self.device], timeout=10)
+        assert done.returncode == 0
+        assert self.host.path(f"/run/wireguard/{self.device}.sock").exists(), "there before it returned"
+        self.host.run(f"ip link show {self.device}")
+
+
+def pair(lab, left, right):
+    """Two hosts on one wire, left - right, each with a WireGuard device of the implementation named."""
+    hosts = {name: lab.host(name) for name in ("left", "right")}
+    lab.cable(hosts["left"], "eth0", hosts["right"], "eth0")
+    devices = {}
+    for name, implementation in (("left", left), ("right", right)):
+        hosts[name].address("eth0", f"{WIRE[name][4]}/24", f"{WIRE[name][6]}/64")
+        kind = Engine if implementation == "sluice" else WireGuard
+        devices[name] = kind(hosts[name], implementation, addresses=[f"{ADDRESS[name][4]}/24", f"{ADDRESS[name][6]}/64"],
+                             port=51820)
+    return devices["left"], devices["right"]
+
+
+def connect(left, right, outer):
+    """left knows where right is, so it is left that initiates."""
+    at = WIRE["right"][outer]
+    left.start(), right.start()
+    left.peer(right.key.public, [f"{ADDRESS['right'][v]}/{32 if v == 4 else 128}" for v in (4, 6)],
+              f"[{at}]:51820" if outer == 6 else f"{at}:51820")
+    right.peer(left.key.public, [f"{ADDRESS['left'][v]}/{32 if v == 4 else 128}" for v in (4, 6)])
+
+
+PAIRS = [("wireguard-go", "boringtun-cli"), ("sluice", "wireguard-go"), ("wireguard-go", "sluice"),
+         ("sluice", "boringtun-cli"), ("boringtun-cli", "sluice"), ("sluice", "sluice")]
+
+
+@pytest.mark.parametrize("outer", (4, 6))
+@pytest.mark.parametrize("initiator, responder", PAIRS)
+def test_w17_initiator_and_responder(lab, initiator, responder, outer):
+    left, right = pair(lab, initiator, responder)
+    connect(left, right, outer)
+    service = Service(right.host, http=(80,), udp=(7,))
+    for version in (4, 6):
+        to = ADDRESS["right"][version]
+        left.host.run(f"ping -c 3 -i 0.1 -W 6 {to}")
+        url = f"http://[{to}]" if version == 6 else f"http://{to}"
+        for result in (left.host.probe("get", f"{url}/bytes/20000000"), left.host.probe("put", f"{url}/", 20000000)):
+            assert result.get("error") is None and result["bytes"] == 20000000 and result["intact"]
+        assert left.host.probe("udp", to, 7, "--size", 1372)["received"] == 20
+    assert service.clients() == set(ADDRESS["left"].values())
+    assert left.handshake(right.key.public) and right.handshake(left.key.public)
+
+
+def test_w16_peers_and_allowed_ips_change_live(lab):
+    left, right = pair(lab, "wireguard-go", "sluice")
+    connect(left, right, 4)
+    left.host.run(f"ping -c 2 -i 0.1 -W 6 {ADDRESS['right'][4]}")
+    right.set("peer", left.key.public, "allowed-ips", "10.99.0.0/16")
+    assert left.host.run(f"ping -c 2 -i 0.1 -W 1 {ADDRESS['right'][4]}", check=False).returncode != 0
+    right.set("peer", left.key.public, "allowed-ips", f"{ADDRESS['left'][4]}/32")
+    left.host.run(f"ping -c 2 -i 0.1 -W 1 {ADDRESS['right'][4]}")
+    right.set("peer", left.key.public, "remove")
+    assert left.host.run(f"ping -c 2 -i 0.1 -W 1 {ADDRESS['right'][4]}", check=False).returncode != 0
+    assert left.key.public not in right.dump()
+
+
+def test_the_device_goes_with_its_socket(lab):
+    """wireguard-go's way to end: remove the socket, and the daemon leaves with its device."""
+    left, _ = pair(lab, "sluice", "wireguard-go")
+    left.start()
+    left.host.run("rm /run/wireguard/wg0.sock")
+    wait_for("device gone", lambda: left.host.run("ip link show wg0", check=False, quiet=True).returncode, seconds=5)
