@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_MAPS_H
+#define SLUICE_MAPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/contract.h"
+#include "policy/addr.h"
+
+/*
+ * The BPF programs and maps, loaded: all that the daemon says to the kernel's side
+ * and hears from it, typed. Keys and values are contract.h's.
+ *
+ * Pinned, the maps outlive the daemon: the next one takes them over with every
+ * flow, and brings its own programs (attach.h puts them in the place of the old
+ * ones). Not pinned, it is a scratch instance for tests and for `policy test --maps`.
+ *
+ * Functions returning int return 0 or -errno. Those with @error set *error to a
+ * text for people (freed by the caller) when they fail, else leave it alone.
+ * Setters may be called from any thread; the policy's are the control thread's.
+ */
+struct maps;
+
+#define MAPS_PINS "/sys/fs/bpf/sluice"
+#define MAPS_FLOWS_DEFAULT 1048576
+
+struct maps_options {
+	const char *pins;  /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */
+	uint32_t flows;	   /* slots, 0: MAPS_FLOWS_DEFAULT. Pinned tables keep the size they were made with */
+	bool no_sweep;	   /* do not start the timer: for tests that age state by hand */
+};
+
+/*
+ * Loads programs and maps and starts the sweep. Pins of another SLUICE_LAYOUT or
+ * another number of flows are refused, untouched; those of a first start that was
+ * interrupted are made anew. NULL on failure.
+ */
+struct maps *maps_open(const struct maps_options *o, char **error);
+
+/* Closes; pinned maps and attached programs stay, and state goes on ageing. NULL is fine. */
+void maps_close(struct maps *m);
+
+/* `sluice down`: removes the pins under @pins, whichever their layout. 0 also when there are none. */
+int maps_unpin(const char *pins);
+
+bool maps_reused(const struct maps *m); /* the maps were there already */
+
+enum program {
+	PROGRAM_TAP_IN,	      /* TC ingress of the TAP */
+	PROGRAM_NIC_IN,	      /* TC ingress of an egress NIC */
+	PROGRAM_NIC_OUT,      /* TC egress of a NIC: the guard */
+	PROGRAM_FRONT,	      /* XDP on the underlay */
+	PROGRAM_FRONT_TC,     /* the same checks, TC ingress of the underlay */
+	PROGRAM_FRONT_SOCKET, /* the same checks, SO_ATTACH_BPF on the WireGuard sockets */
+	PROGRAM_STEER_UDP,    /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
+	PROGRAM_STEER_TAP,    /* TUNSETSTEERINGEBPF on the TAP */
+	PROGRAM_MAX
+};
+
+int maps_program(const struct maps *m, enum program p); /* a descriptor that @m owns */
+const char *maps_program_name(enum program p);		/* "tap_in", ... */
+
+/* The ring buffer of struct notice, for ring_buffer__new(); owned by @m. */
+int maps_notices_fd(const struct maps *m);
+
+/* ---- settings, clients, sessions, egress ------------------------------------ */
+
+int maps_settings_set(struct maps *m, const struct settings *s);
+void maps_settings_get(const struct maps *m, struct settings *s);
+
+/* An inner address or prefix is @client's, whose packets @worker handles. */
+int maps_client_set(struct maps *m, const struct prefix *p, uint32_t client, uint32_t worker);
+int maps_client_delete(struct maps *m, const struct prefix *p); /* 0 also when it was not there */
+/* Calls @each for every prefix until it returns false; the map must not change meanwhile. */
+void maps_client_each(struct maps *m, bool (*each)(void *arg, const struct prefix *p, uint32_t client), void *arg);
+
+/* Destinations that only a rule naming them opens. RESERVED_TUNNEL and RESERVED_OWN are the host's. */
+int maps_reserved_set(struct maps *m, const struct prefix *p, enum reserved kind);
+int maps_reserved_delete(struct maps *m, const struct prefix *p); /* 0 also when it was not there */
+/* Loopback of both families and the clouds' metadata addresses. */
+int maps_reserved_defaults(struct maps *m);
+
+/* @index: receiver index as it stands in messages (little-endian). */
+int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t client);
+int maps_session_delete(struct maps *m, uint32_t index);
+/* Forgets all: for a start that takes pinned maps over. */
+int maps_sessions_clear(struct maps *m);
+
+/* A worker's WireGuard socket, which must already be bound with SO_REUSEPORT. */
+int maps_worker_socket(struct maps *m, uint32_t worker, bool v6, int fd);
+
+/*
+ * @e->range, addr, ifindex, mtu, exclusive as wanted; ports and prime are computed.
+ * An id once used for an address is never used for another. To end an address's
+ * flows, set its ifindex 0.
+ */
+int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e);
+int maps_egress_get(struct maps *m, uint32_t id, struct egress *e);
+int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p);
+
+/*
+ * Pure: the ranges of 1024-65535 that are not in @taken (host order, inclusive
+ * pairs, any order, overlaps allowed: ephemeral range, reserved ports). At most
+ * MAX_PORT_RANGES, the largest; returns how many ports they have.
+ */
+struct maps_ports {
+	uint16_t first, last;
+};
+uint32_t maps_port_ranges(const struct maps_ports *taken, size_t n, struct port_range out[MAX_PORT_RANGES]);
+
+/* ---- flows ------------------------------------------------------------------ */
+
+/*
+ * The mapped array of slots, read while programs write it: copy a slot, then see
+ * that its serial is still the same. Slot 0 is not used. *n: slots ever used (the
+ * rest is zero), at most maps_flows_max().
+ */
+const struct flow *maps_flows(const struct maps *m, uint32_t *n);
+uint32_t maps_flows_max(const struct maps *m);
+uint32_t maps_flows_used(const struct maps *m);
+
+/* The next live connection after *slot (start with 0), copied whole. False: there is none. */
+bool maps_flow_next(const struct maps *m, uint32_t *slot, struct flow *out);
+
+/* Ends a flow: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
+int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial);
+
+/* The fullest pair of egress and remote, and how many ports it could use. False: no port is in use. */
+bool maps_busiest(const struct maps *m, struct pair *pair, uint32_t *used, uint32_t *ports);
+
+/* ---- the policy ------------------------------------------------------------- */
+
+struct maps_acl { /* what a class may reach at the addresses under @dst */
+	uint32_t class;
+	struct prefix dst;
+	uint32_t first, count; /* into rules */
+	uint16_t flags;	       /* ACL_EXACT, ACL_ACCEPTS */
+};
+
+struct maps_route {
+	struct prefix prefix;
+	struct route route;
+};
+
+/* A policy as the maps take it. Borrowed for the call. */
+struct maps_policy {
+	const struct client_class *classes; /* by client id, n_classes of them; the rest is class 0 */
+	size_t n_classes;
+	const struct maps_acl *acl;
+	size_t n_acl;
+	const struct acl_rule *rules; /* of one acl entry sorted by (proto, first), disjoint */
+	size_t n_rules;
+	const struct maps_route *routes;
+	size_t n_routes;
+};
+
+/*
+ * Builds the tables aside, freezes them, and makes them live by writing one word;
+ * then waits until no program reads the old ones, and drops them. Live flows are
+ * decided again at their next packet. On failure the old policy goes on. *generation
+ * (may be NULL) gets the new one.
+ */
+int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error);
+
+/* Replaces all of the block lists (merged, any order) in the same way. */
+int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error);
+
+uint32_t maps_generation(const struct maps *m); /* 0: no policy was ever applied */
+
+/* ---- counters: sums over all CPUs since the maps were made --------------------- */
+
+int maps_drops(const struct maps *m, uint64_t out[DROP_MAX]);
+int maps_totals(const struct maps *m, struct traffic out[TOTAL_MAX]);
+int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out); /* live flows not included */
+int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out);
+/* Adds the daemon's own drops. The control thread only. */
+int maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n);
+
+#endif
