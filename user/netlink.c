@@ -141,16 +141,22 @@ int netlink_link(struct netlink *n, const char *name, struct netlink_link *out)
 	return ask(n, &r, take_link, out);
 }
 
-int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu)
+static void begin_setup(struct request *r, int ifindex, uint32_t mtu, bool up)
 {
-	struct request r;
-	struct ifinfomsg *ifi = begin(&r, RTM_NEWLINK, 0, sizeof(*ifi));
-	struct nlattr *spec, *inet6;
+	struct ifinfomsg *ifi = begin(r, RTM_NEWLINK, 0, sizeof(*ifi));
 
 	ifi->ifi_index = ifindex;
-	ifi->ifi_flags = IFF_UP | IFF_NOARP;
-	ifi->ifi_change = IFF_UP | IFF_NOARP;
-	mnl_attr_put_u32(r.nlh, IFLA_MTU, mtu);
+	ifi->ifi_flags = IFF_NOARP | (up ? IFF_UP : 0);
+	ifi->ifi_change = ifi->ifi_flags;
+	mnl_attr_put_u32(r->nlh, IFLA_MTU, mtu);
+}
+
+int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up)
+{
+	struct request r;
+	struct nlattr *spec, *inet6;
+
+	begin_setup(&r, ifindex, mtu, up);
 	spec = mnl_attr_nest_start(r.nlh, IFLA_AF_SPEC);
 	inet6 = mnl_attr_nest_start(r.nlh, AF_INET6);
 	mnl_attr_put_u8(r.nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
@@ -158,13 +164,7 @@ int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu)
 	mnl_attr_nest_end(r.nlh, spec);
 	if (!ask(n, &r, NULL, NULL))
 		return 0;
-
-	/* a host without IPv6 refuses the second half */
-	ifi = begin(&r, RTM_NEWLINK, 0, sizeof(*ifi));
-	ifi->ifi_index = ifindex;
-	ifi->ifi_flags = IFF_UP | IFF_NOARP;
-	ifi->ifi_change = IFF_UP | IFF_NOARP;
-	mnl_attr_put_u32(r.nlh, IFLA_MTU, mtu);
+	begin_setup(&r, ifindex, mtu, up); /* a host without IPv6 refuses the second half */
 	return ask(n, &r, NULL, NULL);
 }
 

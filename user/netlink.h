@@ -33,8 +33,8 @@ struct netlink_link {
 };
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */
-/* Up, without ARP, without addresses of the kernel's own making. */
-int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu);
+/* Without ARP, without addresses of the kernel's own making; @up: and up. */
+int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up);
 int netlink_link_delete(struct netlink *n, int ifindex);
 
 /* The address alone (/32, /128), no duplicate address detection. */
