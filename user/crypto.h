@@ -11,7 +11,6 @@
 /*
  * The handshake's primitives (whitepaper section 5.4), each a thin cover of a
  * library: X25519, XChaCha20-Poly1305 and SipHash of libsodium, BLAKE2s of libb2.
- * And the memory for secrets.
  */
 
 /* Initialises the libraries and checks known answers of every primitive, the bulk
@@ -34,7 +33,7 @@ struct span { /* bytes to hash, one after the other */
 };
 
 /* BLAKE2s-256 of @n spans. */
-void crypto_hash(uint8_t out[HASH_LEN], const struct span *spans, size_t n);
+void crypto_blake2s(uint8_t out[HASH_LEN], const struct span *spans, size_t n);
 /* Keyed BLAKE2s with 16 bytes of output; key_len <= 32. */
 void crypto_mac(uint8_t out[MAC_LEN], const void *key, size_t key_len, const struct span *spans, size_t n);
 /* HMAC-BLAKE2s (RFC 2104). */
@@ -56,19 +55,5 @@ bool crypto_xopen(uint8_t *out, const void *sealed, size_t len, const void *ad, 
 #define CRYPTO_SHORT_KEY_LEN 16
 /* Keyed short hash (SipHash-2-4) for tables that strangers may fill. */
 uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_LEN], const void *in, size_t len);
-
-/*
- * A pool of equal objects that hold secrets (W18): its memory is locked, left out
- * of core files, and not inherited by a forked child. Objects come zeroed and are
- * wiped when they are freed. Not thread safe: one thread allocates and frees,
- * though another may use an object in between. Slabs are kept until the pool goes.
- */
-struct secret_pool;
-
-struct secret_pool *secret_pool_new(size_t object_size);
-void secret_pool_free(struct secret_pool *p); /* wipes everything, objects still in use too */
-/* NULL, with errno: no memory, or no more may be locked (RLIMIT_MEMLOCK: EPERM, ENOMEM or EAGAIN). */
-void *secret_alloc(struct secret_pool *p);
-void secret_free(struct secret_pool *p, void *object); /* NULL is fine */
 
 #endif

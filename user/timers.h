@@ -44,9 +44,10 @@ enum timer_event {
 	TIMER_ZERO_KEYS = 16,	 /* keys are too old to keep (W2) */
 };
 
-/* Returns what is due at @now and notes that it is being done; *@next is when to
- * ask again, UINT64_MAX: not before something is sent. */
-unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_t now, uint64_t *next);
+/* What is due at @now; notes that it is being done. */
+unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_t now);
+/* When to run them next, UINT64_MAX: not before something is sent. */
+uint64_t timers_next(const struct peer_timers *t, const struct timer_stamps *s, uint64_t now);
 
 /* May an initiation be sent, or was the last less than REKEY_TIMEOUT ago? */
 bool timers_may_initiate(const struct peer_timers *t, uint64_t now);
