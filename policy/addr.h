@@ -29,6 +29,9 @@ struct addr addr_from_v4(__be32 v4);
 int addr_cmp(const struct addr *a, const struct addr *b); /* order of the 128-bit number */
 int prefix_cmp(const struct prefix *a, const struct prefix *b); /* by address, then shorter first */
 
+/* The families are apart: ::/0 neither contains nor covers nor overlaps anything of
+ * IPv4. (A kernel LPM map does not know that: give it ::ffff:0:0/96 of its own
+ * beside a shorter prefix of zeros.) Two prefixes overlap when one covers the other. */
 bool prefix_contains(const struct prefix *p, const struct addr *a);
 bool prefix_covers(const struct prefix *outer, const struct prefix *inner); /* equal counts */
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);

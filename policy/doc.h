@@ -21,6 +21,7 @@ enum doc_format { DOC_YAML, DOC_HUJSON };
 
 #define DOC_MAX_SIZE (16u << 20)
 #define DOC_MAX_DEPTH 64
+#define DOC_MAX_NODES (1u << 20)
 
 struct doc_node {
 	enum doc_kind kind;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_ALLOC_H
+#define SLUICE_ALLOC_H
+
+#include <stddef.h>
+
+/*
+ * Memory for the control plane. Input is bounded before anything is allocated
+ * for it, so running out means that the machine is out of memory: these abort
+ * instead of returning NULL, and the data path in the kernel goes on without us.
+ */
+void *mem_alloc(size_t n, size_t size); /* zeroed; n * size is checked */
+char *mem_strdup(const char *text);
+char *mem_strndup(const char *text, size_t len);
+char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Room for one more element in a list of @n of them: returns @list, moved when
+ * it was full. The capacity is the power of two from 8 on that holds @n, so no
+ * capacity need be kept: a list grown with this must only ever be grown with it,
+ * one element at a time. */
+void *mem_grow(void *list, size_t n, size_t size);
+
+#endif

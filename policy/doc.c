@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The tree that YAML and HuJSON files are read into: bounds, building, freeing.
+ * The two readers are doc_yaml.c and doc_hujson.c; typed reads are in doc_read.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "doc_build.h"
+
+bool doc_room(struct doc_builder *b, struct diag_at at, unsigned depth)
+{
+	if (depth > DOC_MAX_DEPTH) {
+		diag_error(b->diags, at, "nested too deeply: more than %d levels", DOC_MAX_DEPTH);
+		return false;
+	}
+	if (++b->nodes > DOC_MAX_NODES) {
+		diag_error(b->diags, at, "too large: more than %u values", DOC_MAX_NODES);
+		return false;
+	}
+	return true;
+}
+
+struct doc_node *doc_add_item(struct doc_node *list)
+{
+	struct doc_node *item;
+
+	list->items = mem_grow(list->items, list->n, sizeof(*list->items));
+	item = &list->items[list->n++];
+	*item = (struct doc_node){ 0 };
+	return item;
+}
+
+void doc_add_pair(struct doc_node *map, struct doc_node **key, struct doc_node **value)
+{
+	map->keys = mem_grow(map->keys, map->n, sizeof(*map->keys));
+	*key = &map->keys[map->n];
+	**key = (struct doc_node){ 0 };
+	*value = doc_add_item(map);
+}
+
+static int by_text(const void *pa, const void *pb)
+{
+	const struct doc_node *a = *(struct doc_node *const *)pa, *b = *(struct doc_node *const *)pb;
+	int order = strcmp(a->text, b->text);
+
+	return order ? order : (a > b) - (a < b); /* of equal ones the first in the file first */
+}
+
+static void report_duplicates(struct doc_builder *b, const struct doc_node *map)
+{
+	struct doc_node **sorted;
+	size_t n = 0;
+
+	if (map->n < 2)
+		return;
+	sorted = mem_alloc(map->n, sizeof(struct doc_node *));
+	for (size_t i = 0; i < map->n; i++)
+		if (map->keys[i].text)
+			sorted[n++] = &map->keys[i];
+	qsort(sorted, n, sizeof(struct doc_node *), by_text);
+	for (size_t i = 1, first = 0; i < n; i++) {
+		if (strcmp(sorted[i]->text, sorted[first]->text))
+			first = i;
+		else
+			diag_error(b->diags, sorted[i]->at, "duplicate key \"%s\", first on line %u", sorted[i]->text,
+				   sorted[first]->at.line);
+	}
+	free(sorted);
+}
+
+static void *shrink(void *list, size_t n, size_t size)
+{
+	void *smaller = n ? reallocarray(list, n, size) : NULL;
+
+	return smaller ? smaller : list;
+}
+
+void doc_close(struct doc_builder *b, struct doc_node *n)
+{
+	n->items = shrink(n->items, n->n, sizeof(*n->items));
+	if (n->kind == DOC_MAP) {
+		n->keys = shrink(n->keys, n->n, sizeof(*n->keys));
+		report_duplicates(b, n);
+	}
+}
+
+/* Bytes of the UTF-8 character at @s (RFC 3629), 0 when it is none. */
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = *s < 0x80 ? 1 : *s >> 5 == 6 ? 2 : *s >> 4 == 14 ? 3 : *s >> 3 == 30 ? 4 : 0;
+	uint32_t c;
+
+	if (n <= 1 || n > left)
+		return n > left ? 0 : n;
+	c = *s & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if (s[i] >> 6 != 2)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < smallest[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	return n;
+}
+
+static bool is_text(unsigned char c)
+{
+	return c >= 0x20 ? c != 0x7f : c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Nothing but text, so that the readers need not care. Reports the first byte that is not. */
+static bool check_text(struct doc_builder *b, const char *text, size_t len)
+{
+	struct diag_at at = { .file = b->doc->file, .line = 1, .column = 1 };
+	size_t n;
+
+	for (size_t i = 0; i < len; i += n) {
+		unsigned char c = (unsigned char)text[i];
+
+		n = utf8_length((const unsigned char *)text + i, len - i);
+		if (!n) {
+			diag_error(b->diags, at, "not UTF-8: byte 0x%02x", c);
+			return false;
+		}
+		if (!is_text(c)) {
+			diag_error(b->diags, at, c ? "control character 0x%02x" : "NUL byte", c);
+			return false;
+		}
+		at.column++;
+		if (c == '\n') {
+			at.line++;
+			at.column = 1;
+		}
+	}
+	return true;
+}
+
+static void read_text(struct doc_builder *b, const char *text, size_t len)
+{
+	struct diag_at whole = { .file = b->doc->file };
+
+	if (len > DOC_MAX_SIZE) {
+		diag_error(b->diags, whole, "too large: %zu bytes, at most %u", len, DOC_MAX_SIZE);
+		return;
+	}
+	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* a byte order mark is no content */
+		text += 3;
+		len -= 3;
+	}
+	if (!check_text(b, text, len))
+		return;
+	if (b->doc->format == DOC_HUJSON)
+		doc_read_hujson(b, text, len);
+	else
+		doc_read_yaml(b, text, len);
+}
+
+struct doc *doc_parse(const char *file, const char *text, size_t len, enum doc_format format, struct diags *diags)
+{
+	size_t errors = diags->errors;
+	struct doc_builder b = { .doc = mem_alloc(1, sizeof(*b.doc)), .diags = diags };
+
+	b.doc->file = mem_strdup(file);
+	b.doc->format = format;
+	b.doc->root.at = (struct diag_at){ .file = b.doc->file, .line = 1, .column = 1 };
+	read_text(&b, text, len);
+	if (diags->errors == errors)
+		return b.doc;
+	doc_free(b.doc);
+	return NULL;
+}
+
+enum doc_format doc_format_of(const char *file)
+{
+	const char *dot = strrchr(file, '.');
+
+	if (dot && (!strcasecmp(dot, ".json") || !strcasecmp(dot, ".hujson")))
+		return DOC_HUJSON;
+	return DOC_YAML;
+}
+
+static void free_node(struct doc_node *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		free_node(&n->items[i]);
+		if (n->keys)
+			free_node(&n->keys[i]);
+	}
+	free(n->items);
+	free(n->keys);
+	free(n->text);
+}
+
+void doc_free(struct doc *doc)
+{
+	if (!doc)
+		return;
+	free_node(&doc->root);
+	free(doc->file);
+	free(doc);
+}
