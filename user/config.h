@@ -64,7 +64,7 @@ struct config_pool {
 	struct config_addrs public;    /* what the world sees; empty, or one for each address; with
 					* empty addresses at most one of a family */
 	bool exclusive;		       /* the host does not answer on these addresses */
-	struct diag_at at;
+	const struct doc_node *node;   /* where it stands; NULL: nowhere, all defaults */
 };
 
 struct config_nat { /* times in seconds */
@@ -86,12 +86,12 @@ struct config_client {
 	uint16_t endpoint_port; /* 0: not configured */
 	uint16_t keepalive;	/* seconds, 0: off */
 	int64_t expires;	/* UTC seconds since 1970, the first at which it is out; 0: never */
-	struct diag_at at;
+	const struct doc_node *node; /* where it stands */
 };
 
 struct config_user {
 	const char *name;
-	struct config_names roles;
+	struct config_names roles; /* admin, owner, it-admin, network-admin, billing-admin, auditor */
 	struct diag_at at;
 };
 
@@ -121,9 +121,10 @@ struct config {
 
 /*
  * Pure: the configuration of one document, clients of a folder not included.
- * Takes @doc over, also on failure. NULL when there were errors. @hostname is the
- * default of `name`. Cross checks (config_check) are the caller's, once all
- * clients are there.
+ * Takes @doc over. @hostname is the default of `name`. Cross checks (config_check)
+ * are the caller's, once all clients are there. Never NULL; with errors in @d the
+ * result is only fit for more mistakes to be found in it: for the functions down
+ * to config_free().
  */
 struct config *config_parse(struct doc *doc, const char *hostname, struct diags *d);
 
@@ -132,7 +133,8 @@ struct config *config_parse(struct doc *doc, const char *hostname, struct diags 
 bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d);
 
 /* Pure: what single keys cannot see: names, keys and addresses that occur twice,
- * clients outside tunnel.addresses. False when there were errors. */
+ * clients outside tunnel.addresses. Passes over what was not read for a mistake
+ * of its own. False when there were errors. */
 bool config_check(const struct config *cfg, struct diags *d);
 
 /* Reads @file and the clients' folder, all of the above. NULL when there were

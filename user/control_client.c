@@ -115,7 +115,7 @@ static int unpack(const json_t *answer, json_t **result, char **error)
 int control_call(const char *path, const char *command, json_t *args, json_t **result, char **error)
 {
 	json_t *own = args ? args : json_object(), *answer = NULL;
-	int fd, status;
+	int fd = -1, status;
 
 	*result = NULL;
 	*error = NULL;
