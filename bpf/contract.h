@@ -124,7 +124,9 @@ struct settings { /* map `settings`, one element, changed while programs run */
 	__u16 workers;
 	__u8 tcp_endpoint_independent;
 	__u8 tcp_reset;		  /* refuse TCP with a reset instead of ICMP */
-	__u8 pad[6];
+	__u8 front_disco;	  /* the front lets Tailscale's disco through */
+	__u8 front_stun;	  /* the front lets STUN through */
+	__u8 pad[4];
 	__u64 udp_ns;		  /* idle times after which state is gone */
 	__u64 tcp_established_ns;
 	__u64 tcp_transitory_ns;
@@ -200,9 +202,8 @@ struct block24 { /* bit n: address .n is blocked */
 
 /* ---- clients -------------------------------------------------------------- */
 
-struct client_ref { /* LPM `clients`: inner address -> who */
+struct client_ref { /* LPM `clients`: inner address -> who; array `client_worker` has the client's worker */
 	__u32 client;
-	__u32 worker;
 };
 
 enum reserved { RESERVED_LOOPBACK = 1, RESERVED_METADATA, RESERVED_OWN, RESERVED_TUNNEL };
@@ -227,7 +228,9 @@ struct egress { /* array `egresses`, by egress id */
 	__u32 ifindex; /* 0: the address is gone; its flows end at their next packet */
 	__u32 ports;   /* sum of the ranges */
 	__u32 prime;   /* smallest prime >= ports: the search walks by a random stride modulo it */
-	__u32 exclusive; /* the host does not answer on it */
+	__u16 mtu;     /* of the interface, 0: not known */
+	__u8 exclusive; /* the host does not answer on it: its sockets are not asked */
+	__u8 pad;
 	struct port_range range[MAX_PORT_RANGES];
 };
 
@@ -243,13 +246,14 @@ enum tuple_side { SIDE_CLIENT = 1, SIDE_REMOTE = 2 };
 /*
  * A connection as one side sends it. ICMP echo: from the client, sport is the
  * identifier and dport 0; from the remote, sport is 0 and dport the identifier.
+ * A mapping's tuples have no remote: its address and port are zero.
  */
 struct tuple {
 	struct addr src, dst;
 	__be16 sport, dport;
 	__u8 proto;
-	__u8 side; /* enum tuple_side: the two spaces never meet */
-	__u16 pad;
+	__u8 side;    /* enum tuple_side: the two spaces never meet */
+	__u16 egress; /* in a mapping's client side the egress it is for; else 0 */
 };
 
 struct flow_ref { /* hash `flow_index`: tuple of either side -> the one owner */
@@ -258,62 +262,73 @@ struct flow_ref { /* hash `flow_index`: tuple of either side -> the one owner */
 };
 
 enum flow_state {
-	FLOW_FREE,	/* slot holds nothing */
-	FLOW_NEW,	/* TCP: SYN from the client */
+	FLOW_FREE,	  /* slot holds nothing */
+	FLOW_NEW,	  /* TCP: SYN from the client */
 	FLOW_ESTABLISHED, /* TCP: both sides spoke; others: from the first packet */
-	FLOW_CLOSING,	/* TCP: a FIN from either or both */
-	FLOW_RESET,	/* TCP: a reset in sequence */
-	FLOW_DEAD,	/* unlinked; the slot is reused one sweep later, when no program can still look at it */
+	FLOW_CLOSING,	  /* TCP: a FIN from either or both */
+	FLOW_RESET,	  /* TCP: a reset in sequence */
+	FLOW_MAPPING,	  /* no connection but what those of one inner endpoint share: see below */
+	FLOW_DEAD,	  /* unlinked; the slot is reused a second later, when no program can still look at it */
 };
 
 #define FLOW_FIN_OUT 1
 #define FLOW_FIN_IN 2
 #define FLOW_REPLIED 4
 
-struct flow { /* array `flows`, mappable: userspace reads it without a system call */
+/*
+ * Array `flows`, mappable: userspace reads it without a system call. Slot 0 is
+ * never used. Who changes a live state to FLOW_DEAD (compare and swap) is the one
+ * who removes both index entries.
+ *
+ * UDP is endpoint-independent (RFC 4787 REQ-1): one external port for a client's
+ * endpoint, whatever the remote. That port is held by a slot of its own in state
+ * FLOW_MAPPING, whose index entries have no remote: the same table, allocation and
+ * expiry serve both. It expires no sooner than the flows that point to it.
+ */
+struct flow {
 	struct tuple out;  /* as the client sends it */
 	struct tuple back; /* as the answer arrives: dst and dport are the translation */
 	__u32 serial;
 	__u32 client;
 	__u32 generation; /* of the policy that allowed it last */
 	__u32 rule;
+	__u32 state;   /* enum flow_state */
+	__u32 mapping; /* slot of the mapping that has the port; 0: the port is this flow's own */
 	__u16 egress;
 	__u16 pool;
-	__u8 state; /* enum flow_state */
-	__u8 flags;
 	__u16 route;
-	__u64 created, seen, expires; /* ns; seen: last packet from the client */
+	__u8 flags;
+	__u8 pad;
+	__u64 created, seen, expires; /* ns; seen: last packet from the client; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
-	__u32 seq_out, seq_in; /* TCP: highest sequence number seen from client and remote, for resets */
-	__u32 window;
-	__u32 pad;
+	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */
+	__u32 ack_out, ack_in; /* TCP: highest acknowledgement seen; a reset must lie between it and the end */
 };
 
-/* UDP is endpoint-independent (RFC 4787 REQ-1): one port for a client's endpoint, whatever the remote. */
-struct mapping_key { /* key of `mappings`; side as in a tuple */
-	struct addr addr;
-	__be16 port;
-	__u8 proto;
-	__u8 side;   /* SIDE_CLIENT: inner endpoint; SIDE_REMOTE: external endpoint */
-	__u32 egress; /* SIDE_CLIENT: the egress id it maps to; SIDE_REMOTE: 0 */
+static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
+{
+	return state >= FLOW_NEW && state <= FLOW_RESET;
+}
+
+struct flow_table { /* array `flow_table`, one element */
+	__u32 high; /* slots below it have been used: nobody need look further */
+	__u32 used; /* slots in use, mappings included */
 };
 
-struct mapping {
-	struct addr addr; /* the other side's */
-	__be16 port;
-	__u16 egress;
-	__u32 client;
-	__u64 expires;
-};
-
-struct permission { /* hash `permissions` -> expires: who may send to a mapping */
+/*
+ * Hash `permissions` -> expires (ns): who may send to a mapping, made and refreshed
+ * by what its client sends.
+ */
+struct permission {
 	struct addr external, remote;
-	__be16 port;
+	__be16 port;	    /* external */
+	__be16 remote_port; /* 0 unless filtering is FILTER_ADDRESS_AND_PORT */
 	__u8 proto;
-	__u8 pad[5];
+	__u8 pad[3];
 };
 
-struct pair { /* hash `pairs` -> pair_use; UDP: remote and port zero */
+/* Hash `pairs` -> pair_use: ports taken towards one remote; of mappings: remote and port zero. */
+struct pair {
 	struct addr remote;
 	__be16 port;
 	__u8 proto;
@@ -321,9 +336,11 @@ struct pair { /* hash `pairs` -> pair_use; UDP: remote and port zero */
 	__u32 egress;
 };
 
+#define PAIR_DEAD 0x80000000u /* in used: about to be removed */
+
 struct pair_use {
-	__u32 used;
-	__u32 refused;	 /* since the last event about it */
+	__u32 used;	  /* exact */
+	__u32 refused;	  /* since it was last full */
 	__u64 full_until; /* a refusal is remembered until then */
 };
 
@@ -331,7 +348,8 @@ struct pair_use {
 
 enum notice_kind {
 	NOTICE_ICMP,	/* please answer with this ICMP error; bytes: the packet it is about */
-	NOTICE_DENIED,	/* a new flow was refused */
+	NOTICE_RESET,	/* please answer with a TCP reset; bytes: the packet it is about */
+	NOTICE_DENIED,	/* refused without an answer; where there is one, it is also this */
 	NOTICE_FLOW,	/* a flow began or ended */
 	NOTICE_FULL,	/* flows, ports or a quota are used up */
 };
@@ -380,9 +398,7 @@ _Static_assert(sizeof(struct acl_rule) == 12, "acl_rule");
 _Static_assert(sizeof(struct route_key) == 24, "route_key");
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
-_Static_assert(sizeof(struct flow) == 176, "flow");
-_Static_assert(sizeof(struct mapping_key) == 24, "mapping_key");
-_Static_assert(sizeof(struct mapping) == 32, "mapping");
+_Static_assert(sizeof(struct flow) == 184, "flow");
 _Static_assert(sizeof(struct permission) == 40, "permission");
 _Static_assert(sizeof(struct pair) == 24, "pair");
 _Static_assert(sizeof(struct notice) == 24 + 40 + NOTICE_BYTES, "notice");
