@@ -19,16 +19,14 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A responder learns from the first data that its handshake went well; then one
- * of its own is no longer needed. */
-static bool handshake_pending(const struct peer_timers *t, const struct timer_stamps *s)
+bool timers_handshake_pending(const struct peer_timers *t, const struct timer_stamps *s)
 {
 	return t->retry_at && s->confirmed <= t->initiation_sent;
 }
 
 static uint64_t retry_due(const struct peer_timers *t, const struct timer_stamps *s)
 {
-	return handshake_pending(t, s) ? t->retry_at : NEVER;
+	return timers_handshake_pending(t, s) ? t->retry_at : NEVER;
 }
 
 static uint64_t keepalive_due(const struct peer_timers *t, const struct timer_stamps *s)
@@ -76,7 +74,7 @@ unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_
 {
 	unsigned due = 0;
 
-	if (!handshake_pending(t, s))
+	if (!timers_handshake_pending(t, s))
 		timers_handshake_done(t);
 	if (retry_due(t, s) <= now)
 		due |= run_retry(t);
@@ -121,6 +119,12 @@ void timers_initiation_sent(struct peer_timers *t, bool retry, uint64_t jitter, 
 	t->initiation_sent = now;
 	t->jitter = jitter;
 	t->retry_at = now + REKEY_TIMEOUT + jitter;
+}
+
+void timers_postpone_initiation(struct peer_timers *t)
+{
+	t->tries = 0;
+	t->retry_at = t->initiation_sent + REKEY_TIMEOUT;
 }
 
 void timers_session_made(struct peer_timers *t, uint64_t now)

@@ -49,10 +49,15 @@ unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_
 /* When to run them next, UINT64_MAX: not before something is sent. */
 uint64_t timers_next(const struct peer_timers *t, const struct timer_stamps *s, uint64_t now);
 
+/* Is an initiation of ours waiting for an answer, or for its time? A responder's session
+ * that the peer confirmed meanwhile ends the wait. */
+bool timers_handshake_pending(const struct peer_timers *t, const struct timer_stamps *s);
 /* May an initiation be sent, or was the last less than REKEY_TIMEOUT ago? */
 bool timers_may_initiate(const struct peer_timers *t, uint64_t now);
 /* @retry: another try of the same attempt; else a new attempt begins. */
 void timers_initiation_sent(struct peer_timers *t, bool retry, uint64_t jitter, uint64_t now);
+/* Not now: as the first try, when it may be sent again. */
+void timers_postpone_initiation(struct peer_timers *t);
 void timers_session_made(struct peer_timers *t, uint64_t now); /* either role */
 void timers_handshake_done(struct peer_timers *t);	       /* the answer came: no more retries */
 
