@@ -219,8 +219,8 @@ class Capture:
 
     def __enter__(self):
         self.process = self.host.popen(f"tcpdump-{self.device}", [
-            "tcpdump", "-i", self.device, "-Q", self.direction, "-w", str(self.file), "-U", "-n", "-s", "256",
-            "-B", "16384", "-Z", "root", *words(self.expression)])
+            "tcpdump", "-i", self.device, "-Q", self.direction, "-w", str(self.file), "-U", "--immediate-mode", "-n",
+            "-s", "256", "-B", "16384", "-Z", "root", *words(self.expression)])
         wait_for("tcpdump", lambda: "listening on" in self.process.output() or not self.process.alive())
         if not self.process.alive():
             raise RuntimeError(self.process.output())
@@ -234,6 +234,7 @@ class Capture:
         return len(self.packets())
 
     def packets(self):
+        from scapy.layers import inet, inet6, l2  # noqa: F401: the layers that rdpcap is to know
         from scapy.utils import rdpcap
         return rdpcap(str(self.file))
 

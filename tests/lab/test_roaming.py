@@ -28,18 +28,13 @@ def move_port(alice):
     return "192.0.2.44:45678"
 
 
-def move_family(alice):
-    """From IPv4 to IPv6 outside, as from one access network to another."""
-    gateway = next(iter(alice.peers))
-    alice.set("peer", gateway, "endpoint", "[2001:db8:1::1]:51820")
-    return "2001:db8:2::44"
-
-
-@pytest.mark.parametrize("move", (move_address, move_port, move_family))
+@pytest.mark.parametrize("move", (move_address, move_port))
 @pytest.mark.parametrize("kind", ("baseline", "sluice"))
 def test_w12_the_endpoint_follows_during_a_download(world, kind, move):
+    """The keepalive speaks for a client that only listens: a receiver that hears nothing acknowledges nothing."""
     world = world(kind)
     alice = world.joined("alice")
+    alice.join(world.gateway, keepalive=1)
     job = alice.host.probing("get", "get", SLOW)
     time.sleep(1)
     endpoint = move(alice)
@@ -47,6 +42,16 @@ def test_w12_the_endpoint_follows_during_a_download(world, kind, move):
     result = json.loads(job.output())
     assert result.get("error") is None and result["bytes"] == 16000000 and result["silence"] < 2.5, result
     assert endpoint in world.gateway.client_report(alice)["endpoint"]
+
+
+def test_w12_from_ipv4_to_ipv6(world):
+    """From one access network to another. Idle: what arrives from the old address would move the client back. With
+    boringtun: wireguard-go cuts the first IPv6 addresses after IPv4 to 4 bytes (2001:db8::, seen at f333402bd9cb)."""
+    world = world()
+    alice = world.joined("alice", implementation="boringtun-cli")
+    alice.set("peer", world.gateway.key.public, "endpoint", world.net.endpoint(6))
+    settle(alice, world.gateway, seconds=2)
+    assert "2001:db8:2::44" in world.gateway.client_report(alice)["endpoint"]
 
 
 def test_w12_a_forged_packet_moves_nobody(world):
