@@ -232,12 +232,12 @@ struct allowedips {
 
 static struct addr masked(const struct addr *a, const struct addr *mask)
 {
-	return (struct addr){.d = {a->d[0] & mask->d[0], a->d[1] & mask->d[1]}};
+	return (struct addr){ .d = { a->d[0] & mask->d[0], a->d[1] & mask->d[1] } };
 }
 
 static struct addr mask_of(uint32_t len)
 {
-	struct addr mask = {0};
+	struct addr mask = { 0 };
 
 	memset(mask.b, 0xff, len / 8);
 	if (len % 8)
@@ -292,12 +292,12 @@ static void enter(struct allowedips *a, const struct owned *o)
 	while (l->len != o->prefix.len)
 		l++;
 	p = (struct place *)look(a, l, &o->prefix.addr);
-	*p = (struct place){o->prefix.addr, o->peer};
+	*p = (struct place){ o->prefix.addr, o->peer };
 }
 
 struct allowedips *allowedips_snapshot(const struct allowedips_set *s)
 {
-	size_t counts[LENGTHS] = {0}, total;
+	size_t counts[LENGTHS] = { 0 }, total;
 	const struct owned *o;
 	struct allowedips *a;
 

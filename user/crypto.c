@@ -72,18 +72,18 @@ void crypto_mac(uint8_t out[MAC_LEN], const void *key, size_t key_len, const str
 
 void crypto_hmac(uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len, const void *in, size_t len)
 {
-	uint8_t inner_key[BLOCK_LEN] = {0}, outer_key[BLOCK_LEN], hash[HASH_LEN];
+	uint8_t inner_key[BLOCK_LEN] = { 0 }, outer_key[BLOCK_LEN], hash[HASH_LEN];
 
 	if (key_len > BLOCK_LEN)
-		crypto_blake2s(inner_key, &(struct span){key, key_len}, 1);
+		crypto_blake2s(inner_key, &(struct span){ key, key_len }, 1);
 	else
 		memcpy(inner_key, key, key_len);
 	for (size_t i = 0; i < BLOCK_LEN; i++) {
 		outer_key[i] = inner_key[i] ^ 0x5c;
 		inner_key[i] ^= 0x36;
 	}
-	crypto_blake2s(hash, (struct span[]){{inner_key, BLOCK_LEN}, {in, len}}, 2);
-	crypto_blake2s(out, (struct span[]){{outer_key, BLOCK_LEN}, {hash, HASH_LEN}}, 2);
+	crypto_blake2s(hash, (struct span[]){ { inner_key, BLOCK_LEN }, { in, len } }, 2);
+	crypto_blake2s(out, (struct span[]){ { outer_key, BLOCK_LEN }, { hash, HASH_LEN } }, 2);
 	sodium_memzero(inner_key, sizeof(inner_key));
 	sodium_memzero(outer_key, sizeof(outer_key));
 	sodium_memzero(hash, sizeof(hash));

@@ -34,7 +34,7 @@ static bool is(const uint8_t *got, const char *hex)
 /* RFC 7748 section 5.2, and a point of low order */
 static bool check_x25519(void)
 {
-	uint8_t secret[KEY_LEN], public[KEY_LEN], shared[KEY_LEN], zero[KEY_LEN] = {0};
+	uint8_t secret[KEY_LEN], public[KEY_LEN], shared[KEY_LEN], zero[KEY_LEN] = { 0 };
 
 	unhex(secret, "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
 	unhex(public, "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
@@ -48,7 +48,7 @@ static bool check_blake2s(void)
 {
 	uint8_t hash[HASH_LEN], mac[MAC_LEN], key[KEY_LEN];
 
-	crypto_blake2s(hash, &(struct span){"abc", 3}, 1);
+	crypto_blake2s(hash, &(struct span){ "abc", 3 }, 1);
 	if (!is(hash, "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"))
 		return false;
 	unhex(key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
@@ -113,11 +113,11 @@ static const struct check {
 	const char *what;
 	bool (*run)(void);
 } checks[] = {
-	{"X25519", check_x25519},
-	{"BLAKE2s", check_blake2s},
-	{"ChaCha20-Poly1305", check_chacha20poly1305},
-	{"XChaCha20-Poly1305", check_xchacha20poly1305},
-	{"bulk ChaCha20-Poly1305", check_bulk},
+	{ "X25519", check_x25519 },
+	{ "BLAKE2s", check_blake2s },
+	{ "ChaCha20-Poly1305", check_chacha20poly1305 },
+	{ "XChaCha20-Poly1305", check_xchacha20poly1305 },
+	{ "bulk ChaCha20-Poly1305", check_bulk },
 };
 
 bool crypto_init(const char **what)

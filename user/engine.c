@@ -228,7 +228,7 @@ static void move_peer(struct engine *e, struct peer *p, const struct endpoint *f
 	if (endpoint_equal(&p->endpoint, from))
 		return;
 	p->endpoint = *from;
-	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ENDPOINT, .endpoint = *from});
+	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *from });
 }
 
 /* Hands the session to the peer's worker; before the peer hears of it. */
@@ -237,9 +237,9 @@ static void install(struct engine *e, struct peer *p, struct session *s, const s
 {
 	move_peer(e, p, from);
 	p->made_before = p->made;
-	p->made = (struct made){.wall = now->wall, .mono = now->mono, .initiator = s->initiator};
+	p->made = (struct made){ .wall = now->wall, .mono = now->mono, .initiator = s->initiator };
 	timers_session_made(&p->timers, now->mono);
-	engine_command(e, p, (struct transport_command){.op = TRANSPORT_INSTALL, .session = s});
+	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_INSTALL, .session = s });
 	engine_schedule(e, p, now->mono);
 }
 
@@ -389,17 +389,17 @@ static void run_peer(struct engine *e, struct peer *p, const struct engine_time 
 	unsigned due = timers_run(&p->timers, &stamps, now->mono);
 
 	if (due & TIMER_ZERO_KEYS)
-		engine_command(e, p, (struct transport_command){.op = TRANSPORT_CLEAR});
+		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_CLEAR });
 	if (due & TIMER_GIVE_UP) {
 		engine_abandon(e, p);
-		engine_command(e, p, (struct transport_command){.op = TRANSPORT_DROP_STAGED});
+		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_DROP_STAGED });
 	}
 	if (due & TIMER_RETRY)
 		send_initiation(e, p, true, now);
 	if (due & TIMER_NEW_HANDSHAKE)
 		engine_begin(e, p, now);
 	if (due & TIMER_KEEPALIVE)
-		engine_command(e, p, (struct transport_command){.op = TRANSPORT_SEND_KEEPALIVE});
+		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE });
 	engine_schedule(e, p, now->mono);
 }
 

@@ -24,13 +24,13 @@ static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 
 static void mix_hash(struct noise_state *s, const void *bytes, size_t len)
 {
-	crypto_blake2s(s->hash, (struct span[]){{s->hash, HASH_LEN}, {bytes, len}}, 2);
+	crypto_blake2s(s->hash, (struct span[]){ { s->hash, HASH_LEN }, { bytes, len } }, 2);
 }
 
 /* Takes a secret into the chaining key; @key, when not NULL, is for the next sealed field. */
 static void mix_key(struct noise_state *s, uint8_t *key, const void *secret, size_t len)
 {
-	crypto_kdf((uint8_t *[]){s->chaining_key, key}, key ? 2 : 1, s->chaining_key, secret, len);
+	crypto_kdf((uint8_t *[]){ s->chaining_key, key }, key ? 2 : 1, s->chaining_key, secret, len);
 }
 
 static bool mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY_LEN],
@@ -55,7 +55,7 @@ static void mix_psk(struct noise_state *s, uint8_t key[KEY_LEN], const uint8_t p
 {
 	uint8_t temp[HASH_LEN];
 
-	crypto_kdf((uint8_t *[]){s->chaining_key, temp, key}, 3, s->chaining_key, psk, KEY_LEN);
+	crypto_kdf((uint8_t *[]){ s->chaining_key, temp, key }, 3, s->chaining_key, psk, KEY_LEN);
 	mix_hash(s, temp, HASH_LEN);
 	crypto_wipe(temp, sizeof(temp));
 }
@@ -80,7 +80,7 @@ static bool open_field(struct noise_state *s, void *out, const uint8_t *sealed, 
 static void begin(struct noise_state *s, const uint8_t responder_public[KEY_LEN])
 {
 	memset(s, 0, sizeof(*s));
-	crypto_blake2s(s->chaining_key, &(struct span){construction, strlen(construction)}, 1);
+	crypto_blake2s(s->chaining_key, &(struct span){ construction, strlen(construction) }, 1);
 	memcpy(s->hash, s->chaining_key, HASH_LEN);
 	mix_hash(s, identifier, strlen(identifier));
 	mix_hash(s, responder_public, KEY_LEN);
@@ -89,7 +89,7 @@ static void begin(struct noise_state *s, const uint8_t responder_public[KEY_LEN]
 static void derive_keys(const struct noise_state *s, uint8_t initiator_sends[KEY_LEN],
 			uint8_t responder_sends[KEY_LEN])
 {
-	crypto_kdf((uint8_t *[]){initiator_sends, responder_sends}, 2, s->chaining_key, NULL, 0);
+	crypto_kdf((uint8_t *[]){ initiator_sends, responder_sends }, 2, s->chaining_key, NULL, 0);
 }
 
 void noise_identity_init(struct noise_identity *id, const uint8_t secret[KEY_LEN])

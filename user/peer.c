@@ -128,10 +128,10 @@ struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN])
 	p = make_peer(e, public, id);
 	if (!p)
 		return NULL;
-	e->slots[id] = (struct slot){p, p->transport};
+	e->slots[id] = (struct slot){ p, p->transport };
 	e->n_peers++;
 	enter_bucket(e, p);
-	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ADD});
+	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ADD });
 	return p;
 }
 
@@ -150,7 +150,7 @@ void engine_peer_remove(struct engine *e, struct peer *p)
 	timer_queue_set(&e->timers, &p->timer, UINT64_MAX);
 	engine_peer_disallow_all(e, p);
 	engine_abandon(e, p);
-	engine_command(e, p, (struct transport_command){.op = TRANSPORT_REMOVE});
+	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_REMOVE });
 	secret_free(e->peer_pool, p);
 }
 
@@ -183,7 +183,7 @@ void peer_new_identity(struct engine *e)
 		noise_peer_init(&p->noise, p->noise.public, &e->own->identity);
 		engine_abandon(e, p);
 		p->timers.zero_keys_at = 0;
-		engine_command(e, p, (struct transport_command){.op = TRANSPORT_CLEAR});
+		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_CLEAR });
 	}
 }
 
@@ -214,7 +214,7 @@ void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct end
 {
 	peer_look_at_endpoint(p);
 	p->endpoint = *to;
-	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ENDPOINT, .endpoint = *to});
+	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *to });
 }
 
 void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds,
@@ -225,7 +225,7 @@ void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t second
 	p->timers.persistent = seconds * NS_PER_SEC;
 	if (on) {
 		p->timers.persistent_sent = now->mono;
-		engine_command(e, p, (struct transport_command){.op = TRANSPORT_SEND_KEEPALIVE});
+		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE });
 	}
 	engine_schedule(e, p, now->mono);
 }

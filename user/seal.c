@@ -25,7 +25,8 @@ enum seal_result transport_seal_begin(struct transport_set *set, struct transpor
 		return SEAL_NO_SESSION;
 	}
 	*s = (struct sealer){
-		.transport = t, .session = session, .counter = session->send_counter, .left = n};
+		.transport = t, .session = session, .counter = session->send_counter, .left = n
+	};
 	session->send_counter += n;
 	if (session_wants_rekey(session, now))
 		transport_want_handshake(set, t, now);

@@ -75,7 +75,7 @@ void transport_retire(struct transport_set *set, struct session **s)
 bool transport_take_garbage(struct transport_set *set, struct garbage *out)
 {
 	*out = set->garbage;
-	set->garbage = (struct garbage){NULL, NULL};
+	set->garbage = (struct garbage){ NULL, NULL };
 	return out->sessions || out->transports;
 }
 

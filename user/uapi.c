@@ -64,7 +64,7 @@ void uapi_request_free(struct uapi_request *r)
 	if (r->text)
 		crypto_wipe(r->text, r->len);
 	free(r->text);
-	*r = (struct uapi_request){0};
+	*r = (struct uapi_request){ 0 };
 }
 
 static void take_out(struct uapi_request *r, size_t len)
@@ -129,11 +129,11 @@ static bool parse_endpoint(struct text t, struct endpoint *out)
 
 	if (!colon)
 		return false;
-	host = (struct text){t.at, (size_t)(colon - t.at)};
-	service = (struct text){colon + 1, t.len - host.len - 1};
+	host = (struct text){ t.at, (size_t)(colon - t.at) };
+	service = (struct text){ colon + 1, t.len - host.len - 1 };
 	brackets = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
 	if (brackets)
-		host = (struct text){host.at + 1, host.len - 2};
+		host = (struct text){ host.at + 1, host.len - 2 };
 	memset(out, 0, sizeof(*out));
 	if (!parse_number(service, UINT16_MAX, &port) || !port ||
 	    !addr_parse(host.at, host.len, &out->addr))
@@ -295,26 +295,31 @@ static int check_version(struct change *c, struct text v)
 	return is_text(v, "1") ? 0 : EPROTONOSUPPORT;
 }
 
-enum whose { DEVICE, PEER, PEER_OR_NOT /* does not ask for the peer to exist */ };
+enum whose {
+	DEVICE,
+	PEER,
+	PEER_OR_NOT, /* is not reason enough to make the peer */
+	ANYWHERE,
+};
 
 static const struct key {
 	const char *name;
 	enum whose whose;
 	int (*set)(struct change *c, struct text value);
 } keys[] = {
-	{"private_key", DEVICE, set_private_key},
-	{"listen_port", DEVICE, set_listen_port},
-	{"fwmark", DEVICE, set_fwmark},
-	{"replace_peers", DEVICE, replace_peers},
-	{"public_key", DEVICE, begin_peer}, /* ends the device's keys, or another peer's */
-	{"remove", PEER_OR_NOT, remove_peer},
-	{"update_only", PEER_OR_NOT, update_only},
-	{"preshared_key", PEER, set_preshared_key},
-	{"endpoint", PEER, set_endpoint},
-	{"persistent_keepalive_interval", PEER, set_keepalive},
-	{"replace_allowed_ips", PEER, replace_allowed_ips},
-	{"allowed_ip", PEER, set_allowed_ip},
-	{"protocol_version", PEER, check_version},
+	{ "private_key", DEVICE, set_private_key },
+	{ "listen_port", DEVICE, set_listen_port },
+	{ "fwmark", DEVICE, set_fwmark },
+	{ "replace_peers", DEVICE, replace_peers },
+	{ "public_key", ANYWHERE, begin_peer },
+	{ "remove", PEER_OR_NOT, remove_peer },
+	{ "update_only", PEER_OR_NOT, update_only },
+	{ "preshared_key", PEER, set_preshared_key },
+	{ "endpoint", PEER, set_endpoint },
+	{ "persistent_keepalive_interval", PEER, set_keepalive },
+	{ "replace_allowed_ips", PEER, replace_allowed_ips },
+	{ "allowed_ip", PEER, set_allowed_ip },
+	{ "protocol_version", PEER, check_version },
 };
 
 static const struct key *find_key(struct text name)
@@ -326,6 +331,12 @@ static const struct key *find_key(struct text name)
 	return NULL;
 }
 
+/* The device's keys come first, then those of one peer after the other. */
+static bool belongs_here(const struct change *c, const struct key *key)
+{
+	return key->whose == ANYWHERE || (key->whose == DEVICE) == !c->in_peer;
+}
+
 static int set_line(struct change *c, struct text line)
 {
 	const char *equals = memchr(line.at, '=', line.len);
@@ -335,9 +346,9 @@ static int set_line(struct change *c, struct text line)
 
 	if (!equals)
 		return EPROTO;
-	key = find_key((struct text){line.at, (size_t)(equals - line.at)});
-	value = (struct text){equals + 1, line.len - (size_t)(equals + 1 - line.at)};
-	if (!key || (key->whose != DEVICE) != (c->in_peer && key->set != begin_peer))
+	key = find_key((struct text){ line.at, (size_t)(equals - line.at) });
+	value = (struct text){ equals + 1, line.len - (size_t)(equals + 1 - line.at) };
+	if (!key || !belongs_here(c, key))
 		return EINVAL;
 	if (key->whose == PEER)
 		error = want_peer(c);
@@ -352,7 +363,7 @@ static int walk(struct change *c, const char *at)
 	while (!error && *at != '\n') {
 		const char *end = strchr(at, '\n');
 
-		error = set_line(c, (struct text){at, (size_t)(end - at)});
+		error = set_line(c, (struct text){ at, (size_t)(end - at) });
 		at = end + 1;
 	}
 	return error ? error : want_peer(c);
@@ -373,8 +384,8 @@ static int set_device(const struct change *c)
 static int set(struct engine *e, struct uapi_device *device, const struct engine_time *now,
 	       const char *lines)
 {
-	struct change check = {.e = e, .device = device, .now = now};
-	struct change apply = {.e = e, .device = device, .now = now, .apply = true};
+	struct change check = { .e = e, .device = device, .now = now };
+	struct change apply = { .e = e, .device = device, .now = now, .apply = true };
 	int error = walk(&check, lines), published;
 
 	if (error)
@@ -413,12 +424,11 @@ static void print_allowed(FILE *out, const struct prefix *p)
 	fprintf(out, "allowed_ip=%s/%u\n", addr_str(&p->addr, text), v4 ? p->len - ADDR_V4_BITS : p->len);
 }
 
-static void print_psk(FILE *out, const struct peer *p, const struct uapi_device *device)
+static void print_psk(FILE *out, const struct peer *p)
 {
-	uint8_t psk[KEY_LEN] = {0};
+	uint8_t psk[KEY_LEN];
 
-	if (device->show_secrets)
-		engine_peer_psk(p, psk);
+	engine_peer_psk(p, psk);
 	print_key(out, "preshared_key", psk);
 	crypto_wipe(psk, sizeof(psk));
 }
@@ -432,7 +442,8 @@ static void print_peer(FILE *out, const struct engine *e, const struct peer *p,
 
 	engine_peer_state(e, p, &s);
 	print_key(out, "public_key", s.public);
-	print_psk(out, p, device);
+	if (device->show_secrets)
+		print_psk(out, p);
 	fprintf(out, "protocol_version=1\n");
 	if (s.endpoint.port)
 		print_endpoint(out, &s.endpoint);
@@ -463,42 +474,51 @@ static void print_device(FILE *out, const struct engine *e, const struct uapi_de
 /* ---- the answer ---- */
 
 static int answer(FILE *out, struct engine *e, struct uapi_device *device, const struct engine_time *now,
-		  const char *request, size_t len)
+		  const char *request)
 {
-	static const char get[] = "get=1\n\n", set_[] = "set=1\n";
+	static const char get_request[] = "get=1\n\n", set_begin[] = "set=1\n";
 
-	if (memchr(request, '\0', len))
-		return EINVAL;
-	if (!strcmp(request, get)) {
+	if (!strcmp(request, get_request)) {
 		print_device(out, e, device);
 		return 0;
 	}
-	if (strncmp(request, set_, strlen(set_)))
+	if (strncmp(request, set_begin, strlen(set_begin)))
 		return EPROTO;
-	return set(e, device, now, request + strlen(set_));
+	return set(e, device, now, request + strlen(set_begin));
+}
+
+static char *print_answer(struct engine *e, struct uapi_device *device, const struct engine_time *now,
+			  const char *request, size_t *len)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, len);
+	int error;
+
+	if (!out)
+		return NULL;
+	error = answer(out, e, device, now, request);
+	fprintf(out, "errno=%d\n\n", -error); /* negative, as wireguard-go has it and `wg` understands it */
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 char *uapi_answer(struct uapi_request *r, struct engine *e, struct uapi_device *device,
 		  const struct engine_time *now, size_t *len)
 {
 	size_t request_len = whole_request(r);
-	char *text = NULL, *request;
-	FILE *out;
+	char *request = request_len ? malloc(request_len + 1) : NULL, *text;
 
-	request = request_len ? strndup(r->text, request_len) : NULL;
-	out = request ? open_memstream(&text, len) : NULL;
-	if (out) {
-		/* Negative, as wireguard-go has it and `wg` understands it. */
-		fprintf(out, "errno=%d\n\n", -answer(out, e, device, now, request, request_len));
-		if (fclose(out)) {
-			free(text);
-			text = NULL;
-		}
-	}
-	if (request)
-		crypto_wipe(request, request_len);
-	free(request);
+	if (!request)
+		return NULL;
+	memcpy(request, r->text, request_len);
+	request[request_len] = '\0';
 	take_out(r, request_len);
+	/* Text that holds a NUL is no request: it would not be read to its end. */
+	text = print_answer(e, device, now, strlen(request) == request_len ? request : "", len);
+	crypto_wipe(request, request_len);
+	free(request);
 	return text;
 }
 
