@@ -131,10 +131,11 @@ struct report_source {
 	const char *const *notes;
 	size_t n_notes;
 	const struct history *history;
-	const struct traffic *totals; /* TOTAL_MAX of them, summed over the CPUs */
+	const struct traffic *totals; /* TOTAL_MAX of them */
 	const uint64_t *drops;	      /* DROP_MAX of them, since the maps were made */
-	const struct flow *flows;     /* the mapped array of slots, read while programs write it */
-	uint32_t n_flows, used_flows;
+	const struct flow *flows;     /* maps_flows(): the array of slots, read while programs write it */
+	uint32_t n_flows;	      /* slots ever used */
+	uint32_t used_flows, max_flows;
 
 	/* The i-th client, i from 0; false: past the end. */
 	bool (*client)(void *ctx, size_t i, struct report_client *out);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sluice: finds the command and runs it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/diag.h"
+#include "user/commands.h"
+#include "user/control.h"
+#include "user/text.h"
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+		if (is_help(argv[i]))
+			return true;
+	return false;
+}
+
+static int unknown(int argc, char **argv)
+{
+	const char *names[64] = { NULL }, *nearest;
+	char text[64];
+
+	for (size_t i = 0; commands[i].name && i < 63; i++)
+		names[i] = commands[i].name;
+	nearest = diag_nearest(argv[0], names);
+	fprintf(stderr, "sluice: no such command: \"%s\"", text_escape(argv[0], text, sizeof(text)));
+	if (nearest)
+		fprintf(stderr, "; did you mean \"%s\"?", nearest);
+	fputs("\nsluice --help lists them\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* The list on stdout, and whether it got there: `sluice status > /dev/full` has failed. */
+static int finish(int status)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("sluice: standard output");
+		return status ? status : EXIT_NO;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *c;
+	int words;
+
+	argc--;
+	argv++;
+	if (argc && !strcmp(argv[0], "help")) { /* help COMMAND is COMMAND --help */
+		c = command_find(argc - 1, argv + 1, &words);
+		if (c)
+			command_help(c, stdout);
+		else
+			commands_overview(stdout);
+		return finish(EXIT_YES);
+	}
+	if (!argc || is_help(argv[0])) {
+		commands_overview(argc ? stdout : stderr);
+		return argc ? finish(EXIT_YES) : EXIT_USAGE;
+	}
+	if (!strcmp(argv[0], "--version"))
+		argv[0] = "version";
+	c = command_find(argc, argv, &words);
+	if (!c)
+		return unknown(argc, argv);
+	argc -= words - 1;
+	argv += words - 1;
+	if (asks_for_help(argc, argv)) {
+		command_help(c, stdout);
+		return finish(EXIT_YES);
+	}
+	argv[0] = (char *)c->name;
+	return finish(c->run(argc, argv));
+}
