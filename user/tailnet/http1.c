@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One HTTP/1.1 request and its answer (http1.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http1.h"
+#include "policy/alloc.h"
+
+static bool is_plain(const char *text)
+{
+	for (; *text; text++)
+		if (*text <= ' ' || *text >= 0x7f)
+			return false;
+	return true;
+}
+
+static bool copy_part(const struct http_parser_url *u, enum http_parser_url_fields f, const char *text, char *out,
+		      size_t max)
+{
+	size_t len = u->field_set & 1 << f ? u->field_data[f].len : 0;
+
+	if (len > max)
+		return false;
+	memcpy(out, text + u->field_data[f].off, len);
+	out[len] = 0;
+	return true;
+}
+
+bool url_parse(const char *text, struct url *out)
+{
+	char scheme[6], query[URL_PATH_MAX + 1];
+	struct http_parser_url u;
+	struct url url = { 0 };
+	size_t len;
+
+	http_parser_url_init(&u);
+	if (!is_plain(text) || http_parser_parse_url(text, strlen(text), 0, &u) != 0 ||
+	    u.field_set & (1 << UF_USERINFO | 1 << UF_FRAGMENT))
+		return false;
+	if (!copy_part(&u, UF_SCHEMA, text, scheme, sizeof(scheme) - 1) ||
+	    !copy_part(&u, UF_HOST, text, url.host, URL_HOST_MAX) || !*url.host ||
+	    !copy_part(&u, UF_PATH, text, url.path, URL_PATH_MAX) ||
+	    !copy_part(&u, UF_QUERY, text, query, URL_PATH_MAX))
+		return false;
+	url.tls = strcmp(scheme, "https") == 0;
+	if (!url.tls && strcmp(scheme, "http") != 0)
+		return false;
+	url.port = u.field_set & 1 << UF_PORT ? u.port : url.tls ? 443 : 80;
+	if (!url.port)
+		return false;
+	if (!*url.path)
+		strcpy(url.path, "/");
+	len = strlen(url.path);
+	if (*query && (size_t)snprintf(url.path + len, sizeof(url.path) - len, "?%s", query) >= sizeof(url.path) - len)
+		return false;
+	*out = url;
+	return true;
+}
+
+size_t http1_request(char *buf, size_t size, const char *method, const struct url *to,
+		     const struct http1_header *headers, size_t n)
+{
+	const char *open = strchr(to->host, ':') ? "[" : "", *close = *open ? "]" : "";
+	char port[8] = "";
+	size_t len;
+
+	if (to->port != (to->tls ? 443 : 80))
+		snprintf(port, sizeof(port), ":%u", to->port);
+	len = (size_t)snprintf(buf, size, "%s %s HTTP/1.1\r\nHost: %s%s%s%s\r\n", method, to->path, open, to->host,
+			       close, port);
+	for (size_t i = 0; i < n && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s: %s\r\n", headers[i].name, headers[i].value);
+	if (len < size)
+		len += (size_t)snprintf(buf + len, size - len, "\r\n");
+	return len < size ? len : 0;
+}
+
+static struct http1 *of(struct http_parser *p)
+{
+	return p->data;
+}
+
+static int on_headers(struct http_parser *p)
+{
+	struct http1 *h = of(p);
+
+	h->status = p->status_code;
+	h->state = HTTP1_BODY;
+	return h->head_request; /* 1: no body follows, whatever the header says */
+}
+
+static int on_body(struct http_parser *p, const char *at, size_t len)
+{
+	struct http1 *h = of(p);
+
+	if (len > HTTP1_BODY_MAX - h->body_len)
+		return -1;
+	memcpy(h->body + h->body_len, at, len);
+	h->body_len += len;
+	return 0;
+}
+
+static int on_end(struct http_parser *p)
+{
+	of(p)->state = p->upgrade ? HTTP1_UPGRADED : HTTP1_DONE;
+	http_parser_pause(p, 1); /* bytes behind it are not for this parser */
+	return 0;
+}
+
+static const struct http_parser_settings settings = {
+	.on_headers_complete = on_headers,
+	.on_body = on_body,
+	.on_message_complete = on_end,
+};
+
+void http1_init(struct http1 *h, bool head_request)
+{
+	*h = (struct http1){ .head_request = head_request, .body = mem_alloc(HTTP1_BODY_MAX + 1, 1) };
+	http_parser_init(&h->parser, HTTP_RESPONSE);
+	h->parser.data = h;
+}
+
+void http1_free(struct http1 *h)
+{
+	free(h->body);
+	h->body = NULL;
+}
+
+static bool is_over(const struct http1 *h)
+{
+	return h->state == HTTP1_DONE || h->state == HTTP1_UPGRADED || h->state == HTTP1_BAD;
+}
+
+size_t http1_receive(struct http1 *h, const char *bytes, size_t len)
+{
+	size_t used;
+
+	if (is_over(h) || !len) /* no bytes would mean the end of the connection to the parser */
+		return 0;
+	used = http_parser_execute(&h->parser, &settings, bytes, len);
+	if (!is_over(h) && HTTP_PARSER_ERRNO(&h->parser) != HPE_OK)
+		h->state = HTTP1_BAD;
+	/* Paused at the last byte of the message: that byte is used, but not counted. */
+	if (is_over(h) && h->state != HTTP1_BAD && HTTP_PARSER_ERRNO(&h->parser) == HPE_PAUSED && used < len)
+		used++;
+	return used;
+}
+
+void http1_end(struct http1 *h)
+{
+	if (is_over(h))
+		return;
+	http_parser_execute(&h->parser, &settings, NULL, 0);
+	if (!is_over(h))
+		h->state = HTTP1_BAD;
+}

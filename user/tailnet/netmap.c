@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The netmap as it stands, and what updates make of it (netmap.h). Peers are
+ * kept sorted by id. What has changed is remembered until it was told, so that
+ * many messages that come at once are told once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "netmap.h"
+#include "policy/alloc.h"
+
+/* The place of @id, or where it would have to stand. */
+static size_t place_of(const struct netmap *m, uint64_t id)
+{
+	size_t low = 0, high = m->n_peers;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->peers[middle].node->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id)
+{
+	size_t i = place_of(m, id);
+
+	return i < m->n_peers && m->peers[i].node->id == id ? &m->peers[i] : NULL;
+}
+
+static const char *login_of(const struct netmap *m, int64_t user_id)
+{
+	for (size_t i = 0; i < m->n_users; i++)
+		if (m->users[i].id == user_id)
+			return m->users[i].login;
+	return "";
+}
+
+/* A tagged node belongs to nobody, whoever has tagged it. */
+static void name_user(const struct netmap *m, struct netmap_peer *p)
+{
+	const char *login = p->node->n_tags ? "" : login_of(m, p->user_id);
+
+	if (strcmp(p->node->user, login) == 0)
+		return;
+	node_set_text(&p->node->user, login);
+	p->changed = true;
+}
+
+static void upsert(struct netmap *m, struct netmap_peer *new)
+{
+	size_t i = place_of(m, new->node->id);
+
+	name_user(m, new);
+	if (i < m->n_peers && m->peers[i].node->id == new->node->id) {
+		new->changed = m->peers[i].changed || !node_equal(m->peers[i].node, new->node);
+		node_free(m->peers[i].node);
+	} else {
+		m->peers = mem_grow(m->peers, m->n_peers, sizeof(*m->peers));
+		memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * sizeof(*m->peers));
+		m->n_peers++;
+		new->changed = true;
+	}
+	m->peers[i] = *new;
+	new->node = NULL;
+}
+
+static void remember_removed(struct netmap *m, uint64_t id)
+{
+	m->removed = mem_grow(m->removed, m->n_removed, sizeof(*m->removed));
+	m->removed[m->n_removed++] = id;
+}
+
+static void remove_peer(struct netmap *m, uint64_t id)
+{
+	struct netmap_peer *p = netmap_peer(m, id);
+
+	if (!p)
+		return;
+	node_free(p->node);
+	memmove(p, p + 1, (size_t)(&m->peers[m->n_peers] - (p + 1)) * sizeof(*p));
+	m->n_peers--;
+	remember_removed(m, id);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Removes who is not in a full list. */
+static void keep_only(struct netmap *m, const struct netmap_update *u)
+{
+	uint64_t *ids = mem_alloc(u->n_peers, sizeof(*ids));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < u->n_peers; i++)
+		ids[i] = u->peers[i].node->id;
+	qsort(ids, u->n_peers, sizeof(*ids), by_id);
+	for (size_t i = 0; i < m->n_peers; i++) {
+		if (bsearch(&m->peers[i].node->id, ids, u->n_peers, sizeof(*ids), by_id)) {
+			m->peers[kept++] = m->peers[i];
+			continue;
+		}
+		remember_removed(m, m->peers[i].node->id);
+		node_free(m->peers[i].node);
+	}
+	m->n_peers = kept;
+	free(ids);
+}
+
+static void apply_users(struct netmap *m, struct netmap_update *u)
+{
+	for (size_t i = 0; i < u->n_users; i++) {
+		struct netmap_user *new = &u->users[i];
+		size_t k;
+
+		for (k = 0; k < m->n_users && m->users[k].id != new->id; k++)
+			;
+		if (k == m->n_users) {
+			m->users = mem_grow(m->users, m->n_users, sizeof(*m->users));
+			m->users[m->n_users++] = (struct netmap_user){ .id = new->id };
+		}
+		free(m->users[k].login);
+		m->users[k].login = new->login;
+		new->login = NULL;
+	}
+	if (!u->n_users)
+		return;
+	for (size_t i = 0; i < m->n_peers; i++)
+		name_user(m, &m->peers[i]);
+	if (m->self.node)
+		name_user(m, &m->self);
+}
+
+static void apply_patch(struct netmap *m, struct netmap_patch *patch)
+{
+	struct netmap_peer *p = netmap_peer(m, patch->id);
+	struct tailnet_node *n;
+
+	if (!p)
+		return;
+	n = p->node;
+	if (patch->has_key)
+		memcpy(n->node_key, patch->key, KEY_LEN);
+	if (patch->has_disco)
+		memcpy(n->disco_key, patch->disco, KEY_LEN);
+	if (patch->has_region)
+		n->region = patch->region;
+	if (patch->has_online)
+		n->online = patch->online;
+	if (patch->has_expiry)
+		n->key_expiry = patch->expiry;
+	if (patch->has_endpoints) {
+		free(n->endpoints);
+		n->endpoints = patch->endpoints;
+		n->n_endpoints = patch->n_endpoints;
+		patch->endpoints = NULL;
+	}
+	p->changed = true;
+}
+
+static void drop_filter(struct netmap *m, size_t i)
+{
+	free(m->filters[i].name);
+	filter_free(&m->filters[i].rules);
+	memmove(&m->filters[i], &m->filters[i + 1], (m->n_filters - i - 1) * sizeof(*m->filters));
+	m->n_filters--;
+}
+
+static void apply_filter(struct netmap *m, struct netmap_filter *new)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_filters && strcmp(m->filters[i].name, new->name) < 0; i++)
+		;
+	if (i < m->n_filters && strcmp(m->filters[i].name, new->name) == 0)
+		drop_filter(m, i);
+	if (new->gone)
+		return;
+	m->filters = mem_grow(m->filters, m->n_filters, sizeof(*m->filters));
+	memmove(&m->filters[i + 1], &m->filters[i], (m->n_filters - i) * sizeof(*m->filters));
+	m->filters[i] = *new;
+	m->n_filters++;
+	*new = (struct netmap_filter){ 0 };
+}
+
+static void apply_filters(struct netmap *m, struct netmap_update *u)
+{
+	while (u->clear_filters && m->n_filters)
+		drop_filter(m, m->n_filters - 1);
+	for (size_t i = 0; i < u->n_filters; i++)
+		apply_filter(m, &u->filters[i]);
+	m->rules_changed |= u->clear_filters || u->n_filters;
+}
+
+static void apply_self(struct netmap *m, struct netmap_update *u)
+{
+	if (!u->self.node)
+		return;
+	name_user(m, &u->self);
+	u->self.changed = m->self.changed || !m->self.node || !node_equal(m->self.node, u->self.node) ||
+			  m->authorized != u->authorized;
+	node_free(m->self.node);
+	m->self = u->self;
+	m->authorized = u->authorized;
+	u->self.node = NULL;
+}
+
+void netmap_apply(struct netmap *m, struct netmap_update *u)
+{
+	apply_users(m, u);
+	apply_self(m, u);
+	m->full |= u->full;
+	if (u->full)
+		keep_only(m, u);
+	for (size_t i = 0; i < u->n_peers; i++)
+		upsert(m, &u->peers[i]);
+	u->n_peers = 0;
+	for (size_t i = 0; i < u->n_removed; i++)
+		remove_peer(m, u->removed[i]);
+	for (size_t i = 0; i < u->n_patches; i++)
+		apply_patch(m, &u->patches[i]);
+	apply_filters(m, u);
+	if (u->derpmap) {
+		derpmap_free(m->derpmap);
+		m->derpmap = u->derpmap;
+		m->derpmap_changed = true;
+		u->derpmap = NULL;
+	}
+}
+
+void netmap_settle(struct netmap *m)
+{
+	for (size_t i = 0; i < m->n_peers; i++)
+		m->peers[i].changed = false;
+	m->self.changed = m->full = m->rules_changed = m->derpmap_changed = false;
+	free(m->removed);
+	m->removed = NULL;
+	m->n_removed = 0;
+}
+
+struct filter netmap_rules(const struct netmap *m)
+{
+	struct filter all = { 0 };
+
+	for (size_t i = 0; i < m->n_filters; i++)
+		all.n += m->filters[i].rules.n;
+	all.rules = mem_alloc(all.n, sizeof(*all.rules));
+	all.n = 0;
+	for (size_t i = 0; i < m->n_filters; i++) {
+		for (size_t k = 0; k < m->filters[i].rules.n; k++) {
+			all.rules[all.n] = m->filters[i].rules.rules[k];
+			all.rules[all.n].id = (uint32_t)all.n + 1;
+			all.n++;
+		}
+	}
+	return all;
+}
+
+void netmap_free(struct netmap *m)
+{
+	node_free(m->self.node);
+	for (size_t i = 0; i < m->n_peers; i++)
+		node_free(m->peers[i].node);
+	for (size_t i = 0; i < m->n_users; i++)
+		free(m->users[i].login);
+	while (m->n_filters)
+		drop_filter(m, m->n_filters - 1);
+	derpmap_free(m->derpmap);
+	free(m->peers);
+	free(m->removed);
+	free(m->users);
+	free(m->filters);
+	*m = (struct netmap){ 0 };
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_NETMAP_H
+#define SLUICE_TAILNET_NETMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bytes.h"
+#include "derpmap.h"
+#include "http1.h"
+#include "node.h"
+#include "policy/filter.h"
+
+/*
+ * The netmap: who we are, who the peers are, what may pass, where the relays
+ * are. The server sends it once and then what changes. A message is read into a
+ * struct netmap_update, whole, before anything of it takes effect, so a wrong one
+ * changes nothing. Pure.
+ */
+
+/* ---- the stream: LE32 length and JSON, again and again ---------------------- */
+
+#define NETMAP_MESSAGE_MAX (64u << 20)
+
+struct netmap_stream {
+	uint8_t header[4];
+	size_t header_len;
+	uint8_t *message; /* grows with what has come, not with what was announced */
+	size_t len, cap, wants;
+};
+
+/* Takes bytes and puts each whole message into @message. False: too long, or refused. */
+bool netmap_stream_receive(struct netmap_stream *s, const uint8_t *bytes, size_t len, const struct sink *message);
+void netmap_stream_free(struct netmap_stream *s);
+
+/* ---- one message ------------------------------------------------------------ */
+
+#define NETMAP_PEERS_MAX 65536
+#define NETMAP_RULES_MAX 65536
+
+struct netmap_patch { /* of a known peer; flags say which fields are there */
+	uint64_t id;
+	bool has_key, has_disco, has_endpoints, has_region, has_online, has_expiry;
+	uint8_t key[KEY_LEN], disco[KEY_LEN];
+	struct addr_port *endpoints;
+	size_t n_endpoints;
+	uint16_t region;
+	bool online;
+	int64_t expiry;
+};
+
+struct netmap_user {
+	int64_t id;
+	char *login;
+};
+
+struct netmap_filter { /* rules with a name; they add up */
+	char *name;
+	bool gone;
+	struct filter rules;
+};
+
+struct netmap_peer {
+	struct tailnet_node *node;
+	int64_t user_id; /* the node's user is filled in from the profiles */
+	bool changed;	 /* since netmap_settle() */
+};
+
+struct netmap_update {
+	bool full; /* peers are all there are */
+	struct netmap_peer self;
+	bool authorized; /* with self: an administrator has let it in */
+	struct netmap_peer *peers;
+	size_t n_peers;
+	uint64_t *removed;
+	size_t n_removed;
+	struct netmap_patch *patches;
+	size_t n_patches;
+	struct netmap_user *users;
+	size_t n_users;
+	bool clear_filters; /* before those below */
+	struct netmap_filter *filters;
+	size_t n_filters;
+	struct derpmap *derpmap; /* NULL: unchanged */
+	bool locked;		 /* the tailnet uses tailnet lock */
+	bool ping, ping_noise;	 /* answer with HEAD to ping_url, inside the Noise stream or outside */
+	struct url ping_url;
+};
+
+#define NETMAP_ERROR 200
+
+/* NULL: @error says what is wrong with it. */
+struct netmap_update *netmap_update_read(const char *json, size_t len, char error[NETMAP_ERROR]);
+void netmap_update_free(struct netmap_update *u); /* NULL is fine */
+
+/* ---- all of them ------------------------------------------------------------ */
+
+struct netmap {
+	struct netmap_peer self; /* node NULL: not known yet */
+	bool authorized;
+	struct netmap_peer *peers; /* by id */
+	size_t n_peers;
+	uint64_t *removed; /* since netmap_settle() */
+	size_t n_removed;
+	struct netmap_user *users; /* by id */
+	size_t n_users;
+	struct netmap_filter *filters; /* by name */
+	size_t n_filters;
+	struct derpmap *derpmap; /* NULL: not known yet */
+	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
+};
+
+/* Moves everything out of @u; cannot fail. The caller frees @u. */
+void netmap_apply(struct netmap *m, struct netmap_update *u);
+/* What has changed was told to everybody who wants to know. */
+void netmap_settle(struct netmap *m);
+void netmap_free(struct netmap *m);
+
+struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id); /* NULL: unknown */
+/* All rules of all filters, ids from 1 in order. The rules' memory stays the netmap's;
+ * free only the list. */
+struct filter netmap_rules(const struct netmap *m);
+
+/* ---- parts, for netmap_read.c and its tests ---------------------------------- */
+
+/* One filter rule of the server: false when it has no destinations (then it grants
+ * something that is not about packets), or a mistake is in @f. */
+bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out);
+void netmap_rule_free(struct filter_rule *r);
+/* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f. */
+struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id);
+/* An array of "address:port"; returns how many. */
+size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One message of the netmap stream, JSON to struct netmap_update (netmap.h).
+ * What we do not use is not looked at, so it may be of any form.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netmap.h"
+#include "policy/alloc.h"
+
+#define ID_MAX INT64_MAX
+
+static size_t read_prefixes(struct fields *f, const json_t *array, const char *key, size_t max, struct prefix **out)
+{
+	json_t *value;
+	size_t i, n = 0;
+
+	json_array_foreach(array, i, value) {
+		const char *text = element_string(f, value, key);
+		struct prefix p;
+
+		if (!fields_bad(f) && !prefix_parse(text, strlen(text), &p, NULL))
+			fields_mistake(f, key, "not a prefix");
+		if (n == max)
+			fields_mistake(f, key, "more than %zu", max);
+		if (fields_bad(f))
+			break;
+		*out = mem_grow(*out, n, sizeof(**out));
+		(*out)[n++] = p;
+	}
+	return n;
+}
+
+size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out)
+{
+	json_t *array = field_array(f, json, key), *value;
+	size_t i, n = 0;
+
+	json_array_foreach(array, i, value) {
+		const char *text = element_string(f, value, key);
+		struct addr_port ap;
+
+		if (fields_bad(f))
+			break;
+		/* A peer tells its endpoints itself: one that cannot be used is its own loss. */
+		if (n == NODE_ENDPOINTS_MAX || !addr_port_parse(text, &ap))
+			continue;
+		*out = mem_grow(*out, n, sizeof(**out));
+		(*out)[n++] = ap;
+	}
+	return n;
+}
+
+static void read_tags(struct fields *f, const json_t *json, struct tailnet_node *n)
+{
+	json_t *array = field_array(f, json, "Tags"), *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		if (n->n_tags == NODE_TAGS_MAX)
+			fields_mistake(f, "Tags", "more than %d", NODE_TAGS_MAX);
+		const char *text = element_string(f, value, "Tags");
+
+		if (fields_bad(f))
+			return;
+		n->tags = mem_grow(n->tags, n->n_tags, sizeof(*n->tags));
+		n->tags[n->n_tags] = NULL;
+		node_set_text(&n->tags[n->n_tags++], text);
+	}
+}
+
+/* "gw-1.example.ts.net." -> "gw-1"; without one, what the machine calls itself. */
+static void read_name(struct fields *f, const json_t *json, struct tailnet_node *n)
+{
+	const char *name = field_string(f, json, "Name");
+
+	if (!name || !*name)
+		name = field_string(f, field_object(f, json, "Hostinfo"), "Hostname");
+	node_set_text(&n->name, name);
+	n->name[strcspn(n->name, ".")] = 0;
+}
+
+/* The region is a number, or in older servers the port of an address that means "relay". */
+static uint16_t read_region(struct fields *f, const json_t *json)
+{
+	int64_t region = field_int(f, json, "HomeDERP", 0, INT64_MAX);
+	const char *legacy = field_string(f, json, "DERP");
+	struct addr_port ap;
+
+	if (!region && legacy && addr_port_parse(legacy, &ap))
+		region = ap.port;
+	return region > UINT16_MAX ? 0 : (uint16_t)region;
+}
+
+static void read_allowed(struct fields *f, const json_t *json, struct tailnet_node *n)
+{
+	json_t *array = field_array(f, json, "AllowedIPs");
+
+	if (!array)
+		array = field_array(f, json, "Addresses");
+	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, &n->allowed);
+}
+
+static void fill_node(struct fields *f, const json_t *json, struct tailnet_node *n)
+{
+	n->id = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
+	node_set_text(&n->stable_id, field_string(f, json, "StableID"));
+	read_name(f, json, n);
+	field_key(f, json, "Key", TAILKEY_NODE, n->node_key);
+	field_key(f, json, "DiscoKey", TAILKEY_DISCO, n->disco_key);
+	n->n_addresses =
+		read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, &n->addresses);
+	read_allowed(f, json, n);
+	n->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &n->endpoints);
+	read_tags(f, json, n);
+	n->region = read_region(f, json);
+	n->key_expiry = field_time(f, json, "KeyExpiry");
+	n->expired = field_bool(f, json, "Expired");
+	n->online = field_bool(f, json, "Online");
+	if (!n->id)
+		fields_mistake(f, "Node.ID", "absent");
+}
+
+struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id)
+{
+	struct tailnet_node *n;
+	bool useless;
+
+	if (!element_object(f, json, "Node"))
+		return NULL;
+	/* A jailed peer may be reached but may not reach us, and we reach for nobody; the other
+	 * kind speaks WireGuard only and is an exit of somebody's, not a client of ours. */
+	useless = field_bool(f, json, "IsJailed") || field_bool(f, json, "IsWireGuardOnly");
+	*user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
+	n = node_new();
+	fill_node(f, json, n);
+	if (!fields_bad(f) && !useless && !key_is_zero(n->node_key))
+		return n;
+	node_free(n);
+	return NULL;
+}
+
+static void read_peers(struct fields *f, const json_t *array, struct netmap_update *u)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		struct netmap_peer p = { .changed = true };
+
+		if (u->n_peers == NETMAP_PEERS_MAX)
+			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
+		p.node = fields_bad(f) ? NULL : netmap_node_read(f, value, &p.user_id);
+		if (fields_bad(f))
+			return;
+		if (!p.node) {
+			/* Known until now, and of no use from now on. */
+			u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
+			u->removed[u->n_removed++] = (uint64_t)field_int(f, value, "ID", 1, ID_MAX);
+			continue;
+		}
+		u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
+		u->peers[u->n_peers++] = p;
+	}
+}
+
+static void read_removed(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *array = field_array(f, root, "PeersRemoved"), *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		int64_t id = element_int(f, value, "PeersRemoved", 1, ID_MAX);
+
+		if (fields_bad(f))
+			return;
+		u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
+		u->removed[u->n_removed++] = (uint64_t)id;
+	}
+}
+
+static struct netmap_patch *add_patch(struct netmap_update *u, uint64_t id)
+{
+	u->patches = mem_grow(u->patches, u->n_patches, sizeof(*u->patches));
+	u->patches[u->n_patches] = (struct netmap_patch){ .id = id };
+	return &u->patches[u->n_patches++];
+}
+
+static void read_patch(struct fields *f, const json_t *json, struct netmap_update *u)
+{
+	struct netmap_patch *p;
+
+	if (!element_object(f, json, "PeersChangedPatch"))
+		return;
+	p = add_patch(u, (uint64_t)field_int(f, json, "NodeID", 1, ID_MAX));
+	p->has_key = field_key(f, json, "Key", TAILKEY_NODE, p->key);
+	p->has_disco = field_key(f, json, "DiscoKey", TAILKEY_DISCO, p->disco);
+	p->has_endpoints = field_array(f, json, "Endpoints");
+	p->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &p->endpoints);
+	int64_t region = field_int(f, json, "DERPRegion", 0, INT64_MAX);
+	p->has_region = region > 0 && region <= UINT16_MAX;
+	p->region = p->has_region ? (uint16_t)region : 0;
+	p->has_online = json_is_boolean(json_object_get(json, "Online"));
+	p->online = field_bool(f, json, "Online");
+	p->has_expiry = json_is_string(json_object_get(json, "KeyExpiry"));
+	p->expiry = field_time(f, json, "KeyExpiry");
+}
+
+static void read_patches(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *array = field_array(f, root, "PeersChangedPatch"), *online = field_object(f, root, "OnlineChange");
+	json_t *value;
+	const char *key;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		if (fields_bad(f))
+			return;
+		read_patch(f, value, u);
+	}
+	json_object_foreach(online, key, value) {
+		struct netmap_patch *p = add_patch(u, strtoull(key, NULL, 10));
+
+		p->has_online = json_is_boolean(value);
+		p->online = json_is_true(value);
+	}
+}
+
+static void read_users(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *array = field_array(f, root, "UserProfiles"), *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		struct netmap_user user = { 0 };
+
+		if (!element_object(f, value, "UserProfiles"))
+			return;
+		user.id = field_int(f, value, "ID", INT64_MIN, INT64_MAX);
+		node_set_text(&user.login, field_string(f, value, "LoginName"));
+		u->users = mem_grow(u->users, u->n_users, sizeof(*u->users));
+		u->users[u->n_users++] = user;
+	}
+}
+
+static void read_rules(struct fields *f, const json_t *array, struct filter *out)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) {
+		struct filter_rule r;
+
+		if (out->n == NETMAP_RULES_MAX)
+			fields_mistake(f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
+		if (fields_bad(f))
+			return;
+		if (!netmap_rule_read(f, value, &r))
+			continue;
+		out->rules = mem_grow(out->rules, out->n, sizeof(*out->rules));
+		out->rules[out->n++] = r;
+	}
+}
+
+static void add_filter(struct fields *f, const char *name, const json_t *rules, struct netmap_update *u)
+{
+	struct netmap_filter filter = { .name = mem_strdup(name), .gone = json_is_null(rules) };
+
+	if (!filter.gone && !json_is_array(rules))
+		fields_mistake(f, "PacketFilters", "a filter is not an array");
+	read_rules(f, rules, &filter.rules);
+	u->filters = mem_grow(u->filters, u->n_filters, sizeof(*u->filters));
+	u->filters[u->n_filters++] = filter;
+}
+
+/* The old field is the filter named "base"; in it, null has always been "unchanged". */
+static void read_filters(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *old = field_array(f, root, "PacketFilter"), *named = field_object(f, root, "PacketFilters"), *value;
+	const char *name;
+
+	if (old)
+		add_filter(f, "base", old, u);
+	json_object_foreach(named, name, value) {
+		if (strcmp(name, "*") != 0)
+			add_filter(f, name, value, u);
+		else if (json_is_null(value))
+			u->clear_filters = true;
+		else
+			fields_mistake(f, "PacketFilters", "\"*\" is not null");
+	}
+}
+
+static void read_self(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *node = field_object(f, root, "Node");
+
+	if (!node)
+		return;
+	u->self.node = netmap_node_read(f, node, &u->self.user_id);
+	u->self.changed = true;
+	/* Absent in what headscale sends of late: only an explicit "no" is one. */
+	u->authorized = !json_is_false(json_object_get(node, "MachineAuthorized"));
+	if (!u->self.node)
+		fields_mistake(f, "Node", "has no key");
+}
+
+static void read_ping(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *ping = field_object(f, root, "PingRequest");
+	const char *url = field_string(f, ping, "URL"), *types = field_string(f, ping, "Types");
+
+	if (!url || (types && *types)) /* of the others we know none */
+		return;
+	u->ping = url_parse(url, &u->ping_url);
+	u->ping_noise = field_bool(f, ping, "URLIsNoise");
+}
+
+static void read_lock(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *lock = field_object(f, root, "TKAInfo");
+	const char *head = field_string(f, lock, "Head");
+
+	u->locked = head && *head && !field_bool(f, lock, "Disabled");
+}
+
+static void read_all(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *peers = field_array(f, root, "Peers"), *derpmap = field_object(f, root, "DERPMap");
+
+	u->full = peers;
+	read_self(f, root, u);
+	read_peers(f, peers ? peers : field_array(f, root, "PeersChanged"), u);
+	read_removed(f, root, u);
+	read_patches(f, root, u);
+	read_users(f, root, u);
+	read_filters(f, root, u);
+	read_ping(f, root, u);
+	read_lock(f, root, u);
+	if (derpmap)
+		u->derpmap = derpmap_read(f, derpmap);
+}
+
+struct netmap_update *netmap_update_read(const char *json, size_t len, char error[NETMAP_ERROR])
+{
+	struct netmap_update *u = mem_alloc(1, sizeof(*u));
+	struct fields f = { 0 };
+	json_t *root = fields_parse(&f, json, len);
+
+	if (root)
+		read_all(&f, root, u);
+	json_decref(root);
+	if (!fields_bad(&f))
+		return u;
+	snprintf(error, NETMAP_ERROR, "%s", f.error);
+	netmap_update_free(u);
+	return NULL;
+}
+
+void netmap_update_free(struct netmap_update *u)
+{
+	if (!u)
+		return;
+	node_free(u->self.node);
+	for (size_t i = 0; i < u->n_peers; i++)
+		node_free(u->peers[i].node);
+	for (size_t i = 0; i < u->n_patches; i++)
+		free(u->patches[i].endpoints);
+	for (size_t i = 0; i < u->n_users; i++)
+		free(u->users[i].login);
+	for (size_t i = 0; i < u->n_filters; i++) {
+		free(u->filters[i].name);
+		filter_free(&u->filters[i].rules);
+	}
+	derpmap_free(u->derpmap);
+	free(u->peers);
+	free(u->removed);
+	free(u->patches);
+	free(u->users);
+	free(u->filters);
+	free(u);
+}
