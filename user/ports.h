@@ -2,27 +2,16 @@
 #ifndef SLUICE_PORTS_H
 #define SLUICE_PORTS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
-#include "bpf/contract.h"
+#include "user/maps.h"
 
 /*
- * Which ports of an egress address the NAT may use: 1024-65535 less what the
- * host keeps for itself (net.ipv4.ip_local_port_range, the WireGuard port), since
- * it shares the address. Pure but for ports_of_host().
+ * The ports that the host keeps for itself, since it shares the egress address:
+ * its ephemeral range and net.ipv4.ip_local_reserved_ports. What does not fit
+ * into @max ranges is merged into the last one, so nothing kept is given away.
+ * Returns the number of ranges.
  */
-struct ports_kept { /* inclusive, host order */
-	uint16_t first, last;
-};
-
-#define PORTS_FIRST 1024
-#define PORTS_KEPT_MAX (MAX_PORT_RANGES - 1)
-
-/* Fills range[], ports and prime of @e. False: nothing is left, or it is in too many pieces. */
-bool ports_choose(const struct ports_kept *kept, unsigned n, struct egress *e);
-
-/* What this host keeps: its ephemeral range and reserved ports. Returns the number, at most PORTS_KEPT_MAX. */
-unsigned ports_of_host(struct ports_kept kept[PORTS_KEPT_MAX]);
+size_t ports_of_host(struct maps_ports *kept, size_t max);
 
 #endif

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configured clients as the parts of the gateway know them: a WireGuard peer,
+ * an id in maps and frames, addresses that belong to it alone, and the host's
+ * routes to these. A client's id stays while its flows may live, also over a
+ * restart (the pinned map of addresses remembers it).
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/gateway.h"
+#include "user/log.h"
+#include "user/loop.h"
+#include "user/secret.h"
+
+#define GREET_SECONDS 600 /* a handshake this young: the client was here when we stopped */
+
+struct psk {
+	bool set;
+	uint8_t key[KEY_LEN];
+};
+
+static struct prefix whole(const struct addr *a)
+{
+	return (struct prefix){.addr = *a, .len = 128};
+}
+
+static bool is_expired(const struct config_client *c)
+{
+	return c->expires && (int64_t)(loop_wall() / NS_PER_SEC) >= c->expires;
+}
+
+bool clients_open(struct gateway *g)
+{
+	g->clients.by_id = calloc(MAX_CLIENTS, sizeof(*g->clients.by_id));
+	return g->clients.by_id;
+}
+
+void clients_close(struct gateway *g)
+{
+	free(g->clients.list);
+	free(g->clients.by_id);
+	g->clients = (struct clients){0};
+}
+
+/* ---- one client --------------------------------------------------------------------- */
+
+static bool of_client(const struct flow *f, void *ctx)
+{
+	return f->client == *(const uint32_t *)ctx;
+}
+
+static bool from_address(const struct flow *f, void *ctx)
+{
+	return !memcmp(&f->out.src, ctx, sizeof(f->out.src));
+}
+
+static void tell(int err, const struct client *c, const char *what)
+{
+	if (err)
+		log_error("client %s: %s: %s", c->config->name, what, strerror(-err));
+}
+
+static void add_address(struct gateway *g, struct client *c, const struct addr *a)
+{
+	struct prefix p = whole(a);
+
+	tell(maps_client_set(g->maps, &p, c->id, c->worker), c, "map of clients");
+	if (!engine_peer_allow(g->device.engine, c->peer, &p))
+		tell(-ENOMEM, c, "allowed address");
+	/* should the TAP go away, packets for the client must not leave by the default route */
+	tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_UNREACHABLE, 0), c, "unreachable route");
+	tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c, "route");
+}
+
+static void remove_address(struct gateway *g, struct client *c, const struct addr *a)
+{
+	struct prefix p = whole(a);
+
+	tell(maps_client_delete(g->maps, &p), c, "map of clients");
+	if (c->peer)
+		engine_peer_disallow(g->device.engine, c->peer, &p);
+	netlink_route_delete(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex);
+	netlink_route_delete(&g->netlink, &p, NETLINK_ROUTE_UNREACHABLE, 0);
+}
+
+static void set_options(struct gateway *g, struct client *c, const struct psk *psk, const struct config_client *old)
+{
+	const struct config_client *config = c->config;
+	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
+	uint8_t was[KEY_LEN];
+
+	engine_peer_psk(c->peer, was);
+	if (sodium_memcmp(was, psk->key, KEY_LEN))
+		engine_peer_set_psk(g->device.engine, c->peer, psk->key, &now);
+	sodium_memzero(was, sizeof(was));
+	if (!old || old->keepalive != config->keepalive)
+		engine_peer_set_keepalive(g->device.engine, c->peer, config->keepalive, &now);
+	if (config->endpoint_port && (!old || old->endpoint_port != config->endpoint_port ||
+				      memcmp(&old->endpoint, &config->endpoint, sizeof(old->endpoint)))) {
+		struct endpoint to = {.addr = config->endpoint, .port = config->endpoint_port};
+
+		engine_peer_set_endpoint(g->device.engine, c->peer, &to);
+	}
+}
+
+static const struct state_peer *remembered(const struct gateway *g, const uint8_t public[KEY_LEN])
+{
+	for (size_t i = 0; i < g->state.n_peers; i++)
+		if (!memcmp(g->state.peers[i].public, public, KEY_LEN))
+			return &g->state.peers[i];
+	return NULL;
+}
+
+static void add(struct gateway *g, struct client *c, const struct psk *psk)
+{
+	const struct state_peer *was = remembered(g, c->config->public_key);
+
+	c->peer = engine_peer_add(g->device.engine, c->config->public_key);
+	if (!c->peer) {
+		tell(-errno, c, "peer");
+		return;
+	}
+	c->worker = engine_peer_transport(c->peer)->worker;
+	if (was) {
+		engine_peer_restore_timestamp(c->peer, was->timestamp);
+		if (was->endpoint.port)
+			engine_peer_set_endpoint(g->device.engine, c->peer, &was->endpoint);
+	}
+	for (size_t i = 0; i < c->config->addresses.n; i++)
+		add_address(g, c, &c->config->addresses.v[i]);
+	set_options(g, c, psk, NULL);
+	device_set_client(&g->device, engine_peer_id(c->peer), c->id);
+}
+
+static void withdraw(struct gateway *g, struct client *c)
+{
+	if (c->peer)
+		device_set_client(&g->device, engine_peer_id(c->peer), 0);
+	for (size_t i = 0; i < c->config->addresses.n; i++)
+		remove_address(g, c, &c->config->addresses.v[i]);
+	gateway_kill_flows(g, of_client, &c->id);
+	if (c->peer)
+		engine_peer_remove(g->device.engine, c->peer);
+	c->peer = NULL;
+}
+
+static bool has_address(const struct config_client *c, const struct addr *a)
+{
+	for (size_t i = 0; i < c->addresses.n; i++)
+		if (!memcmp(&c->addresses.v[i], a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+/* @c->config is the new one already. */
+static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+{
+	for (size_t i = 0; i < old->addresses.n; i++) {
+		struct addr *a = &old->addresses.v[i];
+
+		if (has_address(c->config, a))
+			continue;
+		remove_address(g, c, a);
+		gateway_kill_flows(g, from_address, a);
+	}
+	for (size_t i = 0; i < c->config->addresses.n; i++)
+		if (!has_address(old, &c->config->addresses.v[i]))
+			add_address(g, c, &c->config->addresses.v[i]);
+	set_options(g, c, psk, old);
+}
+
+/* ---- all of them ---------------------------------------------------------------------- */
+
+static struct psk *read_psks(const struct config *config)
+{
+	struct psk *psks = sodium_allocarray(config->n_clients + 1, sizeof(*psks));
+	char error[512];
+
+	if (!psks)
+		return NULL;
+	sodium_memzero(psks, (config->n_clients + 1) * sizeof(*psks));
+	for (size_t i = 0; i < config->n_clients; i++) {
+		const char *file = config->clients[i].preshared_key_file;
+
+		psks[i].set = file;
+		if (file && secret_read(file, psks[i].key, error, sizeof(error)) != SECRET_OK) {
+			log_error("client %s: %s", config->clients[i].name, error);
+			sodium_free(psks);
+			return NULL;
+		}
+	}
+	return psks;
+}
+
+/* Ten thousand clients are looked up among ten thousand: sorted by key. */
+struct by_key {
+	const uint8_t *key;
+	struct client *client; /* NULL in an index of configured clients */
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+	return memcmp(((const struct by_key *)a)->key, ((const struct by_key *)b)->key, KEY_LEN);
+}
+
+static const struct by_key *find(const struct by_key *index, size_t n, const uint8_t public[KEY_LEN])
+{
+	struct by_key wanted = {.key = public};
+
+	return bsearch(&wanted, index, n, sizeof(*index), compare_keys);
+}
+
+struct pinned { /* what an earlier run left in the map of clients */
+	struct prefix *prefix;
+	uint32_t *client;
+	size_t n, cap;
+};
+
+static bool take_pinned(void *arg, const struct prefix *p, uint32_t client)
+{
+	struct pinned *s = arg;
+
+	if (s->n == s->cap) {
+		s->cap = s->cap ? 2 * s->cap : 256;
+		s->prefix = realloc(s->prefix, s->cap * sizeof(*s->prefix));
+		s->client = realloc(s->client, s->cap * sizeof(*s->client));
+		if (!s->prefix || !s->client) {
+			s->n = s->cap = 0;
+			return false;
+		}
+	}
+	s->prefix[s->n] = *p;
+	s->client[s->n++] = client;
+	return true;
+}
+
+/* The id that @c had before, by any of its addresses; 0: none, or another has it now. */
+static uint32_t former_id(const struct gateway *g, const struct pinned *s, const struct config_client *c)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->prefix[i].len == 128 && has_address(c, &s->prefix[i].addr) && s->client[i] < MAX_CLIENTS &&
+		    !g->clients.by_id[s->client[i]])
+			return s->client[i];
+	return 0;
+}
+
+static uint32_t free_id(const struct gateway *g)
+{
+	for (uint32_t id = 1; id < MAX_CLIENTS; id++)
+		if (!g->clients.by_id[id])
+			return id;
+	return 0;
+}
+
+static bool of_nobody(const struct flow *f, void *ctx)
+{
+	struct gateway *g = ctx;
+
+	return f->client >= MAX_CLIENTS || !g->clients.by_id[f->client];
+}
+
+/* Leftovers of clients that were removed while no gateway ran. */
+static void sweep_pinned(struct gateway *g, const struct pinned *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct client *c = s->client[i] < MAX_CLIENTS ? g->clients.by_id[s->client[i]] : NULL;
+
+		if (!c || !has_address(c->config, &s->prefix[i].addr) || c->expired) {
+			maps_client_delete(g->maps, &s->prefix[i]);
+			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_DEVICE, g->device.tap.ifindex);
+			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_UNREACHABLE, 0);
+		}
+	}
+	gateway_kill_flows(g, of_nobody, g);
+}
+
+static void withdraw_missing(struct gateway *g, const struct config *next, struct by_key *index)
+{
+	struct clients *s = &g->clients;
+
+	for (size_t i = 0; i < next->n_clients; i++)
+		index[i] = (struct by_key){.key = next->clients[i].public_key};
+	qsort(index, next->n_clients, sizeof(*index), compare_keys);
+	for (size_t i = 0; i < s->n; i++) {
+		struct client *c = &s->list[i];
+
+		if (find(index, next->n_clients, c->config->public_key))
+			continue;
+		withdraw(g, c);
+		s->by_id[c->id] = NULL;
+		s->removed++;
+	}
+}
+
+/* Builds the new list: ids first, so that newcomers never take one that is in use. */
+static void carry_over(struct gateway *g, const struct config *next, struct client *list, const struct pinned *pinned,
+		       struct by_key *index)
+{
+	for (size_t i = 0; i < g->clients.n; i++)
+		index[i] = (struct by_key){g->clients.list[i].config->public_key, &g->clients.list[i]};
+	qsort(index, g->clients.n, sizeof(*index), compare_keys);
+	for (size_t i = 0; i < next->n_clients; i++) {
+		const struct by_key *was = find(index, g->clients.n, next->clients[i].public_key);
+
+		list[i] = was ? *was->client : (struct client){.config = &next->clients[i]};
+		if (was)
+			g->clients.by_id[list[i].id] = &list[i];
+	}
+	for (size_t i = 0; i < next->n_clients; i++) {
+		if (list[i].id)
+			continue;
+		list[i].id = former_id(g, pinned, list[i].config) ?: free_id(g);
+		if (list[i].id)
+			g->clients.by_id[list[i].id] = &list[i];
+		else
+			tell(-ENOSPC, &list[i], "no id is free");
+	}
+}
+
+static void make_so(struct gateway *g, struct client *c, const struct config_client *next, const struct psk *psk)
+{
+	const struct config_client *old = c->config;
+	bool expired = is_expired(next), known = c->peer;
+
+	if (known && expired)
+		withdraw(g, c);
+	c->config = next;
+	c->expired = expired;
+	if (expired || !c->id)
+		return;
+	if (!known) {
+		add(g, c, psk);
+		g->clients.added++;
+		return;
+	}
+	change(g, c, old, psk);
+	g->clients.changed += !config_client_same(old, next);
+}
+
+bool clients_apply(struct gateway *g, const struct config *next)
+{
+	struct client *list = calloc(next->n_clients + 1, sizeof(*list));
+	struct by_key *index = calloc(next->n_clients + g->clients.n + 1, sizeof(*index));
+	struct psk *psks = read_psks(next);
+	bool first = !g->clients.list;
+	struct pinned pinned = {0};
+
+	if (!list || !index || !psks) {
+		free(list);
+		free(index);
+		sodium_free(psks);
+		return false;
+	}
+	g->clients.added = g->clients.removed = g->clients.changed = 0;
+	if (first)
+		maps_client_each(g->maps, take_pinned, &pinned);
+	withdraw_missing(g, next, index);
+	carry_over(g, next, list, &pinned, index);
+	free(index);
+	free(g->clients.list);
+	g->clients.list = list;
+	g->clients.n = next->n_clients;
+	for (size_t i = 0; i < next->n_clients; i++)
+		make_so(g, &list[i], &next->clients[i], &psks[i]);
+	if (!engine_publish_allowed(g->device.engine))
+		log_error("out of memory: the addresses of clients are not current");
+	if (first)
+		sweep_pinned(g, &pinned);
+	free(pinned.prefix);
+	free(pinned.client);
+	sodium_free(psks);
+	return true;
+}
+
+void clients_expire(struct gateway *g)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < g->clients.n; i++) {
+		struct client *c = &g->clients.list[i];
+
+		if (c->expired || !is_expired(c->config))
+			continue;
+		log_info("client %s has expired", c->config->name);
+		withdraw(g, c);
+		c->expired = any = true;
+	}
+	if (any)
+		engine_publish_allowed(g->device.engine);
+}
+
+void clients_kick(struct gateway *g, struct client *c)
+{
+	struct psk psk = {0};
+
+	if (!c->peer)
+		return;
+	engine_peer_psk(c->peer, psk.key);
+	withdraw(g, c);
+	add(g, c, &psk);
+	sodium_memzero(&psk, sizeof(psk));
+	engine_publish_allowed(g->device.engine);
+}
+
+void clients_greet(struct gateway *g)
+{
+	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
+
+	for (size_t i = 0; i < g->clients.n; i++) {
+		struct client *c = &g->clients.list[i];
+		const struct state_peer *was = remembered(g, c->config->public_key);
+
+		if (c->peer && was && was->endpoint.port && was->handshake &&
+		    was->handshake + GREET_SECONDS > now.wall / NS_PER_SEC)
+			engine_initiate(g->device.engine, engine_peer_id(c->peer), &now);
+	}
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The gateway's life: started in order, undone in reverse. What it leaves when it
+ * ends (programs, maps, the TAP, routes) goes on holding flows and keeping tunnel
+ * addresses in, and the next start takes it over; `down` removes it.
+ */
+#include "user/gateway.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "user/crypto.h"
+#include "user/log.h"
+#include "user/loop.h"
+#include "user/notify.h"
+#include "user/secret.h"
+
+#define SECOND NS_PER_SEC
+#define SAVE_EVERY (5 * SECOND)
+#define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
+#define MTU_DEFAULT 1420
+
+/* ---- flows ---------------------------------------------------------------------------- */
+
+size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx)
+{
+	uint32_t slot = 0;
+	struct flow f;
+	size_t n = 0;
+
+	while (maps_flow_next(g->maps, &slot, &f))
+		if (match(&f, ctx) && !maps_flow_kill(g->maps, slot, f.serial))
+			n++;
+	return n;
+}
+
+/* ---- what is remembered ------------------------------------------------------------------ */
+
+static void remember(struct gateway *g)
+{
+	struct state next = {.has_identity = engine_public_key(g->device.engine, next.identity)};
+	int err;
+
+	next.peers = calloc(g->clients.n + 1, sizeof(*next.peers));
+	for (size_t i = 0; next.peers && i < g->clients.n; i++) {
+		struct engine_peer_state s;
+		struct state_peer *p = &next.peers[next.n_peers];
+
+		if (!g->clients.list[i].peer)
+			continue;
+		engine_peer_state(g->device.engine, g->clients.list[i].peer, &s);
+		memcpy(p->public, s.public, sizeof(p->public));
+		memcpy(p->timestamp, s.timestamp, sizeof(p->timestamp));
+		p->endpoint = (struct endpoint){.addr = s.endpoint.addr, .port = s.endpoint.port};
+		p->handshake = s.last_handshake / NS_PER_SEC;
+		next.n_peers++;
+	}
+	if (g->state.n_peers == next.n_peers && g->state.has_identity == next.has_identity &&
+	    (!next.n_peers || !memcmp(g->state.peers, next.peers, next.n_peers * sizeof(*next.peers)))) {
+		state_free(&next);
+		return;
+	}
+	err = state_save(g->config->state, &next);
+	if (err)
+		log_warning("%s: %s", g->config->state, strerror(-err));
+	state_free(&g->state);
+	g->state = next;
+}
+
+/* ---- reload ------------------------------------------------------------------------------- */
+
+static int refuse(char **error, int status, struct diags *d, const char *text)
+{
+	size_t size;
+	FILE *out = open_memstream(error, &size);
+
+	if (out) {
+		if (d)
+			diags_print(d, out, true);
+		if (text)
+			fputs(text, out);
+		fclose(out);
+	}
+	if (d)
+		diags_free(d);
+	return status;
+}
+
+static int name_restart_keys(const struct config_changes *changes, char **error)
+{
+	char text[1024] = "needs a restart, nothing was applied:";
+
+	for (size_t i = 0; i < changes->n_restart; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s %s", i ? "," : "", changes->restart[i]);
+	return refuse(error, EXIT_USAGE, NULL, text);
+}
+
+static void fill_settings(const struct gateway *g, struct settings *s);
+
+int gateway_reload(struct gateway *g, char **error)
+{
+	struct diags d = {0};
+	struct config *next = config_load(g->file, &d);
+	struct config_changes changes;
+	struct settings settings;
+
+	if (!next)
+		return refuse(error, EXIT_USAGE, &d, NULL);
+	config_diff(g->config, next, &changes);
+	if (changes.n_restart) {
+		config_free(next);
+		diags_free(&d);
+		return name_restart_keys(&changes, error);
+	}
+	if (!rules_check(g, next, &d)) {
+		config_free(next);
+		return refuse(error, EXIT_USAGE, &d, NULL);
+	}
+	if (!clients_apply(g, next)) {
+		config_free(next);
+		diags_free(&d);
+		return refuse(error, EXIT_NO, NULL, "clients were not changed: see the log");
+	}
+	config_free(g->config);
+	g->config = next;
+	fill_settings(g, &settings);
+	maps_settings_set(g->maps, &settings);
+	if (!rules_apply(g, next, &d))
+		return refuse(error, EXIT_NO, &d, NULL);
+	diags_free(&d);
+	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
+		 g->clients.changed);
+	return EXIT_YES;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void signalled(void *ctx)
+{
+	struct gateway *g = ctx;
+	struct signalfd_siginfo info;
+
+	while (read(g->signals.fd, &info, sizeof(info)) == sizeof(info)) {
+		char *error = NULL;
+
+		if (info.ssi_signo != SIGHUP) {
+			g->loop.stop = true;
+			continue;
+		}
+		notify_reloading(loop_now());
+		if (gateway_reload(g, &error))
+			log_error("reload: %s", error ? error : "out of memory");
+		free(error);
+		notify_ready(NULL);
+	}
+}
+
+static void host_changed(void *ctx)
+{
+	struct gateway *g = ctx;
+
+	g->changes |= netlink_monitor_read(g->monitor.fd);
+}
+
+static void command_waits(void *ctx)
+{
+	struct gateway *g = ctx;
+
+	control_serve(g->control);
+}
+
+static void follow_host(struct gateway *g)
+{
+	if (!g->changes)
+		return;
+	g->changes = 0;
+	host_guard(g); /* somebody may have flushed the rules */
+	egress_refresh(g);
+	host_reserve(g);
+	hooks_verify(g);
+}
+
+static void each_second(struct gateway *g)
+{
+	verbs_sample(g);
+	clients_expire(g);
+	host_guard(g);
+	hooks_verify(g);
+	if (g->second - g->saved >= SAVE_EVERY) {
+		g->saved = g->second;
+		remember(g);
+	}
+}
+
+static void run(struct gateway *g)
+{
+	while (!g->loop.stop) {
+		uint64_t due = device_tick(&g->device);
+
+		loop_run_once(&g->loop, due < g->second + SECOND ? due : g->second + SECOND);
+		follow_host(g);
+		if (loop_now() >= g->second + SECOND) {
+			g->second = loop_now();
+			each_second(g);
+		}
+	}
+}
+
+/* ---- start -------------------------------------------------------------------------------------- */
+
+static bool load_key(struct gateway *g, char *error, size_t size)
+{
+	const char *file = g->config->tunnel.private_key_file;
+	uint8_t key[KEY_LEN];
+	enum secret_result result = secret_read(file, key, error, size);
+
+	if (result == SECRET_ABSENT && g->state.has_identity) {
+		snprintf(error, size,
+			 "%s is missing, but clients know this gateway by another key: restore it, or remove %s/%s to begin anew",
+			 file, g->config->state, STATE_FILE);
+		return false;
+	}
+	if (result == SECRET_ABSENT) {
+		crypto_random(key, sizeof(key));
+		result = secret_create(file, key, error, size);
+		if (result == SECRET_OK)
+			log_info("made a private key: %s", file);
+	}
+	if (result == SECRET_OK)
+		engine_set_identity(g->device.engine, key);
+	explicit_bzero(key, sizeof(key));
+	return result == SECRET_OK;
+}
+
+static unsigned worker_count(const struct config *config)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (config->tunnel.workers)
+		return config->tunnel.workers;
+	return cores < 1 ? 1 : cores > MAX_WORKERS ? MAX_WORKERS : (unsigned)cores;
+}
+
+static void on_index(void *ctx, uint32_t index, unsigned worker, bool used)
+{
+	struct gateway *g = ctx;
+	int err = used ? maps_session_set(g->maps, index, worker, 0) : maps_session_delete(g->maps, index);
+
+	if (err)
+		log_error("map of sessions: %s", strerror(-err));
+}
+
+static bool open_device(struct gateway *g, char *error, size_t size)
+{
+	struct device_options options = {
+		.interface = g->config->tunnel.interface,
+		.listen = g->config->tunnel.listen,
+		.workers = worker_count(g->config),
+		.mtu = g->mtu,
+		.index = on_index,
+		.ctx = g,
+	};
+
+	return device_open(&g->device, &g->loop, &options, error, size);
+}
+
+static bool open_maps(struct gateway *g, char *error, size_t size)
+{
+	struct maps_options options = {.pins = g->config->pins, .flows = g->config->nat.flows};
+	char *why = NULL;
+
+	g->maps = maps_open(&options, &why);
+	if (!g->maps) {
+		snprintf(error, size, "%s", why ? why : "the BPF programs do not load");
+		free(why);
+		return false;
+	}
+	maps_sessions_clear(g->maps);
+	return true;
+}
+
+static void fill_settings(const struct gateway *g, struct settings *s)
+{
+	const struct config_nat *nat = &g->config->nat;
+
+	maps_settings_get(g->maps, s);
+	s->tap_ifindex = (uint32_t)g->device.tap.ifindex;
+	s->wg_port = g->device.options.listen;
+	s->front_armed = 1;
+	s->filtering = (uint8_t)nat->filtering;
+	s->mtu = (uint16_t)g->mtu;
+	s->mss4 = (uint16_t)(g->mtu - 40);
+	s->mss6 = (uint16_t)(g->mtu - 60);
+	s->workers = (uint16_t)g->device.n_workers;
+	s->tcp_endpoint_independent = nat->tcp_endpoint_independent;
+	s->udp_ns = nat->udp * SECOND;
+	s->tcp_established_ns = nat->tcp_established * SECOND;
+	s->tcp_transitory_ns = nat->tcp_transitory * SECOND;
+	s->icmp_ns = nat->icmp * SECOND;
+	s->other_ns = nat->icmp * SECOND;
+	memset(s->tunnel, 0, sizeof(s->tunnel));
+	for (size_t i = 0; i < g->config->tunnel.n_addresses && i < 4; i++)
+		s->tunnel[i] = g->config->tunnel.addresses[i].prefix;
+}
+
+static int watch_signals(struct gateway *g)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : loop_add(&g->loop, &g->signals, fd, signalled, g);
+}
+
+static bool open_loop(struct gateway *g, char *error, size_t size)
+{
+	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: watch_signals(g);
+	int monitor = err ? err : netlink_monitor_open();
+
+	if (monitor >= 0)
+		err = loop_add(&g->loop, &g->monitor, monitor, host_changed, g);
+	if (err || monitor < 0)
+		snprintf(error, size, "starting: %s", strerror(err ? -err : -monitor));
+	return !err && monitor >= 0;
+}
+
+static bool open_commands(struct gateway *g, char *error, size_t size)
+{
+	struct uapi_device settings = {.show_secrets = false};
+
+	g->control = control_open(g->config->socket, gateway_verbs, g, error, size);
+	if (!g->control)
+		return false;
+	if (loop_add(&g->loop, &g->commands, control_fd(g->control), command_waits, g)) {
+		snprintf(error, size, "control socket: %s", strerror(errno));
+		return false;
+	}
+	g->uapi = uapi_socket_open(&g->device, &settings, error, size);
+	return g->uapi;
+}
+
+static bool open_tunnel(struct gateway *g, char *error, size_t size)
+{
+	int err = netlink_link_setup(&g->netlink, g->device.tap.ifindex, g->mtu, true);
+
+	if (!host_guard(g)) {
+		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
+		return false;
+	}
+	for (size_t i = 0; i < g->config->tunnel.n_addresses && !err; i++)
+		err = netlink_address_add(&g->netlink, g->device.tap.ifindex, &g->config->tunnel.addresses[i].host);
+	if (err)
+		snprintf(error, size, "%s: %s", g->device.tap.name, strerror(-err));
+	return !err;
+}
+
+static bool load_state(struct gateway *g, char *error, size_t size)
+{
+	char why[512];
+	int err = state_folder(g->config->state);
+
+	if (err) {
+		snprintf(error, size, "%s: %s", g->config->state,
+			 err == -EPERM ? "the folder must be ours alone (chmod 700)" : strerror(-err));
+		return false;
+	}
+	if (!state_load(g->config->state, &g->state, why, sizeof(why)))
+		log_warning("%s: what it remembered is lost", why);
+	return host_lock(g, error, size);
+}
+
+static bool apply_rules(struct gateway *g, char *error, size_t size)
+{
+	struct diags d = {0};
+	bool ok = rules_apply(g, g->config, &d);
+
+	diags_print(&d, stderr, false);
+	if (!ok)
+		snprintf(error, size, "the policy was not applied");
+	diags_free(&d);
+	return ok;
+}
+
+/* Last of all: nothing is visible before everything is there. */
+static bool go(struct gateway *g, char *error, size_t size)
+{
+	struct settings settings;
+	int err;
+
+	fill_settings(g, &settings);
+	err = maps_settings_set(g->maps, &settings) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
+	if (err)
+		snprintf(error, size, "starting: %s", strerror(-err));
+	return !err;
+}
+
+static uint32_t choose_mtu(struct gateway *g)
+{
+	uint32_t underlay = host_underlay_mtu(g);
+
+	if (g->config->tunnel.mtu)
+		return g->config->tunnel.mtu;
+	return underlay && underlay - UDP_OVERHEAD < MTU_DEFAULT ? underlay - UDP_OVERHEAD : MTU_DEFAULT;
+}
+
+static bool start(struct gateway *g, char *error, size_t size)
+{
+	const char *failed;
+
+	if (!crypto_init(&failed)) {
+		snprintf(error, size, "cryptography does not work on this machine: %s", failed);
+		return false;
+	}
+	if (!host_able(error, size) || !open_loop(g, error, size) || !load_state(g, error, size))
+		return false;
+	g->mtu = choose_mtu(g);
+	if (!open_device(g, error, size) || !load_key(g, error, size) || !open_commands(g, error, size) ||
+	    !open_maps(g, error, size) || !open_tunnel(g, error, size))
+		return false;
+	if (!clients_open(g) || !clients_apply(g, g->config)) {
+		snprintf(error, size, "clients could not be set up");
+		return false;
+	}
+	return egress_open(g, error, size) && host_reserve(g) && apply_rules(g, error, size) &&
+	       notices_open(g, error, size) && hooks_open(g, error, size) && go(g, error, size);
+}
+
+/* ---- end ------------------------------------------------------------------------------------------ */
+
+static void stop(struct gateway *g)
+{
+	if (g->device.running)
+		remember(g);
+	control_close(g->control);
+	uapi_socket_close(g->uapi);
+	if (g->device.loop)
+		device_close(&g->device);
+	hooks_close(g);
+	notices_close(g);
+	rules_close(g);
+	clients_close(g);
+	maps_close(g->maps);
+	netlink_close(&g->netlink);
+	loop_free(&g->loop);
+	state_free(&g->state);
+	if (g->lock >= 0)
+		close(g->lock);
+}
+
+static void log_removed(void *ctx, const char *what)
+{
+	log_info("removed %s", what);
+}
+
+int gateway_run(const char *file, struct config *config)
+{
+	static struct gateway gateway; /* one a process; large */
+	struct gateway *g = &gateway;
+	char error[1024] = "";
+	bool ok, fresh;
+
+	*g = (struct gateway){.file = file, .config = config, .lock = -1, .started = loop_now()};
+	g->second = g->saved = g->started;
+	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
+	ok = start(g, error, sizeof(error));
+	if (ok) {
+		clients_greet(g);
+		log_info("ready: %s", config->name);
+		notify_ready(NULL);
+		run(g);
+		notify_stopping();
+	} else {
+		log_error("%s", error);
+	}
+	if (!ok && !fresh && g->device.loop)
+		tap_persist(&g->device.tap, true);
+
+	bool clean = g->remove || (!ok && fresh);
+
+	config = g->config;
+	stop(g);
+	if (clean)
+		gateway_remove(config, ok ? log_removed : NULL, NULL);
+	config_free(config);
+	return ok ? EXIT_YES : EXIT_NO;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_GATEWAY_H
+#define SLUICE_GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/attach.h"
+#include "user/config.h"
+#include "user/control.h"
+#include "user/device.h"
+#include "user/history.h"
+#include "user/maps.h"
+#include "user/netlink.h"
+#include "user/state.h"
+#include "user/uapi_socket.h"
+
+/*
+ * The gateway: everything of `sluice run`, owned by the control thread. Each part
+ * below has a file of its own that alone writes its fields; the others read.
+ */
+struct gateway;
+
+/* ---- clients.c: the configured clients as peers, addresses and routes ------------ */
+
+struct client {
+	uint32_t id; /* as maps and frames carry it; stays while its flows may live */
+	struct peer *peer;
+	uint32_t worker;
+	const struct config_client *config; /* in the running configuration */
+	bool expired;
+};
+
+struct clients {
+	struct client *list; /* in the order of the configuration */
+	size_t n;
+	struct client **by_id; /* MAX_CLIENTS */
+	size_t added, removed, changed; /* by the last clients_apply() */
+};
+
+bool clients_open(struct gateway *g);
+void clients_close(struct gateway *g);
+
+/*
+ * Makes peers, maps and routes what @next says; those that did not change lose
+ * nothing, those that are gone pass nothing more when this returns. The caller
+ * then makes @next the running configuration. False with a logged reason: out of
+ * memory, or a preshared key file that cannot be read; nothing was changed.
+ */
+bool clients_apply(struct gateway *g, const struct config *next);
+
+/* Once a second: configured expiry dates. */
+void clients_expire(struct gateway *g);
+/* Ends a client's sessions and flows; it may come again at once. */
+void clients_kick(struct gateway *g, struct client *c);
+/* After a start: talks to those who were there a moment ago. */
+void clients_greet(struct gateway *g);
+
+/* ---- egress.c: external addresses and pools ---------------------------------------- */
+
+#define EGRESS_POOL_MAX (2 * POOL_ADDRESSES)
+
+struct egress_pool {
+	int ifindex; /* 0: the interface is not there */
+	char interface[IFNAMSIZ];
+	uint32_t mtu;
+	struct egress_address {
+		struct addr addr, public;
+		uint32_t id; /* egress id; 0: none yet */
+		bool present;
+	} address[EGRESS_POOL_MAX];
+	size_t n;
+};
+
+struct egress_state {
+	struct egress_pool pool[MAX_POOLS];
+	size_t n;
+	struct addr by_id[MAX_EGRESS]; /* all zero: unused */
+};
+
+/* At start: the interfaces must be there. False with one line in @error. */
+bool egress_open(struct gateway *g, char *error, size_t size);
+/* After any change of links or addresses: pools, ends of flows, notes. */
+void egress_refresh(struct gateway *g);
+
+/* ---- hooks.c: programs on interfaces ------------------------------------------------- */
+
+#define HOOKS_MAX 32
+
+struct hook {
+	enum program program;
+	enum attach_point point;
+	unsigned ifindex;
+	enum attach_way way; /* ATTACH_NONE: could not be attached; tried again */
+	int link;
+};
+
+struct hooks {
+	struct hook list[HOOKS_MAX];
+	size_t n;
+	struct xdp_choice front;
+};
+
+bool hooks_open(struct gateway *g, char *error, size_t size);
+/* Puts back what somebody removed, and follows interfaces that come and go. */
+void hooks_verify(struct gateway *g);
+void hooks_close(struct gateway *g);
+
+/* ---- rules.c: the policy, from file to maps -------------------------------------------- */
+
+struct rules {
+	struct rules_running *running; /* NULL: none, nothing is allowed */
+	struct report_policy *report;  /* what `status` says of it; NULL: none */
+};
+
+/* Whether the policy of @config can be read and compiled for its clients. Changes nothing. */
+bool rules_check(struct gateway *g, const struct config *config, struct diags *d);
+/* Reads, compiles and applies the configured policy for @config's clients, which
+ * have their ids. False: mistakes, which are in @d; the running policy goes on. */
+bool rules_apply(struct gateway *g, const struct config *config, struct diags *d);
+void rules_close(struct gateway *g);
+
+/* ---- host.c: what the host is asked for besides ------------------------------------------ */
+
+/* Privileges and kernel. False with one line in @error. */
+bool host_able(char *error, size_t size);
+/* One gateway a state folder. */
+bool host_lock(struct gateway *g, char *error, size_t size);
+/* Did an earlier run of this configuration leave anything on the host? */
+bool host_has_gateway(const struct config *config);
+uint32_t host_underlay_mtu(struct gateway *g); /* the smallest; 0: not known */
+/* What comes in by the TAP is never forwarded by the kernel; cheap when it is so already. */
+bool host_guard(struct gateway *g);
+/* Destinations that only a rule naming them opens: the clouds' metadata, loopback, our own. */
+bool host_reserve(struct gateway *g);
+
+/* ---- notices.c: what the programs want said --------------------------------------------- */
+
+bool notices_open(struct gateway *g, char *error, size_t size);
+void notices_close(struct gateway *g);
+
+/* ---- verbs.c: what commands may ask ------------------------------------------------------- */
+
+extern const struct control_verb gateway_verbs[];
+void verbs_sample(struct gateway *g); /* once a second: the history of counters */
+
+/* ---- gateway.c: life ------------------------------------------------------------------------ */
+
+struct gateway {
+	const char *file; /* gateway.yaml */
+	struct config *config;
+	struct loop loop;
+	struct netlink netlink;
+	struct device device;
+	struct maps *maps;
+	struct control *control;
+	struct uapi_socket *uapi;
+	struct state state; /* as it was at start, then as it was last saved */
+	struct loop_watch monitor, signals, commands;
+	uint64_t started, saved, second; /* monotonic ns */
+	uint32_t mtu;
+	int lock; /* the state folder is ours */
+	bool remove; /* `down`: leave nothing behind */
+	unsigned changes; /* enum netlink_change, not looked at yet */
+
+	struct clients clients;
+	struct egress_state egress;
+	struct hooks hooks;
+	struct rules rules;
+	struct notices *notices;
+	struct history history;
+	struct addr own[256]; /* the host's addresses, as the programs know them */
+	size_t n_own;
+};
+
+/* `sluice run`, with the configuration it takes over. An exit status. */
+int gateway_run(const char *file, struct config *config);
+
+/* Reads the configuration again and applies it live. EXIT_YES, or another exit
+ * status with *error (from malloc): nothing was changed. */
+int gateway_reload(struct gateway *g, char **error);
+
+/* Ends all flows for which @match is true; returns how many. */
+size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx);
+
+/* Removes all that a gateway of this configuration left on the host. Not while one
+ * runs. @each is told of everything removed. 0 or -errno of the first failure. */
+int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host around the gateway: whether it can carry one, and what keeps its
+ * kernel from ever forwarding tunnel packets itself. Forwarding may well be on
+ * (Docker, libvirt, a router): with no program on the TAP, tunnel sources would
+ * leave untranslated. So there are three fences, each enough alone: frames carry
+ * somebody else's destination (contract.h), a blackhole rule for what comes in by
+ * the TAP, and the guard on the way out (hooks.c).
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "user/gateway.h"
+#include "user/log.h"
+
+#define KERNEL_MAJOR 6
+#define KERNEL_MINOR 1
+
+static bool kernel_new_enough(char *error, size_t size)
+{
+	struct utsname u;
+	int major, minor;
+
+	if (uname(&u) || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+		return true; /* the load of the programs will tell */
+	if (major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR))
+		return true;
+	snprintf(error, size, "Linux %s is too old: %d.%d or later is needed", u.release, KERNEL_MAJOR, KERNEL_MINOR);
+	return false;
+}
+
+bool host_able(char *error, size_t size)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} needed[] = {
+		{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+		{CAP_NET_RAW, "CAP_NET_RAW"},
+		{CAP_BPF, "CAP_BPF"},
+		{CAP_PERFMON, "CAP_PERFMON"},
+	};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, none = {0, 0};
+
+	if (!kernel_new_enough(error, size))
+		return false;
+	capng_get_caps_process();
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (capng_have_capability(CAPNG_EFFECTIVE, needed[i].cap))
+			continue;
+		snprintf(error, size, "missing privilege %s: run as root, or by the shipped systemd unit", needed[i].name);
+		return false;
+	}
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* keys and, before 5.11, maps */
+	setrlimit(RLIMIT_CORE, &none);	       /* a core file would hold keys */
+	return true;
+}
+
+bool host_lock(struct gateway *g, char *error, size_t size)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/lock", g->config->state);
+	g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (g->lock >= 0 && !flock(g->lock, LOCK_EX | LOCK_NB))
+		return true;
+	if (g->lock >= 0 && errno == EWOULDBLOCK)
+		snprintf(error, size, "another gateway runs with the state folder %s", g->config->state);
+	else
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+	return false;
+}
+
+static bool exists(const char *format, const char *name)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), format, name);
+	return !access(path, F_OK);
+}
+
+bool host_has_gateway(const struct config *config)
+{
+	return if_nametoindex(config->tunnel.interface) || exists("%s", config->pins);
+}
+
+uint32_t host_underlay_mtu(struct gateway *g)
+{
+	const struct config_names *names = &g->config->tunnel.underlay;
+	char name[IFNAMSIZ];
+	struct netlink_link link;
+	uint32_t mtu = 0;
+
+	if (!names->n && if_indextoname((unsigned)netlink_default_interface(&g->netlink), name) &&
+	    !netlink_link(&g->netlink, name, &link))
+		return link.mtu;
+	for (size_t i = 0; i < names->n; i++)
+		if (!netlink_link(&g->netlink, names->v[i], &link) && (!mtu || link.mtu < mtu))
+			mtu = link.mtu;
+	return mtu;
+}
+
+bool host_guard(struct gateway *g)
+{
+	int err = netlink_guard_rule(&g->netlink, g->device.tap.name, true);
+
+	if (err)
+		log_error("rule \"iif %s blackhole\": %s", g->device.tap.name, strerror(-err));
+	return !err;
+}
+
+static bool is_listed(const struct addr *list, size_t n, const struct addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!memcmp(&list[i], a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+static bool is_tunnel(const struct gateway *g, const struct addr *a)
+{
+	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
+		if (!memcmp(&g->config->tunnel.addresses[i].host, a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+bool host_reserve(struct gateway *g)
+{
+	struct addr now[sizeof(g->own) / sizeof(g->own[0])];
+	int n = netlink_host_addresses(&g->netlink, now, sizeof(now) / sizeof(now[0]));
+	int err = n < 0 ? n : g->n_own ? 0 : maps_reserved_defaults(g->maps);
+
+	for (size_t i = 0; n >= 0 && i < g->n_own; i++)
+		if (!is_listed(now, (size_t)n, &g->own[i]))
+			maps_reserved_delete(g->maps, &(struct prefix){g->own[i], 128});
+	for (int i = 0; i < n && !err; i++)
+		if (!is_listed(g->own, g->n_own, &now[i]))
+			err = maps_reserved_set(g->maps, &(struct prefix){now[i], 128},
+						is_tunnel(g, &now[i]) ? RESERVED_TUNNEL : RESERVED_OWN);
+	if (err) {
+		log_error("reserved addresses: %s", strerror(-err));
+		return false;
+	}
+	g->n_own = (size_t)n;
+	memcpy(g->own, now, g->n_own * sizeof(now[0]));
+	return true;
+}
+
+/* ---- removal ---------------------------------------------------------------------------- */
+
+struct removal {
+	struct netlink netlink;
+	struct {
+		struct prefix prefix;
+		enum netlink_route kind;
+		int ifindex;
+	} *routes;
+	size_t n, cap;
+};
+
+static void take_route(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex)
+{
+	struct removal *r = ctx;
+
+	if (r->n == r->cap) {
+		void *more = realloc(r->routes, (r->cap ? 2 * r->cap : 64) * sizeof(*r->routes));
+
+		if (!more)
+			return;
+		r->routes = more;
+		r->cap = r->cap ? 2 * r->cap : 64;
+	}
+	r->routes[r->n].prefix = *p;
+	r->routes[r->n].kind = kind;
+	r->routes[r->n++].ifindex = ifindex;
+}
+
+static bool is_tap(const char *name)
+{
+	char format[] = "/sys/class/net/%s/tun_flags";
+
+	return exists(format, name);
+}
+
+static void tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s%s%s", what, name ? " " : "", name ?: "");
+	if (each)
+		each(ctx, text);
+}
+
+int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
+{
+	const char *name = config->tunnel.interface;
+	struct removal r = {0};
+	struct netlink_link link;
+	int err = netlink_open(&r.netlink), one;
+
+	if (err)
+		return err;
+	if (exists("%s", config->pins)) {
+		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
+		tell(each, ctx, "programs and maps", config->pins);
+	}
+	netlink_each_route(&r.netlink, take_route, &r);
+	for (size_t i = 0; i < r.n; i++) {
+		one = netlink_route_delete(&r.netlink, &r.routes[i].prefix, r.routes[i].kind, r.routes[i].ifindex);
+		err = err ?: one;
+	}
+	if (r.n)
+		tell(each, ctx, "routes", NULL);
+	free(r.routes);
+	if (!netlink_link(&r.netlink, name, &link) && is_tap(name)) {
+		one = netlink_link_delete(&r.netlink, link.ifindex);
+		err = err ?: one;
+		tell(each, ctx, "tap", name);
+	}
+	one = netlink_guard_rule(&r.netlink, name, false);
+	netlink_close(&r.netlink);
+	return err ?: one;
+}
