@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What all commands on a running gateway have in common (ask.h).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/ask.h"
+#include "user/config.h"
+#include "user/control.h"
+#include "user/text.h"
+
+char *ask_socket(const struct command_args *a)
+{
+	const char *socket = command_option(a, "socket"), *config = command_option(a, "config");
+
+	return socket ? strdup(socket) : config_socket(config ? config : CONFIG_FILE);
+}
+
+int ask(const struct command_args *a, json_t *args, json_t **result)
+{
+	char *path = ask_socket(a), *error = NULL, line[1024];
+	int status = control_call(path, a->command->name, args, result, &error);
+
+	if (status != EXIT_YES)
+		fprintf(stderr, "sluice %s: %s\n", a->command->name,
+			text_escape(error ? error : "failed", line, sizeof(line)));
+	free(error);
+	free(path);
+	return status;
+}
+
+void ask_show(const struct command_args *a, json_t *result, void (*show)(const json_t *, FILE *))
+{
+	if (command_option(a, "json")) {
+		json_dumpf(result, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else {
+		show(result, stdout);
+	}
+	json_decref(result);
+}
+
+bool ask_text(const struct command_args *a, json_t *args, const char *option)
+{
+	const char *value = command_option(a, option);
+
+	if (!value || !json_object_set_new(args, option, json_string(value)))
+		return true;
+	fprintf(stderr, "sluice %s: --%s: not valid UTF-8\n", a->command->name, option);
+	return false;
+}
+
+bool ask_number(const struct command_args *a, json_t *args, const char *option)
+{
+	const char *value = command_option(a, option);
+	char *end;
+	long n;
+
+	if (!value)
+		return true;
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (*value >= '0' && *value <= '9' && !*end && !errno && n >= 1 && n <= INT32_MAX)
+		return !json_object_set_new(args, option, json_integer(n));
+	fprintf(stderr, "sluice %s: --%s: expected a number from 1\n", a->command->name, option);
+	return false;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_SHOW_H
+#define SLUICE_SHOW_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/*
+ * The gateway's answers (report.h) as people read them. What an older or newer
+ * gateway leaves out is shown as "-" or not at all. Pure but for writing to @out.
+ */
+void show_status(const json_t *result, FILE *out);
+/* @sort: "name", "user", "bytes", "received", "sent", "handshake"; NULL: name. */
+void show_clients(const json_t *result, const char *sort, FILE *out);
+void show_flows(const json_t *result, FILE *out);
+void show_drops(const json_t *result, FILE *out); /* only reasons that ever occurred */
+void show_routes(const json_t *result, FILE *out);
+void show_map_list(const json_t *result, FILE *out);
+void show_map_dump(const json_t *result, FILE *out);
+void show_reload(const json_t *result, FILE *out);
+void show_down(const json_t *result, FILE *out);
+
+/* Pure: is @key one that show_clients() sorts by? */
+int show_sorts_by(const char *key);
+
+/* ---- for those who show ------------------------------------------------------ */
+
+/* Fields by name; "" and 0 when absent. */
+const char *show_text(const json_t *j, const char *key);
+uint64_t show_number(const json_t *j, const char *key);
+/* "alice@example.com", or the tags joined by commas. Into @buf. */
+const char *show_owner(const json_t *j, char *buf, size_t size);
+
+#endif
