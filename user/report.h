@@ -47,7 +47,8 @@
  *			"interface", "next_hop", "reason" (why not active)}]}
  * map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
  *			"key_size", "value_size", "bytes" (memory)}]}
- * map dump	{"schema", "map", "total", "entries": [{"key", "value"}]}  text, names resolved
+ * map dump	{"schema", "map", "entries": [{"key", "value"}], "more"}  text, names resolved;
+ *			more: the limit left some out
  * clients kick	{"schema", "client"}
  * reload	{"schema", "clients": {"added", "removed", "changed"}, "policy": generation, "notes": []}
  * down		{"schema", "removed": ["tap sluice0", ...]}

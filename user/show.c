@@ -310,16 +310,16 @@ void show_map_list(const json_t *r, FILE *out)
 void show_map_dump(const json_t *r, FILE *out)
 {
 	const json_t *entries = json_object_get(r, "entries"), *e;
-	char shown[TEXT_SIZE], total[TEXT_SIZE], line[1024];
+	char shown[TEXT_SIZE], line[1024];
 	size_t i;
 
 	json_array_foreach(entries, i, e) {
 		fprintf(out, "key   %s\n", text_escape(show_text(e, "key"), line, sizeof(line)));
 		fprintf(out, "value %s\n", text_escape(show_text(e, "value"), line, sizeof(line)));
 	}
-	if (show_number(r, "total") > json_array_size(entries))
-		fprintf(out, "%s of %s entries; --limit shows more\n", text_number(json_array_size(entries), shown),
-			text_number(show_number(r, "total"), total));
+	if (json_is_true(json_object_get(r, "more")))
+		fprintf(out, "the first %s entries; --limit shows more\n",
+			text_number(json_array_size(entries), shown));
 	else if (!json_array_size(entries))
 		fputs("no entries\n", out);
 }
