@@ -19,14 +19,28 @@ char *ask_socket(const struct command_args *a)
 	return socket ? strdup(socket) : config_socket(config ? config : CONFIG_FILE);
 }
 
+/* A refusal may have many lines, as those of a configuration with mistakes. */
+static void print_refusal(const char *command, char *error)
+{
+	char escaped[1024], *rest = error;
+	const char *line = strsep(&rest, "\n");
+
+	if (!rest || !*rest) {
+		fprintf(stderr, "sluice %s: %s\n", command, text_escape(line, escaped, sizeof(escaped)));
+		return;
+	}
+	for (; line; line = strsep(&rest, "\n"))
+		if (*line)
+			fprintf(stderr, "%s\n", text_escape(line, escaped, sizeof(escaped)));
+}
+
 int ask(const struct command_args *a, json_t *args, json_t **result)
 {
-	char *path = ask_socket(a), *error = NULL, line[1024];
+	char *path = ask_socket(a), *error = NULL;
 	int status = control_call(path, a->command->name, args, result, &error);
 
-	if (status != EXIT_YES)
-		fprintf(stderr, "sluice %s: %s\n", a->command->name,
-			text_escape(error ? error : "failed", line, sizeof(line)));
+	if (status != EXIT_YES && error)
+		print_refusal(a->command->name, error);
 	free(error);
 	free(path);
 	return status;

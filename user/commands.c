@@ -38,7 +38,7 @@ static const struct command_option check_options[] = {
 static const struct command_option client_options[] = {
 	{ "endpoint", 'e', "HOST:PORT", "where clients find the gateway (default: its public address)" },
 	{ "public-key", 'k', "KEY", "the gateway's, where its private key cannot be read" },
-	{ "private-key", 0, "KEY", "put this key of the client into the file" },
+	{ "private-key", 'p', "FILE", "put the client's key into it, from a file of mode 0600" },
 	{ "qr", 'q', NULL, "as a QR code, for a phone" },
 	CONFIG_OPTION, { NULL }
 };

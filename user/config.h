@@ -150,6 +150,14 @@ const struct config_client *config_client_by_key(const struct config *cfg, const
  * seen here (the configuration does not hold it). */
 bool config_client_same(const struct config_client *a, const struct config_client *b);
 
+/* Reads and parses any such file; NULL after a report in @d. */
+struct doc *config_read_doc(const char *file, struct diags *d);
+
+/* The place of a key of a map, and of its @item-th item when it is a list of that
+ * many; of the map when the key is absent; nowhere when @map is NULL. */
+#define CONFIG_NO_ITEM ((size_t)-1)
+struct diag_at config_at(const struct doc_node *map, const char *key, size_t item);
+
 /* The socket that @file names, for commands that need nothing else; CONFIG_SOCKET
  * when the file is absent or has no such key. Freed by the caller. */
 char *config_socket(const char *file);

@@ -98,19 +98,18 @@ static const char *key_text(const void *bytes, char *buf)
 	return "the same key";
 }
 
-/* The place of a key's value, or of the whole where it is absent. */
-static struct diag_at place(const struct doc_node *map, const char *key)
+struct diag_at config_at(const struct doc_node *map, const char *key, size_t item)
 {
 	const struct doc_node *n = doc_get(map, key);
 
-	return n ? n->at : map->at;
+	if (n && n->kind == DOC_LIST && item < n->n)
+		return n->items[item].at;
+	return n ? n->at : map ? map->at : (struct diag_at){ 0 };
 }
 
-static struct diag_at place_of_item(const struct doc_node *map, const char *key, size_t i)
+static struct diag_at place(const struct doc_node *map, const char *key)
 {
-	const struct doc_node *n = doc_get(map, key);
-
-	return n && n->kind == DOC_LIST && i < n->n ? n->items[i].at : map->at;
+	return config_at(map, key, CONFIG_NO_ITEM);
 }
 
 static void check_unique_clients(const struct config *cfg, struct diags *d)
@@ -127,7 +126,7 @@ static void check_unique_clients(const struct config *cfg, struct diags *d)
 		claim(&keys, c->public_key, sizeof(c->public_key), place(c->node, "public_key"), c->name);
 		for (size_t j = 0; j < c->addresses.n; j++)
 			claim(&addresses, &c->addresses.v[j], sizeof(struct addr),
-			      place_of_item(c->node, "addresses", j), c->name);
+			      config_at(c->node, "addresses", j), c->name);
 	}
 	settle(&names, "client.name", word_text, d);
 	settle(&keys, "client.public_key", key_text, d);
@@ -146,7 +145,7 @@ static void check_unique_others(const struct config *cfg, struct diags *d)
 
 		for (size_t j = 0; j < p->addresses.n; j++)
 			claim(&egress, &p->addresses.v[j], sizeof(struct addr),
-			      place_of_item(p->node, "addresses", j), p->name);
+			      config_at(p->node, "addresses", j), p->name);
 	}
 	for (size_t i = 0; i < cfg->n_routes; i++)
 		claim(&routes, &cfg->routes[i].prefix, sizeof(struct prefix), cfg->routes[i].at, "another entry");
@@ -192,7 +191,7 @@ static void check_client_addresses(const struct config *cfg, struct diags *d)
 			struct prefix p = { c->addresses.v[j], 128 };
 
 			if (!is_missing(&p.addr, sizeof(p.addr)) && !in_tunnel(cfg, &p))
-				diag_error(d, place_of_item(c->node, "addresses", j), "client.addresses: found %s, "
+				diag_error(d, config_at(c->node, "addresses", j), "client.addresses: found %s, "
 					   "expected an address inside tunnel.addresses (%s)",
 					   addr_str(&p.addr, text), tunnel);
 		}
@@ -254,7 +253,7 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 		struct prefix p = { pool->addresses.v[i], 128 };
 
 		if (!is_missing(&p.addr, sizeof(p.addr)) && (!is_usable(&p.addr) || in_tunnel(cfg, &p)))
-			diag_error(d, place_of_item(pool->node, "addresses", i), "%s: found %s, expected an address "
+			diag_error(d, config_at(pool->node, "addresses", i), "%s: found %s, expected an address "
 				   "that services can answer to%s", key, addr_str(&p.addr, text),
 				   in_tunnel(cfg, &p) ? ", outside the tunnel" : "");
 	}
@@ -278,7 +277,7 @@ static void check_public(const struct config_pool *pool, struct diags *d)
 	} else if (pool->addresses.n) {
 		for (size_t i = 0; i < n; i++)
 			if (addr_is_v4(&pool->public.v[i]) != addr_is_v4(&pool->addresses.v[i]))
-				diag_error(d, place_of_item(pool->node, "public", i), "%s: found an address of another "
+				diag_error(d, config_at(pool->node, "public", i), "%s: found an address of another "
 					   "family than entry %zu of addresses, expected pairs", key, i + 1);
 	}
 }

@@ -42,8 +42,7 @@ static char *read_all(int fd, size_t *len)
 	return NULL;
 }
 
-/* NULL after a report. */
-static struct doc *read_doc(const char *file, struct diags *d)
+struct doc *config_read_doc(const char *file, struct diags *d)
 {
 	struct diag_at at = { .file = file };
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -84,7 +83,7 @@ static void load_clients(struct config *cfg, struct diags *d)
 		size_t len = strlen(cfg->clients_dir);
 		bool slash = len && cfg->clients_dir[len - 1] == '/';
 		char *file = mem_printf("%s%s%s", cfg->clients_dir, slash ? "" : "/", entries[i]->d_name);
-		struct doc *doc = read_doc(file, d);
+		struct doc *doc = config_read_doc(file, d);
 
 		if (doc)
 			config_parse_clients(cfg, doc, d);
@@ -97,7 +96,7 @@ static void load_clients(struct config *cfg, struct diags *d)
 struct config *config_load(const char *file, struct diags *d)
 {
 	size_t before = d->errors;
-	struct doc *doc = read_doc(file, d);
+	struct doc *doc = config_read_doc(file, d);
 	char hostname[65] = "";
 	struct config *cfg;
 
@@ -117,7 +116,7 @@ struct config *config_load(const char *file, struct diags *d)
 char *config_socket(const char *file)
 {
 	struct diags ignored = { 0 };
-	struct doc *doc = read_doc(file, &ignored);
+	struct doc *doc = config_read_doc(file, &ignored);
 	const struct doc_node *n = doc ? doc_get(&doc->root, "socket") : NULL;
 	char *dir = config_folder(file), *path;
 

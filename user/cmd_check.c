@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check: the mistakes of a configuration and its policy, all at once; with --host,
+ * those of the machine too.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "policy/policy.h"
+#include "user/commands.h"
+#include "user/control.h"
+#include "user/hostcheck.h"
+
+/* Needs the clock, so it is not the configuration's: an expired client is no mistake, only surprising. */
+static void warn_expired(const struct config *cfg, struct diags *d)
+{
+	time_t now = time(NULL);
+
+	for (size_t i = 0; i < cfg->n_clients; i++)
+		if (cfg->clients[i].expires && cfg->clients[i].expires <= now)
+			diag_warning(d, config_at(cfg->clients[i].node, "expires", CONFIG_NO_ITEM),
+				     "client.expires: %s has expired, so it cannot connect", cfg->clients[i].name);
+}
+
+static void check_policy(const struct config *cfg, struct diags *d)
+{
+	struct diag_at at = cfg->n_docs ? cfg->docs[0]->root.at : (struct diag_at){ 0 };
+	struct doc *doc;
+
+	if (!cfg->policy) {
+		diag_warning(d, at, "policy: missing, so everything is refused");
+		return;
+	}
+	doc = config_read_doc(cfg->policy, d);
+	if (doc)
+		policy_free(policy_parse(doc, d));
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct command_args a;
+	struct diags d = { 0 };
+	struct config *cfg;
+	size_t in_files;
+	int status;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	cfg = config_load(a.n ? a.words[0] : CONFIG_FILE, &d);
+	if (cfg) {
+		warn_expired(cfg, &d);
+		check_policy(cfg, &d);
+	}
+	in_files = d.errors;
+	if (cfg && command_option(&a, "host"))
+		hostcheck(cfg, &d);
+	diags_print(&d, stderr, true);
+	status = in_files ? EXIT_USAGE : d.errors ? EXIT_NO : EXIT_YES;
+	diags_free(&d);
+	config_free(cfg);
+	return status;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Does this machine fit the configuration (hostcheck.h)?
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "user/hostcheck.h"
+#include "user/netlink.h"
+#include "user/secret.h"
+
+#define OVERHEAD 80 /* of WireGuard over UDP over IPv6 */
+#define ADDRESSES_MAX 64
+
+static const struct doc_node *section(const struct config *cfg, const char *key)
+{
+	return cfg->n_docs ? doc_get(&cfg->docs[0]->root, key) : NULL;
+}
+
+static struct diag_at at_tunnel(const struct config *cfg, const char *key, size_t item)
+{
+	return config_at(section(cfg, "tunnel"), key, item);
+}
+
+static bool open_netlink(struct netlink *n, struct diags *d)
+{
+	int err = netlink_open(n);
+
+	if (err)
+		diag_error(d, (struct diag_at){ 0 }, "netlink: %s", strerror(-err));
+	return !err;
+}
+
+/* ---- interfaces ---------------------------------------------------------------------- */
+
+static void check_link(struct netlink *n, const struct config *cfg, const char *what, const char *name,
+		       struct diag_at at, struct diags *d)
+{
+	struct netlink_link link;
+	int err = netlink_link(n, name, &link);
+
+	if (err)
+		diag_error(d, at, "%s: found no interface %s on this machine%s%s", what, name,
+			   err == -ENODEV ? "" : ": ", err == -ENODEV ? "" : strerror(-err));
+	else if (!link.up)
+		diag_error(d, at, "%s: interface %s is down: ip link set %s up", what, name, name);
+	else if (!strcmp(what, "tunnel.underlay") && cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)link.mtu)
+		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
+			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
+			     "most %u", cfg->tunnel.mtu, OVERHEAD, link.mtu, name, link.mtu - OVERHEAD);
+}
+
+static void check_default(struct netlink *n, struct diags *d)
+{
+	if (netlink_default_interface(n) <= 0)
+		diag_error(d, (struct diag_at){ 0 }, "no default route: expected one, or tunnel.underlay and "
+			   "egress.interface in the configuration");
+}
+
+void hostcheck_interfaces(const struct config *cfg, struct diags *d)
+{
+	bool needs_default = !cfg->tunnel.underlay.n;
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->tunnel.underlay.n; i++)
+		check_link(&n, cfg, "tunnel.underlay", cfg->tunnel.underlay.v[i], at_tunnel(cfg, "underlay", i), d);
+	for (size_t i = 0; i < cfg->n_pools; i++) {
+		const struct config_pool *p = &cfg->pools[i];
+
+		if (p->interface)
+			check_link(&n, cfg, "egress.interface", p->interface,
+				   config_at(p->node, "interface", CONFIG_NO_ITEM), d);
+		else
+			needs_default = true;
+	}
+	if (needs_default)
+		check_default(&n, d);
+	netlink_close(&n);
+}
+
+/* ---- egress addresses ------------------------------------------------------------------- */
+
+static bool has(const struct addr *list, int n, const struct addr *a)
+{
+	for (int i = 0; i < n; i++)
+		if (!addr_cmp(&list[i], a))
+			return true;
+	return false;
+}
+
+static void list_addresses(const struct addr *list, int n, char *buf, size_t size)
+{
+	char text[ADDR_STRLEN];
+	size_t len = 0;
+
+	snprintf(buf, size, "none");
+	for (int i = 0; i < n && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", addr_str(&list[i], text));
+}
+
+static void check_pool(struct netlink *n, const struct config_pool *pool, struct diags *d)
+{
+	struct addr list[ADDRESSES_MAX];
+	char own[1024], text[ADDR_STRLEN], name[IFNAMSIZ];
+	struct netlink_link link;
+	int ifindex = netlink_default_interface(n), count;
+
+	if (pool->interface) {
+		if (netlink_link(n, pool->interface, &link))
+			return; /* reported with the interfaces */
+		ifindex = link.ifindex;
+	}
+	if (ifindex <= 0 || !if_indextoname((unsigned)ifindex, name))
+		return;
+	count = netlink_addresses(n, ifindex, list, ADDRESSES_MAX);
+	list_addresses(list, count, own, sizeof(own));
+	for (size_t i = 0; i < pool->addresses.n; i++)
+		if (!has(list, count, &pool->addresses.v[i]))
+			diag_error(d, config_at(pool->node, "addresses", i),
+				   "egress address is not on the interface: found %s, %s has %s",
+				   addr_str(&pool->addresses.v[i], text), name, own);
+	if (!pool->addresses.n && count <= 0)
+		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
+			   "egress: interface %s has no address that services could answer to", name);
+}
+
+void hostcheck_egress(const struct config *cfg, struct diags *d)
+{
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->n_pools; i++)
+		check_pool(&n, &cfg->pools[i], d);
+	netlink_close(&n);
+}
+
+void hostcheck_routes(const struct config *cfg, struct diags *d)
+{
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->n_routes; i++) {
+		/* the first address behind the network's own, which some kernels take for a broadcast */
+		struct addr to = prefix_first(&cfg->routes[i].prefix), next;
+		char text[ADDR_STRLEN];
+		int ifindex, err;
+
+		if (cfg->routes[i].prefix.len < 128)
+			to.b[15] |= 1;
+		err = netlink_route_get(&n, &to, NULL, 0, &ifindex, &next);
+		if (err)
+			diag_warning(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
+				     prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
+	}
+	netlink_close(&n);
+}
+
+/* ---- the port ---------------------------------------------------------------------------- */
+
+bool hostcheck_running(const struct config *cfg)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool running;
+
+	if (fd < 0 || strlen(cfg->socket) >= sizeof(sa.sun_path))
+		return false;
+	strcpy(sa.sun_path, cfg->socket);
+	running = !connect(fd, (struct sockaddr *)&sa, sizeof(sa)) || errno == EAGAIN || errno == EACCES;
+	close(fd);
+	return running;
+}
+
+/* 0, or why the port cannot be had. A family that the machine does not have is no obstacle. */
+static int try_bind(int family, uint16_t port)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(port) };
+	bool is_six = family == AF_INET6;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1, err = 0;
+
+	if (fd < 0)
+		return errno == EAFNOSUPPORT ? 0 : errno;
+	if (is_six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
+		err = errno;
+	else if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)))
+		err = errno;
+	close(fd);
+	return err;
+}
+
+void hostcheck_port(const struct config *cfg, struct diags *d)
+{
+	int err;
+
+	if (hostcheck_running(cfg))
+		return;
+	err = try_bind(AF_INET, cfg->tunnel.listen) ?: try_bind(AF_INET6, cfg->tunnel.listen);
+	if (err)
+		diag_error(d, at_tunnel(cfg, "listen", CONFIG_NO_ITEM), "tunnel.listen: UDP port %u: %s%s",
+			   cfg->tunnel.listen, strerror(err),
+			   err == EADDRINUSE ? ": expected a free port (ss -ulnp shows whose it is)" : "");
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+void hostcheck_keys(const struct config *cfg, struct diags *d)
+{
+	enum secret_result result;
+	char error[512];
+
+	/* an absent private key is made at the first start */
+	result = secret_read(cfg->tunnel.private_key_file, NULL, error, sizeof(error));
+	if (result != SECRET_OK && result != SECRET_ABSENT)
+		diag_error(d, at_tunnel(cfg, "private_key_file", CONFIG_NO_ITEM), "tunnel.private_key_file: %s", error);
+	for (size_t i = 0; i < cfg->n_clients; i++) {
+		const struct config_client *c = &cfg->clients[i];
+
+		if (c->preshared_key_file &&
+		    secret_read(c->preshared_key_file, NULL, error, sizeof(error)) != SECRET_OK)
+			diag_error(d, config_at(c->node, "preshared_key_file", CONFIG_NO_ITEM),
+				   "client.preshared_key_file: %s", error);
+	}
+}
+
+void hostcheck(const struct config *cfg, struct diags *d)
+{
+	hostcheck_interfaces(cfg, d);
+	hostcheck_egress(cfg, d);
+	hostcheck_routes(cfg, d);
+	hostcheck_port(cfg, d);
+	hostcheck_keys(cfg, d);
+}

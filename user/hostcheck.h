@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_HOSTCHECK_H
+#define SLUICE_HOSTCHECK_H
+
+#include "user/config.h"
+
+/*
+ * Does this machine fit the configuration? For `check --host` and `doctor`: reads
+ * only, changes nothing, and needs no privilege for most of it. What is wrong is a
+ * diag with the place of the key that says otherwise.
+ */
+void hostcheck(const struct config *cfg, struct diags *d);
+
+/* The parts, each on its own line of `doctor`. */
+void hostcheck_interfaces(const struct config *cfg, struct diags *d); /* there, up, MTU */
+void hostcheck_egress(const struct config *cfg, struct diags *d);     /* addresses on them */
+void hostcheck_routes(const struct config *cfg, struct diags *d);     /* a way to every route */
+void hostcheck_port(const struct config *cfg, struct diags *d);	      /* nobody else listens there */
+void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
+
+/* Is a gateway with this configuration running? Then the port and the interface are its own. */
+bool hostcheck_running(const struct config *cfg);
+
+#endif
