@@ -167,7 +167,7 @@ void engine_begin(struct engine *e, struct peer *p, const struct engine_time *no
 	if (timers_may_initiate(&p->timers, now->mono))
 		send_initiation(e, p, false, now);
 	else
-		timers_postpone_initiation(&p->timers);
+		timers_postpone_initiation(&p->timers, now->mono);
 	engine_schedule(e, p, now->mono);
 }
 

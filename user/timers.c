@@ -21,7 +21,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 bool timers_handshake_pending(const struct peer_timers *t, const struct timer_stamps *s)
 {
-	return t->retry_at && s->confirmed <= t->initiation_sent;
+	return t->retry_at && s->confirmed <= t->wanted_since;
 }
 
 static uint64_t retry_due(const struct peer_timers *t, const struct timer_stamps *s)
@@ -116,14 +116,17 @@ bool timers_may_initiate(const struct peer_timers *t, uint64_t now)
 void timers_initiation_sent(struct peer_timers *t, bool retry, uint64_t jitter, uint64_t now)
 {
 	t->tries = retry ? t->tries + 1 : 1;
+	if (!retry)
+		t->wanted_since = now;
 	t->initiation_sent = now;
 	t->jitter = jitter;
 	t->retry_at = now + REKEY_TIMEOUT + jitter;
 }
 
-void timers_postpone_initiation(struct peer_timers *t)
+void timers_postpone_initiation(struct peer_timers *t, uint64_t now)
 {
 	t->tries = 0;
+	t->wanted_since = now;
 	t->retry_at = t->initiation_sent + REKEY_TIMEOUT;
 }
 

@@ -26,6 +26,7 @@ struct timer_stamps { /* a copy of struct transport_stamps */
 struct peer_timers {		  /* the control thread's; zero initialised */
 	uint64_t persistent;	  /* interval of persistent keepalives in ns; 0: off */
 	uint64_t initiation_sent; /* the last one */
+	uint64_t wanted_since;	  /* when this attempt at a handshake began */
 	uint64_t retry_at;	  /* 0: no handshake is under way */
 	unsigned tries;		  /* initiations sent in this attempt */
 	uint64_t zero_keys_at;	  /* 0: there are no keys */
@@ -57,7 +58,7 @@ bool timers_may_initiate(const struct peer_timers *t, uint64_t now);
 /* @retry: another try of the same attempt; else a new attempt begins. */
 void timers_initiation_sent(struct peer_timers *t, bool retry, uint64_t jitter, uint64_t now);
 /* Not now: as the first try, when it may be sent again. */
-void timers_postpone_initiation(struct peer_timers *t);
+void timers_postpone_initiation(struct peer_timers *t, uint64_t now);
 void timers_session_made(struct peer_timers *t, uint64_t now); /* either role */
 void timers_handshake_done(struct peer_timers *t);	       /* the answer came: no more retries */
 

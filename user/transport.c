@@ -149,6 +149,13 @@ void transport_move(struct transport *t, const struct endpoint *to)
 	endpoint_publish(&t->published, to);
 }
 
+static void set_endpoint(struct transport_set *set, struct transport *t, const struct endpoint *to)
+{
+	transport_move(t, to);
+	if (t->n_staged) /* perhaps this is what they waited for */
+		transport_want(set, t, TRANSPORT_FLUSH);
+}
+
 bool transport_apply(struct transport_set *set, const struct transport_command *c, uint64_t now)
 {
 	struct transport *t = c->transport;
@@ -158,7 +165,7 @@ bool transport_apply(struct transport_set *set, const struct transport_command *
 	case TRANSPORT_REMOVE: remove_transport(set, t); break;
 	case TRANSPORT_INSTALL: return install(set, t, c->session, now);
 	case TRANSPORT_CLEAR: clear_sessions(set, t); break;
-	case TRANSPORT_ENDPOINT: transport_move(t, &c->endpoint); break;
+	case TRANSPORT_ENDPOINT: set_endpoint(set, t, &c->endpoint); break;
 	case TRANSPORT_SEND_KEEPALIVE: transport_want(set, t, TRANSPORT_FLUSH | TRANSPORT_KEEPALIVE); break;
 	case TRANSPORT_DROP_STAGED: transport_drop_staged(t); break;
 	}
