@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * doctor: runs all checks and shows what they found.
+ */
+#include <stdlib.h>
+
+#include "user/ask.h"
+#include "user/control.h"
+#include "user/doctor.h"
+
+/* NULL when it cannot be read; every mistake is a check of its own. */
+static struct config *check_config(struct doctor *doctor, const char *file)
+{
+	struct diags d = { 0 };
+	struct config *cfg = config_load(file, &d);
+
+	if (cfg)
+		doctor_say(doctor, "config", DOCTOR_OK, NULL, "%s", file);
+	for (size_t i = 0; i < d.n; i++)
+		doctor_say(doctor, "config", d.list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL,
+			   "%s:%u:%u: %s", d.list[i].at.file ? d.list[i].at.file : file, d.list[i].at.line,
+			   d.list[i].at.column, d.list[i].text);
+	diags_free(&d);
+	return cfg;
+}
+
+static void check_gateway(struct doctor *doctor, const struct command_args *a, const struct config *cfg)
+{
+	char *path = ask_socket(a), *error = NULL;
+	json_t *status = NULL;
+
+	if (control_call(path, "status", NULL, &status, &error) == EXIT_YES)
+		doctor_gateway(doctor, cfg, status);
+	else
+		doctor_say(doctor, "gateway", DOCTOR_FAIL, NULL, "%s", error ? error : "does not answer");
+	json_decref(status);
+	free(error);
+	free(path);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct doctor doctor = { .checks = json_array() };
+	struct command_args a;
+	struct config *cfg;
+	const char *file;
+
+	if (!command_parse(argc, argv, &a)) {
+		json_decref(doctor.checks);
+		return EXIT_USAGE;
+	}
+	file = command_option(&a, "config");
+	cfg = check_config(&doctor, file ? file : CONFIG_FILE);
+	doctor_machine(&doctor, cfg);
+	if (cfg) {
+		doctor_network(&doctor, cfg);
+		doctor_firewall(&doctor, cfg);
+		doctor_outside(&doctor, cfg);
+		check_gateway(&doctor, &a, cfg);
+	}
+	ask_show(&a, json_pack("{s:i, s:o}", "schema", 1, "checks", doctor.checks), doctor_show);
+	config_free(cfg);
+	return doctor.failed ? EXIT_NO : EXIT_YES;
+}
