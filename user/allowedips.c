@@ -325,7 +325,10 @@ void allowedips_free(struct allowedips *a)
 
 uint32_t allowedips_lookup(const struct allowedips *a, const struct addr *addr)
 {
-	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end; l++) {
+	/* IPv4 lives inside a prefix of IPv6, yet ::/0 does not mean it. */
+	uint32_t shortest = addr_is_v4(addr) ? ADDR_V4_BITS : 0;
+
+	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest; l++) {
 		struct addr want = masked(addr, &l->mask);
 		const struct place *p = look(a, l, &want);
 

@@ -33,7 +33,8 @@ const struct prefix *allowedips_each(const struct allowedips_set *s, uint32_t pe
 
 struct allowedips *allowedips_snapshot(const struct allowedips_set *s); /* NULL: no memory */
 void allowedips_free(struct allowedips *a);
-/* The peer of the longest prefix that holds @addr, or ALLOWEDIPS_NONE. Any thread. */
+/* The peer of the longest prefix that holds @addr, or ALLOWEDIPS_NONE. Any thread.
+ * An IPv4 address is held by IPv4 prefixes only: ::/0 is not 0.0.0.0/0. */
 uint32_t allowedips_lookup(const struct allowedips *a, const struct addr *addr);
 
 #endif

@@ -63,6 +63,9 @@ static enum open_result look_inside(const struct transport *t, const struct allo
 {
 	if (!packet_parse(plain, len, packet))
 		return OPEN_BAD_PACKET;
+	/* An IPv4 address in an IPv6 header would be taken for the IPv4 one from here on. */
+	if (packet->v6 && (addr_is_v4(&packet->src) || addr_is_v4(&packet->dst)))
+		return OPEN_BAD_PACKET;
 	if (allowedips_lookup(allowed, &packet->src) != t->peer)
 		return OPEN_WRONG_SOURCE;
 	return ecn_decapsulate(plain, tos) ? OPEN_OK : OPEN_CONGESTED;

@@ -306,6 +306,12 @@ static void test_W13_inner_source(void **state)
 			sim_packet6(p, cases[i].src6, 1, 0, sizeof(p));
 		assert_int_equal(open_msg(&b, from_remote(&b, 1, i, p, sizeof(p)), 0, T0), cases[i].want);
 	}
+	for (int at = 8; at <= 24; at += 16) { /* an IPv4 address in an IPv6 header, as source, as destination */
+		sim_packet6(p, 5, 1, 0, sizeof(p));
+		memcpy(p + at, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 5 }, 16);
+		assert_int_equal(open_msg(&b, from_remote(&b, 1, 50 + (uint64_t)at, p, sizeof(p)), 0, T0),
+				 OPEN_BAD_PACKET);
+	}
 	sim_packet6(p, 1, 1, 0, sizeof(p));
 	p[8] = 0xfe; /* fe00:: */
 	assert_int_equal(open_msg(&b, from_remote(&b, 1, 100, p, sizeof(p)), 0, T0), OPEN_WRONG_SOURCE);
