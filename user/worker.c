@@ -159,14 +159,10 @@ static void *run(void *arg)
 
 	snprintf(name, sizeof(name), "worker %u", w->id);
 	pthread_setname_np(pthread_self(), name);
-	for (;;) {
+	while (!atomic_load(&w->shared->stop)) { /* asked after the eventfd was emptied: no wake-up is lost */
 		int n = epoll_wait(w->epoll, events, SOURCES, -1);
 
 		atomic_fetch_add(&w->pass, 1);
-		if (atomic_load(&w->shared->stop)) {
-			atomic_fetch_add(&w->pass, 1);
-			return NULL;
-		}
 		w->now = clock_now();
 		w->allowed = atomic_load(&w->shared->allowed);
 		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
@@ -178,6 +174,7 @@ static void *run(void *arg)
 		w->allowed = NULL;
 		atomic_fetch_add(&w->pass, 1);
 	}
+	return NULL;
 }
 
 static int watch(struct worker *w, int fd, enum source source)
