@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_CREATE_H
+#define SLUICE_CREATE_H
+
+/*
+ * A new flow. TCP (unless configured otherwise) and echo take a port towards their
+ * remote, so one port serves many remotes; UDP shares the port of its endpoint's
+ * mapping, which is made first if need be.
+ */
+#include "port.h"
+
+struct creation {
+	__u64 word, now;
+	__u32 client;
+	__u32 egress;
+	__u32 mapping; /* slot, 0: none */
+	__u32 slot;    /* the result */
+	struct decision decision;
+};
+
+static __always_inline bool is_endpoint_independent(const struct settings *s, __u8 proto)
+{
+	return proto == IPPROTO_UDP || (proto == IPPROTO_TCP && s->tcp_endpoint_independent);
+}
+
+static __always_inline void mapping_fill(struct flow *m, const struct tuple *out, const struct creation *c,
+					 const struct egress *e)
+{
+	m->out = *out;
+	m->back.dst = e->addr;
+	m->back.proto = out->proto;
+	m->back.side = SIDE_REMOTE;
+	m->client = c->client;
+	m->egress = c->egress;
+	m->pool = c->decision.pool;
+	m->created = m->seen = c->now;
+	/* Until its first flow refreshes it. */
+	m->expires = c->now + 2 * SECOND;
+	m->state = FLOW_MAPPING;
+}
+
+/* A mapping of an endpoint, by the client's side of it; NULL: there is none. */
+static __always_inline struct flow *mapping_find(const struct tuple *out, __u32 client, __u64 now, __u32 *slot)
+{
+	struct flow *m = flow_find(out, slot);
+
+	if (!m || m->state != FLOW_MAPPING)
+		return NULL;
+	if (m->expires > now && m->client == client)
+		return m;
+	flow_end(*slot, now);
+	return NULL;
+}
+
+static __always_inline void mapping_tuple(struct tuple *out, const struct tuple *t, __u32 egress)
+{
+	__builtin_memset(out, 0, sizeof(*out));
+	out->src = t->src;
+	out->sport = t->sport;
+	out->proto = t->proto;
+	out->side = SIDE_CLIENT;
+	out->egress = egress;
+}
+
+/* Sets c->mapping to the slot of the endpoint's mapping, an existing or a new one. */
+CHECKED_ALONE int mapping_get(struct __sk_buff *skb, const struct packet *p, struct creation *c)
+{
+	struct egress *e;
+	struct tuple out;
+	struct flow *m;
+	__u32 slot = 0;
+	int reason;
+
+	if (!p || !c)
+		return DROP_FLOWS_FULL;
+	e = element(&egresses, c->egress);
+	if (!e)
+		return DROP_NO_EGRESS;
+	mapping_tuple(&out, &p->t, c->egress);
+	if (mapping_find(&out, c->client, c->now, &c->mapping))
+		return DROP_NONE;
+	m = flow_new(&slot);
+	if (!m)
+		return DROP_FLOWS_FULL;
+	mapping_fill(m, &out, c, e);
+	reason = port_take(skb, p, slot);
+	if (reason) {
+		flow_free(m, slot);
+		return reason;
+	}
+	c->mapping = slot;
+	if (!flow_link(&m->out, slot, m->serial))
+		return DROP_NONE;
+	flow_end(slot, c->now); /* another CPU was faster: its mapping is the one */
+	return mapping_find(&out, c->client, c->now, &c->mapping) ? DROP_NONE : DROP_FLOWS_FULL;
+}
+
+static __always_inline void flow_fill(struct flow *f, const struct packet *p, const struct creation *c,
+				      const struct egress *e)
+{
+	f->out = p->t;
+	f->back.src = p->t.dst;
+	f->back.dst = e->addr;
+	f->back.sport = p->t.dport;
+	f->back.proto = p->t.proto;
+	f->back.side = SIDE_REMOTE;
+	f->client = c->client;
+	f->generation = POLICY_GENERATION(c->word);
+	f->rule = c->decision.rule;
+	f->egress = c->egress;
+	f->pool = c->decision.pool;
+	f->route = c->decision.route;
+	f->mapping = c->mapping;
+	f->created = f->seen = c->now;
+}
+
+/* Links the remote's side under the mapping's port; a leftover of an expired flow may be in the way. */
+static __always_inline int mapping_link(struct flow *f, __u32 slot, __u64 now)
+{
+	struct flow *m = flow_at(f->mapping), *old;
+	__u32 old_slot = 0;
+
+	if (!m)
+		return DROP_FLOWS_FULL;
+	if (m->expires < now + SECOND)
+		m->expires = now + SECOND;
+	f->back.dport = m->back.dport;
+	if (flow_link(&f->back, slot, f->serial)) {
+		old = flow_find(&f->back, &old_slot);
+		if (old && !flow_lives(old, now))
+			flow_end(old_slot, now);
+		if (flow_link(&f->back, slot, f->serial))
+			return DROP_PORTS_FULL;
+	}
+	if (m->state == FLOW_MAPPING)
+		return DROP_NONE;
+	flow_unlink(&f->back, slot, f->serial); /* it ended under our hands */
+	return DROP_FLOWS_FULL;
+}
+
+/* The second half: *f has a slot and all but its port. */
+static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet *p, struct creation *c,
+				      const struct settings *s, struct flow *f)
+{
+	int reason = c->mapping ? mapping_link(f, c->slot, c->now) : port_take(skb, p, c->slot);
+
+	if (reason) {
+		flow_free(f, c->slot);
+		return reason;
+	}
+	f->state = p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED;
+	flow_refresh(f, s, c->now);
+	if (flow_link(&f->out, c->slot, f->serial)) {
+		flow_end(c->slot, c->now); /* another CPU was faster: its flow is the one */
+		return flow_find(&f->out, &c->slot) ? DROP_NONE : DROP_FLOWS_FULL;
+	}
+	count_flow(c->client, c->decision.rule);
+	return DROP_NONE;
+}
+
+/*
+ * Makes the flow of @p, which the policy allowed (c->decision). Returns DROP_NONE
+ * with c->slot, or the reason why there is none.
+ */
+CHECKED_ALONE int flow_create(struct __sk_buff *skb, const struct packet *p, struct creation *c)
+{
+	struct settings *s = element(&settings, 0);
+	struct egress *e;
+	struct flow *f;
+	int reason;
+
+	if (!s || !p || !c)
+		return DROP_FLOWS_FULL;
+	e = element(&egresses, c->egress);
+	if (!e)
+		return DROP_NO_EGRESS;
+	c->mapping = 0;
+	if (is_endpoint_independent(s, p->t.proto)) {
+		reason = mapping_get(skb, p, c);
+		if (reason)
+			return reason;
+	}
+	f = flow_new(&c->slot);
+	if (!f)
+		return DROP_FLOWS_FULL;
+	flow_fill(f, p, c, e);
+	return flow_begin(skb, p, c, s, f);
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_FRONT_H
+#define SLUICE_FRONT_H
+
+/*
+ * The front of the WireGuard port: what cannot be a message for this gateway dies
+ * before anything is spent on it. One check, in three places: XDP, TC, and on the
+ * socket, where it costs least code and is always on.
+ *
+ * Messages (WireGuard 5.4): initiation 148 bytes, response 92, cookie 64, data from
+ * 32; type and three zero bytes, then the receiver's index, in a response after the
+ * sender's. Only one that we gave out can come back.
+ */
+#include "count.h"
+#include "parse.h"
+
+#define WG_INITIATION 1
+#define WG_RESPONSE 2
+#define WG_COOKIE 3
+#define WG_DATA 4
+
+#define WG_INITIATION_SIZE 148
+#define WG_RESPONSE_SIZE 92
+#define WG_COOKIE_SIZE 64
+#define WG_DATA_MIN 32
+
+#define STUN_COOKIE 0x2112a442 /* RFC 8489 section 5 */
+#define STUN_MIN 20
+#define DISCO_MIN 62 /* magic, key, nonce, tag */
+
+struct wg_head {
+	__u8 type;
+	__u8 reserved[3];
+	__le32 first, second;
+};
+
+static __always_inline bool is_disco(const struct wg_head *h, __u32 len)
+{
+	const __u8 *b = (const __u8 *)h;
+
+	return len >= DISCO_MIN && b[0] == 0x54 && b[1] == 0x53 && b[2] == 0xf0 && b[3] == 0x9f && b[4] == 0x92 &&
+	       b[5] == 0xac;
+}
+
+static __always_inline bool is_stun(const struct wg_head *h, __u32 len)
+{
+	return len >= STUN_MIN && !(h->type & 0xc0) && h->first == bpf_htonl(STUN_COOKIE);
+}
+
+static __always_inline int wg_length(__u8 type, __u32 len)
+{
+	switch (type) {
+	case WG_INITIATION:
+		return len == WG_INITIATION_SIZE ? DROP_NONE : DROP_WG_LENGTH;
+	case WG_RESPONSE:
+		return len == WG_RESPONSE_SIZE ? DROP_NONE : DROP_WG_LENGTH;
+	case WG_COOKIE:
+		return len == WG_COOKIE_SIZE ? DROP_NONE : DROP_WG_LENGTH;
+	case WG_DATA:
+		return len >= WG_DATA_MIN ? DROP_NONE : DROP_WG_LENGTH;
+	}
+	return DROP_WG_TYPE;
+}
+
+/* @len: of the UDP payload. Returns DROP_NONE or why it is no message for us. */
+CHECKED_ALONE int wg_check(const struct settings *s, const struct wg_head *h, __u32 len)
+{
+	__le32 receiver;
+	int reason;
+
+	if (!s || !h)
+		return DROP_NONE;
+	if ((s->front_stun && is_stun(h, len)) || (s->front_disco && is_disco(h, len)))
+		return DROP_NONE;
+	reason = wg_length(h->type, len);
+	if (reason)
+		return reason;
+	if (h->reserved[0] | h->reserved[1] | h->reserved[2])
+		return DROP_WG_RESERVED;
+	if (h->type == WG_INITIATION)
+		return DROP_NONE;
+	receiver = h->type == WG_RESPONSE ? h->second : h->first;
+	return bpf_map_lookup_elem(&sessions, &receiver) ? DROP_NONE : DROP_WG_INDEX;
+}
+
+/* ---- finding the message in a frame, for XDP and TC -------------------------------- */
+
+static __always_inline long front_load(void *ctx, bool xdp, __u32 off, void *to, __u32 len)
+{
+	return xdp ? bpf_xdp_load_bytes(ctx, off, to, len) : bpf_skb_load_bytes(ctx, off, to, len);
+}
+
+/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. */
+static __always_inline __u32 front_udp(void *ctx, bool xdp)
+{
+	__u32 off = sizeof(struct ethhdr);
+	struct ipv6hdr ip6;
+	struct iphdr ip;
+	__be16 type;
+
+	if (front_load(ctx, xdp, offsetof(struct ethhdr, h_proto), &type, sizeof(type)))
+		return 0;
+	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
+		if (front_load(ctx, xdp, off + 2, &type, sizeof(type)))
+			return 0;
+		off += 4;
+	}
+	if (type == bpf_htons(ETH_P_IP)) {
+		if (front_load(ctx, xdp, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+			return 0;
+		if (ip.protocol != IPPROTO_UDP || ip.frag_off & bpf_htons(IP_OFFSET))
+			return 0;
+		return off + ip.ihl * 4;
+	}
+	if (type != bpf_htons(ETH_P_IPV6) || front_load(ctx, xdp, off, &ip6, sizeof(ip6)))
+		return 0;
+	return ip6.nexthdr == IPPROTO_UDP ? off + sizeof(ip6) : 0;
+}
+
+/*
+ * Reads at most a message's head behind the UDP header at @off; a shorter message is
+ * padded with zeros, so that its type and length can be judged. @payload: its length.
+ */
+static __always_inline bool front_head(void *ctx, bool xdp, __u32 off, struct wg_head *h, __u32 payload)
+{
+	if (payload >= sizeof(*h))
+		return !front_load(ctx, xdp, off, h, sizeof(*h));
+	return !payload || !front_load(ctx, xdp, off, &h->type, sizeof(h->type));
+}
+
+/* DROP_NONE: passes, the front's business or not. @gso_size: of a super-packet, else 0. */
+static __always_inline int front_check(void *ctx, bool xdp, __u32 gso_size)
+{
+	struct settings *s = element(&settings, 0);
+	struct wg_head h = {};
+	struct udphdr udp;
+	__u32 off, len;
+	int reason;
+
+	if (!s || !s->front_armed)
+		return DROP_NONE;
+	off = front_udp(ctx, xdp);
+	if (!off || front_load(ctx, xdp, off, &udp, sizeof(udp)) || udp.dest != bpf_htons(s->wg_port))
+		return DROP_NONE;
+	len = bpf_ntohs(udp.len);
+	if (len < sizeof(udp))
+		return DROP_NONE; /* the stack counts and drops it */
+	len = gso_size ? gso_size : len - sizeof(udp);
+	if (!front_head(ctx, xdp, off + sizeof(udp), &h, len))
+		return DROP_NONE;
+	reason = wg_check(s, &h, len);
+	if (reason)
+		count_drop(reason);
+	else
+		count_total(TOTAL_FRONT_PASS, 1, len);
+	return reason;
+}
+
+/* On the socket: the data begin with the UDP header. Returns how much to keep: all or nothing. */
+static __always_inline int front_socket_check(struct __sk_buff *skb)
+{
+	struct settings *s = element(&settings, 0);
+	__u32 len = skb->len - sizeof(struct udphdr);
+	struct wg_head h = {};
+	int reason;
+
+	if (!s || skb->len < sizeof(struct udphdr))
+		return skb->len;
+	if (skb->gso_size)
+		len = skb->gso_size;
+	if (!front_head(skb, false, sizeof(struct udphdr), &h, len))
+		return skb->len;
+	reason = wg_check(s, &h, len);
+	if (!reason)
+		return skb->len;
+	count_drop(reason);
+	return 0;
+}
+
+#endif

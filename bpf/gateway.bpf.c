@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The programs. What each does stands in the header of its stage.
+ *
+ *   underlay NIC --front--> stack --steer_udp, front_socket--> worker
+ *   worker --TAP--> tap_in --(neighbour)--> nic_out --> egress NIC
+ *   egress NIC --> nic_in --(TAP, steer_tap)--> worker
+ */
+#include "front.h"
+#include "guard.h"
+#include "in.h"
+#include "out.h"
+#include "steer.h"
+#include "sweep.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("tc")
+int tap_in(struct __sk_buff *skb)
+{
+	return outbound(skb);
+}
+
+SEC("tc")
+int nic_in(struct __sk_buff *skb)
+{
+	return inbound(skb);
+}
+
+SEC("tc")
+int nic_out(struct __sk_buff *skb)
+{
+	return guard(skb);
+}
+
+SEC("xdp.frags")
+int front(struct xdp_md *ctx)
+{
+	return front_check(ctx, true, 0) ? XDP_DROP : XDP_PASS;
+}
+
+SEC("tc")
+int front_tc(struct __sk_buff *skb)
+{
+	return front_check(skb, false, skb->gso_size) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("socket")
+int front_socket(struct __sk_buff *skb)
+{
+	return front_socket_check(skb);
+}
+
+SEC("sk_reuseport")
+int steer_udp(struct sk_reuseport_md *ctx)
+{
+	return steer_message(ctx);
+}
+
+SEC("socket")
+int steer_tap(struct __sk_buff *skb)
+{
+	return steer_frame(skb);
+}
+
+/* Run once, by BPF_PROG_TEST_RUN. */
+SEC("tc")
+int sweep_start(struct __sk_buff *skb)
+{
+	return sweep_begin();
+}
+
+/* One whole round now, for tests and for `down`: the same, by hand. */
+SEC("tc")
+int sweep_once(struct __sk_buff *skb)
+{
+	struct sweep_state *s = element(&sweep, 0);
+
+	if (s)
+		sweep_some(s);
+	return 0;
+}

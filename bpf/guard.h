@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_GUARD_H
+#define SLUICE_GUARD_H
+
+/*
+ * The last look at what leaves by a NIC: no packet with a client's address, or the
+ * gateway's own in the tunnel, may. Translation leaves none; this is for the day when
+ * a program, a route or the TAP is missing. Everything else costs a few comparisons:
+ * the prefixes of the tunnel may be shared with others (100.64.0.0/10 is also what
+ * providers use), so only addresses inside them are looked up.
+ */
+#include "decide.h"
+
+/* The leading @bits (1..64) of both words are the same. */
+static __always_inline bool bits_equal(__u64 a, __u64 b, __u32 bits)
+{
+	return !(bpf_be64_to_cpu(a ^ b) >> ((64 - bits) & 63));
+}
+
+static __always_inline bool prefix_holds(const struct prefix *p, const struct addr *a)
+{
+	if (p->len <= 64)
+		return bits_equal(p->addr.d[0], a->d[0], p->len);
+	return p->addr.d[0] == a->d[0] && bits_equal(p->addr.d[1], a->d[1], p->len - 64);
+}
+
+static __noinline bool in_tunnel(const struct settings *s, const struct addr *a)
+{
+	struct route_key key = { .prefixlen = 128, .addr = *a };
+
+	for (int i = 0; i < 4; i++) {
+		if (!s->tunnel[i].len || !prefix_holds(&s->tunnel[i], a))
+			continue;
+		return bpf_map_lookup_elem(&clients, &key) || reserved_kind(a) == RESERVED_TUNNEL;
+	}
+	return false;
+}
+
+static __always_inline bool guard_addresses(struct __sk_buff *skb, struct addr *src, struct addr *dst)
+{
+	__u32 off = sizeof(struct ethhdr);
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		__be32 v4[2];
+
+		if (bpf_skb_load_bytes(skb, off + offsetof(struct iphdr, saddr), v4, sizeof(v4)))
+			return false;
+		addr_v4(src, v4[0]);
+		addr_v4(dst, v4[1]);
+		return true;
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6))
+		return false;
+	off += offsetof(struct ipv6hdr, saddr);
+	return !bpf_skb_load_bytes(skb, off, src, sizeof(*src)) &&
+	       !bpf_skb_load_bytes(skb, off + sizeof(*src), dst, sizeof(*dst));
+}
+
+static __always_inline int guard(struct __sk_buff *skb)
+{
+	struct settings *s = element(&settings, 0);
+	struct addr src, dst;
+
+	if (!s || !guard_addresses(skb, &src, &dst))
+		return TC_ACT_UNSPEC;
+	if (!in_tunnel(s, &src) && !in_tunnel(s, &dst))
+		return TC_ACT_UNSPEC;
+	count_drop(DROP_GUARD);
+	return TC_ACT_SHOT;
+}
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_IN_H
+#define SLUICE_IN_H
+
+/*
+ * From a service back to a client: what comes in by a NIC. A packet that belongs to
+ * no flow is the host's and is not touched.
+ */
+#include "out.h"
+
+struct inbound {
+	struct packet p;
+	__u64 word, now;
+	__u32 slot;
+	struct quote q; /* of an ICMP error */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct inbound);
+} inbound_work SEC(".maps");
+
+/* Goes on to whoever is next on the interface, then to the host. */
+#define NOT_OURS TC_ACT_UNSPEC
+
+/* Marks the packet with its client's worker, for steer_tap, and hands it to the TAP. */
+static __always_inline int to_client(struct __sk_buff *skb, const struct settings *s, __u32 client)
+{
+	__u32 *worker = element(&client_worker, client);
+
+	skb->mark = (worker ? *worker : 0) + 1;
+	return bpf_redirect(s->tap_ifindex, 0);
+}
+
+/* What a packet must satisfy on its way into the tunnel. */
+CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct packet *p, __u32 client)
+{
+	struct settings *s = element(&settings, 0);
+
+	if (!s || !p || !s->tap_ifindex)
+		return DROP_NO_TAP;
+	if (p->ttl <= 1) {
+		answer_ttl(skb, p, client, true);
+		return DROP_TTL;
+	}
+	if (s->mtu && largest(skb, p) > s->mtu) {
+		answer_too_big(skb, p, client, s->mtu, true);
+		return DROP_TOO_BIG;
+	}
+	return DROP_NONE;
+}
+
+static __always_inline int send_in(struct __sk_buff *skb, const struct packet *p, const struct settings *s,
+				   const struct flow *f)
+{
+	struct endpoint to = { f->out.src, f->out.sport };
+
+	if (tcp_clamp(skb, p, s) || rewrite(skb, p, &to, true))
+		return drop(DROP_REWRITE);
+	return to_client(skb, s, f->client);
+}
+
+/* An answer of a flow. */
+static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s,
+				   struct flow *f)
+{
+	struct egress *e = element(&egresses, f->egress);
+	struct decision d;
+	int reason;
+
+	if (!e || !e->ifindex) {
+		flow_end(in->slot, in->now);
+		return drop(DROP_NO_EGRESS);
+	}
+	reason = decide_again(in->slot, in->word, in->now, &d);
+	if (!reason)
+		reason = check_way_in(skb, &in->p, f->client);
+	if (reason)
+		return drop(reason);
+	if (in->p.kind == KIND_TCP)
+		tcp_in(f, &in->p, s, in->now);
+	flow_count_in(f, skb, &in->p);
+	return send_in(skb, &in->p, s, f);
+}
+
+/* May this remote send to the mapping (RFC 4787 REQ-8)? */
+static __always_inline bool may_enter(const struct packet *p, const struct settings *s, __u64 now)
+{
+	struct permission key;
+	__u64 *expires;
+
+	if (s->filtering == FILTER_ENDPOINT_INDEPENDENT)
+		return true;
+	permission_key(&key, &p->t, s);
+	expires = bpf_map_lookup_elem(&permissions, &key);
+	return expires && *expires > now;
+}
+
+/*
+ * To a mapping, from an endpoint it has no flow with: within the filter, and only
+ * where the policy lets the client talk to that endpoint. It makes no state, so
+ * nobody outside can fill the table or keep a mapping alive.
+ */
+static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
+{
+	struct tuple t = { .dst = in->p.t.dst, .dport = in->p.t.dport, .proto = in->p.t.proto, .side = SIDE_REMOTE };
+	struct flow *m = flow_find(&t, &in->slot);
+	struct decision d;
+	struct egress *e;
+	int reason;
+
+	if (!m || m->state != FLOW_MAPPING || m->expires <= in->now)
+		return NOT_OURS;
+	e = element(&egresses, m->egress);
+	if (!e || !e->ifindex)
+		return NOT_OURS;
+	if (!may_enter(&in->p, s, in->now))
+		return drop(DROP_FILTERED);
+	t.src = m->out.src;
+	t.dst = in->p.t.src;
+	t.sport = m->out.sport;
+	t.dport = in->p.t.sport;
+	reason = decide(in->word, m->client, &t, &d);
+	if (!reason)
+		reason = check_way_in(skb, &in->p, m->client);
+	if (reason)
+		return drop(reason);
+	flow_count_in(m, skb, &in->p);
+	return send_in(skb, &in->p, s, m);
+}
+
+/* An error about something that a client sent. */
+static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
+{
+	struct flow *f = icmp_flow(skb, &in->p, SIDE_REMOTE, in->now, &in->q);
+	struct endpoint to;
+	int reason;
+
+	if (!f)
+		return NOT_OURS;
+	reason = check_way_in(skb, &in->p, f->client);
+	if (reason)
+		return drop(reason);
+	to.addr = f->out.src;
+	to.port = f->out.sport;
+	if (icmp_translate(skb, &in->p, &in->q, &to, false))
+		return drop(DROP_REWRITE);
+	count_total(TOTAL_IN, 1, in->p.len);
+	return to_client(skb, s, f->client);
+}
+
+static __always_inline int inbound(struct __sk_buff *skb)
+{
+	struct inbound *in = element(&inbound_work, 0);
+	struct settings *s = element(&settings, 0);
+	struct flow *f;
+
+	if (!s || !in)
+		return NOT_OURS;
+	__builtin_memset(in, 0, sizeof(*in));
+	if (parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET))
+		return NOT_OURS;
+	if (in->p.kind == KIND_UDP && in->p.t.dport == bpf_htons(s->wg_port)) /* our own: no flow has this port */
+		return NOT_OURS;
+	in->p.t.side = SIDE_REMOTE;
+	in->now = bpf_ktime_get_ns();
+	in->word = policy_word();
+
+	if (in->p.kind == KIND_ICMP_ERROR)
+		return icmp_error_in(skb, in, s);
+	if (in->p.kind != KIND_TCP && in->p.kind != KIND_UDP && in->p.kind != KIND_ECHO_REPLY)
+		return NOT_OURS;
+	f = flow_find(&in->p.t, &in->slot);
+	if (f && flow_lives(f, in->now))
+		return flow_in(skb, in, s, f);
+	return is_endpoint_independent(s, in->p.t.proto) ? mapping_in(skb, in, s) : NOT_OURS;
+}
+
+#endif

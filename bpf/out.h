@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_OUT_H
+#define SLUICE_OUT_H
+
+/*
+ * From a client towards a service: what comes in by the TAP.
+ *
+ *   parse -> flow? -> decided under this policy? -> rewrite -> NIC
+ *              `-> for the host? -> the kernel, unchanged
+ *              `-> decide -> create -> as above
+ */
+#include "create.h"
+#include "icmp.h"
+#include "rewrite.h"
+#include "tcp.h"
+
+struct outbound {
+	struct packet p;
+	struct creation c; /* also who, when, under which policy */
+	__u32 ifindex;	   /* to leave by, once it may */
+	struct quote q;	   /* of an ICMP error */
+};
+
+/* Too large for the stack that a chain of calls shares. Nothing interrupts the program on its CPU to run it again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct outbound);
+} outbound_work SEC(".maps");
+
+static __always_inline int drop(__u32 reason)
+{
+	count_drop(reason);
+	return TC_ACT_SHOT;
+}
+
+/* The client that the daemon authenticated; 0: not the daemon's frame. */
+static __always_inline __u32 client_of(struct __sk_buff *skb)
+{
+	struct tap_mac mac;
+	__be32 id;
+
+	if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), &mac, sizeof(mac)))
+		return 0;
+	if (mac.tag[0] != TAP_MAC_0 || mac.tag[1] != TAP_MAC_1)
+		return 0;
+	__builtin_memcpy(&id, mac.id, sizeof(id));
+	return bpf_ntohl(id);
+}
+
+/* The largest packet of a (super-)packet. */
+static __always_inline __u32 largest(const struct __sk_buff *skb, const struct packet *p)
+{
+	return skb->gso_size ? p->payload - p->l3 + skb->gso_size : p->len;
+}
+
+/* Does a socket of the host wait for just this sender? Then it is an answer. */
+CHECKED_ALONE bool host_socket_waits(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	bool waits;
+	__u32 size;
+
+	if (!p)
+		return false;
+	if (p->v6) {
+		__builtin_memcpy(t.ipv6.saddr, &p->t.src, sizeof(t.ipv6.saddr));
+		__builtin_memcpy(t.ipv6.daddr, &p->t.dst, sizeof(t.ipv6.daddr));
+		t.ipv6.sport = p->t.sport;
+		t.ipv6.dport = p->t.dport;
+		size = sizeof(t.ipv6);
+	} else {
+		t.ipv4.saddr = p->t.src.w[3];
+		t.ipv4.daddr = p->t.dst.w[3];
+		t.ipv4.sport = p->t.sport;
+		t.ipv4.dport = p->t.dport;
+		size = sizeof(t.ipv4);
+	}
+	sk = bpf_sk_lookup_udp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	waits = sk->dst_port == p->t.sport;
+	bpf_sk_release(sk);
+	return waits;
+}
+
+/* Part of something the host takes part in already: needs no rule. */
+static __always_inline bool host_knows(struct __sk_buff *skb, const struct packet *p)
+{
+	switch (p->kind) {
+	case KIND_TCP:
+		return !tcp_opens(p);
+	case KIND_ECHO_REPLY:
+	case KIND_ICMP_ERROR:
+		return true;
+	case KIND_UDP:
+		return host_socket_waits(skb, p);
+	}
+	return false;
+}
+
+/* The kernel would drop it as somebody else's frame: hand it over. */
+static __always_inline int to_host(struct __sk_buff *skb, const struct packet *p)
+{
+	bpf_skb_change_type(skb, PACKET_HOST);
+	count_total(TOTAL_HOST_IN, segments(skb), p->len);
+	return TC_ACT_OK;
+}
+
+/* Refuses a new flow, and has the client told. */
+static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, const struct settings *s, int reason)
+{
+	struct answer a = { .reason = reason, .client = o->c.client, .rule = o->c.decision.rule };
+
+	count_refused(a.client, a.rule);
+	answer_refused(skb, &o->p, &a, s->tcp_reset);
+	return reason;
+}
+
+/* May the packet begin a flow, as it is? A refusal by policy comes first: it is answered. */
+static __always_inline int may_open(const struct packet *p)
+{
+	switch (p->kind) {
+	case KIND_TCP:
+		return tcp_opens(p) ? DROP_NONE : DROP_NO_FLOW;
+	case KIND_UDP:
+	case KIND_ECHO:
+		return DROP_NONE;
+	case KIND_ECHO_REPLY:
+		return DROP_NO_FLOW;
+	}
+	return DROP_PROTOCOL;
+}
+
+/* What the packet must satisfy on its way, flow or not. */
+CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
+{
+	const struct egress *e;
+
+	if (!o)
+		return DROP_NO_EGRESS;
+	e = element(&egresses, o->c.egress);
+	if (!e || !e->ifindex)
+		return DROP_NO_EGRESS;
+	o->ifindex = e->ifindex;
+	if (o->p.ttl <= 1) {
+		answer_ttl(skb, &o->p, o->c.client, false);
+		return DROP_TTL;
+	}
+	if (e->mtu && largest(skb, &o->p) > e->mtu) {
+		answer_too_big(skb, &o->p, o->c.client, e->mtu, false);
+		return DROP_TOO_BIG;
+	}
+	return DROP_NONE;
+}
+
+/* A packet without a flow and not for the host. Returns DROP_NONE with o->c.slot. */
+static __always_inline int open_flow(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+{
+	int reason;
+
+	if (o->p.kind == KIND_TCP && !tcp_opens(&o->p)) /* whatever the rules say; cheap */
+		return DROP_NO_FLOW;
+	reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
+	if (!reason)
+		reason = may_open(&o->p);
+	if (!reason) {
+		o->c.egress = egress_of(o->c.decision.pool, o->c.client, o->p.v6);
+		reason = o->c.egress ? DROP_NONE : DROP_NO_EGRESS;
+	}
+	if (reason)
+		return refuse(skb, o, s, reason);
+	reason = check_way(skb, o);
+	if (reason)
+		return reason;
+	reason = flow_create(skb, &o->p, &o->c);
+	return reason ? refuse(skb, o, s, reason) : DROP_NONE;
+}
+
+/*
+ * A known flow: is it still one? One that has expired, whose address is gone or
+ * whose client's address has a new owner ends here, and the packet may open another.
+ */
+static __always_inline struct flow *usable_flow(struct outbound *o)
+{
+	struct egress *e;
+	struct flow *f;
+
+	/* Without ports of their own other kinds would meet the echo whose identifier is 0. */
+	if (o->p.kind != KIND_TCP && o->p.kind != KIND_UDP && o->p.kind != KIND_ECHO)
+		return NULL;
+	f = flow_find(&o->p.t, &o->c.slot);
+	if (!f)
+		return NULL;
+	e = element(&egresses, f->egress);
+	if (e && e->ifindex && f->client == o->c.client && flow_lives(f, o->c.now))
+		return f;
+	flow_end(o->c.slot, o->c.now);
+	return NULL;
+}
+
+/* A flow that another policy allowed: this one must, too. */
+CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decision *d)
+{
+	struct flow *f = flow_at(slot);
+	int reason;
+
+	if (!f || !d)
+		return DROP_NO_FLOW;
+	if (f->generation == POLICY_GENERATION(word))
+		return DROP_NONE;
+	reason = decide(word, f->client, &f->out, d);
+	if (reason) {
+		flow_end(slot, now);
+		return reason;
+	}
+	f->rule = d->rule;
+	f->generation = POLICY_GENERATION(word);
+	return DROP_NONE;
+}
+
+static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, struct flow *f,
+				    const struct settings *s)
+{
+	struct endpoint to = { f->back.dst, f->back.dport };
+
+	if (o->p.kind == KIND_TCP)
+		tcp_out(f, &o->p, s, o->c.now);
+	else
+		flow_refresh(f, s, o->c.now);
+	flow_count_out(f, skb, &o->p, o->c.now);
+	if (tcp_clamp(skb, &o->p, s) || rewrite(skb, &o->p, &to, false))
+		return drop(DROP_REWRITE);
+	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
+}
+
+/* For the gateway itself: what opens something needs a rule. */
+static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+{
+	int reason;
+
+	if (!host_knows(skb, &o->p)) {
+		reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
+		if (reason)
+			return drop(refuse(skb, o, s, reason));
+	}
+	return to_host(skb, &o->p);
+}
+
+/* An error about something that a service sent: it goes to that service. */
+static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o)
+{
+	struct flow *f = icmp_flow(skb, &o->p, SIDE_CLIENT, o->c.now, &o->q);
+	struct endpoint to;
+	int reason;
+
+	if (!f || f->client != o->c.client)
+		return drop(DROP_NO_FLOW);
+	o->c.egress = f->egress;
+	reason = check_way(skb, o);
+	if (reason)
+		return drop(reason);
+	to.addr = f->back.dst;
+	to.port = f->back.dport;
+	if (icmp_translate(skb, &o->p, &o->q, &to, true))
+		return drop(DROP_REWRITE);
+	count_total(TOTAL_OUT, 1, o->p.len);
+	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
+}
+
+/* What there is of the packet, and of the moment. */
+static __always_inline int outbound_read(struct __sk_buff *skb, struct outbound *o)
+{
+	int reason;
+
+	__builtin_memset(o, 0, sizeof(*o));
+	o->c.client = client_of(skb);
+	if (!o->c.client || o->c.client >= MAX_CLIENTS)
+		return DROP_CLIENT;
+	reason = parse(skb, &o->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
+	o->p.t.side = SIDE_CLIENT;
+	o->c.word = policy_word();
+	o->c.now = bpf_ktime_get_ns();
+	return reason;
+}
+
+static __always_inline int outbound(struct __sk_buff *skb)
+{
+	struct outbound *o = element(&outbound_work, 0);
+	struct settings *s = element(&settings, 0);
+	struct flow *f;
+	int reason;
+
+	if (!s || !o)
+		return drop(DROP_CLIENT);
+	reason = outbound_read(skb, o);
+	if (reason)
+		return drop(reason);
+	f = usable_flow(o);
+	if (f) {
+		reason = decide_again(o->c.slot, o->c.word, o->c.now, &o->c.decision);
+		if (reason)
+			return drop(refuse(skb, o, s, reason));
+		o->c.egress = f->egress;
+		reason = check_way(skb, o);
+	} else {
+		if (kind_is_host(reserved_kind(&o->p.t.dst)))
+			return host_packet(skb, o, s);
+		if (o->p.kind == KIND_ICMP_ERROR)
+			return icmp_error_out(skb, o);
+		reason = open_flow(skb, o, s);
+		f = flow_at(o->c.slot);
+	}
+	if (reason)
+		return drop(reason);
+	return f ? send_out(skb, o, f, s) : drop(DROP_NO_FLOW);
+}
+
+#endif
