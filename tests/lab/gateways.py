@@ -32,9 +32,9 @@ class Sluice:
     name = "sluice"
     tunnel = "sluice0"
 
-    def __init__(self, net, **tunnel):
-        self.net, self.host, self.key, self.process, self.env = net, net.gateway, Key(), None, {}
-        self.folder = net.lab.dir / "etc"
+    def __init__(self, net, key=None, **tunnel):
+        self.net, self.host, self.key, self.process, self.env = net, net.gateway, key or Key(), None, {}
+        self.folder = net.lab.file("etc")
         self.folder.mkdir()
         self.clients, self.policy = [], json.loads(json.dumps(POLICY))
         self.config = {
@@ -132,9 +132,9 @@ class Baseline:
     name = "baseline"
     tunnel = "wg0"
 
-    def __init__(self, net, mtu=1420):
+    def __init__(self, net, key=None, mtu=1420):
         self.net, self.host = net, net.gateway
-        self.device = WireGuard(self.host, device=self.tunnel, addresses=ADDRESSES, mtu=mtu, port=51820)
+        self.device = WireGuard(self.host, device=self.tunnel, key=key, addresses=ADDRESSES, mtu=mtu, port=51820)
         self.key = self.device.key
 
     def admit(self, client, **_):
@@ -154,6 +154,9 @@ class Baseline:
     def stop(self):
         self.device.stop()
         self.host.run("nft delete table inet baseline")
+
+    def down(self):
+        """stop() leaves nothing."""
 
     def restart(self):
         self.device.restart()

@@ -137,6 +137,7 @@ class Host:
 
     def __init__(self, lab, name):
         self.lab, self.name = lab, name
+        self.cpu = None          # the core that its processes are bound to, if any
         self.holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "--propagation=private", "setpriv", "--pdeathsig=KILL", "bash", "-c",
              HOLD, f"{PREFIX}{lab.run}:{name}"],
@@ -148,8 +149,9 @@ class Host:
         return f"{self.name}({self.holder.pid})"
 
     def enter(self, command):
+        core = ["taskset", "-c", str(self.cpu)] if self.cpu is not None else []
         return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--",
-                "setpriv", "--pdeathsig=KILL", "--", *command]
+                "setpriv", "--pdeathsig=KILL", "--", *core, *command]
 
     def path(self, path):
         """A file of the host's own mounts, as this process can open it."""
