@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory that is there or ends the program, and lists that grow by doubling. */
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,4 +55,52 @@ void *mem_grow(void *list, size_t n, size_t size)
 	if (n < 8 || (n & (n - 1)))
 		return list;
 	return check(reallocarray(list, n, 2 * size));
+}
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t used, size;
+	max_align_t data[];
+};
+
+#define ARENA_CHUNK 65536
+
+void *arena_alloc(struct arena *a, size_t n, size_t size)
+{
+	struct arena_chunk *c = a->chunks;
+	size_t bytes;
+	void *p;
+
+	if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX / 2)
+		return check(NULL);
+	bytes = (bytes + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+	if (!c || c->size - c->used < bytes) {
+		size_t room = bytes > ARENA_CHUNK ? bytes : ARENA_CHUNK;
+
+		c = check(calloc(1, sizeof(*c) + room));
+		c->size = room;
+		c->next = a->chunks;
+		a->chunks = c;
+	}
+	p = (char *)c->data + c->used;
+	c->used += bytes;
+	return p;
+}
+
+char *arena_strndup(struct arena *a, const char *text, size_t len)
+{
+	char *copy = arena_alloc(a, len + 1, 1);
+
+	memcpy(copy, text, len);
+	return copy;
+}
+
+void arena_free(struct arena *a)
+{
+	while (a->chunks) {
+		struct arena_chunk *c = a->chunks;
+
+		a->chunks = c->next;
+		free(c);
+	}
 }

@@ -20,4 +20,13 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * one element at a time. */
 void *mem_grow(void *list, size_t n, size_t size);
 
+/* Memory that is given back all at once: a tree and everything that hangs on it. */
+struct arena {
+	struct arena_chunk *chunks;
+};
+
+void *arena_alloc(struct arena *a, size_t n, size_t size); /* zeroed */
+char *arena_strndup(struct arena *a, const char *text, size_t len);
+void arena_free(struct arena *a);
+
 #endif

@@ -26,6 +26,7 @@ struct filter_rule {
 	enum filter_verdict verdict;
 	struct prefix *src;
 	size_t n_src;
+	bool shares_src; /* src belongs to an earlier rule of the filter: ten thousand rules may begin with "*" */
 	struct filter_dst *dst;
 	size_t n_dst;
 	uint8_t *proto; /* IP protocol numbers; n_proto == 0: TCP, UDP, ICMP, ICMPv6 */
@@ -41,5 +42,36 @@ struct filter {
 };
 
 void filter_free(struct filter *f);
+
+/*
+ * What the rules say about a packet that opens a flow, by looking at every one of
+ * them: the reference that the tables and the BPF programs must agree with.
+ *
+ * TCP, UDP and SCTP: a rule with the protocol, both addresses and the port. The
+ * family's ICMP: an accept of any protocol between the two, or a deny that lists
+ * ICMP with all ports. Other protocols: a rule that lists them with all ports.
+ */
+struct filter_answer {
+	enum filter_verdict verdict;
+	const struct filter_rule *rule; /* NULL: no rule matches, the default deny */
+};
+
+struct filter_packet {
+	struct addr src, dst;
+	uint8_t proto;
+	uint16_t port; /* of the destination; ignored where the protocol has none */
+};
+
+struct filter_answer filter_verdict(const struct filter *f, const struct filter_packet *pkt);
+
+/* The same for a source and a destination that need not be of one family: what a
+ * policy's tests ask. */
+struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt);
+
+/* The parts of it: whether a rule's sources, one of its destinations, its protocols match. */
+bool filter_rule_from(const struct filter_rule *r, const struct addr *src);
+bool filter_rule_has_proto(const struct filter_rule *r, uint8_t proto);
+/* Destination and ports, for a rule whose protocols have been looked at. */
+bool filter_dst_matches(const struct filter_rule *r, const struct filter_dst *dst, const struct filter_packet *pkt);
 
 #endif

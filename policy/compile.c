@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Policy and inventory -> filter rules. Sources are resolved as they are written;
+ * of the destinations only those are kept that the node is concerned with, and
+ * those literally: a route of 10.0.0.0/16 and a rule for 10.0.0.0/8 keep the /8.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile.h"
+
+struct source { /* addresses of a list of source selectors, shared by rules that have the same list */
+	char *key;
+	struct prefix *v;
+	size_t n;
+	bool owned; /* by the first rule that used it */
+	struct source *next;
+};
+
+#define SOURCE_BUCKETS 1024
+
+struct compiler {
+	const struct resolver *r;
+	const struct policy *p;
+	const struct inventory_node *node; /* NULL: every node */
+	struct filter *f;
+	struct source *sources[SOURCE_BUCKETS];
+};
+
+/* ---- sources ------------------------------------------------------------------------ */
+
+static char *source_key(const struct policy_sels *src)
+{
+	size_t len = 1, at = 0;
+	char *key;
+
+	for (size_t i = 0; i < src->n; i++)
+		len += strlen(src->v[i].text) + 1;
+	key = mem_alloc(len, 1);
+	for (size_t i = 0; i < src->n; i++) {
+		size_t n = strlen(src->v[i].text);
+
+		memcpy(key + at, src->v[i].text, n);
+		key[at + n] = '\n';
+		at += n + 1;
+	}
+	return key;
+}
+
+static unsigned bucket_of(const char *key)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *key; key++)
+		hash = (hash ^ (unsigned char)*key) * 16777619u;
+	return hash % SOURCE_BUCKETS;
+}
+
+static struct source *source_of(struct compiler *c, const struct policy_sels *src)
+{
+	char *key = source_key(src);
+	struct source **bucket = &c->sources[bucket_of(key)], *s;
+	struct prefixes set = { 0 };
+
+	for (s = *bucket; s; s = s->next)
+		if (!strcmp(s->key, key)) {
+			free(key);
+			return s;
+		}
+	for (size_t i = 0; i < src->n; i++)
+		resolve_src(c->r, &src->v[i], &set);
+	prefixes_sort(&set);
+	s = mem_alloc(1, sizeof(*s));
+	*s = (struct source){ .key = key, .v = set.v, .n = set.n, .next = *bucket };
+	*bucket = s;
+	return s;
+}
+
+static void free_sources(struct compiler *c)
+{
+	for (size_t i = 0; i < SOURCE_BUCKETS; i++)
+		while (c->sources[i]) {
+			struct source *s = c->sources[i];
+
+			c->sources[i] = s->next;
+			if (!s->owned)
+				free(s->v);
+			free(s->key);
+			free(s);
+		}
+}
+
+/* ---- destinations --------------------------------------------------------------------- */
+
+static bool has_address_in(const struct inventory_node *node, const struct prefix *d)
+{
+	for (size_t i = 0; i < node->addrs.n; i++)
+		if (prefix_covers(d, &node->addrs.v[i]))
+			return true;
+	return false;
+}
+
+static bool routes_part_of(const struct inventory_node *node, const struct prefix *d, bool with_default)
+{
+	for (size_t i = 0; i < node->approved.n; i++) {
+		const struct prefix *route = &node->approved.v[i];
+
+		if ((with_default || !inventory_is_default_route(route)) && prefix_overlaps(route, d))
+			return true;
+	}
+	return false;
+}
+
+static bool has_any_tag(const struct inventory_node *node, const struct policy_sels *tags)
+{
+	for (size_t i = 0; i < tags->n; i++)
+		if (inventory_has_tag(node, tags->v[i].text))
+			return true;
+	return false;
+}
+
+/* The node is concerned with destination @d of a rule. */
+static bool concerns(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+		     const struct prefix *d)
+{
+	const struct inventory_node *node = c->node;
+
+	if (!node)
+		return true;
+	if (rule->via.n) {
+		if (!has_any_tag(node, &rule->via))
+			return false;
+		return sel->kind == SEL_INTERNET ? inventory_has_exit(node) : routes_part_of(node, d, false);
+	}
+	if (has_address_in(node, d) || routes_part_of(node, d, false))
+		return true;
+	if (rule->kind == POLICY_DENY) /* it forbids whatever part of it may pass */
+		return routes_part_of(node, d, true);
+	return inventory_has_exit(node) && prefixes_cover(resolve_internet(c->r), d);
+}
+
+static void add_dst(struct filter_rule *out, const struct prefix *d, const struct policy_portlist *ports)
+{
+	for (size_t i = 0; i < ports->n; i++) {
+		out->dst = mem_grow(out->dst, out->n_dst, sizeof(*out->dst));
+		out->dst[out->n_dst++] = (struct filter_dst){ *d, ports->v[i].first, ports->v[i].last };
+	}
+}
+
+/* "*" is one destination of two prefixes: who has any address is concerned with all of it. */
+static bool concerns_any(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+			 const struct prefixes *all)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < all->n; i++)
+		any |= concerns(c, rule, sel, &all->v[i]);
+	return any;
+}
+
+static void add_selector(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+			 const struct policy_portlist *ports, struct filter_rule *out)
+{
+	struct prefixes set = { 0 };
+	bool all;
+
+	resolve_dst(c->r, sel, &set);
+	prefixes_sort(&set);
+	all = sel->kind == SEL_ANY && concerns_any(c, rule, sel, &set);
+	for (size_t i = 0; i < set.n; i++)
+		if (all || concerns(c, rule, sel, &set.v[i]))
+			add_dst(out, &set.v[i], ports);
+	prefixes_free(&set);
+}
+
+/* ---- rules ----------------------------------------------------------------------------- */
+
+static void free_parts(struct filter_rule *out)
+{
+	free(out->dst);
+	if (!out->shares_src)
+		free(out->src);
+}
+
+/* Takes over what is in @out; a rule without sources or destinations is none. */
+static void emit(struct compiler *c, const struct policy_rule *rule, uint8_t proto, struct filter_rule *out)
+{
+	if (!out->n_src || !out->n_dst) {
+		free_parts(out);
+		return;
+	}
+	out->id = rule->id;
+	out->verdict = rule->kind == POLICY_DENY ? FILTER_DENY : FILTER_ACCEPT;
+	out->file = rule->at.file;
+	out->line = rule->at.line;
+	out->column = rule->at.column;
+	out->text = policy_rule_text(rule);
+	if (proto != POLICY_PROTO_DEFAULT) {
+		out->proto = mem_alloc(1, 1);
+		out->proto[0] = proto;
+		out->n_proto = 1;
+	}
+	c->f->rules = mem_grow(c->f->rules, c->f->n, sizeof(*c->f->rules));
+	c->f->rules[c->f->n++] = *out;
+}
+
+/* Calls for every destination of the rule with its ports, for one protocol. */
+static void add_destinations(const struct compiler *c, const struct policy_rule *rule, uint8_t proto, bool self,
+			     const struct prefixes *own, struct filter_rule *out)
+{
+	for (size_t i = 0; i < rule->n_dst; i++) {
+		const struct policy_dst *dst = &rule->dst[i];
+
+		if ((dst->sel.kind == SEL_SELF) != self)
+			continue;
+		for (size_t j = 0; j < rule->n_ip; j++) {
+			const struct policy_portlist *ports = rule->kind == POLICY_GRANT ? &rule->ip[j].ports : &dst->ports;
+
+			if (rule->ip[j].proto != proto)
+				continue;
+			if (!self)
+				add_selector(c, rule, &dst->sel, ports, out);
+			for (size_t k = 0; self && k < own->n; k++)
+				add_dst(out, &own->v[k], ports);
+		}
+	}
+}
+
+static void compile_plain(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
+{
+	struct source *s = source_of(c, &rule->src);
+	struct filter_rule out = { .src = s->v, .n_src = s->n, .shares_src = true };
+
+	add_destinations(c, rule, proto, false, NULL, &out);
+	if (out.n_src && out.n_dst && !s->owned) {
+		out.shares_src = false;
+		s->owned = true;
+	}
+	emit(c, rule, proto, &out);
+}
+
+struct self_rule {
+	struct compiler *c;
+	const struct policy_rule *rule;
+	uint8_t proto;
+};
+
+/* autogroup:self for one user: those of his nodes that the sources name reach all of them. */
+static void compile_user(const char *user, void *arg)
+{
+	const struct self_rule *self = arg;
+	struct compiler *c = self->c;
+	const struct source *s = source_of(c, &self->rule->src);
+	struct prefixes own = { 0 }, named = { .v = s->v, .n = s->n }, src = { 0 }, dst = { 0 };
+	struct filter_rule out = { 0 };
+
+	resolve_user(c->r, user, &own);
+	prefixes_sort(&own);
+	for (size_t i = 0; i < own.n; i++) {
+		if (prefixes_overlap(&named, &own.v[i]))
+			prefixes_add(&src, &own.v[i]);
+		if (!c->node || has_address_in(c->node, &own.v[i]))
+			prefixes_add(&dst, &own.v[i]);
+	}
+	out.src = src.v;
+	out.n_src = src.n;
+	add_destinations(c, self->rule, self->proto, true, &dst, &out);
+	prefixes_free(&own);
+	prefixes_free(&dst);
+	emit(c, self->rule, self->proto, &out);
+}
+
+static void compile_self(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
+{
+	struct self_rule self = { c, rule, proto };
+	const struct inventory_node *node = c->node;
+
+	for (size_t i = 0; i < rule->n_dst; i++) {
+		if (rule->dst[i].sel.kind != SEL_SELF)
+			continue;
+		if (!node)
+			resolve_each_user(c->r, compile_user, &self);
+		else if (!node->n_tags && node->user)
+			compile_user(node->user, &self);
+		return; /* compile_user() takes all destinations that are autogroup:self */
+	}
+}
+
+static bool proto_came_before(const struct policy_rule *rule, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (rule->ip[j].proto == rule->ip[i].proto)
+			return true;
+	return false;
+}
+
+static void compile_rule(struct compiler *c, const struct policy_rule *rule)
+{
+	for (size_t i = 0; i < rule->n_ip; i++) {
+		if (proto_came_before(rule, i))
+			continue;
+		compile_plain(c, rule, rule->ip[i].proto);
+		compile_self(c, rule, rule->ip[i].proto);
+	}
+}
+
+/* Anything from anywhere; its id 0 is no rule of the file. */
+static void allow_all(struct compiler *c)
+{
+	static struct policy_ports all = { 0, 65535 };
+	struct policy_sel any = { .kind = SEL_ANY, .text = "*" };
+	struct policy_sel everything = { .kind = SEL_DANGER_ALL, .text = "autogroup:danger-all" };
+	struct policy_ip ip = { 0 };
+	struct policy_dst dst = { .sel = any, .ports = { &all, 1 } };
+	struct policy_rule rule = { .kind = POLICY_ACL, .src = { &everything, 1 }, .dst = &dst, .n_dst = 1, .ip = &ip,
+				    .n_ip = 1 };
+
+	compile_rule(c, &rule);
+}
+
+struct filter *policy_compile(const struct resolver *r, const struct policy *p, const struct inventory_node *node,
+			      enum policy_absent absent)
+{
+	struct compiler c = { .r = r, .p = p, .node = node, .f = mem_alloc(1, sizeof(*c.f)) };
+
+	if (!p->has_rules && absent == POLICY_ALLOW_ALL)
+		allow_all(&c);
+	for (size_t i = 0; i < p->n_rules; i++)
+		compile_rule(&c, &p->rules[i]);
+	free_sources(&c);
+	return c.f;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Users and nodes, as the policy compiler wants them, and a file of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "inventory.h"
+
+struct inventory_user *inventory_add_user(struct inventory *inv, const char *name)
+{
+	struct inventory_user *u;
+
+	inv->users = mem_grow(inv->users, inv->n_users, sizeof(*inv->users));
+	u = &inv->users[inv->n_users++];
+	*u = (struct inventory_user){ .name = arena_strndup(&inv->mem, name, strlen(name)) };
+	return u;
+}
+
+void inventory_add_role(struct inventory *inv, struct inventory_user *u, const char *role)
+{
+	u->roles = mem_grow(u->roles, u->n_roles, sizeof(*u->roles));
+	u->roles[u->n_roles++] = arena_strndup(&inv->mem, role, strlen(role));
+}
+
+struct inventory_node *inventory_add_node(struct inventory *inv, const char *name)
+{
+	struct inventory_node *node;
+
+	inv->nodes = mem_grow(inv->nodes, inv->n_nodes, sizeof(*inv->nodes));
+	node = &inv->nodes[inv->n_nodes++];
+	*node = (struct inventory_node){ .name = arena_strndup(&inv->mem, name, strlen(name)) };
+	return node;
+}
+
+void inventory_set_user(struct inventory *inv, struct inventory_node *node, const char *user)
+{
+	node->user = arena_strndup(&inv->mem, user, strlen(user));
+}
+
+void inventory_add_tag(struct inventory *inv, struct inventory_node *node, const char *tag)
+{
+	node->tags = mem_grow(node->tags, node->n_tags, sizeof(*node->tags));
+	node->tags[node->n_tags++] = arena_strndup(&inv->mem, tag, strlen(tag));
+}
+
+void inventory_free(struct inventory *inv)
+{
+	for (size_t i = 0; i < inv->n_users; i++)
+		free(inv->users[i].roles);
+	for (size_t i = 0; i < inv->n_nodes; i++) {
+		free(inv->nodes[i].tags);
+		prefixes_free(&inv->nodes[i].addrs);
+		prefixes_free(&inv->nodes[i].routable);
+		prefixes_free(&inv->nodes[i].approved);
+	}
+	free(inv->users);
+	free(inv->nodes);
+	arena_free(&inv->mem);
+	*inv = (struct inventory){ 0 };
+}
+
+bool inventory_has_tag(const struct inventory_node *node, const char *tag)
+{
+	for (size_t i = 0; i < node->n_tags; i++)
+		if (!strcmp(node->tags[i], tag))
+			return true;
+	return false;
+}
+
+bool inventory_is_default_route(const struct prefix *p)
+{
+	return p->len == 0 || (p->len == ADDR_V4_BITS && prefix_is_v4(p));
+}
+
+bool inventory_has_exit(const struct inventory_node *node)
+{
+	for (size_t i = 0; i < node->approved.n; i++)
+		if (inventory_is_default_route(&node->approved.v[i]))
+			return true;
+	return false;
+}
+
+size_t inventory_find(const struct inventory *inv, const char *name)
+{
+	for (size_t i = 0; i < inv->n_nodes; i++)
+		if (!strcmp(inv->nodes[i].name, name))
+			return i;
+	return SIZE_MAX;
+}
+
+/* ---- the file ----------------------------------------------------------------- */
+
+static const struct doc_node *list_of(const struct doc_node *map, const char *key, struct diags *d)
+{
+	const struct doc_node *n = doc_get(map, key);
+	char found[80];
+
+	if (!n || n->kind == DOC_NULL || n->kind == DOC_LIST)
+		return n && n->kind == DOC_LIST ? n : NULL;
+	diag_error(d, n->at, "%s: found %s, expected a list", key, doc_found(n, found, sizeof(found)));
+	return NULL;
+}
+
+static void read_prefixes(const struct doc_node *map, const char *key, struct prefixes *out, struct diags *d)
+{
+	const struct doc_node *list = list_of(map, key, d);
+	struct prefix p;
+	const char *text;
+
+	for (size_t i = 0; list && i < list->n; i++) {
+		if (!doc_string(&list->items[i], key, &text, d))
+			continue;
+		if (prefix_parse(text, strlen(text), &p, NULL))
+			prefixes_add(out, &p);
+		else
+			diag_error(d, list->items[i].at, "%s: found \"%s\", expected an address or a CIDR", key, text);
+	}
+}
+
+static bool read_name(const struct doc_node *map, const char *what, const char **out, struct diags *d)
+{
+	const struct doc_node *n = doc_get(map, "name");
+
+	if (map->kind == DOC_MAP && n)
+		return doc_string(n, what, out, d);
+	diag_error(d, map->at, "%s: \"name\" is missing", what);
+	return false;
+}
+
+static void read_user(struct inventory *inv, const struct doc_node *map, struct diags *d)
+{
+	static const char *const known[] = { "name", "roles", NULL };
+	const struct doc_node *roles = list_of(map, "roles", d);
+	struct inventory_user *u;
+	const char *text;
+
+	doc_only_keys(map, "users", known, d);
+	if (!read_name(map, "users", &text, d))
+		return;
+	u = inventory_add_user(inv, text);
+	for (size_t i = 0; roles && i < roles->n; i++)
+		if (doc_string(&roles->items[i], "roles", &text, d))
+			inventory_add_role(inv, u, text);
+}
+
+static void read_node(struct inventory *inv, const struct doc_node *map, struct diags *d)
+{
+	static const char *const known[] = { "name", "user", "tags", "addresses", "routes", "approved", NULL };
+	const struct doc_node *user = doc_get(map, "user"), *tags = list_of(map, "tags", d);
+	struct inventory_node *node;
+	const char *text;
+
+	doc_only_keys(map, "nodes", known, d);
+	if (!read_name(map, "nodes", &text, d))
+		return;
+	node = inventory_add_node(inv, text);
+	if (user && user->kind != DOC_NULL && doc_string(user, "user", &text, d))
+		inventory_set_user(inv, node, text);
+	for (size_t i = 0; tags && i < tags->n; i++)
+		if (doc_string(&tags->items[i], "tags", &text, d))
+			inventory_add_tag(inv, node, text);
+	if (!node->user == !node->n_tags)
+		diag_error(d, map->at, "nodes: \"%s\": expected either \"user\" or \"tags\"", node->name);
+	read_prefixes(map, "addresses", &node->addrs, d);
+	read_prefixes(map, "routes", &node->routable, d);
+	read_prefixes(map, "approved", &node->approved, d);
+}
+
+bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
+{
+	static const char *const known[] = { "users", "nodes", NULL };
+	const struct doc_node *users = list_of(&doc->root, "users", d), *nodes = list_of(&doc->root, "nodes", d);
+	size_t errors = d->errors;
+
+	if (doc->root.kind != DOC_MAP)
+		diag_error(d, doc->root.at, "inventory: expected a map with \"users\" and \"nodes\"");
+	doc_only_keys(&doc->root, "inventory", known, d);
+	for (size_t i = 0; users && i < users->n; i++)
+		read_user(inv, &users->items[i], d);
+	for (size_t i = 0; nodes && i < nodes->n; i++)
+		read_node(inv, &nodes->items[i], d);
+	return d->errors == errors;
+}

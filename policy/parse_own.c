@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sections that are ours:
+ *
+ *	blocklists: [{name: spamhaus, file: lists/drop.txt, max_age: 7d}]
+ *	egress: {"group:finance": bank, "tag:ci": builds}
+ *	quotas: [{src: ["tag:ci"], flows: 2000, new_flows: 100/s, packets: 50k/s, bytes: 20M/s}]
+ */
+#include <string.h>
+
+#include "policy_parse.h"
+
+static bool required(struct parser *x, const struct doc_node *map, const char *what, const char *key, const char **out)
+{
+	const struct doc_node *n = doc_get(map, key);
+	char full[64];
+
+	if (!n) {
+		diag_error(x->d, map->at, "%s: \"%s\" is missing", what, key);
+		return false;
+	}
+	snprintf(full, sizeof(full), "%s: %s", what, key);
+	if (!doc_string(n, full, out, x->d))
+		return false;
+	if (!**out)
+		diag_error(x->d, n->at, "%s: found nothing", full);
+	return **out;
+}
+
+void read_blocklists(struct parser *x, const struct doc_node *n)
+{
+	static const char *const known[] = { "name", "file", "max_age", NULL };
+	const struct doc_node *list = want_list(x, n, "blocklists"), *map, *age;
+
+	if (!list)
+		return;
+	x->p->blocklists = arena_alloc(&x->p->mem, list->n, sizeof(*x->p->blocklists));
+	for (size_t i = 0; i < list->n; i++) {
+		struct policy_blocklist *b = &x->p->blocklists[x->p->n_blocklists];
+
+		map = want_map(x, &list->items[i], "blocklists");
+		if (!map)
+			continue;
+		doc_only_keys(map, "blocklists", known, x->d);
+		b->at = map->at;
+		x->p->n_blocklists += required(x, map, "blocklists", "name", &b->name) &
+				      required(x, map, "blocklists", "file", &b->file);
+		age = doc_get(map, "max_age");
+		if (age)
+			doc_duration(age, "blocklists: max_age", &b->max_age, x->d);
+	}
+}
+
+void read_egress(struct parser *x, const struct doc_node *n)
+{
+	const struct doc_node *map = want_map(x, n, "egress");
+
+	if (!map)
+		return;
+	x->p->egress = arena_alloc(&x->p->mem, map->n, sizeof(*x->p->egress));
+	for (size_t i = 0; i < map->n; i++) {
+		struct policy_egress *e = &x->p->egress[x->p->n_egress++];
+
+		e->at = map->keys[i].at;
+		parse_selector(x, "egress", map->keys[i].text, map->keys[i].len, e->at, &e->who);
+		doc_string(&map->items[i], "egress", &e->pool, x->d);
+	}
+}
+
+/* "100/s", "50k/s", "20M", "1G": decimal multiples; the "/s" may be left out. */
+static bool parse_rate(const char *text, uint64_t *out)
+{
+	static const struct {
+		char unit;
+		uint64_t factor;
+	} units[] = { { 'k', 1000 }, { 'M', 1000000 }, { 'G', 1000000000 } };
+	size_t len = strlen(text);
+	uint64_t value = 0, factor = 1;
+
+	if (len > 2 && !strcmp(text + len - 2, "/s"))
+		len -= 2;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && factor == 1; i++)
+		if (len && text[len - 1] == units[i].unit)
+			factor = units[i].factor;
+	len -= factor > 1;
+	if (!len || len > 15)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	}
+	return value && !__builtin_mul_overflow(value, factor, out);
+}
+
+static void read_limit(struct parser *x, const struct doc_node *map, const char *key, uint64_t *out)
+{
+	const struct doc_node *n = doc_get(map, key);
+	const char *text;
+
+	if (!n || !doc_string(n, key, &text, x->d))
+		return;
+	if (!parse_rate(text, out))
+		diag_error(x->d, n->at, "quotas: %s: found \"%s\", expected a number above 0 such as 500%s", key, text,
+			   strcmp(key, "flows") ? "/s, 50k/s or 20M/s" : "");
+}
+
+void read_quotas(struct parser *x, const struct doc_node *n)
+{
+	static const char *const known[] = { "src", "flows", "new_flows", "packets", "bytes", NULL };
+	const struct doc_node *list = want_list(x, n, "quotas"), *map;
+
+	if (!list)
+		return;
+	x->p->quotas = arena_alloc(&x->p->mem, list->n, sizeof(*x->p->quotas));
+	for (size_t i = 0; i < list->n; i++) {
+		struct policy_quota *q = &x->p->quotas[x->p->n_quotas];
+
+		map = want_map(x, &list->items[i], "quotas");
+		if (!map)
+			continue;
+		x->p->n_quotas++;
+		q->at = map->at;
+		doc_only_keys(map, "quotas", known, x->d);
+		read_selectors(x, doc_get(map, "src"), "src", &q->src);
+		read_limit(x, map, "flows", &q->flows);
+		read_limit(x, map, "new_flows", &q->new_flows);
+		read_limit(x, map, "packets", &q->packets);
+		read_limit(x, map, "bytes", &q->bytes);
+		if (!q->src.n)
+			diag_error(x->d, map->at, "quotas: \"src\" is missing or empty");
+		if (!(q->flows | q->new_flows | q->packets | q->bytes))
+			diag_error(x->d, map->at, "quotas: no limit: expected flows, new_flows, packets or bytes");
+	}
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_POLICY_PARSE_H
+#define SLUICE_POLICY_PARSE_H
+
+#include "policy.h"
+
+/* Private to the readers of the policy: parse*.c, selector.c, validate.c. */
+struct parser {
+	struct policy *p;
+	struct diags *d;
+};
+
+/* ---- selector.c: the small languages inside strings ------------------------ */
+
+/*
+ * A selector from @len bytes at @text, trimmed. @what ("src", "dst") opens the
+ * message when it is none. Names are not looked up: that is validate.c's.
+ */
+bool parse_selector(struct parser *x, const char *what, const char *text, size_t len, struct diag_at at,
+		    struct policy_sel *out);
+/* "selector:ports" of an acl: splits at the last colon; brackets go around IPv6 only. */
+bool parse_target(struct parser *x, const char *what, const char *text, struct diag_at at, struct policy_dst *out);
+/* "*", "ports" or "proto:ports" of a grant. */
+bool parse_ip(struct parser *x, const char *text, struct diag_at at, struct policy_ip *out);
+/* "*" or a comma list of N and A-B; @whole is what stands in the file, for the message. */
+bool parse_ports(struct parser *x, const char *whole, const char *text, size_t len, struct diag_at at,
+		 struct policy_portlist *out);
+/* A name of a protocol or its number 1-255; "" is POLICY_PROTO_DEFAULT. */
+bool parse_proto(const char *text, size_t len, uint8_t *out);
+bool proto_has_ports(uint8_t proto);
+
+/* ---- fields.c: lists and maps of a document --------------------------------- */
+
+/* @n if it is a list or a map, NULL (an absent section) for nothing; else reports and returns NULL. */
+const struct doc_node *want_list(struct parser *x, const struct doc_node *n, const char *what);
+const struct doc_node *want_map(struct parser *x, const struct doc_node *n, const char *what);
+void read_texts(struct parser *x, const struct doc_node *list, const char *what, struct policy_texts *out);
+void read_selectors(struct parser *x, const struct doc_node *list, const char *what, struct policy_sels *out);
+
+/* ---- the sections ------------------------------------------------------------ */
+
+/* parse_rules.c: appends to x->p->rules, for which there is room. */
+void read_acls(struct parser *x, const struct doc_node *list, enum policy_rule_kind kind);
+void read_grants(struct parser *x, const struct doc_node *list);
+/* parse_own.c: what is not in Tailscale's language */
+void read_blocklists(struct parser *x, const struct doc_node *list);
+void read_egress(struct parser *x, const struct doc_node *n);
+void read_quotas(struct parser *x, const struct doc_node *list);
+
+/* ---- validate.c ---------------------------------------------------------------- */
+
+/* Looks every name up and checks what may stand where. */
+void validate_policy(struct parser *x);
+
+/* The same for one selector: where it stands, and (into sel->def) what it names. */
+enum side { SIDE_SRC, SIDE_DST, SIDE_VIA, SIDE_OWNER, SIDE_CLIENT, SIDE_IPSET };
+
+struct validator;
+struct validator *validator_new(struct parser *x);
+bool validator_check(struct validator *v, struct policy_sel *sel, enum side side);
+void validator_free(struct validator *v);
+
+#endif

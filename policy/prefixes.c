@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lists of prefixes as sets of addresses: merge, subtract, look up. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "prefixes.h"
+
+void prefixes_add(struct prefixes *s, const struct prefix *p)
+{
+	s->v = mem_grow(s->v, s->n, sizeof(*s->v));
+	s->v[s->n++] = *p;
+}
+
+void prefixes_add_all(struct prefixes *s, const struct prefix *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		prefixes_add(s, &v[i]);
+}
+
+void prefixes_free(struct prefixes *s)
+{
+	free(s->v);
+	*s = (struct prefixes){ 0 };
+}
+
+/* All of IPv6 first, then IPv4: in one family what nests is adjacent. */
+static int by_family(const void *pa, const void *pb)
+{
+	const struct prefix *a = pa, *b = pb;
+	int family = prefix_is_v4(a) - prefix_is_v4(b);
+
+	return family ? family : prefix_cmp(a, b);
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+void prefixes_sort(struct prefixes *s)
+{
+	size_t kept = 0;
+
+	if (s->n)
+		qsort(s->v, s->n, sizeof(*s->v), by_prefix);
+	for (size_t i = 0; i < s->n; i++)
+		if (!kept || prefix_cmp(&s->v[kept - 1], &s->v[i]))
+			s->v[kept++] = s->v[i];
+	s->n = kept;
+}
+
+static bool bit(const struct addr *a, unsigned i)
+{
+	return a->b[i / 8] >> (7 - i % 8) & 1;
+}
+
+/* Two halves of one prefix, lower one first. */
+static bool are_halves(const struct prefix *a, const struct prefix *b)
+{
+	struct prefix whole = { .addr = a->addr, .len = a->len - 1 };
+
+	if (!a->len || a->len != b->len || bit(&a->addr, whole.len))
+		return false;
+	return bit(&b->addr, whole.len) && prefix_covers(&whole, b);
+}
+
+void prefixes_merge(struct prefixes *s)
+{
+	size_t n = 0; /* of the result, a stack at the front of the list */
+
+	if (s->n)
+		qsort(s->v, s->n, sizeof(*s->v), by_family);
+	for (size_t i = 0; i < s->n; i++) {
+		if (n && prefix_covers(&s->v[n - 1], &s->v[i]))
+			continue;
+		s->v[n++] = s->v[i];
+		while (n > 1 && are_halves(&s->v[n - 2], &s->v[n - 1])) {
+			n--;
+			s->v[n - 1].len--;
+		}
+	}
+	s->n = n;
+}
+
+/* What is left of @whole without @hole, which lies in it: the sibling at every bit on the way down. */
+static void split(struct prefixes *out, const struct prefix *whole, const struct prefix *hole)
+{
+	for (unsigned len = whole->len; len < hole->len; len++) {
+		struct prefix sibling = { .addr = hole->addr, .len = len + 1 };
+
+		sibling.addr.b[len / 8] ^= (uint8_t)(0x80 >> len % 8);
+		sibling.addr = prefix_first(&sibling);
+		if (prefix_is_v4(&sibling) == prefix_is_v4(whole)) /* IPv4 is no part of ::/0 */
+			prefixes_add(out, &sibling);
+	}
+}
+
+void prefixes_subtract(struct prefixes *s, const struct prefix *p)
+{
+	struct prefixes rest = { 0 };
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!prefix_overlaps(&s->v[i], p))
+			prefixes_add(&rest, &s->v[i]);
+		else if (!prefix_covers(p, &s->v[i]))
+			split(&rest, &s->v[i], p);
+	}
+	prefixes_free(s);
+	*s = rest;
+}
+
+bool prefixes_overlap(const struct prefixes *s, const struct prefix *p)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (prefix_overlaps(&s->v[i], p))
+			return true;
+	return false;
+}
+
+bool prefixes_cover(const struct prefixes *s, const struct prefix *p)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) { /* the last one that does not sort behind @p */
+		size_t mid = low + (high - low) / 2;
+
+		if (by_family(&s->v[mid], p) <= 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low && prefix_covers(&s->v[low - 1], p);
+}

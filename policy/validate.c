@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What can be wrong in a policy that reads well: names that nobody defines,
+ * selectors where they cannot stand, sets that contain themselves.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy_parse.h"
+
+/* Suggestions cost time: past this many errors nobody reads them. */
+#define SUGGEST_MAX 50
+#define IPSET_DEPTH 32
+
+struct name { /* of a definition; sorted by text */
+	const char *text;
+	uint32_t def;
+	unsigned line;
+};
+
+struct names {
+	const char *what, *section;
+	struct name *v;
+	size_t n;
+};
+
+struct validator {
+	struct parser *x;
+	struct names groups, tags, hosts, ipsets;
+};
+
+#define BIT(kind) (1u << (kind))
+#define PEOPLE (BIT(SEL_USER) | BIT(SEL_DOMAIN) | BIT(SEL_GROUP) | BIT(SEL_MEMBER) | BIT(SEL_ROLE))
+#define PLACES (BIT(SEL_PREFIX) | BIT(SEL_HOST) | BIT(SEL_IPSET))
+
+static const struct {
+	const char *what;
+	unsigned allowed; /* bits of enum policy_sel_kind */
+} sides[] = {
+	[SIDE_SRC] = { "src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL) },
+	[SIDE_DST] = { "dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
+				      BIT(SEL_SELF) },
+	[SIDE_VIA] = { "via", BIT(SEL_TAG) },
+	[SIDE_OWNER] = { "owner", PEOPLE | BIT(SEL_TAG) },
+	[SIDE_CLIENT] = { "egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED) },
+	[SIDE_IPSET] = { "ipsets", PLACES | BIT(SEL_INTERNET) },
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+/* An index of the names that a section defines. */
+#define INDEX(names, list, count, what_, section_)                                                    \
+	do {                                                                                          \
+		(names)->what = (what_);                                                              \
+		(names)->section = (section_);                                                        \
+		(names)->v = mem_alloc(count, sizeof(struct name));                                   \
+		for (size_t i_ = 0; i_ < (count); i_++)                                               \
+			(names)->v[(names)->n++] =                                                    \
+				(struct name){ (list)[i_].name, (uint32_t)i_, (list)[i_].at.line };   \
+		qsort((names)->v, (names)->n, sizeof(struct name), by_name);                          \
+	} while (0)
+
+static const struct name *find(const struct names *names, const char *text)
+{
+	struct name key = { .text = text };
+
+	return names->n ? bsearch(&key, names->v, names->n, sizeof(key), by_name) : NULL;
+}
+
+static const struct name *nearest(const struct names *names, const char *text)
+{
+	const char **known = mem_alloc(names->n + 1, sizeof(*known)), *near;
+	const struct name *found;
+
+	for (size_t i = 0; i < names->n; i++)
+		known[i] = names->v[i].text;
+	near = diag_nearest(text, known);
+	found = near ? find(names, near) : NULL;
+	free(known);
+	return found;
+}
+
+static void not_found(struct validator *v, const struct names *names, const struct policy_sel *s, enum side side)
+{
+	struct diags *d = v->x->d;
+	const char *what = sides[side].what;
+	const struct name *near = d->errors < SUGGEST_MAX ? nearest(names, s->text) : NULL;
+	char *hint = near ? mem_printf("; did you mean \"%s\"? (%s, line %u)", near->text, names->section, near->line) :
+			    mem_strdup("");
+
+	if (side == SIDE_VIA)
+		diag_error(d, s->at, "%s: %s \"%s\" not found%s", what, names->what, s->text, hint);
+	else if (side == SIDE_SRC)
+		diag_error(d, s->at, "%s=%s not found: \"%s\"%s", what, names->what, s->text, hint);
+	else
+		diag_error(d, s->at, "%s=\"%s\": %s not found: \"%s\"%s", what, s->text, names->what, s->text, hint);
+	free(hint);
+}
+
+static const struct names *names_of(const struct validator *v, enum policy_sel_kind kind)
+{
+	switch (kind) {
+	case SEL_GROUP:
+		return &v->groups;
+	case SEL_TAG:
+		return &v->tags;
+	case SEL_HOST:
+		return &v->hosts;
+	case SEL_IPSET:
+		return &v->ipsets;
+	default:
+		return NULL;
+	}
+}
+
+static void misplaced(struct validator *v, const struct policy_sel *s, enum side side)
+{
+	if (side == SIDE_SRC)
+		diag_error(v->x->d, s->at, "\"%s\" not valid on the src side of a rule", s->text);
+	else if (s->kind == SEL_DANGER_ALL && side == SIDE_DST)
+		diag_error(v->x->d, s->at, "dst=\"%s\": cannot use autogroup:danger-all as a dst", s->text);
+	else
+		diag_error(v->x->d, s->at, "%s=\"%s\": not valid here", sides[side].what, s->text);
+}
+
+bool validator_check(struct validator *v, struct policy_sel *s, enum side side)
+{
+	const struct names *names = names_of(v, s->kind);
+	const struct name *name;
+
+	if (!(sides[side].allowed & BIT(s->kind))) {
+		misplaced(v, s, side);
+		return false;
+	}
+	if (!names)
+		return true;
+	name = find(names, s->text);
+	if (!name)
+		not_found(v, names, s, side);
+	else
+		s->def = name->def;
+	return name;
+}
+
+static void check_sels(struct validator *v, struct policy_sels *list, enum side side)
+{
+	for (size_t i = 0; i < list->n; i++)
+		validator_check(v, &list->v[i], side);
+}
+
+/*
+ * autogroup:self means each user's own nodes, so the sources must be people; an
+ * acl may also say "*", which then means each of them.
+ */
+static void check_self(struct validator *v, const struct policy_rule *r)
+{
+	unsigned allowed = PEOPLE | (r->kind == POLICY_GRANT ? 0 : BIT(SEL_ANY));
+	bool self = false;
+
+	for (size_t i = 0; i < r->n_dst; i++)
+		self |= r->dst[i].sel.kind == SEL_SELF;
+	for (size_t i = 0; self && i < r->src.n; i++)
+		if (!(allowed & BIT(r->src.v[i].kind))) {
+			diag_error(v->x->d, r->src.v[i].at,
+				   "src=\"%s\": autogroup:self can only be used with users, groups, or supported autogroups",
+				   r->src.v[i].text);
+			return;
+		}
+}
+
+static void check_grant_dst(struct validator *v, const struct policy_rule *r, const struct policy_sel *dst)
+{
+	bool all = dst->kind == SEL_PREFIX && (dst->prefix.len == 0 || (prefix_is_v4(&dst->prefix) && dst->prefix.len == 96));
+
+	if (all)
+		diag_error(v->x->d, dst->at, "dst \"%s\": to allow all IP addresses, use \"*\" or \"autogroup:internet\"",
+			   dst->text);
+	if (dst->kind == SEL_INTERNET && r->app.n)
+		diag_error(v->x->d, dst->at, "dst=\"%s\": cannot use app grants with autogroup:internet", dst->text);
+}
+
+static void check_rule(struct validator *v, struct policy_rule *r)
+{
+	check_sels(v, &r->src, SIDE_SRC);
+	check_sels(v, &r->via, SIDE_VIA);
+	for (size_t i = 0; i < r->n_dst; i++) {
+		validator_check(v, &r->dst[i].sel, SIDE_DST);
+		if (r->kind == POLICY_GRANT)
+			check_grant_dst(v, r, &r->dst[i].sel);
+	}
+	check_self(v, r);
+}
+
+/* Depth-first; @state: 0 not seen, 1 on the way down to here, 2 well. */
+static void check_nesting(struct validator *v, char *state, uint32_t i, unsigned depth)
+{
+	struct policy_ipset *set = &v->x->p->ipsets[i];
+
+	if (state[i] == 2)
+		return;
+	if (state[i] == 1 || depth > IPSET_DEPTH) {
+		diag_error(v->x->d, set->at, "ipsets[\"%s\"]: %s", set->name,
+			   state[i] == 1 ? "contains itself" : "nested too deeply");
+		state[i] = 2;
+		return;
+	}
+	state[i] = 1;
+	for (size_t j = 0; j < set->n; j++)
+		if (set->ops[j].target.kind == SEL_IPSET)
+			check_nesting(v, state, set->ops[j].target.def, depth + 1);
+	state[i] = 2;
+}
+
+static void check_ipsets(struct validator *v)
+{
+	struct policy *p = v->x->p;
+	size_t errors = v->x->d->errors;
+	char *state;
+
+	for (size_t i = 0; i < p->n_ipsets; i++)
+		for (size_t j = 0; j < p->ipsets[i].n; j++)
+			validator_check(v, &p->ipsets[i].ops[j].target, SIDE_IPSET);
+	if (v->x->d->errors != errors)
+		return; /* indices are not known */
+	state = mem_alloc(p->n_ipsets, 1);
+	for (size_t i = 0; i < p->n_ipsets; i++)
+		check_nesting(v, state, (uint32_t)i, 1);
+	free(state);
+}
+
+static void check_duplicate_lists(struct validator *v)
+{
+	const struct policy *p = v->x->p;
+
+	for (size_t i = 1; i < p->n_blocklists; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(p->blocklists[i].name, p->blocklists[j].name)) {
+				diag_error(v->x->d, p->blocklists[i].at, "blocklists: \"%s\" is there twice, first on line %u",
+					   p->blocklists[i].name, p->blocklists[j].at.line);
+				return;
+			}
+}
+
+struct validator *validator_new(struct parser *x)
+{
+	struct validator *v = mem_alloc(1, sizeof(*v));
+	struct policy *p = x->p;
+
+	v->x = x;
+	INDEX(&v->groups, p->groups, p->n_groups, "group", "groups");
+	INDEX(&v->tags, p->tags, p->n_tags, "tag", "tagOwners");
+	INDEX(&v->hosts, p->hosts, p->n_hosts, "host", "hosts");
+	INDEX(&v->ipsets, p->ipsets, p->n_ipsets, "ipset", "ipsets");
+	return v;
+}
+
+void validator_free(struct validator *v)
+{
+	free(v->groups.v);
+	free(v->tags.v);
+	free(v->hosts.v);
+	free(v->ipsets.v);
+	free(v);
+}
+
+void validate_policy(struct parser *x)
+{
+	struct policy *p = x->p;
+	struct validator *v = validator_new(x);
+
+	for (size_t i = 0; i < p->n_rules; i++)
+		check_rule(v, &p->rules[i]);
+	for (size_t i = 0; i < p->n_tags; i++)
+		check_sels(v, &p->tags[i].owners, SIDE_OWNER);
+	for (size_t i = 0; i < p->n_approvers; i++)
+		check_sels(v, &p->approvers[i].who, SIDE_OWNER);
+	check_sels(v, &p->exit_approvers, SIDE_OWNER);
+	for (size_t i = 0; i < p->n_egress; i++)
+		validator_check(v, &p->egress[i].who, SIDE_CLIENT);
+	for (size_t i = 0; i < p->n_quotas; i++)
+		check_sels(v, &p->quotas[i].src, SIDE_SRC);
+	check_ipsets(v);
+	check_duplicate_lists(v);
+	validator_free(v);
+}
