@@ -5,6 +5,7 @@
 # make check      every test (root); check-unit needs neither root nor network
 # V=1 shows the commands; AEAD=sodium builds without BoringSSL; SAN=1 adds ASan and UBSan.
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 
@@ -23,10 +24,10 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 variant := $(if $(filter sodium,$(AEAD)),-sodium)$(if $(filter 1,$(SAN)),-san)$(if $(CROSS),-$(CROSS:-=))
 O := build$(if $(variant),/variant$(variant))
 
-PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2
+PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2 libnghttp2 gnutls
 PKG_CONFIG := $(CROSS)pkg-config
 CFLAGS_PKG := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2)) -lelf -lz -lpthread
+LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2 nghttp2 gnutls)) -lelf -lz -lpthread
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 ifeq ($(AEAD),boringssl)
 CFLAGS_AEAD := -isystem /usr/include/android
@@ -57,8 +58,9 @@ unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels bench fuzz style install clean vmlinux.h
-all: $(O)/sluice
+.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
+	check-conformance bench fuzz style install clean vmlinux.h
+all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
 	$(call say,LINK,$@)
@@ -72,7 +74,12 @@ $(O)/%.o: %.c | $(skeletons)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/user/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"' -DSLUICE_AEAD='"$(AEAD)"'
+# The commit is in one object, made again only when it has changed.
+$(O)/user/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+$(O)/user/version.o: $(O)/version
+$(O)/version: FORCE
+	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+FORCE:
 
 $(O)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$<)
@@ -86,9 +93,85 @@ $(O)/tests/%: tests/%.c $(O)/libsluice.a
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS)
 
-build/fuzz/%: tests/fuzz/%.c $(lib_obj)
+# Fuzzers: the sources once with clang's coverage, then each harness with libFuzzer.
+fuzz_cflags = $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -O1 -fsanitize=address,undefined
+build/fuzz/obj/%.o: %.c | $(skeletons)
+	$(call say,CC,"$< (fuzz)")
+	$(Q)mkdir -p $(@D) && $(CLANG) $(fuzz_cflags) -fsanitize=fuzzer-no-link -DSLUICE_VERSION='"fuzz"' -MMD -MP -c -o $@ $<
+
+build/fuzz/%: tests/fuzz/%.c $(patsubst %.c,build/fuzz/obj/%.o,$(policy_src) $(user_src))
 	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D) && $(CLANG) $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined \
-		-MMD -MP -o $@ $< $(policy_src) $(user_src) $(LDFLAGS) $(LIBS)
+	$(Q)$(CLANG) $(fuzz_cflags) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+compile_commands.json: Makefile $(wildcard policy/*.c user/*.c user/tailnet/*.c)
+	$(Q)for f in $(policy_src) $(user_src) user/main.c; do printf '%s{"directory":"$(CURDIR)","file":"%s","command":"$(CC) %s -c %s"}' \
+		"$$sep" $$f '$(subst ",\",$(CFLAGS))' $$f; sep=,$$'\n'; done | sed '1s/^/[/; $$s/$$/]/' > $@
+
+# ---- what others need ---------------------------------------------------------
+
+deps:
+	$(Q)tests/deps.sh
+
+vmlinux.h:
+	$(Q)bpf/vmlinux.sh
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(O)/sluice $(DESTDIR)$(PREFIX)/sbin/sluice
+	install -D -m 644 user/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
+	install -D -m 644 user/sluice.service $(DESTDIR)/lib/systemd/system/sluice.service
+	$(O)/sluice completion | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
+	[ -e $(DESTDIR)/etc/sluice/gateway.yaml ] || install -D -m 600 gateway.yaml $(DESTDIR)/etc/sluice/gateway.yaml
+	[ -e $(DESTDIR)/etc/sluice/policy/example.yaml ] || install -D -m 644 policy/example.yaml $(DESTDIR)/etc/sluice/policy/example.yaml
+
+clean:
+	$(Q)rm -rf build compile_commands.json
+
+style:
+	$(Q)tests/style.sh
+
+# ---- tests: tests/check.py runs suites, adds up what they count, names what failed
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo.sh
+
+check: deps
+	$(Q)$(MAKE) --no-print-directory check-all
+.PHONY: check-all
+check-all: all check-build
+	$(Q)tests/check.py unit sodium bpf conformance fuzz san lab san-lab arm64 kernels
+
+.PHONY: check-build
+check-build: $(unit) $(bpf_tests) $(fuzzers) $(O)/tests/conformance
+
+check-unit: $(unit)
+	$(Q)tests/check.py unit
+check-bpf: all $(bpf_tests)
+	$(Q)tests/check.py bpf
+check-lab: all
+	$(Q)tests/check.py lab
+check-kernels: all $(bpf_tests)
+	$(Q)tests/check.py kernels
+check-san:
+	$(Q)tests/check.py san san-lab
+check-arm64:
+	$(Q)tests/check.py arm64
+check-fuzz: $(fuzzers)
+	$(Q)tests/check.py fuzz
+check-conformance: $(O)/tests/conformance
+	$(Q)tests/check.py conformance
+
+# As long as wanted: make fuzz SECONDS=3600
+SECONDS ?= 600
+fuzz: $(fuzzers)
+	$(Q)tests/check.py --fuzz-seconds $(SECONDS) fuzz
+
+bench: all
+	$(Q)tests/bench/bench.py
+
+# For check.py: the test programs of this variant of the build.
+.PHONY: unit-programs
+unit-programs: $(unit)
 
 -include $(shell find build -name '*.d' 2>/dev/null)

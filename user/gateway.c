@@ -442,7 +442,6 @@ static void stop(struct gateway *g)
 {
 	if (g->device.running)
 		remember(g);
-	control_close(g->control);
 	uapi_socket_close(g->uapi);
 	if (g->device.loop)
 		device_close(&g->device);
@@ -492,6 +491,7 @@ int gateway_run(const char *file, struct config *config)
 	stop(g);
 	if (clean)
 		gateway_remove(config, ok ? log_removed : NULL, NULL);
+	control_close(g->control); /* last: who asked for it sees by this that all is gone */
 	config_free(config);
 	return ok ? EXIT_YES : EXIT_NO;
 }

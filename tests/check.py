@@ -1,0 +1,237 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs suites of tests, shows what they say, and adds up what they count.
+
+    tests/check.py [--fuzz-seconds N] SUITE...
+
+Every suite ends in a line "N passed, N failed, N skipped"; so does the whole. A
+program that dies, or that counts nothing, is a failed test. Exit status 1 when
+anything failed.
+"""
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CONFORMANCE = os.environ.get("CONFORMANCE", os.path.join(ROOT, "../shared/conformance"))
+FUZZ_SECONDS = 8
+CORES = os.cpu_count() or 1
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.names = []  # of what failed
+        self.reasons = []  # of what was skipped
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.names += other.names
+        self.reasons += other.reasons
+
+    def fail(self, name):
+        self.failed += 1
+        self.names.append(name)
+
+    def skip(self, name):
+        self.skipped += 1
+        self.reasons.append(name)
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+TAP = re.compile(r"^\s*(not ok|ok) \d+ - (.*?)\s*(# SKIP.*)?$")
+PYTEST = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
+PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
+
+
+def run(count, name, command, reader, env=None, timeout=1500):
+    """Runs one program; @reader(count, line) sees every line of its output."""
+    before = count.passed + count.failed + count.skipped, count.failed
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               errors="replace", env={**os.environ, **(env or {})})
+    lines, end = [], time.monotonic() + timeout
+    for line in process.stdout:
+        lines.append(line)
+        reader(count, line.rstrip("\n"))
+        if time.monotonic() > end:
+            process.kill()
+            lines.append(f"{name}: killed after {timeout} s\n")
+    status = process.wait()
+    ran = count.passed + count.failed + count.skipped > before[0]
+    if status and count.failed == before[1]:
+        count.fail(f"{name}: exit status {status}")
+    elif not ran:
+        count.fail(f"{name}: counted no test")
+    if status or count.failed > before[1]:
+        sys.stdout.write("".join(lines[-400:]))
+        sys.stdout.flush()
+
+
+def tap(prefix):
+    def read(count, line):
+        m = TAP.match(line)
+        if not m:
+            return
+        if m[3]:
+            count.skip(f"{prefix}: {m[2]}")
+        elif m[1] == "ok":
+            count.passed += 1
+        else:
+            count.fail(f"{prefix}: {m[2]}")
+    return read
+
+
+def plain(prefix):
+    def read(count, line):
+        m = PLAIN.match(line)
+        if m:
+            count.passed += int(m[1])
+            for _ in range(int(m[2])):
+                count.fail(prefix)
+            count.skipped += int(m[3] or 0)
+    return read
+
+
+def pytest_reader(count, line):
+    if line.startswith(("FAILED ", "ERROR ")):
+        count.names.append(line)
+    elif line.startswith("SKIPPED "):
+        count.reasons.append(line)
+    elif line.startswith("=") and " in " in line:
+        for number, what in PYTEST.findall(line):
+            if what == "passed":
+                count.passed += int(number)
+            elif what == "skipped":
+                count.skipped += int(number)
+            else:
+                count.failed += int(number)
+
+
+def programs(pattern):
+    return sorted(p for p in glob.glob(os.path.join(ROOT, pattern)) if os.access(p, os.X_OK) and not p.endswith(".d"))
+
+
+def cmocka(count, pattern, what, wrapper=(), env=None):
+    found = programs(pattern)
+    if not found:
+        count.fail(f"{what}: no test programs: {pattern}")
+    for program in found:
+        run(count, os.path.basename(program), [*wrapper, program], tap(f"{what} {os.path.basename(program)}"),
+            {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})})
+
+
+def make(count, *args):
+    """Builds; a build that fails is one failed test, with its output."""
+    done = subprocess.run(["make", "--no-print-directory", f"-j{CORES}", *args], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout)
+        count.fail("make " + " ".join(args))
+    return not done.returncode
+
+
+def unit(count, args):
+    cmocka(count, "build/tests/unit/test_*", "unit")
+
+
+def sodium(count, args):
+    if make(count, "AEAD=sodium", "unit-programs"):
+        cmocka(count, "build/variant-sodium/tests/unit/test_*", "unit (AEAD=sodium)")
+
+
+SAN_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
+def san(count, args):
+    if make(count, "SAN=1", "unit-programs"):
+        cmocka(count, "build/variant-san/tests/unit/test_*", "unit (sanitizers)", env=SAN_ENV)
+
+
+def arm64(count, args):
+    if make(count, "CROSS=aarch64-linux-gnu-", "unit-programs"):
+        cmocka(count, "build/variant-aarch64-linux-gnu/tests/unit/test_*", "unit (arm64)",
+               ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"])
+
+
+def bpf(count, args):
+    cmocka(count, "build/tests/bpf/test_*", "bpf")
+
+
+def conformance(count, args):
+    if not os.path.isdir(CONFORMANCE):
+        count.skip(f"conformance: no folder {CONFORMANCE}")
+        return
+    run(count, "conformance", ["build/tests/conformance", CONFORMANCE], plain("conformance"))
+
+
+def fuzz(count, args):
+    for program in programs("build/fuzz/fuzz_*"):
+        name = os.path.basename(program)
+        corpus = os.path.join(ROOT, "build/fuzz/corpus", name)
+        os.makedirs(corpus, exist_ok=True)
+        seeds = [d for d in [os.path.join(ROOT, "tests/fuzz/seeds", name)] if os.path.isdir(d)]
+
+        def ended(count, line, name=name):
+            if re.match(r"^Done \d+ runs", line):
+                count.passed += 1
+        run(count, name, [program, f"-max_total_time={args.fuzz_seconds}", "-print_final_stats=0", "-verbosity=1",
+                          "-artifact_prefix=build/fuzz/", corpus, *seeds], ended)
+
+
+def pytest(count, env=None, *select):
+    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *select],
+        pytest_reader, env)
+
+
+def lab(count, args):
+    pytest(count, None, "tests/lab")
+
+
+def san_lab(count, args):
+    """The lab once under ASan and UBSan."""
+    if make(count, "SAN=1", "all"):
+        pytest(count, {"SLUICE": os.path.join(ROOT, "build/variant-san/sluice"), **SAN_ENV}, "tests/lab/test_forward.py",
+               "tests/lab/test_life.py", "tests/lab/test_policy.py")
+
+
+def kernels(count, args):
+    """Linux 6.1, the oldest supported, in an emulated machine."""
+    def read(count, line):
+        tap("linux 6.1")(count, line)
+        plain("linux 6.1")(count, line)
+    run(count, "kernels", ["tests/kernels/check.sh"], read, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+
+
+SUITES = {f.__name__.replace("_", "-"): f for f in
+          (unit, sodium, bpf, conformance, fuzz, san, lab, san_lab, arm64, kernels)}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fuzz-seconds", type=int, default=FUZZ_SECONDS)
+    parser.add_argument("suites", nargs="+", choices=list(SUITES), metavar="SUITE")
+    args = parser.parse_args()
+    total = Count()
+    for name in args.suites:
+        count, start = Count(), time.monotonic()
+        SUITES[name](count, args)
+        print(f"{name:12} {count}   {time.monotonic() - start:.0f} s", flush=True)
+        total.add(count)
+    for reason in total.reasons:
+        print(f"skipped: {reason}")
+    for failed in total.names:
+        print(f"failed: {failed}")
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
