@@ -82,6 +82,8 @@ gateway_sluice() {
 	acls:
 	- {action: accept, src: [alice@example.com], dst: ["203.0.113.9:*", "2001:db8:3::9:*"]}
 	EOT
+	in_ns gateway mount -t sysfs sysfs /sys		# shows the devices of the namespace that mounts it
+	mount -t bpf bpf /sys/fs/bpf
 	in_ns gateway "$sluice" run -c "$dir/gateway.yaml" > "$dir/log" 2>&1 &
 	daemon=$!
 	for _ in $(seq 200); do
