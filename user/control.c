@@ -454,7 +454,8 @@ static void read_some(struct control *c, struct connection *k)
 		return;
 	k->in_len += (size_t)n;
 	k->progress = now_seconds();
-	answer_all(c, k);
+	if (memchr(k->in + k->in_len - n, '\n', (size_t)n)) /* what came before holds no whole line */
+		answer_all(c, k);
 }
 
 static void drop_idle(struct control *c)
