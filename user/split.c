@@ -15,6 +15,8 @@
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
 
+#define UDP_ZERO 0xffff /* a sum of zero, where zero says that there is none (RFC 768) */
+
 /* One packet whose transport checksum covers csum_start to its end; the field holds the pseudo header's sum. */
 static bool complete_checksum(uint8_t *frame, size_t len, const struct virtio_net_hdr *vnet)
 {
@@ -24,8 +26,8 @@ static bool complete_checksum(uint8_t *frame, size_t len, const struct virtio_ne
 	if (field + 2 > len)
 		return false;
 	sum = csum_finish(csum_add(0, frame + vnet->csum_start, len - vnet->csum_start));
-	if (!sum)
-		sum = 0xffff; /* zero would say that UDP has no checksum; elsewhere both are the same number */
+	if (!sum && vnet->csum_offset == offsetof(struct udphdr, check))
+		sum = UDP_ZERO;
 	memcpy(frame + field, &sum, sizeof(sum));
 	return true;
 }
@@ -131,8 +133,8 @@ static void patch_checksum(uint8_t *packet, const struct packet *p, uint16_t len
 
 	memcpy(l4 + field, &check, sizeof(check));
 	check = csum_finish(csum_add(csum_pseudo(src, src + size, size, p->proto, len - p->l4), l4, len - p->l4));
-	if (!check)
-		check = 0xffff;
+	if (!check && p->proto == IPPROTO_UDP)
+		check = UDP_ZERO;
 	memcpy(l4 + field, &check, sizeof(check));
 }
 
