@@ -15,7 +15,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 sluice=$(realpath "${1:-$root/build/sluice}")
 prefix=sluice-demo-$$
-megabytes=${DEMO_MEGABYTES:-900}
+megabytes=${DEMO_MEGABYTES:-300}
 dir=
 bold= plain=
 [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || { bold=$'\e[1m' plain=$'\e[0m'; }

@@ -103,7 +103,7 @@ class Sluice:
         return self.start()
 
     def down(self):
-        return self.command("down")
+        return self.command("down", "-c", str(self.folder / "gateway.yaml"))
 
     def reload(self, check=True):
         self.write()
@@ -114,6 +114,7 @@ class Sluice:
         return self.host.run([str(SLUICE), *words], check=check, timeout=timeout)
 
     def json(self, *words):
+        """The answer of a command; its options go before --json."""
         return json.loads(self.command(*words, "--json").stdout)
 
     def drops(self):
@@ -137,8 +138,8 @@ class Baseline:
         self.device = WireGuard(self.host, device=self.tunnel, key=key, addresses=ADDRESSES, mtu=mtu, port=51820)
         self.key = self.device.key
 
-    def admit(self, client, **_):
-        self.device.peer(client.key.public, [*client.addresses], psk=client.psk)
+    def admit(self, client, endpoint=None, keepalive=None):
+        self.device.peer(client.key.public, [*client.addresses], endpoint, client.psk, keepalive)
 
     def start(self, **_):
         self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
