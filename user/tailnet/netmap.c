@@ -38,15 +38,15 @@ static const char *login_of(const struct netmap *m, int64_t user_id)
 	for (size_t i = 0; i < m->n_users; i++)
 		if (m->users[i].id == user_id)
 			return m->users[i].login;
-	return "";
+	return NULL;
 }
 
-/* A tagged node belongs to nobody, whoever has tagged it. */
+/* A tagged node belongs to nobody, whoever has tagged it. Without a profile the node keeps what it has. */
 static void name_user(const struct netmap *m, struct netmap_peer *p)
 {
 	const char *login = p->node->n_tags ? "" : login_of(m, p->user_id);
 
-	if (strcmp(p->node->user, login) == 0)
+	if (!login || strcmp(p->node->user, login) == 0)
 		return;
 	node_set_text(&p->node->user, login);
 	p->changed = true;

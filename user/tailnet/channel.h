@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_CHANNEL_H
+#define SLUICE_TAILNET_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http1.h"
+#include "noise_control.h"
+
+/*
+ * The way to a coordination server, layer on layer over one connection (TCP or
+ * TLS, not our business here):
+ *
+ *   HTTP/1.1 upgrade -> Noise records -> early payload -> HTTP/2 requests
+ *
+ * Pure: bytes come in by channel_receive(), bytes go out by ops->send.
+ */
+struct channel;
+
+struct channel_ops { /* may make requests, must not free; see http2.h for the last three */
+	bool (*send)(void *ctx, const uint8_t *bytes, size_t len);
+	void (*ready)(void *ctx); /* requests can be made */
+	void (*status)(void *ctx, int32_t stream, int status);
+	bool (*body)(void *ctx, int32_t stream, const uint8_t *bytes, size_t len);
+	void (*closed)(void *ctx, int32_t stream, bool whole);
+};
+
+struct channel_keys {
+	uint8_t machine[KEY_LEN];   /* secret: who we are */
+	uint8_t server[KEY_LEN];    /* public: whom we want to talk to */
+	uint8_t ephemeral[KEY_LEN]; /* secret: fresh random bytes */
+};
+
+/* Sends the first bytes; the connection is open. NULL: the server's key is no key, or ops->send refused. */
+struct channel *channel_new(const struct url *server, const struct channel_keys *keys,
+			    const struct channel_ops *ops, void *ctx);
+void channel_free(struct channel *c); /* NULL is fine; wipes */
+
+/* False: it is over, channel_error() says why. */
+bool channel_receive(struct channel *c, const uint8_t *bytes, size_t len);
+int32_t channel_request(struct channel *c, const char *method, const char *path, const char *body, size_t len);
+const char *channel_error(const struct channel *c);
+
+#endif

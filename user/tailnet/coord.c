@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The session with the coordination server (coord.h).
+ *
+ *   IDLE -> [KEY] -> UPGRADE -> REGISTER -> [LOGIN] -> MAP
+ *     ^        any of them, when something breaks       |
+ *     +------------- WAIT, longer every time -----------+
+ *
+ * KEY is left out where the server's key is pinned, or is known from before.
+ * LOGIN waits for a person with the same request as REGISTER and the URL as its
+ * follow-up. PARKED waits for the gateway: new keys, or the wish to try again.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+#include "coord.h"
+#include "netmap.h"
+#include "ourselves.h"
+#include "policy/alloc.h"
+#include "register.h"
+#include "roster.h"
+#include "user/crypto.h"
+#include "user/text.h"
+
+enum state {
+	STATE_IDLE, /* no keys yet */
+	STATE_WAIT,
+	STATE_KEY,
+	STATE_UPGRADE,
+	STATE_REGISTER,
+	STATE_LOGIN,
+	STATE_MAP,
+	STATE_LOGOUT,
+	STATE_PARKED,
+};
+
+#define BACKOFF_MIN (1 * NS_PER_SEC)
+#define BACKOFF_MAX (30 * NS_PER_SEC)
+#define BACKOFF_REFUSED (60 * NS_PER_SEC)   /* somebody has to change something first */
+#define STEP_TIMEOUT (20 * NS_PER_SEC)	    /* for everything but a login and the map */
+#define LOGIN_TIMEOUT (600 * NS_PER_SEC)    /* then a new URL */
+#define MAP_WATCHDOG (120 * NS_PER_SEC)	    /* the server sends something every minute */
+#define LONG_SESSION (30 * NS_PER_SEC)	    /* a session this long shows that backing off is over */
+#define ANSWER_MAX (256u << 10)
+
+struct coord {
+	struct ourselves self;
+	const struct coord_ops *ops;
+	void *ctx;
+	bool logout; /* is wanted */
+
+	uint64_t now; /* of the call that is being answered */
+	enum state state;
+	uint64_t deadline; /* of the state */
+	unsigned failures; /* in a row */
+	bool has_server_key;
+	uint8_t server_key[KEY_LEN];
+
+	/* the connection */
+	bool connected;
+	bool inside;   /* the channel is calling: it must not be freed before that is over */
+	bool doomed;   /* then it is */
+	struct http1 key_request;
+	bool has_key_request;
+	struct channel *channel;
+	int32_t request; /* register, or the map */
+	int32_t update;	 /* tells our side while the map is open; 0: none */
+	int status;	 /* HTTP's, of request */
+	char *answer;
+	size_t answer_len;
+	char *followup; /* URL of the login */
+	bool host_changed; /* something to tell */
+	uint64_t map_since;
+
+	bool first; /* the next message of the stream is the whole netmap */
+	struct netmap_stream stream;
+	struct netmap map;
+};
+
+/* ---- leaving a state --------------------------------------------------------------- */
+
+static void tell_status(struct coord *c, enum wire_state state, const char *text)
+{
+	struct wire_message m = { .type = WIRE_STATUS };
+
+	m.status = (struct wire_status){ .state = state, .text = (char *)text };
+	c->ops->tell(c->ctx, &m);
+}
+
+static void drop_connection(struct coord *c)
+{
+	c->doomed = c->inside;
+	if (c->inside)
+		return;
+	if (c->connected)
+		c->ops->close(c->ctx);
+	c->connected = false;
+	if (c->has_key_request)
+		http1_free(&c->key_request);
+	c->has_key_request = false;
+	channel_free(c->channel);
+	c->channel = NULL;
+	c->request = c->update = 0;
+	netmap_stream_free(&c->stream);
+	c->answer_len = 0;
+}
+
+/* Half of it to one and a half: not all clients of a server come back at once. */
+static uint64_t jittered(struct coord *c, uint64_t pause)
+{
+	uint32_t random;
+
+	c->ops->random(c->ctx, &random, sizeof(random));
+	return pause / 2 + (pause >> 16) * (random & 0xffff);
+}
+
+static void pause_for(struct coord *c, uint64_t pause)
+{
+	drop_connection(c);
+	c->state = STATE_WAIT;
+	c->deadline = c->now + jittered(c, pause);
+}
+
+/* Says what has happened and tries again later, later every time. */
+static void fail(struct coord *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void fail(struct coord *c, const char *fmt, ...)
+{
+	unsigned shift = c->failures < 5 ? c->failures : 5;
+	uint64_t pause = BACKOFF_MIN << shift;
+	char text[WIRE_TEXT_MAX + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->failures++;
+	pause_for(c, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
+	tell_status(c, WIRE_STATE_OFFLINE, text);
+}
+
+static void refuse(struct coord *c, const char *text)
+{
+	pause_for(c, BACKOFF_REFUSED);
+	tell_status(c, WIRE_STATE_REFUSED, text);
+}
+
+static void park(struct coord *c, enum wire_state state, const char *text)
+{
+	drop_connection(c);
+	c->state = STATE_PARKED;
+	c->deadline = UINT64_MAX;
+	tell_status(c, state, text);
+}
+
+static void enter(struct coord *c, enum state state, uint64_t timeout)
+{
+	c->state = state;
+	c->deadline = c->now + timeout;
+}
+
+/* ---- requests ----------------------------------------------------------------------- */
+
+/* Takes @json over. */
+static int32_t post(struct coord *c, const char *path, char *json)
+{
+	int32_t stream = json ? channel_request(c->channel, "POST", path, json, strlen(json)) : -1;
+
+	if (json)
+		crypto_wipe(json, strlen(json)); /* an auth key may be in it */
+	free(json);
+	return stream;
+}
+
+static void send_register(struct coord *c)
+{
+	c->answer_len = 0;
+	c->status = 0;
+	c->request = post(c, "/machine/register", ourselves_register_json(&c->self, c->followup, c->logout));
+	if (c->request < 0)
+		fail(c, "cannot send a registration");
+}
+
+static void start_map(struct coord *c)
+{
+	free(c->followup);
+	c->followup = NULL;
+	c->first = true;
+	c->host_changed = false;
+	c->status = 0;
+	c->map_since = c->now;
+	netmap_stream_free(&c->stream);
+	enter(c, STATE_MAP, STEP_TIMEOUT);
+	c->request = post(c, "/machine/map", ourselves_map_json(&c->self, true));
+	if (c->request < 0)
+		fail(c, "cannot ask for the netmap");
+}
+
+/* Tells what has changed on our side while the netmap is being followed. */
+static void send_update(struct coord *c)
+{
+	if (c->state != STATE_MAP || c->update || !c->host_changed || c->first)
+		return;
+	c->host_changed = false;
+	c->update = post(c, "/machine/map", ourselves_map_json(&c->self, false));
+	if (c->update < 0)
+		c->update = 0; /* with the next netmap, then */
+}
+
+/* ---- answers -------------------------------------------------------------------------- */
+
+static void read_registration(struct coord *c)
+{
+	struct wire_message login = { .type = WIRE_LOGIN };
+	struct register_response r;
+
+	switch (register_response_read(c->answer, c->answer_len, &r)) {
+	case REGISTER_DONE:
+		start_map(c);
+		return;
+	case REGISTER_LOGIN:
+		if (c->state == STATE_LOGIN) { /* has not waited */
+			fail(c, "the server wants another login before the first is done");
+			return;
+		}
+		free(c->followup);
+		c->followup = mem_strdup(r.url);
+		login.url = r.url;
+		tell_status(c, WIRE_STATE_LOGIN, "waits for somebody to log in");
+		c->ops->tell(c->ctx, &login);
+		enter(c, STATE_LOGIN, LOGIN_TIMEOUT);
+		send_register(c);
+		return;
+	case REGISTER_EXPIRED:
+		park(c, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
+		return;
+	case REGISTER_REFUSED:
+		refuse(c, r.text);
+		return;
+	case REGISTER_BAD:
+		fail(c, "%s", r.text);
+	}
+}
+
+/* Any answer but 200; the server's words are in the body. */
+static void read_refusal(struct coord *c, const char *what)
+{
+	char raw[160], shown[200], text[WIRE_TEXT_MAX + 1];
+
+	snprintf(raw, sizeof(raw), "%.*s", (int)(c->answer_len < 150 ? c->answer_len : 150), c->answer ? c->answer : "");
+	raw[strcspn(raw, "\r\n")] = 0;
+	snprintf(text, sizeof(text), "%s refused: HTTP status %d%s%s", what, c->status, *raw ? ": " : "",
+		 text_escape(raw, shown, sizeof(shown)));
+	if (c->status >= 400 && c->status < 500)
+		refuse(c, text);
+	else
+		fail(c, "%s", text);
+}
+
+static void end_request(struct coord *c, bool whole)
+{
+	bool ok = whole && c->status == 200;
+
+	c->request = 0;
+	if (c->state == STATE_LOGOUT)
+		park(c, WIRE_STATE_LOGGED_OUT, ok ? "logged out" : "logged out here; the server did not confirm it");
+	else if (c->state == STATE_MAP && ok)
+		fail(c, "the server ended the netmap");
+	else if (c->state == STATE_MAP && whole)
+		read_refusal(c, "the netmap is");
+	else if (ok)
+		read_registration(c);
+	else if (whole && c->status)
+		read_refusal(c, "registration is");
+	else
+		fail(c, "the server broke off its answer");
+}
+
+/* ---- the netmap -------------------------------------------------------------------------- */
+
+static void tell_map(struct coord *c, bool all)
+{
+	const struct teller t = { c->ops->tell, c->ctx };
+
+	if (c->map.derpmap_changed)
+		c->ops->relays(c->ctx, c->map.derpmap);
+	roster_tell(&c->map, all, &t);
+	netmap_settle(&c->map);
+}
+
+static void answer_ping(struct coord *c, const struct netmap_update *u)
+{
+	if (!u->ping)
+		return;
+	if (u->ping_noise)
+		channel_request(c->channel, "HEAD", u->ping_url.path, NULL, 0);
+	else
+		c->ops->head(c->ctx, &u->ping_url);
+}
+
+static bool break_map(struct coord *c, const char *why)
+{
+	fail(c, "the server's netmap is refused: %s", why);
+	return false;
+}
+
+/* One message; false: the stream is of no use. */
+static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
+{
+	char error[NETMAP_ERROR];
+	struct coord *c = ctx;
+	struct netmap_update *u = netmap_update_read((const char *)bytes, len, error);
+	bool first = c->first;
+
+	if (!u)
+		return break_map(c, error);
+	if (u->locked) {
+		netmap_update_free(u);
+		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
+		return false;
+	}
+	if (first && !u->self.node) {
+		netmap_update_free(u);
+		return break_map(c, "it does not begin with our own node");
+	}
+	u->full |= first; /* a tailnet without peers has no list of them */
+	u->clear_filters |= first;
+	answer_ping(c, u);
+	netmap_apply(&c->map, u);
+	netmap_update_free(u);
+	c->first = false;
+	tell_map(c, first);
+	if (first)
+		tell_status(c, c->map.authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL,
+			    c->map.authorized ? "connected" : "waits for an administrator to approve this machine");
+	return true;
+}
+
+/* ---- the channel's calls ------------------------------------------------------------------ */
+
+static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct coord *c = ctx;
+
+	c->ops->send(c->ctx, bytes, len);
+	return true;
+}
+
+static void on_ready(void *ctx)
+{
+	struct coord *c = ctx;
+
+	enter(c, c->logout ? STATE_LOGOUT : STATE_REGISTER, STEP_TIMEOUT);
+	send_register(c);
+}
+
+static void on_status(void *ctx, int32_t stream, int status)
+{
+	struct coord *c = ctx;
+
+	if (stream == c->request)
+		c->status = status;
+}
+
+static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
+{
+	if (len > ANSWER_MAX - c->answer_len)
+		return false;
+	memcpy(c->answer + c->answer_len, bytes, len);
+	c->answer_len += len;
+	return true;
+}
+
+static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
+{
+	const struct sink messages = { take_map, ctx };
+	struct coord *c = ctx;
+
+	if (c->doomed)
+		return false;
+	if (stream != c->request)
+		return true; /* nothing of interest is in the other answers */
+	if (c->state != STATE_MAP || c->status != 200)
+		return append_answer(c, bytes, len);
+	c->deadline = c->now + MAP_WATCHDOG;
+	if (netmap_stream_receive(&c->stream, bytes, len, &messages))
+		return true;
+	return c->doomed ? false : break_map(c, "a message is too long");
+}
+
+static void on_closed(void *ctx, int32_t stream, bool whole)
+{
+	struct coord *c = ctx;
+
+	if (c->doomed)
+		return;
+	if (stream == c->update) {
+		c->update = 0;
+		send_update(c);
+	} else if (stream == c->request) {
+		end_request(c, whole);
+	}
+}
+
+/* ---- the connection ------------------------------------------------------------------------ */
+
+static void open_connection(struct coord *c)
+{
+	enter(c, c->has_server_key ? STATE_UPGRADE : STATE_KEY, STEP_TIMEOUT);
+	c->connected = true;
+	tell_status(c, WIRE_STATE_CONNECTING, c->self.server.host);
+	c->ops->open(c->ctx, &c->self.server);
+}
+
+static void ask_key(struct coord *c)
+{
+	const struct http1_header headers[] = { { "Connection", "close" }, { "Accept", "application/json" } };
+	struct url to = c->self.server;
+	char request[1024];
+	size_t len;
+
+	snprintf(to.path, sizeof(to.path), "/key?v=%d", CAPABILITY_VERSION);
+	len = http1_request(request, sizeof(request), "GET", &to, headers, 2);
+	http1_init(&c->key_request, false);
+	c->has_key_request = true;
+	c->ops->send(c->ctx, (const uint8_t *)request, len);
+}
+
+static void start_channel(struct coord *c)
+{
+	static const struct channel_ops ops = { on_send, on_ready, on_status, on_body, on_closed };
+	struct channel_keys keys;
+
+	memcpy(keys.machine, c->self.config.machine, KEY_LEN);
+	memcpy(keys.server, c->server_key, KEY_LEN);
+	c->ops->random(c->ctx, keys.ephemeral, KEY_LEN);
+	c->channel = channel_new(&c->self.server, &keys, &ops, c);
+	crypto_wipe(&keys, sizeof(keys));
+	if (!c->channel)
+		fail(c, "the server's key is not a usable key");
+}
+
+void coord_opened(struct coord *c, uint64_t now)
+{
+	c->now = now;
+	if (c->state == STATE_KEY)
+		ask_key(c);
+	else if (c->state == STATE_UPGRADE)
+		start_channel(c);
+}
+
+static void read_key(struct coord *c)
+{
+	struct http1 *h = &c->key_request;
+	char error[200];
+
+	if (h->state == HTTP1_HEAD || h->state == HTTP1_BODY)
+		return;
+	if (h->state != HTTP1_DONE)
+		return fail(c, "the server does not speak HTTP");
+	if (h->status != 200)
+		return fail(c, "the server does not tell its key (HTTP status %d): is this the right login_server?",
+			    h->status);
+	if (!server_key_read(h->body, h->body_len, c->server_key, error, sizeof(error)))
+		return fail(c, "the server's answer to /key is not understood: %s", error);
+	c->has_server_key = true;
+	drop_connection(c);
+	open_connection(c);
+}
+
+void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t now)
+{
+	bool ok;
+
+	c->now = now;
+	if (c->has_key_request) {
+		http1_receive(&c->key_request, (const char *)bytes, len);
+		return read_key(c);
+	}
+	if (!c->channel)
+		return;
+	c->inside = true;
+	ok = channel_receive(c->channel, bytes, len);
+	c->inside = false;
+	if (c->doomed)
+		drop_connection(c);
+	else if (!ok)
+		fail(c, "%s", channel_error(c->channel));
+}
+
+void coord_closed(struct coord *c, const char *why, uint64_t now)
+{
+	c->now = now;
+	c->connected = false;
+	if (c->has_key_request) {
+		http1_end(&c->key_request);
+		read_key(c);
+	} else if (c->state == STATE_LOGOUT) {
+		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server could not be told");
+	} else {
+		/* Might be another server by now, or the same with a new key. */
+		if (c->state == STATE_UPGRADE && !c->self.config.pinned)
+			c->has_server_key = false;
+		fail(c, "%s: %s", c->self.server.host, why);
+	}
+}
+
+/* ---- the gateway's wishes --------------------------------------------------------------------- */
+
+/* From the start, now; unless there is nothing to start with. */
+static void restart(struct coord *c)
+{
+	drop_connection(c);
+	c->failures = 0;
+	c->state = key_is_zero(c->self.keys.node) ? STATE_IDLE : STATE_WAIT;
+	c->deadline = c->state == STATE_IDLE ? UINT64_MAX : c->now;
+}
+
+static void take_keys(struct coord *c, const struct wire_keys *keys)
+{
+	bool same = memcmp(&c->self.keys, keys, sizeof(*keys)) == 0;
+
+	c->self.keys = *keys;
+	if (same)
+		return;
+	c->logout = false;
+	free(c->followup); /* of another key's login */
+	c->followup = NULL;
+	restart(c);
+}
+
+static void log_out(struct coord *c)
+{
+	c->logout = true;
+	if (c->channel && (c->state == STATE_MAP || c->state == STATE_LOGIN)) {
+		enter(c, STATE_LOGOUT, STEP_TIMEOUT);
+		send_register(c);
+	} else {
+		restart(c);
+	}
+}
+
+void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
+{
+	c->now = now;
+	if (m->type == WIRE_KEYS) {
+		take_keys(c, &m->keys);
+	} else if (m->type == WIRE_LOGOUT) {
+		log_out(c);
+	} else if (m->type == WIRE_RECONNECT) {
+		c->logout = false;
+		restart(c);
+	} else if (ourselves_take(&c->self, m)) {
+		c->host_changed = true;
+	}
+	send_update(c);
+}
+
+static void time_out(struct coord *c)
+{
+	switch (c->state) {
+	case STATE_WAIT:
+		open_connection(c);
+		return;
+	case STATE_LOGOUT:
+		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server did not answer");
+		return;
+	case STATE_LOGIN:
+		free(c->followup);
+		c->followup = NULL;
+		fail(c, "nobody has logged in; there will be a new URL");
+		return;
+	case STATE_MAP:
+		fail(c, "%s: nothing was heard for too long", c->self.server.host);
+		return;
+	default:
+		fail(c, "%s: no answer", c->self.server.host);
+	}
+}
+
+uint64_t coord_tick(struct coord *c, uint64_t now)
+{
+	c->now = now;
+	if (c->state == STATE_MAP && !c->first && now - c->map_since > LONG_SESSION)
+		c->failures = 0;
+	if (now >= c->deadline)
+		time_out(c);
+	return c->deadline;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops, void *ctx, char error[200])
+{
+	struct coord *c = mem_alloc(1, sizeof(*c));
+	const char *mistake = ourselves_init(&c->self, config);
+
+	if (mistake) {
+		snprintf(error, 200, "%s", mistake);
+		free(c);
+		return NULL;
+	}
+	c->ops = ops;
+	c->ctx = ctx;
+	c->deadline = UINT64_MAX;
+	c->answer = mem_alloc(ANSWER_MAX, 1);
+	c->has_server_key = c->self.config.pinned;
+	memcpy(c->server_key, c->self.config.server_key, KEY_LEN);
+	return c;
+}
+
+void coord_free(struct coord *c)
+{
+	if (!c)
+		return;
+	drop_connection(c);
+	ourselves_free(&c->self);
+	free(c->answer);
+	free(c->followup);
+	netmap_free(&c->map);
+	free(c);
+}
+
+const struct netmap *coord_netmap(const struct coord *c)
+{
+	return &c->map;
+}
+
+const uint8_t *coord_node_key(const struct coord *c)
+{
+	return c->self.keys.node;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_COORD_H
+#define SLUICE_TAILNET_COORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "derpmap.h"
+#include "http1.h"
+#include "wire.h"
+
+/*
+ * The session with the coordination server: fetch its key, connect, register,
+ * follow the netmap, tell what changes on our side; and again from the start,
+ * after a pause, whenever something breaks. It decides everything and touches
+ * nothing: connections are opened and bytes sent by its ops, times and random
+ * bytes are given. Times are monotonic nanoseconds.
+ */
+struct coord;
+
+struct coord_ops { /* must not call back */
+	/* Opens the one connection; coord_opened() or coord_closed() follows. */
+	void (*open)(void *ctx, const struct url *to);
+	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
+	/* Closes it, at once; nothing follows. */
+	void (*close)(void *ctx);
+	/* Sends a plain HEAD request on a connection of its own; nobody waits for the answer. */
+	void (*head)(void *ctx, const struct url *to);
+	/* To the gateway. */
+	void (*tell)(void *ctx, const struct wire_message *m);
+	/* The relays there are now; @m lives until the next call. */
+	void (*relays)(void *ctx, const struct derpmap *m);
+	void (*random)(void *ctx, void *buf, size_t len);
+};
+
+/* Takes @config over. NULL: @error says what is wrong with it. */
+struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops, void *ctx, char error[200]);
+void coord_free(struct coord *c); /* NULL is fine; wipes */
+
+/* What happened to the connection. */
+void coord_opened(struct coord *c, uint64_t now);
+void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t now);
+void coord_closed(struct coord *c, const char *why, uint64_t now); /* @why is for people */
+
+/* What the gateway says: WIRE_KEYS, WIRE_ROUTES, WIRE_ENDPOINTS, WIRE_NETINFO, WIRE_LOGOUT,
+ * WIRE_RECONNECT; others are ignored. What it needs of @m is moved out. */
+void coord_told(struct coord *c, struct wire_message *m, uint64_t now);
+
+/* Does what is due; returns when to call again. */
+uint64_t coord_tick(struct coord *c, uint64_t now);
+
+const struct netmap *coord_netmap(const struct coord *c);
+const uint8_t *coord_node_key(const struct coord *c); /* public; all zero: not told yet */
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The network process (process.h): one thread, one poll(2), around state
+ * machines that know nothing of sockets. Rights are given up before the first
+ * byte is received; system calls once the certificates have been read.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "coord.h"
+#include "conn.h"
+#include "link.h"
+#include "process.h"
+#include "relay.h"
+#include "sandbox.h"
+#include "user/crypto.h"
+#include "user/log.h"
+#include "user/loop.h"
+
+#define PAIR_FD 3
+#define HEADS_MAX 4
+
+struct head { /* an answer to a ping of the server's */
+	struct process *p;
+	struct conn *conn; /* NULL: free */
+	struct http1 http;
+	struct url url;
+};
+
+struct process {
+	struct link link;
+	struct conns conns;
+	struct coord *coord; /* NULL until WIRE_CONFIG */
+	struct relays *relays; /* NULL: none wanted */
+	struct conn *control;
+	bool open_failed; /* to be told when nobody is being called */
+	bool unverified;  /* the server's key is pinned */
+	bool over;
+	struct head heads[HEADS_MAX];
+};
+
+/* ---- to the gateway ---------------------------------------------------------------- */
+
+static void tell(void *ctx, const struct wire_message *m)
+{
+	struct process *p = ctx;
+
+	if (!link_send(&p->link, m))
+		p->over = true;
+}
+
+static void tell_refused(struct process *p, const char *text)
+{
+	struct wire_message m = { .type = WIRE_STATUS };
+
+	m.status = (struct wire_status){ .state = WIRE_STATE_REFUSED, .text = (char *)text };
+	tell(p, &m);
+}
+
+/* ---- the client's wishes -------------------------------------------------------------- */
+
+static void control_opened(void *ctx)
+{
+	struct process *p = ctx;
+
+	coord_opened(p->coord, loop_now());
+}
+
+static void control_received(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct process *p = ctx;
+
+	coord_received(p->coord, bytes, len, loop_now());
+}
+
+static void control_closed(void *ctx, const char *why)
+{
+	struct process *p = ctx;
+
+	p->control = NULL;
+	coord_closed(p->coord, why, loop_now());
+}
+
+static void do_open(void *ctx, const struct url *url)
+{
+	static const struct conn_ops ops = { control_opened, control_received, control_closed };
+	struct process *p = ctx;
+	const struct conn_target to = { .url = *url, .unverified = p->unverified };
+
+	p->control = conn_open(&p->conns, &to, &ops, p, loop_now());
+	p->open_failed = !p->control;
+}
+
+static void do_send(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct process *p = ctx;
+
+	if (p->control)
+		conn_send(p->control, bytes, len);
+}
+
+static void do_close(void *ctx)
+{
+	struct process *p = ctx;
+
+	if (p->control)
+		conn_close(p->control);
+	p->control = NULL;
+	p->open_failed = false;
+}
+
+static void end_head(struct head *h)
+{
+	conn_close(h->conn);
+	http1_free(&h->http);
+	h->conn = NULL;
+}
+
+static void head_opened(void *ctx)
+{
+	const struct http1_header close = { "Connection", "close" };
+	struct head *h = ctx;
+	char request[2048];
+
+	conn_send(h->conn, request, http1_request(request, sizeof(request), "HEAD", &h->url, &close, 1));
+}
+
+static void head_received(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct head *h = ctx;
+
+	http1_receive(&h->http, (const char *)bytes, len);
+	if (h->http.state != HTTP1_HEAD && h->http.state != HTTP1_BODY)
+		end_head(h);
+}
+
+static void head_closed(void *ctx, const char *why)
+{
+	end_head(ctx);
+}
+
+static void do_head(void *ctx, const struct url *url)
+{
+	static const struct conn_ops ops = { head_opened, head_received, head_closed };
+	struct process *p = ctx;
+	const struct conn_target to = { .url = *url, .unverified = p->unverified };
+
+	for (size_t i = 0; i < HEADS_MAX; i++) {
+		struct head *h = &p->heads[i];
+
+		if (h->conn)
+			continue;
+		*h = (struct head){ .p = p, .url = *url };
+		h->conn = conn_open(&p->conns, &to, &ops, h, loop_now());
+		if (h->conn)
+			http1_init(&h->http, true);
+		return;
+	}
+}
+
+static void do_relays(void *ctx, const struct derpmap *map)
+{
+	struct process *p = ctx;
+
+	if (p->relays)
+		relays_set_map(p->relays, map);
+}
+
+static void do_random(void *ctx, void *buf, size_t len)
+{
+	crypto_random(buf, len);
+}
+
+/* ---- from the gateway ------------------------------------------------------------------- */
+
+static void configure(struct process *p, struct wire_config *config)
+{
+	static const struct coord_ops ops = { do_open, do_send, do_close, do_head, tell, do_relays, do_random };
+	bool relays = config->relays;
+	char error[200];
+
+	if (p->coord)
+		return;
+	p->unverified = config->pinned;
+	if (!conns_init(&p->conns, config->ca, error, sizeof(error)) || !sandbox_lock(error, sizeof(error))) {
+		tell_refused(p, error);
+		return;
+	}
+	p->coord = coord_new(config, &ops, p, error);
+	if (!p->coord)
+		tell_refused(p, error);
+	else if (relays)
+		p->relays = relays_new(&p->conns, tell, p);
+}
+
+static void take_message(struct process *p, struct wire_message *m)
+{
+	uint64_t now = loop_now();
+
+	if (m->type == WIRE_CONFIG) {
+		configure(p, &m->config);
+		return;
+	}
+	if (!p->coord)
+		return;
+	if (p->relays && m->type == WIRE_RELAY_PACKET)
+		relays_send(p->relays, &m->packet, now);
+	else if (p->relays && m->type == WIRE_RELAY_BOX)
+		relays_box(p->relays, &m->box);
+	else if (p->relays && m->type == WIRE_NETINFO)
+		relays_set_home(p->relays, m->netinfo.region, now);
+	else if (p->relays && m->type == WIRE_KEYS && memcmp(coord_node_key(p->coord), m->keys.node, KEY_LEN) != 0)
+		relays_reset(p->relays);
+	coord_told(p->coord, m, now);
+}
+
+static void read_link(struct process *p)
+{
+	enum link_result result = LINK_MESSAGE;
+
+	for (int i = 0; i < 64 && result == LINK_MESSAGE; i++) {
+		struct wire_message m;
+
+		result = link_receive(&p->link, &m);
+		if (result != LINK_MESSAGE)
+			break;
+		take_message(p, &m);
+		wire_message_free(&m);
+	}
+	p->over |= result == LINK_GONE || result == LINK_MALFORMED;
+}
+
+/* ---- the loop ---------------------------------------------------------------------------- */
+
+static int timeout_of(uint64_t deadline, uint64_t now)
+{
+	uint64_t ms = deadline <= now ? 0 : (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
+
+	return ms > 60000 ? 60000 : (int)ms;
+}
+
+static uint64_t tick(struct process *p)
+{
+	uint64_t next = UINT64_MAX, due;
+
+	if (p->open_failed) {
+		p->open_failed = false;
+		coord_closed(p->coord, "too many connections", loop_now());
+	}
+	if (p->coord)
+		next = coord_tick(p->coord, loop_now());
+	due = p->relays ? relays_tick(p->relays, loop_now()) : UINT64_MAX;
+	return due < next ? due : next;
+}
+
+static void run_once(struct process *p)
+{
+	struct pollfd fds[1 + CONNS_MAX];
+	uint64_t deadline = tick(p), conns_deadline;
+	size_t n = conns_prepare(&p->conns, fds + 1, &conns_deadline);
+	uint64_t now = loop_now();
+
+	if (conns_deadline < deadline)
+		deadline = conns_deadline;
+	fds[0] = (struct pollfd){ .fd = p->link.fd, .events = POLLIN };
+	if (link_wants_write(&p->link))
+		fds[0].events |= POLLOUT;
+	if (poll(fds, 1 + n, timeout_of(deadline, now)) < 0 && errno != EINTR) {
+		p->over = true;
+		return;
+	}
+	conns_handle(&p->conns, fds + 1, n, loop_now());
+	if (fds[0].revents & POLLOUT && !link_flush(&p->link))
+		p->over = true;
+	if (fds[0].revents & ~POLLOUT)
+		read_link(p);
+}
+
+int process_main(void)
+{
+	struct process p = { 0 };
+	const char *what;
+	char error[200];
+
+	prctl(PR_SET_NAME, "sluice-net");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN); /* of the terminal: the gateway ends us */
+	if (!sandbox_drop(error, sizeof(error))) {
+		log_error("tailnet process: %s", error);
+		return 1;
+	}
+	if (!crypto_init(&what)) {
+		log_error("tailnet process: %s gives wrong answers", what);
+		return 1;
+	}
+	link_init(&p.link, PAIR_FD, WIRE_TO_NETWORK);
+	while (!p.over)
+		run_once(&p);
+	coord_free(p.client);
+	relays_free(p.relays);
+	for (size_t i = 0; i < HEADS_MAX; i++)
+		if (p.heads[i].conn)
+			end_head(&p.heads[i]);
+	conns_free(&p.conns);
+	link_free(&p.link);
+	return 0;
+}
+
+/* In the child. The pair's end becomes PAIR_FD, everything above is closed. */
+static void become(int fd)
+{
+	char *const argv[] = { "sluice", PROCESS_ARGUMENT, NULL };
+	char *const envp[] = { NULL };
+
+	/* A copy that exec does not close; dup2() onto itself would keep that flag. */
+	if (fd == PAIR_FD)
+		fd = dup(fd);
+	if (dup2(fd, PAIR_FD) != PAIR_FD || close_range(PAIR_FD + 1, ~0u, 0))
+		_exit(126);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+int process_start(pid_t *pid)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	*pid = fork();
+	if (*pid == 0)
+		become(fds[1]);
+	close(fds[1]);
+	if (*pid > 0)
+		return fds[0];
+	close(fds[0]);
+	return -EAGAIN;
+}

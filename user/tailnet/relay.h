@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_RELAY_H
+#define SLUICE_TAILNET_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conn.h"
+#include "derp.h"
+#include "derpmap.h"
+#include "wire.h"
+
+/*
+ * Our connections to relays: always one to our home region, where others look
+ * for us, and one to every other region for as long as somebody there is being
+ * talked to.
+ */
+struct relays;
+
+/* @tell: to the gateway. */
+struct relays *relays_new(struct conns *conns, void (*tell)(void *ctx, const struct wire_message *m), void *ctx);
+void relays_free(struct relays *r); /* NULL is fine */
+
+/* All of these may be told again at any time. */
+void relays_set_map(struct relays *r, const struct derpmap *map); /* lives until the next call */
+void relays_set_home(struct relays *r, uint16_t region, uint64_t now); /* 0: none */
+void relays_reset(struct relays *r); /* the node key has changed: all connections are of the old one */
+
+void relays_box(struct relays *r, const struct wire_relay_box *box);
+void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t now);
+
+/* Opens, closes, gives up. Returns when to call again. */
+uint64_t relays_tick(struct relays *r, uint64_t now);
+
+#endif

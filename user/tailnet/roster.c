@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A netmap put together from messages, all or nothing (roster.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/alloc.h"
+#include "roster.h"
+
+static void free_stun(struct roster_stun *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i].name);
+	free(s->v);
+	*s = (struct roster_stun){ 0 };
+}
+
+void roster_abandon(struct roster *r)
+{
+	netmap_update_free(r->update);
+	r->update = NULL;
+	free_stun(&r->new_stun);
+}
+
+void roster_free(struct roster *r)
+{
+	roster_abandon(r);
+	netmap_free(&r->map);
+	free_stun(&r->stun);
+}
+
+static bool begin(struct roster *r, const struct wire_map_begin *b)
+{
+	struct netmap_update *u;
+
+	if (r->update)
+		return false;
+	r->update = u = mem_alloc(1, sizeof(*u));
+	u->full = b->full;
+	r->has_rules = b->rules;
+	r->has_stun = b->stun;
+	if (b->rules) {
+		u->filters = mem_grow(NULL, 0, sizeof(*u->filters));
+		u->filters[u->n_filters++] = (struct netmap_filter){ .name = mem_strdup("") };
+	}
+	return true;
+}
+
+static bool take_self(struct netmap_update *u, struct wire_self *self)
+{
+	if (u->self.node)
+		return false;
+	u->self = (struct netmap_peer){ .node = self->node, .changed = true };
+	u->authorized = self->authorized;
+	self->node = NULL;
+	return true;
+}
+
+static bool take_peer(struct netmap_update *u, struct wire_message *m)
+{
+	if (u->n_peers == NETMAP_PEERS_MAX)
+		return false;
+	u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
+	u->peers[u->n_peers++] = (struct netmap_peer){ .node = m->peer, .changed = true };
+	m->peer = NULL;
+	return true;
+}
+
+static bool take_gone(struct netmap_update *u, uint64_t id)
+{
+	if (u->n_removed == NETMAP_PEERS_MAX)
+		return false;
+	u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
+	u->removed[u->n_removed++] = id;
+	return true;
+}
+
+static bool take_rule(struct roster *r, struct filter_rule *rule)
+{
+	struct filter *rules;
+
+	if (!r->has_rules)
+		return false;
+	rules = &r->update->filters[0].rules;
+	if (rules->n == NETMAP_RULES_MAX)
+		return false;
+	rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
+	rules->rules[rules->n++] = *rule;
+	*rule = (struct filter_rule){ 0 };
+	return true;
+}
+
+static bool take_stun(struct roster *r, struct wire_stun_server *s)
+{
+	struct roster_stun *list = &r->new_stun;
+
+	if (!r->has_stun || list->n == ROSTER_STUN_MAX)
+		return false;
+	list->v = mem_grow(list->v, list->n, sizeof(*list->v));
+	list->v[list->n++] = *s;
+	s->name = NULL;
+	return true;
+}
+
+static void end(struct roster *r)
+{
+	netmap_apply(&r->map, r->update);
+	if (r->has_stun) {
+		free_stun(&r->stun);
+		r->stun = r->new_stun;
+		r->new_stun = (struct roster_stun){ 0 };
+		r->stun_changed = true;
+	}
+	roster_abandon(r);
+}
+
+static bool take_part(struct roster *r, struct wire_message *m)
+{
+	if (m->type == WIRE_MAP_BEGIN)
+		return begin(r, &m->begin);
+	if (!r->update)
+		return false;
+	switch (m->type) {
+	case WIRE_SELF:
+		return take_self(r->update, &m->self);
+	case WIRE_PEER:
+		return take_peer(r->update, m);
+	case WIRE_PEER_GONE:
+		return take_gone(r->update, m->gone);
+	case WIRE_RULE:
+		return take_rule(r, &m->rule);
+	case WIRE_STUN_SERVER:
+		return take_stun(r, &m->stun);
+	default:
+		return m->type == WIRE_MAP_END;
+	}
+}
+
+enum roster_result roster_take(struct roster *r, struct wire_message *m)
+{
+	if (!take_part(r, m)) {
+		roster_abandon(r);
+		return ROSTER_REFUSED;
+	}
+	if (m->type != WIRE_MAP_END)
+		return ROSTER_MORE;
+	end(r);
+	return ROSTER_CHANGED;
+}
+
+/* ---- telling -------------------------------------------------------------------- */
+
+static void tell(const struct teller *t, const struct wire_message *m)
+{
+	t->tell(t->ctx, m);
+}
+
+/* A rule with more entries than a message holds goes in pieces: rules add up. */
+static void tell_rule(const struct filter_rule *rule, const struct teller *t)
+{
+	for (size_t s = 0; s < rule->n_src; s += WIRE_RULE_ENTRIES_MAX) {
+		for (size_t d = 0; d < rule->n_dst; d += WIRE_RULE_ENTRIES_MAX) {
+			struct wire_message m = { .type = WIRE_RULE, .rule = *rule };
+			size_t n_src = rule->n_src - s, n_dst = rule->n_dst - d;
+
+			m.rule.src += s;
+			m.rule.n_src = n_src < WIRE_RULE_ENTRIES_MAX ? n_src : WIRE_RULE_ENTRIES_MAX;
+			m.rule.dst += d;
+			m.rule.n_dst = n_dst < WIRE_RULE_ENTRIES_MAX ? n_dst : WIRE_RULE_ENTRIES_MAX;
+			tell(t, &m);
+		}
+	}
+}
+
+static void tell_rules(const struct netmap *m, const struct teller *t)
+{
+	struct filter rules = netmap_rules(m);
+
+	for (size_t i = 0; i < rules.n; i++)
+		tell_rule(&rules.rules[i], t);
+	free(rules.rules);
+}
+
+static void tell_stun(const struct netmap *m, const struct teller *t)
+{
+	for (size_t i = 0; m->derpmap && i < m->derpmap->n; i++) {
+		const struct derp_region *region = &m->derpmap->regions[i];
+
+		for (size_t k = 0; k < region->n_nodes; k++) {
+			const struct derp_node *n = &region->nodes[k];
+			struct wire_message stun = { .type = WIRE_STUN_SERVER };
+
+			stun.stun = (struct wire_stun_server){ .region = region->id, .no_home = region->no_home,
+							       .name = (char *)region->name };
+			stun.stun.at.port = n->stun_port;
+			stun.stun.at.addr = n->v4;
+			if (n->stun_port && n->has_v4)
+				tell(t, &stun);
+			stun.stun.at.addr = n->v6;
+			if (n->stun_port && n->has_v6)
+				tell(t, &stun);
+		}
+	}
+}
+
+static bool anything_changed(const struct netmap *m)
+{
+	if (m->full || m->self.changed || m->rules_changed || m->derpmap_changed || m->n_removed)
+		return true;
+	for (size_t i = 0; i < m->n_peers; i++)
+		if (m->peers[i].changed)
+			return true;
+	return false;
+}
+
+static void tell_begin(bool full, bool rules, bool stun, const struct teller *t)
+{
+	struct wire_message m = { .type = WIRE_MAP_BEGIN };
+
+	m.begin = (struct wire_map_begin){ .full = full, .rules = rules, .stun = stun };
+	tell(t, &m);
+}
+
+static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
+{
+	struct wire_message self = { .type = WIRE_SELF };
+
+	self.self = (struct wire_self){ .node = m->self.node, .authorized = m->authorized };
+	if (m->self.node && (all || m->self.changed))
+		tell(t, &self);
+	for (size_t i = 0; i < m->n_peers; i++) {
+		struct wire_message peer = { .type = WIRE_PEER, .peer = m->peers[i].node };
+
+		if (all || m->peers[i].changed)
+			tell(t, &peer);
+	}
+	for (size_t i = 0; !all && i < m->n_removed; i++) {
+		struct wire_message gone = { .type = WIRE_PEER_GONE, .gone = m->removed[i] };
+
+		if (!netmap_peer(m, m->removed[i])) /* or it came back at once */
+			tell(t, &gone);
+	}
+}
+
+void roster_tell(const struct netmap *m, bool all, const struct teller *t)
+{
+	const struct wire_message over = { .type = WIRE_MAP_END };
+
+	if (!all && !anything_changed(m))
+		return;
+	tell_begin(all, all || m->rules_changed, (all || m->derpmap_changed) && m->derpmap, t);
+	tell_nodes(m, all, t);
+	if (all || m->rules_changed)
+		tell_rules(m, t);
+	if (all || m->derpmap_changed)
+		tell_stun(m, t);
+	tell(t, &over);
+}
+
+/* ---- on disk --------------------------------------------------------------------- */
+
+struct image {
+	uint8_t *bytes;
+	size_t len, cap;
+};
+
+static void append_message(void *ctx, const struct wire_message *m)
+{
+	struct image *image = ctx;
+	struct writer w;
+	size_t len;
+
+	if (image->cap - image->len < WIRE_MAX + 4) {
+		size_t cap = 2 * image->cap + WIRE_MAX + 4;
+		uint8_t *grown = mem_alloc(cap, 1);
+
+		if (image->len)
+			memcpy(grown, image->bytes, image->len);
+		free(image->bytes);
+		image->bytes = grown;
+		image->cap = cap;
+	}
+	len = wire_encode(m, image->bytes + image->len + 4, WIRE_MAX);
+	w = writer_to(image->bytes + image->len, 4);
+	write_be32(&w, (uint32_t)len);
+	image->len += len ? 4 + len : 0;
+}
+
+uint8_t *roster_save(const struct roster *r, size_t *len)
+{
+	struct image image = { 0 };
+	const struct teller t = { append_message, &image };
+
+	roster_tell(&r->map, true, &t);
+	*len = image.len;
+	return image.bytes;
+}
+
+/* Reads one message of the image into the roster. */
+static enum roster_result load_message(struct roster *r, struct reader *in)
+{
+	size_t len = read_be32(in);
+	const uint8_t *bytes = read_bytes(in, len);
+	enum roster_result result = ROSTER_REFUSED;
+	struct wire_message m;
+
+	if (!bytes || !wire_decode(bytes, len, WIRE_TO_GATEWAY, &m))
+		return ROSTER_REFUSED;
+	result = roster_take(r, &m);
+	wire_message_free(&m);
+	return result;
+}
+
+bool roster_load(struct roster *r, const uint8_t *bytes, size_t len)
+{
+	struct reader in = reader_of(bytes, len);
+	enum roster_result result = ROSTER_MORE;
+
+	while (result == ROSTER_MORE && reader_left(&in))
+		result = load_message(r, &in);
+	if (result == ROSTER_CHANGED && !reader_left(&in))
+		return true;
+	roster_abandon(r);
+	return false;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_TAILKEYS_H
+#define SLUICE_TAILNET_TAILKEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/key.h"
+
+/*
+ * Our secret keys in a tailnet, files of mode 0600 in one folder:
+ *
+ *   machine.key   the machine, towards the coordination server; for ever
+ *   node.key      WireGuard and relays; a new one with every login
+ *   old-node.key  the one before, until the server has taken the new one
+ *   disco.key     path finding; kept, so that peers need not learn a new one
+ */
+struct tailkeys {
+	uint8_t machine[KEY_LEN], node[KEY_LEN], old_node[KEY_LEN], disco[KEY_LEN]; /* old_node all zero: none */
+};
+
+/* Reads them, makes what is absent. False: @error says why, @k is wiped. */
+bool tailkeys_load(const char *folder, struct tailkeys *k, char *error, size_t size);
+/* A new node key; the present one becomes the old one. False: nothing has changed. */
+bool tailkeys_rotate(const char *folder, struct tailkeys *k, char *error, size_t size);
+/* The server has taken the node key: the old one is of no use any more. */
+void tailkeys_settle(const char *folder, struct tailkeys *k);
+
+#endif

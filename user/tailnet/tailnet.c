@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The gateway's side of the tailnet (tailnet.h). The network process may die or
+ * be killed at any time: all that it was told is here and told again, and the
+ * netmap stays as it was until it has a newer one.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "derp.h"
+#include "link.h"
+#include "policy/alloc.h"
+#include "process.h"
+#include "tailkeys.h"
+#include "tailnet.h"
+#include "user/crypto.h"
+#include "user/log.h"
+#include "user/state.h"
+
+#define CACHE_FILE "netmap"
+#define CACHE_MAX (256u << 20)
+#define CACHE_DELAY (2 * NS_PER_SEC) /* many changes, one file */
+#define RESTART_MIN (1 * NS_PER_SEC)
+#define RESTART_MAX (60 * NS_PER_SEC)
+#define RESTART_GOOD (60 * NS_PER_SEC) /* it has lived this long: the next restart is at once again */
+#define MESSAGES_MAX 256	       /* in a row, then the caller has other things to do */
+
+struct tailnet {
+	const struct tailnet_ops *ops;
+	void *ctx;
+	char *folder;
+	struct wire_message config; /* WIRE_CONFIG, ready to be sent */
+	struct tailkeys keys;
+	struct roster roster;
+	uint64_t save_at; /* 0: nothing to save */
+
+	/* the network process */
+	bool running;
+	struct link link;
+	pid_t pid;
+	uint64_t started, restart_at;
+	unsigned failures;
+
+	/* told to every one of them */
+	struct wire_routes routes;
+	struct wire_endpoints endpoints;
+	struct wire_netinfo netinfo;
+	enum wire_state state;
+	bool logged_out;
+};
+
+/* ---- the network process ----------------------------------------------------------- */
+
+static void stop_process(struct tailnet *t)
+{
+	if (!t->running)
+		return;
+	t->running = false;
+	link_free(&t->link);
+	kill(t->pid, SIGKILL); /* it has nothing to put in order */
+	waitpid(t->pid, NULL, 0);
+	roster_abandon(&t->roster);
+}
+
+static void lose_process(struct tailnet *t, const char *why, uint64_t now)
+{
+	uint64_t pause;
+
+	if (now - t->started >= RESTART_GOOD)
+		t->failures = 0;
+	pause = RESTART_MIN << (t->failures < 6 ? t->failures : 6);
+	t->failures++;
+	t->restart_at = now + (pause < RESTART_MAX ? pause : RESTART_MAX);
+	stop_process(t);
+	t->ops->fd(t->ctx, -1);
+	log_warning("tailnet: the network process %s; it is started again", why);
+	t->ops->status(t->ctx, WIRE_STATE_OFFLINE, "the network process is started again");
+}
+
+/* What cannot be queued shows at the next read: the other end is gone then. */
+static void tell(struct tailnet *t, const struct wire_message *m)
+{
+	if (t->running)
+		link_send(&t->link, m);
+}
+
+static void tell_keys(struct tailnet *t)
+{
+	struct wire_message m = { .type = WIRE_KEYS };
+
+	crypto_public_key(t->keys.node, m.keys.node);
+	crypto_public_key(t->keys.disco, m.keys.disco);
+	if (!key_is_zero(t->keys.old_node))
+		crypto_public_key(t->keys.old_node, m.keys.old_node);
+	tell(t, &m);
+}
+
+static void tell_routes(struct tailnet *t)
+{
+	const struct wire_message m = { .type = WIRE_ROUTES, .routes = t->routes };
+
+	tell(t, &m);
+}
+
+static void tell_endpoints(struct tailnet *t)
+{
+	const struct wire_message m = { .type = WIRE_ENDPOINTS, .endpoints = t->endpoints };
+
+	tell(t, &m);
+}
+
+static void tell_netinfo(struct tailnet *t)
+{
+	const struct wire_message m = { .type = WIRE_NETINFO, .netinfo = t->netinfo };
+
+	tell(t, &m);
+}
+
+static void start_process(struct tailnet *t, uint64_t now)
+{
+	int fd = process_start(&t->pid);
+
+	t->started = now;
+	if (fd < 0) {
+		t->restart_at = now + RESTART_MAX;
+		log_error("tailnet: the network process does not start: %s", strerror(-fd));
+		return;
+	}
+	link_init(&t->link, fd, WIRE_TO_GATEWAY);
+	t->running = true;
+	t->ops->fd(t->ctx, fd);
+	tell(t, &t->config);
+	tell_routes(t);
+	tell_endpoints(t);
+	tell_netinfo(t);
+	if (!t->logged_out)
+		tell_keys(t); /* last: with it, it begins */
+}
+
+/* ---- what it says -------------------------------------------------------------------- */
+
+static char *cache_path(const struct tailnet *t)
+{
+	return mem_printf("%s/" CACHE_FILE, t->folder);
+}
+
+static void save_cache(struct tailnet *t)
+{
+	char *path = cache_path(t);
+	size_t len;
+	uint8_t *bytes = roster_save(&t->roster, &len);
+	int rc = state_write_file(path, (const char *)bytes, len);
+
+	if (rc)
+		log_warning("tailnet: %s: %s", path, strerror(-rc));
+	t->save_at = 0;
+	free(bytes);
+	free(path);
+}
+
+static void tell_map(struct tailnet *t)
+{
+	t->ops->map(t->ctx, &t->roster);
+	netmap_settle(&t->roster.map);
+	t->roster.stun_changed = false;
+}
+
+static void load_cache(struct tailnet *t)
+{
+	char *path = cache_path(t), *bytes;
+	size_t len;
+
+	bytes = state_read_file(path, CACHE_MAX, &len);
+	if (bytes && roster_load(&t->roster, (uint8_t *)bytes, len))
+		tell_map(t);
+	else if (bytes || errno != ENOENT)
+		log_warning("tailnet: %s: not a netmap that was kept; waiting for the server's", path);
+	free(bytes);
+	free(path);
+}
+
+static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
+{
+	enum roster_result result = roster_take(&t->roster, m);
+
+	if (result == ROSTER_REFUSED) {
+		lose_process(t, "told an impossible netmap", now);
+		return;
+	}
+	if (result != ROSTER_CHANGED)
+		return;
+	tell_map(t);
+	if (!t->save_at)
+		t->save_at = now + CACHE_DELAY;
+}
+
+static void take_status(struct tailnet *t, const struct wire_status *s)
+{
+	t->state = s->state;
+	if (s->state == WIRE_STATE_CONNECTED)
+		tailkeys_settle(t->folder, &t->keys);
+	t->ops->status(t->ctx, s->state, s->text);
+}
+
+/* A relay wants to be shown that we hold our node key. */
+static void answer_hello(struct tailnet *t, const struct wire_relay_hello *hello)
+{
+	struct wire_message m = { .type = WIRE_RELAY_BOX };
+	uint8_t nonce[DERP_NONCE_LEN], info[WIRE_RELAY_BOX_MAX];
+
+	crypto_random(nonce, sizeof(nonce));
+	m.box.region = hello->region;
+	m.box.bytes = info;
+	m.box.len = derp_client_info(info, sizeof(info), t->keys.node, hello->server_key, nonce);
+	if (m.box.len)
+		tell(t, &m);
+}
+
+static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
+{
+	switch (m->type) {
+	case WIRE_STATUS:
+		take_status(t, &m->status);
+		return;
+	case WIRE_LOGIN:
+		t->ops->login(t->ctx, m->url);
+		return;
+	case WIRE_RELAY_HELLO:
+		answer_hello(t, &m->hello);
+		return;
+	case WIRE_RELAY_STATE:
+		t->ops->relay(t->ctx, m->relay.region, m->relay.up);
+		return;
+	case WIRE_RELAY_PACKET:
+		t->ops->relayed(t->ctx, m->packet.region, m->packet.node_key, m->packet.bytes, m->packet.len);
+		return;
+	default:
+		take_map(t, m, now);
+	}
+}
+
+void tailnet_ready(struct tailnet *t, uint64_t now)
+{
+	for (int i = 0; i < MESSAGES_MAX && t->running; i++) {
+		struct wire_message m;
+		enum link_result result = link_receive(&t->link, &m);
+
+		if (result == LINK_NOTHING)
+			return;
+		if (result != LINK_MESSAGE) {
+			lose_process(t, result == LINK_GONE ? "has ended" : "does not keep to the protocol", now);
+			return;
+		}
+		take(t, &m, now);
+		wire_message_free(&m);
+	}
+}
+
+uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (!t->running && now >= t->restart_at)
+		start_process(t, now);
+	if (t->running && !link_flush(&t->link))
+		lose_process(t, "has ended", now);
+	if (t->save_at && now >= t->save_at)
+		save_cache(t);
+	if (!t->running)
+		next = t->restart_at;
+	else if (link_wants_write(&t->link))
+		next = now + 10 * NS_PER_MS;
+	return t->save_at && t->save_at < next ? t->save_at : next;
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+static void fill_config(struct tailnet *t, const struct tailnet_config *config)
+{
+	struct wire_config *c = &t->config.config;
+	struct utsname system;
+
+	t->config.type = WIRE_CONFIG;
+	c->server = mem_strdup(config->server);
+	c->auth_key = mem_strdup(config->auth_key ? config->auth_key : "");
+	c->hostname = mem_strdup(config->hostname);
+	c->version = mem_strdup(config->version);
+	c->os_version = mem_strdup(uname(&system) ? "" : system.release);
+	c->ca = mem_strdup(config->ca ? config->ca : "");
+	c->pinned = config->server_key;
+	if (c->pinned)
+		memcpy(c->server_key, config->server_key, KEY_LEN);
+	memcpy(c->machine, t->keys.machine, KEY_LEN);
+	c->relays = config->relays;
+}
+
+struct tailnet *tailnet_new(const struct tailnet_config *config, const struct tailnet_ops *ops, void *ctx, char *error,
+			    size_t size)
+{
+	struct tailnet *t = mem_alloc(1, sizeof(*t));
+	int rc;
+
+	t->ops = ops;
+	t->ctx = ctx;
+	t->folder = mem_printf("%s/tailnet", config->state);
+	t->link.fd = -1;
+	rc = state_folder(t->folder);
+	if (rc)
+		snprintf(error, size, "%s: %s", t->folder, strerror(-rc));
+	if (!rc && tailkeys_load(t->folder, &t->keys, error, size)) {
+		fill_config(t, config);
+		return t;
+	}
+	tailnet_free(t);
+	return NULL;
+}
+
+void tailnet_start(struct tailnet *t, uint64_t now)
+{
+	load_cache(t);
+	start_process(t, now);
+}
+
+void tailnet_free(struct tailnet *t)
+{
+	if (!t)
+		return;
+	if (t->save_at)
+		save_cache(t);
+	stop_process(t);
+	roster_free(&t->roster);
+	wire_message_free(&t->config);
+	free(t->routes.v);
+	free(t->endpoints.v);
+	free(t->folder);
+	crypto_wipe(t, sizeof(*t));
+	free(t);
+}
+
+int tailnet_fd(const struct tailnet *t)
+{
+	return t->running ? t->link.fd : -1;
+}
+
+void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out)
+{
+	memcpy(out->node, t->keys.node, KEY_LEN);
+	memcpy(out->disco, t->keys.disco, KEY_LEN);
+}
+
+const struct roster *tailnet_roster(const struct tailnet *t)
+{
+	return &t->roster;
+}
+
+/* ---- what the gateway says ----------------------------------------------------------------- */
+
+static void *copy_of(const void *list, size_t n, size_t size)
+{
+	void *copy = mem_alloc(n, size);
+
+	if (n)
+		memcpy(copy, list, n * size);
+	return copy;
+}
+
+void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n)
+{
+	free(t->routes.v);
+	t->routes = (struct wire_routes){ copy_of(routes, n, sizeof(*routes)), n };
+	tell_routes(t);
+}
+
+void tailnet_set_endpoints(struct tailnet *t, const struct map_endpoint *endpoints, size_t n)
+{
+	if (n > WIRE_ENDPOINTS_MAX)
+		n = WIRE_ENDPOINTS_MAX;
+	free(t->endpoints.v);
+	t->endpoints = (struct wire_endpoints){ copy_of(endpoints, n, sizeof(*endpoints)), n };
+	tell_endpoints(t);
+}
+
+void tailnet_set_netinfo(struct tailnet *t, uint16_t home, bool udp, bool ipv6)
+{
+	t->netinfo = (struct wire_netinfo){ .region = home, .udp = udp, .ipv6 = ipv6 };
+	tell_netinfo(t);
+}
+
+void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN], const void *bytes, size_t len)
+{
+	struct wire_message m = { .type = WIRE_RELAY_PACKET };
+
+	m.packet = (struct wire_relay_packet){ .region = region, .bytes = bytes, .len = len };
+	memcpy(m.packet.node_key, to, KEY_LEN);
+	tell(t, &m);
+}
+
+bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
+{
+	const struct wire_message again = { .type = WIRE_RECONNECT };
+
+	if (new_key || t->logged_out || t->state == WIRE_STATE_EXPIRED) {
+		if (!tailkeys_rotate(t->folder, &t->keys, error, size))
+			return false;
+		t->ops->identity(t->ctx);
+	}
+	t->logged_out = false;
+	tell_keys(t);
+	tell(t, &again);
+	return true;
+}
+
+void tailnet_logout(struct tailnet *t)
+{
+	const struct wire_message m = { .type = WIRE_LOGOUT };
+
+	t->logged_out = true;
+	tell(t, &m);
+}
