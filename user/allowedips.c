@@ -274,7 +274,8 @@ static size_t lay_out(struct allowedips *a, const size_t counts[LENGTHS])
 	return total;
 }
 
-static const struct place *look(const struct allowedips *a, const struct length *l, const struct addr *addr)
+static const struct place *look(const struct allowedips *a, const struct length *l,
+				const struct addr *addr)
 {
 	const struct place *places = a->places + l->first;
 	size_t i = hash_prefix(addr, l->len) & l->mask_places;
@@ -328,7 +329,8 @@ uint32_t allowedips_lookup(const struct allowedips *a, const struct addr *addr)
 	/* IPv4 lives inside a prefix of IPv6, yet ::/0 does not mean it. */
 	uint32_t shortest = addr_is_v4(addr) ? ADDR_V4_BITS : 0;
 
-	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest; l++) {
+	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest;
+	     l++) {
 		struct addr want = masked(addr, &l->mask);
 		const struct place *p = look(a, l, &want);
 

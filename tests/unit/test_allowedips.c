@@ -170,7 +170,7 @@ static void test_random_against_list(void **state)
 
 		addr.b[test_random(&seed) % 16] ^= (uint8_t)(1 << test_random(&seed) % 8);
 		for (size_t k = 0; k < N; k++) {
-			/* families are apart: an IPv6 prefix that is shorter than the mapped one is not IPv4's */
+			/* a shorter prefix than the mapped one is IPv6's */
 			if (addr_is_v4(&addr) && list[k].p.len < ADDR_V4_BITS)
 				continue;
 			if (prefix_contains(&list[k].p, &addr) &&

@@ -5,7 +5,6 @@
  */
 #include "wg_sim.h"
 
-#include "user/ecn.h"
 #include "user/transport.h"
 
 #define T0 (1000 * NS_PER_SEC)
@@ -196,7 +195,8 @@ static void test_W3_message_limits(void **state)
 	assert_int_equal(todo_of(&b), TRANSPORT_HANDSHAKE);
 
 	session->send_counter = REJECT_AFTER_MESSAGES - 3;
-	assert_int_equal(seal(&b, 4, T0, &s), SEAL_NO_SESSION); /* a batch must not pass the limit either */
+	assert_int_equal(seal(&b, 4, T0, &s),
+			 SEAL_NO_SESSION); /* a batch must not pass the limit either */
 	assert_int_equal(seal(&b, 3, T0, &s), SEAL_OK);
 	assert_int_equal(seal(&b, 1, T0, &s), SEAL_NO_SESSION);
 	assert_int_equal(receive(&b, 1, REJECT_AFTER_MESSAGES, T0), OPEN_EXPIRED);
@@ -306,7 +306,8 @@ static void test_W13_inner_source(void **state)
 			sim_packet6(p, cases[i].src6, 1, 0, sizeof(p));
 		assert_int_equal(open_msg(&b, from_remote(&b, 1, i, p, sizeof(p)), 0, T0), cases[i].want);
 	}
-	for (int at = 8; at <= 24; at += 16) { /* an IPv4 address in an IPv6 header, as source, as destination */
+	for (int at = 8; at <= 24;
+	     at += 16) { /* an IPv4 address in an IPv6 header, as source, as destination */
 		sim_packet6(p, 5, 1, 0, sizeof(p));
 		memcpy(p + at, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 5 }, 16);
 		assert_int_equal(open_msg(&b, from_remote(&b, 1, 50 + (uint64_t)at, p, sizeof(p)), 0, T0),
@@ -505,54 +506,9 @@ static void test_W16_remove_gives_everything_back(void **state)
 	teardown(&b);
 }
 
-/* ---- RFC 6040 ---- */
+/* ---- RFC 6040; all of its figure 4 is in test_ecn.c ---- */
 
-enum { NOT_ECT, ECT_1, ECT_0, CE, DROPPED };
-
-static uint16_t header_sum(const uint8_t *p)
-{
-	uint32_t sum = 0;
-
-	for (int i = 0; i < 20; i += 2)
-		sum += (uint32_t)(p[i] << 8 | p[i + 1]);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-static void test_W14_rfc6040_figure_4(void **state)
-{
-	static const uint8_t want[4][4] = {
-		/* outer:    NOT_ECT, ECT_1,   ECT_0,   CE */
-		[NOT_ECT] = { NOT_ECT, NOT_ECT, NOT_ECT, DROPPED },
-		[ECT_1] = { ECT_1, ECT_1, ECT_1, CE },
-		[ECT_0] = { ECT_0, ECT_1, ECT_0, CE },
-		[CE] = { CE, CE, CE, CE },
-	};
-	uint8_t p4[60], p6[60];
-	uint64_t seed = 3;
-
-	for (unsigned i = 0; i < 4 * 4 * 64 * 4; i++) {
-		unsigned inner = i & 3, outer = i >> 2 & 3, dscp = i >> 4 & 63;
-		uint8_t tos = (uint8_t)(dscp << 2 | inner),
-			outer_tos = (uint8_t)(test_random(&seed) << 2 | outer);
-		bool ok = want[inner][outer] != DROPPED;
-		uint8_t after = ok ? (uint8_t)(dscp << 2 | want[inner][outer]) : tos;
-
-		sim_packet4(p4, (uint32_t)test_random(&seed), (uint32_t)test_random(&seed), tos,
-			    sizeof(p4));
-		assert_int_equal(ecn_decapsulate(p4, outer_tos), ok);
-		assert_int_equal(p4[1], after);
-		assert_int_equal(header_sum(p4), 0xffff);
-		sim_packet6(p6, 1, 2, tos, sizeof(p6));
-		p6[1] |= 0x0a; /* flow label */
-		assert_int_equal(ecn_decapsulate(p6, outer_tos), ok);
-		assert_int_equal(ecn_tos(p6), after);
-		assert_int_equal(p6[0] >> 4, 6);
-		assert_int_equal(p6[1] & 0x0f, 0x0a);
-		assert_int_equal(ecn_encapsulate(tos), inner);
-	}
-}
+enum { NOT_ECT, ECT_1, ECT_0, CE };
 
 static void test_W14_ecn_on_open(void **state)
 {
@@ -569,38 +525,6 @@ static void test_W14_ecn_on_open(void **state)
 	teardown(&b);
 }
 
-/* The table of indices under random traffic, against an array. */
-static void test_index_table(void **state)
-{
-	enum { N = 200 };
-	static uint32_t live[N];
-	struct index_table t = { 0 };
-	static int values[N];
-	uint64_t seed = 8;
-
-	assert_null(index_find(&t, 1));
-	for (int i = 0; i < 100000; i++) {
-		size_t at = test_random(&seed) % N;
-
-		if (live[at]) {
-			assert_ptr_equal(index_find(&t, live[at]), &values[at]);
-			index_remove(&t, live[at]);
-			assert_null(index_find(&t, live[at]));
-			live[at] = 0;
-		} else { /* many collisions: unique, but low bits from a few */
-			uint32_t index = (uint32_t)(at + 1) << 16 | (uint32_t)(test_random(&seed) % 7 + 1);
-
-			assert_true(index_insert(&t, index, &values[at]));
-			live[at] = index;
-		}
-	}
-	for (size_t at = 0; at < N; at++) {
-		if (live[at])
-			assert_ptr_equal(index_find(&t, live[at]), &values[at]);
-	}
-	index_free(&t);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -615,12 +539,10 @@ int main(void)
 		cmocka_unit_test(test_broken_inner_packets),
 		cmocka_unit_test(test_W14_padding),
 		cmocka_unit_test(test_W14_batch_is_contiguous),
-		cmocka_unit_test(test_W14_rfc6040_figure_4),
 		cmocka_unit_test(test_W14_ecn_on_open),
 		cmocka_unit_test(test_W15_responder_waits_for_data),
 		cmocka_unit_test(test_W15_initiator_sends_at_once),
 		cmocka_unit_test(test_W16_remove_gives_everything_back),
-		cmocka_unit_test(test_index_table),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, test_init, NULL);

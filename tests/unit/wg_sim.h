@@ -17,12 +17,13 @@
 
 #include "user/engine.h"
 
+#define SIM_UNUSED __attribute__((unused)) /* not every test uses everything here */
 #define SIM_NODES 2
 #define SIM_MTU 1420
 #define SIM_FLIGHT 256
 #define SIM_START (3600 * NS_PER_SEC)
 #define SIM_WALL (1700000000ull * NS_PER_SEC)
-#define SIM_RESULTS 16
+#define SIM_RESULTS 16 /* at least as many as engine_result and open_result have */
 
 struct sim_datagram {
 	uint64_t at; /* 0: free */
@@ -59,15 +60,13 @@ struct sim_node {
 struct sim {
 	uint64_t now;
 	uint64_t seed;
-	int64_t wall_shift;					   /* what an operator does to the clock */
-	uint64_t delay, jitter;					   /* of the network, ns */
-	unsigned loss, dup;					   /* percent */
+	int64_t wall_shift;	/* what an operator does to the clock */
+	uint64_t delay, jitter; /* of the network, ns */
+	unsigned loss, dup;	/* percent */
 	bool (*drop)(struct sim *s, const struct sim_datagram *d); /* a test's own mischief */
 	struct sim_node nodes[SIM_NODES];
 	struct sim_datagram flight[SIM_FLIGHT];
 };
-
-#define SIM_UNUSED __attribute__((unused))
 
 static struct engine_time sim_time(const struct sim *s)
 {
@@ -81,8 +80,8 @@ static void sim_put(struct sim *s, const struct sim_datagram *d)
 	for (size_t i = 0; i < SIM_FLIGHT; i++) {
 		if (!s->flight[i].at) {
 			s->flight[i] = *d;
-			s->flight[i].at =
-				s->now + 1 + s->delay + (s->jitter ? test_random(&s->seed) % s->jitter : 0);
+			s->flight[i].at = s->now + 1 + s->delay +
+					  (s->jitter ? test_random(&s->seed) % s->jitter : 0);
 			return;
 		}
 	}
@@ -222,7 +221,8 @@ static void sim_receive(struct sim_node *n, struct sim_datagram *d)
 		n->input[engine_input(n->engine, d->bytes, d->len, &d->from, &now)]++;
 		return;
 	}
-	result = transport_open(&n->set, n->allowed, d->bytes, d->len, &d->from, d->tos, now.mono, &opened);
+	result = transport_open(&n->set, n->allowed, d->bytes, d->len, &d->from, d->tos, now.mono,
+				&opened);
 	n->opened[result]++;
 	if (result == OPEN_OK) {
 		n->received++;
@@ -417,6 +417,41 @@ SIM_UNUSED static struct sim *sim_connected(void)
 	sim_run(s, NS_PER_SEC);
 	assert_int_equal(s->nodes[1].received, 1);
 	return s;
+}
+
+SIM_UNUSED static struct engine_peer_state sim_peer_state(struct sim *s, int at)
+{
+	struct engine_peer_state state;
+
+	engine_peer_state(s->nodes[at].engine, sim_peer(s, at), &state);
+	return state;
+}
+
+SIM_UNUSED static void sim_clear_counts(struct sim *s)
+{
+	for (int i = 0; i < SIM_NODES; i++) {
+		struct sim_node *n = &s->nodes[i];
+
+		memset(n->sent, 0, sizeof(n->sent));
+		memset(n->input, 0, sizeof(n->input));
+		memset(n->opened, 0, sizeof(n->opened));
+		n->keepalives = n->received = n->installed = n->cleared = n->dropped_staged = 0;
+	}
+}
+
+SIM_UNUSED static unsigned sim_all_sent(const struct sim_node *n)
+{
+	return n->sent[1] + n->sent[2] + n->sent[3] + n->sent[4];
+}
+
+/* A packet each way every @every seconds. */
+SIM_UNUSED static void sim_talk(struct sim *s, unsigned seconds, unsigned every)
+{
+	for (unsigned i = 0; i < seconds; i += every) {
+		sim_say(s, 0);
+		sim_say(s, 1);
+		sim_run(s, every * NS_PER_SEC);
+	}
 }
 
 SIM_UNUSED static void sim_free(struct sim *s)
