@@ -121,6 +121,11 @@ bool rules_check(struct gateway *g, const struct config *config, struct diags *d
 bool rules_apply(struct gateway *g, const struct config *config, struct diags *d);
 void rules_close(struct gateway *g);
 
+/* Who approved a configured route (its index); false: nobody. */
+bool rules_approved(const struct gateway *g, size_t route, const char **by);
+/* Looks whether the file still is what runs. */
+void rules_compare(struct gateway *g);
+
 /* ---- host.c: what the host is asked for besides ------------------------------------------ */
 
 /* Privileges and kernel. False with one line in @error. */

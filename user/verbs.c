@@ -295,6 +295,7 @@ static int with_view(void *gateway, json_t *(*report)(const struct report_source
 
 static int verb_status(void *gateway, const json_t *args, json_t **result, char **error)
 {
+	rules_compare(gateway);
 	return with_view(gateway, report_status, result, error);
 }
 

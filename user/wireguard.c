@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -178,18 +177,15 @@ static int background(const char *name)
 
 int cmd_wireguard(int argc, char **argv)
 {
-	static const struct option options[] = {{"foreground", no_argument, NULL, 'f'}, {0}};
-	bool foreground = false;
-	int option;
+	struct command_args a;
+	const char *name;
 
-	while ((option = getopt_long(argc, argv, "f", options, NULL)) != -1) {
-		if (option != 'f')
-			return EXIT_USAGE;
-		foreground = true;
-	}
-	if (optind != argc - 1 || !argv[optind][0] || strlen(argv[optind]) >= IFNAMSIZ) {
-		fprintf(stderr, "usage: sluice wireguard [-f] IFNAME\n");
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	name = a.words[0];
+	if (!name[0] || strlen(name) >= IFNAMSIZ) {
+		fprintf(stderr, "sluice wireguard: \"%s\" is no name of an interface: 1 to %d characters\n", name, IFNAMSIZ - 1);
 		return EXIT_USAGE;
 	}
-	return foreground ? serve(argv[optind], -1) : background(argv[optind]);
+	return command_option(&a, "foreground") ? serve(name, -1) : background(name);
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run: the gateway in the foreground. Mistakes of the configuration are all said
+ * at once, before anything is touched.
+ */
+#include "user/commands.h"
+#include "user/gateway.h"
+
+int cmd_run(int argc, char **argv)
+{
+	struct command_args a;
+	struct diags d = {0};
+	struct config *config;
+	const char *file;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	file = command_option(&a, "config");
+	if (!file)
+		file = CONFIG_FILE;
+	config = config_load(file, &d);
+	diags_print(&d, stderr, d.errors > 0);
+	diags_free(&d);
+	return config ? gateway_run(file, config) : EXIT_USAGE;
+}
