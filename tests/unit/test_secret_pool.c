@@ -12,7 +12,7 @@
 #include "user/secret_pool.h"
 
 /* The flags of the mapping that holds @at, from /proc/self/smaps. */
-static void flags_of(const void *at, char flags[256])
+static void flags_of(const void *at, char flags[512])
 {
 	FILE *f = fopen("/proc/self/smaps", "r");
 	unsigned long first, last;
@@ -25,7 +25,7 @@ static void flags_of(const void *at, char flags[256])
 		if (sscanf(line, "%lx-%lx ", &first, &last) == 2)
 			here = first <= (unsigned long)at && (unsigned long)at < last;
 		else if (here && !strncmp(line, "VmFlags:", 8))
-			snprintf(flags, 256, "%s", line + 8);
+			strcpy(flags, line + 8);
 	}
 	fclose(f);
 }
@@ -34,7 +34,7 @@ static void test_W18_memory_is_locked_and_not_dumped(void **state)
 {
 	struct secret_pool *p = secret_pool_new(700);
 	void *objects[1000];
-	char flags[256];
+	char flags[512];
 
 	for (size_t i = 0; i < ARRAY_LEN(objects); i++) {
 		objects[i] = secret_alloc(p);
