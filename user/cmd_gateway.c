@@ -103,7 +103,7 @@ int cmd_clients_kick(int argc, char **argv)
 	json_t *args, *result;
 	int status;
 
-	if (!command_parse(argc, argv, &a) || !(args = word(&a, "name")))
+	if (!command_parse(argc, argv, &a) || !(args = word(&a, "client")))
 		return EXIT_USAGE;
 	status = ask(&a, args, &result);
 	if (status == EXIT_YES)
@@ -117,7 +117,7 @@ int cmd_map_dump(int argc, char **argv)
 	json_t *args, *result;
 	int status;
 
-	if (!command_parse(argc, argv, &a) || !(args = word(&a, "name")))
+	if (!command_parse(argc, argv, &a) || !(args = word(&a, "map")))
 		return EXIT_USAGE;
 	if (!ask_number(&a, args, "limit")) {
 		json_decref(args);

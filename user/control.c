@@ -360,17 +360,40 @@ static bool make_room(struct connection *k)
 	return true;
 }
 
+struct text {
+	char *bytes;
+	size_t len, cap;
+};
+
+static int append(const char *bytes, size_t len, void *data)
+{
+	struct text *t = data;
+	size_t cap = t->cap ? t->cap : READ_STEP;
+	char *more;
+
+	while (cap < t->len + len)
+		cap *= 2;
+	if (cap > CONTROL_ANSWER_MAX)
+		return -1;
+	more = cap > t->cap ? realloc(t->bytes, cap) : t->bytes;
+	if (!more)
+		return -1;
+	*t = (struct text){ more, t->len, cap };
+	memcpy(t->bytes + t->len, bytes, len);
+	t->len += len;
+	return 0;
+}
+
 static char *dump_answer(json_t *answer, size_t *len)
 {
-	size_t size = json_dumpb(answer, NULL, 0, JSON_COMPACT);
-	char *out = size && size < CONTROL_ANSWER_MAX ? malloc(size + 1) : NULL;
+	struct text t = { 0 };
 
-	if (!out)
+	if (json_dump_callback(answer, append, &t, JSON_COMPACT) || append("\n", 1, &t)) {
+		free(t.bytes);
 		return NULL;
-	json_dumpb(answer, out, size, JSON_COMPACT);
-	out[size] = '\n';
-	*len = size + 1;
-	return out;
+	}
+	*len = t.len;
+	return t.bytes;
 }
 
 /* Answers the request of @len bytes that stands first in k->in; what follows it stays. */

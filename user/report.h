@@ -47,9 +47,10 @@
  *			"interface", "next_hop", "reason" (why not active)}]}
  * map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
  *			"key_size", "value_size", "bytes" (memory)}]}
+ *			(args of map dump: {"map": name, "limit"})
  * map dump	{"schema", "map", "entries": [{"key", "value"}], "more"}  text, names resolved;
  *			more: the limit left some out
- * clients kick	{"schema", "client"}
+ * clients kick	{"schema", "client"}				args: {"client": name}
  * reload	{"schema", "clients": {"added", "removed", "changed"}, "policy": generation, "notes": []}
  * down		{"schema", "removed": ["tap sluice0", ...]}
  */
