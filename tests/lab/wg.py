@@ -4,6 +4,7 @@ import functools
 import os
 import pathlib
 import subprocess
+import time
 
 from lab import HERE, say, wait_for
 from net import ROUTES, family
@@ -111,7 +112,9 @@ class WireGuard:
                 for f in fields}
 
     def handshake(self, public):
-        return self.dump()[public]["handshake"]
+        """Unix time of the last one, 0: never. boringtun tells how many seconds ago it was instead."""
+        told = self.dump()[public]["handshake"]
+        return int(time.time()) - told if self.implementation == "boringtun-cli" else told
 
 
 class Client(WireGuard):
