@@ -40,7 +40,7 @@ const char *text_escape(const char *s, char *buf, size_t size)
 	const unsigned char *p = (const unsigned char *)s;
 	size_t n = 0;
 
-	while (*p) {
+	while (p && *p) {
 		uint32_t c = 0;
 		size_t len = utf8_next(p, &c);
 		bool plain = len && !is_harmful(c);

@@ -16,7 +16,7 @@
 #define TEXT_SIZE 48		/* enough for every number below */
 #define TEXT_ENDPOINT_SIZE 72	/* "[address]:port" */
 
-/* At most @size - 1 bytes, never half a character. */
+/* At most @size - 1 bytes, never half a character. NULL is taken for "". */
 const char *text_escape(const char *s, char *buf, size_t size);
 /* Characters of valid UTF-8, as a terminal's columns (wide ones are not told apart). */
 size_t text_width(const char *s);
