@@ -154,8 +154,10 @@ struct client_class { /* inner array of `classes`, by client id */
 	__u32 quota;  /* index into `quotas`; 0: the default */
 };
 
+#define KEY_BITS 32 /* an LPM's prefix length counts all that follows it: also what stands before the address */
+
 struct acl_key { /* inner LPM of `acl` */
-	__u32 prefixlen; /* 32 + bits of the destination */
+	__u32 prefixlen; /* KEY_BITS + bits of the destination */
 	__be32 class;
 	struct addr dst;
 };
@@ -180,8 +182,8 @@ struct acl_rule { /* inner array of `rules` */
 };
 
 struct route_key { /* inner LPM of `routes`; also of `blocked`, `clients` and `reserved` */
-	__u32 prefixlen;
-	__u32 pad;
+	__u32 prefixlen; /* KEY_BITS + bits of the address */
+	__u32 pad;	 /* zero; aligns the address, and the kernel counts it */
 	struct addr addr;
 };
 

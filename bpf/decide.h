@@ -40,7 +40,7 @@ static __always_inline bool addr_is_link_local(const struct addr *a, __u32 reser
 
 static __always_inline __u32 reserved_kind(const struct addr *a)
 {
-	struct route_key key = { .prefixlen = 128, .addr = *a };
+	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *a };
 	struct reserved_ref *r = bpf_map_lookup_elem(&reserved, &key);
 
 	return r ? r->kind : 0;
@@ -54,7 +54,7 @@ static __always_inline bool kind_is_host(__u32 kind)
 static __noinline bool is_blocked(__u64 word, const struct addr *a)
 {
 	__u32 slot = POLICY_BLOCK_SLOT(word);
-	struct route_key key = { .prefixlen = 128, .addr = *a };
+	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *a };
 	void *table;
 
 	if (addr_is_v4(a)) {
@@ -131,7 +131,7 @@ static __always_inline struct client_class *class_of(__u64 word, __u32 client)
 
 static __always_inline struct acl_entry *acl_of(__u64 word, __u32 class, const struct addr *dst)
 {
-	struct acl_key key = { .prefixlen = 32 + 128, .class = bpf_htonl(class), .dst = *dst };
+	struct acl_key key = { .prefixlen = KEY_BITS + 128, .class = bpf_htonl(class), .dst = *dst };
 	__u32 slot = POLICY_SLOT(word);
 	void *table = bpf_map_lookup_elem(&acl, &slot);
 
@@ -140,7 +140,7 @@ static __always_inline struct acl_entry *acl_of(__u64 word, __u32 class, const s
 
 static __always_inline struct route *route_of(__u64 word, const struct addr *dst)
 {
-	struct route_key key = { .prefixlen = 128, .addr = *dst };
+	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *dst };
 	__u32 slot = POLICY_SLOT(word);
 	void *table = bpf_map_lookup_elem(&routes, &slot);
 

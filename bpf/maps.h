@@ -226,6 +226,14 @@ struct {
 	__type(value, __u64);
 } drops SEC(".maps");
 
+struct { /* the daemon's own, which it adds to in memory */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, DROP_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} daemon_drops SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, TOTAL_MAX);

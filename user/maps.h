@@ -24,11 +24,11 @@
 struct maps;
 
 #define MAPS_PINS "/sys/fs/bpf/sluice"
-#define MAPS_FLOWS_DEFAULT 1048576
+#define MAPS_FLOWS_DEFAULT 262144 /* about 410 bytes each, allocated at once */
 
 struct maps_options {
 	const char *pins;  /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */
-	uint32_t flows;	   /* slots, 0: MAPS_FLOWS_DEFAULT. Pinned tables keep the size they were made with */
+	uint32_t flows;	   /* slots, 0: as the pinned table has, or MAPS_FLOWS_DEFAULT */
 	bool no_sweep;	   /* do not start the timer: for tests that age state by hand */
 };
 
@@ -100,14 +100,15 @@ int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e);
 int maps_egress_get(struct maps *m, uint32_t id, struct egress *e);
 int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p);
 
-/*
- * Pure: the ranges of 1024-65535 that are not in @taken (host order, inclusive
- * pairs, any order, overlaps allowed: ephemeral range, reserved ports). At most
- * MAX_PORT_RANGES, the largest; returns how many ports they have.
- */
 struct maps_ports {
-	uint16_t first, last;
+	uint16_t first, last; /* host order, inclusive */
 };
+
+/*
+ * Pure: the ranges of 1024-65535 that are not in @taken (any order, overlaps allowed:
+ * ephemeral range, reserved ports). At most MAX_PORT_RANGES, the largest; the rest of
+ * @out is zero. Returns how many ports they have.
+ */
 uint32_t maps_port_ranges(const struct maps_ports *taken, size_t n, struct port_range out[MAX_PORT_RANGES]);
 
 /* ---- flows ------------------------------------------------------------------ */
@@ -175,7 +176,7 @@ int maps_drops(const struct maps *m, uint64_t out[DROP_MAX]);
 int maps_totals(const struct maps *m, struct traffic out[TOTAL_MAX]);
 int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out); /* live flows not included */
 int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out);
-/* Adds the daemon's own drops. The control thread only. */
-int maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n);
+/* Adds to the daemon's own drops, which maps_drops() includes. Any thread, no system call. */
+void maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n);
 
 #endif

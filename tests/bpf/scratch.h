@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TESTS_BPF_SCRATCH_H
+#define TESTS_BPF_SCRATCH_H
+
+/*
+ * A gateway without a network: the real programs and maps, not pinned, into which
+ * tests push frames (BPF_PROG_TEST_RUN) and see what comes out.
+ *
+ *   client 1 100.64.0.5, fd7a:115c:a1e0::5   may reach 203.0.113.0/24 and 2001:db8:9::/48
+ *   client 2 100.64.0.6, fd7a:115c:a1e0::6   may reach nothing
+ *   client 3 is known to the maps, not to the policy
+ *   external 198.51.100.1, 2001:db8:1::1     ports 20000-20999
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <linux/bpf.h>
+#include <unistd.h>
+
+#include "tests/bpf/frame.h"
+#include "user/maps_private.h"
+
+#define SECOND 1000000000ull
+#define TAP_IFINDEX 77
+#define WG_PORT 51820
+#define PORT_FIRST 20000
+#define PORT_COUNT 1000
+#define TUNNEL_MTU 1420
+#define EGRESS_MTU 1500
+
+enum { RULE_WEB = 1, RULE_DNS, RULE_PING, RULE_HOST, RULE_METADATA, RULE_DENY, RULE_GRE };
+
+struct family {
+	const char *name;
+	bool v6;
+	struct addr client, client2, remote, remote2, denied, unrouted, external, tunnel, metadata;
+};
+
+static inline struct family family_of(bool v6)
+{
+	return v6 ? (struct family){ "IPv6", true, addr_of("fd7a:115c:a1e0::5"), addr_of("fd7a:115c:a1e0::6"),
+				     addr_of("2001:db8:9::9"), addr_of("2001:db8:9::10"), addr_of("2001:db8:9::66"),
+				     addr_of("2001:db8:aaaa::1"), addr_of("2001:db8:1::1"), addr_of("fd7a:115c:a1e0::1"),
+				     addr_of("fd00:ec2::254") }
+		  : (struct family){ "IPv4", false, addr_of("100.64.0.5"), addr_of("100.64.0.6"), addr_of("203.0.113.9"),
+				     addr_of("203.0.113.10"), addr_of("203.0.113.66"), addr_of("192.0.2.1"),
+				     addr_of("198.51.100.1"), addr_of("100.64.0.1"), addr_of("169.254.169.254") };
+}
+
+struct scratch {
+	struct maps *m;
+	struct settings settings;
+	uint32_t generation;
+};
+
+#define must(call)                                                                                             \
+	do {                                                                                                   \
+		int must_err = (call);                                                                         \
+		if (must_err)                                                                                  \
+			fail_msg("%s: %s", #call, strerror(-must_err));                                        \
+	} while (0)
+
+static inline void host_prefix(struct prefix *p, const struct addr *a)
+{
+	p->addr = *a;
+	p->len = 128;
+}
+
+static inline struct acl_rule rule_of(uint8_t proto, uint16_t first, uint16_t last, uint8_t verdict, uint32_t id)
+{
+	return (struct acl_rule){ .first = first, .last = last, .proto = proto, .verdict = verdict, .id = id };
+}
+
+/*
+ * The policy of the drawing above. @strict: client 1 may no longer reach port 443.
+ * Rules of one entry are sorted by protocol and port, as the compiler makes them.
+ */
+static inline void scratch_policy(struct scratch *s, bool strict)
+{
+	struct client_class classes[3] = { { 0, 0, 0 }, { 1, 0, 0 }, { 2, 0, 0 } };
+	struct acl_rule rules[] = {
+		/* 0: services */
+		rule_of(IPPROTO_ICMP, 0, 65535, VERDICT_ACCEPT, RULE_PING),
+		rule_of(IPPROTO_TCP, 80, 80, VERDICT_ACCEPT, RULE_WEB),
+		rule_of(IPPROTO_TCP, 443, strict ? 443 : 444, strict ? VERDICT_DENY : VERDICT_ACCEPT, RULE_WEB),
+		rule_of(IPPROTO_TCP, 8000, 8999, VERDICT_ACCEPT, RULE_WEB),
+		rule_of(IPPROTO_TCP, 9000, 9000, VERDICT_DENY, RULE_DENY),
+		rule_of(IPPROTO_UDP, 53, 53, VERDICT_ACCEPT, RULE_DNS),
+		rule_of(IPPROTO_UDP, 4000, 4999, VERDICT_ACCEPT, RULE_DNS),
+		rule_of(IPPROTO_GRE, 0, 65535, VERDICT_ACCEPT, RULE_GRE),
+		/* 8: the gateway itself */
+		rule_of(IPPROTO_TCP, 22, 22, VERDICT_ACCEPT, RULE_HOST),
+		rule_of(IPPROTO_UDP, 53, 53, VERDICT_ACCEPT, RULE_HOST),
+		/* 10: metadata */
+		rule_of(IPPROTO_TCP, 80, 80, VERDICT_ACCEPT, RULE_METADATA),
+		/* 11: all denied */
+		rule_of(IPPROTO_TCP, 0, 65535, VERDICT_DENY, RULE_DENY),
+	};
+	struct maps_acl acl[8];
+	struct maps_route routes[4];
+	struct maps_policy p = { classes, 3, acl, 0, rules, sizeof(rules) / sizeof(*rules), routes, 0 };
+	char *error = NULL;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+
+		acl[p.n_acl] = (struct maps_acl){ 1, prefix_of(v6 ? "2001:db8:9::/48" : "203.0.113.0/24"), 0, 8, ACL_ACCEPTS };
+		acl[p.n_acl + 1] = (struct maps_acl){ 1, { f.tunnel, 128 }, 8, 2, ACL_EXACT | ACL_ACCEPTS };
+		acl[p.n_acl + 2] = (struct maps_acl){ 1, { f.denied, 128 }, 11, 1, 0 };
+		acl[p.n_acl + 3] = (struct maps_acl){ 2, { f.metadata, 128 }, 10, 1, ACL_EXACT | ACL_ACCEPTS };
+		p.n_acl += 4;
+		routes[p.n_routes++] = (struct maps_route){ acl[p.n_acl - 4].dst, { ROUTE_POOL_OF_CLIENT, 7 } };
+		routes[p.n_routes++] = (struct maps_route){ { f.metadata, 128 }, { 0, 8 } };
+	}
+	if (maps_policy_apply(s->m, &p, &s->generation, &error))
+		fail_msg("%s", error);
+}
+
+static inline void scratch_settings(struct scratch *s)
+{
+	s->settings = (struct settings){
+		.tap_ifindex = TAP_IFINDEX,
+		.wg_port = WG_PORT,
+		.filtering = FILTER_ADDRESS,
+		.mtu = TUNNEL_MTU,
+		.mss4 = TUNNEL_MTU - 40,
+		.mss6 = TUNNEL_MTU - 60,
+		.workers = 4,
+		.udp_ns = 300 * SECOND,
+		.tcp_established_ns = 7440 * SECOND,
+		.tcp_transitory_ns = 240 * SECOND,
+		.icmp_ns = 60 * SECOND,
+		.other_ns = 60 * SECOND,
+		.tunnel = { prefix_of("100.64.0.0/10"), prefix_of("fd7a:115c:a1e0::/48") },
+	};
+	must(maps_settings_set(s->m, &s->settings));
+}
+
+static inline void scratch_egress(struct scratch *s, uint32_t id, struct addr a, uint32_t ifindex, uint16_t first,
+				  uint16_t count)
+{
+	struct egress e = { .addr = a, .ifindex = ifindex, .mtu = EGRESS_MTU, .range = { { first, count } } };
+
+	must(maps_egress_set(s->m, id, &e));
+}
+
+static inline void scratch_addresses(struct scratch *s)
+{
+	struct pool pool = { .n4 = 1, .n6 = 1, .v4 = { 1 }, .v6 = { 2 } };
+
+	must(maps_reserved_defaults(s->m));
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct prefix p;
+
+		host_prefix(&p, &f.client);
+		must(maps_client_set(s->m, &p, 1, 2));
+		host_prefix(&p, &f.client2);
+		must(maps_client_set(s->m, &p, 2, 3));
+		host_prefix(&p, &f.tunnel);
+		must(maps_reserved_set(s->m, &p, RESERVED_TUNNEL));
+		host_prefix(&p, &f.external);
+		must(maps_reserved_set(s->m, &p, RESERVED_OWN));
+		scratch_egress(s, v6 ? 2 : 1, f.external, 2, PORT_FIRST, PORT_COUNT);
+	}
+	must(maps_pool_set(s->m, 0, &pool));
+}
+
+static inline int scratch_open(void **state)
+{
+	struct maps_options o = { .flows = 4096, .no_sweep = true };
+	struct scratch *s = calloc(1, sizeof(*s));
+	char *error = NULL;
+
+	s->m = maps_open(&o, &error);
+	if (!s->m) {
+		print_error("%s\n", error);
+		free(error);
+		free(s);
+		return -1;
+	}
+	scratch_settings(s);
+	scratch_addresses(s);
+	scratch_policy(s, false);
+	*state = s;
+	return 0;
+}
+
+static inline int scratch_close(void **state)
+{
+	struct scratch *s = *state;
+
+	maps_close(s->m);
+	free(s);
+	return 0;
+}
+
+/* ---- running ------------------------------------------------------------------- */
+
+enum { OK = 0, SHOT = 2, REDIRECT = 7, NEXT = -1 };
+
+struct ran {
+	int verdict;
+	enum drop_reason reason; /* that was counted; DROP_NONE: none */
+	uint32_t mark;
+	struct frame out;
+};
+
+struct push { /* what a frame comes with */
+	uint32_t gso_size, gso_segs, mark;
+};
+
+static inline enum drop_reason counted(const uint64_t *before, const uint64_t *after)
+{
+	enum drop_reason reason = DROP_NONE;
+
+	for (int i = 0; i < DROP_MAX; i++) {
+		if (before[i] == after[i])
+			continue;
+		if (reason || after[i] != before[i] + 1)
+			fail_msg("more than one drop was counted");
+		reason = (enum drop_reason)i;
+	}
+	return reason;
+}
+
+static inline struct ran run_with(struct scratch *s, enum program program, const struct frame *f, struct push push)
+{
+	struct __sk_buff ctx = { .gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark }, ctx_out = {};
+	uint64_t before[DROP_MAX], after[DROP_MAX];
+	struct ran r = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = r.out.b,
+		    .data_size_out = sizeof(r.out.b));
+
+	if (program != PROGRAM_FRONT) {
+		opts.ctx_in = &ctx;
+		opts.ctx_size_in = sizeof(ctx);
+		opts.ctx_out = &ctx_out;
+		opts.ctx_size_out = sizeof(ctx_out);
+	}
+	must(maps_drops(s->m, before));
+	must(bpf_prog_test_run_opts(maps_program(s->m, program), &opts));
+	must(maps_drops(s->m, after));
+	r.verdict = (int)opts.retval;
+	r.reason = counted(before, after);
+	r.mark = ctx_out.mark;
+	r.out.len = opts.data_size_out;
+	frame_like(&r.out, f);
+	return r;
+}
+
+static inline struct ran run(struct scratch *s, enum program program, const struct frame *f)
+{
+	return run_with(s, program, f, (struct push){});
+}
+
+/* The frame as the daemon gives it to the TAP for @client. */
+static inline void from_client(struct frame *f, uint32_t client)
+{
+	struct tap_mac mac = { .tag = { TAP_MAC_0, TAP_MAC_1 } };
+
+	memset(f->b, 0, 6);
+	put32(mac.id, client);
+	memcpy(f->b + 6, &mac, 6);
+}
+
+static inline struct ran out_of(struct scratch *s, const struct shape *shape, uint32_t client)
+{
+	struct frame f;
+
+	frame_build(&f, shape);
+	from_client(&f, client);
+	return run(s, PROGRAM_TAP_IN, &f);
+}
+
+static inline struct ran into(struct scratch *s, const struct shape *shape)
+{
+	struct frame f;
+
+	frame_build(&f, shape);
+	return run(s, PROGRAM_NIC_IN, &f);
+}
+
+/* What the remote sends back to a packet that went out as @sent. */
+static inline struct shape answer_to(const struct shape *asked, const struct ran *sent)
+{
+	struct shape a = *asked;
+
+	a.src = asked->dst;
+	a.dst = frame_src(&sent->out);
+	a.sport = asked->dport;
+	a.dport = frame_sport(&sent->out);
+	a.reply = true;
+	a.flags = TH_SYN | TH_ACK;
+	a.ttl = 0;
+	return a;
+}
+
+/* ---- judging --------------------------------------------------------------------- */
+
+#define assert_addr(a, b)                                                                                      \
+	do {                                                                                                   \
+		struct addr addr_a = (a), addr_b = (b);                                                        \
+		char buf_a[ADDR_STRLEN], buf_b[ADDR_STRLEN];                                                   \
+		if (memcmp(&addr_a, &addr_b, sizeof(addr_a)))                                                  \
+			fail_msg("%s:%d: %s is not %s", __FILE__, __LINE__, addr_str(&addr_a, buf_a),          \
+				 addr_str(&addr_b, buf_b));                                                    \
+	} while (0)
+
+static const char *const reason_names[DROP_MAX] = {
+	"none",
+#define X(id, name, text) name,
+	DROP_REASONS(X)
+#undef X
+};
+
+#define assert_ran(r, want_verdict, want_reason)                                                               \
+	do {                                                                                                   \
+		if ((r).verdict != (want_verdict) || (r).reason != (want_reason))                              \
+			fail_msg("%s:%d: verdict %d (%s), wanted %d (%s)", __FILE__, __LINE__, (r).verdict,    \
+				 reason_names[(r).reason], want_verdict, reason_names[want_reason]);           \
+	} while (0)
+
+#define assert_dropped(r, want_reason) assert_ran(r, SHOT, want_reason)
+#define assert_sent(r) assert_ran(r, REDIRECT, DROP_NONE)
+
+#endif

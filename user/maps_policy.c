@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changing the policy under running programs. The new tables are built and frozen
+ * aside, hung into the slot that no program reads, and one word makes them live. The
+ * old ones go when no program can be reading them any more: an update of a map of maps
+ * waits for that (the kernel's maybe_wait_bpf_programs()), an array's write does not.
+ */
+#include "user/maps_private.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GENERATION_MAX 0x3fffffffu
+
+static uint64_t word_of(const struct maps *m)
+{
+	uint32_t zero = 0;
+	uint64_t word = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.policy), &zero, &word);
+	return word;
+}
+
+static int write_word(struct maps *m, uint64_t word)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(m->skel->maps.policy), &zero, &word, BPF_ANY);
+}
+
+static uint32_t next_generation(uint64_t word)
+{
+	uint32_t g = POLICY_GENERATION(word);
+
+	return g >= GENERATION_MAX ? 1 : g + 1; /* 0: no policy was ever applied */
+}
+
+uint32_t maps_generation(const struct maps *m)
+{
+	return POLICY_GENERATION(word_of(m));
+}
+
+/* ---- one table --------------------------------------------------------------- */
+
+struct table { /* a new inner map */
+	enum maps_table which;
+	const void *keys, *values;
+	uint32_t n;
+	int fd;
+};
+
+static const char *table_name(const struct maps *m, const struct table *t)
+{
+	return bpf_map__name(m->tables[t->which].outer);
+}
+
+/* An inner map like the template, types and all: before Linux 6.2 the outer one takes no other. */
+static int table_create(struct maps *m, struct table *t)
+{
+	const struct maps_template *like = &m->tables[t->which];
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = like->flags,
+		    .btf_fd = (uint32_t)bpf_object__btf_fd(m->skel->obj), .btf_key_type_id = like->btf_key,
+		    .btf_value_type_id = like->btf_value);
+
+	t->fd = bpf_map_create(like->type, bpf_map__name(like->outer), like->key_size, like->value_size,
+			       t->n ? t->n : 1, &opts);
+	return t->fd < 0 ? t->fd : 0;
+}
+
+static int table_fill(const struct table *t)
+{
+	uint32_t done = t->n;
+	int err;
+
+	if (!t->n)
+		return 0;
+	err = bpf_map_update_batch(t->fd, t->keys, t->values, &done, NULL);
+	return err < 0 ? err : 0;
+}
+
+static int table_build(struct maps *m, struct table *t, char **error)
+{
+	const char *name = table_name(m, t);
+	int err = table_create(m, t);
+
+	if (err)
+		return maps_fail(error, err, "the kernel gives no room for %u entries of table %s: %s", t->n, name,
+				 strerror(-err));
+	err = table_fill(t);
+	if (err)
+		return maps_fail(error, err, "table %s with %u entries: %s", name, t->n, strerror(-err));
+	err = bpf_map_freeze(t->fd);
+	return err ? maps_fail(error, err, "table %s cannot be frozen: %s", name, strerror(-err)) : 0;
+}
+
+static int outer_fd(const struct maps *m, const struct table *t)
+{
+	return bpf_map__fd(m->tables[t->which].outer);
+}
+
+static int hang(const struct maps *m, const struct table *t, uint32_t slot)
+{
+	return bpf_map_update_elem(outer_fd(m, t), &slot, &t->fd, BPF_ANY);
+}
+
+static void drop_slot(const struct maps *m, const struct table *tables, size_t n, uint32_t slot)
+{
+	for (size_t i = 0; i < n; i++)
+		bpf_map_delete_elem(outer_fd(m, &tables[i]), &slot);
+}
+
+/*
+ * Builds all tables into @slot, writes @word, and empties @old_slot once no program
+ * looks there.
+ */
+static int swap(struct maps *m, struct table *tables, size_t n, uint32_t slot, uint64_t word, char **error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		tables[i].fd = -1;
+	for (size_t i = 0; i < n && !err; i++)
+		err = table_build(m, &tables[i], error);
+	for (size_t i = 0; i < n && !err; i++) {
+		err = hang(m, &tables[i], slot);
+		if (err)
+			maps_fail(error, err, "table %s cannot be put in place: %s", table_name(m, &tables[i]),
+				  strerror(-err));
+	}
+	if (!err) {
+		err = write_word(m, word);
+		if (err)
+			maps_fail(error, err, "the policy cannot be switched: %s", strerror(-err));
+	}
+	if (!err)
+		hang(m, &tables[0], slot); /* nothing changes, but it waits */
+	drop_slot(m, tables, n, err ? slot : !slot);
+	for (size_t i = 0; i < n; i++)
+		if (tables[i].fd >= 0)
+			close(tables[i].fd);
+	return err;
+}
+
+/* ---- the policy ---------------------------------------------------------------- */
+
+struct columns { /* the tables' keys and values, as the kernel takes them */
+	uint32_t *class_keys, *rule_keys;
+	struct acl_key *acl_keys;
+	struct acl_entry *acl_values;
+	struct route_key *route_keys;
+	struct route *route_values;
+};
+
+static void columns_free(struct columns *c)
+{
+	free(c->class_keys);
+	free(c->rule_keys);
+	free(c->acl_keys);
+	free(c->acl_values);
+	free(c->route_keys);
+	free(c->route_values);
+}
+
+static uint32_t *numbers(size_t n)
+{
+	uint32_t *v = calloc(n + 1, sizeof(*v));
+
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = (uint32_t)i;
+	return v;
+}
+
+static bool columns_alloc(struct columns *c, const struct maps_policy *p)
+{
+	c->class_keys = numbers(p->n_classes);
+	c->rule_keys = numbers(p->n_rules);
+	c->acl_keys = calloc(p->n_acl + 1, sizeof(*c->acl_keys));
+	c->acl_values = calloc(p->n_acl + 1, sizeof(*c->acl_values));
+	c->route_keys = calloc(p->n_routes + 1, sizeof(*c->route_keys));
+	c->route_values = calloc(p->n_routes + 1, sizeof(*c->route_values));
+	return c->class_keys && c->rule_keys && c->acl_keys && c->acl_values && c->route_keys && c->route_values;
+}
+
+static void columns_fill(struct columns *c, const struct maps_policy *p)
+{
+	for (size_t i = 0; i < p->n_acl; i++) {
+		const struct maps_acl *a = &p->acl[i];
+
+		c->acl_keys[i] = (struct acl_key){ KEY_BITS + a->dst.len, htonl(a->class), a->dst.addr };
+		c->acl_values[i] = (struct acl_entry){ a->first, (uint16_t)a->count, a->flags };
+	}
+	for (size_t i = 0; i < p->n_routes; i++) {
+		c->route_keys[i] = maps_key(&p->routes[i].prefix);
+		c->route_values[i] = p->routes[i].route;
+	}
+}
+
+/* What would not fit is refused before anything is touched. */
+static int policy_fits(const struct maps_policy *p, char **error)
+{
+	if (p->n_classes > MAX_CLIENTS)
+		return maps_fail(error, -E2BIG, "the policy has %zu clients, %d fit", p->n_classes, MAX_CLIENTS);
+	if (p->n_rules > UINT32_MAX || p->n_acl > INT32_MAX || p->n_routes > INT32_MAX)
+		return maps_fail(error, -E2BIG, "the policy has more entries than can be numbered");
+	for (size_t i = 0; i < p->n_acl; i++) {
+		const struct maps_acl *a = &p->acl[i];
+
+		if (a->count > UINT16_MAX)
+			return maps_fail(error, -E2BIG, "a destination has %u port rules, %d fit", a->count, UINT16_MAX);
+		if ((uint64_t)a->first + a->count > p->n_rules || a->dst.len > 128)
+			return maps_fail(error, -EINVAL, "acl entry %zu names rules that are not there", i);
+	}
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (p->rules[i].id >= MAX_RULES)
+			return maps_fail(error, -E2BIG, "the policy has rule %u, %d fit", p->rules[i].id, MAX_RULES - 1);
+	return 0;
+}
+
+static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, uint32_t *generation,
+		       char **error)
+{
+	uint64_t word = word_of(m);
+	uint32_t slot = !POLICY_SLOT(word), g = next_generation(word);
+	struct table tables[] = {
+		{ MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, -1 },
+		{ MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, -1 },
+		{ MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, -1 },
+		{ MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, -1 },
+	};
+	int err = swap(m, tables, 4, slot, POLICY_WORD(g, slot, POLICY_BLOCK_SLOT(word)), error);
+
+	if (!err && generation)
+		*generation = g;
+	return err;
+}
+
+int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error)
+{
+	struct columns c = {};
+	int err = policy_fits(p, error);
+
+	if (err)
+		return err;
+	if (columns_alloc(&c, p)) {
+		columns_fill(&c, p);
+		err = policy_swap(m, p, &c, generation, error);
+	} else {
+		err = maps_fail(error, -ENOMEM, "no memory for the policy");
+	}
+	columns_free(&c);
+	return err;
+}
+
+/* ---- block lists ---------------------------------------------------------------- */
+
+/*
+ * A prefix of an IPv4 /24 or longer is bits of its /24: one hash lookup for millions.
+ * The rest goes into a trie.
+ */
+struct blocks {
+	struct block24_key *nets;
+	struct block24 *bits;
+	struct route_key *keys;
+	uint32_t *ones;
+	size_t n_nets, n_keys;
+};
+
+static bool is_within_24(const struct prefix *p)
+{
+	return prefix_is_v4(p) && p->len >= ADDR_V4_BITS + 24;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	const struct prefix *x = *(const struct prefix *const *)a, *y = *(const struct prefix *const *)b;
+
+	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
+}
+
+static void set_bits(struct block24 *b, const struct prefix *p)
+{
+	unsigned first = p->addr.b[15], n = 1u << (128 - p->len);
+
+	for (unsigned i = first; i < first + n; i++)
+		b->bits[i >> 5] |= 1u << (i & 31);
+}
+
+static void blocks_fill(struct blocks *b, const struct prefix **sorted, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct prefix *p = sorted[i];
+		struct block24_key net = { .net = p->addr.w[3] & htonl(0xffffff00) };
+
+		if (!is_within_24(p)) {
+			b->ones[b->n_keys] = 1;
+			b->keys[b->n_keys++] = maps_key(p);
+			continue;
+		}
+		if (!b->n_nets || b->nets[b->n_nets - 1].net != net.net)
+			b->nets[b->n_nets++] = net;
+		set_bits(&b->bits[b->n_nets - 1], p);
+	}
+}
+
+static void blocks_free(struct blocks *b)
+{
+	free(b->nets);
+	free(b->bits);
+	free(b->keys);
+	free(b->ones);
+}
+
+static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
+{
+	const struct prefix **sorted = calloc(n + 1, sizeof(*sorted));
+
+	b->nets = calloc(n + 1, sizeof(*b->nets));
+	b->bits = calloc(n + 1, sizeof(*b->bits));
+	b->keys = calloc(n + 1, sizeof(*b->keys));
+	b->ones = calloc(n + 1, sizeof(*b->ones));
+	if (sorted && b->nets && b->bits && b->keys && b->ones) {
+		for (size_t i = 0; i < n; i++)
+			sorted[i] = &list[i];
+		qsort(sorted, n, sizeof(*sorted), by_addr);
+		blocks_fill(b, sorted, n);
+	}
+	free(sorted);
+	return b->n_nets + b->n_keys > 0 || n == 0;
+}
+
+int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
+{
+	uint64_t word = word_of(m);
+	uint32_t slot = !POLICY_BLOCK_SLOT(word), g = next_generation(word);
+	struct blocks b = {};
+	int err;
+
+	if (n > INT32_MAX)
+		return maps_fail(error, -E2BIG, "the block lists have %zu prefixes", n);
+	if (blocks_make(&b, list, n)) {
+		struct table tables[] = {
+			{ MAPS_BLOCKED, b.keys, b.ones, (uint32_t)b.n_keys, -1 },
+			{ MAPS_BLOCKED24, b.nets, b.bits, (uint32_t)b.n_nets, -1 },
+		};
+
+		err = swap(m, tables, 2, slot, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
+	} else {
+		err = maps_fail(error, -ENOMEM, "no memory for the block lists");
+	}
+	blocks_free(&b);
+	if (!err && generation)
+		*generation = g;
+	return err;
+}
