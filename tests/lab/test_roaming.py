@@ -144,7 +144,7 @@ def test_w10_a_stranger_hears_nothing(world):
 
 @pytest.mark.slow
 def test_w1_rekeys_under_traffic_lose_nothing(world):
-    """135 s of echoes: alice (wireguard-go, IPv4) and carol (boringtun, IPv6) start their sessions and rekey them
+    """145 s of echoes: alice (wireguard-go, IPv4) and carol (boringtun, IPv6) start their sessions and rekey them
     after 120 s; for dave the gateway does, because he was never told where it is: it called him."""
     world = world()
     alice = world.client("alice")
@@ -163,11 +163,11 @@ def test_w1_rekeys_under_traffic_lose_nothing(world):
     for client in clients:
         settle(client, world.gateway)
     first = {client.name: client.handshake(world.gateway.key.public) for client in clients}
-    jobs = [client.host.probing("udp", "udp", SERVICE[4], 7, "--count", 6750, "--interval", 0.02)
+    jobs = [client.host.probing("udp", "udp", SERVICE[4], 7, "--count", 7250, "--interval", 0.02)
             for client in clients]
     for client, job in zip(clients, jobs):
-        assert job.popen.wait(160) == 0
+        assert job.popen.wait(170) == 0
         result = json.loads(job.output())
-        assert result["sent"] == result["received"] == 6750, (client.name, result)
+        assert result["sent"] == result["received"] == 7250, (client.name, result)
         again = client.handshake(world.gateway.key.public)
-        assert 100 <= again - first[client.name] <= 135, client.name
+        assert again - first[client.name] >= 100 and time.time() - again <= 125, client.name
