@@ -405,6 +405,19 @@ void clients_kick(struct gateway *g, struct client *c)
 	engine_publish_allowed(g->device.engine);
 }
 
+void clients_route(struct gateway *g)
+{
+	for (size_t i = 0; i < g->clients.n; i++) {
+		const struct client *c = &g->clients.list[i];
+
+		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++) {
+			struct prefix p = whole(&c->config->addresses.v[k]);
+
+			tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c, "route");
+		}
+	}
+}
+
 void clients_greet(struct gateway *g)
 {
 	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};

@@ -343,6 +343,27 @@ void device_set_mtu(struct device *d, uint32_t mtu)
 	atomic_store(&d->shared.mtu, mtu);
 }
 
+bool device_tap_gone(const struct device *d)
+{
+	return atomic_load(&d->shared.tap_gone);
+}
+
+bool device_replace_tap(struct device *d, char *error, size_t size)
+{
+	int err;
+
+	stop(d);
+	tap_close(&d->tap);
+	if (!open_tap(d, error, size))
+		return false;
+	memcpy(d->shared.tap_mac, d->tap.mac, sizeof(d->shared.tap_mac));
+	for (unsigned i = 0; i < d->n_workers; i++)
+		worker_retap(&d->workers[i], d->tap.fd[i]);
+	atomic_store(&d->shared.tap_gone, false);
+	err = device_start(d);
+	return err ? fail(error, size, "workers", err) : true;
+}
+
 int device_set_port(struct device *d, uint16_t port)
 {
 	struct underlay fresh[MAX_WORKERS];

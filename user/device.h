@@ -57,6 +57,11 @@ uint64_t device_tick(struct device *d);
 void device_set_client(struct device *d, uint32_t peer, uint32_t client);
 void device_set_mtu(struct device *d, uint32_t mtu);
 
+/* Somebody deleted the interface. */
+bool device_tap_gone(const struct device *d);
+/* Makes it anew, bare: without addresses or routes. False with one line in @error. */
+bool device_replace_tap(struct device *d, char *error, size_t size);
+
 /* Moves to another port: workers pause. 0 or -errno, then the old port stays. */
 int device_set_port(struct device *d, uint16_t port);
 int device_set_mark(struct device *d, uint32_t mark);

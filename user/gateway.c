@@ -174,8 +174,32 @@ static void command_waits(void *ctx)
 	control_serve(g->control);
 }
 
+static bool open_tunnel(struct gateway *g, char *error, size_t size);
+
+/* Somebody deleted the TAP: flows wait in their maps meanwhile. */
+static void mend_tap(struct gateway *g)
+{
+	struct settings settings;
+	char error[512];
+	int err;
+
+	log_warning("%s was deleted: making it anew", g->config->tunnel.interface);
+	if (!device_replace_tap(&g->device, error, sizeof(error)) || !open_tunnel(g, error, sizeof(error))) {
+		log_error("%s", error);
+		return;
+	}
+	fill_settings(g, &settings);
+	err = maps_settings_set(g->maps, &settings) ?: tap_persist(&g->device.tap, true) ?: hooks_steer_tap(g);
+	if (err)
+		log_error("%s: %s", g->device.tap.name, strerror(-err));
+	clients_route(g);
+	g->changes = NETLINK_LINK;
+}
+
 static void follow_host(struct gateway *g)
 {
+	if (device_tap_gone(&g->device))
+		mend_tap(g);
 	if (!g->changes)
 		return;
 	g->changes = 0;

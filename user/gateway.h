@@ -54,6 +54,8 @@ bool clients_apply(struct gateway *g, const struct config *next);
 void clients_expire(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
+/* Routes to the clients' addresses again, for a TAP that was made anew. */
+void clients_route(struct gateway *g);
 /* After a start: talks to those who were there a moment ago. */
 void clients_greet(struct gateway *g);
 
@@ -105,6 +107,7 @@ struct hooks {
 bool hooks_open(struct gateway *g, char *error, size_t size);
 /* Puts back what somebody removed, and follows interfaces that come and go. */
 void hooks_verify(struct gateway *g);
+int hooks_steer_tap(struct gateway *g); /* for a TAP that was made anew; 0 or -errno */
 void hooks_close(struct gateway *g);
 
 /* ---- rules.c: the policy, from file to maps -------------------------------------------- */

@@ -135,6 +135,11 @@ void hooks_verify(struct gateway *g)
 	settle(g, &next, error, sizeof(error));
 }
 
+int hooks_steer_tap(struct gateway *g)
+{
+	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP));
+}
+
 /* Which worker gets a datagram, and what does not even wake it. */
 static int steer_sockets(struct gateway *g)
 {
@@ -155,7 +160,7 @@ static int steer_sockets(struct gateway *g)
 				return err;
 		}
 	}
-	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP));
+	return hooks_steer_tap(g);
 }
 
 bool hooks_open(struct gateway *g, char *error, size_t size)

@@ -134,6 +134,8 @@ void send_frames(struct worker *w)
 	for (int i = 0; i < SEND_FRAMES; i++) {
 		ssize_t n = read(w->tap_fd, w->frame, TAP_FRAME_MAX);
 
+		if (n < 0 && errno == EBADFD)
+			worker_tap_gone(w);
 		if (n <= 0)
 			break;
 		send_frame(w, (size_t)n);

@@ -50,9 +50,7 @@ static void link_changed(void *ctx)
 	struct netlink_link link;
 
 	netlink_monitor_read(p->monitor.fd);
-	if (netlink_link(&p->netlink, p->device.tap.name, &link) || link.ifindex != p->device.tap.ifindex)
-		p->loop.stop = true;
-	else
+	if (!netlink_link(&p->netlink, p->device.tap.name, &link) && link.ifindex == p->device.tap.ifindex)
 		device_set_mtu(&p->device, link.mtu);
 }
 
@@ -107,7 +105,7 @@ static void run(struct plain *p)
 		uint64_t due = device_tick(&p->device), look = loop_now() + LOOK_AFTER;
 
 		loop_run_once(&p->loop, due < look ? due : look);
-		if (access(p->socket_path, F_OK))
+		if (access(p->socket_path, F_OK) || device_tap_gone(&p->device))
 			p->loop.stop = true;
 	}
 }

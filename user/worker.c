@@ -91,6 +91,13 @@ static void pass_garbage(struct worker *w)
 	ring(w->shared->control_event);
 }
 
+void worker_tap_gone(struct worker *w)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->tap_fd, NULL); /* it would be ready for ever */
+	if (!atomic_exchange(&w->shared->tap_gone, true))
+		ring(w->shared->control_event);
+}
+
 void worker_request_handshake(struct worker *w, uint32_t peer)
 {
 	pthread_mutex_lock(&w->mail.lock);
@@ -242,6 +249,12 @@ void worker_rebind(struct worker *w, const struct underlay *underlay)
 	w->underlay = *underlay;
 	watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4);
 	watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
+}
+
+void worker_retap(struct worker *w, int tap_fd)
+{
+	w->tap_fd = tap_fd;
+	watch(w, tap_fd, FROM_TAP);
 }
 
 void worker_free(struct worker *w)

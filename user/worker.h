@@ -56,6 +56,7 @@ struct worker_shared {
 	_Atomic(struct allowedips *) allowed; /* replaced by control; see worker_quiet() */
 	_Atomic uint32_t mtu;		      /* of the tunnel */
 	_Atomic bool stop;
+	_Atomic bool tap_gone; /* somebody deleted the interface */
 	bool to_host;			   /* a plain device: every packet is the host's */
 	_Atomic uint32_t *client_of_peer; /* by peer id, 0: no identity, forwards nothing; NULL when to_host */
 	uint32_t n_peers;		   /* of client_of_peer */
@@ -96,6 +97,8 @@ void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
 /* While stopped: other sockets. Takes @underlay over. */
 void worker_rebind(struct worker *w, const struct underlay *underlay);
+/* While stopped: another queue, after the interface was made anew. */
+void worker_retap(struct worker *w, int tap_fd);
 
 /* ---- for the control thread ---- */
 /* Queues a command, in order; never lost (a gateway that cannot allocate 100 bytes ends). */
@@ -113,6 +116,7 @@ static inline void worker_drop(struct worker *w, enum drop_reason reason, uint64
 }
 
 void worker_apply_commands(struct worker *w);
+void worker_tap_gone(struct worker *w);
 void worker_request_handshake(struct worker *w, uint32_t peer);
 /* False: too many wait already. */
 bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from);
