@@ -39,10 +39,8 @@ static void rekey_on_receive(struct transport_set *set, struct transport *t, uin
 {
 	struct session *s = t->current;
 
-	if (!s || !s->initiator || s->asked_rekey || now - s->birth < REKEY_ON_RECEIVE_TIME)
-		return;
-	s->asked_rekey = true;
-	transport_want_handshake(set, t, now);
+	if (s && s->initiator && now - s->birth >= REKEY_ON_RECEIVE_TIME)
+		transport_want_handshake(set, t, now);
 }
 
 /* An authenticated message came, whatever is in it. */

@@ -19,7 +19,6 @@ struct session {
 	uint32_t local_index;  /* chosen by us: what arrives names it */
 	uint32_t remote_index; /* chosen by the peer: what we send names it */
 	bool initiator;	       /* we are: the side that rekeys by age */
-	bool asked_rekey;      /* on receive, once (W1) */
 	uint64_t birth;	       /* monotonic ns */
 	uint64_t send_counter; /* of the next message */
 	struct transport *transport;

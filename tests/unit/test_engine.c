@@ -51,6 +51,8 @@ static void test_W15_responder_is_silent_until_data(void **state)
 	sim_say(s, 0);
 	sim_run(s, SEC);
 	assert_int_equal(s->nodes[1].installed, 1);
+	assert_int_equal(sim_peer_state(s, 1).endpoint.port,
+			 s->nodes[0].self.port);		  /* W12: by the initiation */
 	assert_int_equal(sim_peer_state(s, 1).last_handshake, 0); /* nobody confirmed it */
 	sim_say(s, 1);
 	assert_int_equal(s->nodes[1].sent[MESSAGE_DATA], 0);
@@ -204,6 +206,20 @@ static void test_W16_psk_mismatch_means_no_session(void **state)
 	sim_free(s);
 }
 
+/* Nothing of a removed peer is due. */
+static void test_W16_removed_peers_have_no_timers(void **state)
+{
+	struct sim *s = sim_connected();
+	struct engine_time now;
+
+	sim_say(s, 0);
+	engine_peer_remove(s->nodes[0].engine, sim_peer(s, 0));
+	now = sim_time(s);
+	assert_true(engine_tick(s->nodes[0].engine, &now) == UINT64_MAX);
+	sim_run(s, 600 * SEC);
+	sim_free(s);
+}
+
 static void test_W16_remove_and_add_again(void **state)
 {
 	struct sim *s = sim_connected();
@@ -331,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_W12_roaming_both_ways),
 		cmocka_unit_test(test_W16_psk_changed_live),
 		cmocka_unit_test(test_W16_psk_mismatch_means_no_session),
+		cmocka_unit_test(test_W16_removed_peers_have_no_timers),
 		cmocka_unit_test(test_W16_remove_and_add_again),
 		cmocka_unit_test(test_W16_allowed_ips_last_writer_wins),
 		cmocka_unit_test(test_peer_add_refusals),

@@ -213,6 +213,40 @@ static void test_W9_cookie_does_not_count(void **state)
 	sim_free(s);
 }
 
+/* A cookie lives as long as the secret, which nobody can guess. */
+static void test_W9_secret_is_random_and_rotates(void **state)
+{
+	struct cookie_checker guess;
+	struct sim *s = sim_new();
+	struct sim_datagram d, *reply;
+	struct message_cookie cookie;
+	uint8_t nonce[XNONCE_LEN] = { 0 };
+	struct forge f;
+
+	forge_init(&f, s);
+	engine_set_under_load(s->nodes[1].engine, true);
+	cookie_checker_init(&guess, s->nodes[1].public); /* its secret is zero */
+	d = forge_initiation(&f, s);
+	cookie_reply_write(&guess, &cookie, d.bytes, d.len, &d.from, nonce);
+	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
+	d = forge_initiation(&f, s);
+	assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
+	reply = sim_next(s);
+	memcpy(&cookie, reply->bytes, sizeof(cookie));
+	reply->at = 0;
+	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
+	d = forge_initiation(&f, s);
+	assert_int_equal(input(s, 1, &d), ENGINE_OK);
+	s->now += 120 * SEC - 1;
+	f.cookies.cookie_birth = s->now; /* it goes on using it */
+	d = forge_initiation(&f, s);
+	assert_int_equal(input(s, 1, &d), ENGINE_OK);
+	s->now += 1;
+	d = forge_initiation(&f, s);
+	assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
+	sim_free(s);
+}
+
 static void test_W7_rate_by_source_under_load(void **state)
 {
 	struct sim *s = sim_new();
@@ -377,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_W9_cookie_then_handshake),
 		cmocka_unit_test(test_W9_both_under_load),
 		cmocka_unit_test(test_W9_cookie_does_not_count),
+		cmocka_unit_test(test_W9_secret_is_random_and_rotates),
 		cmocka_unit_test(test_W7_rate_by_source_under_load),
 		cmocka_unit_test(test_W10_silence),
 		cmocka_unit_test(test_W10_reserved_bytes),
