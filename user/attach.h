@@ -73,8 +73,6 @@ struct xdp_nic { /* what is known of an underlay interface */
 	uint32_t rx_queues, tx_queues, max_queues; /* combined; max_queues 0: not known */
 	uint32_t cpus;
 	bool gro_hw; /* rx-gro-hw is on */
-	bool kernel_6_3; /* reports XDP features by netlink */
-	bool xdp_basic; /* the driver says it runs XDP (from 6.3) */
 };
 
 enum xdp_mode { XDP_MODE_OFF, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
