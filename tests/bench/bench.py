@@ -192,7 +192,7 @@ class Bench:
 
     def iperf3(self, gateway, cell):
         reverse = ["-R"] if cell.direction == "down" else []
-        command = ["iperf3", "-c", "203.0.113.9", "-J", "-t", str(self.options.seconds), "-P", str(cell.flows), *reverse]
+        command = ["iperf3", "-c", "203.0.113.9", "-J", "-t", self.options.seconds, "-P", cell.flows, *reverse]
         before = self.usage(gateway)
         result = self.net.client.json(command, timeout=60)["end"]
         used = {part: ns - before[part] for part, ns in self.usage(gateway).items()}
@@ -304,7 +304,8 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=2)
-    options.add_argument("--rate", type=int, default=150000, help="packets a second of a blast up in bursts of 44; the others are slower, see Cell.rate")
+    options.add_argument("--rate", type=int, default=150000,
+                         help="packets a second of a blast up in bursts of 44; the others are slower, see Cell.rate")
     options.add_argument("--only", default="", help="a regular expression: the loads whose names match")
     options.add_argument("--no-front", dest="front", action="store_false", help="without the XDP column")
     options.add_argument("--baseline", action="store_true", help="only the baseline, to test the bench")

@@ -27,9 +27,9 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
-#define MTU 9000 /* no packet of ours is longer: all are padded alike */
+#define MTU   9000 /* no packet of ours is longer: all are padded alike */
 #define TRIES 20
-#define ISN 1000
+#define ISN   1000
 
 struct client {
 	int sock;

@@ -20,7 +20,7 @@
 
 #include "packets.h"
 
-#define ISN 7000
+#define ISN	  7000
 #define FRAME_MAX (sizeof(struct frame) + 9000)
 
 struct frame { /* what a packet socket with PACKET_VNET_HDR takes */
@@ -31,7 +31,7 @@ struct frame { /* what a packet socket with PACKET_VNET_HDR takes */
 
 struct service {
 	int sock;
-	struct ethhdr eth; /* towards the gateway */
+	struct ethhdr eth;	/* towards the gateway */
 	struct tuple flow[256]; /* as we send */
 	struct tcp_state tcp[256];
 	unsigned n;
@@ -42,8 +42,8 @@ struct service {
 
 static int packet_socket(const char *device)
 {
-	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_IP),
-				 .sll_ifindex = if_nametoindex(device)};
+	struct sockaddr_ll at = {
+		.sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_IP), .sll_ifindex = if_nametoindex(device)};
 	int sock = socket(AF_PACKET, SOCK_RAW, 0);
 	int on = 1;
 
@@ -73,8 +73,7 @@ static size_t frame_write(const struct service *s, struct frame *f, unsigned flo
 /* The flow of a packet that came, a new one if need be. */
 static unsigned flow_of(struct service *s, const struct seen *seen)
 {
-	struct tuple back = {seen->tuple.dst, seen->tuple.src, seen->tuple.dport, seen->tuple.sport,
-			     seen->tuple.proto};
+	struct tuple back = {seen->tuple.dst, seen->tuple.src, seen->tuple.dport, seen->tuple.sport, seen->tuple.proto};
 
 	for (unsigned i = 0; i < s->n; i++)
 		if (!memcmp(&s->flow[i], &back, sizeof(back)))

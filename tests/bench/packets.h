@@ -53,8 +53,14 @@ static inline size_t packet_checksum_offset(uint8_t proto)
 static inline void packet_write(uint8_t *out, const struct tuple *t, const struct tcp_state *tcp, size_t size,
 				enum checksum how)
 {
-	struct iphdr ip = {.version = 4, .ihl = 5, .tot_len = htobe16(size), .frag_off = htobe16(IP_DF), .ttl = 64,
-			   .protocol = t->proto, .saddr = t->src, .daddr = t->dst};
+	struct iphdr ip = {.version = 4,
+			   .ihl = 5,
+			   .tot_len = htobe16(size),
+			   .frag_off = htobe16(IP_DF),
+			   .ttl = 64,
+			   .protocol = t->proto,
+			   .saddr = t->src,
+			   .daddr = t->dst};
 	uint8_t *l4 = out + sizeof(ip);
 	size_t l4_len = size - sizeof(ip);
 	uint64_t sum = csum_pseudo(&t->src, &t->dst, 4, t->proto, l4_len);
@@ -64,8 +70,12 @@ static inline void packet_write(uint8_t *out, const struct tuple *t, const struc
 	ip.check = csum_finish(csum_add(0, &ip, sizeof(ip)));
 	memcpy(out, &ip, sizeof(ip));
 	if (tcp) {
-		struct tcphdr header = {.source = t->sport, .dest = t->dport, .seq = htobe32(tcp->seq),
-					.ack_seq = htobe32(tcp->ack), .doff = 5, .window = htobe16(65535)};
+		struct tcphdr header = {.source = t->sport,
+					.dest = t->dport,
+					.seq = htobe32(tcp->seq),
+					.ack_seq = htobe32(tcp->ack),
+					.doff = 5,
+					.window = htobe16(65535)};
 		header.th_flags = tcp->flags;
 		memcpy(l4, &header, sizeof(header));
 	} else {
@@ -154,7 +164,7 @@ struct load { /* of both programs, in this order of arguments */
 	uint8_t proto;
 	size_t size; /* of the inner packet, IP header included */
 	unsigned flows, burst;
-	unsigned long rate; /* packets a second */
+	unsigned long rate;  /* packets a second */
 	unsigned long count; /* 0: the other end sends */
 };
 

@@ -7,7 +7,7 @@
 # status (124: the machine did not end in time, 125: it died). The machine is a kernel and an initramfs: busybox, the
 # modules of MODULES, COMMAND and each FILE, at their own absolute paths, with the libraries that ldd names. A script
 # brings its interpreter, but not the programs in it: they are FILEs, by name or path. There is no disk, and no network
-# but what the command makes itself. QEMU emulates, with no need of KVM: it starts in 4 s, and computes ten times slower.
+# but what the command makes itself. QEMU emulates, with no need of KVM: it starts in 4 s and computes slowly.
 # What the kernel has to say (warnings, crashes) is shown on stderr at the end.
 set -euo pipefail
 

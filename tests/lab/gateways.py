@@ -144,9 +144,10 @@ class Baseline:
     def start(self, **_):
         self.host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
         self.device.start()
-        rules = "".join(f"\t\toifname {self.net.egress} iifname {self.tunnel} snat {'ip6' if ':' in a else 'ip'} to {a}\n"
-                        for a in self.net.egress_addresses())
-        self.host.nft(f"table inet baseline {{\n\tchain out {{\n\t\ttype nat hook postrouting priority 100;\n{rules}\t}}\n}}\n")
+        rules = "".join(f"\t\tiifname {self.tunnel} snat ip{'6' if ':' in address else ''} to {address}\n"
+                        for address in self.net.egress_addresses())
+        self.host.nft(f"table inet baseline {{\n\tchain out {{\n\t\ttype nat hook postrouting priority 100;\n"
+                      f"\t\toifname != {self.net.egress} return\n{rules}\t}}\n}}\n")
         return self
 
     def client_report(self, client):
