@@ -63,9 +63,10 @@ static bool read_key(uint8_t key[KEY_LEN])
 
 	while (n < sizeof(text) && (got = read(STDIN_FILENO, text + n, sizeof(text) - n)) > 0)
 		n += (size_t)got;
+	good = n < sizeof(text); /* else there is more, and it is no key */
 	while (n && strchr(" \t\r\n", text[n - 1]))
 		n--;
-	good = key_from_base64(text, n, key);
+	good = good && key_from_base64(text, n, key);
 	sodium_memzero(text, sizeof(text));
 	return good;
 }

@@ -89,6 +89,7 @@ static void to_getopt(const struct command_option *o, struct option *longs, char
 {
 	int i = 0;
 
+	*shorts++ = ':'; /* tells an absent value from an unknown option */
 	for (; o && o->name && i < COMMAND_OPTIONS_MAX; o++, i++) {
 		longs[i] = (struct option){ o->name, o->value ? required_argument : no_argument, NULL, 256 + i };
 		if (o->letter)
@@ -121,21 +122,32 @@ static bool refuse(const struct command *c, const char *why, const char *what)
 	return false;
 }
 
+static bool refuse_option(const struct command *c, int found, const char *word)
+{
+	char letter[] = {'-', (char)optopt, 0};
+
+	/* of letters in one word getopt is still at that word; optopt is the one it means */
+	if (optopt && optopt < 256)
+		word = letter;
+	return refuse(c, found == ':' ? "needs a value" : "unknown option", word);
+}
+
 bool command_parse(int argc, char **argv, struct command_args *out)
 {
 	struct option longs[COMMAND_OPTIONS_MAX + 1];
-	char shorts[2 * COMMAND_OPTIONS_MAX + 1];
+	char shorts[2 * COMMAND_OPTIONS_MAX + 2];
 	const struct command *c = command_by_name(argv[0]);
 	int found;
 
 	*out = (struct command_args){ .command = c };
 	to_getopt(c->options, longs, shorts);
 	optind = 0; /* starts getopt anew */
+	opterr = 0; /* it would not say whose option it is */
 	while ((found = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		int i = found == '?' || !c->options ? -1 : index_of(c->options, found);
+		int i = found == '?' || found == ':' || !c->options ? -1 : index_of(c->options, found);
 
-		if (i < 0) /* getopt has said why */
-			return refuse(c, "not understood", NULL);
+		if (i < 0)
+			return refuse_option(c, found, argv[optind - 1]);
 		out->value[i] = optarg ? optarg : "";
 	}
 	out->words = argv + optind;

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command line: the table of commands, what it takes and refuses, and that
+ * help, completion and manual say the same. Commands run in a child, with files in
+ * the place of its standard streams.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "user/commands.h"
+#include "user/control.h"
+
+#define WORDS_MAX 16
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+struct ran {
+	int status;
+	char out[65536], err[8192];
+};
+
+static void slurp(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = 0;
+	close(fd);
+}
+
+static int temporary(const char *text)
+{
+	char name[] = "/tmp/sluice-cli-XXXXXX";
+	int fd = mkstemp(name);
+
+	assert_true(fd >= 0);
+	unlink(name);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* @line: the words, parted by spaces. */
+static int split(char *line, char **argv)
+{
+	int n = 0;
+
+	for (char *word = strtok(line, " "); word && n < WORDS_MAX; word = strtok(NULL, " "))
+		argv[n++] = word;
+	argv[n] = NULL;
+	return n;
+}
+
+/* As main() does it. */
+static int run_words(int argc, char **argv)
+{
+	const struct command *c;
+	int words;
+
+	c = command_find(argc, argv, &words);
+	if (!c)
+		return 99;
+	argv[words - 1] = (char *)c->name;
+	return c->run(argc - words + 1, argv + words - 1);
+}
+
+static void run(const char *line, const char *input, struct ran *r)
+{
+	int in = temporary(input), out = temporary(""), err = temporary(""), status;
+	char *argv[WORDS_MAX + 1], copy[512];
+	pid_t pid;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		dup2(in, STDIN_FILENO);
+		dup2(out, STDOUT_FILENO);
+		dup2(err, STDERR_FILENO);
+		status = run_words(split(copy, argv), argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	r->status = WEXITSTATUS(status);
+	slurp(out, r->out, sizeof(r->out));
+	slurp(err, r->err, sizeof(r->err));
+	close(in);
+}
+
+/* ---- the table --------------------------------------------------------------------------------- */
+
+static void test_two_words_before_one(void **state)
+{
+	static const struct {
+		const char *line, *name;
+		int words;
+	} cases[] = {
+		{"clients", "clients", 1},	 {"clients kick bob", "clients kick", 2},
+		{"clients --json", "clients", 1}, {"map dump flows", "map dump", 2},
+		{"map", NULL, 1},		 {"flows kill", "flows kill", 2},
+		{"boom", NULL, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char copy[64], *argv[WORDS_MAX + 1];
+		const struct command *c;
+		int n, words;
+
+		strcpy(copy, cases[i].line);
+		n = split(copy, argv);
+		c = command_find(n, argv, &words);
+		if (cases[i].name)
+			assert_string_equal(c->name, cases[i].name);
+		else
+			assert_null(c);
+		assert_int_equal(words, cases[i].words);
+	}
+}
+
+static void test_table_is_sound(void **state)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		int n = 0;
+
+		assert_ptr_equal(command_by_name(c->name), c); /* each name once */
+		assert_non_null(c->run);
+		assert_true(c->least <= c->most);
+		assert_true((c->most > 0) == (*c->synopsis != 0));
+		for (const struct command_option *o = c->options; o && o->name; o++, n++)
+			for (const struct command_option *p = c->options; p < o; p++) {
+				assert_string_not_equal(o->name, p->name);
+				assert_true(!o->letter || o->letter != p->letter);
+			}
+		assert_true(n <= COMMAND_OPTIONS_MAX);
+	}
+}
+
+static char *read_file(const char *path)
+{
+	char *text = calloc(1, 1 << 18);
+	FILE *in = fopen(path, "r");
+
+	assert_non_null(in);
+	assert_true(fread(text, 1, (1 << 18) - 1, in) > 0);
+	fclose(in);
+	return text;
+}
+
+/* The manual names every command and every option. */
+static void test_manual_is_complete(void **state)
+{
+	char *manual = read_file("user/sluice.8"), want[128];
+
+	for (const struct command *c = commands; c->name; c++) {
+		snprintf(want, sizeof(want), ".It Cm %s", c->name);
+		if (!strstr(manual, want))
+			fail_msg("user/sluice.8 lacks the command: %s", c->name);
+		for (const struct command_option *o = c->options; o && o->name; o++) {
+			snprintf(want, sizeof(want), "Fl -%s", o->name);
+			if (!strstr(manual, want))
+				fail_msg("user/sluice.8 lacks the option: --%s of %s", o->name, c->name);
+		}
+	}
+	free(manual);
+}
+
+static void test_help_of_each(void **state)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		char *out = NULL;
+		size_t size;
+		FILE *f = open_memstream(&out, &size);
+
+		command_help(c, f);
+		fclose(f);
+		assert_non_null(strstr(out, c->name));
+		assert_non_null(strstr(out, c->summary));
+		for (const struct command_option *o = c->options; o && o->name; o++)
+			assert_non_null(strstr(out, o->help));
+		free(out);
+	}
+}
+
+static void test_completion_is_bash(void **state)
+{
+	char path[] = "/tmp/sluice-completion-XXXXXX", command[128];
+	struct ran r;
+	FILE *out;
+
+	run("completion", "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_non_null(strstr(r.out, "\"clients kick\") options=\"--help --json --socket --config\""));
+	assert_int_equal(close(mkstemp(path)), 0);
+	out = fopen(path, "w");
+	fputs(r.out, out);
+	fprintf(out, "COMP_WORDS=(sluice map d) COMP_CWORD=2; _sluice; [[ ${COMPREPLY[*]} == dump ]] || exit 1\n"
+		     "COMP_WORDS=(sluice sta) COMP_CWORD=1; _sluice; [[ ${COMPREPLY[*]} == status ]] || exit 2\n"
+		     "COMP_WORDS=(sluice flows kill --a) COMP_CWORD=3; _sluice; [[ ${COMPREPLY[*]} == --all ]] || exit 3\n");
+	fclose(out);
+	snprintf(command, sizeof(command), "bash %s", path);
+	assert_int_equal(system(command), 0);
+	unlink(path);
+}
+
+/* ---- arguments ------------------------------------------------------------------------------------- */
+
+#define GONE "-s /nonexistent/s.sock"
+
+static const struct {
+	const char *line;
+	int status;
+	const char *message; /* in standard error */
+} calls[] = {
+	{"status extra", EXIT_USAGE, "one word too many: extra"},
+	{"status --boom", EXIT_USAGE, "sluice status: unknown option: --boom\nusage: sluice status [options]"},
+	{"status -jx", EXIT_USAGE, "sluice status: unknown option: -x"},
+	{"status -s", EXIT_USAGE, "sluice status: needs a value: -s"},
+	{"status --socket", EXIT_USAGE, "sluice status: needs a value: "},
+	{"clients kick", EXIT_USAGE, "missing: NAME"},
+	{"clients --sort size " GONE, EXIT_USAGE, "expected name, user, bytes"},
+	{"flows --limit 0 " GONE, EXIT_USAGE, "--limit: expected a number from 1"},
+	{"flows --limit 1x " GONE, EXIT_USAGE, "--limit: expected a number from 1"},
+	{"flows --user \xff " GONE, EXIT_USAGE, "--user: not valid UTF-8"},
+	{"flows kill " GONE, EXIT_USAGE, "expected --all, or what to end"},
+	{"flows kill --all --user a@x " GONE, EXIT_USAGE, "expected --all, or what to end"},
+	{"map dump " GONE, EXIT_USAGE, "missing: NAME"},
+	{"genkey x", EXIT_USAGE, "one word too many"},
+	{"status " GONE, EXIT_NOT_RUNNING, "no gateway runs: nobody answers on /nonexistent/s.sock"},
+	{"clients " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"clients kick bob " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"flows --user a@x -p tcp --limit 5 " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"flows kill --all " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"drops --json " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"routes " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"map list " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"map dump flows -l 3 " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"reload " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"down -c /nonexistent/g.yaml " GONE, EXIT_USAGE, "/nonexistent/g.yaml: cannot be read"},
+	{"check /nonexistent/g.yaml", EXIT_USAGE, "/nonexistent/g.yaml: cannot be read: No such file or directory"},
+	{"check gateway.yaml", EXIT_YES, "0 errors"},
+	{"client-config nobody -c gateway.yaml", EXIT_NO, "no such client: \"nobody\""},
+	{"client-config alice-latpop -c gateway.yaml", EXIT_NO, "did you mean \"alice-laptop\"?"},
+};
+
+static void test_calls(void **state)
+{
+	struct ran r;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+		run(calls[i].line, "", &r);
+		if (r.status != calls[i].status || !strstr(r.err, calls[i].message))
+			fail_msg("%s: exit %d, stderr: %s", calls[i].line, r.status, r.err);
+		assert_string_equal(r.out, "");
+	}
+}
+
+/* ---- keys --------------------------------------------------------------------------------------------- */
+
+static void test_genkey_gives_other_keys(void **state)
+{
+	static struct ran a, b;
+
+	run("genkey", "", &a);
+	run("genkey", "", &b);
+	assert_int_equal(a.status, EXIT_YES);
+	assert_int_equal(strlen(a.out), 45);
+	assert_string_not_equal(a.out, b.out);
+}
+
+static void test_pubkey(void **state)
+{
+	/* RFC 7748, 6.1: Alice's and Bob's keys */
+	static const char alice[] = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+	static const char *const bad[] = {"", "\n", "x\n", "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LC=\n",
+					  "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=x\n",
+					  "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=                          x"};
+	struct ran r;
+
+	run("pubkey", alice, &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_string_equal(r.out, "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		run("pubkey", bad[i], &r);
+		assert_int_equal(r.status, EXIT_NO);
+		assert_string_equal(r.out, "");
+	}
+}
+
+/* ---- client-config --------------------------------------------------------------------------------------- */
+
+static void test_client_config(void **state)
+{
+	struct ran r;
+
+	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= "
+	    "-e gw.example.com:51820", "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_string_equal(r.out, "# alice-laptop (alice@example.com) on gw-1\n"
+				   "[Interface]\n"
+				   "PrivateKey = PUT-THE-CLIENT'S-PRIVATE-KEY-HERE\n"
+				   "Address = 100.64.0.5/32, fd7a:115c:a1e0::5/128\n"
+				   "\n"
+				   "[Peer]\n"
+				   "PublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
+				   "AllowedIPs = 100.64.0.1/32, fd7a:115c:a1e0::1/128, 203.0.113.0/24\n"
+				   "Endpoint = gw.example.com:51820\n"
+				   "PersistentKeepalive = 25\n");
+	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr",
+	    "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_non_null(strstr(r.out, "▀"));
+	run("client-config alice-laptop -c gateway.yaml -k xxx -e gw:1", "", &r);
+	assert_int_equal(r.status, EXIT_NO);
+	assert_non_null(strstr(r.err, "--public-key: expected 44 characters of base64"));
+}
+
+static void test_version(void **state)
+{
+	struct ran r;
+
+	run("version", "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_non_null(strstr(r.out, "sluice "));
+	assert_non_null(strstr(r.out, "libsodium "));
+	assert_non_null(strstr(r.out, "aead "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_two_words_before_one),
+		cmocka_unit_test(test_table_is_sound),
+		cmocka_unit_test(test_manual_is_complete),
+		cmocka_unit_test(test_help_of_each),
+		cmocka_unit_test(test_completion_is_bash),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_genkey_gives_other_keys),
+		cmocka_unit_test(test_pubkey),
+		cmocka_unit_test(test_client_config),
+		cmocka_unit_test(test_version),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
