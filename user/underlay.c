@@ -334,7 +334,7 @@ bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint
 	h.iov = (struct iovec){(void *)data, len};
 	if (sendmsg(u->fd[family], &m, MSG_DONTWAIT) >= 0)
 		return true;
-	if (errno != EINVAL || !memcmp(&to->local, &none, sizeof(none)))
+	if (!memcmp(&to->local, &none, sizeof(none)) || errno == EAGAIN || errno == ENOBUFS)
 		return false;
 
 	/* our address of then is gone: let routing choose another */
