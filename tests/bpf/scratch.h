@@ -320,9 +320,10 @@ static const char *const reason_names[DROP_MAX] = {
 
 #define assert_ran(r, want_verdict, want_reason)                                                               \
 	do {                                                                                                   \
-		if ((r).verdict != (want_verdict) || (r).reason != (want_reason))                              \
-			fail_msg("%s:%d: verdict %d (%s), wanted %d (%s)", __FILE__, __LINE__, (r).verdict,    \
-				 reason_names[(r).reason], want_verdict, reason_names[want_reason]);           \
+		struct ran ran_r = (r);                                                                        \
+		if (ran_r.verdict != (want_verdict) || ran_r.reason != (want_reason))                          \
+			fail_msg("%s:%d: verdict %d (%s), wanted %d (%s)", __FILE__, __LINE__, ran_r.verdict,  \
+				 reason_names[ran_r.reason], want_verdict, reason_names[want_reason]);         \
 	} while (0)
 
 #define assert_dropped(r, want_reason) assert_ran(r, SHOT, want_reason)

@@ -46,15 +46,18 @@ static bool is_our_port(uint16_t port)
 	return port >= PORT_FIRST && port < PORT_FIRST + PORT_COUNT;
 }
 
-/* The one live flow from @client. */
+/* The one live flow of what @shape describes. */
 static struct flow the_flow(struct scratch *s, const struct shape *shape)
 {
 	uint32_t slot = 0, n = 0;
 	struct flow f, found = {};
+	uint8_t proto = shape->v6 && shape->proto == IPPROTO_ICMP ? IPPROTO_ICMPV6 : shape->proto;
 
 	while (maps_flow_next(s->m, &slot, &f)) {
 		if (memcmp(&f.out.src, &shape->src, 16) || memcmp(&f.out.dst, &shape->dst, 16) ||
 		    f.out.dport != htons(shape->dport))
+			continue;
+		if (f.out.proto != proto || f.out.sport != htons(shape->sport))
 			continue;
 		found = f;
 		n++;
@@ -68,7 +71,7 @@ static void assert_rest_same(const struct frame *in, const struct frame *out)
 {
 	assert_int_equal(in->len, out->len);
 	assert_memory_equal(in->b + in->payload, out->b + out->payload, in->len - in->payload);
-	assert_memory_equal(in->b + 12, out->b + 12, 10); /* ethertype, and the header up to the time to live */
+	assert_memory_equal(in->b + 12, out->b + 12, in->v6 ? 9 : 10); /* ethertype, and the header up to the time to live */
 }
 
 static void forward_and_back(struct scratch *s, const struct family *f, size_t i)
