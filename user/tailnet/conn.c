@@ -21,7 +21,7 @@
 
 #include "conn.h"
 #include "policy/alloc.h"
-#include "resolve.h"
+#include "lookup.h"
 #include "user/messages.h"
 
 #define CONNECT_TIMEOUT (4 * NS_PER_SEC) /* an address */
@@ -41,7 +41,7 @@ struct conn {
 	struct url url;
 	bool unverified;
 	int fd; /* of the state: the resolver's pipe or the socket */
-	struct resolve_answer addrs;
+	struct lookup_answer addrs;
 	size_t tried;
 	gnutls_session_t tls; /* NULL: none */
 	uint64_t deadline, last; /* of the address being tried; of it all */
@@ -191,7 +191,7 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 	c = mem_alloc(1, sizeof(*c));
 	*c = (struct conn){ .state = CONN_RESOLVE, .next = all->list, .all = all, .ops = ops, .ctx = ctx,
 			    .url = to->url, .unverified = to->unverified, .fd = -1 };
-	for (; c->addrs.n < to->n_addrs && c->addrs.n < RESOLVE_MAX; c->addrs.n++)
+	for (; c->addrs.n < to->n_addrs && c->addrs.n < LOOKUP_MAX; c->addrs.n++)
 		c->addrs.addrs[c->addrs.n] = to->addrs[c->addrs.n];
 	if (!c->addrs.n && addr_parse(to->url.host, strlen(to->url.host), &c->addrs.addrs[0]))
 		c->addrs.n = 1;
@@ -256,7 +256,7 @@ static void start(struct conn *c, uint64_t now)
 		try_next(c, now);
 		return;
 	}
-	c->fd = resolve_start(c->url.host);
+	c->fd = lookup_start(c->url.host);
 	c->deadline = c->last;
 	if (c->fd < 0) {
 		c->fd = -1;
@@ -266,7 +266,7 @@ static void start(struct conn *c, uint64_t now)
 
 static void finish_resolving(struct conn *c, uint64_t now)
 {
-	if (!resolve_finish(c->fd, &c->addrs)) {
+	if (!lookup_finish(c->fd, &c->addrs)) {
 		end(c, "name resolution failed");
 		return;
 	}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "fields.h"
+#include "json_fields.h"
 #include "http1.h"
 #include "policy/addr.h"
 

@@ -141,9 +141,6 @@ size_t http1_receive(struct http1 *h, const char *bytes, size_t len)
 	used = http_parser_execute(&h->parser, &settings, bytes, len);
 	if (!is_over(h) && HTTP_PARSER_ERRNO(&h->parser) != HPE_OK)
 		h->state = HTTP1_BAD;
-	/* Paused at the last byte of the message: that byte is used, but not counted. */
-	if (is_over(h) && h->state != HTTP1_BAD && HTTP_PARSER_ERRNO(&h->parser) == HPE_PAUSED && used < len)
-		used++;
 	return used;
 }
 

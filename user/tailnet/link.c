@@ -20,7 +20,8 @@ void link_init(struct link *l, int fd, enum wire_direction in)
 {
 	int size = 4 << 20; /* the kernel takes less where it is not allowed */
 
-	*l = (struct link){ .fd = fd, .in = in, .buf = mem_alloc(WIRE_MAX, 1) };
+	*l = (struct link){ .fd = fd, .in = in, .out_buf = mem_alloc(WIRE_MAX, 1) };
+	l->in_buf = mem_alloc(WIRE_MAX, 1);
 	l->last = &l->first;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
@@ -41,9 +42,11 @@ void link_free(struct link *l)
 {
 	while (l->first)
 		drop_first(l);
-	if (l->buf) {
-		crypto_wipe(l->buf, WIRE_MAX);
-		free(l->buf);
+	if (l->in_buf) {
+		crypto_wipe(l->in_buf, WIRE_MAX);
+		crypto_wipe(l->out_buf, WIRE_MAX);
+		free(l->in_buf);
+		free(l->out_buf);
 		close(l->fd);
 	}
 	*l = (struct link){ .fd = -1 };
@@ -92,19 +95,19 @@ static bool enqueue(struct link *l, const uint8_t *bytes, size_t len)
 
 bool link_send(struct link *l, const struct wire_message *m)
 {
-	size_t len = wire_encode(m, l->buf, WIRE_MAX);
+	size_t len = wire_encode(m, l->out_buf, WIRE_MAX);
 	bool packet = m->type == WIRE_RELAY_PACKET;
 	enum sent sent = SENT_LATER;
 
 	if (!len)
 		return true; /* has more in it than may be: nobody would take it */
 	if (!l->first || packet)
-		sent = send_now(l, l->buf, len);
+		sent = send_now(l, l->out_buf, len);
 	l->dropped += packet && sent == SENT_LATER;
 	if (sent == SENT_LATER && !packet)
-		sent = enqueue(l, l->buf, len) ? SENT_LATER : SENT_NEVER;
+		sent = enqueue(l, l->out_buf, len) ? SENT_LATER : SENT_NEVER;
 	if (m->type == WIRE_CONFIG)
-		crypto_wipe(l->buf, len);
+		crypto_wipe(l->out_buf, len);
 	return sent != SENT_NEVER;
 }
 
@@ -115,11 +118,11 @@ bool link_wants_write(const struct link *l)
 
 enum link_result link_receive(struct link *l, struct wire_message *out)
 {
-	ssize_t n = recv(l->fd, l->buf, WIRE_MAX, MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = recv(l->fd, l->in_buf, WIRE_MAX, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? LINK_NOTHING : LINK_GONE;
 	if (n == 0)
 		return LINK_GONE;
-	return n <= WIRE_MAX && wire_decode(l->buf, (size_t)n, l->in, out) ? LINK_MESSAGE : LINK_MALFORMED;
+	return n <= WIRE_MAX && wire_decode(l->in_buf, (size_t)n, l->in, out) ? LINK_MESSAGE : LINK_MALFORMED;
 }

@@ -170,7 +170,7 @@ static void apply_patch(struct netmap *m, struct netmap_patch *patch)
 static void drop_filter(struct netmap *m, size_t i)
 {
 	free(m->filters[i].name);
-	filter_free(&m->filters[i].rules);
+	netmap_rules_free(&m->filters[i].rules);
 	memmove(&m->filters[i], &m->filters[i + 1], (m->n_filters - i - 1) * sizeof(*m->filters));
 	m->n_filters--;
 }

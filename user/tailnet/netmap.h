@@ -128,6 +128,7 @@ struct filter netmap_rules(const struct netmap *m);
  * something that is not about packets), or a mistake is in @f. */
 bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out);
 void netmap_rule_free(struct filter_rule *r);
+void netmap_rules_free(struct filter *f); /* what is in it */
 /* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f. */
 struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id);
 /* An array of "address:port"; returns how many. */

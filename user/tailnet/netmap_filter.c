@@ -225,3 +225,11 @@ void netmap_rule_free(struct filter_rule *r)
 	free(r->proto);
 	free(r->text);
 }
+
+void netmap_rules_free(struct filter *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		netmap_rule_free(&f->rules[i]);
+	free(f->rules);
+	*f = (struct filter){ 0 };
+}

@@ -372,7 +372,7 @@ void netmap_update_free(struct netmap_update *u)
 		free(u->users[i].login);
 	for (size_t i = 0; i < u->n_filters; i++) {
 		free(u->filters[i].name);
-		filter_free(&u->filters[i].rules);
+		netmap_rules_free(&u->filters[i].rules);
 	}
 	derpmap_free(u->derpmap);
 	free(u->peers);

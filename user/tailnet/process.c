@@ -303,7 +303,7 @@ int process_main(void)
 	link_init(&p.link, PAIR_FD, WIRE_TO_NETWORK);
 	while (!p.over)
 		run_once(&p);
-	coord_free(p.client);
+	coord_free(p.coord);
 	relays_free(p.relays);
 	for (size_t i = 0; i < HEADS_MAX; i++)
 		if (p.heads[i].conn)

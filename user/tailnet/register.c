@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "json_fields.h"
 #include "noise_control.h"
 #include "register.h"
 #include "user/text.h"

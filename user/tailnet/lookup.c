@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Look-ups of host names in threads (resolve.h). */
+/* Look-ups of host names in threads (lookup.h). */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,18 +13,18 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
-#include "resolve.h"
+#include "lookup.h"
 
-static_assert(sizeof(struct resolve_answer) <= PIPE_BUF, "written in one piece");
+static_assert(sizeof(struct lookup_answer) <= PIPE_BUF, "written in one piece");
 
-struct lookup {
+struct job {
 	char *host;
 	int fd;
 };
 
-static void take(struct resolve_answer *out, const struct addrinfo *list)
+static void take(struct lookup_answer *out, const struct addrinfo *list)
 {
-	for (; list && out->n < RESOLVE_MAX; list = list->ai_next) {
+	for (; list && out->n < LOOKUP_MAX; list = list->ai_next) {
 		if (list->ai_family == AF_INET) {
 			const struct sockaddr_in *in = (const void *)list->ai_addr;
 
@@ -40,9 +40,9 @@ static void take(struct resolve_answer *out, const struct addrinfo *list)
 static void *run(void *ctx)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
-	struct resolve_answer answer = { 0 };
+	struct lookup_answer answer = { 0 };
 	struct addrinfo *list = NULL;
-	struct lookup *l = ctx;
+	struct job *l = ctx;
 
 	answer.error = getaddrinfo(l->host, NULL, &hints, &list);
 	if (!answer.error)
@@ -57,9 +57,9 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-int resolve_start(const char *host)
+int lookup_start(const char *host)
 {
-	struct lookup *l;
+	struct job *l;
 	pthread_attr_t attr;
 	pthread_t thread;
 	int fds[2], error;
@@ -67,7 +67,7 @@ int resolve_start(const char *host)
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	l = mem_alloc(1, sizeof(*l));
-	*l = (struct lookup){ .host = mem_strdup(host), .fd = fds[1] };
+	*l = (struct job){ .host = mem_strdup(host), .fd = fds[1] };
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
@@ -82,7 +82,7 @@ int resolve_start(const char *host)
 	return -error;
 }
 
-bool resolve_finish(int fd, struct resolve_answer *out)
+bool lookup_finish(int fd, struct lookup_answer *out)
 {
 	return read(fd, out, sizeof(*out)) == sizeof(*out);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Typed reads of JSON (fields.h). */
+/* Typed reads of JSON (json_fields.h). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "fields.h"
+#include "json_fields.h"
 #include "user/text.h"
 
 bool fields_bad(const struct fields *f)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef SLUICE_TAILNET_FIELDS_H
-#define SLUICE_TAILNET_FIELDS_H
+#ifndef SLUICE_TAILNET_JSON_FIELDS_H
+#define SLUICE_TAILNET_JSON_FIELDS_H
 
 #include <jansson.h>
 #include <stdbool.h>

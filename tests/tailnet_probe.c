@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A node of a tailnet without a data path: registers, follows the netmap, logs
+ * in to its home relay, and prints what happens as JSON lines. For the lab's
+ * tests against real servers; `tailnet_probe --help` says how.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/alloc.h"
+#include "user/crypto.h"
+#include "user/loop.h"
+#include "user/state.h"
+#include "user/tailnet/hostinfo.h"
+#include "user/tailnet/keys.h"
+#include "user/tailnet/process.h"
+#include "user/tailnet/tailnet.h"
+
+#define ROUTES_MAX 16
+
+struct probe {
+	struct tailnet *tailnet;
+	struct prefix routes[ROUTES_MAX];
+	size_t n_routes;
+	struct map_endpoint endpoints[ROUTES_MAX];
+	size_t n_endpoints;
+	uint16_t home;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	stopped = signal;
+}
+
+static void print(json_t *line)
+{
+	json_dumpf(line, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(line);
+}
+
+static json_t *prefixes_json(const struct prefix *v, size_t n)
+{
+	json_t *list = json_array();
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(prefix_cidr(&v[i], text)));
+	return list;
+}
+
+static json_t *node_json(const struct tailnet_node *n)
+{
+	char key[TAILKEY_SIZE], disco[TAILKEY_SIZE], addr[ADDR_STRLEN];
+	json_t *endpoints = json_array();
+
+	for (size_t i = 0; i < n->n_endpoints; i++)
+		json_array_append_new(endpoints, json_sprintf("%s %u", addr_str(&n->endpoints[i].addr, addr),
+							      n->endpoints[i].port));
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:I, s:b, s:b, s:i}", "id", (json_int_t)n->id,
+			 "name", n->name, "user", n->user, "key", tailkey_text(TAILKEY_NODE, n->node_key, key), "disco",
+			 tailkey_text(TAILKEY_DISCO, n->disco_key, disco), "addresses",
+			 prefixes_json(n->addresses, n->n_addresses), "allowed",
+			 prefixes_json(n->allowed, n->n_allowed), "endpoints", endpoints, "region", n->region, "expiry",
+			 (json_int_t)n->key_expiry, "expired", n->expired, "online", n->online, "tags",
+			 (int)n->n_tags);
+}
+
+static void on_status(void *ctx, enum wire_state state, const char *text)
+{
+	static const char *const names[] = { "connecting", "connected", "login",   "approval",
+					     "expired",	   "offline",	"refused", "logged out" };
+
+	print(json_pack("{s:s, s:s, s:s}", "event", "status", "state", names[state], "text", text));
+}
+
+static void on_login(void *ctx, const char *url)
+{
+	print(json_pack("{s:s, s:s}", "event", "login", "url", url));
+}
+
+static void print_rules(const struct netmap *m)
+{
+	struct filter rules = netmap_rules(m);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < rules.n; i++)
+		json_array_append_new(list, json_string(rules.rules[i].text));
+	free(rules.rules);
+	print(json_pack("{s:s, s:o}", "event", "rules", "rules", list));
+}
+
+static void choose_home(struct probe *p, const struct roster *r)
+{
+	if (!r->stun.n || p->home)
+		return;
+	p->home = r->stun.v[0].region;
+	if (p->tailnet)
+		tailnet_set_netinfo(p->tailnet, p->home, true, false);
+	print(json_pack("{s:s, s:i}", "event", "home", "region", p->home));
+}
+
+static void on_map(void *ctx, const struct roster *r)
+{
+	const struct netmap *m = &r->map;
+	struct probe *p = ctx;
+
+	if (m->self.changed && m->self.node)
+		print(json_pack("{s:s, s:o}", "event", "self", "node", node_json(m->self.node)));
+	for (size_t i = 0; i < m->n_peers; i++)
+		if (m->peers[i].changed)
+			print(json_pack("{s:s, s:o}", "event", "peer", "node", node_json(m->peers[i].node)));
+	for (size_t i = 0; i < m->n_removed; i++)
+		print(json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)m->removed[i]));
+	if (m->rules_changed)
+		print_rules(m);
+	choose_home(p, r);
+}
+
+static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
+{
+	bool disco = len > 6 && memcmp(bytes, "TS\xf0\x9f\x92\xac", 6) == 0;
+	char key[TAILKEY_SIZE];
+
+	print(json_pack("{s:s, s:i, s:s, s:i, s:s}", "event", "relayed", "region", region, "from",
+			tailkey_text(TAILKEY_NODE, from, key), "len", (int)len, "kind",
+			disco ? "disco" : len && bytes[0] == 1 ? "initiation" : "other"));
+}
+
+static void on_relay(void *ctx, uint16_t region, bool up)
+{
+	print(json_pack("{s:s, s:i, s:b}", "event", "relay", "region", region, "up", up));
+}
+
+static void on_fd(void *ctx, int fd)
+{
+}
+
+static void on_identity(void *ctx)
+{
+	print(json_pack("{s:s}", "event", "identity"));
+}
+
+/* Lines on stdin: "logout", "up", "up new", "routes PREFIX...". */
+static void command(struct probe *p, char *line)
+{
+	char error[200], *save, *word = strtok_r(line, " \n", &save);
+
+	if (!word)
+		return;
+	if (strcmp(word, "logout") == 0)
+		tailnet_logout(p->tailnet);
+	else if (strcmp(word, "up") == 0 && !tailnet_up(p->tailnet, strtok_r(NULL, " \n", &save), error, sizeof(error)))
+		print(json_pack("{s:s, s:s}", "event", "error", "text", error));
+	else if (strcmp(word, "routes") == 0) {
+		p->n_routes = 0;
+		while ((word = strtok_r(NULL, " \n", &save)) && p->n_routes < ROUTES_MAX)
+			if (prefix_parse(word, strlen(word), &p->routes[p->n_routes], NULL))
+				p->n_routes++;
+		tailnet_set_routes(p->tailnet, p->routes, p->n_routes);
+	}
+}
+
+static void read_stdin(struct probe *p, struct pollfd *in)
+{
+	char buf[512];
+	ssize_t n = read(0, buf, sizeof(buf) - 1);
+
+	if (n <= 0) {
+		in->fd = -1;
+		return;
+	}
+	buf[n] = 0;
+	command(p, buf);
+}
+
+static void run(struct probe *p, uint64_t until)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+
+	while (!stopped && loop_now() < until) {
+		uint64_t next = tailnet_tick(p->tailnet, loop_now()), now = loop_now();
+		struct pollfd fds[] = { { .fd = tailnet_fd(p->tailnet), .events = POLLIN }, in };
+		int ms = next <= now ? 0 : next - now > NS_PER_SEC ? 1000 : (int)((next - now) / NS_PER_MS) + 1;
+
+		if (poll(fds, 2, ms) > 0 && fds[0].revents)
+			tailnet_ready(p->tailnet, loop_now());
+		if (fds[1].revents)
+			read_stdin(p, &in);
+	}
+}
+
+static void usage(void)
+{
+	fprintf(stderr, "tailnet_probe --server URL --state DIR [--auth-key KEY] [--hostname NAME] [--ca FILE]\n"
+			"  [--control-key mkey:...] [--route PREFIX]... [--endpoint ADDR:PORT]... [--home REGION]\n"
+			"  [--seconds N] [--no-relays]\n");
+	exit(2);
+}
+
+static void parse(int argc, char **argv, struct probe *p, struct tailnet_config *c, unsigned *seconds)
+{
+	static const struct option options[] = {
+		{ "server", 1, 0, 's' },   { "state", 1, 0, 'd' },    { "auth-key", 1, 0, 'a' }, { "hostname", 1, 0, 'n' },
+		{ "ca", 1, 0, 'c' },	   { "route", 1, 0, 'r' },    { "endpoint", 1, 0, 'e' }, { "home", 1, 0, 'h' },
+		{ "seconds", 1, 0, 't' },  { "no-relays", 0, 0, 'x' }, { "control-key", 1, 0, 'k' }, { 0 },
+	};
+	static uint8_t server_key[KEY_LEN];
+	size_t len;
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 's')
+			c->server = optarg;
+		else if (o == 'd')
+			c->state = optarg;
+		else if (o == 'a')
+			c->auth_key = optarg;
+		else if (o == 'n')
+			c->hostname = optarg;
+		else if (o == 'c' && !(c->ca = state_read_file(optarg, 65536, &len)))
+			usage();
+		else if (o == 'k' && !tailkey_parse(TAILKEY_MACHINE, optarg, server_key))
+			usage();
+		else if (o == 'k')
+			c->server_key = server_key;
+		else if (o == 'r' && p->n_routes < ROUTES_MAX &&
+			 prefix_parse(optarg, strlen(optarg), &p->routes[p->n_routes], NULL))
+			p->n_routes++;
+		else if (o == 'e' && p->n_endpoints < ROUTES_MAX &&
+			 addr_port_parse(optarg, &p->endpoints[p->n_endpoints].at))
+			p->endpoints[p->n_endpoints++].type = ENDPOINT_LOCAL;
+		else if (o == 'h')
+			p->home = (uint16_t)atoi(optarg);
+		else if (o == 't')
+			*seconds = (unsigned)atoi(optarg);
+		else if (o == 'x')
+			c->relays = false;
+		else if (o == '?')
+			usage();
+	}
+	if (!c->server || !c->state)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	static const struct tailnet_ops ops = { on_status, on_login, on_map, on_relayed, on_relay, on_fd, on_identity };
+	struct tailnet_config config = { .hostname = "probe", .version = "probe", .relays = true };
+	struct probe p = { 0 };
+	unsigned seconds = 3600;
+	char error[300];
+	const char *what;
+
+	if (argc > 1 && strcmp(argv[1], PROCESS_ARGUMENT) == 0)
+		return process_main();
+	parse(argc, argv, &p, &config, &seconds);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
+	if (!crypto_init(&what))
+		return 1;
+	p.tailnet = tailnet_new(&config, &ops, &p, error, sizeof(error));
+	if (!p.tailnet) {
+		fprintf(stderr, "%s\n", error);
+		return 1;
+	}
+	tailnet_set_routes(p.tailnet, p.routes, p.n_routes);
+	tailnet_set_endpoints(p.tailnet, p.endpoints, p.n_endpoints);
+	if (p.home)
+		tailnet_set_netinfo(p.tailnet, p.home, true, false);
+	tailnet_start(p.tailnet, loop_now());
+	run(&p, loop_now() + seconds * NS_PER_SEC);
+	tailnet_free(p.tailnet);
+	return 0;
+}
