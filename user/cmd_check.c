@@ -24,7 +24,7 @@ static void warn_expired(const struct config *cfg, struct diags *d)
 
 static void check_policy(const struct config *cfg, struct diags *d)
 {
-	struct diag_at at = cfg->n_docs ? cfg->docs[0]->root.at : (struct diag_at){ 0 };
+	struct diag_at at = cfg->n_docs ? cfg->docs[0]->root.at : (struct diag_at){0};
 	struct doc *doc;
 
 	if (!cfg->policy) {
@@ -39,7 +39,7 @@ static void check_policy(const struct config *cfg, struct diags *d)
 int cmd_check(int argc, char **argv)
 {
 	struct command_args a;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg;
 	size_t in_files;
 	int status;

@@ -159,7 +159,7 @@ static void put_allowed(struct draft *f, const struct config *cfg, const struct 
 	reach_of(cfg, c, filter, &reach);
 	put(f, "AllowedIPs = ");
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++) {
-		struct prefix own = { cfg->tunnel.addresses[i].host, 128 };
+		struct prefix own = {cfg->tunnel.addresses[i].host, 128};
 
 		put(f, "%s", i ? ", " : "");
 		put_prefix(f, &own);
@@ -202,7 +202,7 @@ static bool write_file(struct draft *f, const struct command_args *a, const stru
 /* Two modules in a character, dark on light with a quiet zone, as scanners want it. */
 static bool print_qr(const char *text)
 {
-	static const char *const blocks[] = { "█", "▄", "▀", " " }; /* upper dark: 2, lower dark: 1 */
+	static const char *const blocks[] = {"█", "▄", "▀", " "}; /* upper dark: 2, lower dark: 1 */
 	QRcode *qr = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
 
 	if (!qr) {
@@ -224,8 +224,8 @@ static bool print_qr(const char *text)
 	return true;
 }
 
-static int print(struct draft *f, const struct command_args *a, const struct config *cfg,
-		 const struct config_client *c, const struct filter *filter)
+static int print(struct draft *f, const struct command_args *a, const struct config *cfg, const struct config_client *c,
+		 const struct filter *filter)
 {
 	if (!write_file(f, a, cfg, c, filter))
 		return EXIT_NO;
@@ -259,7 +259,7 @@ int cmd_client_config(int argc, char **argv)
 {
 	const struct config_client *c;
 	struct command_args a;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg;
 	struct draft *f;
 	const char *file;

@@ -11,7 +11,7 @@
 /* NULL when it cannot be read; every mistake is a check of its own. */
 static struct config *check_config(struct doctor *doctor, const char *file)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg = config_load(file, &d);
 
 	if (cfg)
@@ -40,7 +40,7 @@ static void check_gateway(struct doctor *doctor, const struct command_args *a, c
 
 int cmd_doctor(int argc, char **argv)
 {
-	struct doctor doctor = { .checks = json_array() };
+	struct doctor doctor = {.checks = json_array()};
 	struct command_args a;
 	struct config *cfg;
 	const char *file;

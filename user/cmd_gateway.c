@@ -202,7 +202,7 @@ static void add_removed(void *ctx, const char *what)
 static int remove_leftovers(const struct command_args *a, json_t **result)
 {
 	const char *file = command_option(a, "config");
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg = config_load(file ? file : CONFIG_FILE, &d);
 	json_t *removed;
 	int status;
@@ -226,7 +226,7 @@ static int remove_leftovers(const struct command_args *a, json_t **result)
 /* The gateway has answered and goes; when its socket is gone, so is all else. */
 static void wait_until_gone(const char *path)
 {
-	const struct timespec step = { .tv_nsec = 50000000 };
+	const struct timespec step = {.tv_nsec = 50000000};
 
 	for (int i = 0; i < 200; i++) {
 		json_t *result = NULL;

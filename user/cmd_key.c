@@ -73,7 +73,7 @@ static bool read_key(uint8_t key[KEY_LEN])
 
 int cmd_pubkey(int argc, char **argv)
 {
-	uint8_t key[KEY_LEN] = { 0 }, public[KEY_LEN];
+	uint8_t key[KEY_LEN] = {0}, public[KEY_LEN];
 	struct command_args a;
 	bool done = false;
 

@@ -52,8 +52,8 @@ static void print_option(const struct command_option *o, FILE *out)
 
 void command_help(const struct command *c, FILE *out)
 {
-	fprintf(out, "usage: sluice %s%s%s%s\n\n%s\n", c->name, c->options ? " [options]" : "",
-		*c->synopsis ? " " : "", c->synopsis, c->summary);
+	fprintf(out, "usage: sluice %s%s%s%s\n\n%s\n", c->name, c->options ? " [options]" : "", *c->synopsis ? " " : "",
+		c->synopsis, c->summary);
 	if (c->details)
 		fprintf(out, "\n%s\n", c->details);
 	if (c->options)
@@ -71,7 +71,8 @@ void commands_overview(FILE *out)
 	};
 
 	fputs("Sluice, a tailnet egress gateway: WireGuard clients reach allow-listed services\n"
-	      "through one static address.\n\nusage: sluice COMMAND [options] [arguments]\n", out);
+	      "through one static address.\n\nusage: sluice COMMAND [options] [arguments]\n",
+	      out);
 	for (int group = COMMAND_DAEMON; group >= 0; group--) {
 		fprintf(out, "\n%s:\n", titles[group]);
 		for (const struct command *c = commands; c->name; c++)
@@ -79,7 +80,8 @@ void commands_overview(FILE *out)
 				fprintf(out, "  %-15s %s\n", c->name, c->summary);
 	}
 	fputs("\nsluice COMMAND --help tells more. Exit status: 0 yes, 1 no or failed, 2 usage or\n"
-	      "configuration, 3 gateway not running.\n", out);
+	      "configuration, 3 gateway not running.\n",
+	      out);
 }
 
 /* ---- arguments ----------------------------------------------------------------- */
@@ -91,13 +93,13 @@ static void to_getopt(const struct command_option *o, struct option *longs, char
 
 	*shorts++ = ':'; /* tells an absent value from an unknown option */
 	for (; o && o->name && i < COMMAND_OPTIONS_MAX; o++, i++) {
-		longs[i] = (struct option){ o->name, o->value ? required_argument : no_argument, NULL, 256 + i };
+		longs[i] = (struct option){o->name, o->value ? required_argument : no_argument, NULL, 256 + i};
 		if (o->letter)
 			*shorts++ = o->letter;
 		if (o->letter && o->value)
 			*shorts++ = ':';
 	}
-	longs[i] = (struct option){ 0 };
+	longs[i] = (struct option){0};
 	*shorts = 0;
 }
 
@@ -139,7 +141,7 @@ bool command_parse(int argc, char **argv, struct command_args *out)
 	const struct command *c = command_by_name(argv[0]);
 	int found;
 
-	*out = (struct command_args){ .command = c };
+	*out = (struct command_args){.command = c};
 	to_getopt(c->options, longs, shorts);
 	optind = 0; /* starts getopt anew */
 	opterr = 0; /* it would not say whose option it is */

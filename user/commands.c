@@ -5,86 +5,86 @@
  */
 #include "user/commands.h"
 
-#define CONFIG_OPTION { "config", 'c', "FILE", "the gateway's configuration (/etc/sluice/gateway.yaml)" }
-#define JSON_OPTION { "json", 'j', NULL, "print JSON, for programs" }
-#define SOCKET_OPTIONS { "socket", 's', "PATH", "the gateway's socket (default: as its configuration says)" }, CONFIG_OPTION
-#define FLOW_OPTIONS                                                                                           \
-	{ "user", 'u', "USER", "of this user, or of clients with this tag" },                                  \
-	{ "client", 'n', "CLIENT", "of this client, by name or tunnel address" },                              \
-	{ "service", 'd', "DEST", "to an address, a prefix, ADDRESS:PORT or :PORT" },                          \
-	{ "proto", 'p', "PROTO", "tcp, udp, icmp, ... or a number" }
+/* clang-format off */
+#define CONFIG_OPTION {"config", 'c', "FILE", "the gateway's configuration (/etc/sluice/gateway.yaml)"}
+#define JSON_OPTION {"json", 'j', NULL, "print JSON, for programs"}
+#define SOCKET_OPTIONS                                                                               \
+	{"socket", 's', "PATH", "the gateway's socket (default: as its configuration says)"},        \
+	CONFIG_OPTION
+#define FLOW_OPTIONS                                                                                 \
+	{"user", 'u', "USER", "of this user, or of clients with this tag"},                          \
+	{"client", 'n', "CLIENT", "of this client, by name or tunnel address"},                      \
+	{"service", 'd', "DEST", "to an address, a prefix, ADDRESS:PORT or :PORT"},                  \
+	{"proto", 'p', "PROTO", "tcp, udp, icmp, ... or a number"}
+/* clang-format on */
 
-static const struct command_option run_options[] = { CONFIG_OPTION, { NULL } };
-static const struct command_option wireguard_options[] = {
-	{ "foreground", 'f', NULL, "do not go to the background" }, { NULL }
-};
-static const struct command_option plain_options[] = { JSON_OPTION, SOCKET_OPTIONS, { NULL } };
+static const struct command_option run_options[] = {CONFIG_OPTION, {0}};
+static const struct command_option wireguard_options[] = {{"foreground", 'f', NULL, "do not go to the background"},
+							  {0}};
+static const struct command_option plain_options[] = {JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option clients_options[] = {
-	{ "sort", 'o', "KEY", "by name (default), user, bytes, received, sent or handshake" },
-	JSON_OPTION, SOCKET_OPTIONS, { NULL }
-};
+	{"sort", 'o', "KEY", "by name (default), user, bytes, received, sent or handshake"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
 static const struct command_option flows_options[] = {
-	FLOW_OPTIONS, { "limit", 'l', "N", "at most N of them (1000)" }, JSON_OPTION, SOCKET_OPTIONS, { NULL }
-};
+	FLOW_OPTIONS, {"limit", 'l', "N", "at most N of them (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option kill_options[] = {
-	FLOW_OPTIONS, { "all", 0, NULL, "every flow there is" }, JSON_OPTION, SOCKET_OPTIONS, { NULL }
-};
+	FLOW_OPTIONS, {"all", 0, NULL, "every flow there is"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option dump_options[] = {
-	{ "limit", 'l', "N", "at most N entries (1000)" }, JSON_OPTION, SOCKET_OPTIONS, { NULL }
-};
+	{"limit", 'l', "N", "at most N entries (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option check_options[] = {
-	{ "host", 0, NULL, "this machine too: interfaces, addresses, port, key files" }, { NULL }
-};
+	{"host", 0, NULL, "this machine too: interfaces, addresses, port, key files"}, {0}};
 static const struct command_option client_options[] = {
-	{ "endpoint", 'e', "HOST:PORT", "where clients find the gateway (default: its public address)" },
-	{ "public-key", 'k', "KEY", "the gateway's, where its private key cannot be read" },
-	{ "private-key", 'p', "FILE", "put the client's key into it, from a file of mode 0600" },
-	{ "qr", 'q', NULL, "as a QR code, for a phone" },
-	CONFIG_OPTION, { NULL }
-};
+	{"endpoint", 'e', "HOST:PORT", "where clients find the gateway (default: its public address)"},
+	{"public-key", 'k', "KEY", "the gateway's, where its private key cannot be read"},
+	{"private-key", 'p', "FILE", "put the client's key into it, from a file of mode 0600"},
+	{"qr", 'q', NULL, "as a QR code, for a phone"},
+	CONFIG_OPTION,
+	{0}};
 
 const struct command commands[] = {
-	{ "run", "", "run the gateway, in the foreground", NULL, COMMAND_DAEMON, run_options, 0, 0, cmd_run },
-	{ "wireguard", "IFNAME", "a plain WireGuard device, without policy or NAT, configured by wg(8)", NULL,
-	  COMMAND_DAEMON, wireguard_options, 1, 1, cmd_wireguard },
+	{"run", "", "run the gateway, in the foreground", NULL, COMMAND_DAEMON, run_options, 0, 0, cmd_run},
+	{"wireguard", "IFNAME", "a plain WireGuard device, without policy or NAT, configured by wg(8)", NULL,
+	 COMMAND_DAEMON, wireguard_options, 1, 1, cmd_wireguard},
 
-	{ "status", "", "how the gateway is", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_status },
-	{ "clients", "", "who is connected, from where, and how much", NULL, COMMAND_GATEWAY, clients_options, 0, 0,
-	  cmd_clients },
-	{ "clients kick", "NAME", "end a client's session and flows",
-	  "It may connect again: take it out of the configuration and reload to keep it out.", COMMAND_GATEWAY,
-	  plain_options, 1, 1, cmd_clients_kick },
-	{ "flows", "", "what passes now: user, service, translation, age, bytes", NULL, COMMAND_GATEWAY,
-	  flows_options, 0, 0, cmd_flows },
-	{ "flows kill", "", "end the flows that match",
-	  "At least one option says which. The policy may allow them anew.", COMMAND_GATEWAY, kill_options, 0, 0,
-	  cmd_flows_kill },
-	{ "drops", "", "what died, by reason", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_drops },
-	{ "routes", "", "what the gateway advertises, and what of it is active", NULL, COMMAND_GATEWAY, plain_options,
-	  0, 0, cmd_routes },
-	{ "map list", "", "the BPF maps", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_map_list },
-	{ "map dump", "NAME", "what is in a BPF map, names resolved", NULL, COMMAND_GATEWAY, dump_options, 1, 1,
-	  cmd_map_dump },
-	{ "reload", "", "read the configuration and the policy again, and apply them live",
-	  "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
-	  plain_options, 0, 0, cmd_reload },
-	{ "down", "", "stop the gateway and remove all of it: interface, programs, maps, rules",
-	  "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
-	  cmd_down },
-	{ "doctor", "", "what is wrong here, and what to do about it",
-	  "Exit status 1 when something fails. Run it as root to see everything.", COMMAND_GATEWAY, plain_options, 0,
-	  0, cmd_doctor },
+	{"status", "", "how the gateway is", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_status},
+	{"clients", "", "who is connected, from where, and how much", NULL, COMMAND_GATEWAY, clients_options, 0, 0,
+	 cmd_clients},
+	{"clients kick", "NAME", "end a client's session and flows",
+	 "It may connect again: take it out of the configuration and reload to keep it out.", COMMAND_GATEWAY,
+	 plain_options, 1, 1, cmd_clients_kick},
+	{"flows", "", "what passes now: user, service, translation, age, bytes", NULL, COMMAND_GATEWAY, flows_options,
+	 0, 0, cmd_flows},
+	{"flows kill", "", "end the flows that match",
+	 "At least one option says which. The policy may allow them anew.", COMMAND_GATEWAY, kill_options, 0, 0,
+	 cmd_flows_kill},
+	{"drops", "", "what died, by reason", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_drops},
+	{"routes", "", "what the gateway advertises, and what of it is active", NULL, COMMAND_GATEWAY, plain_options, 0,
+	 0, cmd_routes},
+	{"map list", "", "the BPF maps", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_map_list},
+	{"map dump", "NAME", "what is in a BPF map, names resolved", NULL, COMMAND_GATEWAY, dump_options, 1, 1,
+	 cmd_map_dump},
+	{"reload", "", "read the configuration and the policy again, and apply them live",
+	 "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
+	 plain_options, 0, 0, cmd_reload},
+	{"down", "", "stop the gateway and remove all of it: interface, programs, maps, rules",
+	 "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
+	 cmd_down},
+	{"doctor", "", "what is wrong here, and what to do about it",
+	 "Exit status 1 when something fails. Run it as root to see everything.", COMMAND_GATEWAY, plain_options, 0, 0,
+	 cmd_doctor},
 
-	{ "check", "[FILE]", "find the mistakes in a configuration",
-	  "Checks files only, so it runs far from the gateway (in CI); --host adds the machine.", COMMAND_OFFLINE,
-	  check_options, 0, 1, cmd_check },
-	{ "genkey", "", "make a private key", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_genkey },
-	{ "pubkey", "", "read a private key from standard input, print its public key", NULL, COMMAND_OFFLINE, NULL, 0,
-	  0, cmd_pubkey },
-	{ "client-config", "NAME", "a wg-quick file for a client, with what it may reach",
-	  "Without --private-key the file has a place for the key, which only the client need know.",
-	  COMMAND_OFFLINE, client_options, 1, 1, cmd_client_config },
-	{ "completion", "", "completion for bash, to be sourced", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_completion },
-	{ "version", "", "commit, libraries and features", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_version },
-	{ NULL },
+	{"check", "[FILE]", "find the mistakes in a configuration",
+	 "Checks files only, so it runs far from the gateway (in CI); --host adds the machine.", COMMAND_OFFLINE,
+	 check_options, 0, 1, cmd_check},
+	{"genkey", "", "make a private key", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_genkey},
+	{"pubkey", "", "read a private key from standard input, print its public key", NULL, COMMAND_OFFLINE, NULL, 0,
+	 0, cmd_pubkey},
+	{"client-config", "NAME", "a wg-quick file for a client, with what it may reach",
+	 "Without --private-key the file has a place for the key, which only the client need know.", COMMAND_OFFLINE,
+	 client_options, 1, 1, cmd_client_config},
+	{"completion", "", "completion for bash, to be sourced", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_completion},
+	{"version", "", "commit, libraries and features", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_version},
+	{0},
 };

@@ -12,8 +12,8 @@
  * failed, 2 usage or configuration, 3 gateway not running.
  */
 struct command_option {
-	const char *name; /* --name; NULL ends a list */
-	char letter;	  /* -x; 0: none */
+	const char *name;  /* --name; NULL ends a list */
+	char letter;	   /* -x; 0: none */
 	const char *value; /* what follows it, for --help; NULL: nothing */
 	const char *help;
 };
@@ -47,7 +47,7 @@ void commands_overview(FILE *out);
 struct command_args {
 	const struct command *command;
 	const char *value[COMMAND_OPTIONS_MAX]; /* in the order of the options; NULL: not given; "" without a value */
-	char **words; /* n of them */
+	char **words;				/* n of them */
 	int n;
 };
 

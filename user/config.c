@@ -12,14 +12,12 @@
 #include "policy/alloc.h"
 #include "user/config_value.h"
 
-#define MTU_MIN 1280		/* IPv6's least (RFC 8200, 5) */
-#define MTU_MAX (65535 - 80)	/* WireGuard, UDP and IPv6 around it */
-#define FLOWS_MIN 1024
-#define FLOWS_MAX (16u << 20)
-#define FLOWS_DEFAULT (256u << 10)
+#define MTU_MIN		 1280	      /* IPv6's least (RFC 8200, 5) */
+#define MTU_MAX		 (65535 - 80) /* WireGuard, UDP and IPv6 around it */
+#define FLOWS_MIN	 1024
+#define FLOWS_MAX	 (16u << 20)
+#define FLOWS_DEFAULT	 (256u << 10)
 #define TUNNEL_ADDRESSES 4 /* settings.tunnel of the contract */
-
-#define FIELD(type, member, key, read) { key, read, offsetof(struct type, member) }
 
 /* ---- tunnel -------------------------------------------------------------------- */
 
@@ -33,8 +31,10 @@ static void read_tunnel_address(struct config_reader *r, const char *what, const
 	}
 	out->at = n->at;
 	if (!addr_cmp(&out->host, &out->prefix.addr) && out->prefix.len < 127)
-		diag_error(r->d, n->at, "%s: found \"%s\", the first address of its prefix names the network, "
-			   "expected an address in it", what, n->text);
+		diag_error(r->d, n->at,
+			   "%s: found \"%s\", the first address of its prefix names the network, "
+			   "expected an address in it",
+			   what, n->text);
 }
 
 static void read_tunnel_addresses(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
@@ -67,7 +67,7 @@ static void read_workers(struct config_reader *r, const char *what, const struct
 
 static void read_xdp(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	static const char *const modes[] = { "auto", "native", "generic", "off", NULL };
+	static const char *const modes[] = {"auto", "native", "generic", "off", NULL};
 	int i = config_read_word(r, what, n, modes);
 
 	if (i >= 0)
@@ -75,31 +75,34 @@ static void read_xdp(struct config_reader *r, const char *what, const struct doc
 }
 
 static const struct config_field tunnel_fields[] = {
-	FIELD(config_tunnel, interface, "interface", config_read_ifname),
-	FIELD(config_tunnel, listen, "listen", config_read_port),
-	FIELD(config_tunnel, private_key_file, "private_key_file", config_read_path),
-	FIELD(config_tunnel, addresses, "addresses", read_tunnel_addresses),
-	FIELD(config_tunnel, mtu, "mtu", read_mtu),
-	FIELD(config_tunnel, underlay, "underlay", config_read_ifnames),
-	FIELD(config_tunnel, xdp, "xdp", read_xdp),
-	FIELD(config_tunnel, workers, "workers", read_workers),
-	{ NULL },
+	CONFIG_FIELD(config_tunnel, interface, "interface", config_read_ifname),
+	CONFIG_FIELD(config_tunnel, listen, "listen", config_read_port),
+	CONFIG_FIELD(config_tunnel, private_key_file, "private_key_file", config_read_path),
+	CONFIG_FIELD(config_tunnel, addresses, "addresses", read_tunnel_addresses),
+	CONFIG_FIELD(config_tunnel, mtu, "mtu", read_mtu),
+	CONFIG_FIELD(config_tunnel, underlay, "underlay", config_read_ifnames),
+	CONFIG_FIELD(config_tunnel, xdp, "xdp", read_xdp),
+	CONFIG_FIELD(config_tunnel, workers, "workers", read_workers),
+	{0},
 };
 
 static void read_tunnel(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	if (config_read_map(r, what, "tunnel.", n, tunnel_fields, out) && !doc_get(n, "addresses"))
-		diag_error(r->d, n->at, "tunnel.addresses: missing, expected our addresses inside the tunnel, "
+		diag_error(r->d, n->at,
+			   "tunnel.addresses: missing, expected our addresses inside the tunnel, "
 			   "such as [100.64.0.1/10]");
 }
 
 /* ---- egress -------------------------------------------------------------------- */
 
-#define POOL_FIELDS                                                                                            \
-	FIELD(config_pool, interface, "interface", config_read_ifname),                                        \
-	FIELD(config_pool, addresses, "addresses", config_read_addrs),                                         \
-	FIELD(config_pool, public, "public", config_read_addrs),                                               \
-	FIELD(config_pool, exclusive, "exclusive", config_read_bool)
+/* clang-format off */
+#define POOL_FIELDS                                                           \
+	CONFIG_FIELD(config_pool, interface, "interface", config_read_ifname), \
+	CONFIG_FIELD(config_pool, addresses, "addresses", config_read_addrs),  \
+	CONFIG_FIELD(config_pool, public, "public", config_read_addrs),        \
+	CONFIG_FIELD(config_pool, exclusive, "exclusive", config_read_bool)
+/* clang-format on */
 
 static void free_pools(struct config *cfg)
 {
@@ -112,16 +115,17 @@ static void free_pools(struct config *cfg)
 
 static void read_pool(struct config_reader *r, const struct doc_node *key, const struct doc_node *n)
 {
-	static const struct config_field fields[] = { POOL_FIELDS, { NULL } };
+	static const struct config_field fields[] = {POOL_FIELDS, {0}};
 	struct config_pool *pool;
 	char prefix[128];
 
 	r->cfg->pools = mem_grow(r->cfg->pools, r->cfg->n_pools, sizeof(*pool));
 	pool = &r->cfg->pools[r->cfg->n_pools++];
-	*pool = (struct config_pool){ .name = "?", .node = n };
+	*pool = (struct config_pool){.name = "?", .node = n};
 	config_read_name(r, "egress.pools", key, &pool->name);
 	if (!strcmp(pool->name, "default"))
-		diag_error(r->d, key->at, "egress.pools: the pool \"default\" is made of egress.interface and "
+		diag_error(r->d, key->at,
+			   "egress.pools: the pool \"default\" is made of egress.interface and "
 			   "egress.addresses, expected another name");
 	snprintf(prefix, sizeof(prefix), "egress.pools.%s.", pool->name);
 	if (config_read_map(r, "egress.pools", prefix, n, fields, pool) && !pool->interface && !pool->addresses.n)
@@ -131,7 +135,8 @@ static void read_pool(struct config_reader *r, const struct doc_node *key, const
 static void read_pools(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	if (n->kind != DOC_MAP || n->n >= MAX_POOLS) {
-		config_mismatch(r, what, n, "a map such as {bank: {interface: eth1, addresses: [10.1.0.4]}}, "
+		config_mismatch(r, what, n,
+				"a map such as {bank: {interface: eth1, addresses: [10.1.0.4]}}, "
 				"of less than 64");
 		return;
 	}
@@ -142,8 +147,8 @@ static void read_pools(struct config_reader *r, const char *what, const struct d
 /* The flat keys go into a pool of their own, for `pools` makes the list move. */
 static void read_egress(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	static const struct config_field fields[] = { POOL_FIELDS, { "pools", read_pools, 0 }, { NULL } };
-	struct config_pool flat = { .name = "default", .node = n };
+	static const struct config_field fields[] = {POOL_FIELDS, {"pools", read_pools, 0}, {0}};
+	struct config_pool flat = {.name = "default", .node = n};
 
 	config_read_map(r, what, "egress.", n, fields, &flat);
 	r->cfg->pools[0] = flat;
@@ -162,8 +167,8 @@ static void read_flows(struct config_reader *r, const char *what, const struct d
 static void read_filtering(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	/* in the order of enum filtering; the words of RFC 4787, 5 */
-	static const char *const words[] = { "address-dependent", "endpoint-independent",
-					     "address-and-port-dependent", NULL };
+	static const char *const words[] = {"address-dependent", "endpoint-independent", "address-and-port-dependent",
+					    NULL};
 	int i = config_read_word(r, what, n, words);
 
 	if (i >= 0)
@@ -172,7 +177,7 @@ static void read_filtering(struct config_reader *r, const char *what, const stru
 
 static void read_tcp(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	static const char *const words[] = { "address-and-port-dependent", "endpoint-independent", NULL };
+	static const char *const words[] = {"address-and-port-dependent", "endpoint-independent", NULL};
 	int i = config_read_word(r, what, n, words);
 
 	if (i >= 0)
@@ -192,15 +197,15 @@ static void check_floor(struct config_reader *r, const struct doc_node *n, const
 static void read_nat(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	static const struct config_field fields[] = {
-		FIELD(config_nat, flows, "flows", read_flows),
-		FIELD(config_nat, udp, "udp", config_read_seconds),
-		FIELD(config_nat, tcp_established, "tcp_established", config_read_seconds),
-		FIELD(config_nat, tcp_transitory, "tcp_transitory", config_read_seconds),
-		FIELD(config_nat, icmp, "icmp", config_read_seconds),
-		FIELD(config_nat, filtering, "filtering", read_filtering),
-		FIELD(config_nat, tcp_endpoint_independent, "tcp", read_tcp),
-		FIELD(config_nat, unsafe, "unsafe", config_read_bool),
-		{ NULL },
+		CONFIG_FIELD(config_nat, flows, "flows", read_flows),
+		CONFIG_FIELD(config_nat, udp, "udp", config_read_seconds),
+		CONFIG_FIELD(config_nat, tcp_established, "tcp_established", config_read_seconds),
+		CONFIG_FIELD(config_nat, tcp_transitory, "tcp_transitory", config_read_seconds),
+		CONFIG_FIELD(config_nat, icmp, "icmp", config_read_seconds),
+		CONFIG_FIELD(config_nat, filtering, "filtering", read_filtering),
+		CONFIG_FIELD(config_nat, tcp_endpoint_independent, "tcp", read_tcp),
+		CONFIG_FIELD(config_nat, unsafe, "unsafe", config_read_bool),
+		{0},
 	};
 	const struct config_nat *nat = out;
 
@@ -231,8 +236,7 @@ static void read_socket(struct config_reader *r, const char *what, const struct 
 		*(const char **)out = path;
 }
 
-static void read_route(struct config_reader *r, const char *what, const struct doc_node *n,
-		       struct config_route *out)
+static void read_route(struct config_reader *r, const char *what, const struct doc_node *n, struct config_route *out)
 {
 	char text[ADDR_STRLEN];
 	struct addr host;
@@ -268,21 +272,21 @@ static void read_stun(struct config_reader *r, const char *what, const struct do
 }
 
 static const struct config_field top_fields[] = {
-	{ "version", read_version, 0 },
-	FIELD(config, name, "name", config_read_name),
-	FIELD(config, state, "state", config_read_path),
-	FIELD(config, socket, "socket", read_socket),
-	FIELD(config, pins, "pins", config_read_path),
-	FIELD(config, tunnel, "tunnel", read_tunnel),
-	FIELD(config, pools, "egress", read_egress),
-	FIELD(config, nat, "nat", read_nat),
-	FIELD(config, routes, "routes", read_routes),
-	FIELD(config, tags, "tags", config_read_tags),
-	FIELD(config, policy, "policy", config_read_path),
-	{ "clients", config_read_clients, 0 },
-	{ "users", config_read_users, 0 },
-	FIELD(config, stun, "stun", read_stun),
-	{ NULL },
+	{"version", read_version, 0},
+	CONFIG_FIELD(config, name, "name", config_read_name),
+	CONFIG_FIELD(config, state, "state", config_read_path),
+	CONFIG_FIELD(config, socket, "socket", read_socket),
+	CONFIG_FIELD(config, pins, "pins", config_read_path),
+	CONFIG_FIELD(config, tunnel, "tunnel", read_tunnel),
+	CONFIG_FIELD(config, pools, "egress", read_egress),
+	CONFIG_FIELD(config, nat, "nat", read_nat),
+	CONFIG_FIELD(config, routes, "routes", read_routes),
+	CONFIG_FIELD(config, tags, "tags", config_read_tags),
+	CONFIG_FIELD(config, policy, "policy", config_read_path),
+	{"clients", config_read_clients, 0},
+	{"users", config_read_users, 0},
+	CONFIG_FIELD(config, stun, "stun", read_stun),
+	{0},
 };
 
 static struct config *with_defaults(const char *hostname)
@@ -293,12 +297,16 @@ static struct config *with_defaults(const char *hostname)
 	cfg->state = CONFIG_STATE;
 	cfg->socket = CONFIG_SOCKET;
 	cfg->pins = CONFIG_PINS;
-	cfg->tunnel = (struct config_tunnel){ .interface = "sluice0", .listen = 51820 };
+	cfg->tunnel = (struct config_tunnel){.interface = "sluice0", .listen = 51820};
 	cfg->pools = mem_grow(NULL, 0, sizeof(*cfg->pools));
-	cfg->pools[0] = (struct config_pool){ .name = "default" };
+	cfg->pools[0] = (struct config_pool){.name = "default"};
 	cfg->n_pools = 1;
-	cfg->nat = (struct config_nat){ .flows = FLOWS_DEFAULT, .udp = 300, .tcp_established = 7440,
-					.tcp_transitory = 240, .icmp = 60, .filtering = FILTER_ADDRESS };
+	cfg->nat = (struct config_nat){.flows = FLOWS_DEFAULT,
+				       .udp = 300,
+				       .tcp_established = 7440,
+				       .tcp_transitory = 240,
+				       .icmp = 60,
+				       .filtering = FILTER_ADDRESS};
 	return cfg;
 }
 
@@ -306,14 +314,15 @@ struct config *config_parse(struct doc *doc, const char *hostname, struct diags 
 {
 	struct config *cfg = with_defaults(hostname);
 	char *dir = config_folder(doc->file);
-	struct config_reader r = { .cfg = cfg, .d = d, .dir = dir };
+	struct config_reader r = {.cfg = cfg, .d = d, .dir = dir};
 
 	config_own(cfg, doc);
 	if (config_read_map(&r, "gateway", "", &doc->root, top_fields, cfg)) {
 		if (!doc_get(&doc->root, "version"))
 			diag_error(d, doc->root.at, "version: missing, expected version: 1");
 		if (!doc_get(&doc->root, "tunnel"))
-			diag_error(d, doc->root.at, "tunnel: missing, expected at least tunnel: "
+			diag_error(d, doc->root.at,
+				   "tunnel: missing, expected at least tunnel: "
 				   "{addresses: [100.64.0.1/10]}");
 	}
 	if (!cfg->tunnel.private_key_file)

@@ -17,10 +17,10 @@
  * secret. Strings point into the documents that the configuration owns, so they
  * live as long as it does.
  */
-#define CONFIG_FILE "/etc/sluice/gateway.yaml"
-#define CONFIG_STATE "/var/lib/sluice"
+#define CONFIG_FILE   "/etc/sluice/gateway.yaml"
+#define CONFIG_STATE  "/var/lib/sluice"
 #define CONFIG_SOCKET "/run/sluice/sluice.sock"
-#define CONFIG_PINS "/sys/fs/bpf/sluice"
+#define CONFIG_PINS   "/sys/fs/bpf/sluice"
 
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 
@@ -46,9 +46,9 @@ struct config_address { /* 100.64.0.1/10: our address and the tunnel's prefix */
 };
 
 struct config_tunnel {
-	const char *interface;	      /* default "sluice0" */
-	uint16_t listen;	      /* default 51820 */
-	const char *private_key_file; /* default STATE/private.key */
+	const char *interface;		  /* default "sluice0" */
+	uint16_t listen;		  /* default 51820 */
+	const char *private_key_file;	  /* default STATE/private.key */
 	struct config_address *addresses; /* at least one, at most 4; at most 2 of a family */
 	size_t n_addresses;
 	uint16_t mtu;		      /* 0: min(1420, underlay - 80) */
@@ -80,12 +80,12 @@ struct config_client {
 	const char *user;	  /* NULL: tagged */
 	struct config_names tags; /* empty: has a user */
 	uint8_t public_key[32];
-	struct config_addrs addresses; /* at least one */
+	struct config_addrs addresses;	/* at least one */
 	const char *preshared_key_file; /* absolute or from the working folder; NULL: none */
 	struct addr endpoint;
-	uint16_t endpoint_port; /* 0: not configured */
-	uint16_t keepalive;	/* seconds, 0: off */
-	int64_t expires;	/* UTC seconds since 1970, the first at which it is out; 0: never */
+	uint16_t endpoint_port;	     /* 0: not configured */
+	uint16_t keepalive;	     /* seconds, 0: off */
+	int64_t expires;	     /* UTC seconds since 1970, the first at which it is out; 0: never */
 	const struct doc_node *node; /* where it stands */
 };
 
@@ -96,7 +96,7 @@ struct config_user {
 };
 
 struct config {
-	const char *name;   /* default: the host's name, "gateway" if it has none */
+	const char *name; /* default: the host's name, "gateway" if it has none */
 	const char *state, *socket, *pins;
 	struct config_tunnel tunnel;
 	struct config_pool *pools; /* at least one */
@@ -165,19 +165,19 @@ char *config_socket(const char *file);
 /* ---- what a reload changes -------------------------------------------------- */
 
 enum config_part { /* changed live */
-	CONFIG_PART_CLIENTS = 1 << 0,
-	CONFIG_PART_POLICY = 1 << 1, /* the name of the file; its content is not looked at */
-	CONFIG_PART_ROUTES = 1 << 2,
-	CONFIG_PART_USERS = 1 << 3,
-	CONFIG_PART_TAGS = 1 << 4,
-	CONFIG_PART_NAT = 1 << 5, /* times, filtering, mapping of TCP */
-	CONFIG_PART_NAME = 1 << 6,
+		   CONFIG_PART_CLIENTS = 1 << 0,
+		   CONFIG_PART_POLICY = 1 << 1, /* the name of the file; its content is not looked at */
+		   CONFIG_PART_ROUTES = 1 << 2,
+		   CONFIG_PART_USERS = 1 << 3,
+		   CONFIG_PART_TAGS = 1 << 4,
+		   CONFIG_PART_NAT = 1 << 5, /* times, filtering, mapping of TCP */
+		   CONFIG_PART_NAME = 1 << 6,
 };
 
 #define CONFIG_RESTART_MAX 32
 
 struct config_changes {
-	unsigned live;			     /* enum config_part */
+	unsigned live;				 /* enum config_part */
 	const char *restart[CONFIG_RESTART_MAX]; /* keys that need a restart: "tunnel.listen"; static */
 	size_t n_restart;
 };

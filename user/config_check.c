@@ -42,7 +42,7 @@ static void claim(struct claims *c, const void *bytes, size_t len, struct diag_a
 	if (is_missing(bytes, len))
 		return;
 	c->v = mem_grow(c->v, c->n, sizeof(*c->v));
-	c->v[c->n] = (struct claim){ .bytes = bytes, .len = len, .order = c->n, .at = at, .who = who ? who : "another" };
+	c->v[c->n] = (struct claim){.bytes = bytes, .len = len, .order = c->n, .at = at, .who = who ? who : "another"};
 	c->n++;
 }
 
@@ -104,7 +104,7 @@ struct diag_at config_at(const struct doc_node *map, const char *key, size_t ite
 
 	if (n && n->kind == DOC_LIST && item < n->n)
 		return n->items[item].at;
-	return n ? n->at : map ? map->at : (struct diag_at){ 0 };
+	return n ? n->at : map ? map->at : (struct diag_at){0};
 }
 
 static struct diag_at place(const struct doc_node *map, const char *key)
@@ -114,7 +114,7 @@ static struct diag_at place(const struct doc_node *map, const char *key)
 
 static void check_unique_clients(const struct config *cfg, struct diags *d)
 {
-	struct claims names = { 0 }, keys = { 0 }, addresses = { 0 };
+	struct claims names = {0}, keys = {0}, addresses = {0};
 
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
 		claim(&addresses, &cfg->tunnel.addresses[i].host, sizeof(struct addr), cfg->tunnel.addresses[i].at,
@@ -125,8 +125,8 @@ static void check_unique_clients(const struct config *cfg, struct diags *d)
 		claim(&names, c->name, c->name ? strlen(c->name) : 0, place(c->node, "name"), c->name);
 		claim(&keys, c->public_key, sizeof(c->public_key), place(c->node, "public_key"), c->name);
 		for (size_t j = 0; j < c->addresses.n; j++)
-			claim(&addresses, &c->addresses.v[j], sizeof(struct addr),
-			      config_at(c->node, "addresses", j), c->name);
+			claim(&addresses, &c->addresses.v[j], sizeof(struct addr), config_at(c->node, "addresses", j),
+			      c->name);
 	}
 	settle(&names, "client.name", word_text, d);
 	settle(&keys, "client.public_key", key_text, d);
@@ -135,17 +135,17 @@ static void check_unique_clients(const struct config *cfg, struct diags *d)
 
 static void check_unique_others(const struct config *cfg, struct diags *d)
 {
-	struct claims users = { 0 }, egress = { 0 }, routes = { 0 };
+	struct claims users = {0}, egress = {0}, routes = {0};
 
 	for (size_t i = 0; i < cfg->n_users; i++)
-		claim(&users, cfg->users[i].name, cfg->users[i].name ? strlen(cfg->users[i].name) : 0,
-		      cfg->users[i].at, "another entry");
+		claim(&users, cfg->users[i].name, cfg->users[i].name ? strlen(cfg->users[i].name) : 0, cfg->users[i].at,
+		      "another entry");
 	for (size_t i = 0; i < cfg->n_pools; i++) {
 		const struct config_pool *p = &cfg->pools[i];
 
 		for (size_t j = 0; j < p->addresses.n; j++)
-			claim(&egress, &p->addresses.v[j], sizeof(struct addr),
-			      config_at(p->node, "addresses", j), p->name);
+			claim(&egress, &p->addresses.v[j], sizeof(struct addr), config_at(p->node, "addresses", j),
+			      p->name);
 	}
 	for (size_t i = 0; i < cfg->n_routes; i++)
 		claim(&routes, &cfg->routes[i].prefix, sizeof(struct prefix), cfg->routes[i].at, "another entry");
@@ -188,10 +188,11 @@ static void check_client_addresses(const struct config *cfg, struct diags *d)
 		const struct config_client *c = &cfg->clients[i];
 
 		for (size_t j = 0; j < c->addresses.n; j++) {
-			struct prefix p = { c->addresses.v[j], 128 };
+			struct prefix p = {c->addresses.v[j], 128};
 
 			if (!is_missing(&p.addr, sizeof(p.addr)) && !in_tunnel(cfg, &p))
-				diag_error(d, config_at(c->node, "addresses", j), "client.addresses: found %s, "
+				diag_error(d, config_at(c->node, "addresses", j),
+					   "client.addresses: found %s, "
 					   "expected an address inside tunnel.addresses (%s)",
 					   addr_str(&p.addr, text), tunnel);
 		}
@@ -204,16 +205,18 @@ static void check_routes(const struct config *cfg, struct diags *d)
 
 	for (size_t i = 0; i < cfg->n_routes; i++)
 		if (in_tunnel(cfg, &cfg->routes[i].prefix))
-			diag_error(d, cfg->routes[i].at, "routes: found %s, expected a prefix outside tunnel.addresses: "
-				   "clients are reached without a route", prefix_str(&cfg->routes[i].prefix, text));
+			diag_error(d, cfg->routes[i].at,
+				   "routes: found %s, expected a prefix outside tunnel.addresses: "
+				   "clients are reached without a route",
+				   prefix_str(&cfg->routes[i].prefix, text));
 }
 
 /* ---- egress ------------------------------------------------------------------------ */
 
 static bool is_usable(const struct addr *a)
 {
-	static const char *const never[] = { "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
-					     "::/127",	  "fe80::/10",	 "ff00::/8" };
+	static const char *const never[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
+					    "::/127",	 "fe80::/10",	"ff00::/8"};
 
 	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
 		struct prefix p;
@@ -250,16 +253,19 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 
 	pool_key(pool, "addresses", key);
 	for (size_t i = 0; i < n; i++) {
-		struct prefix p = { pool->addresses.v[i], 128 };
+		struct prefix p = {pool->addresses.v[i], 128};
 
 		if (!is_missing(&p.addr, sizeof(p.addr)) && (!is_usable(&p.addr) || in_tunnel(cfg, &p)))
-			diag_error(d, config_at(pool->node, "addresses", i), "%s: found %s, expected an address "
-				   "that services can answer to%s", key, addr_str(&p.addr, text),
-				   in_tunnel(cfg, &p) ? ", outside the tunnel" : "");
+			diag_error(d, config_at(pool->node, "addresses", i),
+				   "%s: found %s, expected an address "
+				   "that services can answer to%s",
+				   key, addr_str(&p.addr, text), in_tunnel(cfg, &p) ? ", outside the tunnel" : "");
 	}
 	if (n4 > POOL_ADDRESSES || n - n4 > POOL_ADDRESSES)
-		diag_error(d, place(pool->node, "addresses"), "%s: found %zu IPv4 and %zu IPv6 addresses, expected at "
-			   "most %d of a family", key, n4, n - n4, POOL_ADDRESSES);
+		diag_error(d, place(pool->node, "addresses"),
+			   "%s: found %zu IPv4 and %zu IPv6 addresses, expected at "
+			   "most %d of a family",
+			   key, n4, n - n4, POOL_ADDRESSES);
 }
 
 static void check_public(const struct config_pool *pool, struct diags *d)
@@ -269,16 +275,22 @@ static void check_public(const struct config_pool *pool, struct diags *d)
 
 	pool_key(pool, "public", key);
 	if (!pool->addresses.n && (n4 > 1 || n - n4 > 1)) {
-		diag_error(d, place(pool->node, "public"), "%s: found %zu IPv4 and %zu IPv6 addresses, expected at most "
-			   "one of a family where no addresses are given", key, n4, n - n4);
+		diag_error(d, place(pool->node, "public"),
+			   "%s: found %zu IPv4 and %zu IPv6 addresses, expected at most "
+			   "one of a family where no addresses are given",
+			   key, n4, n - n4);
 	} else if (pool->addresses.n && n && n != pool->addresses.n) {
-		diag_error(d, place(pool->node, "public"), "%s: found %zu addresses, expected one for each of the %zu "
-			   "addresses", key, n, pool->addresses.n);
+		diag_error(d, place(pool->node, "public"),
+			   "%s: found %zu addresses, expected one for each of the %zu "
+			   "addresses",
+			   key, n, pool->addresses.n);
 	} else if (pool->addresses.n) {
 		for (size_t i = 0; i < n; i++)
 			if (addr_is_v4(&pool->public.v[i]) != addr_is_v4(&pool->addresses.v[i]))
-				diag_error(d, config_at(pool->node, "public", i), "%s: found an address of another "
-					   "family than entry %zu of addresses, expected pairs", key, i + 1);
+				diag_error(d, config_at(pool->node, "public", i),
+					   "%s: found an address of another "
+					   "family than entry %zu of addresses, expected pairs",
+					   key, i + 1);
 	}
 }
 
@@ -293,8 +305,10 @@ static void check_egress(const struct config *cfg, struct diags *d)
 		check_public(pool, d);
 		total += pool->addresses.n;
 		if (total >= MAX_EGRESS && total - pool->addresses.n < MAX_EGRESS)
-			diag_error(d, pool->node->at, "egress: found more than %d addresses in all pools, the most there "
-				   "can be", MAX_EGRESS - 1);
+			diag_error(d, pool->node->at,
+				   "egress: found more than %d addresses in all pools, the most there "
+				   "can be",
+				   MAX_EGRESS - 1);
 	}
 }
 

@@ -13,8 +13,6 @@
 
 #define CLIENT_ADDRESSES 16
 
-#define FIELD(type, member, key, read) { key, read, offsetof(struct type, member) }
-
 /* Two or four digits as a number; -1: not digits. */
 static int digits(const char *s, int n)
 {
@@ -31,7 +29,7 @@ static int digits(const char *s, int n)
 /* "2027-01-01" or "2027-01-01T08:00:00Z" as UTC seconds. */
 static bool parse_time(const char *s, size_t len, int64_t *out)
 {
-	struct tm tm = { 0 }, check;
+	struct tm tm = {0}, check;
 	time_t t;
 
 	if ((len != 10 && len != 20) || s[4] != '-' || s[7] != '-')
@@ -110,16 +108,16 @@ static void read_endpoint(struct config_reader *r, const char *what, const struc
 }
 
 static const struct config_field client_fields[] = {
-	FIELD(config_client, name, "name", config_read_name),
-	FIELD(config_client, user, "user", config_read_user),
-	FIELD(config_client, tags, "tags", config_read_tags),
-	FIELD(config_client, public_key, "public_key", config_read_key),
-	FIELD(config_client, addresses, "addresses", config_read_addrs),
-	FIELD(config_client, preshared_key_file, "preshared_key_file", config_read_path),
-	{ "endpoint", read_endpoint, 0 },
-	FIELD(config_client, keepalive, "keepalive", read_keepalive),
-	FIELD(config_client, expires, "expires", read_expires),
-	{ NULL },
+	CONFIG_FIELD(config_client, name, "name", config_read_name),
+	CONFIG_FIELD(config_client, user, "user", config_read_user),
+	CONFIG_FIELD(config_client, tags, "tags", config_read_tags),
+	CONFIG_FIELD(config_client, public_key, "public_key", config_read_key),
+	CONFIG_FIELD(config_client, addresses, "addresses", config_read_addrs),
+	CONFIG_FIELD(config_client, preshared_key_file, "preshared_key_file", config_read_path),
+	{"endpoint", read_endpoint, 0},
+	CONFIG_FIELD(config_client, keepalive, "keepalive", read_keepalive),
+	CONFIG_FIELD(config_client, expires, "expires", read_expires),
+	{0},
 };
 
 static void require(struct config_reader *r, const struct doc_node *n, const char *key, const char *expected)
@@ -155,7 +153,7 @@ static void read_client(struct config_reader *r, const struct doc_node *n)
 	}
 	cfg->clients = mem_grow(cfg->clients, cfg->n_clients, sizeof(*c));
 	c = &cfg->clients[cfg->n_clients++];
-	*c = (struct config_client){ .node = n };
+	*c = (struct config_client){.node = n};
 	if (config_read_map(r, "client", "client.", n, client_fields, c))
 		check_client(r, n, c);
 }
@@ -179,7 +177,7 @@ void config_read_clients(struct config_reader *r, const char *what, const struct
 bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d)
 {
 	char *dir = config_folder(doc->file);
-	struct config_reader r = { .cfg = cfg, .d = d, .dir = dir };
+	struct config_reader r = {.cfg = cfg, .d = d, .dir = dir};
 	size_t before = d->errors;
 
 	config_own(cfg, doc);
@@ -196,9 +194,9 @@ bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d)
 void config_read_users(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	static const struct config_field fields[] = {
-		FIELD(config_user, name, "name", config_read_user),
-		FIELD(config_user, roles, "roles", config_read_roles),
-		{ NULL },
+		CONFIG_FIELD(config_user, name, "name", config_read_user),
+		CONFIG_FIELD(config_user, roles, "roles", config_read_roles),
+		{0},
 	};
 	struct config *cfg = r->cfg;
 

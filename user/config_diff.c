@@ -31,9 +31,9 @@ bool config_client_same(const struct config_client *a, const struct config_clien
 {
 	return same_text(a->name, b->name) && same_text(a->user, b->user) && same_names(&a->tags, &b->tags) &&
 	       !memcmp(a->public_key, b->public_key, sizeof(a->public_key)) &&
-	       same_addrs(&a->addresses, &b->addresses) &&
-	       same_text(a->preshared_key_file, b->preshared_key_file) && a->endpoint_port == b->endpoint_port &&
-	       !addr_cmp(&a->endpoint, &b->endpoint) && a->keepalive == b->keepalive && a->expires == b->expires;
+	       same_addrs(&a->addresses, &b->addresses) && same_text(a->preshared_key_file, b->preshared_key_file) &&
+	       a->endpoint_port == b->endpoint_port && !addr_cmp(&a->endpoint, &b->endpoint) &&
+	       a->keepalive == b->keepalive && a->expires == b->expires;
 }
 
 const struct config_client *config_client(const struct config *cfg, const char *name)
@@ -54,10 +54,10 @@ const struct config_client *config_client_by_key(const struct config *cfg, const
 
 /* ---- keys -------------------------------------------------------------------------- */
 
-#define SAME(name, expr)                                                                                       \
-	static bool name(const struct config *a, const struct config *b)                                       \
-	{                                                                                                      \
-		return expr;                                                                                   \
+#define SAME(name, expr)                                                 \
+	static bool name(const struct config *a, const struct config *b) \
+	{                                                                \
+		return expr;                                             \
 	}
 
 SAME(same_name, same_text(a->name, b->name))
@@ -112,8 +112,8 @@ static bool same_nat(const struct config *a, const struct config *b)
 {
 	const struct config_nat *x = &a->nat, *y = &b->nat;
 
-	return x->udp == y->udp && x->tcp_established == y->tcp_established &&
-	       x->tcp_transitory == y->tcp_transitory && x->icmp == y->icmp && x->filtering == y->filtering &&
+	return x->udp == y->udp && x->tcp_established == y->tcp_established && x->tcp_transitory == y->tcp_transitory &&
+	       x->icmp == y->icmp && x->filtering == y->filtering &&
 	       x->tcp_endpoint_independent == y->tcp_endpoint_independent;
 }
 
@@ -153,34 +153,34 @@ static const struct key {
 	unsigned live; /* enum config_part; 0: needs a restart */
 	bool (*same)(const struct config *a, const struct config *b);
 } keys[] = {
-	{ "name", CONFIG_PART_NAME, same_name },
-	{ "state", 0, same_state },
-	{ "socket", 0, same_socket },
-	{ "pins", 0, same_pins },
-	{ "tunnel.interface", 0, same_interface },
-	{ "tunnel.listen", 0, same_listen },
-	{ "tunnel.private_key_file", 0, same_private_key },
-	{ "tunnel.addresses", 0, same_tunnel_addresses },
-	{ "tunnel.mtu", 0, same_mtu },
-	{ "tunnel.underlay", 0, same_underlay },
-	{ "tunnel.xdp", 0, same_xdp },
-	{ "tunnel.workers", 0, same_workers },
-	{ "egress", 0, same_egress },
-	{ "egress.pools", 0, same_pools },
-	{ "nat.flows", 0, same_flows },
-	{ "nat", CONFIG_PART_NAT, same_nat },
-	{ "routes", CONFIG_PART_ROUTES, same_routes },
-	{ "tags", CONFIG_PART_TAGS, same_tags },
-	{ "policy", CONFIG_PART_POLICY, same_policy },
-	{ "clients", CONFIG_PART_CLIENTS, same_clients },
-	{ "users", CONFIG_PART_USERS, same_users },
+	{"name", CONFIG_PART_NAME, same_name},
+	{"state", 0, same_state},
+	{"socket", 0, same_socket},
+	{"pins", 0, same_pins},
+	{"tunnel.interface", 0, same_interface},
+	{"tunnel.listen", 0, same_listen},
+	{"tunnel.private_key_file", 0, same_private_key},
+	{"tunnel.addresses", 0, same_tunnel_addresses},
+	{"tunnel.mtu", 0, same_mtu},
+	{"tunnel.underlay", 0, same_underlay},
+	{"tunnel.xdp", 0, same_xdp},
+	{"tunnel.workers", 0, same_workers},
+	{"egress", 0, same_egress},
+	{"egress.pools", 0, same_pools},
+	{"nat.flows", 0, same_flows},
+	{"nat", CONFIG_PART_NAT, same_nat},
+	{"routes", CONFIG_PART_ROUTES, same_routes},
+	{"tags", CONFIG_PART_TAGS, same_tags},
+	{"policy", CONFIG_PART_POLICY, same_policy},
+	{"clients", CONFIG_PART_CLIENTS, same_clients},
+	{"users", CONFIG_PART_USERS, same_users},
 };
 
 _Static_assert(sizeof(keys) / sizeof(*keys) <= CONFIG_RESTART_MAX, "every key fits the list");
 
 void config_diff(const struct config *old, const struct config *new, struct config_changes *out)
 {
-	*out = (struct config_changes){ 0 };
+	*out = (struct config_changes){0};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
 		if (keys[i].same(old, new))
 			continue;

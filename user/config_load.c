@@ -44,7 +44,7 @@ static char *read_all(int fd, size_t *len)
 
 struct doc *config_read_doc(const char *file, struct diags *d)
 {
-	struct diag_at at = { .file = file };
+	struct diag_at at = {.file = file};
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	struct doc *doc = NULL;
 	char *text = NULL;
@@ -71,7 +71,7 @@ static int is_clients_file(const struct dirent *e)
 
 static void load_clients(struct config *cfg, struct diags *d)
 {
-	struct diag_at at = { .file = cfg->clients_dir };
+	struct diag_at at = {.file = cfg->clients_dir};
 	struct dirent **entries;
 	int n = scandir(cfg->clients_dir, &entries, is_clients_file, alphasort);
 
@@ -115,7 +115,7 @@ struct config *config_load(const char *file, struct diags *d)
 
 char *config_socket(const char *file)
 {
-	struct diags ignored = { 0 };
+	struct diags ignored = {0};
 	struct doc *doc = config_read_doc(file, &ignored);
 	const struct doc_node *n = doc ? doc_get(&doc->root, "socket") : NULL;
 	char *dir = config_folder(file), *path;

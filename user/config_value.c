@@ -24,7 +24,7 @@ void config_mismatch(struct config_reader *r, const char *what, const struct doc
 bool config_read_map(struct config_reader *r, const char *what, const char *prefix, const struct doc_node *n,
 		     const struct config_field *fields, void *out)
 {
-	const char *known[MAX_FIELDS + 1] = { NULL };
+	const char *known[MAX_FIELDS + 1] = {0};
 	char key[128];
 
 	if (n->kind != DOC_MAP) {
@@ -65,7 +65,10 @@ int config_read_word(struct config_reader *r, const char *what, const struct doc
 		if (n->kind == DOC_SCALAR && !strcmp(n->text, words[i]))
 			return i;
 		snprintf(expected + len, sizeof(expected) - len, "%s%s",
-			 !i ? "" : words[i + 1] ? ", " : " or ", words[i]);
+			 !i		? ""
+			 : words[i + 1] ? ", "
+					: " or ",
+			 words[i]);
 	}
 	diag_error(r->d, n->at, "%s: found %s, expected %s%s%s%s", what, doc_found(n, found, sizeof(found)), expected,
 		   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
@@ -207,8 +210,8 @@ void config_read_key(struct config_reader *r, const char *what, const struct doc
 
 /* ---- lists of words -------------------------------------------------------------- */
 
-static void read_names(struct config_reader *r, const char *what, const struct doc_node *n,
-		       struct config_names *list, const char *expected, config_read_fn *read)
+static void read_names(struct config_reader *r, const char *what, const struct doc_node *n, struct config_names *list,
+		       const char *expected, config_read_fn *read)
 {
 	if (!config_is_list(r, what, n, 1, 1024, expected))
 		return;
@@ -241,8 +244,8 @@ void config_read_tags(struct config_reader *r, const char *what, const struct do
 
 static void read_role(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	static const char *const roles[] = { "admin", "owner", "it-admin", "network-admin", "billing-admin",
-					     "auditor", NULL };
+	static const char *const roles[] = {"admin",	     "owner",	"it-admin", "network-admin",
+					    "billing-admin", "auditor", NULL};
 	int i = config_read_word(r, what, n, roles);
 
 	if (i >= 0)

@@ -24,6 +24,10 @@ struct config_field {
 	size_t offset; /* into the struct that the map fills */
 };
 
+/* clang-format off */
+#define CONFIG_FIELD(type, member, key, read) {key, read, offsetof(struct type, member)}
+/* clang-format on */
+
 /* Reads the keys of a map by a table; unknown ones are reported. @prefix ("tunnel.",
  * or "") stands before the keys in messages. False: not a map. */
 bool config_read_map(struct config_reader *r, const char *what, const char *prefix, const struct doc_node *n,
@@ -37,18 +41,18 @@ bool config_is_list(struct config_reader *r, const char *what, const struct doc_
 /* Index of the word in @words (NULL-terminated), or -1 with a report. */
 int config_read_word(struct config_reader *r, const char *what, const struct doc_node *n, const char *const *words);
 
-config_read_fn config_read_name;   /* const char *: of a gateway, client or pool */
-config_read_fn config_read_ifname; /* const char * */
-config_read_fn config_read_path;   /* const char * */
-config_read_fn config_read_user;   /* const char *: alice@example.com */
-config_read_fn config_read_port;   /* uint16_t */
-config_read_fn config_read_bool;   /* bool */
+config_read_fn config_read_name;    /* const char *: of a gateway, client or pool */
+config_read_fn config_read_ifname;  /* const char * */
+config_read_fn config_read_path;    /* const char * */
+config_read_fn config_read_user;    /* const char *: alice@example.com */
+config_read_fn config_read_port;    /* uint16_t */
+config_read_fn config_read_bool;    /* bool */
 config_read_fn config_read_seconds; /* uint32_t, from a duration */
-config_read_fn config_read_addrs;  /* struct config_addrs; zeros where an item is none */
+config_read_fn config_read_addrs;   /* struct config_addrs; zeros where an item is none */
 config_read_fn config_read_ifnames; /* struct config_names */
-config_read_fn config_read_tags;   /* struct config_names */
-config_read_fn config_read_roles;  /* struct config_names */
-config_read_fn config_read_key;	   /* uint8_t[32]: a public key */
+config_read_fn config_read_tags;    /* struct config_names */
+config_read_fn config_read_roles;   /* struct config_names */
+config_read_fn config_read_key;	    /* uint8_t[32]: a public key */
 
 /* From now on owned by the configuration. */
 const char *config_keep(struct config *cfg, char *made);

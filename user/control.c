@@ -25,9 +25,9 @@
 #include "user/control.h"
 #include "user/log.h"
 
-#define GROUP "sluice"
+#define GROUP	  "sluice"
 #define READ_STEP 16384u
-#define EVENTS 16
+#define EVENTS	  16
 
 struct connection {
 	int fd; /* -1: free */
@@ -142,14 +142,14 @@ static int listen_at(const char *path, char *error, size_t size)
 
 static bool watch(struct control *c, int fd, uint32_t events, void *what, int op)
 {
-	struct epoll_event e = { .events = events, .data.ptr = what };
+	struct epoll_event e = {.events = events, .data.ptr = what};
 
 	return !epoll_ctl(c->epoll, op, fd, &e);
 }
 
 static bool open_rest(struct control *c)
 {
-	static const struct itimerspec every_second = { { 1, 0 }, { 1, 0 } };
+	static const struct itimerspec every_second = {{1, 0}, {1, 0}};
 
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -172,8 +172,8 @@ struct control *control_open(const char *path, const struct control_verb *verbs,
 	fd = listen_at(path, error, size);
 	if (fd < 0)
 		goto fail;
-	*c = (struct control){ .listener = fd, .epoll = -1, .timer = -1, .path = own, .verbs = verbs,
-			       .gateway = gateway };
+	*c = (struct control){
+		.listener = fd, .epoll = -1, .timer = -1, .path = own, .verbs = verbs, .gateway = gateway};
 	for (int i = 0; i < CONTROL_CONNECTIONS; i++)
 		c->connections[i].fd = -1;
 	if (open_rest(c))
@@ -250,8 +250,7 @@ static void log_change(const char *command, uid_t uid, const json_t *args, size_
 	free(text);
 }
 
-static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t uid, const json_t *request,
-			size_t len)
+static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t uid, const json_t *request, size_t len)
 {
 	const json_t *args = json_object_get(request, "args");
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -264,7 +263,8 @@ static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t u
 	if (!command || (args && !json_is_object(args)))
 		return refusal(EXIT_USAGE, "expected {\"schema\": 1, \"command\": \"...\", \"args\": {...}}");
 	if (!verb)
-		return refusal(EXIT_USAGE, "the running gateway does not know this command: is it of an older version?");
+		return refusal(EXIT_USAGE,
+			       "the running gateway does not know this command: is it of an older version?");
 	if (verb->changes)
 		log_change(command, uid, args, len);
 	if (verb->changes && uid != 0)
@@ -300,7 +300,7 @@ static void drop(struct control *c, struct connection *k)
 	close(k->fd); /* leaves the epoll set with it */
 	free(k->in);
 	free(k->out);
-	*k = (struct connection){ .fd = -1 };
+	*k = (struct connection){.fd = -1};
 }
 
 static struct connection *free_place(struct control *c)
@@ -322,7 +322,7 @@ static void accept_all(struct control *c)
 	int fd;
 
 	while ((fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		struct ucred who = { 0 };
+		struct ucred who = {0};
 		socklen_t len = sizeof(who);
 		struct connection *k;
 
@@ -331,7 +331,7 @@ static void accept_all(struct control *c)
 			continue;
 		}
 		k = free_place(c);
-		*k = (struct connection){ .fd = fd, .uid = who.uid, .progress = now_seconds() };
+		*k = (struct connection){.fd = fd, .uid = who.uid, .progress = now_seconds()};
 		if (!watch(c, fd, EPOLLIN, k, EPOLL_CTL_ADD))
 			drop(c, k);
 	}
@@ -378,7 +378,7 @@ static int append(const char *bytes, size_t len, void *data)
 	more = cap > t->cap ? realloc(t->bytes, cap) : t->bytes;
 	if (!more)
 		return -1;
-	*t = (struct text){ more, t->len, cap };
+	*t = (struct text){more, t->len, cap};
 	memcpy(t->bytes + t->len, bytes, len);
 	t->len += len;
 	return 0;
@@ -386,7 +386,7 @@ static int append(const char *bytes, size_t len, void *data)
 
 static char *dump_answer(json_t *answer, size_t *len)
 {
-	struct text t = { 0 };
+	struct text t = {0};
 
 	if (json_dump_callback(answer, append, &t, JSON_COMPACT) || append("\n", 1, &t)) {
 		free(t.bytes);

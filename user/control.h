@@ -24,12 +24,12 @@
  * come this way), an answer of CONTROL_ANSWER_MAX, and CONTROL_PATIENCE seconds
  * without progress until a connection is dropped.
  */
-#define CONTROL_SCHEMA 1
-#define CONTROL_CONNECTIONS 64
-#define CONTROL_REQUEST_MAX (64u << 10)
+#define CONTROL_SCHEMA		 1
+#define CONTROL_CONNECTIONS	 64
+#define CONTROL_REQUEST_MAX	 (64u << 10)
 #define CONTROL_REQUEST_MAX_ROOT (20u << 20)
-#define CONTROL_ANSWER_MAX (256u << 20)
-#define CONTROL_PATIENCE 10
+#define CONTROL_ANSWER_MAX	 (256u << 20)
+#define CONTROL_PATIENCE	 10
 
 /* Exit statuses, of every command and in answers. */
 enum exit_status { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
@@ -55,8 +55,8 @@ struct control;
  * runs). @verbs ends with a NULL name and must outlive the result. NULL with a
  * message in @error on failure.
  */
-struct control *control_open(const char *path, const struct control_verb *verbs, void *gateway,
-			     char *error, size_t size);
+struct control *control_open(const char *path, const struct control_verb *verbs, void *gateway, char *error,
+			     size_t size);
 
 /* One descriptor for the caller's epoll: readable (EPOLLIN) when control_serve()
  * has something to do, its own timeouts included. */

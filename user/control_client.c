@@ -35,8 +35,8 @@ static int explain(const char *path, int why, char **error)
 
 static int connect_to(const char *path, int *fd, char **error)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct timeval wait = { .tv_sec = WAIT_SECONDS };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct timeval wait = {.tv_sec = WAIT_SECONDS};
 	int status;
 
 	if (strlen(path) >= sizeof(sa.sun_path))

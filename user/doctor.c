@@ -16,14 +16,14 @@
 #include "user/table.h"
 #include "user/text.h"
 
-#define BPF_FS 0xcafe4a11
+#define BPF_FS	     0xcafe4a11
 #define KERNEL_MAJOR 6
 #define KERNEL_MINOR 1
 
 void doctor_say(struct doctor *doctor, const char *check, enum doctor_result result, const char *advice,
 		const char *fmt, ...)
 {
-	static const char *const words[] = { "ok", "warn", "fail" };
+	static const char *const words[] = {"ok", "warn", "fail"};
 	char text[1024], escaped[1024];
 	va_list ap;
 
@@ -110,8 +110,12 @@ static void check_forwarding(struct doctor *d)
 	bool four = read_number("/proc/sys/net/ipv4/ip_forward") > 0;
 	bool six = read_number("/proc/sys/net/ipv6/conf/all/forwarding") > 0;
 
-	doctor_say(d, "forwarding", DOCTOR_OK, NULL, "the kernel forwards %s (not needed; tunnel packets are kept from it)",
-		   four && six ? "IPv4 and IPv6" : four ? "IPv4" : six ? "IPv6" : "nothing");
+	doctor_say(d, "forwarding", DOCTOR_OK, NULL,
+		   "the kernel forwards %s (not needed; tunnel packets are kept from it)",
+		   four && six ? "IPv4 and IPv6"
+		   : four      ? "IPv4"
+		   : six       ? "IPv6"
+			       : "nothing");
 }
 
 void doctor_machine(struct doctor *doctor, const struct config *cfg)
@@ -131,18 +135,20 @@ static void check_programs(struct doctor *d, const json_t *status)
 	const json_t *e, *a;
 	size_t i, j;
 
-	json_array_foreach(json_object_get(status, "egress"), i, e) {
+	json_array_foreach (json_object_get(status, "egress"), i, e) {
 		const char *program = show_text(e, "program"), *interface = show_text(e, "interface");
 
 		if (!strcmp(program, "missing"))
-			doctor_say(d, "programs", DOCTOR_FAIL, "see the log; something removes it, or the kernel refuses it",
+			doctor_say(d, "programs", DOCTOR_FAIL,
+				   "see the log; something removes it, or the kernel refuses it",
 				   "the program on %s is missing", interface);
 		else
 			doctor_say(d, "programs", DOCTOR_OK, NULL, "attached to %s (%s)", interface, program);
-		json_array_foreach(json_object_get(e, "addresses"), j, a)
+		json_array_foreach (json_object_get(e, "addresses"), j, a)
 			if (json_is_false(json_object_get(a, "present")))
-				doctor_say(d, "egress", DOCTOR_FAIL, "ip address add it, or take it out of the configuration",
-					   "%s is not on %s", show_text(a, "address"), interface);
+				doctor_say(d, "egress", DOCTOR_FAIL,
+					   "ip address add it, or take it out of the configuration", "%s is not on %s",
+					   show_text(a, "address"), interface);
 	}
 }
 
@@ -154,10 +160,11 @@ static void check_clients(struct doctor *d, const struct config *cfg, const json
 	if (!all)
 		doctor_say(d, "clients", DOCTOR_WARN, "add clients to the configuration, then sluice reload", "none");
 	else if (active)
-		doctor_say(d, "clients", DOCTOR_OK, NULL, "%llu of %llu have shaken hands in the last 3 minutes", active,
-			   all);
+		doctor_say(d, "clients", DOCTOR_OK, NULL, "%llu of %llu have shaken hands in the last 3 minutes",
+			   active, all);
 	else
-		doctor_say(d, "clients", DOCTOR_WARN, "open the UDP port in the cloud's firewall; compare keys and endpoint",
+		doctor_say(d, "clients", DOCTOR_WARN,
+			   "open the UDP port in the cloud's firewall; compare keys and endpoint",
 			   "no handshake on UDP port %u in the last 3 minutes", cfg->tunnel.listen);
 }
 
@@ -189,7 +196,7 @@ void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_
 	check_programs(doctor, status);
 	check_offloads_in_use(doctor, status);
 	check_clients(doctor, cfg, status);
-	json_array_foreach(json_object_get(status, "notes"), i, note)
+	json_array_foreach (json_object_get(status, "notes"), i, note)
 		doctor_say(doctor, "note", DOCTOR_WARN, NULL, "%s", json_string_value(note));
 }
 
@@ -214,7 +221,7 @@ void doctor_show(const json_t *result, FILE *out)
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "checks"), i, c) {
+	json_array_foreach (json_object_get(result, "checks"), i, c) {
 		show_check(c, out);
 		failed += !strcmp(show_text(c, "result"), "fail");
 		warned += !strcmp(show_text(c, "result"), "warn");

@@ -25,10 +25,10 @@ struct doctor {
 void doctor_say(struct doctor *doctor, const char *check, enum doctor_result result, const char *advice,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-void doctor_machine(struct doctor *doctor, const struct config *cfg); /* kernel, devices, file systems, privileges */
-void doctor_network(struct doctor *doctor, const struct config *cfg); /* interfaces, addresses, offloads, programs */
+void doctor_machine(struct doctor *doctor, const struct config *cfg);  /* kernel, devices, file systems, privileges */
+void doctor_network(struct doctor *doctor, const struct config *cfg);  /* interfaces, addresses, offloads, programs */
 void doctor_firewall(struct doctor *doctor, const struct config *cfg); /* nftables chains that drop by default */
-void doctor_outside(struct doctor *doctor, const struct config *cfg); /* our address as others see it, by STUN */
+void doctor_outside(struct doctor *doctor, const struct config *cfg);  /* our address as others see it, by STUN */
 /* @status: the answer of a running gateway. */
 void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_t *status);
 

@@ -65,7 +65,7 @@ static const char *family_name(uint8_t family)
 
 static int read_chain(const struct nlmsghdr *header, void *data)
 {
-	struct chain c = { .table = "?", .name = "?", .policy = NF_ACCEPT };
+	struct chain c = {.table = "?", .name = "?", .policy = NF_ACCEPT};
 	struct found *found = data;
 	const struct nfgenmsg *family = mnl_nlmsg_get_payload(header);
 	char advice[256];
@@ -99,14 +99,15 @@ static int dump_chains(struct mnl_socket *socket, struct found *found)
 		return -1;
 	while (result > MNL_CB_STOP) {
 		n = mnl_socket_recvfrom(socket, buf, sizeof(buf));
-		result = n <= 0 ? -1 : mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(socket), read_chain, found);
+		result =
+			n <= 0 ? -1 : mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(socket), read_chain, found);
 	}
 	return result;
 }
 
 void doctor_firewall(struct doctor *doctor, const struct config *cfg)
 {
-	struct found found = { .doctor = doctor, .port = cfg->tunnel.listen };
+	struct found found = {.doctor = doctor, .port = cfg->tunnel.listen};
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	int result = -1;
 

@@ -26,18 +26,18 @@
 #include "user/stun.h"
 #include "user/text.h"
 
-#define STUN_TRIES 3
+#define STUN_TRIES   3
 #define STUN_WAIT_MS 1000
-#define NAMES_MAX 32
-#define TCX_INGRESS 46 /* enum bpf_attach_type of Linux 6.6; Debian's headers are older */
-#define TCX_EGRESS 47
+#define NAMES_MAX    32
+#define TCX_INGRESS  46 /* enum bpf_attach_type of Linux 6.6; Debian's headers are older */
+#define TCX_EGRESS   47
 
 /* ---- what check --host finds --------------------------------------------------------------- */
 
 static void relay(struct doctor *doctor, const char *check, const struct config *cfg,
 		  void (*look)(const struct config *, struct diags *), const char *fine)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 
 	look(cfg, &d);
 	for (size_t i = 0; i < d.n; i++)
@@ -70,7 +70,7 @@ static void gather(const struct config *cfg, struct names *names)
 	struct netlink n;
 	int ifindex = 0;
 
-	*names = (struct names){ 0 };
+	*names = (struct names){0};
 	if (!netlink_open(&n)) {
 		ifindex = netlink_default_interface(&n);
 		netlink_close(&n);
@@ -89,8 +89,8 @@ static void gather(const struct config *cfg, struct names *names)
 /* -1: cannot be asked. */
 static int get_offload(int fd, const char *name, uint32_t command)
 {
-	struct ethtool_value value = { .cmd = command };
-	struct ifreq request = { .ifr_data = (char *)&value };
+	struct ethtool_value value = {.cmd = command};
+	struct ifreq request = {.ifr_data = (char *)&value};
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	return ioctl(fd, SIOCETHTOOL, &request) ? -1 : value.data != 0;
@@ -102,16 +102,17 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 		const char *word, *what;
 		uint32_t command;
 	} offloads[] = {
-		{ "gro", "GRO", ETHTOOL_GGRO },
-		{ "gso", "GSO", ETHTOOL_GGSO },
-		{ "tso", "TSO", ETHTOOL_GTSO },
-		{ "tx", "checksums", ETHTOOL_GTXCSUM },
+		{"gro", "GRO", ETHTOOL_GGRO},
+		{"gso", "GSO", ETHTOOL_GGSO},
+		{"tso", "TSO", ETHTOOL_GTSO},
+		{"tx", "checksums", ETHTOOL_GTXCSUM},
 	};
 	char off[64] = "", words[64] = "", advice[128];
 
 	for (size_t i = 0; i < sizeof(offloads) / sizeof(*offloads); i++)
 		if (!get_offload(fd, name, offloads[i].command)) {
-			snprintf(off + strlen(off), sizeof(off) - strlen(off), "%s%s", *off ? ", " : "", offloads[i].what);
+			snprintf(off + strlen(off), sizeof(off) - strlen(off), "%s%s", *off ? ", " : "",
+				 offloads[i].what);
 			snprintf(words + strlen(words), sizeof(words) - strlen(words), " %s on", offloads[i].word);
 		}
 	snprintf(advice, sizeof(advice), "ethtool -K %s%s", name, words);
@@ -125,7 +126,7 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = { "tap_in", "nic_in", "nic_out", "front", "front_tc" };
+	static const char *const ours[] = {"tap_in", "nic_in", "nic_out", "front", "front_tc"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (!strcmp(name, ours[i]))
@@ -135,12 +136,13 @@ static bool is_ours(const char *name)
 
 static void say_if_foreign(struct doctor *d, const char *where, const char *interface, uint32_t id)
 {
-	struct bpf_prog_info info = { 0 };
+	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
 	int fd = bpf_prog_get_fd_by_id(id);
 
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && !is_ours(info.name))
-		doctor_say(d, "foreign", DOCTOR_WARN, "it sees packets before or after Sluice: know what it does with them",
+		doctor_say(d, "foreign", DOCTOR_WARN,
+			   "it sees packets before or after Sluice: know what it does with them",
 			   "%s of %s has the program %s (id %u) of somebody else", where, interface,
 			   *info.name ? info.name : "?", id);
 	if (fd >= 0)
@@ -152,7 +154,7 @@ static void check_foreign(struct doctor *d, const char *name)
 	static const struct {
 		const char *where;
 		int point;
-	} points[] = { { "ingress", TCX_INGRESS }, { "egress", TCX_EGRESS } };
+	} points[] = {{"ingress", TCX_INGRESS}, {"egress", TCX_EGRESS}};
 	unsigned ifindex = if_nametoindex(name);
 	__u32 id = 0;
 
@@ -178,13 +180,16 @@ static void check_ports(struct doctor *d, const struct config *cfg)
 	char text[TEXT_SIZE];
 	uint32_t ports;
 
-	kept[n++] = (struct maps_ports){ cfg->tunnel.listen, cfg->tunnel.listen };
+	kept[n++] = (struct maps_ports){cfg->tunnel.listen, cfg->tunnel.listen};
 	ports = maps_port_ranges(kept, n, range);
 	if (ports < 16384)
-		doctor_say(d, "ports", DOCTOR_WARN, "narrow net.ipv4.ip_local_port_range, or give the gateway an exclusive "
-			   "address", "only %s ports are left for translation", text_number(ports, text));
+		doctor_say(d, "ports", DOCTOR_WARN,
+			   "narrow net.ipv4.ip_local_port_range, or give the gateway an exclusive "
+			   "address",
+			   "only %s ports are left for translation", text_number(ports, text));
 	else
-		doctor_say(d, "ports", DOCTOR_OK, NULL, "%s ports an address for translation", text_number(ports, text));
+		doctor_say(d, "ports", DOCTOR_OK, NULL, "%s ports an address for translation",
+			   text_number(ports, text));
 }
 
 void doctor_network(struct doctor *doctor, const struct config *cfg)
@@ -213,7 +218,7 @@ static int connect_stun(const char *server)
 {
 	const char *colon = strrchr(server, ':');
 	char *host = colon ? mem_strndup(server, (size_t)(colon - server)) : mem_strdup(server);
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM }, *list = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
 	int fd = -1;
 
 	if (!getaddrinfo(host, colon ? colon + 1 : "3478", &hints, &list))
@@ -237,7 +242,7 @@ static bool ask_stun(int fd, struct addr *seen, uint16_t *port)
 	randombytes_buf(id, sizeof(id));
 	stun_request(id, request);
 	for (int i = 0; i < STUN_TRIES; i++) {
-		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
 		ssize_t n;
 
 		if (send(fd, request, sizeof(request), 0) < 0 || poll(&wait, 1, STUN_WAIT_MS) <= 0)
@@ -272,7 +277,8 @@ void doctor_outside(struct doctor *doctor, const struct config *cfg)
 	int fd;
 
 	if (!cfg->stun) {
-		doctor_say(doctor, "outside", DOCTOR_OK, NULL, "not looked at: no stun: HOST:PORT in the configuration");
+		doctor_say(doctor, "outside", DOCTOR_OK, NULL,
+			   "not looked at: no stun: HOST:PORT in the configuration");
 		return;
 	}
 	fd = connect_stun(cfg->stun);

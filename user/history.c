@@ -48,7 +48,7 @@ static const struct history_sample *since(const struct history *h, uint64_t seco
 
 struct history_rate history_rate(const struct history *h)
 {
-	struct history_rate r = { 0 };
+	struct history_rate r = {0};
 	const struct history_sample *old, *new;
 	double seconds;
 
@@ -59,8 +59,8 @@ struct history_rate history_rate(const struct history *h)
 	seconds = (double)(new->ns - old->ns) / 1e9;
 	r.bits_out = (uint64_t)((double)(new->out.bytes - old->out.bytes) * 8 / seconds);
 	r.bits_in = (uint64_t)((double)(new->in.bytes - old->in.bytes) * 8 / seconds);
-	r.packets = (uint64_t)((double)(new->out.packets - old->out.packets + new->in.packets - old->in.packets) /
-			       seconds);
+	r.packets =
+		(uint64_t)((double)(new->out.packets - old->out.packets + new->in.packets - old->in.packets) / seconds);
 	return r;
 }
 

@@ -12,7 +12,7 @@
  * (maps that were made anew) starts the history again. Pure.
  */
 #define HISTORY_SECONDS 60
-#define HISTORY_NOW 5 /* seconds that a rate is the mean of */
+#define HISTORY_NOW	5 /* seconds that a rate is the mean of */
 
 struct history_sample {
 	uint64_t ns; /* monotonic */

@@ -15,7 +15,7 @@
 #include "user/netlink.h"
 #include "user/secret.h"
 
-#define OVERHEAD 80 /* of WireGuard over UDP over IPv6 */
+#define OVERHEAD      80 /* of WireGuard over UDP over IPv6 */
 #define ADDRESSES_MAX 64
 
 static const struct doc_node *section(const struct config *cfg, const char *key)
@@ -33,7 +33,7 @@ static bool open_netlink(struct netlink *n, struct diags *d)
 	int err = netlink_open(n);
 
 	if (err)
-		diag_error(d, (struct diag_at){ 0 }, "netlink: %s", strerror(-err));
+		diag_error(d, (struct diag_at){0}, "netlink: %s", strerror(-err));
 	return !err;
 }
 
@@ -53,13 +53,15 @@ static void check_link(struct netlink *n, const struct config *cfg, const char *
 	else if (!strcmp(what, "tunnel.underlay") && cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)link.mtu)
 		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
 			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
-			     "most %u", cfg->tunnel.mtu, OVERHEAD, link.mtu, name, link.mtu - OVERHEAD);
+			     "most %u",
+			     cfg->tunnel.mtu, OVERHEAD, link.mtu, name, link.mtu - OVERHEAD);
 }
 
 static void check_default(struct netlink *n, struct diags *d)
 {
 	if (netlink_default_interface(n) <= 0)
-		diag_error(d, (struct diag_at){ 0 }, "no default route: expected one, or tunnel.underlay and "
+		diag_error(d, (struct diag_at){0},
+			   "no default route: expected one, or tunnel.underlay and "
 			   "egress.interface in the configuration");
 }
 
@@ -169,7 +171,7 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 
 bool hostcheck_running(const struct config *cfg)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool running;
 
@@ -184,8 +186,8 @@ bool hostcheck_running(const struct config *cfg)
 /* 0, or why the port cannot be had. A family that the machine does not have is no obstacle. */
 static int try_bind(int family, uint16_t port)
 {
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
 	bool is_six = family == AF_INET6;
 	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1, err = 0;
 

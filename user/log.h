@@ -16,26 +16,25 @@
  */
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
-#define LOG_BURST 20
+#define LOG_BURST  20
 #define LOG_WINDOW 10
 
-struct log_site { /* one place that logs; all zero at start */
+struct log_site {		 /* one place that logs; all zero at start */
 	_Atomic uint64_t window; /* start in monotonic seconds, lines since then in the lower half */
 };
 
-#define log_at(level, ...)                                                                                     \
-	do {                                                                                                   \
-		static struct log_site log_site_here;                                                          \
-		log_write(&log_site_here, level, __VA_ARGS__);                                                 \
+#define log_at(level, ...)                                     \
+	do {                                                   \
+		static struct log_site log_site_here;          \
+		log_write(&log_site_here, level, __VA_ARGS__); \
 	} while (0)
 
-#define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)	 log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...)	 log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-void log_write(struct log_site *site, enum log_level level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+void log_write(struct log_site *site, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* The least urgent level that is written; LOG_LEVEL_INFO at start. */
 void log_set_level(enum log_level level);

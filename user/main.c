@@ -25,7 +25,7 @@ static bool asks_for_help(int argc, char **argv)
 
 static int unknown(int argc, char **argv)
 {
-	const char *names[64] = { NULL }, *nearest;
+	const char *names[64] = {0}, *nearest;
 	char text[64];
 
 	for (size_t i = 0; commands[i].name && i < 63; i++)

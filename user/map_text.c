@@ -47,7 +47,7 @@ static void put_endpoint(struct map_printer *p, const struct addr *a, __be16 por
 
 static void put_client(struct map_printer *p, uint32_t id)
 {
-	struct report_who who = { 0 };
+	struct report_who who = {0};
 
 	if (id && p->s->who(p->s->ctx, id, &who) && who.name)
 		put(p, "client %s", who.name);
@@ -90,7 +90,8 @@ static void text_lpm(struct map_printer *p, const void *data)
 	struct prefix prefix;
 
 	memcpy(&k, data, sizeof(k));
-	prefix = (struct prefix){ k.addr, k.prefixlen - 8 * (uint32_t)(offsetof(struct route_key, addr) - sizeof(k.prefixlen)) };
+	prefix = (struct prefix){k.addr,
+				 k.prefixlen - 8 * (uint32_t)(offsetof(struct route_key, addr) - sizeof(k.prefixlen))};
 	put(p, "%s", prefix_str(&prefix, text));
 }
 
@@ -104,7 +105,7 @@ static void text_client_ref(struct map_printer *p, const void *data)
 
 static void text_reserved(struct map_printer *p, const void *data)
 {
-	static const char *const kinds[] = { "?", "loopback", "metadata", "own", "tunnel" };
+	static const char *const kinds[] = {"?", "loopback", "metadata", "own", "tunnel"};
 	struct reserved_ref v;
 
 	memcpy(&v, data, sizeof(v));
@@ -147,7 +148,7 @@ static void text_flow_ref(struct map_printer *p, const void *data)
 
 static void text_flow(struct map_printer *p, const void *data)
 {
-	static const char *const states[] = { "FREE", "NEW", "ESTABLISHED", "CLOSING", "RESET", "MAPPING", "DEAD" };
+	static const char *const states[] = {"FREE", "NEW", "ESTABLISHED", "CLOSING", "RESET", "MAPPING", "DEAD"};
 	struct flow f;
 
 	memcpy(&f, data, sizeof(f));
@@ -211,9 +212,11 @@ static void text_settings(struct map_printer *p, const void *data)
 	struct settings v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  udp %llus  tcp %llus/%llus  "
-	       "icmp %llus", v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers,
-	    v.filtering, v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
+	put(p,
+	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  udp %llus  tcp %llus/%llus  "
+	    "icmp %llus",
+	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering,
+	    v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
 }
 
 static void text_policy(struct map_printer *p, const void *data)
@@ -241,7 +244,7 @@ static void text_reason(struct map_printer *p, const void *data)
 
 static void text_total(struct map_printer *p, const void *data)
 {
-	static const char *const names[TOTAL_MAX] = { "out", "in", "host_in", "front_pass" };
+	static const char *const names[TOTAL_MAX] = {"out", "in", "host_in", "front_pass"};
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
@@ -303,7 +306,7 @@ static void text_acl_key(struct map_printer *p, const void *data)
 	struct prefix prefix;
 
 	memcpy(&k, data, sizeof(k));
-	prefix = (struct prefix){ k.dst, k.prefixlen - 32 };
+	prefix = (struct prefix){k.dst, k.prefixlen - 32};
 	put(p, "class %u -> %s", be32toh(k.class), prefix_str(&prefix, text));
 }
 
@@ -338,34 +341,34 @@ static void text_route(struct map_printer *p, const void *data)
 }
 
 static const struct map_layout layouts[] = {
-	{ "clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false },
-	{ "reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false },
-	{ "sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false },
-	{ "flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false },
-	{ "flows", 4, sizeof(struct flow), text_u32, text_flow, true },
-	{ "permissions", sizeof(struct permission), 8, text_permission_key, text_expires, false },
-	{ "pairs", sizeof(struct pair), sizeof(struct pair_use), text_pair, text_pair_use, false },
-	{ "egresses", 4, sizeof(struct egress), text_u32, text_egress, true },
-	{ "settings", 4, sizeof(struct settings), text_u32, text_settings, false },
-	{ "policy", 4, 8, text_u32, text_policy, false },
-	{ "classes", 4, sizeof(struct client_class), text_client_id, text_class, true },
-	{ "acl", sizeof(struct acl_key), sizeof(struct acl_entry), text_acl_key, text_acl, false },
-	{ "rules", 4, sizeof(struct acl_rule), text_u32, text_rule, true },
-	{ "routes", sizeof(struct route_key), sizeof(struct route), text_lpm, text_route, false },
-	{ "blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false },
-	{ "client_worker", 4, 4, text_client_id, text_u32, true },
-	{ "drops", 4, 8, text_reason, text_count, true },
-	{ "totals", 4, sizeof(struct traffic), text_total, text_traffic, true },
-	{ "rule_use", 4, sizeof(struct rule_use), text_u32, text_rule_use, true },
-	{ "client_use", 4, sizeof(struct client_use), text_client_id, text_client_use, true },
+	{"clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false},
+	{"reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false},
+	{"sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false},
+	{"flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false},
+	{"flows", 4, sizeof(struct flow), text_u32, text_flow, true},
+	{"permissions", sizeof(struct permission), 8, text_permission_key, text_expires, false},
+	{"pairs", sizeof(struct pair), sizeof(struct pair_use), text_pair, text_pair_use, false},
+	{"egresses", 4, sizeof(struct egress), text_u32, text_egress, true},
+	{"settings", 4, sizeof(struct settings), text_u32, text_settings, false},
+	{"policy", 4, 8, text_u32, text_policy, false},
+	{"classes", 4, sizeof(struct client_class), text_client_id, text_class, true},
+	{"acl", sizeof(struct acl_key), sizeof(struct acl_entry), text_acl_key, text_acl, false},
+	{"rules", 4, sizeof(struct acl_rule), text_u32, text_rule, true},
+	{"routes", sizeof(struct route_key), sizeof(struct route), text_lpm, text_route, false},
+	{"blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false},
+	{"client_worker", 4, 4, text_client_id, text_u32, true},
+	{"drops", 4, 8, text_reason, text_count, true},
+	{"totals", 4, sizeof(struct traffic), text_total, text_traffic, true},
+	{"rule_use", 4, sizeof(struct rule_use), text_u32, text_rule_use, true},
+	{"client_use", 4, sizeof(struct client_use), text_client_id, text_client_use, true},
 };
 
 const struct map_layout *map_layout(const char *name, size_t key_size, size_t value_size)
 {
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(*layouts); i++)
 		if (!strcmp(layouts[i].map, name))
-			return layouts[i].key_size == key_size && layouts[i].value_size == value_size ? &layouts[i] :
-													NULL;
+			return layouts[i].key_size == key_size && layouts[i].value_size == value_size ? &layouts[i]
+												      : NULL;
 	return NULL;
 }
 

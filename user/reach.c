@@ -56,7 +56,7 @@ static void reduce(struct reach *r)
 void reach_of(const struct config *cfg, const struct config_client *client, const struct filter *filter,
 	      struct reach *out)
 {
-	*out = (struct reach){ 0 };
+	*out = (struct reach){0};
 	for (size_t i = 0; !filter && i < cfg->n_routes; i++)
 		add(out, &cfg->routes[i].prefix);
 	for (size_t i = 0; filter && i < filter->n; i++) {
@@ -73,5 +73,5 @@ void reach_of(const struct config *cfg, const struct config_client *client, cons
 void reach_free(struct reach *r)
 {
 	free(r->v);
-	*r = (struct reach){ 0 };
+	*r = (struct reach){0};
 }

@@ -71,10 +71,10 @@ static json_t *tailnet_json(const struct report_source *s)
 
 static json_t *tunnel_json(const struct report_source *s)
 {
-	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:I}", "interface", text(s->tunnel), "listen",
-			 s->listen, "mtu", s->mtu, "addresses",
-			 addrs_json(s->tunnel_addresses, s->n_tunnel_addresses), "gso_in", text(s->gso_in), "gso_out",
-			 text(s->gso_out), "aead", text(s->aead), "workers", (json_int_t)s->workers);
+	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:I}", "interface", text(s->tunnel), "listen", s->listen,
+			 "mtu", s->mtu, "addresses", addrs_json(s->tunnel_addresses, s->n_tunnel_addresses), "gso_in",
+			 text(s->gso_in), "gso_out", text(s->gso_out), "aead", text(s->aead), "workers",
+			 (json_int_t)s->workers);
 }
 
 static json_t *egress_json(const struct report_source *s)
@@ -88,9 +88,9 @@ static json_t *egress_json(const struct report_source *s)
 		for (size_t j = 0; j < e->n_addresses; j++) {
 			const struct report_egress_address *a = &e->addresses[j];
 
-			json_array_append_new(addresses, json_pack("{s:o, s:o, s:b}", "address",
-								   addr_json(&a->address), "public",
-								   addr_json(&a->public), "present", a->present));
+			json_array_append_new(addresses,
+					      json_pack("{s:o, s:o, s:b}", "address", addr_json(&a->address), "public",
+							addr_json(&a->public), "present", a->present));
 		}
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "pool", text(e->pool), "interface",
 						      text(e->interface), "addresses", addresses, "program",
@@ -107,9 +107,8 @@ static json_t *busiest_json(const struct report_source *s)
 
 	if (!s->busiest || !s->busiest(s->ctx, &pair, &used, &ports))
 		return json_null();
-	return json_pack("{s:s, s:s, s:I, s:I}", "service",
-			 text_endpoint(&pair.remote, be16toh(pair.port), service), "proto",
-			 text_proto(pair.proto, proto), "used", (json_int_t)used, "ports", (json_int_t)ports);
+	return json_pack("{s:s, s:s, s:I, s:I}", "service", text_endpoint(&pair.remote, be16toh(pair.port), service),
+			 "proto", text_proto(pair.proto, proto), "used", (json_int_t)used, "ports", (json_int_t)ports);
 }
 
 static const char *const reason_names[DROP_MAX] = {
@@ -151,8 +150,8 @@ static json_t *now_json(const struct report_source *s)
 {
 	struct history_rate rate = history_rate(s->history);
 
-	return json_pack("{s:I, s:I, s:I}", "bits_out", (json_int_t)rate.bits_out, "bits_in",
-			 (json_int_t)rate.bits_in, "packets", (json_int_t)rate.packets);
+	return json_pack("{s:I, s:I, s:I}", "bits_out", (json_int_t)rate.bits_out, "bits_in", (json_int_t)rate.bits_in,
+			 "packets", (json_int_t)rate.packets);
 }
 
 static json_t *totals_json(const struct report_source *s)
@@ -174,12 +173,13 @@ json_t *report_status(const struct report_source *s)
 	json_object_set_new(r, "tailnet", tailnet_json(s));
 	json_object_set_new(r, "tunnel", tunnel_json(s));
 	json_object_set_new(r, "egress", egress_json(s));
-	json_object_set_new(r, "front", json_pack("{s:o, s:o}", "mode", text(s->front_mode), "reason",
-						  text(s->front_reason)));
+	json_object_set_new(r, "front",
+			    json_pack("{s:o, s:o}", "mode", text(s->front_mode), "reason", text(s->front_reason)));
 	json_object_set_new(r, "now", now_json(s));
 	json_object_set_new(r, "totals", totals_json(s));
-	json_object_set_new(r, "flows", json_pack("{s:I, s:I}", "used", (json_int_t)s->used_flows, "max",
-						  (json_int_t)s->max_flows));
+	json_object_set_new(
+		r, "flows",
+		json_pack("{s:I, s:I}", "used", (json_int_t)s->used_flows, "max", (json_int_t)s->max_flows));
 	json_object_set_new(r, "busiest", busiest_json(s));
 	json_object_set_new(r, "drops", minute_json(s));
 	json_object_set_new(r, "clients", clients_count_json(s));

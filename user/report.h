@@ -54,10 +54,10 @@
  * reload	{"schema", "clients": {"added", "removed", "changed"}, "policy": generation, "notes": []}
  * down		{"schema", "removed": ["tap sluice0", ...]}
  */
-#define REPORT_SCHEMA 1
+#define REPORT_SCHEMA	     1
 #define REPORT_FLOWS_DEFAULT 1000 /* `limit` when none is given */
-#define REPORT_FLOWS_MAX 100000
-#define REPORT_DUMP_DEFAULT 1000
+#define REPORT_FLOWS_MAX     100000
+#define REPORT_DUMP_DEFAULT  1000
 
 /* Whose a client id is. Strings belong to the source and live until the report is done. */
 struct report_who {
@@ -73,9 +73,9 @@ struct report_client {
 	const struct addr *addresses;
 	size_t n_addresses;
 	struct addr endpoint;
-	uint16_t endpoint_port; /* 0: not known */
-	const char *relay;	/* NULL: direct */
-	int64_t handshake_age;	/* seconds since the last one; negative: none yet */
+	uint16_t endpoint_port;	 /* 0: not known */
+	const char *relay;	 /* NULL: direct */
+	int64_t handshake_age;	 /* seconds since the last one; negative: none yet */
 	uint64_t received, sent; /* bytes */
 	uint32_t worker;
 	bool expired;
@@ -161,7 +161,7 @@ json_t *report_routes(const struct report_source *s);
 
 /* ---- flows ---------------------------------------------------------------------- */
 
-struct report_filter { /* what is not set matches everything */
+struct report_filter {		   /* what is not set matches everything */
 	const char *user, *client; /* names; user also "tag:x"; client also an inner address */
 	struct prefix service;	   /* of the destination */
 	bool has_service;

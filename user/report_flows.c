@@ -64,12 +64,13 @@ bool report_filter_parse(const json_t *args, struct report_filter *f, char **err
 	const json_t *limit = json_object_get(args, "limit");
 	const char *service = NULL, *proto = NULL;
 
-	*f = (struct report_filter){ .limit = REPORT_FLOWS_DEFAULT };
+	*f = (struct report_filter){.limit = REPORT_FLOWS_DEFAULT};
 	if (!get_text(args, "user", &f->user) || !get_text(args, "client", &f->client) ||
 	    !get_text(args, "service", &service) || !get_text(args, "proto", &proto))
 		return bad(error, "user, client, service and proto: expected text%s", "");
 	if (service && !parse_service(service, f))
-		return bad(error, "service: found \"%s\", expected an address, a prefix, ADDRESS:PORT or :PORT", service);
+		return bad(error, "service: found \"%s\", expected an address, a prefix, ADDRESS:PORT or :PORT",
+			   service);
 	if (proto && !(f->proto = text_proto_parse(proto)))
 		return bad(error, "proto: found \"%s\", expected tcp, udp, icmp, ... or a number from 1 to 255", proto);
 	if (limit && (json_integer_value(limit) < 1 || json_integer_value(limit) > REPORT_FLOWS_MAX))
@@ -103,7 +104,7 @@ static bool is_client(const char *wanted, const char *name, const struct addr *i
 
 static bool matches(const struct report_source *s, const struct report_filter *f, const struct flow *flow)
 {
-	struct report_who who = { 0 };
+	struct report_who who = {0};
 
 	if ((f->proto && f->proto != flow->out.proto) || (f->port && f->port != be16toh(flow->out.dport)) ||
 	    (f->has_service && !prefix_contains(&f->service, &flow->out.dst)))
@@ -147,8 +148,10 @@ static const char *side_text(const struct addr *a, __be16 port, char buf[TEXT_EN
 
 static const char *state_name(uint32_t state)
 {
-	static const char *const names[] = { [FLOW_NEW] = "new", [FLOW_ESTABLISHED] = "established",
-					     [FLOW_CLOSING] = "closing", [FLOW_RESET] = "reset" };
+	static const char *const names[] = {[FLOW_NEW] = "new",
+					    [FLOW_ESTABLISHED] = "established",
+					    [FLOW_CLOSING] = "closing",
+					    [FLOW_RESET] = "reset"};
 
 	return state < sizeof(names) / sizeof(*names) && names[state] ? names[state] : "?";
 }
@@ -172,7 +175,7 @@ static void put_text(json_t *j, const char *key, const char *value)
 
 static void put_who(json_t *j, const struct report_source *s, uint32_t client)
 {
-	struct report_who who = { 0 };
+	struct report_who who = {0};
 	json_t *tags = json_array();
 
 	s->who(s->ctx, client, &who);
@@ -227,7 +230,7 @@ static bool gather(void *arg, uint32_t slot, const struct flow *flow)
 
 json_t *report_flows(const struct report_source *s, const struct report_filter *f)
 {
-	struct gathering g = { .source = s, .list = json_array(), .limit = f->limit };
+	struct gathering g = {.source = s, .list = json_array(), .limit = f->limit};
 
 	report_each_flow(s, f, gather, &g);
 	return json_pack("{s:i, s:I, s:I, s:o}", "schema", REPORT_SCHEMA, "used", (json_int_t)s->used_flows, "matched",

@@ -19,7 +19,7 @@
 #include "user/text.h"
 
 #define COUNT_MAX 20000 /* what is larger is not counted: it takes a system call an entry */
-#define PINS_MAX 128
+#define PINS_MAX  128
 
 /* ---- pins ------------------------------------------------------------------------------------ */
 
@@ -39,7 +39,7 @@ static bool open_pin(const char *folder, const char *name, struct pin *out)
 	char *path = mem_printf("%s/%s", folder, name);
 	__u32 len = sizeof(out->info);
 
-	*out = (struct pin){ .fd = bpf_obj_get(path) };
+	*out = (struct pin){.fd = bpf_obj_get(path)};
 	free(path);
 	/* links are pinned there too, and fail here: their info is smaller than a map's */
 	if (out->fd >= 0 && !bpf_obj_get_info_by_fd(out->fd, &out->info, &len) && out->info.name[0] &&
@@ -66,14 +66,15 @@ static bool open_pins(const char *folder, struct pins *p, char **error)
 	struct dirent **entries;
 	int n = scandir(folder, &entries, NULL, alphasort);
 
-	*p = (struct pins){ 0 };
+	*p = (struct pins){0};
 	if (n < 0) {
 		control_fail(error, EXIT_NO, "%s: %s", folder, strerror(errno));
 		return false;
 	}
 	p->v = mem_alloc((size_t)n + 1, sizeof(*p->v));
 	for (int i = 0; i < n; i++) {
-		if (entries[i]->d_name[0] != '.' && p->n < PINS_MAX && open_pin(folder, entries[i]->d_name, &p->v[p->n]))
+		if (entries[i]->d_name[0] != '.' && p->n < PINS_MAX &&
+		    open_pin(folder, entries[i]->d_name, &p->v[p->n]))
 			p->n++;
 		free(entries[i]);
 	}
@@ -187,7 +188,7 @@ static void put_text(json_t *entry, const char *key, const struct dump *d,
 		     void (*text)(struct map_printer *, const void *), const void *data, size_t size)
 {
 	char buf[MAP_TEXT_SIZE] = "", escaped[MAP_TEXT_SIZE];
-	struct map_printer p = { .s = d->s, .buf = buf };
+	struct map_printer p = {.s = d->s, .buf = buf};
 
 	if (text)
 		text(&p, data);
@@ -274,9 +275,9 @@ static bool can_be_read(const struct bpf_map_info *i)
 
 static json_t *dump_fd(const struct report_source *s, const char *name, int fd, uint64_t limit, char **error)
 {
-	struct bpf_map_info info = { 0 };
+	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
-	struct dump d = { .s = s, .info = &info, .fd = fd, .limit = limit };
+	struct dump d = {.s = s, .info = &info, .fd = fd, .limit = limit};
 	int cpus = libbpf_num_possible_cpus();
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || cpus < 1 || !can_be_read(&info)) {
@@ -295,7 +296,7 @@ static json_t *dump_fd(const struct report_source *s, const char *name, int fd, 
 
 static void no_such_map(const struct pins *pins, const char *name, char **error)
 {
-	const char *names[PINS_MAX + 1] = { NULL }, *nearest;
+	const char *names[PINS_MAX + 1] = {0}, *nearest;
 
 	for (size_t i = 0; i < pins->n; i++)
 		names[i] = pins->v[i].name;

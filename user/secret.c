@@ -63,7 +63,7 @@ static enum secret_result read_key(int fd, const char *path, uint8_t key[32], ch
 
 enum secret_result secret_read(const char *path, uint8_t key[32], char *error, size_t size)
 {
-	uint8_t own[KEY_LEN] = { 0 };
+	uint8_t own[KEY_LEN] = {0};
 	/* O_NONBLOCK: a pipe in its place must not hold us */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	enum secret_result result;

@@ -13,7 +13,7 @@
  */
 enum secret_result {
 	SECRET_OK,
-	SECRET_ABSENT, /* there is no such file */
+	SECRET_ABSENT,	/* there is no such file */
 	SECRET_REFUSED, /* mode, owner, not a regular file */
 	SECRET_BAD,	/* not a key */
 	SECRET_FAILED,	/* cannot be read or written: errno's text is in the message */

@@ -33,7 +33,7 @@ const char *show_owner(const json_t *j, char *buf, size_t size)
 	snprintf(buf, size, "%s", user);
 	if (*user)
 		return buf;
-	json_array_foreach(json_object_get(j, "tags"), i, tag)
+	json_array_foreach (json_object_get(j, "tags"), i, tag)
 		if (len < size && json_is_string(tag))
 			len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? "," : "", json_string_value(tag));
 	return buf;
@@ -130,8 +130,8 @@ static const struct {
 	const char *key;
 	int (*order)(const void *, const void *);
 } orders[] = {
-	{ "name", order_name },		{ "user", order_user }, { "bytes", order_bytes },
-	{ "received", order_received }, { "sent", order_sent }, { "handshake", order_handshake },
+	{"name", order_name},	      {"user", order_user}, {"bytes", order_bytes},
+	{"received", order_received}, {"sent", order_sent}, {"handshake", order_handshake},
 };
 
 static int order_index(const char *key)
@@ -167,8 +167,8 @@ static void add_client(struct table *t, const json_t *c)
 
 void show_clients(const json_t *r, const char *sort, FILE *out)
 {
-	static const char *const heads[] = { "NAME", "USER", "ADDRESS", "ENDPOINT", "PATH", "HANDSHAKE", ">RECEIVED",
-					     ">SENT", NULL };
+	static const char *const heads[] = {"NAME",	 "USER",      "ADDRESS", "ENDPOINT", "PATH",
+					    "HANDSHAKE", ">RECEIVED", ">SENT",	 NULL};
 	const json_t *list = json_object_get(r, "clients");
 	size_t n = json_array_size(list);
 	json_t **sorted = mem_alloc(n + 1, sizeof(*sorted));
@@ -194,11 +194,10 @@ static bool share_address(const json_t *flows)
 	const json_t *f;
 	size_t i;
 
-	json_array_foreach(flows, i, f) {
+	json_array_foreach (flows, i, f) {
 		const char *as = show_text(f, "as");
 
-		if (!colon || strncmp(as, first, (size_t)(colon - first) + 1) ||
-		    strrchr(as, ':') - as != colon - first)
+		if (!colon || strncmp(as, first, (size_t)(colon - first) + 1) || strrchr(as, ':') - as != colon - first)
 			return false;
 	}
 	return true;
@@ -206,8 +205,8 @@ static bool share_address(const json_t *flows)
 
 void show_flows(const json_t *r, FILE *out)
 {
-	static const char *const heads[] = { "USER", "FROM",	"SERVICE", "AS",	  "PROTO",     "STATE",
-					     "AGE",  "IDLE", ">BYTES OUT", ">BYTES IN", NULL };
+	static const char *const heads[] = {"USER", "FROM", "SERVICE",	  "AS",	       "PROTO", "STATE",
+					    "AGE",  "IDLE", ">BYTES OUT", ">BYTES IN", NULL};
 	const json_t *flows = json_object_get(r, "flows"), *f;
 	bool short_as = share_address(flows);
 	char owner[256], shown[TEXT_SIZE], matched[TEXT_SIZE];
@@ -215,7 +214,7 @@ void show_flows(const json_t *r, FILE *out)
 	size_t i;
 
 	table_init(&t, heads);
-	json_array_foreach(flows, i, f) {
+	json_array_foreach (flows, i, f) {
 		const char *as = show_text(f, "as");
 
 		table_add(&t, show_owner(f, owner, sizeof(owner)));
@@ -239,13 +238,13 @@ void show_flows(const json_t *r, FILE *out)
 
 void show_drops(const json_t *r, FILE *out)
 {
-	static const char *const heads[] = { "REASON", ">PACKETS", ">LAST MINUTE", "MEANING", NULL };
+	static const char *const heads[] = {"REASON", ">PACKETS", ">LAST MINUTE", "MEANING", NULL};
 	const json_t *d;
 	struct table t;
 	size_t i;
 
 	table_init(&t, heads);
-	json_array_foreach(json_object_get(r, "drops"), i, d) {
+	json_array_foreach (json_object_get(r, "drops"), i, d) {
 		if (!show_number(d, "packets"))
 			continue;
 		table_add(&t, show_text(d, "reason"));
@@ -262,13 +261,13 @@ void show_drops(const json_t *r, FILE *out)
 
 void show_routes(const json_t *r, FILE *out)
 {
-	static const char *const heads[] = { "PREFIX", "APPROVED BY", "ACTIVE", "POOL", "VIA", NULL };
+	static const char *const heads[] = {"PREFIX", "APPROVED BY", "ACTIVE", "POOL", "VIA", NULL};
 	const json_t *route;
 	struct table t;
 	size_t i;
 
 	table_init(&t, heads);
-	json_array_foreach(json_object_get(r, "routes"), i, route) {
+	json_array_foreach (json_object_get(r, "routes"), i, route) {
 		const char *next = show_text(route, "next_hop"), *reason = show_text(route, "reason");
 
 		table_add(&t, show_text(route, "prefix"));
@@ -287,14 +286,14 @@ void show_routes(const json_t *r, FILE *out)
 
 void show_map_list(const json_t *r, FILE *out)
 {
-	static const char *const heads[] = { "NAME", "TYPE", ">ID", ">ENTRIES", ">MAX", ">KEY", ">VALUE", ">MEMORY",
-					     NULL };
+	static const char *const heads[] = {"NAME", "TYPE",   ">ID",	 ">ENTRIES", ">MAX",
+					    ">KEY", ">VALUE", ">MEMORY", NULL};
 	const json_t *m;
 	struct table t;
 	size_t i;
 
 	table_init(&t, heads);
-	json_array_foreach(json_object_get(r, "maps"), i, m) {
+	json_array_foreach (json_object_get(r, "maps"), i, m) {
 		table_add(&t, show_text(m, "name"));
 		table_add(&t, show_text(m, "type"));
 		table_addf(&t, "%llu", (unsigned long long)show_number(m, "id"));
@@ -313,7 +312,7 @@ void show_map_dump(const json_t *r, FILE *out)
 	char shown[TEXT_SIZE], line[1024];
 	size_t i;
 
-	json_array_foreach(entries, i, e) {
+	json_array_foreach (entries, i, e) {
 		fprintf(out, "key   %s\n", text_escape(show_text(e, "key"), line, sizeof(line)));
 		fprintf(out, "value %s\n", text_escape(show_text(e, "value"), line, sizeof(line)));
 	}
@@ -332,7 +331,7 @@ static void print_list(const json_t *list, const char *before, FILE *out)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		fprintf(out, "%s%s\n", before, text_escape(json_string_value(item), line, sizeof(line)));
 }
 

@@ -36,8 +36,7 @@ static void show_head(const json_t *r, FILE *out)
 	else
 		fputs("no policy: everything is refused", out);
 	if (json_is_object(tailnet))
-		fprintf(out, "   tailnet: %s, %llu peers",
-			text_escape(show_text(tailnet, "state"), file, sizeof(file)),
+		fprintf(out, "   tailnet: %s, %llu peers", text_escape(show_text(tailnet, "state"), file, sizeof(file)),
 			(unsigned long long)show_number(tailnet, "peers"));
 	fputc('\n', out);
 	if (json_is_true(json_object_get(policy, "differs"))) {
@@ -67,7 +66,7 @@ static void show_addresses(const json_t *addresses, FILE *out)
 	const json_t *a;
 	size_t i;
 
-	json_array_foreach(addresses, i, a) {
+	json_array_foreach (addresses, i, a) {
 		const char *own = show_text(a, "address"), *public = show_text(a, "public");
 
 		fprintf(out, "%s%s", i ? ", " : " ", own);
@@ -84,7 +83,7 @@ static void show_egress(const json_t *r, FILE *out)
 	const char *mode = show_text(front, "mode"), *reason = show_text(front, "reason");
 	size_t i;
 
-	json_array_foreach(json_object_get(r, "egress"), i, e) {
+	json_array_foreach (json_object_get(r, "egress"), i, e) {
 		const char *program = show_text(e, "program"), *pool = show_text(e, "pool");
 
 		print_label(out, i ? "" : "egress");
@@ -131,7 +130,7 @@ static void show_minute(const json_t *drops, FILE *out)
 		fputs("none in the last minute\n", out);
 		return;
 	}
-	json_object_foreach((json_t *)drops, reason, n) {
+	json_object_foreach ((json_t *)drops, reason, n) {
 		fprintf(out, "%s%s %s", gap, text_number((uint64_t)json_integer_value(n), number), reason);
 		gap = ", ";
 	}
@@ -149,7 +148,7 @@ void show_status(const json_t *r, FILE *out)
 	show_egress(r, out);
 	show_now(r, out);
 	show_minute(json_object_get(r, "drops"), out);
-	json_array_foreach(json_object_get(r, "notes"), i, note) {
+	json_array_foreach (json_object_get(r, "notes"), i, note) {
 		print_label(out, i ? "" : "note");
 		colour_print(out, COLOUR_YELLOW, text_escape(json_string_value(note), escaped, sizeof(escaped)));
 		fputc('\n', out);

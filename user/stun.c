@@ -7,13 +7,13 @@
 
 #include "user/stun.h"
 
-#define BINDING_REQUEST 0x0001
-#define BINDING_SUCCESS 0x0101
+#define BINDING_REQUEST	   0x0001
+#define BINDING_SUCCESS	   0x0101
 #define XOR_MAPPED_ADDRESS 0x0020
-#define FAMILY_4 1
-#define FAMILY_6 2
+#define FAMILY_4	   1
+#define FAMILY_6	   2
 
-static const uint8_t cookie[4] = { 0x21, 0x12, 0xa4, 0x42 };
+static const uint8_t cookie[4] = {0x21, 0x12, 0xa4, 0x42};
 
 static uint16_t be16(const uint8_t *p)
 {

@@ -13,7 +13,7 @@
  * request without attributes, and the XOR-MAPPED-ADDRESS of its answer. Pure.
  */
 #define STUN_REQUEST_LEN 20
-#define STUN_ID_LEN 12
+#define STUN_ID_LEN	 12
 
 void stun_request(const uint8_t id[STUN_ID_LEN], uint8_t out[STUN_REQUEST_LEN]);
 /* False: not a success answer to this request, or without an address. @port: host order. */

@@ -12,11 +12,11 @@
 #include "user/text.h"
 
 #define CELL_MAX 512
-#define GAP 2
+#define GAP	 2
 
 void table_init(struct table *t, const char *const *heads)
 {
-	*t = (struct table){ .heads = heads };
+	*t = (struct table){.heads = heads};
 	while (heads[t->columns])
 		t->columns++;
 }
@@ -106,7 +106,7 @@ void table_free(struct table *t)
 	for (size_t i = 0; i < t->n; i++)
 		free(t->cells[i]);
 	free(t->cells);
-	*t = (struct table){ 0 };
+	*t = (struct table){0};
 }
 
 bool colour_wanted(FILE *out)
@@ -118,7 +118,7 @@ bool colour_wanted(FILE *out)
 
 void colour_print(FILE *out, enum colour colour, const char *text)
 {
-	static const char *const codes[] = { "1", "32", "33", "31" };
+	static const char *const codes[] = {"1", "32", "33", "31"};
 
 	if (colour_wanted(out))
 		fprintf(out, "\033[%sm%s\033[0m", codes[colour], text);

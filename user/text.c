@@ -14,7 +14,7 @@
 /* Length of the valid UTF-8 sequence at @s, its character in *c; 0: not one. */
 static size_t utf8_next(const unsigned char *s, uint32_t *c)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t len = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
 
 	if (!len)
@@ -103,21 +103,21 @@ static const char *scaled(uint64_t n, uint64_t step, const char *const *units, s
 
 const char *text_bytes(uint64_t n, char buf[TEXT_SIZE])
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
 	return scaled(n, 1024, units, 7, 2, buf);
 }
 
 const char *text_bits(uint64_t n, char buf[TEXT_SIZE])
 {
-	static const char *const units[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s" };
+	static const char *const units[] = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"};
 
 	return scaled(n, 1000, units, 5, 3, buf);
 }
 
 const char *text_packets(uint64_t n, char buf[TEXT_SIZE])
 {
-	static const char *const units[] = { "pps", "kpps", "Mpps", "Gpps" };
+	static const char *const units[] = {"pps", "kpps", "Mpps", "Gpps"};
 
 	return scaled(n, 1000, units, 4, 2, buf);
 }
@@ -149,9 +149,9 @@ static const struct proto_name {
 	const char *name;
 	uint8_t proto;
 } protos[] = {
-	{ "tcp", IPPROTO_TCP },	  { "udp", IPPROTO_UDP },   { "icmp", IPPROTO_ICMP }, { "icmpv6", IPPROTO_ICMPV6 },
-	{ "sctp", IPPROTO_SCTP }, { "gre", IPPROTO_GRE },   { "esp", IPPROTO_ESP },   { "ah", IPPROTO_AH },
-	{ "igmp", IPPROTO_IGMP }, { "ipv4", IPPROTO_IPIP },
+	{"tcp", IPPROTO_TCP},	{"udp", IPPROTO_UDP},	{"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6},
+	{"sctp", IPPROTO_SCTP}, {"gre", IPPROTO_GRE},	{"esp", IPPROTO_ESP},	{"ah", IPPROTO_AH},
+	{"igmp", IPPROTO_IGMP}, {"ipv4", IPPROTO_IPIP},
 };
 
 const char *text_proto(uint8_t proto, char buf[TEXT_SIZE])

@@ -105,9 +105,12 @@ static void test_two_words_before_one(void **state)
 		const char *line, *name;
 		int words;
 	} cases[] = {
-		{"clients", "clients", 1},	 {"clients kick bob", "clients kick", 2},
-		{"clients --json", "clients", 1}, {"map dump flows", "map dump", 2},
-		{"map", NULL, 1},		 {"flows kill", "flows kill", 2},
+		{"clients", "clients", 1},
+		{"clients kick bob", "clients kick", 2},
+		{"clients --json", "clients", 1},
+		{"map dump flows", "map dump", 2},
+		{"map", NULL, 1},
+		{"flows kill", "flows kill", 2},
 		{"boom", NULL, 1},
 	};
 
@@ -203,9 +206,10 @@ static void test_completion_is_bash(void **state)
 	assert_int_equal(close(mkstemp(path)), 0);
 	out = fopen(path, "w");
 	fputs(r.out, out);
-	fprintf(out, "COMP_WORDS=(sluice map d) COMP_CWORD=2; _sluice; [[ ${COMPREPLY[*]} == dump ]] || exit 1\n"
-		     "COMP_WORDS=(sluice sta) COMP_CWORD=1; _sluice; [[ ${COMPREPLY[*]} == status ]] || exit 2\n"
-		     "COMP_WORDS=(sluice flows kill --a) COMP_CWORD=3; _sluice; [[ ${COMPREPLY[*]} == --all ]] || exit 3\n");
+	fprintf(out,
+		"COMP_WORDS=(sluice map d) COMP_CWORD=2; _sluice; [[ ${COMPREPLY[*]} == dump ]] || exit 1\n"
+		"COMP_WORDS=(sluice sta) COMP_CWORD=1; _sluice; [[ ${COMPREPLY[*]} == status ]] || exit 2\n"
+		"COMP_WORDS=(sluice flows kill --a) COMP_CWORD=3; _sluice; [[ ${COMPREPLY[*]} == --all ]] || exit 3\n");
 	fclose(out);
 	snprintf(command, sizeof(command), "bash %s", path);
 	assert_int_equal(system(command), 0);
@@ -281,7 +285,10 @@ static void test_pubkey(void **state)
 {
 	/* RFC 7748, 6.1: Alice's and Bob's keys */
 	static const char alice[] = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
-	static const char *const bad[] = {"", "\n", "x\n", "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LC=\n",
+	static const char *const bad[] = {"",
+					  "\n",
+					  "x\n",
+					  "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LC=\n",
 					  "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=x\n",
 					  "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=                          x"};
 	struct ran r;
@@ -303,7 +310,8 @@ static void test_client_config(void **state)
 	struct ran r;
 
 	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= "
-	    "-e gw.example.com:51820", "", &r);
+	    "-e gw.example.com:51820",
+	    "", &r);
 	assert_int_equal(r.status, EXIT_YES);
 	assert_string_equal(r.out, "# alice-laptop (alice@example.com) on gw-1\n"
 				   "[Interface]\n"
@@ -338,16 +346,11 @@ static void test_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two_words_before_one),
-		cmocka_unit_test(test_table_is_sound),
-		cmocka_unit_test(test_manual_is_complete),
-		cmocka_unit_test(test_help_of_each),
-		cmocka_unit_test(test_completion_is_bash),
-		cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_genkey_gives_other_keys),
-		cmocka_unit_test(test_pubkey),
-		cmocka_unit_test(test_client_config),
-		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_two_words_before_one),	cmocka_unit_test(test_table_is_sound),
+		cmocka_unit_test(test_manual_is_complete),	cmocka_unit_test(test_help_of_each),
+		cmocka_unit_test(test_completion_is_bash),	cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_genkey_gives_other_keys), cmocka_unit_test(test_pubkey),
+		cmocka_unit_test(test_client_config),		cmocka_unit_test(test_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,10 +16,10 @@
 
 #include "user/config.h"
 
-#define ALICE "e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo="
-#define BOB "6BKt2rDCnOoWIHaNvYCs1e3OtHbZFpCnhb0YwTuxkDM="
+#define ALICE  "e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo="
+#define BOB    "6BKt2rDCnOoWIHaNvYCs1e3OtHbZFpCnhb0YwTuxkDM="
 #define TUNNEL "tunnel: {addresses: [100.64.0.1/10, \"fd7a:115c:a1e0::1/48\"]}\n"
-#define TOP "version: 1\n" TUNNEL
+#define TOP    "version: 1\n" TUNNEL
 
 static struct config *parse(const char *text, struct diags *d)
 {
@@ -33,7 +33,7 @@ static struct config *parse(const char *text, struct diags *d)
 
 static struct config *parse_well(const char *text)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg = parse(text, &d);
 
 	diags_print(&d, stderr, false);
@@ -45,7 +45,7 @@ static struct config *parse_well(const char *text)
 
 static char *mistakes(const char *text)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *out = NULL;
 	size_t size;
 	FILE *f = open_memstream(&out, &size);
@@ -177,7 +177,7 @@ static void test_clients(void **state)
 static void test_relative_paths_start_at_the_file(void **state)
 {
 	static const char text[] = TOP "policy: p.yaml\nclients: clients.d/\nstate: /abs\n";
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("etc/gw/g.yaml", text, strlen(text), DOC_YAML, &d);
 	struct config *cfg = config_parse(doc, "h", &d);
 
@@ -194,148 +194,149 @@ static void test_relative_paths_start_at_the_file(void **state)
 static const struct {
 	const char *text, *lines;
 } cases[] = {
-	{ "", "g.yaml:1:1: gateway: found nothing, expected a map\n" },
-	{ "[]", "g.yaml:1:1: gateway: found a list, expected a map\n" },
-	{ TUNNEL, "g.yaml:1:1: version: missing, expected version: 1\n" },
-	{ "version: 1\n", "g.yaml:1:1: tunnel: missing, expected at least tunnel: {addresses: [100.64.0.1/10]}\n" },
-	{ "version: 2\n" TUNNEL, "g.yaml:1:10: version: found \"2\", expected 1, the only version there is\n" },
-	{ TOP "rutes: []\n", "g.yaml:3:1: gateway: unknown field \"rutes\"; did you mean \"routes\"?\n" },
-	{ TOP "name: [a]\n",
-	  "g.yaml:3:7: name: found a list, expected a name of letters, digits, \".\", \"_\" and \"-\", at most 63\n" },
-	{ TOP "name: \"a\\e[31mb\"\n",
-	  "g.yaml:3:7: name: found \"a\\x1b[31mb\", expected a name of letters, digits, \".\", \"_\" and \"-\", at "
-	  "most 63\n" },
-	{ TOP "socket:\n", "g.yaml:3:8: socket: found nothing, expected a path\n" },
-	{ TOP "policy: \"\"\n", "g.yaml:3:9: policy: found \"\", expected a path\n" },
+	{"", "g.yaml:1:1: gateway: found nothing, expected a map\n"},
+	{"[]", "g.yaml:1:1: gateway: found a list, expected a map\n"},
+	{TUNNEL, "g.yaml:1:1: version: missing, expected version: 1\n"},
+	{"version: 1\n", "g.yaml:1:1: tunnel: missing, expected at least tunnel: {addresses: [100.64.0.1/10]}\n"},
+	{"version: 2\n" TUNNEL, "g.yaml:1:10: version: found \"2\", expected 1, the only version there is\n"},
+	{TOP "rutes: []\n", "g.yaml:3:1: gateway: unknown field \"rutes\"; did you mean \"routes\"?\n"},
+	{TOP "name: [a]\n",
+	 "g.yaml:3:7: name: found a list, expected a name of letters, digits, \".\", \"_\" and \"-\", at most 63\n"},
+	{TOP "name: \"a\\e[31mb\"\n",
+	 "g.yaml:3:7: name: found \"a\\x1b[31mb\", expected a name of letters, digits, \".\", \"_\" and \"-\", at "
+	 "most 63\n"},
+	{TOP "socket:\n", "g.yaml:3:8: socket: found nothing, expected a path\n"},
+	{TOP "policy: \"\"\n", "g.yaml:3:9: policy: found \"\", expected a path\n"},
 	/* tunnel */
-	{ "version: 1\ntunnel: {}\n",
-	  "g.yaml:2:9: tunnel.addresses: missing, expected our addresses inside the tunnel, such as [100.64.0.1/10]\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1]}\n",
-	  "g.yaml:2:22: tunnel.addresses: found \"100.64.0.1\", expected our address with the tunnel's prefix length, "
-	  "such as 100.64.0.1/10\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.0/10]}\n",
-	  "g.yaml:2:22: tunnel.addresses: found \"100.64.0.0/10\", the first address of its prefix names the network, "
-	  "expected an address in it\n" },
-	{ "version: 1\ntunnel: {addresses: [1.0.0.1/8, 2.0.0.1/8, 3.0.0.1/8, 4.0.0.1/8, 5.0.0.1/8]}\n",
-	  "g.yaml:2:66: tunnel.addresses: found 5 entries, expected at most 4\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 1279}\n",
-	  "g.yaml:2:43: tunnel.mtu: found \"1279\", expected a number from 1280 to 65455\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 65456}\n",
-	  "g.yaml:2:43: tunnel.mtu: found \"65456\", expected a number from 1280 to 65455\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], listen: 0}\n",
-	  "g.yaml:2:46: tunnel.listen: found \"0\", expected a number from 1 to 65535\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], interface: abcdefghijklmnop}\n",
-	  "g.yaml:2:49: tunnel.interface: found \"abcdefghijklmnop\", expected the name of an interface, at most 15 "
-	  "characters\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], underlay: eth0}\n",
-	  "g.yaml:2:48: tunnel.underlay: found \"eth0\", expected a list of interfaces such as [eth0]\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], xdp: natve}\n",
-	  "g.yaml:2:43: tunnel.xdp: found \"natve\", expected auto, native, generic or off; did you mean \"native\"?\n" },
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], workers: 65}\n",
-	  "g.yaml:2:47: tunnel.workers: found \"65\", expected a number from 1 to 64\n" },
+	{"version: 1\ntunnel: {}\n",
+	 "g.yaml:2:9: tunnel.addresses: missing, expected our addresses inside the tunnel, such as [100.64.0.1/10]\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1]}\n",
+	 "g.yaml:2:22: tunnel.addresses: found \"100.64.0.1\", expected our address with the tunnel's prefix length, "
+	 "such as 100.64.0.1/10\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.0/10]}\n",
+	 "g.yaml:2:22: tunnel.addresses: found \"100.64.0.0/10\", the first address of its prefix names the network, "
+	 "expected an address in it\n"},
+	{"version: 1\ntunnel: {addresses: [1.0.0.1/8, 2.0.0.1/8, 3.0.0.1/8, 4.0.0.1/8, 5.0.0.1/8]}\n",
+	 "g.yaml:2:66: tunnel.addresses: found 5 entries, expected at most 4\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 1279}\n",
+	 "g.yaml:2:43: tunnel.mtu: found \"1279\", expected a number from 1280 to 65455\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 65456}\n",
+	 "g.yaml:2:43: tunnel.mtu: found \"65456\", expected a number from 1280 to 65455\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], listen: 0}\n",
+	 "g.yaml:2:46: tunnel.listen: found \"0\", expected a number from 1 to 65535\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], interface: abcdefghijklmnop}\n",
+	 "g.yaml:2:49: tunnel.interface: found \"abcdefghijklmnop\", expected the name of an interface, at most 15 "
+	 "characters\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], underlay: eth0}\n",
+	 "g.yaml:2:48: tunnel.underlay: found \"eth0\", expected a list of interfaces such as [eth0]\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], xdp: natve}\n",
+	 "g.yaml:2:43: tunnel.xdp: found \"natve\", expected auto, native, generic or off; did you mean \"native\"?\n"},
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], workers: 65}\n",
+	 "g.yaml:2:47: tunnel.workers: found \"65\", expected a number from 1 to 64\n"},
 	/* egress */
-	{ TOP "egress: {addresses: [198.51.100.1/24]}\n",
-	  "g.yaml:3:22: egress.addresses: found \"198.51.100.1/24\", expected an address such as 192.0.2.1 or "
-	  "2001:db8::1, without a prefix length\n" },
-	{ TOP "egress: {addresses: [127.0.0.1]}\n",
-	  "g.yaml:3:22: egress.addresses: found 127.0.0.1, expected an address that services can answer to\n" },
-	{ TOP "egress: {addresses: [100.64.0.9]}\n",
-	  "g.yaml:3:22: egress.addresses: found 100.64.0.9, expected an address that services can answer to, outside "
-	  "the tunnel\n" },
-	{ TOP "egress: {addresses: [10.0.0.1], pools: {bank: {addresses: [10.0.0.1]}}}\n",
-	  "g.yaml:3:60: egress.addresses: found 10.0.0.1 twice, expected once: first for default, g.yaml:3\n" },
-	{ TOP "egress: {public: [1.1.1.1, 2.2.2.2]}\n",
-	  "g.yaml:3:18: egress.public: found 2 IPv4 and 0 IPv6 addresses, expected at most one of a family where no "
-	  "addresses are given\n" },
-	{ TOP "egress: {addresses: [10.0.0.1, 10.0.0.2], public: [1.1.1.1]}\n",
-	  "g.yaml:3:51: egress.public: found 1 addresses, expected one for each of the 2 addresses\n" },
-	{ TOP "egress: {addresses: [10.0.0.1], public: [\"2001:db8::1\"]}\n",
-	  "g.yaml:3:42: egress.public: found an address of another family than entry 1 of addresses, expected pairs\n" },
-	{ TOP "egress: {pools: {default: {interface: eth1}}}\n",
-	  "g.yaml:3:18: egress.pools: the pool \"default\" is made of egress.interface and egress.addresses, expected "
-	  "another name\n" },
-	{ TOP "egress: {pools: {bank: {exclusive: true}}}\n",
-	  "g.yaml:3:24: egress.pools.bank.addresses: missing, expected addresses, an interface or both\n" },
+	{TOP "egress: {addresses: [198.51.100.1/24]}\n",
+	 "g.yaml:3:22: egress.addresses: found \"198.51.100.1/24\", expected an address such as 192.0.2.1 or "
+	 "2001:db8::1, without a prefix length\n"},
+	{TOP "egress: {addresses: [127.0.0.1]}\n",
+	 "g.yaml:3:22: egress.addresses: found 127.0.0.1, expected an address that services can answer to\n"},
+	{TOP "egress: {addresses: [100.64.0.9]}\n",
+	 "g.yaml:3:22: egress.addresses: found 100.64.0.9, expected an address that services can answer to, outside "
+	 "the tunnel\n"},
+	{TOP "egress: {addresses: [10.0.0.1], pools: {bank: {addresses: [10.0.0.1]}}}\n",
+	 "g.yaml:3:60: egress.addresses: found 10.0.0.1 twice, expected once: first for default, g.yaml:3\n"},
+	{TOP "egress: {public: [1.1.1.1, 2.2.2.2]}\n",
+	 "g.yaml:3:18: egress.public: found 2 IPv4 and 0 IPv6 addresses, expected at most one of a family where no "
+	 "addresses are given\n"},
+	{TOP "egress: {addresses: [10.0.0.1, 10.0.0.2], public: [1.1.1.1]}\n",
+	 "g.yaml:3:51: egress.public: found 1 addresses, expected one for each of the 2 addresses\n"},
+	{TOP "egress: {addresses: [10.0.0.1], public: [\"2001:db8::1\"]}\n",
+	 "g.yaml:3:42: egress.public: found an address of another family than entry 1 of addresses, expected pairs\n"},
+	{TOP "egress: {pools: {default: {interface: eth1}}}\n",
+	 "g.yaml:3:18: egress.pools: the pool \"default\" is made of egress.interface and egress.addresses, expected "
+	 "another name\n"},
+	{TOP "egress: {pools: {bank: {exclusive: true}}}\n",
+	 "g.yaml:3:24: egress.pools.bank.addresses: missing, expected addresses, an interface or both\n"},
 	/* nat */
-	{ TOP "nat: {udp: 60s}\n",
-	  "g.yaml:3:12: nat.udp: found 60s, expected at least 120s (RFC 4787, REQ-5), or nat.unsafe: true\n" },
-	{ TOP "nat: {tcp_established: 2h, tcp_transitory: 239s, icmp: 59s}\n",
-	  "g.yaml:3:24: nat.tcp_established: found 7200s, expected at least 7440s (RFC 5382, REQ-5), or nat.unsafe: "
-	  "true\n"
-	  "g.yaml:3:44: nat.tcp_transitory: found 239s, expected at least 240s (RFC 5382, REQ-5), or nat.unsafe: true\n"
-	  "g.yaml:3:56: nat.icmp: found 59s, expected at least 60s (RFC 5508, REQ-2), or nat.unsafe: true\n" },
-	{ TOP "nat: {udp: 60s, unsafe: true}\n", "" },
-	{ TOP "nat: {udp: 300}\n",
-	  "g.yaml:3:12: nat.udp: found \"300\", expected a unit with it: 300s, 300m, 300h or 300d\n" },
-	{ TOP "nat: {udp: 31d}\n", "g.yaml:3:12: nat.udp: found \"31d\", expected a time from 1s to 30d\n" },
-	{ TOP "nat: {filtering: open}\n",
-	  "g.yaml:3:18: nat.filtering: found \"open\", expected address-dependent, endpoint-independent or "
-	  "address-and-port-dependent\n" },
-	{ TOP "nat: {flows: 1}\n", "g.yaml:3:14: nat.flows: found \"1\", expected a number from 1024 to 16777216\n" },
+	{TOP "nat: {udp: 60s}\n",
+	 "g.yaml:3:12: nat.udp: found 60s, expected at least 120s (RFC 4787, REQ-5), or nat.unsafe: true\n"},
+	{TOP "nat: {tcp_established: 2h, tcp_transitory: 239s, icmp: 59s}\n",
+	 "g.yaml:3:24: nat.tcp_established: found 7200s, expected at least 7440s (RFC 5382, REQ-5), or nat.unsafe: "
+	 "true\n"
+	 "g.yaml:3:44: nat.tcp_transitory: found 239s, expected at least 240s (RFC 5382, REQ-5), or nat.unsafe: true\n"
+	 "g.yaml:3:56: nat.icmp: found 59s, expected at least 60s (RFC 5508, REQ-2), or nat.unsafe: true\n"},
+	{TOP "nat: {udp: 60s, unsafe: true}\n", ""},
+	{TOP "nat: {udp: 300}\n",
+	 "g.yaml:3:12: nat.udp: found \"300\", expected a unit with it: 300s, 300m, 300h or 300d\n"},
+	{TOP "nat: {udp: 31d}\n", "g.yaml:3:12: nat.udp: found \"31d\", expected a time from 1s to 30d\n"},
+	{TOP "nat: {filtering: open}\n",
+	 "g.yaml:3:18: nat.filtering: found \"open\", expected address-dependent, endpoint-independent or "
+	 "address-and-port-dependent\n"},
+	{TOP "nat: {flows: 1}\n", "g.yaml:3:14: nat.flows: found \"1\", expected a number from 1024 to 16777216\n"},
 	/* routes */
-	{ TOP "routes: [203.0.113.7/24]\n",
-	  "g.yaml:3:10: routes: found \"203.0.113.7/24\" with host bits set, expected 203.0.113.0/24\n" },
-	{ TOP "routes: [203.0.113.0/24, 203.0.113.0/24]\n",
-	  "g.yaml:3:26: routes: found 203.0.113.0/24 twice, expected once: first for another entry, g.yaml:3\n" },
-	{ TOP "routes: [100.64.9.0/24]\n",
-	  "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside tunnel.addresses: clients are reached "
-	  "without a route\n" },
-	{ TOP "routes: [0.0.0.0/0, \"::/0\"]\n", "" },
-	{ TOP "tags: [ci]\n",
-	  "g.yaml:3:8: tags: found \"ci\", expected a tag such as \"tag:ci\" (a letter first; letters, digits and \"-\")\n" },
+	{TOP "routes: [203.0.113.7/24]\n",
+	 "g.yaml:3:10: routes: found \"203.0.113.7/24\" with host bits set, expected 203.0.113.0/24\n"},
+	{TOP "routes: [203.0.113.0/24, 203.0.113.0/24]\n",
+	 "g.yaml:3:26: routes: found 203.0.113.0/24 twice, expected once: first for another entry, g.yaml:3\n"},
+	{TOP "routes: [100.64.9.0/24]\n",
+	 "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside tunnel.addresses: clients are reached "
+	 "without a route\n"},
+	{TOP "routes: [0.0.0.0/0, \"::/0\"]\n", ""},
+	{TOP "tags: [ci]\n", "g.yaml:3:8: tags: found \"ci\", expected a tag such as \"tag:ci\" (a letter first; "
+			     "letters, digits and \"-\")\n"},
 	/* users */
-	{ TOP "users: [{roles: [admin]}]\n", "g.yaml:3:9: user.name: missing, expected a user such as alice@example.com\n" },
-	{ TOP "users: [{name: a@x, roles: [amdin]}]\n",
-	  "g.yaml:3:29: user.roles: found \"amdin\", expected admin, owner, it-admin, network-admin, billing-admin or "
-	  "auditor; did you mean \"admin\"?\n" },
-	{ TOP "users: [{name: a@x}, {name: a@x}]\n",
-	  "g.yaml:3:22: user.name: found \"a@x\" twice, expected once: first for another entry, g.yaml:3\n" },
+	{TOP "users: [{roles: [admin]}]\n",
+	 "g.yaml:3:9: user.name: missing, expected a user such as alice@example.com\n"},
+	{TOP "users: [{name: a@x, roles: [amdin]}]\n",
+	 "g.yaml:3:29: user.roles: found \"amdin\", expected admin, owner, it-admin, network-admin, billing-admin or "
+	 "auditor; did you mean \"admin\"?\n"},
+	{TOP "users: [{name: a@x}, {name: a@x}]\n",
+	 "g.yaml:3:22: user.name: found \"a@x\" twice, expected once: first for another entry, g.yaml:3\n"},
 	/* clients */
-	{ TOP "clients: {}\n",
-	  "g.yaml:3:10: clients: found a map, expected a list of clients, or a folder of files with them\n" },
-	{ TOP "clients: [{}]\n",
-	  "g.yaml:3:11: client.addresses: missing, expected the client's addresses inside the tunnel\n"
-	  "g.yaml:3:11: client.name: missing, expected a name that no other client has\n"
-	  "g.yaml:3:11: client.public_key: missing, expected the client's public key\n"
-	  "g.yaml:3:11: client: found neither user nor tags, expected exactly one of them\n" },
-	{ CLIENT(", tags: [\"tag:ci\"]"),
-	  "g.yaml:4:113: client: found both user and tags, expected exactly one of them\n" },
-	{ CLIENT(", keepalive: 65536"),
-	  "g.yaml:4:118: client.keepalive: found \"65536\", expected a number from 0 to 65535\n" },
-	{ CLIENT(", expires: 2027-02-29"),
-	  "g.yaml:4:116: client.expires: found \"2027-02-29\", expected a day such as 2027-01-01 or a time such as "
-	  "2027-01-01T08:00:00Z\n" },
-	{ CLIENT(", expires: 2027-01-01T24:00:00Z"),
-	  "g.yaml:4:116: client.expires: found \"2027-01-01T24:00:00Z\", expected a day such as 2027-01-01 or a time "
-	  "such as 2027-01-01T08:00:00Z\n" },
-	{ CLIENT(", endpoint: \"2001:db8::7:51820\""),
-	  "g.yaml:4:117: client.endpoint: found \"2001:db8::7:51820\", expected an address and a port such as "
-	  "192.0.2.7:51820 or [2001:db8::7]:51820\n" },
-	{ CLIENT(", endpoint: \"192.0.2.7:0\""),
-	  "g.yaml:4:117: client.endpoint: found \"192.0.2.7:0\", expected an address and a port such as 192.0.2.7:51820 "
-	  "or [2001:db8::7]:51820\n" },
-	{ CLIENT("") "- {name: a, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n",
-	  "g.yaml:5:10: client.name: found \"a\" twice, expected once: first for a, g.yaml:4\n" },
-	{ CLIENT("") "- {name: b, user: b@x, public_key: " ALICE ", addresses: [100.64.0.6]}\n",
-	  "g.yaml:5:36: client.public_key: found the same key twice, expected once: first for a, g.yaml:4\n" },
-	{ CLIENT("") "- {name: b, user: b@x, public_key: " BOB ", addresses: [100.64.0.6, 100.64.0.5, 100.64.0.1]}\n",
-	  "g.yaml:5:106: client.addresses: found 100.64.0.5 twice, expected once: first for a, g.yaml:4\n"
-	  "g.yaml:5:118: client.addresses: found 100.64.0.1 twice, expected once: first for the gateway, g.yaml:2\n" },
-	{ TOP "clients: [{name: b, user: b@x, public_key: " BOB ", addresses: [10.0.0.1]}]\n",
-	  "g.yaml:3:102: client.addresses: found 10.0.0.1, expected an address inside tunnel.addresses (100.64.0.0/10, "
-	  "fd7a:115c:a1e0::/48)\n" },
-	{ TOP "clients: [{name: b, user: bob, public_key: " BOB ", addresses: []}]\n",
-	  "g.yaml:3:27: client.user: found \"bob\", expected a user such as alice@example.com\n"
-	  "g.yaml:3:101: client.addresses: found 0, expected 1 to 16\n" },
-	{ TOP "clients: [{name: b, user: b@x, public_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
-	      "addresses: [100.64.0.6]}]\n",
-	  "g.yaml:3:44: client.public_key: found \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\", expected a public "
-	  "key: 44 characters of base64, as from `sluice pubkey`\n" },
+	{TOP "clients: {}\n",
+	 "g.yaml:3:10: clients: found a map, expected a list of clients, or a folder of files with them\n"},
+	{TOP "clients: [{}]\n",
+	 "g.yaml:3:11: client.addresses: missing, expected the client's addresses inside the tunnel\n"
+	 "g.yaml:3:11: client.name: missing, expected a name that no other client has\n"
+	 "g.yaml:3:11: client.public_key: missing, expected the client's public key\n"
+	 "g.yaml:3:11: client: found neither user nor tags, expected exactly one of them\n"},
+	{CLIENT(", tags: [\"tag:ci\"]"),
+	 "g.yaml:4:113: client: found both user and tags, expected exactly one of them\n"},
+	{CLIENT(", keepalive: 65536"),
+	 "g.yaml:4:118: client.keepalive: found \"65536\", expected a number from 0 to 65535\n"},
+	{CLIENT(", expires: 2027-02-29"),
+	 "g.yaml:4:116: client.expires: found \"2027-02-29\", expected a day such as 2027-01-01 or a time such as "
+	 "2027-01-01T08:00:00Z\n"},
+	{CLIENT(", expires: 2027-01-01T24:00:00Z"),
+	 "g.yaml:4:116: client.expires: found \"2027-01-01T24:00:00Z\", expected a day such as 2027-01-01 or a time "
+	 "such as 2027-01-01T08:00:00Z\n"},
+	{CLIENT(", endpoint: \"2001:db8::7:51820\""),
+	 "g.yaml:4:117: client.endpoint: found \"2001:db8::7:51820\", expected an address and a port such as "
+	 "192.0.2.7:51820 or [2001:db8::7]:51820\n"},
+	{CLIENT(", endpoint: \"192.0.2.7:0\""),
+	 "g.yaml:4:117: client.endpoint: found \"192.0.2.7:0\", expected an address and a port such as 192.0.2.7:51820 "
+	 "or [2001:db8::7]:51820\n"},
+	{CLIENT("") "- {name: a, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n",
+	 "g.yaml:5:10: client.name: found \"a\" twice, expected once: first for a, g.yaml:4\n"},
+	{CLIENT("") "- {name: b, user: b@x, public_key: " ALICE ", addresses: [100.64.0.6]}\n",
+	 "g.yaml:5:36: client.public_key: found the same key twice, expected once: first for a, g.yaml:4\n"},
+	{CLIENT("") "- {name: b, user: b@x, public_key: " BOB ", addresses: [100.64.0.6, 100.64.0.5, 100.64.0.1]}\n",
+	 "g.yaml:5:106: client.addresses: found 100.64.0.5 twice, expected once: first for a, g.yaml:4\n"
+	 "g.yaml:5:118: client.addresses: found 100.64.0.1 twice, expected once: first for the gateway, g.yaml:2\n"},
+	{TOP "clients: [{name: b, user: b@x, public_key: " BOB ", addresses: [10.0.0.1]}]\n",
+	 "g.yaml:3:102: client.addresses: found 10.0.0.1, expected an address inside tunnel.addresses (100.64.0.0/10, "
+	 "fd7a:115c:a1e0::/48)\n"},
+	{TOP "clients: [{name: b, user: bob, public_key: " BOB ", addresses: []}]\n",
+	 "g.yaml:3:27: client.user: found \"bob\", expected a user such as alice@example.com\n"
+	 "g.yaml:3:101: client.addresses: found 0, expected 1 to 16\n"},
+	{TOP "clients: [{name: b, user: b@x, public_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
+	     "addresses: [100.64.0.6]}]\n",
+	 "g.yaml:3:44: client.public_key: found \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\", expected a public "
+	 "key: 44 characters of base64, as from `sluice pubkey`\n"},
 	/* mistakes that only cross checks see are reported beside the others */
-	{ "version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 1}\nroutes: [100.64.9.0/24]\n",
-	  "g.yaml:2:43: tunnel.mtu: found \"1\", expected a number from 1280 to 65455\n"
-	  "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside tunnel.addresses: clients are reached "
-	  "without a route\n" },
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 1}\nroutes: [100.64.9.0/24]\n",
+	 "g.yaml:2:43: tunnel.mtu: found \"1\", expected a number from 1280 to 65455\n"
+	 "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside tunnel.addresses: clients are reached "
+	 "without a route\n"},
 };
 
 static void test_mistakes(void **state)
@@ -359,13 +360,15 @@ static void test_many_clients(void **state)
 {
 	size_t size = (MAX_CLIENTS + 1) * 128;
 	char *text = malloc(size), *p = text;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg;
 
 	p += sprintf(p, TOP "clients:\n");
 	for (int i = 1; i <= MAX_CLIENTS; i++)
-		p += sprintf(p, "- {name: c%d, user: a@x, public_key: AAAA%04x%04xAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
-			     "addresses: [100.%d.%d.%d]}\n", i, i & 0xffff, i >> 16, 65 + (i >> 16), i >> 8 & 255, i & 255);
+		p += sprintf(p,
+			     "- {name: c%d, user: a@x, public_key: AAAA%04x%04xAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
+			     "addresses: [100.%d.%d.%d]}\n",
+			     i, i & 0xffff, i >> 16, 65 + (i >> 16), i >> 8 & 255, i & 255);
 	cfg = parse(text, &d);
 	assert_int_equal(cfg->n_clients, MAX_CLIENTS - 1);
 	assert_int_equal(d.errors, 1);
@@ -382,35 +385,35 @@ static const struct {
 	unsigned live;
 	const char *restart;
 } changes[] = {
-	{ "name: gw-1", "name: gw-2", CONFIG_PART_NAME, NULL },
-	{ "state: state", "state: other", 0, "state" },
-	{ "socket: /tmp/s", "socket: /tmp/t", 0, "socket" },
-	{ "bpf/two", "bpf/too", 0, "pins" },
-	{ "tun7", "tun8", 0, "tunnel.interface" },
-	{ "listen: 4500", "listen: 4501", 0, "tunnel.listen" },
-	{ "keys/private", "keys/privatf", 0, "tunnel.private_key_file" },
-	{ "100.64.0.1/10", "100.64.0.2/10", 0, "tunnel.addresses" },
-	{ "100.64.0.1/10", "100.64.0.1/11", 0, "tunnel.addresses" },
-	{ "mtu: 1380", "mtu: 1381", 0, "tunnel.mtu" },
-	{ "[eth0, eth1]", "[eth0, eth2]", 0, "tunnel.underlay" },
-	{ "xdp: native", "xdp:    off", 0, "tunnel.xdp" },
-	{ "workers: 3", "workers: 4", 0, "tunnel.workers" },
-	{ "10.0.0.4", "10.0.0.5", 0, "egress" },
-	{ "198.51.100.1", "198.51.100.2", 0, "egress" },
-	{ "10.1.0.4", "10.1.0.5", 0, "egress.pools" },
-	{ "flows: 4096", "flows: 8192", 0, "nat.flows" },
-	{ "udp: 10m", "udp: 11m", CONFIG_PART_NAT, NULL },
-	{ "203.0.113.0/24", "203.0.114.0/24", CONFIG_PART_ROUTES, NULL },
-	{ "tag:gateway", "tag:gatewaz", CONFIG_PART_TAGS, NULL },
-	{ "policy/example", "policy/exampel", CONFIG_PART_POLICY, NULL },
-	{ "100.64.0.5", "100.64.0.7", CONFIG_PART_CLIENTS, NULL },
-	{ "keepalive: 25", "keepalive: 26", CONFIG_PART_CLIENTS, NULL },
-	{ "192.0.2.7:51820", "192.0.2.7:51821", CONFIG_PART_CLIENTS, NULL },
-	{ "keys/psk", "keys/psl", CONFIG_PART_CLIENTS, NULL },
-	{ "[\"tag:ci\"]", "[\"tag:cj\"]", CONFIG_PART_CLIENTS, NULL },
-	{ "2027-01-01}", "2027-01-02}", CONFIG_PART_CLIENTS, NULL },
-	{ "auditor", "  owner", CONFIG_PART_USERS, NULL },
-	{ "version: 1", "version: 1", 0, NULL },
+	{"name: gw-1", "name: gw-2", CONFIG_PART_NAME, NULL},
+	{"state: state", "state: other", 0, "state"},
+	{"socket: /tmp/s", "socket: /tmp/t", 0, "socket"},
+	{"bpf/two", "bpf/too", 0, "pins"},
+	{"tun7", "tun8", 0, "tunnel.interface"},
+	{"listen: 4500", "listen: 4501", 0, "tunnel.listen"},
+	{"keys/private", "keys/privatf", 0, "tunnel.private_key_file"},
+	{"100.64.0.1/10", "100.64.0.2/10", 0, "tunnel.addresses"},
+	{"100.64.0.1/10", "100.64.0.1/11", 0, "tunnel.addresses"},
+	{"mtu: 1380", "mtu: 1381", 0, "tunnel.mtu"},
+	{"[eth0, eth1]", "[eth0, eth2]", 0, "tunnel.underlay"},
+	{"xdp: native", "xdp:    off", 0, "tunnel.xdp"},
+	{"workers: 3", "workers: 4", 0, "tunnel.workers"},
+	{"10.0.0.4", "10.0.0.5", 0, "egress"},
+	{"198.51.100.1", "198.51.100.2", 0, "egress"},
+	{"10.1.0.4", "10.1.0.5", 0, "egress.pools"},
+	{"flows: 4096", "flows: 8192", 0, "nat.flows"},
+	{"udp: 10m", "udp: 11m", CONFIG_PART_NAT, NULL},
+	{"203.0.113.0/24", "203.0.114.0/24", CONFIG_PART_ROUTES, NULL},
+	{"tag:gateway", "tag:gatewaz", CONFIG_PART_TAGS, NULL},
+	{"policy/example", "policy/exampel", CONFIG_PART_POLICY, NULL},
+	{"100.64.0.5", "100.64.0.7", CONFIG_PART_CLIENTS, NULL},
+	{"keepalive: 25", "keepalive: 26", CONFIG_PART_CLIENTS, NULL},
+	{"192.0.2.7:51820", "192.0.2.7:51821", CONFIG_PART_CLIENTS, NULL},
+	{"keys/psk", "keys/psl", CONFIG_PART_CLIENTS, NULL},
+	{"[\"tag:ci\"]", "[\"tag:cj\"]", CONFIG_PART_CLIENTS, NULL},
+	{"2027-01-01}", "2027-01-02}", CONFIG_PART_CLIENTS, NULL},
+	{"auditor", "  owner", CONFIG_PART_USERS, NULL},
+	{"version: 1", "version: 1", 0, NULL},
 };
 
 static void test_diff(void **state)
@@ -453,7 +456,7 @@ static void write_file(const char *folder, const char *name, const char *text)
 static char *load(const char *folder, struct config **cfg)
 {
 	char path[512], *out = NULL;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	size_t size;
 	FILE *f = open_memstream(&out, &size);
 
@@ -474,7 +477,8 @@ static void test_folder_of_clients(void **state)
 	snprintf(path, sizeof(path), "%s/clients.d", folder);
 	mkdir(path, 0700);
 	write_file(folder, "g.yaml", TOP "clients: clients.d/\n");
-	write_file(folder, "clients.d/b.yaml", "- {name: b, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n");
+	write_file(folder, "clients.d/b.yaml",
+		   "- {name: b, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n");
 	write_file(folder, "clients.d/a.yaml",
 		   "{name: a, user: a@x, public_key: " ALICE ", addresses: [100.64.0.5], preshared_key_file: a.psk}\n");
 	write_file(folder, "clients.d/empty.yaml", "# nobody\n");
@@ -489,7 +493,8 @@ static void test_folder_of_clients(void **state)
 	assert_string_equal(cfg->clients[0].preshared_key_file, path);
 	config_free(cfg);
 
-	write_file(folder, "clients.d/b.yaml", "- {name: a, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n");
+	write_file(folder, "clients.d/b.yaml",
+		   "- {name: a, user: b@x, public_key: " BOB ", addresses: [100.64.0.6]}\n");
 	lines = load(folder, &cfg);
 	assert_null(cfg);
 	assert_non_null(strstr(lines, "/clients.d/b.yaml:1:10: client.name: found \"a\" twice"));
@@ -500,7 +505,7 @@ static void test_folder_of_clients(void **state)
 
 static void test_absent_files(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *socket = config_socket("/nonexistent/g.yaml");
 
 	assert_null(config_load("/nonexistent/g.yaml", &d));
@@ -514,7 +519,7 @@ static void test_absent_files(void **state)
 /* What the project ships is what people start from. */
 static void test_shipped_example(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct config *cfg = config_load("gateway.yaml", &d);
 
 	diags_print(&d, stderr, false);
@@ -530,16 +535,11 @@ static void test_shipped_example(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_every_key),
-		cmocka_unit_test(test_clients),
-		cmocka_unit_test(test_relative_paths_start_at_the_file),
-		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_many_clients),
-		cmocka_unit_test(test_diff),
-		cmocka_unit_test(test_folder_of_clients),
-		cmocka_unit_test(test_absent_files),
-		cmocka_unit_test(test_shipped_example),
+		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_clients),	     cmocka_unit_test(test_relative_paths_start_at_the_file),
+		cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_many_clients),
+		cmocka_unit_test(test_diff),	     cmocka_unit_test(test_folder_of_clients),
+		cmocka_unit_test(test_absent_files), cmocka_unit_test(test_shipped_example),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

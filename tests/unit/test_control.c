@@ -66,9 +66,13 @@ static int verb_mute(void *gateway, const json_t *args, json_t **result, char **
 }
 
 static const struct control_verb verbs[] = {
-	{ "echo", false, verb_echo }, { "change", true, verb_echo }, { "fail", false, verb_fail },
-	{ "huge", false, verb_huge }, { "null", false, verb_null },  { "mute", false, verb_mute },
-	{ NULL },
+	{"echo", false, verb_echo},
+	{"change", true, verb_echo},
+	{"fail", false, verb_fail},
+	{"huge", false, verb_huge},
+	{"null", false, verb_null},
+	{"mute", false, verb_mute},
+	{0},
 };
 
 static int set_up(void **state)
@@ -103,7 +107,7 @@ static int tear_down(void **state)
 
 static int connect_client(const struct fixture *f)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	strcpy(sa.sun_path, f->path);
@@ -114,7 +118,7 @@ static int connect_client(const struct fixture *f)
 /* Serves while there is something to do. */
 static void serve(struct fixture *f)
 {
-	struct pollfd p = { .fd = control_fd(f->control), .events = POLLIN };
+	struct pollfd p = {.fd = control_fd(f->control), .events = POLLIN};
 
 	for (int i = 0; i < 1000 && poll(&p, 1, 0) > 0; i++)
 		control_serve(f->control);
@@ -151,26 +155,26 @@ static void ask_and_expect(struct fixture *f, const char *request, const char *a
 /* ---- the protocol ---------------------------------------------------------------------------- */
 
 #define REFUSED(text, status) "{\"schema\":1,\"ok\":false,\"error\":\"" text "\",\"exit\":" status "}\n"
-#define FORM "expected {\\\"schema\\\": 1, \\\"command\\\": \\\"...\\\", \\\"args\\\": {...}}"
+#define FORM		      "expected {\\\"schema\\\": 1, \\\"command\\\": \\\"...\\\", \\\"args\\\": {...}}"
 
 static const struct {
 	const char *request, *answer;
 } exchanges[] = {
-	{ "{\"schema\":1,\"command\":\"echo\",\"args\":{\"a\":1}}\n", "{\"schema\":1,\"ok\":true,\"result\":{\"a\":1}}\n" },
-	{ "{\"schema\":1,\"command\":\"echo\"}\n", "{\"schema\":1,\"ok\":true,\"result\":{}}\n" },
-	{ "{\"schema\":1,\"command\":\"null\"}\n", "{\"schema\":1,\"ok\":true,\"result\":null}\n" },
-	{ "{\"schema\":1,\"command\":\"fail\"}\n", REFUSED("no such client: \\\"bob\\\"", "2") },
-	{ "{\"schema\":1,\"command\":\"mute\"}\n", REFUSED("failed", "1") },
-	{ "{\"schema\":2,\"command\":\"echo\"}\n",
-	  REFUSED("this gateway speaks schema 1: the command is of another version", "2") },
-	{ "{\"command\":\"echo\"}\n",
-	  REFUSED("this gateway speaks schema 1: the command is of another version", "2") },
-	{ "{\"schema\":1}\n", REFUSED(FORM, "2") },
-	{ "{\"schema\":1,\"command\":7}\n", REFUSED(FORM, "2") },
-	{ "{\"schema\":1,\"command\":\"echo\",\"args\":[1]}\n", REFUSED(FORM, "2") },
-	{ "[]\n", REFUSED("this gateway speaks schema 1: the command is of another version", "2") },
-	{ "{\"schema\":1,\"command\":\"boom\"}\n",
-	  REFUSED("the running gateway does not know this command: is it of an older version?", "2") },
+	{"{\"schema\":1,\"command\":\"echo\",\"args\":{\"a\":1}}\n",
+	 "{\"schema\":1,\"ok\":true,\"result\":{\"a\":1}}\n"},
+	{"{\"schema\":1,\"command\":\"echo\"}\n", "{\"schema\":1,\"ok\":true,\"result\":{}}\n"},
+	{"{\"schema\":1,\"command\":\"null\"}\n", "{\"schema\":1,\"ok\":true,\"result\":null}\n"},
+	{"{\"schema\":1,\"command\":\"fail\"}\n", REFUSED("no such client: \\\"bob\\\"", "2")},
+	{"{\"schema\":1,\"command\":\"mute\"}\n", REFUSED("failed", "1")},
+	{"{\"schema\":2,\"command\":\"echo\"}\n",
+	 REFUSED("this gateway speaks schema 1: the command is of another version", "2")},
+	{"{\"command\":\"echo\"}\n", REFUSED("this gateway speaks schema 1: the command is of another version", "2")},
+	{"{\"schema\":1}\n", REFUSED(FORM, "2")},
+	{"{\"schema\":1,\"command\":7}\n", REFUSED(FORM, "2")},
+	{"{\"schema\":1,\"command\":\"echo\",\"args\":[1]}\n", REFUSED(FORM, "2")},
+	{"[]\n", REFUSED("this gateway speaks schema 1: the command is of another version", "2")},
+	{"{\"schema\":1,\"command\":\"boom\"}\n",
+	 REFUSED("the running gateway does not know this command: is it of an older version?", "2")},
 };
 
 static void test_exchanges(void **state)
@@ -181,7 +185,7 @@ static void test_exchanges(void **state)
 
 static void test_not_json(void **state)
 {
-	static const char *const lines[] = { "", "x", "{", "{\"schema\":1,\"schema\":1}", "\xff\xfe", "null", "{}}" };
+	static const char *const lines[] = {"", "x", "{", "{\"schema\":1,\"schema\":1}", "\xff\xfe", "null", "{}}"};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		json_t *answer = control_answer(verbs, *state, 0, lines[i], strlen(lines[i]));
@@ -239,7 +243,7 @@ static void test_live_socket_is_refused(void **state)
 static void test_stale_socket_is_replaced(void **state)
 {
 	struct fixture *f = *state;
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	char error[256];
 
@@ -295,7 +299,8 @@ static void test_byte_by_byte_and_pipelined(void **state)
 	say(fd, "{\"schema\":1,\"command\":\"null\"}\n{\"schema\":1,\"command\":\"null\"}\n{\"sch");
 	serve(f);
 	hear(fd, buf, sizeof(buf), &n);
-	assert_string_equal(buf, "{\"schema\":1,\"ok\":true,\"result\":null}\n{\"schema\":1,\"ok\":true,\"result\":null}\n");
+	assert_string_equal(buf,
+			    "{\"schema\":1,\"ok\":true,\"result\":null}\n{\"schema\":1,\"ok\":true,\"result\":null}\n");
 	say(fd, "ema\":1,\"command\":\"null\"}\n");
 	serve(f);
 	hear(fd, buf, sizeof(buf), &n);
@@ -404,7 +409,7 @@ struct server {
 static void *serve_until_stopped(void *arg)
 {
 	struct server *s = arg;
-	struct pollfd p = { .fd = control_fd(s->f->control), .events = POLLIN };
+	struct pollfd p = {.fd = control_fd(s->f->control), .events = POLLIN};
 
 	while (!s->stop)
 		if (poll(&p, 1, 10) > 0)
@@ -414,7 +419,7 @@ static void *serve_until_stopped(void *arg)
 
 static void test_call(void **state)
 {
-	struct server s = { .f = *state };
+	struct server s = {.f = *state};
 	json_t *result;
 	char *error;
 	pthread_t thread;
@@ -428,7 +433,8 @@ static void test_call(void **state)
 	assert_null(result);
 	assert_string_equal(error, "no such client: \"bob\"");
 	free(error);
-	assert_int_equal(control_call(s.f->path, "huge", json_pack("{s:i}", "size", 3000000), &result, &error), EXIT_YES);
+	assert_int_equal(control_call(s.f->path, "huge", json_pack("{s:i}", "size", 3000000), &result, &error),
+			 EXIT_YES);
 	assert_int_equal(json_string_length(result), 3000000);
 	json_decref(result);
 	s.stop = true;

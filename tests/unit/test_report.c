@@ -18,7 +18,7 @@
 #include "user/show.h"
 
 #define SECOND 1000000000ull
-#define NOW (1000000 * SECOND)
+#define NOW    (1000000 * SECOND)
 
 static struct addr addr(const char *text)
 {
@@ -30,15 +30,15 @@ static struct addr addr(const char *text)
 
 /* ---- a gateway ---------------------------------------------------------------------------- */
 
-static const char *const ci_tags[] = { "tag:ci", "tag:build" };
+static const char *const ci_tags[] = {"tag:ci", "tag:build"};
 
 static bool who(void *ctx, uint32_t id, struct report_who *out)
 {
 	static const struct report_who known[] = {
-		{ 0 },
-		{ .name = "alice-laptop", .user = "alice@example.com" },
-		{ .name = "ci-runner", .tags = ci_tags, .n_tags = 2 },
-		{ .name = "evil\033[2J", .user = "m\xff@x" },
+		{0},
+		{.name = "alice-laptop", .user = "alice@example.com"},
+		{.name = "ci-runner", .tags = ci_tags, .n_tags = 2},
+		{.name = "evil\033[2J", .user = "m\xff@x"},
 	};
 
 	if (!id || id > 3)
@@ -55,8 +55,8 @@ static bool client(void *ctx, size_t i, struct report_client *out)
 		return false;
 	inner[i] = addr("100.64.0.5");
 	inner[i].b[15] = (uint8_t)(5 + i);
-	*out = (struct report_client){ .id = (uint32_t)i + 1, .addresses = &inner[i], .n_addresses = 1,
-				       .handshake_age = -1 };
+	*out = (struct report_client){
+		.id = (uint32_t)i + 1, .addresses = &inner[i], .n_addresses = 1, .handshake_age = -1};
 	who(ctx, out->id, &out->who);
 	if (i == 0) {
 		out->endpoint = addr("192.0.2.44");
@@ -76,10 +76,15 @@ static bool route(void *ctx, size_t i, struct report_route *out)
 {
 	if (i >= 2)
 		return false;
-	*out = (struct report_route){ .prefix = { addr("203.0.113.0"), 120 }, .advertised = true, .approved = !i,
-				      .active = !i, .by = i ? NULL : "configuration", .interface = i ? NULL : "eth0",
-				      .next_hop = addr("198.51.100.254"), .has_next_hop = !i,
-				      .reason = i ? "not approved" : NULL };
+	*out = (struct report_route){.prefix = {addr("203.0.113.0"), 120},
+				     .advertised = true,
+				     .approved = !i,
+				     .active = !i,
+				     .by = i ? NULL : "configuration",
+				     .interface = i ? NULL : "eth0",
+				     .next_hop = addr("198.51.100.254"),
+				     .has_next_hop = !i,
+				     .reason = i ? "not approved" : NULL};
 	return true;
 }
 
@@ -95,7 +100,7 @@ static const char *pool(void *ctx, uint32_t id)
 
 static bool busiest(void *ctx, struct pair *pair, uint32_t *used, uint32_t *ports)
 {
-	*pair = (struct pair){ .remote = addr("203.0.113.9"), .port = htobe16(443), .proto = 6 };
+	*pair = (struct pair){.remote = addr("203.0.113.9"), .port = htobe16(443), .proto = 6};
 	*used = 11000;
 	*ports = 35000;
 	return true;
@@ -103,14 +108,31 @@ static bool busiest(void *ctx, struct pair *pair, uint32_t *used, uint32_t *port
 
 static struct flow flow(const char *src, uint16_t sport, const char *dst, uint16_t dport, uint8_t proto, uint32_t id)
 {
-	struct flow f = { .client = id, .serial = 1, .state = FLOW_ESTABLISHED, .generation = 7, .rule = 12,
-			  .created = NOW - 241 * SECOND, .seen = NOW - 3 * SECOND, .expires = NOW + 100 * SECOND,
-			  .packets_out = 1000, .bytes_out = 1153434, .packets_in = 2000, .bytes_in = 985661440 };
+	struct flow f = {.client = id,
+			 .serial = 1,
+			 .state = FLOW_ESTABLISHED,
+			 .generation = 7,
+			 .rule = 12,
+			 .created = NOW - 241 * SECOND,
+			 .seen = NOW - 3 * SECOND,
+			 .expires = NOW + 100 * SECOND,
+			 .packets_out = 1000,
+			 .bytes_out = 1153434,
+			 .packets_in = 2000,
+			 .bytes_in = 985661440};
 
-	f.out = (struct tuple){ .src = addr(src), .dst = addr(dst), .sport = htobe16(sport), .dport = htobe16(dport),
-				.proto = proto, .side = SIDE_CLIENT };
-	f.back = (struct tuple){ .src = addr(dst), .sport = htobe16(dport), .dst = addr("10.0.0.4"),
-				 .dport = htobe16(40211), .proto = proto, .side = SIDE_REMOTE };
+	f.out = (struct tuple){.src = addr(src),
+			       .dst = addr(dst),
+			       .sport = htobe16(sport),
+			       .dport = htobe16(dport),
+			       .proto = proto,
+			       .side = SIDE_CLIENT};
+	f.back = (struct tuple){.src = addr(dst),
+				.sport = htobe16(dport),
+				.dst = addr("10.0.0.4"),
+				.dport = htobe16(40211),
+				.proto = proto,
+				.side = SIDE_REMOTE};
 	return f;
 }
 
@@ -146,7 +168,7 @@ static void fill_flows(struct gateway_model *g)
 
 static void fill_history(struct gateway_model *g)
 {
-	struct history_sample s = { .ns = NOW - 5 * SECOND };
+	struct history_sample s = {.ns = NOW - 5 * SECOND};
 
 	history_add(&g->history, &s);
 	s.ns = NOW;
@@ -163,20 +185,43 @@ static void fill_history(struct gateway_model *g)
 static struct report_source *model(struct gateway_model *g)
 {
 	memset(g, 0, sizeof(*g));
-	g->policy = (struct report_policy){ .generation = 7, .file = "/etc/sluice/policy/prod.yaml",
-					    .applied_ns = NOW - 7200 * SECOND };
-	g->addresses[0] = (struct report_egress_address){ addr("10.0.0.4"), addr("198.51.100.1"), true };
-	g->addresses[1] = (struct report_egress_address){ addr("2001:db8:1::1"), addr("2001:db8:1::1"), false };
-	g->egress = (struct report_egress){ "default", "eth0", "tcx", g->addresses, 2 };
+	g->policy = (struct report_policy){
+		.generation = 7, .file = "/etc/sluice/policy/prod.yaml", .applied_ns = NOW - 7200 * SECOND};
+	g->addresses[0] = (struct report_egress_address){addr("10.0.0.4"), addr("198.51.100.1"), true};
+	g->addresses[1] = (struct report_egress_address){addr("2001:db8:1::1"), addr("2001:db8:1::1"), false};
+	g->egress = (struct report_egress){"default", "eth0", "tcx", g->addresses, 2};
 	g->tunnel = addr("100.64.0.1");
 	g->notes[0] = "egress address 2001:db8:1::1 is not on eth0 yet: waiting for it";
 	g->s = (struct report_source){
-		.now_ns = NOW, .started_ns = NOW - 273600 * SECOND, .name = "gw-fra1", .version = "v1", .aead = "boringssl",
-		.pid = 42, .tunnel = "sluice0", .gso_in = "on", .gso_out = "on", .listen = 51820, .mtu = 1420,
-		.workers = 2, .tunnel_addresses = &g->tunnel, .n_tunnel_addresses = 1, .egress = &g->egress, .n_egress = 1,
-		.front_mode = "off", .front_reason = "virtio would lose GRO_HW (xdp: native to force)",
-		.policy = &g->policy, .notes = g->notes, .n_notes = 1, .history = &g->history, .totals = g->totals,
-		.drops = g->drops, .client = client, .who = who, .route = route, .public = public, .pool = pool,
+		.now_ns = NOW,
+		.started_ns = NOW - 273600 * SECOND,
+		.name = "gw-fra1",
+		.version = "v1",
+		.aead = "boringssl",
+		.pid = 42,
+		.tunnel = "sluice0",
+		.gso_in = "on",
+		.gso_out = "on",
+		.listen = 51820,
+		.mtu = 1420,
+		.workers = 2,
+		.tunnel_addresses = &g->tunnel,
+		.n_tunnel_addresses = 1,
+		.egress = &g->egress,
+		.n_egress = 1,
+		.front_mode = "off",
+		.front_reason = "virtio would lose GRO_HW (xdp: native to force)",
+		.policy = &g->policy,
+		.notes = g->notes,
+		.n_notes = 1,
+		.history = &g->history,
+		.totals = g->totals,
+		.drops = g->drops,
+		.client = client,
+		.who = who,
+		.route = route,
+		.public = public,
+		.pool = pool,
 		.busiest = busiest,
 	};
 	fill_flows(g);
@@ -215,9 +260,11 @@ static void test_status(void **state)
 	expect(report_status(model(&g)), show_status,
 	       "gw-fra1   up 3d 4h   policy 7 (prod.yaml, 2h 0m ago)\n"
 	       "  tunnel  sluice0 :51820   mtu 1420   GSO in/out on   AEAD boringssl   2 workers\n"
-	       "  egress  eth0 10.0.0.4 (public 198.51.100.1), 2001:db8:1::1 (not there)   TC attached (tcx)   XDP off: "
+	       "  egress  eth0 10.0.0.4 (public 198.51.100.1), 2001:db8:1::1 (not there)   TC attached (tcx)   XDP "
+	       "off: "
 	       "virtio would lose GRO_HW (xdp: native to force)\n"
-	       "  now     2.31 Gbit/s in, 420 Mbit/s out, 212 kpps   flows 41,204 of 1,048,576   ports: 203.0.113.9:443 at "
+	       "  now     2.31 Gbit/s in, 420 Mbit/s out, 212 kpps   flows 41,204 of 1,048,576   ports: "
+	       "203.0.113.9:443 at "
 	       "31%   clients 1 of 3\n"
 	       "  drops   3,000 wg_index, 12 policy in the last minute\n"
 	       "  note    egress address 2001:db8:1::1 is not on eth0 yet: waiting for it\n");
@@ -261,34 +308,40 @@ static void test_clients(void **state)
 	       "NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT\n"
 	       "alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB\n"
 	       "ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B\n"
-	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 B\n");
+	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 "
+	       "B\n");
 	expect(report_clients(model(&g)), show_by_name,
 	       "NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT\n"
 	       "alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB\n"
 	       "ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B\n"
-	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 B\n");
+	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 "
+	       "B\n");
 }
 
 /* Dead, expired and mapping slots are none; ICMP has an identifier on one side only. */
 static void test_flows(void **state)
 {
-	struct report_filter all = { .limit = 10 };
+	struct report_filter all = {.limit = 10};
 	struct gateway_model g;
 
 	expect(report_flows(model(&g), &all), show_flows,
-	       "USER               FROM              SERVICE          AS      PROTO  STATE        AGE    IDLE  BYTES OUT  "
+	       "USER               FROM              SERVICE          AS      PROTO  STATE        AGE    IDLE  BYTES "
+	       "OUT  "
 	       "BYTES IN\n"
-	       "alice@example.com  100.64.0.5:51044  203.0.113.9:443  :40211  tcp    established  4m 1s  3s      1.1 MiB   "
+	       "alice@example.com  100.64.0.5:51044  203.0.113.9:443  :40211  tcp    established  4m 1s  3s      1.1 "
+	       "MiB   "
 	       "940 MiB\n"
-	       "tag:ci,tag:build   100.64.0.6:1234   203.0.113.10     :40211  icmp   established  4m 1s  3s      1.1 MiB   "
+	       "tag:ci,tag:build   100.64.0.6:1234   203.0.113.10     :40211  icmp   established  4m 1s  3s      1.1 "
+	       "MiB   "
 	       "940 MiB\n"
-	       "tag:ci,tag:build   100.64.0.6:5353   203.0.113.53:53  :40211  udp    established  4m 1s  3s      1.1 MiB   "
+	       "tag:ci,tag:build   100.64.0.6:5353   203.0.113.53:53  :40211  udp    established  4m 1s  3s      1.1 "
+	       "MiB   "
 	       "940 MiB\n");
 }
 
 static void test_flows_json(void **state)
 {
-	struct report_filter all = { .limit = 1 };
+	struct report_filter all = {.limit = 1};
 	struct gateway_model g;
 	json_t *r = report_flows(model(&g), &all), *f = json_array_get(json_object_get(r, "flows"), 0);
 
@@ -312,31 +365,31 @@ static const struct {
 	const char *args;
 	int matched; /* -1: refused */
 } filters[] = {
-	{ "{}", 3 },
-	{ "{\"user\": \"alice@example.com\"}", 1 },
-	{ "{\"user\": \"tag:ci\"}", 2 },
-	{ "{\"user\": \"tag:build\", \"proto\": \"UDP\"}", 1 },
-	{ "{\"user\": \"bob@example.com\"}", 0 },
-	{ "{\"client\": \"ci-runner\"}", 2 },
-	{ "{\"client\": \"100.64.0.5\"}", 1 },
-	{ "{\"client\": \"100.64.0.99\"}", 0 },
-	{ "{\"service\": \"203.0.113.9\"}", 1 },
-	{ "{\"service\": \"203.0.113.0/24\"}", 3 },
-	{ "{\"service\": \"203.0.113.9:443\"}", 1 },
-	{ "{\"service\": \"203.0.113.9:80\"}", 0 },
-	{ "{\"service\": \":53\"}", 1 },
-	{ "{\"service\": \"2001:db8::/32\"}", 0 },
-	{ "{\"service\": \"[2001:db8::9]:443\"}", 0 },
-	{ "{\"proto\": \"1\"}", 1 },
-	{ "{\"service\": \"203.0.113.9:x\"}", -1 },
-	{ "{\"service\": \"203.0.113.9:65536\"}", -1 },
-	{ "{\"service\": \"\"}", -1 },
-	{ "{\"service\": 7}", -1 },
-	{ "{\"user\": null}", -1 },
-	{ "{\"proto\": \"tpc\"}", -1 },
-	{ "{\"limit\": 0}", -1 },
-	{ "{\"limit\": 100001}", -1 },
-	{ "{\"limit\": \"5\"}", -1 },
+	{"{}", 3},
+	{"{\"user\": \"alice@example.com\"}", 1},
+	{"{\"user\": \"tag:ci\"}", 2},
+	{"{\"user\": \"tag:build\", \"proto\": \"UDP\"}", 1},
+	{"{\"user\": \"bob@example.com\"}", 0},
+	{"{\"client\": \"ci-runner\"}", 2},
+	{"{\"client\": \"100.64.0.5\"}", 1},
+	{"{\"client\": \"100.64.0.99\"}", 0},
+	{"{\"service\": \"203.0.113.9\"}", 1},
+	{"{\"service\": \"203.0.113.0/24\"}", 3},
+	{"{\"service\": \"203.0.113.9:443\"}", 1},
+	{"{\"service\": \"203.0.113.9:80\"}", 0},
+	{"{\"service\": \":53\"}", 1},
+	{"{\"service\": \"2001:db8::/32\"}", 0},
+	{"{\"service\": \"[2001:db8::9]:443\"}", 0},
+	{"{\"proto\": \"1\"}", 1},
+	{"{\"service\": \"203.0.113.9:x\"}", -1},
+	{"{\"service\": \"203.0.113.9:65536\"}", -1},
+	{"{\"service\": \"\"}", -1},
+	{"{\"service\": 7}", -1},
+	{"{\"user\": null}", -1},
+	{"{\"proto\": \"tpc\"}", -1},
+	{"{\"limit\": 0}", -1},
+	{"{\"limit\": 100001}", -1},
+	{"{\"limit\": \"5\"}", -1},
 };
 
 static void test_filters(void **state)
@@ -390,11 +443,16 @@ static void test_routes(void **state)
 
 static void test_answers_of_other_versions(void **state)
 {
-	void (*const shows[])(const json_t *, FILE *) = { show_status, show_by_name, show_flows,    show_drops,
-							  show_routes, show_map_list, show_map_dump, show_reload, show_down };
+	void (*const shows[])(const json_t *, FILE *) = {show_status,	show_by_name, show_flows,
+							 show_drops,	show_routes,  show_map_list,
+							 show_map_dump, show_reload,  show_down};
 	static const char *const answers[] = {
-		"{}", "[]", "null", "{\"flows\": 1, \"clients\": 2, \"drops\": 3, \"routes\": 4, \"maps\": 5}",
-		"{\"flows\": [1], \"clients\": [null], \"drops\": [[]], \"routes\": [\"x\"], \"maps\": [{}], \"notes\": [1],"
+		"{}",
+		"[]",
+		"null",
+		"{\"flows\": 1, \"clients\": 2, \"drops\": 3, \"routes\": 4, \"maps\": 5}",
+		"{\"flows\": [1], \"clients\": [null], \"drops\": [[]], \"routes\": [\"x\"], \"maps\": [{}], "
+		"\"notes\": [1],"
 		" \"entries\": [1], \"egress\": [1], \"removed\": [2]}",
 	};
 	FILE *null = fopen("/dev/null", "w");
@@ -417,7 +475,7 @@ static void expect_entry(const char *map, const void *key, size_t key_size, cons
 	const struct map_layout *layout = map_layout(map, key_size, value_size);
 	char buf[MAP_TEXT_SIZE] = "";
 	struct gateway_model g;
-	struct map_printer p = { .s = model(&g), .buf = buf };
+	struct map_printer p = {.s = model(&g), .buf = buf};
 
 	assert_non_null(layout);
 	layout->key(&p, key);
@@ -430,15 +488,16 @@ static void expect_entry(const char *map, const void *key, size_t key_size, cons
 static void test_map_texts(void **state)
 {
 	struct flow f = flow("100.64.0.5", 51044, "203.0.113.9", 443, 6, 1);
-	struct route_key key = { 32 + 128, 0, addr("100.64.0.5") };
-	struct client_ref ref = { 1 };
+	struct route_key key = {32 + 128, 0, addr("100.64.0.5")};
+	struct client_ref ref = {1};
 	uint32_t slot = 9, reason = DROP_POLICY, index = htole32(0xdeadbeef);
-	struct session_ref session = { 1, 2 };
+	struct session_ref session = {1, 2};
 	uint64_t count = 12;
 
-	expect_entry("flows", &slot, sizeof(slot), &f, sizeof(f), "9",
-		     "100.64.0.5:51044 -> 203.0.113.9:443 tcp  as 10.0.0.4:40211  client alice-laptop  policy 7  rule 12  "
-		     "state ESTABLISHED  expires 1m 40s");
+	expect_entry(
+		"flows", &slot, sizeof(slot), &f, sizeof(f), "9",
+		"100.64.0.5:51044 -> 203.0.113.9:443 tcp  as 10.0.0.4:40211  client alice-laptop  policy 7  rule 12  "
+		"state ESTABLISHED  expires 1m 40s");
 	expect_entry("clients", &key, sizeof(key), &ref, sizeof(ref), "100.64.0.5", "client alice-laptop");
 	expect_entry("drops", &reason, sizeof(reason), &count, sizeof(count), "policy", "12");
 	expect_entry("sessions", &index, sizeof(index), &session, sizeof(session), "index deadbeef",

@@ -22,21 +22,25 @@
 static const struct {
 	const char *in, *out;
 } escapes[] = {
-	{ "", "" },
-	{ "alice", "alice" },
-	{ "a b", "a b" },
-	{ "grüße 東京", "grüße 東京" },
-	{ "a\nb", "a\\x0ab" },
-	{ "\033[31mred", "\\x1b[31mred" },
-	{ "\x7f", "\\x7f" },
-	{ "\xc2\x9b" "31m", "\\xc2\\x9b31m" },		   /* C1: CSI */
-	{ "a\xe2\x80\xae" "gpj.exe", "a\\xe2\\x80\\xaegpj.exe" }, /* right-to-left override */
-	{ "\xe2\x81\xa6x", "\\xe2\\x81\\xa6x" },
-	{ "\xff\xfe", "\\xff\\xfe" },
-	{ "\xc0\x80", "\\xc0\\x80" },		/* overlong */
-	{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },	/* surrogate */
-	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" }, /* past U+10FFFF */
-	{ "cut\xe6\x9d", "cut\\xe6\\x9d" },
+	{"", ""},
+	{"alice", "alice"},
+	{"a b", "a b"},
+	{"grüße 東京", "grüße 東京"},
+	{"a\nb", "a\\x0ab"},
+	{"\033[31mred", "\\x1b[31mred"},
+	{"\x7f", "\\x7f"},
+	{"\xc2\x9b"
+	 "31m",
+	 "\\xc2\\x9b31m"}, /* C1: CSI */
+	{"a\xe2\x80\xae"
+	 "gpj.exe",
+	 "a\\xe2\\x80\\xaegpj.exe"}, /* right-to-left override */
+	{"\xe2\x81\xa6x", "\\xe2\\x81\\xa6x"},
+	{"\xff\xfe", "\\xff\\xfe"},
+	{"\xc0\x80", "\\xc0\\x80"},		      /* overlong */
+	{"\xed\xa0\x80", "\\xed\\xa0\\x80"},	      /* surrogate */
+	{"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* past U+10FFFF */
+	{"cut\xe6\x9d", "cut\\xe6\\x9d"},
 };
 
 static void test_escape(void **state)
@@ -69,30 +73,30 @@ static void test_numbers(void **state)
 		uint64_t n;
 		const char *text;
 	} cases[] = {
-		{ text_number, 0, "0" },
-		{ text_number, 999, "999" },
-		{ text_number, 1000, "1,000" },
-		{ text_number, 1048576, "1,048,576" },
-		{ text_number, UINT64_MAX, "18,446,744,073,709,551,615" },
-		{ text_bytes, 0, "0 B" },
-		{ text_bytes, 1023, "1023 B" },
-		{ text_bytes, 1024, "1.0 KiB" },
-		{ text_bytes, 10 << 10, "10 KiB" },
-		{ text_bytes, 1258291, "1.2 MiB" },
-		{ text_bytes, 985661440, "940 MiB" },
-		{ text_bytes, 1048575, "1.0 MiB" },
-		{ text_bytes, UINT64_MAX, "16 EiB" },
-		{ text_bits, 2310000000, "2.31 Gbit/s" },
-		{ text_bits, 23100000, "23.1 Mbit/s" },
-		{ text_bits, 231000, "231 kbit/s" },
-		{ text_bits, 12, "12 bit/s" },
-		{ text_packets, 212000, "212 kpps" },
-		{ text_packets, 2120, "2.1 kpps" },
-		{ text_duration, 0, "0s" },
-		{ text_duration, 59, "59s" },
-		{ text_duration, 62, "1m 2s" },
-		{ text_duration, 7439, "2h 3m" },
-		{ text_duration, 273600, "3d 4h" },
+		{text_number, 0, "0"},
+		{text_number, 999, "999"},
+		{text_number, 1000, "1,000"},
+		{text_number, 1048576, "1,048,576"},
+		{text_number, UINT64_MAX, "18,446,744,073,709,551,615"},
+		{text_bytes, 0, "0 B"},
+		{text_bytes, 1023, "1023 B"},
+		{text_bytes, 1024, "1.0 KiB"},
+		{text_bytes, 10 << 10, "10 KiB"},
+		{text_bytes, 1258291, "1.2 MiB"},
+		{text_bytes, 985661440, "940 MiB"},
+		{text_bytes, 1048575, "1.0 MiB"},
+		{text_bytes, UINT64_MAX, "16 EiB"},
+		{text_bits, 2310000000, "2.31 Gbit/s"},
+		{text_bits, 23100000, "23.1 Mbit/s"},
+		{text_bits, 231000, "231 kbit/s"},
+		{text_bits, 12, "12 bit/s"},
+		{text_packets, 212000, "212 kpps"},
+		{text_packets, 2120, "2.1 kpps"},
+		{text_duration, 0, "0s"},
+		{text_duration, 59, "59s"},
+		{text_duration, 62, "1m 2s"},
+		{text_duration, 7439, "2h 3m"},
+		{text_duration, 273600, "3d 4h"},
 	};
 	char buf[TEXT_SIZE];
 
@@ -132,7 +136,7 @@ static char *print(const struct table *t)
 
 static void test_table(void **state)
 {
-	static const char *const heads[] = { "NAME", ">BYTES", "STATE", NULL };
+	static const char *const heads[] = {"NAME", ">BYTES", "STATE", NULL};
 	struct table t;
 	char *out;
 
@@ -154,7 +158,7 @@ static void test_table(void **state)
 
 static void test_empty_table_has_heads(void **state)
 {
-	static const char *const heads[] = { "A", "B", NULL };
+	static const char *const heads[] = {"A", "B", NULL};
 	struct table t;
 	char *out;
 
@@ -182,7 +186,7 @@ static void test_no_colour_but_on_a_terminal(void **state)
 
 static void test_log_site_is_bounded(void **state)
 {
-	struct log_site site = { 0 };
+	struct log_site site = {0};
 	uint32_t left_out;
 
 	for (int i = 0; i < LOG_BURST; i++)
@@ -201,17 +205,17 @@ static void test_log_site_is_bounded(void **state)
 
 static struct history_sample sample(uint64_t second, uint64_t scale)
 {
-	struct history_sample s = { .ns = second * 1000000000 };
+	struct history_sample s = {.ns = second * 1000000000};
 
-	s.out = (struct traffic){ .packets = 10 * scale, .bytes = 1000 * scale };
-	s.in = (struct traffic){ .packets = 30 * scale, .bytes = 3000 * scale };
+	s.out = (struct traffic){.packets = 10 * scale, .bytes = 1000 * scale};
+	s.in = (struct traffic){.packets = 30 * scale, .bytes = 3000 * scale};
 	s.drops[DROP_POLICY] = scale;
 	return s;
 }
 
 static void test_history(void **state)
 {
-	struct history h = { 0 };
+	struct history h = {0};
 	uint64_t drops[DROP_MAX];
 
 	history_drops(&h, drops);
@@ -234,7 +238,7 @@ static void test_history(void **state)
 
 static void test_history_starts_again_with_new_maps(void **state)
 {
-	struct history h = { 0 };
+	struct history h = {0};
 	uint64_t drops[DROP_MAX];
 
 	for (uint64_t i = 1; i <= 30; i++) {
