@@ -159,27 +159,20 @@ static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet
 }
 
 /*
- * Makes the flow of @p, which the policy allowed (c->decision). Returns DROP_NONE
- * with c->slot, or the reason why there is none.
+ * Makes the flow of @p, which the policy allowed (c->decision), on its mapping where
+ * it has one. Returns DROP_NONE with c->slot, or the reason why there is none.
  */
 CHECKED_ALONE int flow_create(struct __sk_buff *skb, const struct packet *p, struct creation *c)
 {
 	struct settings *s = element(&settings, 0);
 	struct egress *e;
 	struct flow *f;
-	int reason;
 
 	if (!s || !p || !c)
 		return DROP_FLOWS_FULL;
 	e = element(&egresses, c->egress);
 	if (!e)
 		return DROP_NO_EGRESS;
-	c->mapping = 0;
-	if (is_endpoint_independent(s, p->t.proto)) {
-		reason = mapping_get(skb, p, c);
-		if (reason)
-			return reason;
-	}
 	f = flow_new(&c->slot);
 	if (!f)
 		return DROP_FLOWS_FULL;

@@ -45,7 +45,7 @@ CHECKED_ALONE bool notify(struct __sk_buff *skb, const struct packet *p, const s
 		len = skb->len - p->l3;
 	if (len > NOTICE_BYTES)
 		len = NOTICE_BYTES;
-	if (len && !bpf_skb_load_bytes(skb, p->l3, n->bytes, len))
+	if (len >= sizeof(struct iphdr) && !bpf_skb_load_bytes(skb, p->l3, n->bytes, len))
 		n->len = len;
 	bpf_ringbuf_submit(n, 0);
 	return true;

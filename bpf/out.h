@@ -175,7 +175,10 @@ static __always_inline int open_flow(struct __sk_buff *skb, struct outbound *o, 
 	reason = check_way(skb, o);
 	if (reason)
 		return reason;
-	reason = flow_create(skb, &o->p, &o->c);
+	if (is_endpoint_independent(s, o->p.t.proto))
+		reason = mapping_get(skb, &o->p, &o->c);
+	if (!reason)
+		reason = flow_create(skb, &o->p, &o->c);
 	return reason ? refuse(skb, o, s, reason) : DROP_NONE;
 }
 

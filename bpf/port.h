@@ -33,7 +33,7 @@ static __always_inline __u16 port_of(const struct egress *e, __u32 i)
 }
 
 /* The host's own connections and listeners keep their ports; an answer would not reach them. */
-static __noinline bool port_is_hosts(struct __sk_buff *skb, const struct tuple *back)
+static __always_inline bool port_is_hosts(struct __sk_buff *skb, const struct tuple *back)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;

@@ -19,7 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define KERNEL_LOG 65536
+#define KERNEL_LOG (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
 #define MAPS_FLOWS_MIN 1024
 
 int maps_fail(char **error, int err, const char *fmt, ...)
