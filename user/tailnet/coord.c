@@ -22,6 +22,7 @@
 #include "policy/alloc.h"
 #include "register.h"
 #include "roster.h"
+#include "server_key.h"
 #include "user/crypto.h"
 #include "user/text.h"
 
@@ -63,8 +64,7 @@ struct coord {
 	bool connected;
 	bool inside;   /* the channel is calling: it must not be freed before that is over */
 	bool doomed;   /* then it is */
-	struct http1 key_request;
-	bool has_key_request;
+	struct server_key *fetch; /* of the server's key; NULL: none under way */
 	struct channel *channel;
 	int32_t request; /* register, or the map */
 	int32_t update;	 /* tells our side while the map is open; 0: none */
@@ -98,9 +98,10 @@ static void drop_connection(struct coord *c)
 	if (c->connected)
 		c->ops->close(c->ctx);
 	c->connected = false;
-	if (c->has_key_request)
-		http1_free(&c->key_request);
-	c->has_key_request = false;
+	if (c->fetch)
+		server_key_free(c->fetch);
+	free(c->fetch);
+	c->fetch = NULL;
 	channel_free(c->channel);
 	c->channel = NULL;
 	c->request = c->update = 0;
@@ -417,15 +418,11 @@ static void open_connection(struct coord *c)
 
 static void ask_key(struct coord *c)
 {
-	const struct http1_header headers[] = { { "Connection", "close" }, { "Accept", "application/json" } };
-	struct url to = c->self.server;
 	char request[1024];
 	size_t len;
 
-	snprintf(to.path, sizeof(to.path), "/key?v=%d", CAPABILITY_VERSION);
-	len = http1_request(request, sizeof(request), "GET", &to, headers, 2);
-	http1_init(&c->key_request, false);
-	c->has_key_request = true;
+	c->fetch = mem_alloc(1, sizeof(*c->fetch));
+	len = server_key_start(c->fetch, &c->self.server, request, sizeof(request));
 	c->ops->send(c->ctx, (const uint8_t *)request, len);
 }
 
@@ -452,20 +449,15 @@ void coord_opened(struct coord *c, uint64_t now)
 		start_channel(c);
 }
 
-static void read_key(struct coord *c)
+static void read_key(struct coord *c, const uint8_t *bytes, size_t len)
 {
-	struct http1 *h = &c->key_request;
-	char error[200];
+	enum server_key_result result = server_key_receive(c->fetch, bytes, len);
 
-	if (h->state == HTTP1_HEAD || h->state == HTTP1_BODY)
+	if (result == SERVER_KEY_FAILED)
+		fail(c, "%s: %s", c->self.server.host, c->fetch->error);
+	if (result != SERVER_KEY_DONE)
 		return;
-	if (h->state != HTTP1_DONE)
-		return fail(c, "the server does not speak HTTP");
-	if (h->status != 200)
-		return fail(c, "the server does not tell its key (HTTP status %d): is this the right login_server?",
-			    h->status);
-	if (!server_key_read(h->body, h->body_len, c->server_key, error, sizeof(error)))
-		return fail(c, "the server's answer to /key is not understood: %s", error);
+	memcpy(c->server_key, c->fetch->key, KEY_LEN);
 	c->has_server_key = true;
 	drop_connection(c);
 	open_connection(c);
@@ -476,9 +468,9 @@ void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t 
 	bool ok;
 
 	c->now = now;
-	if (c->has_key_request) {
-		http1_receive(&c->key_request, (const char *)bytes, len);
-		return read_key(c);
+	if (c->fetch) {
+		read_key(c, bytes, len);
+		return;
 	}
 	if (!c->channel)
 		return;
@@ -495,9 +487,8 @@ void coord_closed(struct coord *c, const char *why, uint64_t now)
 {
 	c->now = now;
 	c->connected = false;
-	if (c->has_key_request) {
-		http1_end(&c->key_request);
-		read_key(c);
+	if (c->fetch) {
+		read_key(c, NULL, 0);
 	} else if (c->state == STATE_LOGOUT) {
 		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server could not be told");
 	} else {

@@ -78,18 +78,6 @@ enum register_result register_response_read(const char *json, size_t len, struct
 	return result;
 }
 
-bool server_key_read(const char *json, size_t len, uint8_t key[KEY_LEN], char *error, size_t size)
-{
-	struct fields f = { 0 };
-	json_t *root = fields_parse(&f, json, len);
-
-	if (root && !field_key(&f, root, "publicKey", TAILKEY_MACHINE, key))
-		fields_mistake(&f, "publicKey", "absent");
-	json_decref(root);
-	snprintf(error, size, "%s", f.error);
-	return !fields_bad(&f);
-}
-
 char *map_request_json(const struct map_request *r)
 {
 	json_t *endpoints = json_array(), *types = json_array(), *root;

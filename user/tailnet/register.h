@@ -43,9 +43,6 @@ struct register_response {
 
 enum register_result register_response_read(const char *json, size_t len, struct register_response *out);
 
-/* The server's public key, from the answer to GET /key. False: @error says why. */
-bool server_key_read(const char *json, size_t len, uint8_t key[KEY_LEN], char *error, size_t size);
-
 /* ---- POST /machine/map --------------------------------------------------- */
 
 enum endpoint_type { ENDPOINT_LOCAL = 1, ENDPOINT_STUN = 2, ENDPOINT_CONFIGURED = 5 };

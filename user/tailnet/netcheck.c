@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * STUN to all relays (netcheck.h). A round asks each server up to three times and
+ * ends when all have answered, or after ROUND_TIME. The home region is the
+ * nearest; it changes only for one that is a good deal nearer, or when it is
+ * silent: a new home has to be told to the server and found by all peers.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "netcheck.h"
+#include "policy/alloc.h"
+#include "user/messages.h"
+#include "user/stun.h"
+
+#define ROUND_TIME (3 * NS_PER_SEC)
+#define RETRY_TIME (300 * NS_PER_MS)
+#define TRIES 3
+
+#define ATTRIBUTE_SOFTWARE 0x8022
+#define ATTRIBUTE_FINGERPRINT 0x8028
+#define FINGERPRINT_XOR 0x5354554e
+
+static const char software[8] = { 't', 'a', 'i', 'l', 'n', 'o', 'd', 'e' };
+#define ATTRIBUTES_LEN (4 + sizeof(software) + 4 + 4)
+static_assert(STUN_REQUEST_LEN + ATTRIBUTES_LEN == NETCHECK_REQUEST_LEN, "RFC 8489, sections 5 and 14");
+
+struct server {
+	uint16_t region;
+	bool no_home;
+	struct addr_port at;
+	uint8_t id[STUN_ID_LEN];
+	unsigned tries;	  /* in this round */
+	uint64_t sent;	  /* the last try */
+	uint64_t latency; /* of this round; 0: no answer yet */
+};
+
+struct netcheck {
+	const struct netcheck_ops *ops;
+	void *ctx;
+	struct server *servers;
+	size_t n;
+	unsigned rounds;
+	bool full;	   /* this round asks all */
+	uint64_t round_at; /* the next one, or when this one began */
+	bool in_round;
+	struct netcheck_result now, told;
+	bool has_told;
+};
+
+void netcheck_request(const uint8_t id[STUN_ID_LEN], uint8_t out[NETCHECK_REQUEST_LEN])
+{
+	struct writer w = writer_to(out, NETCHECK_REQUEST_LEN), length;
+
+	stun_request(id, write_room(&w, STUN_REQUEST_LEN));
+	length = writer_to(out + 2, 2);
+	write_be16(&length, ATTRIBUTES_LEN);
+	write_be16(&w, ATTRIBUTE_SOFTWARE);
+	write_be16(&w, sizeof(software));
+	write_bytes(&w, software, sizeof(software));
+	uint32_t crc = (uint32_t)crc32(0, out, (uInt)writer_len(&w)); /* over all before it */
+	write_be16(&w, ATTRIBUTE_FINGERPRINT);
+	write_be16(&w, sizeof(crc));
+	write_be32(&w, crc ^ FINGERPRINT_XOR);
+}
+
+/* ---- the end of a round ---------------------------------------------------------- */
+
+static uint64_t latency_of(const struct netcheck *n, uint16_t region)
+{
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < n->n; i++)
+		if (n->servers[i].region == region && n->servers[i].latency &&
+		    (!best || n->servers[i].latency < best))
+			best = n->servers[i].latency;
+	return best;
+}
+
+static const struct server *nearest(const struct netcheck *n)
+{
+	const struct server *best = NULL;
+
+	for (size_t i = 0; i < n->n; i++) {
+		const struct server *s = &n->servers[i];
+
+		if (!s->no_home && s->latency && (!best || s->latency < best->latency))
+			best = s;
+	}
+	return best;
+}
+
+/* Nobody answers, so there is no nearest: any will do, the first. */
+static uint16_t fallback(const struct netcheck *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (!n->servers[i].no_home)
+			return n->servers[i].region;
+	return 0;
+}
+
+static bool has_region(const struct netcheck *n, uint16_t region)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (n->servers[i].region == region)
+			return true;
+	return false;
+}
+
+static void choose_home(struct netcheck *n)
+{
+	uint64_t here = latency_of(n, n->now.home);
+	const struct server *best = nearest(n);
+
+	if (!has_region(n, n->now.home))
+		n->now.home = fallback(n);
+	if (best && (!here || best->latency < here / 3 * 2))
+		n->now.home = best->region;
+}
+
+static void end_round(struct netcheck *n, uint64_t now)
+{
+	bool udp = nearest(n);
+
+	n->in_round = false;
+	n->round_at = now + NETCHECK_INTERVAL;
+	n->rounds++;
+	/* A round that asked only home and heard nothing says something about home, not about us. */
+	if (!udp && !n->full) {
+		n->rounds = 0; /* ask all, at once */
+		n->round_at = now;
+		return;
+	}
+	n->now.udp = udp;
+	n->now.ipv6 = n->now.seen[1].port;
+	if (n->full)
+		choose_home(n);
+	if (n->has_told && n->now.home == n->told.home && n->now.udp == n->told.udp &&
+	    addr_port_equal(&n->now.seen[0], &n->told.seen[0]) && addr_port_equal(&n->now.seen[1], &n->told.seen[1]))
+		return;
+	n->told = n->now;
+	n->has_told = true;
+	n->ops->result(n->ctx, &n->told);
+}
+
+/* ---- a round ----------------------------------------------------------------------- */
+
+static bool is_asked(const struct netcheck *n, const struct server *s)
+{
+	return n->full || s->region == n->now.home;
+}
+
+static void begin_round(struct netcheck *n, uint64_t now)
+{
+	n->full = n->rounds % NETCHECK_FULL_EVERY == 0 || !n->now.home;
+	n->in_round = true;
+	n->round_at = now;
+	memset(n->now.seen, 0, sizeof(n->now.seen));
+	for (size_t i = 0; i < n->n; i++) {
+		n->servers[i].tries = 0;
+		n->servers[i].latency = 0;
+		n->ops->random(n->ctx, n->servers[i].id, STUN_ID_LEN);
+	}
+}
+
+/* When it has to be asked again; UINT64_MAX: not any more. */
+static uint64_t ask(struct netcheck *n, struct server *s, uint64_t now)
+{
+	uint8_t request[NETCHECK_REQUEST_LEN];
+
+	if (!is_asked(n, s) || s->latency)
+		return UINT64_MAX;
+	if (s->tries < TRIES && (!s->tries || now - s->sent >= RETRY_TIME)) {
+		netcheck_request(s->id, request);
+		s->sent = now;
+		s->tries++;
+		n->ops->send(n->ctx, request, sizeof(request), &s->at);
+	}
+	return s->tries < TRIES ? s->sent + RETRY_TIME : n->round_at + ROUND_TIME;
+}
+
+uint64_t netcheck_tick(struct netcheck *n, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (!n->n)
+		return UINT64_MAX;
+	if (!n->in_round && now >= n->round_at)
+		begin_round(n, now);
+	if (!n->in_round)
+		return n->round_at;
+	for (size_t i = 0; i < n->n; i++) {
+		uint64_t due = ask(n, &n->servers[i], now);
+
+		next = due < next ? due : next;
+	}
+	if (next != UINT64_MAX && now < n->round_at + ROUND_TIME)
+		return next;
+	end_round(n, now);
+	return n->round_at;
+}
+
+bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const struct addr_port *from, uint64_t now)
+{
+	for (size_t i = 0; n->in_round && i < n->n; i++) {
+		struct server *s = &n->servers[i];
+		struct addr_port seen;
+
+		if (!s->tries || s->latency || !addr_port_equal(&s->at, from) ||
+		    !stun_answer(bytes, len, s->id, &seen.addr, &seen.port))
+			continue;
+		s->latency = now - s->sent ? now - s->sent : 1;
+		n->now.seen[addr_is_v4(&seen.addr) ? 0 : 1] = seen;
+		return true;
+	}
+	return false;
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+struct netcheck *netcheck_new(const struct netcheck_ops *ops, void *ctx)
+{
+	struct netcheck *n = mem_alloc(1, sizeof(*n));
+
+	n->ops = ops;
+	n->ctx = ctx;
+	return n;
+}
+
+void netcheck_free(struct netcheck *n)
+{
+	if (n)
+		free(n->servers);
+	free(n);
+}
+
+void netcheck_set_servers(struct netcheck *n, const struct roster_stun *servers, uint64_t now)
+{
+	free(n->servers);
+	n->servers = mem_alloc(servers->n, sizeof(*n->servers));
+	n->n = servers->n;
+	for (size_t i = 0; i < n->n; i++)
+		n->servers[i] = (struct server){ .region = servers->v[i].region, .no_home = servers->v[i].no_home,
+						 .at = servers->v[i].at };
+	n->rounds = 0;
+	n->in_round = false;
+	n->round_at = now;
+}
