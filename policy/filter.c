@@ -70,6 +70,17 @@ static bool rule_matches(const struct filter_rule *r, const struct filter_packet
 	return false;
 }
 
+static bool rule_lists(const struct filter_rule *r, const struct filter_packet *pkt)
+{
+	if (!filter_rule_from(r, &pkt->src) || !filter_rule_has_proto(r, pkt->proto))
+		return false;
+	for (size_t i = 0; i < r->n_dst; i++)
+		if (prefix_contains(&r->dst[i].prefix, &pkt->dst) && pkt->port >= r->dst[i].first &&
+		    pkt->port <= r->dst[i].last)
+			return true;
+	return false;
+}
+
 /* A deny before an accept, then the one that stands first in the file. */
 static bool decides_before(const struct filter_rule *a, const struct filter_rule *b)
 {
@@ -78,7 +89,8 @@ static bool decides_before(const struct filter_rule *a, const struct filter_rule
 	return a->id < b->id;
 }
 
-struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt)
+static struct filter_answer decide(const struct filter *f, const struct filter_packet *pkt,
+				   bool (*applies)(const struct filter_rule *r, const struct filter_packet *pkt))
 {
 	struct filter_answer answer = { .verdict = FILTER_DENY };
 
@@ -87,12 +99,17 @@ struct filter_answer filter_match(const struct filter *f, const struct filter_pa
 
 		if (answer.rule && !decides_before(r, answer.rule))
 			continue;
-		if (rule_matches(r, pkt))
+		if (applies(r, pkt))
 			answer.rule = r;
 	}
 	if (answer.rule)
 		answer.verdict = answer.rule->verdict;
 	return answer;
+}
+
+struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt)
+{
+	return decide(f, pkt, rule_lists);
 }
 
 struct filter_answer filter_verdict(const struct filter *f, const struct filter_packet *pkt)
@@ -101,5 +118,5 @@ struct filter_answer filter_verdict(const struct filter *f, const struct filter_
 
 	if (addr_is_v4(&pkt->src) != v4 || (is_icmp(pkt->proto) && (pkt->proto == IPPROTO_ICMP) != v4))
 		return (struct filter_answer){ .verdict = FILTER_DENY }; /* no such packet */
-	return filter_match(f, pkt);
+	return decide(f, pkt, rule_matches);
 }

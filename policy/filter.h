@@ -64,8 +64,11 @@ struct filter_packet {
 
 struct filter_answer filter_verdict(const struct filter *f, const struct filter_packet *pkt);
 
-/* The same for a source and a destination that need not be of one family: what a
- * policy's tests ask. */
+/*
+ * What a policy's tests ask: a rule that lists the protocol, both addresses and the
+ * port, whatever the protocol and the families. (That an accept for port 80 lets a
+ * ping through as well must not make a test for port 443 pass.)
+ */
 struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt);
 
 /* The parts of it: whether a rule's sources, one of its destinations, its protocols match. */

@@ -53,11 +53,11 @@ void read_quotas(struct parser *x, const struct doc_node *list);
 void validate_policy(struct parser *x);
 
 /* The same for one selector: where it stands, and (into sel->def) what it names. */
-enum side { SIDE_SRC, SIDE_DST, SIDE_VIA, SIDE_OWNER, SIDE_CLIENT, SIDE_IPSET };
+enum stands { STANDS_SRC, STANDS_DST, STANDS_VIA, STANDS_OWNER, STANDS_CLIENT, STANDS_IPSET };
 
 struct validator;
 struct validator *validator_new(struct parser *x);
-bool validator_check(struct validator *v, struct policy_sel *sel, enum side side);
+bool validator_check(struct validator *v, struct policy_sel *sel, enum stands stands);
 void validator_free(struct validator *v);
 
 #endif

@@ -47,7 +47,7 @@ static bool read_src(struct cases *cs, const struct policy_assertion *a, struct 
 	if (strchr(text, '/'))
 		return unsound(cs, a->src.at, "src", text, "expected a single host, not a range");
 	if (!parse_selector(&cs->x, "tests: src", text, strlen(text), a->src.at, &sel) ||
-	    !validator_check(cs->v, &sel, SIDE_SRC) || !single(cs, "src", &sel, text, a->src.at))
+	    !validator_check(cs->v, &sel, STANDS_SRC) || !single(cs, "src", &sel, text, a->src.at))
 		return false;
 	resolve_src(cs->r, &sel, &c->src);
 	c->from = text;
@@ -78,7 +78,7 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 
 	if (strchr(to->text, '/'))
 		return unsound(cs, to->at, "dst", to->text, "expected a single host, not a range");
-	if (!parse_target(&cs->x, "tests: dst", to->text, to->at, &dst) || !validator_check(cs->v, &dst.sel, SIDE_DST) ||
+	if (!parse_target(&cs->x, "tests: dst", to->text, to->at, &dst) || !validator_check(cs->v, &dst.sel, STANDS_DST) ||
 	    !single(cs, "dst", sel, to->text, to->at))
 		return false;
 	if (dst.ports.n != 1 || dst.ports.v[0].first != dst.ports.v[0].last)

@@ -13,7 +13,8 @@ struct policy_case {
 	struct prefixes src; /* every one of these ... */
 	struct prefixes dst; /* ... reaches one of these; autogroup:self: empty, see below */
 	bool self;	     /* destinations are the source's owner's own nodes */
-	uint8_t proto[4];    /* any of them will do */
+	uint8_t proto[4];    /* any of them will do; ICMP is among them where none was written: it has
+			      * no port, so a packet can only try the others */
 	size_t n_proto;
 	uint16_t port;
 	bool accept;	  /* what is expected */

@@ -36,14 +36,14 @@ struct validator {
 static const struct {
 	const char *what;
 	unsigned allowed; /* bits of enum policy_sel_kind */
-} sides[] = {
-	[SIDE_SRC] = { "src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL) },
-	[SIDE_DST] = { "dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
+} positions[] = {
+	[STANDS_SRC] = { "src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL) },
+	[STANDS_DST] = { "dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
 				      BIT(SEL_SELF) },
-	[SIDE_VIA] = { "via", BIT(SEL_TAG) },
-	[SIDE_OWNER] = { "owner", PEOPLE | BIT(SEL_TAG) },
-	[SIDE_CLIENT] = { "egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED) },
-	[SIDE_IPSET] = { "ipsets", PLACES | BIT(SEL_INTERNET) },
+	[STANDS_VIA] = { "via", BIT(SEL_TAG) },
+	[STANDS_OWNER] = { "owner", PEOPLE | BIT(SEL_TAG) },
+	[STANDS_CLIENT] = { "egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED) },
+	[STANDS_IPSET] = { "ipsets", PLACES | BIT(SEL_INTERNET) },
 };
 
 static int by_name(const void *a, const void *b)
@@ -83,17 +83,17 @@ static const struct name *nearest(const struct names *names, const char *text)
 	return found;
 }
 
-static void not_found(struct validator *v, const struct names *names, const struct policy_sel *s, enum side side)
+static void not_found(struct validator *v, const struct names *names, const struct policy_sel *s, enum stands stands)
 {
 	struct diags *d = v->x->d;
-	const char *what = sides[side].what;
+	const char *what = positions[stands].what;
 	const struct name *near = d->errors < SUGGEST_MAX ? nearest(names, s->text) : NULL;
 	char *hint = near ? mem_printf("; did you mean \"%s\"? (%s, line %u)", near->text, names->section, near->line) :
 			    mem_strdup("");
 
-	if (side == SIDE_VIA)
+	if (stands == STANDS_VIA)
 		diag_error(d, s->at, "%s: %s \"%s\" not found%s", what, names->what, s->text, hint);
-	else if (side == SIDE_SRC)
+	else if (stands == STANDS_SRC)
 		diag_error(d, s->at, "%s=%s not found: \"%s\"%s", what, names->what, s->text, hint);
 	else
 		diag_error(d, s->at, "%s=\"%s\": %s not found: \"%s\"%s", what, s->text, names->what, s->text, hint);
@@ -116,39 +116,39 @@ static const struct names *names_of(const struct validator *v, enum policy_sel_k
 	}
 }
 
-static void misplaced(struct validator *v, const struct policy_sel *s, enum side side)
+static void misplaced(struct validator *v, const struct policy_sel *s, enum stands stands)
 {
-	if (side == SIDE_SRC)
+	if (stands == STANDS_SRC)
 		diag_error(v->x->d, s->at, "\"%s\" not valid on the src side of a rule", s->text);
-	else if (s->kind == SEL_DANGER_ALL && side == SIDE_DST)
+	else if (s->kind == SEL_DANGER_ALL && stands == STANDS_DST)
 		diag_error(v->x->d, s->at, "dst=\"%s\": cannot use autogroup:danger-all as a dst", s->text);
 	else
-		diag_error(v->x->d, s->at, "%s=\"%s\": not valid here", sides[side].what, s->text);
+		diag_error(v->x->d, s->at, "%s=\"%s\": not valid here", positions[stands].what, s->text);
 }
 
-bool validator_check(struct validator *v, struct policy_sel *s, enum side side)
+bool validator_check(struct validator *v, struct policy_sel *s, enum stands stands)
 {
 	const struct names *names = names_of(v, s->kind);
 	const struct name *name;
 
-	if (!(sides[side].allowed & BIT(s->kind))) {
-		misplaced(v, s, side);
+	if (!(positions[stands].allowed & BIT(s->kind))) {
+		misplaced(v, s, stands);
 		return false;
 	}
 	if (!names)
 		return true;
 	name = find(names, s->text);
 	if (!name)
-		not_found(v, names, s, side);
+		not_found(v, names, s, stands);
 	else
 		s->def = name->def;
 	return name;
 }
 
-static void check_sels(struct validator *v, struct policy_sels *list, enum side side)
+static void check_sels(struct validator *v, struct policy_sels *list, enum stands stands)
 {
 	for (size_t i = 0; i < list->n; i++)
-		validator_check(v, &list->v[i], side);
+		validator_check(v, &list->v[i], stands);
 }
 
 /*
@@ -184,10 +184,10 @@ static void check_grant_dst(struct validator *v, const struct policy_rule *r, co
 
 static void check_rule(struct validator *v, struct policy_rule *r)
 {
-	check_sels(v, &r->src, SIDE_SRC);
-	check_sels(v, &r->via, SIDE_VIA);
+	check_sels(v, &r->src, STANDS_SRC);
+	check_sels(v, &r->via, STANDS_VIA);
 	for (size_t i = 0; i < r->n_dst; i++) {
-		validator_check(v, &r->dst[i].sel, SIDE_DST);
+		validator_check(v, &r->dst[i].sel, STANDS_DST);
 		if (r->kind == POLICY_GRANT)
 			check_grant_dst(v, r, &r->dst[i].sel);
 	}
@@ -222,7 +222,7 @@ static void check_ipsets(struct validator *v)
 
 	for (size_t i = 0; i < p->n_ipsets; i++)
 		for (size_t j = 0; j < p->ipsets[i].n; j++)
-			validator_check(v, &p->ipsets[i].ops[j].target, SIDE_IPSET);
+			validator_check(v, &p->ipsets[i].ops[j].target, STANDS_IPSET);
 	if (v->x->d->errors != errors)
 		return; /* indices are not known */
 	state = mem_alloc(p->n_ipsets, 1);
@@ -274,14 +274,14 @@ void validate_policy(struct parser *x)
 	for (size_t i = 0; i < p->n_rules; i++)
 		check_rule(v, &p->rules[i]);
 	for (size_t i = 0; i < p->n_tags; i++)
-		check_sels(v, &p->tags[i].owners, SIDE_OWNER);
+		check_sels(v, &p->tags[i].owners, STANDS_OWNER);
 	for (size_t i = 0; i < p->n_approvers; i++)
-		check_sels(v, &p->approvers[i].who, SIDE_OWNER);
-	check_sels(v, &p->exit_approvers, SIDE_OWNER);
+		check_sels(v, &p->approvers[i].who, STANDS_OWNER);
+	check_sels(v, &p->exit_approvers, STANDS_OWNER);
 	for (size_t i = 0; i < p->n_egress; i++)
-		validator_check(v, &p->egress[i].who, SIDE_CLIENT);
+		validator_check(v, &p->egress[i].who, STANDS_CLIENT);
 	for (size_t i = 0; i < p->n_quotas; i++)
-		check_sels(v, &p->quotas[i].src, SIDE_SRC);
+		check_sels(v, &p->quotas[i].src, STANDS_SRC);
 	check_ipsets(v);
 	check_duplicate_lists(v);
 	validator_free(v);

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names for those whom a difference is about: a whole group is called by its name,
+ * who is left over by his own. Deltas about the same thing are put together first.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "diff_names.h"
+
+struct crowd { /* nodes that have one name together */
+	const char *name;
+	uint32_t *nodes;
+	size_t n, members;
+};
+
+struct crowds {
+	struct crowd *v;
+	size_t n;
+};
+
+struct subject;
+
+struct namer {
+	struct policy_diff *diff;
+	const struct inventory *inv;
+	const struct policy *p; /* whose hosts give the names: the new one's for gains */
+	const struct delta *d;
+	struct subject *nodes;
+};
+
+struct subject { /* what a delta has to do with a node */
+	bool in;      /* it is about it */
+	bool outside; /* it cannot be: the node has no address of this family */
+	bool named;
+};
+
+static int cmp_ports(const struct ports *a, const struct ports *b)
+{
+	if (a->n != b->n)
+		return a->n < b->n ? -1 : 1;
+	return a->n ? memcmp(a->v, b->v, a->n * sizeof(*a->v)) : 0;
+}
+
+static int by_subject(const void *pa, const void *pb)
+{
+	const struct delta *a = pa, *b = pb;
+	int order = prefix_cmp(&a->dst, &b->dst);
+
+	if (!order)
+		order = cmp_ports(&a->ports, &b->ports);
+	return order ? order : (a->gains < b->gains) - (a->gains > b->gains);
+}
+
+static void add_clients(struct delta *to, struct delta *from)
+{
+	to->clients = reallocarray(to->clients, to->n_clients + from->n_clients, sizeof(*to->clients));
+	if (!to->clients)
+		abort();
+	memcpy(to->clients + to->n_clients, from->clients, from->n_clients * sizeof(*to->clients));
+	to->n_clients += from->n_clients;
+	ports_free(&from->ports);
+	free(from->clients);
+}
+
+static size_t merge_deltas(struct delta *v, size_t n)
+{
+	size_t kept = 0;
+
+	if (n)
+		qsort(v, n, sizeof(*v), by_subject);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && !by_subject(&v[kept - 1], &v[i]))
+			add_clients(&v[kept - 1], &v[i]);
+		else
+			v[kept++] = v[i];
+	}
+	return kept;
+}
+
+static const char *service_name(const struct namer *x)
+{
+	for (size_t i = 0; i < x->p->n_hosts; i++)
+		if (!prefix_cmp(&x->p->hosts[i].prefix, &x->d->dst))
+			return x->p->hosts[i].name;
+	return "";
+}
+
+/* ---- crowds: everybody, groups, tags, users, in this order of preference -------------- */
+
+struct person { /* a node under its user */
+	const char *user;
+	uint32_t node;
+};
+
+static int by_user(const void *pa, const void *pb)
+{
+	const struct person *a = pa, *b = pb;
+	int order = strcmp(a->user, b->user);
+
+	return order ? order : (a->node > b->node) - (a->node < b->node);
+}
+
+static struct person *list_people(const struct inventory *inv, size_t *n)
+{
+	struct person *v = mem_alloc(inv->n_nodes, sizeof(*v));
+
+	*n = 0;
+	for (size_t i = 0; i < inv->n_nodes; i++)
+		if (!inv->nodes[i].n_tags && inv->nodes[i].user)
+			v[(*n)++] = (struct person){ inv->nodes[i].user, (uint32_t)i };
+	qsort(v, *n, sizeof(*v), by_user);
+	return v;
+}
+
+static struct crowd *new_crowd(struct crowds *c, const char *name)
+{
+	c->v = mem_grow(c->v, c->n, sizeof(*c->v));
+	c->v[c->n] = (struct crowd){ .name = name };
+	return &c->v[c->n++];
+}
+
+static void join(struct crowd *c, uint32_t node)
+{
+	c->nodes = mem_grow(c->nodes, c->n, sizeof(*c->nodes));
+	c->nodes[c->n++] = node;
+}
+
+/* The nodes of one user; false: he has none. */
+static bool join_user(struct crowd *c, const struct person *people, size_t n, const char *user)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(people[mid].user, user) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == n || strcmp(people[low].user, user))
+		return false;
+	for (; low < n && !strcmp(people[low].user, user); low++)
+		join(c, people[low].node);
+	return true;
+}
+
+static int larger_first(const void *pa, const void *pb)
+{
+	const struct crowd *a = pa, *b = pb;
+
+	if (a->n != b->n)
+		return a->n > b->n ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+static void add_groups(struct crowds *c, const struct policy *p, const struct person *people, size_t n)
+{
+	size_t from = c->n;
+
+	for (size_t i = 0; i < p->n_groups; i++) {
+		struct crowd *g = new_crowd(c, p->groups[i].name);
+
+		for (size_t j = 0; j < p->groups[i].users.n; j++)
+			g->members += join_user(g, people, n, p->groups[i].users.v[j].text);
+		if (g->members > 1)
+			continue;
+		free(g->nodes); /* one user is better called by his name */
+		c->n--;
+	}
+	if (c->n > from)
+		qsort(c->v + from, c->n - from, sizeof(*c->v), larger_first);
+}
+
+static void add_tags(struct crowds *c, const struct policy *p, const struct inventory *inv)
+{
+	for (size_t i = 0; i < p->n_tags; i++) {
+		struct crowd *t = new_crowd(c, p->tags[i].name);
+
+		for (size_t j = 0; j < inv->n_nodes; j++)
+			if (inventory_has_tag(&inv->nodes[j], t->name))
+				join(t, (uint32_t)j);
+		t->members = t->n;
+	}
+}
+
+static void make_crowds(struct crowds *c, const struct policy *p, const struct inventory *inv)
+{
+	size_t n, users = 0;
+	struct person *people = list_people(inv, &n);
+	struct crowd *all = new_crowd(c, "autogroup:member");
+
+	for (size_t i = 0; i < n; i++) {
+		join(all, people[i].node);
+		users += !i || strcmp(people[i].user, people[i - 1].user);
+	}
+	all->members = users;
+	if (users < 2) {
+		free(all->nodes);
+		c->n--;
+	}
+	add_groups(c, p, people, n);
+	add_tags(c, p, inv);
+	for (size_t i = 0; i < n; i++) {
+		struct crowd *u;
+
+		if (i && !strcmp(people[i].user, people[i - 1].user))
+			continue;
+		u = new_crowd(c, people[i].user);
+		join_user(u, people, n, u->name);
+		u->members = 1;
+	}
+	free(people);
+}
+
+static void free_crowds(struct crowds *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->v[i].nodes);
+	free(c->v);
+}
+
+/* ---- names ---------------------------------------------------------------------------- */
+
+static int by_index(const void *pa, const void *pb)
+{
+	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+
+	return (a > b) - (a < b);
+}
+
+/* Adds a change for the nodes of a crowd that the delta is about; they need no other name then. */
+static void add_change(struct namer *x, const struct crowd *crowd)
+{
+	struct policy_diff *diff = x->diff;
+	struct policy_change *c;
+
+	diff->v = mem_grow(diff->v, diff->n, sizeof(*diff->v));
+	c = &diff->v[diff->n++];
+	*c = (struct policy_change){ .gains = x->d->gains, .who = mem_strdup(crowd->name), .members = crowd->members,
+				     .service = service_name(x) };
+	prefixes_add(&c->dst, &x->d->dst);
+	ports_copy(&c->ports, &x->d->ports);
+	c->clients = mem_alloc(crowd->n, sizeof(*c->clients));
+	for (size_t i = 0; i < crowd->n; i++) {
+		struct subject *node = &x->nodes[crowd->nodes[i]];
+
+		node->named = true;
+		if (node->in)
+			c->clients[c->n_clients++] = crowd->nodes[i];
+	}
+	qsort(c->clients, c->n_clients, sizeof(*c->clients), by_index);
+}
+
+/* All of the crowd are meant, and one of them has no name yet. */
+static bool fits(const struct namer *x, const struct crowd *c)
+{
+	bool brings_names = false;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct subject *node = &x->nodes[c->nodes[i]];
+
+		if (!node->in && !node->outside)
+			return false;
+		brings_names |= node->in && !node->named;
+	}
+	return brings_names;
+}
+
+static bool has_family(const struct inventory_node *node, bool v4)
+{
+	for (size_t i = 0; i < node->addrs.n; i++)
+		if (prefix_is_v4(&node->addrs.v[i]) == v4)
+			return true;
+	return false;
+}
+
+static void name_delta(struct namer *x, const struct crowds *crowds)
+{
+	bool v4 = prefix_is_v4(&x->d->dst);
+	size_t n = x->inv->n_nodes;
+
+	for (size_t i = 0; i < n; i++)
+		x->nodes[i] = (struct subject){ .outside = !has_family(&x->inv->nodes[i], v4) };
+	for (size_t i = 0; i < x->d->n_clients; i++)
+		x->nodes[x->d->clients[i]].in = !x->nodes[x->d->clients[i]].outside;
+	for (size_t i = 0; i < crowds->n; i++)
+		if (fits(x, &crowds->v[i]))
+			add_change(x, &crowds->v[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		struct crowd one = { .name = x->inv->nodes[i].name, .nodes = &i, .n = 1, .members = 1 };
+
+		if (x->nodes[i].in && !x->nodes[i].named)
+			add_change(x, &one);
+	}
+}
+
+/* ---- order ------------------------------------------------------------------------------ */
+
+/* Gains first; then by whom they are about, named services first. */
+static int by_line(const struct policy_change *a, const struct policy_change *b)
+{
+	int order = (a->gains < b->gains) - (a->gains > b->gains);
+
+	if (!order)
+		order = strcmp(a->who, b->who);
+	if (!order)
+		order = strcmp(b->service, a->service);
+	return order ? order : cmp_ports(&a->ports, &b->ports);
+}
+
+static int by_reader(const void *pa, const void *pb)
+{
+	const struct policy_change *a = pa, *b = pb;
+	int order = by_line(a, b);
+
+	return order ? order : prefix_cmp(a->dst.v, b->dst.v);
+}
+
+/* Destinations without a name that change alike for the same people are one change. */
+static void merge_changes(struct policy_diff *diff)
+{
+	size_t kept = 0;
+
+	if (diff->n)
+		qsort(diff->v, diff->n, sizeof(*diff->v), by_reader);
+	for (size_t i = 0; i < diff->n; i++) {
+		struct policy_change *c = &diff->v[i], *last = kept ? &diff->v[kept - 1] : NULL;
+
+		if (!last || *c->service || by_line(last, c) || last->n_clients != c->n_clients) {
+			diff->v[kept++] = *c;
+			continue;
+		}
+		prefixes_add(&last->dst, c->dst.v);
+		prefixes_free(&c->dst);
+		ports_free(&c->ports);
+		free(c->clients);
+		free(c->who);
+	}
+	diff->n = kept;
+}
+
+void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const struct reach *old, const struct reach *new)
+{
+	struct namer x = { .diff = diff, .inv = old->inv };
+	struct crowds before = { 0 }, after = { 0 };
+
+	make_crowds(&before, old->p, old->inv);
+	make_crowds(&after, new->p, new->inv);
+	x.nodes = mem_alloc(x.inv->n_nodes, sizeof(*x.nodes));
+	n = merge_deltas(v, n);
+	for (size_t i = 0; i < n; i++) {
+		x.d = &v[i];
+		x.p = v[i].gains ? new->p : old->p;
+		name_delta(&x, v[i].gains ? &after : &before);
+		ports_free(&v[i].ports);
+		free(v[i].clients);
+	}
+	merge_changes(diff);
+	free_crowds(&before);
+	free_crowds(&after);
+	free(x.nodes);
+}
+
+/* ---- printing ------------------------------------------------------------------------ */
+
+/* Index behind the ranges of the protocol that begins at @i. */
+static size_t proto_end(const struct ports *l, size_t i)
+{
+	size_t end = i;
+
+	while (end < l->n && l->v[end].proto == l->v[i].proto)
+		end++;
+	return end;
+}
+
+static bool same_ranges(const struct ports *l, size_t a, size_t b)
+{
+	size_t n = proto_end(l, a) - a;
+
+	if (proto_end(l, b) - b != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (l->v[a + i].first != l->v[b + i].first || l->v[a + i].last != l->v[b + i].last)
+			return false;
+	return true;
+}
+
+static void put_ranges(FILE *f, const struct ports *l, size_t i)
+{
+	size_t end = proto_end(l, i), first = i;
+
+	if (l->v[i].first == 0 && l->v[i].last == 65535)
+		return;
+	for (; i < end; i++)
+		fprintf(f, l->v[i].first == l->v[i].last ? "%s%u" : "%s%u-%u", i == first ? " " : ",", l->v[i].first,
+			l->v[i].last);
+}
+
+char *policy_change_ports(const struct policy_change *c)
+{
+	char *text = NULL, buf[4];
+	const struct ports *l = &c->ports;
+	bool *done = mem_alloc(l->n, sizeof(*done)); /* by first range of a protocol */
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		abort(); /* no memory */
+	for (size_t i = 0; i < l->n; i = proto_end(l, i)) {
+		if (done[i])
+			continue;
+		fprintf(f, "%s%s", i ? ", " : "", policy_proto_name(l->v[i].proto, buf));
+		for (size_t j = proto_end(l, i); j < l->n; j = proto_end(l, j))
+			if (same_ranges(l, i, j)) {
+				done[j] = true;
+				fprintf(f, " %s", policy_proto_name(l->v[j].proto, buf));
+			}
+		put_ranges(f, l, i);
+	}
+	fclose(f);
+	free(done);
+	return text;
+}
+
+static char *who_text(const struct policy_change *c)
+{
+	bool tag = !strncmp(c->who, "tag:", 4);
+
+	if (strncmp(c->who, "group:", 6) && strncmp(c->who, "autogroup:", 10) && !tag)
+		return mem_strdup(c->who);
+	return mem_printf("%s (%zu %s%s)", c->who, c->members, tag ? "node" : "user", c->members == 1 ? "" : "s");
+}
+
+#define SHOWN 2 /* prefixes of a change on its line */
+
+static char *service_text(const struct policy_change *c)
+{
+	char *text = NULL, buf[ADDR_STRLEN];
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		abort(); /* no memory */
+	fprintf(f, "%s%s", c->service, *c->service ? " " : "");
+	for (size_t i = 0; i < c->dst.n && i < SHOWN; i++)
+		fprintf(f, "%s%s", i ? ", " : "", prefix_str(&c->dst.v[i], buf));
+	if (c->dst.n > SHOWN)
+		fprintf(f, " and %zu more", c->dst.n - SHOWN);
+	fclose(f);
+	return text;
+}
+
+void policy_diff_print(const struct policy_diff *diff, FILE *out)
+{
+	int who_width = 0, service_width = 0;
+
+	for (int pass = 0; pass < 2; pass++) /* measure, then print */
+		for (size_t i = 0; i < diff->n; i++) {
+			const struct policy_change *c = &diff->v[i];
+			char *who = who_text(c), *service = service_text(c), *ports = policy_change_ports(c);
+
+			if (pass)
+				fprintf(out, "%c %-*s  %-*s  %s\n", c->gains ? '+' : '-', who_width, who, service_width,
+					service, ports);
+			else if ((int)strlen(who) > who_width)
+				who_width = (int)strlen(who);
+			if (!pass && (int)strlen(service) > service_width)
+				service_width = (int)strlen(service);
+			free(who);
+			free(service);
+			free(ports);
+		}
+}
