@@ -54,6 +54,12 @@ static void *begin(struct request *r, uint16_t type, uint16_t flags, size_t payl
 	return mnl_nlmsg_put_extra_header(r->nlh, payload);
 }
 
+/* The bits of NLM_F_DUMP mean CREATE's company, REPLACE and EXCL, in requests that are no GET. */
+static bool is_dump(const struct nlmsghdr *nlh)
+{
+	return (nlh->nlmsg_type & 3) == (RTM_GETLINK & 3) && nlh->nlmsg_flags & NLM_F_DUMP;
+}
+
 static int ask(struct netlink *n, struct request *r, mnl_cb_t each, void *ctx)
 {
 	char *buf = malloc(DUMP_SIZE);
@@ -64,7 +70,7 @@ static int ask(struct netlink *n, struct request *r, mnl_cb_t each, void *ctx)
 	if (!buf)
 		return -ENOMEM;
 	r->nlh->nlmsg_seq = ++n->seq;
-	if (!(r->nlh->nlmsg_flags & NLM_F_DUMP))
+	if (!is_dump(r->nlh))
 		r->nlh->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(n->socket, r->nlh, r->nlh->nlmsg_len) < 0)
 		more = -1;
