@@ -33,7 +33,7 @@ struct server {
 	struct addr_port at;
 	uint8_t id[STUN_ID_LEN];
 	unsigned tries;	  /* in this round */
-	uint64_t sent;	  /* the last try */
+	uint64_t first, sent; /* the first try, the last one */
 	uint64_t latency; /* of this round; 0: no answer yet */
 };
 
@@ -174,8 +174,8 @@ static uint64_t ask(struct netcheck *n, struct server *s, uint64_t now)
 		return UINT64_MAX;
 	if (s->tries < TRIES && (!s->tries || now - s->sent >= RETRY_TIME)) {
 		netcheck_request(s->id, request);
+		s->first = s->tries++ ? s->first : now;
 		s->sent = now;
-		s->tries++;
 		n->ops->send(n->ctx, request, sizeof(request), &s->at);
 	}
 	return s->tries < TRIES ? s->sent + RETRY_TIME : n->round_at + ROUND_TIME;
@@ -211,7 +211,8 @@ bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const 
 		if (!s->tries || s->latency || !addr_port_equal(&s->at, from) ||
 		    !stun_answer(bytes, len, s->id, &seen.addr, &seen.port))
 			continue;
-		s->latency = now - s->sent ? now - s->sent : 1;
+		/* Of the first try, for nobody says which one is answered: a loss makes it look farther, never nearer. */
+		s->latency = now - s->first ? now - s->first : 1;
 		n->now.seen[addr_is_v4(&seen.addr) ? 0 : 1] = seen;
 		return true;
 	}

@@ -4,6 +4,7 @@
  * kept sorted by id. What has changed is remembered until it was told, so that
  * many messages that come at once are told once.
  */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,13 +193,45 @@ static void apply_filter(struct netmap *m, struct netmap_filter *new)
 	*new = (struct netmap_filter){ 0 };
 }
 
+static void digest_rule(crypto_generichash_state *h, const struct filter_rule *r)
+{
+	const uint64_t counts[] = { r->n_src, r->n_dst, r->n_proto, r->verdict };
+
+	crypto_generichash_update(h, (const uint8_t *)counts, sizeof(counts));
+	crypto_generichash_update(h, (const uint8_t *)r->src, r->n_src * sizeof(*r->src));
+	for (size_t i = 0; i < r->n_dst; i++) { /* field by field: there is padding between them */
+		const uint16_t ports[] = { r->dst[i].first, r->dst[i].last };
+
+		crypto_generichash_update(h, (const uint8_t *)&r->dst[i].prefix, sizeof(r->dst[i].prefix));
+		crypto_generichash_update(h, (const uint8_t *)ports, sizeof(ports));
+	}
+	crypto_generichash_update(h, r->proto, r->n_proto);
+}
+
+static void digest_rules(const struct netmap *m, uint8_t digest[32])
+{
+	crypto_generichash_state h;
+
+	crypto_generichash_init(&h, NULL, 0, 32);
+	for (size_t i = 0; i < m->n_filters; i++)
+		for (size_t k = 0; k < m->filters[i].rules.n; k++)
+			digest_rule(&h, &m->filters[i].rules.rules[k]);
+	crypto_generichash_final(&h, digest, 32);
+}
+
 static void apply_filters(struct netmap *m, struct netmap_update *u)
 {
+	uint8_t digest[32];
+
+	if (!u->clear_filters && !u->n_filters)
+		return;
 	while (u->clear_filters && m->n_filters)
 		drop_filter(m, m->n_filters - 1);
 	for (size_t i = 0; i < u->n_filters; i++)
 		apply_filter(m, &u->filters[i]);
-	m->rules_changed |= u->clear_filters || u->n_filters;
+	digest_rules(m, digest);
+	m->rules_changed |= memcmp(digest, m->digest, sizeof(digest)) != 0;
+	memcpy(m->digest, digest, sizeof(digest));
 }
 
 static void apply_self(struct netmap *m, struct netmap_update *u)

@@ -101,10 +101,21 @@ static bool take_stun(struct roster *r, struct wire_stun_server *s)
 	return true;
 }
 
+static bool same_stun(const struct roster_stun *a, const struct roster_stun *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->v[i].region != b->v[i].region || a->v[i].no_home != b->v[i].no_home ||
+		    !addr_port_equal(&a->v[i].at, &b->v[i].at) || strcmp(a->v[i].name, b->v[i].name) != 0)
+			return false;
+	return true;
+}
+
 static void end(struct roster *r)
 {
 	netmap_apply(&r->map, r->update);
-	if (r->has_stun) {
+	if (r->has_stun && !same_stun(&r->stun, &r->new_stun)) {
 		free_stun(&r->stun);
 		r->stun = r->new_stun;
 		r->new_stun = (struct roster_stun){ 0 };
