@@ -307,6 +307,8 @@ struct flow {
 	__u32 ack_out, ack_in; /* TCP: highest acknowledgement seen; a reset must lie between it and the end */
 };
 
+#define FLOW_KILLED 0 /* in expires: ended by hand */
+
 static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
 {
 	return state >= FLOW_NEW && state <= FLOW_RESET;

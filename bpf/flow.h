@@ -183,7 +183,7 @@ static __always_inline void permission_drop(const struct flow *f, __u64 now)
 		return;
 	permission_key(&key, &f->back, s);
 	expires = bpf_map_lookup_elem(&permissions, &key);
-	if (expires && (*expires <= now || f->expires > now))
+	if (expires && (*expires <= now || f->expires > now || f->expires == FLOW_KILLED))
 		bpf_map_delete_elem(&permissions, &key);
 }
 

@@ -67,6 +67,7 @@ int maps_notices_fd(const struct maps *m);
 
 /* ---- settings, clients, sessions, egress ------------------------------------ */
 
+/* A change of filtering forgets all permissions: a client's next packet makes its own anew. */
 int maps_settings_set(struct maps *m, const struct settings *s);
 void maps_settings_get(const struct maps *m, struct settings *s);
 

@@ -77,7 +77,7 @@ int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial)
 	f = &m->flows[slot];
 	if (!copy_slot(f, &copy) || copy.serial != serial)
 		return -ENOENT;
-	__atomic_store_n(&f->expires, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->expires, FLOW_KILLED, __ATOMIC_RELEASE);
 	return 0;
 }
 

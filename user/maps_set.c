@@ -21,11 +21,34 @@ static int delete(struct bpf_map *map, const void *key)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* Removes every key of @size bytes. */
+static int clear(const struct bpf_map *map, size_t size)
+{
+	int fd = bpf_map__fd(map), err;
+	uint8_t key[sizeof(struct permission)];
+
+	if (size > sizeof(key))
+		return -EINVAL;
+	while (bpf_map_get_next_key(fd, NULL, key) == 0) {
+		err = bpf_map_delete_elem(fd, key);
+		if (err && err != -ENOENT)
+			return err;
+	}
+	return 0;
+}
+
+/* Permissions made under another filtering have other keys, which nobody would ever look for. */
 int maps_settings_set(struct maps *m, const struct settings *s)
 {
+	struct settings old;
 	uint32_t zero = 0;
+	int err;
 
-	return set(m->skel->maps.settings, &zero, s);
+	maps_settings_get(m, &old);
+	err = set(m->skel->maps.settings, &zero, s);
+	if (!err && old.filtering != s->filtering)
+		err = clear(m->skel->maps.permissions, sizeof(struct permission));
+	return err;
 }
 
 void maps_settings_get(const struct maps *m, struct settings *s)
@@ -121,15 +144,7 @@ int maps_session_delete(struct maps *m, uint32_t index)
 
 int maps_sessions_clear(struct maps *m)
 {
-	uint32_t key;
-	int fd = bpf_map__fd(m->skel->maps.sessions), err;
-
-	while (bpf_map_get_next_key(fd, NULL, &key) == 0) {
-		err = bpf_map_delete_elem(fd, &key);
-		if (err && err != -ENOENT)
-			return err;
-	}
-	return 0;
+	return clear(m->skel->maps.sessions, sizeof(uint32_t));
 }
 
 int maps_worker_socket(struct maps *m, uint32_t worker, bool v6, int fd)
