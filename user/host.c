@@ -7,6 +7,7 @@
  * somebody else's destination (contract.h), a blackhole rule for what comes in by
  * the TAP, and the guard on the way out (hooks.c).
  */
+#include <bpf/libbpf.h>
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -211,6 +212,7 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 
 	if (err)
 		return err;
+	libbpf_set_print(NULL); /* what is missing is no news here */
 	if (exists("%s", config->pins)) {
 		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
 		tell(each, ctx, "programs and maps", config->pins);
