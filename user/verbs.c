@@ -255,6 +255,7 @@ static void view_open(struct view *v, struct gateway *g)
 	gather_drops(g, v->drops);
 	v->source.flows = maps_flows(g->maps, &v->source.n_flows);
 	v->source.used_flows = maps_flows_used(g->maps);
+	v->source.max_flows = maps_flows_max(g->maps);
 	view_egress(v);
 	view_modes(v);
 }
