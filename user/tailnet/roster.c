@@ -252,19 +252,36 @@ static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
 	}
 }
 
-void roster_tell(const struct netmap *m, bool all, const struct teller *t)
+static void tell_kept_stun(const struct roster_stun *kept, const struct teller *t)
+{
+	for (size_t i = 0; i < kept->n; i++) {
+		const struct wire_message m = { .type = WIRE_STUN_SERVER, .stun = kept->v[i] };
+
+		tell(t, &m);
+	}
+}
+
+/* @kept: STUN servers that did not come from a DERP map; NULL: those of the map. */
+static void tell_change(const struct netmap *m, bool all, const struct roster_stun *kept, const struct teller *t)
 {
 	const struct wire_message over = { .type = WIRE_MAP_END };
+	bool stun = kept || (m->derpmap && (all || m->derpmap_changed));
 
-	if (!all && !anything_changed(m))
-		return;
-	tell_begin(all, all || m->rules_changed, (all || m->derpmap_changed) && m->derpmap, t);
+	tell_begin(all, all || m->rules_changed, stun, t);
 	tell_nodes(m, all, t);
 	if (all || m->rules_changed)
 		tell_rules(m, t);
-	if (all || m->derpmap_changed)
+	if (kept)
+		tell_kept_stun(kept, t);
+	else if (stun)
 		tell_stun(m, t);
 	tell(t, &over);
+}
+
+void roster_tell(const struct netmap *m, bool all, const struct teller *t)
+{
+	if (all || anything_changed(m))
+		tell_change(m, all, NULL, t);
 }
 
 /* ---- on disk --------------------------------------------------------------------- */
@@ -301,7 +318,7 @@ uint8_t *roster_save(const struct roster *r, size_t *len)
 	struct image image = { 0 };
 	const struct teller t = { append_message, &image };
 
-	roster_tell(&r->map, true, &t);
+	tell_change(&r->map, true, &r->stun, &t);
 	*len = image.len;
 	return image.bytes;
 }

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* T6: the netmap: its stream, one message, what messages make of it, and its way to the gateway. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/alloc.h"
+#include "user/tailnet/netmap.h"
+#include "user/tailnet/roster.h"
+
+#define KEY(n) "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
+#define DISCO(n) "discokey:00000000000000000000000000000000000000000000000000000000000000" n
+#define NODE(id, key, more) "{\"ID\":" id ",\"Key\":\"" KEY(key) "\",\"Addresses\":[\"100.64.0." id "/32\"]" more "}"
+#define SELF "\"Node\":" NODE("1", "01", ",\"Name\":\"gw-1.lab.test.\",\"Tags\":[\"tag:gw\"],\"User\":7")
+
+/* ---- stream ------------------------------------------------------------------- */
+
+struct messages {
+	char text[8][16];
+	size_t n;
+};
+
+static bool take(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct messages *m = ctx;
+
+	if (m->n == 8 || len > 15)
+		return false;
+	memcpy(m->text[m->n], bytes, len);
+	m->text[m->n++][len] = 0;
+	return true;
+}
+
+static void stream_cut_anywhere(void **state)
+{
+	static const uint8_t in[] = "\x02\0\0\0{}\x05\0\0\0{\"a\"}\0\0\0\0\x01\0\0\0x";
+	size_t len = sizeof(in) - 1;
+
+	for (size_t cut = 0; cut <= len; cut++) {
+		struct netmap_stream s = { 0 };
+		struct messages m = { 0 };
+		const struct sink sink = { take, &m };
+
+		assert_true(netmap_stream_receive(&s, in, cut, &sink));
+		assert_true(netmap_stream_receive(&s, in + cut, len - cut, &sink));
+		assert_int_equal(m.n, 3);
+		assert_string_equal(m.text[0], "{}");
+		assert_string_equal(m.text[1], "{\"a\"}");
+		assert_string_equal(m.text[2], "x");
+		netmap_stream_free(&s);
+	}
+}
+
+/* A length alone costs no memory, and an impossible one ends the stream. */
+static void stream_lengths(void **state)
+{
+	struct netmap_stream s = { 0 };
+	struct messages m = { 0 };
+	const struct sink sink = { take, &m };
+
+	assert_true(netmap_stream_receive(&s, (const uint8_t *)"\0\0\0\x04" "abc", 7, &sink));
+	assert_true(s.cap <= 8192);
+	netmap_stream_free(&s);
+	assert_false(netmap_stream_receive(&s, (const uint8_t *)"\x01\0\0\x04", 4, &sink));
+	netmap_stream_free(&s);
+	assert_false(netmap_stream_receive(&s, (const uint8_t *)"\x00\0\0\xff", 4, &sink));
+	netmap_stream_free(&s);
+}
+
+/* ---- one message ------------------------------------------------------------------ */
+
+static struct netmap_update *read_text(const char *json, char error[NETMAP_ERROR])
+{
+	return netmap_update_read(json, strlen(json), error);
+}
+
+static void refused_messages(void **state)
+{
+	static const struct {
+		const char *json, *says;
+	} cases[] = {
+		{ "", "JSON" },
+		{ "[]", "JSON" },
+		{ "{\"Peers\":{}}", "Peers" },
+		{ "{\"Peers\":[1]}", "Node" },
+		{ "{\"Peers\":[{}]}", "Node.ID" },
+		{ "{\"Peers\":[{\"ID\":\"1\"}]}", "ID" },
+		{ "{\"Peers\":[{\"ID\":0}]}", "ID" },
+		{ "{\"Peers\":[{\"ID\":1,\"Key\":\"mkey:00\"}]}", "Key" },
+		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":\"100.64.0.1\"}]}", "Addresses" },
+		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses" },
+		{ "{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs" },
+		{ "{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online" },
+		{ "{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry" },
+		{ "{\"Peers\":[{\"ID\":1,\"Tags\":[1]}]}", "Tags" },
+		{ "{\"PeersRemoved\":[\"1\"]}", "PeersRemoved" },
+		{ "{\"PeersChangedPatch\":[1]}", "PeersChangedPatch" },
+		{ "{\"PeersChangedPatch\":[{\"NodeID\":1,\"Key\":1}]}", "Key" },
+		{ "{\"UserProfiles\":[[]]}", "UserProfiles" },
+		{ "{\"UserProfiles\":[{\"ID\":1,\"LoginName\":2}]}", "LoginName" },
+		{ "{\"Node\":{\"ID\":1}}", "Node" },
+		{ "{\"PacketFilters\":[]}", "PacketFilters" },
+		{ "{\"PacketFilters\":{\"a\":1}}", "PacketFilters" },
+		{ "{\"PacketFilters\":{\"*\":[]}}", "PacketFilters" },
+		{ "{\"PacketFilter\":[1]}", "PacketFilters" },
+		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"x\"]}]}", "SrcIPs" },
+		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-100.64.0.1\"]}]}", "SrcIPs" },
+		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-::1\"]}]}", "SrcIPs" },
+		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\"}]}]}", "Ports" },
+		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}]}", "Ports" },
+		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}]}", "Last" },
+		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}]}", "DstPorts" },
+		{ "{\"PacketFilter\":[{\"IPProto\":[256]}]}", "IPProto" },
+		{ "{\"DERPMap\":[]}", "DERPMap" },
+		{ "{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID" },
+		{ "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName" },
+		{ "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a b\"}]}}}}", "HostName" },
+		{ "{\"PingRequest\":7}", "PingRequest" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char error[NETMAP_ERROR] = "";
+		struct netmap_update *u = read_text(cases[i].json, error);
+
+		if (u || !strstr(error, cases[i].says))
+			fail_msg("%s: said \"%s\", expected \"%s\"", cases[i].json, error, cases[i].says);
+	}
+}
+
+/* What we do not know, or what a peer says of itself, takes nobody else down. */
+static void tolerated_messages(void **state)
+{
+	static const char *const cases[] = {
+		"{}",
+		"{\"KeepAlive\":true}",
+		"{\"Unknown\":[{\"a\":1}],\"DNSConfig\":7}",
+		"{\"Peers\":null,\"PeersChanged\":null,\"PacketFilters\":null}",
+		"{\"Peers\":[" NODE("2", "02", ",\"Endpoints\":[\"nonsense\",\"[fe80::1%eth0]:7\",\"192.0.2.1:7\"]") "]}",
+		"{\"Peers\":[" NODE("2", "02", ",\"Hostinfo\":{\"OS\":\"a\\u0000b\",\"x\":1e300}") "]}",
+		"{\"PeersRemoved\":[99]}",
+		"{\"PeersChangedPatch\":[{\"NodeID\":99,\"DERPRegion\":3}]}",
+		"{\"PacketFilters\":{\"*\":null,\"a\":null}}",
+		"{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"CapGrant\":[{}]}]}",
+	};
+	struct netmap m = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char error[NETMAP_ERROR] = "";
+		struct netmap_update *u = read_text(cases[i], error);
+
+		if (!u)
+			fail_msg("%s: %s", cases[i], error);
+		netmap_apply(&m, u);
+		netmap_update_free(u);
+	}
+	netmap_free(&m);
+}
+
+static void apply(struct netmap *m, const char *json)
+{
+	char error[NETMAP_ERROR];
+	struct netmap_update *u = read_text(json, error);
+
+	if (!u)
+		fail_msg("%s: %s", json, error);
+	netmap_apply(m, u);
+	netmap_update_free(u);
+}
+
+static void node_fields(void **state)
+{
+	const struct tailnet_node *n;
+	struct netmap m = { 0 };
+
+	apply(&m, "{" SELF ",\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"alice@example.com\"}],\"Peers\":["
+		  NODE("2", "02", ",\"Name\":\"laptop.lab.test.\",\"User\":7,\"DiscoKey\":\"" DISCO("ab")
+		       "\",\"Endpoints\":[\"192.0.2.1:7\",\"[2001:db8::1]:8\"],\"HomeDERP\":3,"
+		       "\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/8\"],\"KeyExpiry\":\"2030-01-01T00:00:00Z\","
+		       "\"Online\":true,\"StableID\":\"n2\"") ","
+		  NODE("3", "03", ",\"DERP\":\"127.3.3.40:5\",\"Hostinfo\":{\"Hostname\":\"host-3\"}") "]}");
+	assert_string_equal(m.self.node->name, "gw-1");
+	assert_string_equal(m.self.node->user, ""); /* tagged */
+	assert_string_equal(m.self.node->tags[0], "tag:gw");
+	n = netmap_peer(&m, 2)->node;
+	assert_string_equal(n->name, "laptop");
+	assert_string_equal(n->user, "alice@example.com");
+	assert_string_equal(n->stable_id, "n2");
+	assert_int_equal(n->node_key[31], 2);
+	assert_int_equal(n->disco_key[31], 0xab);
+	assert_int_equal(n->n_endpoints, 2);
+	assert_int_equal(n->endpoints[1].port, 8);
+	assert_int_equal(n->n_allowed, 2);
+	assert_int_equal(n->allowed[1].len, 96 + 8);
+	assert_int_equal(n->region, 3);
+	assert_int_equal(n->key_expiry, 1893456000);
+	assert_true(n->online);
+	assert_false(node_is_expired(n, 1893455999));
+	assert_true(node_is_expired(n, 1893456000));
+	n = netmap_peer(&m, 3)->node;
+	assert_string_equal(n->name, "host-3");
+	assert_int_equal(n->region, 5);
+	assert_int_equal(n->n_allowed, 1); /* absent: the addresses */
+	assert_int_equal(n->key_expiry, 0);
+	netmap_free(&m);
+}
+
+/* Peers that may not reach us, or are of another kind, are as if they were not there. */
+static void left_out(void **state)
+{
+	struct netmap m = { 0 };
+
+	apply(&m, "{\"Peers\":[" NODE("2", "02", "") "," NODE("3", "03", ",\"IsJailed\":true") ","
+		  NODE("4", "04", ",\"IsWireGuardOnly\":true") ",{\"ID\":5}]}");
+	assert_int_equal(m.n_peers, 1);
+	netmap_settle(&m);
+	apply(&m, "{\"PeersChanged\":[" NODE("2", "02", ",\"IsJailed\":true") "]}");
+	assert_int_equal(m.n_peers, 0);
+	assert_int_equal(m.n_removed, 1);
+	netmap_free(&m);
+}
+
+static void deltas(void **state)
+{
+	struct netmap m = { 0 };
+
+	apply(&m, "{" SELF ",\"Peers\":[" NODE("5", "05", "") "," NODE("2", "02", "") "," NODE("9", "09", "") "]}");
+	assert_int_equal(m.n_peers, 3);
+	assert_int_equal(m.peers[0].node->id, 2);
+	assert_int_equal(m.peers[2].node->id, 9);
+	assert_true(m.full);
+	netmap_settle(&m);
+
+	apply(&m, "{\"PeersChanged\":[" NODE("7", "07", "") "," NODE("2", "02", "") "],\"PeersRemoved\":[9,77]}");
+	assert_int_equal(m.n_peers, 3);
+	assert_true(netmap_peer(&m, 7)->changed);
+	assert_false(netmap_peer(&m, 2)->changed); /* sent again, and the same */
+	assert_false(netmap_peer(&m, 5)->changed);
+	assert_null(netmap_peer(&m, 9));
+	assert_int_equal(m.n_removed, 1);
+	netmap_settle(&m);
+
+	apply(&m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4,\"Key\":\"" KEY("aa")
+		  "\",\"Endpoints\":[\"192.0.2.9:9\"],\"Online\":true,\"DiscoKey\":\"" DISCO("bb")
+		  "\",\"KeyExpiry\":\"2030-01-01T00:00:00Z\"}],\"OnlineChange\":{\"5\":true}}");
+	assert_int_equal(netmap_peer(&m, 2)->node->region, 4);
+	assert_int_equal(netmap_peer(&m, 2)->node->node_key[31], 0xaa);
+	assert_int_equal(netmap_peer(&m, 2)->node->disco_key[31], 0xbb);
+	assert_int_equal(netmap_peer(&m, 2)->node->endpoints[0].port, 9);
+	assert_int_equal(netmap_peer(&m, 2)->node->key_expiry, 1893456000);
+	assert_int_equal(netmap_peer(&m, 2)->node->n_addresses, 1); /* as it was */
+	assert_true(netmap_peer(&m, 5)->node->online);
+	netmap_settle(&m);
+
+	apply(&m, "{\"Peers\":[" NODE("7", "07", "") "]}"); /* whole again */
+	assert_int_equal(m.n_peers, 1);
+	assert_int_equal(m.n_removed, 2);
+	netmap_free(&m);
+}
+
+static void users_may_come_later(void **state)
+{
+	struct netmap m = { 0 };
+
+	apply(&m, "{\"Peers\":[" NODE("2", "02", ",\"User\":7") "]}");
+	assert_string_equal(m.peers[0].node->user, "");
+	netmap_settle(&m);
+	apply(&m, "{\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"bob@example.com\"}]}");
+	assert_string_equal(m.peers[0].node->user, "bob@example.com");
+	assert_true(m.peers[0].changed);
+	netmap_settle(&m);
+	apply(&m, "{\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"bob@example.com\"}]}");
+	assert_false(m.peers[0].changed);
+	netmap_free(&m);
+}
+
+/* ---- filters -------------------------------------------------------------------------- */
+
+#define RULE(src, ip, first, last) \
+	"{\"SrcIPs\":[" src "],\"DstPorts\":[{\"IP\":\"" ip "\",\"Ports\":{\"First\":" first ",\"Last\":" last "}}]}"
+
+static size_t rule_count(const struct netmap *m)
+{
+	struct filter f = netmap_rules(m);
+
+	free(f.rules);
+	return f.n;
+}
+
+static void named_filters(void **state)
+{
+	static const struct {
+		const char *json;
+		size_t rules;
+		bool changed;
+	} steps[] = {
+		{ "{\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}", 1, true },
+		{ "{}", 1, false },
+		{ "{\"PacketFilter\":null}", 1, false },
+		{ "{\"PacketFilters\":{\"base\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}}", 1, false }, /* the same */
+		{ "{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true },
+		{ "{\"PacketFilters\":{\"x\":null}}", 1, true },
+		{ "{\"PacketFilters\":{\"x\":null}}", 1, false },
+		{ "{\"PacketFilters\":{\"a\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true },
+		{ "{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true },
+		{ "{\"PacketFilter\":[]}", 1, false },
+		{ "{\"PacketFilters\":{\"*\":null}}", 0, true },
+	};
+	struct netmap m = { 0 };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		apply(&m, steps[i].json);
+		if (rule_count(&m) != steps[i].rules || m.rules_changed != steps[i].changed)
+			fail_msg("step %zu: %zu rules, changed %d", i, rule_count(&m), m.rules_changed);
+		netmap_settle(&m);
+	}
+	netmap_free(&m);
+}
+
+static void rule_forms(void **state)
+{
+	static const struct {
+		const char *json, *text; /* NULL: left out */
+		size_t n_src, n_dst;
+	} cases[] = {
+		{ RULE("\"100.64.0.1\"", "203.0.113.9", "443", "443"), "100.64.0.1 -> 203.0.113.9:443", 1, 1 },
+		{ RULE("\"100.64.0.1\",\"fd7a:115c:a1e0::1\"", "203.0.113.0/24", "0", "65535"),
+		  "100.64.0.1 and 1 more -> 203.0.113.0/24:*", 2, 1 },
+		{ RULE("\"*\"", "*", "80", "90"), "* -> *:80-90", 2, 2 },
+		{ RULE("\"100.64.0.0-100.64.0.3\"", "::1", "1", "1"), "100.64.0.0/30 -> ::1:1", 1, 1 },
+		{ RULE("\"100.64.0.1-100.64.0.6\"", "::1", "1", "1"), "100.64.0.1 and 3 more -> ::1:1", 4, 1 },
+		{ RULE("\"0.0.0.0-255.255.255.255\"", "::1", "1", "1"), "0.0.0.0/0 -> ::1:1", 1, 1 },
+		{ RULE("\"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::1", "1", "1"), "::/0 -> ::1:1", 1, 1 },
+		{ RULE("\"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::/0", "1", "1"),
+		  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -> ::/0:1", 1, 1 },
+		{ RULE("\"cap:x\"", "::1", "1", "1"), NULL, 0, 0 },
+		{ RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "100.64.0.1 -> ::1:1", 1, 1 },
+		{ "{\"SrcIPs\":[\"100.64.0.0\"],\"SrcBits\":[10],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,"
+		  "\"Ports\":{\"First\":1,\"Last\":1}}]}", "100.64.0.0/10 -> 10.0.0.0/8:1", 1, 1 },
+		{ "{\"SrcIPs\":[\"*\"]}", NULL, 0, 0 },
+		{ "{\"SrcIPs\":[],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":1,\"Last\":1}}]}", NULL, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{\"PacketFilter\":[%s]}", cases[i].json);
+		struct netmap m = { 0 };
+		struct filter f;
+
+		apply(&m, json);
+		f = netmap_rules(&m);
+		assert_int_equal(f.n, cases[i].text ? 1 : 0);
+		if (f.n) {
+			assert_string_equal(f.rules[0].text, cases[i].text);
+			assert_int_equal(f.rules[0].n_src, cases[i].n_src);
+			assert_int_equal(f.rules[0].n_dst, cases[i].n_dst);
+			assert_int_equal(f.rules[0].id, 1);
+			assert_int_equal(f.rules[0].verdict, FILTER_ACCEPT);
+		}
+		free(f.rules);
+		netmap_free(&m);
+		free(json);
+	}
+}
+
+static void protocols(void **state)
+{
+	struct netmap m = { 0 };
+	struct filter f;
+
+	apply(&m, "{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"IPProto\":[6,17],\"DstPorts\":[{\"IP\":\"10.0.0.1\","
+		  "\"Ports\":{\"First\":1,\"Last\":2}}]}]}");
+	f = netmap_rules(&m);
+	assert_int_equal(f.rules[0].n_proto, 2);
+	assert_int_equal(f.rules[0].proto[1], 17);
+	free(f.rules);
+	netmap_free(&m);
+}
+
+/* ---- relays, lock, ping ---------------------------------------------------------------- */
+
+static void relay_map(void **state)
+{
+	const struct derp_region *r;
+	struct netmap m = { 0 };
+
+	apply(&m, "{\"DERPMap\":{\"Regions\":{\"9\":{\"RegionID\":9,\"RegionCode\":\"b\",\"NoMeasureNoHome\":true,"
+		  "\"Nodes\":[{\"HostName\":\"b.test\",\"IPv4\":\"none\",\"IPv6\":\"2001:db8::9\",\"STUNPort\":-1,"
+		  "\"DERPPort\":8443}]},\"2\":{\"RegionID\":2,\"RegionCode\":\"a\",\"Nodes\":[{\"HostName\":\"a.test\","
+		  "\"IPv4\":\"192.0.2.2\",\"STUNOnly\":true}]}}}}");
+	assert_true(m.derpmap_changed);
+	r = derpmap_region(m.derpmap, 9);
+	assert_true(r->no_home);
+	assert_true(r->nodes[0].no_v4);
+	assert_false(r->nodes[0].has_v4);
+	assert_true(r->nodes[0].has_v6);
+	assert_int_equal(r->nodes[0].stun_port, 0);
+	assert_int_equal(r->nodes[0].derp_port, 8443);
+	r = derpmap_region(m.derpmap, 2);
+	assert_int_equal(r->nodes[0].stun_port, 3478);
+	assert_int_equal(r->nodes[0].derp_port, 0);
+	assert_null(derpmap_region(m.derpmap, 3));
+	netmap_free(&m);
+}
+
+static void lock_and_ping(void **state)
+{
+	static const struct {
+		const char *json;
+		bool locked, ping, noise;
+	} cases[] = {
+		{ "{\"TKAInfo\":{\"Head\":\"abc\"}}", true, false, false },
+		{ "{\"TKAInfo\":{\"Head\":\"abc\",\"Disabled\":true}}", false, false, false },
+		{ "{\"TKAInfo\":{}}", false, false, false },
+		{ "{\"PingRequest\":{\"URL\":\"https://h/ping/1\"}}", false, true, false },
+		{ "{\"PingRequest\":{\"URL\":\"https://h/ping/1\",\"URLIsNoise\":true}}", false, true, true },
+		{ "{\"PingRequest\":{\"URL\":\"https://h/c2n\",\"Types\":\"c2n\"}}", false, false, false },
+		{ "{\"PingRequest\":{\"URL\":\"file:///etc/passwd\"}}", false, false, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char error[NETMAP_ERROR];
+		struct netmap_update *u = read_text(cases[i].json, error);
+
+		assert_non_null(u);
+		assert_int_equal(u->locked, cases[i].locked);
+		assert_int_equal(u->ping, cases[i].ping);
+		assert_int_equal(u->ping_noise, cases[i].noise);
+		netmap_update_free(u);
+	}
+}
+
+/* ---- to the gateway ----------------------------------------------------------------------- */
+
+struct carrier { /* encodes, decodes, and puts together on the other side */
+	struct roster *roster;
+	size_t n;
+	enum roster_result last;
+};
+
+static void carry(void *ctx, const struct wire_message *m)
+{
+	static uint8_t bytes[WIRE_MAX];
+	struct carrier *c = ctx;
+	struct wire_message copy;
+	size_t len = wire_encode(m, bytes, sizeof(bytes));
+
+	assert_true(len);
+	assert_true(wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy));
+	c->last = roster_take(c->roster, &copy);
+	assert_int_not_equal(c->last, ROSTER_REFUSED);
+	wire_message_free(&copy);
+	c->n++;
+}
+
+static void assert_same(const struct netmap *a, const struct netmap *b)
+{
+	struct filter fa = netmap_rules(a), fb = netmap_rules(b);
+
+	assert_int_equal(a->n_peers, b->n_peers);
+	for (size_t i = 0; i < a->n_peers; i++)
+		assert_true(node_equal(a->peers[i].node, b->peers[i].node));
+	assert_true(!a->self.node || node_equal(a->self.node, b->self.node));
+	assert_int_equal(fa.n, fb.n);
+	assert_memory_equal(a->digest, b->digest, sizeof(a->digest));
+	free(fa.rules);
+	free(fb.rules);
+}
+
+static const char *const story[] = {
+	"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"User\":7") "," NODE("3", "03", "") "],\"UserProfiles\":[{\"ID\":7,"
+	"\"LoginName\":\"alice@example.com\"}],\"PacketFilter\":[" RULE("\"100.64.0.2\"", "203.0.113.9", "443", "443") "],"
+	"\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a\",\"IPv4\":\"192.0.2.1\"}]}}}}",
+	"{\"PeersChangedPatch\":[{\"NodeID\":2,\"Endpoints\":[\"192.0.2.9:9\"]}]}",
+	"{\"PeersRemoved\":[3],\"PeersChanged\":[" NODE("4", "04", "") "]}",
+	"{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}",
+	"{\"KeepAlive\":true}",
+	"{\"PeersRemoved\":[4]}",
+	"{\"PeersChanged\":[" NODE("4", "44", "") "]}",
+	"{\"Peers\":[]}",
+};
+
+static void gateway_follows(void **state)
+{
+	struct netmap m = { 0 };
+	struct roster r = { 0 };
+	struct carrier c = { .roster = &r };
+	const struct teller t = { carry, &c };
+
+	for (size_t i = 0; i < sizeof(story) / sizeof(*story); i++) {
+		apply(&m, story[i]);
+		c.n = 0;
+		roster_tell(&m, i == 0, &t);
+		netmap_settle(&m);
+		assert_int_equal(c.n != 0, strcmp(story[i], "{\"KeepAlive\":true}") != 0);
+		assert_int_equal(c.n ? (int)c.last : ROSTER_CHANGED, ROSTER_CHANGED);
+		assert_same(&m, &r.map);
+		assert_int_equal(r.stun_changed, i == 0);
+		netmap_settle(&r.map);
+		r.stun_changed = false;
+	}
+	assert_int_equal(r.stun.n, 1);
+	netmap_free(&m);
+	roster_free(&r);
+}
+
+/* The network process was started anew and does not know what it has told before. */
+static void told_whole_again(void **state)
+{
+	struct netmap m = { 0 };
+	struct roster r = { 0 };
+	struct carrier c = { .roster = &r };
+	const struct teller t = { carry, &c };
+
+	apply(&m, story[0]);
+	roster_tell(&m, true, &t);
+	netmap_settle(&r.map);
+	apply(&m, "{\"PeersRemoved\":[3]}");
+	roster_tell(&m, true, &t);
+	assert_same(&m, &r.map);
+	assert_int_equal(r.map.n_removed, 1);
+	assert_false(netmap_peer(&r.map, 2)->changed);
+	assert_false(r.map.rules_changed);
+	assert_false(r.map.self.changed);
+	netmap_free(&m);
+	roster_free(&r);
+}
+
+static void large_rules_go_in_pieces(void **state)
+{
+	struct netmap m = { 0 };
+	struct roster r = { 0 };
+	struct carrier c = { .roster = &r };
+	const struct teller t = { carry, &c };
+	struct filter f;
+	size_t n_src = 0;
+	char *json = mem_alloc(200000, 1), *p = json;
+
+	p += sprintf(p, "{\"PacketFilter\":[{\"SrcIPs\":[");
+	for (int i = 0; i < 5000; i++)
+		p += sprintf(p, "%s\"100.64.%d.%d\"", i ? "," : "", i / 256, i % 256);
+	sprintf(p, "],\"DstPorts\":[{\"IP\":\"10.0.0.1\",\"Ports\":{\"First\":1,\"Last\":1}}]}]}");
+	apply(&m, json);
+	roster_tell(&m, true, &t);
+	f = netmap_rules(&r.map);
+	assert_int_equal(f.n, 5);
+	for (size_t i = 0; i < f.n; i++)
+		n_src += f.rules[i].n_src;
+	assert_int_equal(n_src, 5000);
+	free(f.rules);
+	free(json);
+	netmap_free(&m);
+	roster_free(&r);
+}
+
+static void kept_on_disk(void **state)
+{
+	struct netmap m = { 0 };
+	struct roster r = { 0 }, again = { 0 };
+	struct carrier c = { .roster = &r };
+	const struct teller t = { carry, &c };
+	uint8_t *bytes;
+	size_t len;
+
+	apply(&m, story[0]);
+	roster_tell(&m, true, &t);
+	bytes = roster_save(&r, &len);
+	assert_true(roster_load(&again, bytes, len));
+	assert_same(&m, &again.map);
+	assert_string_equal(netmap_peer(&again.map, 2)->node->user, "alice@example.com");
+	assert_int_equal(again.stun.n, 1);
+	roster_free(&again);
+	for (size_t cut = 0; cut < len; cut++) { /* half a file is no file */
+		assert_false(roster_load(&again, bytes, cut));
+		assert_int_equal(again.map.n_peers, 0);
+	}
+	for (size_t i = 0; i < len; i += 3) { /* damaged: refused, or read as something well-formed */
+		bytes[i] ^= 0x5a;
+		roster_load(&again, bytes, len);
+		roster_free(&again);
+		bytes[i] ^= 0x5a;
+	}
+	free(bytes);
+	netmap_free(&m);
+	roster_free(&r);
+}
+
+/* Messages in an order that nobody sends end the transaction, and what was before stays. */
+static void impossible_orders(void **state)
+{
+	static const enum wire_type orders[][3] = {
+		{ WIRE_MAP_END }, { WIRE_PEER_GONE }, { WIRE_MAP_BEGIN, WIRE_MAP_BEGIN },
+		{ WIRE_MAP_BEGIN, WIRE_RULE }, { WIRE_MAP_BEGIN, WIRE_STUN_SERVER }, { WIRE_MAP_BEGIN, WIRE_LOGOUT },
+	};
+	struct roster r = { 0 };
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+		enum roster_result result = ROSTER_MORE;
+
+		for (size_t k = 0; k < 3 && orders[i][k]; k++) {
+			struct wire_message m = { .type = orders[i][k] };
+
+			result = roster_take(&r, &m);
+		}
+		assert_int_equal(result, ROSTER_REFUSED);
+		assert_null(r.update);
+	}
+	roster_free(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stream_cut_anywhere),
+		cmocka_unit_test(stream_lengths),
+		cmocka_unit_test(refused_messages),
+		cmocka_unit_test(tolerated_messages),
+		cmocka_unit_test(node_fields),
+		cmocka_unit_test(left_out),
+		cmocka_unit_test(deltas),
+		cmocka_unit_test(users_may_come_later),
+		cmocka_unit_test(named_filters),
+		cmocka_unit_test(rule_forms),
+		cmocka_unit_test(protocols),
+		cmocka_unit_test(relay_map),
+		cmocka_unit_test(lock_and_ping),
+		cmocka_unit_test(gateway_follows),
+		cmocka_unit_test(told_whole_again),
+		cmocka_unit_test(large_rules_go_in_pieces),
+		cmocka_unit_test(kept_on_disk),
+		cmocka_unit_test(impossible_orders),
+	};
+
+	return cmocka_run_group_tests_name("tailnet_netmap", tests, NULL, NULL);
+}
