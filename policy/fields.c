@@ -25,6 +25,11 @@ const struct doc_node *want_map(struct parser *x, const struct doc_node *n, cons
 	return want(x, n, DOC_MAP, what);
 }
 
+bool is_empty(const struct doc_node *n)
+{
+	return !n || n->kind == DOC_NULL || (n->kind != DOC_SCALAR && !n->n);
+}
+
 void read_texts(struct parser *x, const struct doc_node *n, const char *what, struct policy_texts *out)
 {
 	const struct doc_node *list = want_list(x, n, what);

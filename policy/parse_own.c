@@ -67,8 +67,8 @@ void read_egress(struct parser *x, const struct doc_node *n)
 	}
 }
 
-/* "100/s", "50k/s", "20M", "1G": decimal multiples; the "/s" may be left out. */
-static bool parse_rate(const char *text, uint64_t *out)
+/* "100/s", "50k/s", "20M", "1G": decimal multiples; "/s" may be left out of a rate. */
+static bool parse_limit(const char *text, bool rate, uint64_t *out)
 {
 	static const struct {
 		char unit;
@@ -77,7 +77,7 @@ static bool parse_rate(const char *text, uint64_t *out)
 	size_t len = strlen(text);
 	uint64_t value = 0, factor = 1;
 
-	if (len > 2 && !strcmp(text + len - 2, "/s"))
+	if (rate && len > 2 && !strcmp(text + len - 2, "/s"))
 		len -= 2;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && factor == 1; i++)
 		if (len && text[len - 1] == units[i].unit)
@@ -93,43 +93,45 @@ static bool parse_rate(const char *text, uint64_t *out)
 	return value && !__builtin_mul_overflow(value, factor, out);
 }
 
-static void read_limit(struct parser *x, const struct doc_node *map, const char *key, uint64_t *out)
+/* True: the field is there, well or not. */
+static bool read_limit(struct parser *x, const struct doc_node *map, const char *key, uint64_t *out)
 {
 	const struct doc_node *n = doc_get(map, key);
+	bool rate = strcmp(key, "flows") != 0;
 	const char *text;
 
-	if (!n || !doc_string(n, key, &text, x->d))
-		return;
-	if (!parse_rate(text, out))
+	if (n && doc_string(n, key, &text, x->d) && !parse_limit(text, rate, out))
 		diag_error(x->d, n->at, "quotas: %s: found \"%s\", expected a number above 0 such as 500%s", key, text,
-			   strcmp(key, "flows") ? "/s, 50k/s or 20M/s" : "");
+			   rate ? "/s, 50k/s or 20M/s" : "");
+	return n;
+}
+
+static void read_quota(struct parser *x, const struct doc_node *map, struct policy_quota *q)
+{
+	static const char *const known[] = { "src", "flows", "new_flows", "packets", "bytes", NULL };
+	unsigned limits = 0;
+
+	q->at = map->at;
+	doc_only_keys(map, "quotas", known, x->d);
+	read_selectors(x, doc_get(map, "src"), "src", &q->src);
+	limits += read_limit(x, map, "flows", &q->flows);
+	limits += read_limit(x, map, "new_flows", &q->new_flows);
+	limits += read_limit(x, map, "packets", &q->packets);
+	limits += read_limit(x, map, "bytes", &q->bytes);
+	if (is_empty(doc_get(map, "src")))
+		diag_error(x->d, map->at, "quotas: \"src\" is missing or empty");
+	if (!limits)
+		diag_error(x->d, map->at, "quotas: no limit: expected flows, new_flows, packets or bytes");
 }
 
 void read_quotas(struct parser *x, const struct doc_node *n)
 {
-	static const char *const known[] = { "src", "flows", "new_flows", "packets", "bytes", NULL };
-	const struct doc_node *list = want_list(x, n, "quotas"), *map;
+	const struct doc_node *list = want_list(x, n, "quotas");
 
 	if (!list)
 		return;
 	x->p->quotas = arena_alloc(&x->p->mem, list->n, sizeof(*x->p->quotas));
-	for (size_t i = 0; i < list->n; i++) {
-		struct policy_quota *q = &x->p->quotas[x->p->n_quotas];
-
-		map = want_map(x, &list->items[i], "quotas");
-		if (!map)
-			continue;
-		x->p->n_quotas++;
-		q->at = map->at;
-		doc_only_keys(map, "quotas", known, x->d);
-		read_selectors(x, doc_get(map, "src"), "src", &q->src);
-		read_limit(x, map, "flows", &q->flows);
-		read_limit(x, map, "new_flows", &q->new_flows);
-		read_limit(x, map, "packets", &q->packets);
-		read_limit(x, map, "bytes", &q->bytes);
-		if (!q->src.n)
-			diag_error(x->d, map->at, "quotas: \"src\" is missing or empty");
-		if (!(q->flows | q->new_flows | q->packets | q->bytes))
-			diag_error(x->d, map->at, "quotas: no limit: expected flows, new_flows, packets or bytes");
-	}
+	for (size_t i = 0; i < list->n; i++)
+		if (want_map(x, &list->items[i], "quotas"))
+			read_quota(x, &list->items[i], &x->p->quotas[x->p->n_quotas++]);
 }

@@ -186,11 +186,6 @@ static void read_via(struct parser *x, const struct doc_node *n, struct policy_r
 	}
 }
 
-static bool is_empty(const struct doc_node *n)
-{
-	return !n || n->kind == DOC_NULL || (n->kind != DOC_SCALAR && !n->n);
-}
-
 static void read_grant(struct parser *x, const struct doc_node *map)
 {
 	static const char *const known[] = { "src", "dst", "ip", "app", "via", "srcPosture", NULL };

@@ -34,6 +34,7 @@ bool proto_has_ports(uint8_t proto);
 /* @n if it is a list or a map, NULL (an absent section) for nothing; else reports and returns NULL. */
 const struct doc_node *want_list(struct parser *x, const struct doc_node *n, const char *what);
 const struct doc_node *want_map(struct parser *x, const struct doc_node *n, const char *what);
+bool is_empty(const struct doc_node *n); /* absent, null, or without items */
 void read_texts(struct parser *x, const struct doc_node *list, const char *what, struct policy_texts *out);
 void read_selectors(struct parser *x, const struct doc_node *list, const char *what, struct policy_sels *out);
 
