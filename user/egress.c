@@ -10,6 +10,7 @@
 
 #include "user/gateway.h"
 #include "user/log.h"
+#include "user/offload.h"
 #include "user/ports.h"
 
 #define PORTS_KEPT MAX_PORT_RANGES
@@ -108,6 +109,7 @@ static void publish_address(struct gateway *g, const struct egress_pool *pool, c
 	struct egress e = {
 		.addr = a->addr,
 		.ifindex = a->present ? (uint32_t)pool->ifindex : 0,
+		.mtu = (uint16_t)(pool->mtu < UINT16_MAX ? pool->mtu : UINT16_MAX),
 		.exclusive = exclusive,
 	};
 	size_t n = exclusive ? 0 : ports_of_host(kept, PORTS_KEPT);
@@ -180,6 +182,23 @@ static void report_change(const struct egress_pool *was, const struct egress_poo
 	}
 }
 
+/* Without it every datagram from a service is a super-packet of its own (offload.h). */
+static void gather_udp(struct gateway *g, const char *interface)
+{
+	struct state *s = &g->state;
+	bool on = true;
+
+	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on ||
+	    offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true))
+		return;
+	for (size_t i = 0; i < s->n_offload; i++)
+		if (!strcmp(s->offload[i], interface))
+			return;
+	if (s->n_offload < STATE_OFFLOADS)
+		snprintf(s->offload[s->n_offload++], IFNAMSIZ, "%s", interface);
+	g->state_changed = true;
+}
+
 void egress_refresh(struct gateway *g)
 {
 	for (size_t i = 0; i < g->config->n_pools; i++) {
@@ -187,6 +206,8 @@ void egress_refresh(struct gateway *g)
 
 		find_interface(g, &g->config->pools[i], pool);
 		find_addresses(g, &g->config->pools[i], pool);
+		if (pool->ifindex && pool->ifindex != was.ifindex)
+			gather_udp(g, pool->interface);
 		report_change(&was, pool);
 		for (size_t k = 0; k < pool->n; k++)
 			if (pool->address[k].id)

@@ -60,11 +60,14 @@ static void remember(struct gateway *g)
 		p->handshake = s.last_handshake / NS_PER_SEC;
 		next.n_peers++;
 	}
-	if (g->state.n_peers == next.n_peers && g->state.has_identity == next.has_identity &&
+	memcpy(next.offload, g->state.offload, sizeof(next.offload));
+	next.n_offload = g->state.n_offload;
+	if (!g->state_changed && g->state.n_peers == next.n_peers && g->state.has_identity == next.has_identity &&
 	    (!next.n_peers || !memcmp(g->state.peers, next.peers, next.n_peers * sizeof(*next.peers)))) {
 		state_free(&next);
 		return;
 	}
+	g->state_changed = false;
 	err = state_save(g->config->state, &next);
 	if (err)
 		log_warning("%s: %s", g->config->state, strerror(-err));

@@ -165,6 +165,7 @@ struct gateway {
 	struct control *control;
 	struct uapi_socket *uapi;
 	struct state state; /* as it was at start, then as it was last saved */
+	bool state_changed; /* besides its peers */
 	struct loop_watch monitor, signals, commands;
 	uint64_t started, saved, second; /* monotonic ns */
 	uint32_t mtu;

@@ -23,6 +23,7 @@
 
 #include "user/gateway.h"
 #include "user/log.h"
+#include "user/offload.h"
 
 #define KERNEL_MAJOR 6
 #define KERNEL_MINOR 1
@@ -203,6 +204,22 @@ static void tell(void (*each)(void *, const char *), void *ctx, const char *what
 		each(ctx, text);
 }
 
+/* What an interface was like before us. */
+static void restore_offloads(const struct config *config, void (*each)(void *, const char *), void *ctx)
+{
+	struct state state;
+	char why[256];
+
+	if (state_load(config->state, &state, why, sizeof(why)) && state.n_offload) {
+		for (size_t i = 0; i < state.n_offload; i++)
+			if (!offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false))
+				tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
+		state.n_offload = 0;
+		state_save(config->state, &state);
+	}
+	state_free(&state);
+}
+
 int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
 {
 	const char *name = config->tunnel.interface;
@@ -230,6 +247,7 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 		err = err ?: one;
 		tell(each, ctx, "tap", name);
 	}
+	restore_offloads(config, each, ctx);
 	one = netlink_guard_rule(&r.netlink, name, false);
 	netlink_close(&r.netlink);
 	return err ?: one;

@@ -178,6 +178,9 @@ static bool parse(const char *text, size_t len, struct state *s, char *error, si
 		return false;
 	}
 	s->has_identity = unhex(json_object_get(root, "public_key"), s->identity, KEY_LEN);
+	json_array_foreach(json_object_get(root, "udp_gro"), i, j)
+		if (json_is_string(j) && json_string_length(j) < IFNAMSIZ && s->n_offload < STATE_OFFLOADS)
+			strcpy(s->offload[s->n_offload++], json_string_value(j));
 	list = json_object_get(root, "peers");
 	s->peers = calloc(json_array_size(list) + 1, sizeof(*s->peers));
 	json_array_foreach(list, i, j)
@@ -211,13 +214,15 @@ bool state_load(const char *folder, struct state *s, char *error, size_t size)
 
 int state_save(const char *folder, const struct state *s)
 {
-	json_t *peers = json_array(), *root;
+	json_t *peers = json_array(), *offload = json_array(), *root;
 	char path[PATH_SIZE], *text;
 	int err;
 
 	for (size_t i = 0; i < s->n_peers; i++)
 		json_array_append_new(peers, print_peer(&s->peers[i]));
-	root = json_pack("{s:i, s:o}", "schema", STATE_SCHEMA, "peers", peers);
+	for (size_t i = 0; i < s->n_offload; i++)
+		json_array_append_new(offload, json_string(s->offload[i]));
+	root = json_pack("{s:i, s:o, s:o}", "schema", STATE_SCHEMA, "udp_gro", offload, "peers", peers);
 	if (s->has_identity)
 		json_object_set_new(root, "public_key", hex(s->identity, KEY_LEN));
 	text = json_dumps(root, JSON_INDENT(1));

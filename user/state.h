@@ -2,6 +2,7 @@
 #ifndef SLUICE_STATE_H
 #define SLUICE_STATE_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
  * slower start, never access: keys and clients are in the configuration.
  */
 #define STATE_FILE "state.json"
+#define STATE_OFFLOADS 64
 
 struct state_peer {
 	uint8_t public[KEY_LEN];
@@ -28,6 +30,8 @@ struct state {
 	uint8_t identity[KEY_LEN]; /* public key of the last run */
 	struct state_peer *peers;
 	size_t n_peers;
+	char offload[STATE_OFFLOADS][IFNAMSIZ]; /* interfaces whose UDP GRO we switched on: `down` restores it */
+	size_t n_offload;
 };
 
 /* Makes the folder (0700) if absent. 0 or -errno; -EPERM: it belongs to somebody
