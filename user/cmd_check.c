@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "policy/policy.h"
 #include "user/commands.h"
 #include "user/control.h"
+#include "user/gateway.h"
 #include "user/hostcheck.h"
 
 /* Needs the clock, so it is not the configuration's: an expired client is no mistake, only surprising. */
@@ -20,20 +20,6 @@ static void warn_expired(const struct config *cfg, struct diags *d)
 		if (cfg->clients[i].expires && cfg->clients[i].expires <= now)
 			diag_warning(d, config_at(cfg->clients[i].node, "expires", CONFIG_NO_ITEM),
 				     "client.expires: %s has expired, so it cannot connect", cfg->clients[i].name);
-}
-
-static void check_policy(const struct config *cfg, struct diags *d)
-{
-	struct diag_at at = cfg->n_docs ? cfg->docs[0]->root.at : (struct diag_at){0};
-	struct doc *doc;
-
-	if (!cfg->policy) {
-		diag_warning(d, at, "policy: missing, so everything is refused");
-		return;
-	}
-	doc = config_read_doc(cfg->policy, d);
-	if (doc)
-		policy_free(policy_parse(doc, d));
 }
 
 int cmd_check(int argc, char **argv)
@@ -49,7 +35,7 @@ int cmd_check(int argc, char **argv)
 	cfg = config_load(a.n ? a.words[0] : CONFIG_FILE, &d);
 	if (cfg) {
 		warn_expired(cfg, &d);
-		check_policy(cfg, &d);
+		rules_check(NULL, cfg, &d);
 	}
 	in_files = d.errors;
 	if (cfg && command_option(&a, "host"))

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/compile.h"
+#include "user/client_routes.h"
 #include "user/commands.h"
+#include "user/config_inventory.h"
 #include "user/control.h"
 #include "user/key.h"
 #include "user/netlink.h"
-#include "user/reach.h"
 #include "user/secret.h"
 #include "user/text.h"
 
@@ -154,9 +156,9 @@ static void put_prefix(struct draft *f, const struct prefix *p)
 static void put_allowed(struct draft *f, const struct config *cfg, const struct config_client *c,
 			const struct filter *filter)
 {
-	struct reach reach;
+	struct client_routes routes;
 
-	reach_of(cfg, c, filter, &reach);
+	client_routes_of(cfg, c, filter, &routes);
 	put(f, "AllowedIPs = ");
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++) {
 		struct prefix own = {cfg->tunnel.addresses[i].host, 128};
@@ -164,12 +166,12 @@ static void put_allowed(struct draft *f, const struct config *cfg, const struct 
 		put(f, "%s", i ? ", " : "");
 		put_prefix(f, &own);
 	}
-	for (size_t i = 0; i < reach.n; i++) {
+	for (size_t i = 0; i < routes.n; i++) {
 		put(f, ", ");
-		put_prefix(f, &reach.v[i]);
+		put_prefix(f, &routes.v[i]);
 	}
 	put(f, "\n");
-	reach_free(&reach);
+	client_routes_free(&routes);
 }
 
 static bool write_file(struct draft *f, const struct command_args *a, const struct config *cfg,
@@ -255,15 +257,67 @@ static const struct config_client *find(const struct config *cfg, const char *na
 	return NULL;
 }
 
+/* ---- the policy ------------------------------------------------------------------------------ */
+
+struct compiled {
+	struct policy *policy;
+	struct inventory inventory;
+	struct resolver *resolver;
+	struct filter *filter;
+};
+
+/* What the gateway would apply. False after reports. */
+static bool compile(const struct config *cfg, struct compiled *c, struct diags *d)
+{
+	struct doc *doc = cfg->policy ? config_read_doc(cfg->policy, d) : NULL;
+
+	*c = (struct compiled){.policy = doc ? policy_parse(doc, d) : NULL};
+	if (!cfg->policy)
+		diag_warning(d, (struct diag_at){0}, "no policy is configured: the client will reach nothing");
+	if (!c->policy)
+		return !cfg->policy;
+	config_inventory(cfg, &c->inventory);
+	config_approve(cfg, c->policy, &c->inventory, NULL);
+	c->resolver = resolver_new(c->policy, &c->inventory);
+	c->filter = policy_compile(c->resolver, c->policy, config_inventory_gateway(&c->inventory), POLICY_DENY_ALL);
+	return true;
+}
+
+static void release(struct compiled *c)
+{
+	if (!c->policy)
+		return;
+	filter_free(c->filter);
+	resolver_free(c->resolver);
+	inventory_free(&c->inventory);
+	policy_free(c->policy);
+}
+
+static int configure(const struct command_args *a, const struct config *cfg, struct diags *d)
+{
+	const struct config_client *client = find(cfg, a->words[0]);
+	struct draft *f = client ? calloc(1, sizeof(*f)) : NULL;
+	struct compiled c = {0};
+	int status = EXIT_NO;
+
+	if (f && !compile(cfg, &c, d))
+		status = EXIT_USAGE;
+	else if (f)
+		status = print(f, a, cfg, client, c.filter);
+	if (f)
+		sodium_memzero(f, sizeof(*f));
+	free(f);
+	release(&c);
+	return status;
+}
+
 int cmd_client_config(int argc, char **argv)
 {
-	const struct config_client *c;
 	struct command_args a;
 	struct diags d = {0};
 	struct config *cfg;
-	struct draft *f;
 	const char *file;
-	int status = EXIT_USAGE;
+	int status;
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
@@ -271,17 +325,9 @@ int cmd_client_config(int argc, char **argv)
 		return EXIT_NO;
 	file = command_option(&a, "config");
 	cfg = config_load(file ? file : CONFIG_FILE, &d);
+	status = cfg ? configure(&a, cfg, &d) : EXIT_USAGE;
 	diags_print(&d, stderr, false);
 	diags_free(&d);
-	c = cfg ? find(cfg, a.words[0]) : NULL;
-	f = c ? calloc(1, sizeof(*f)) : NULL;
-	if (f) {
-		status = print(f, &a, cfg, c, NULL);
-		sodium_memzero(f, sizeof(*f));
-	} else if (cfg) {
-		status = EXIT_NO;
-	}
-	free(f);
 	config_free(cfg);
 	return status;
 }

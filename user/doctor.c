@@ -84,11 +84,14 @@ static void check_bpffs(struct doctor *d, const struct config *cfg)
 	}
 	if (err)
 		doctor_say(d, "bpffs", DOCTOR_WARN, NULL, "%s: %s", path, strerror(errno));
-	else if ((uint32_t)fs.f_type != BPF_FS)
-		doctor_say(d, "bpffs", DOCTOR_FAIL, "mount -t bpf bpf /sys/fs/bpf",
-			   "pins: %s does not lie on a BPF file system", cfg->pins);
-	else
+	else if ((uint32_t)fs.f_type == BPF_FS)
 		doctor_say(d, "bpffs", DOCTOR_OK, NULL, "maps are pinned under %s", cfg->pins);
+	else if (!strncmp(cfg->pins, "/sys/fs/bpf/", 12)) /* also so in `ip netns exec`, which mounts /sys anew */
+		doctor_say(d, "bpffs", DOCTOR_OK, NULL, "/sys/fs/bpf is not mounted here: sluice run does that");
+	else
+		doctor_say(d, "bpffs", DOCTOR_FAIL,
+			   "mount -t bpf bpf on a folder above it, or leave pins to its default",
+			   "%s does not lie on a BPF file system", cfg->pins);
 	free(path);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What this program is made of. SLUICE_VERSION and SLUICE_AEAD come from the Makefile.
+ * What this program is made of. SLUICE_VERSION comes from the Makefile.
  */
 #include <bpf/libbpf.h>
 #include <jansson.h>
@@ -11,23 +11,16 @@
 #include <yaml.h>
 
 #include "bpf/contract.h"
+#include "user/aead.h"
 #include "user/version.h"
 
 #ifndef SLUICE_VERSION
 #define SLUICE_VERSION "unknown"
 #endif
-#ifndef SLUICE_AEAD
-#define SLUICE_AEAD "unknown"
-#endif
 
 const char *version_commit(void)
 {
 	return SLUICE_VERSION;
-}
-
-const char *version_aead(void)
-{
-	return SLUICE_AEAD;
 }
 
 static void print_qrencode(FILE *out)
@@ -44,7 +37,7 @@ void version_print(FILE *out)
 	struct utsname kernel;
 
 	fprintf(out, "sluice %s\n", version_commit());
-	fprintf(out, "aead       %s\n", version_aead());
+	fprintf(out, "aead       %s\n", aead_name);
 	fprintf(out, "layout     %d (pinned maps)\n", SLUICE_LAYOUT);
 	fprintf(out, "libraries  libbpf %s, libsodium %s, libyaml %s, jansson %s", libbpf_version_string(),
 		sodium_version_string(), yaml_get_version_string(), jansson_version_str());

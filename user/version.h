@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 const char *version_commit(void); /* of git describe */
-const char *version_aead(void);	  /* "boringssl" or "sodium" */
 /* Commit, AEAD, libraries as they are now linked, kernel: lines for people. */
 void version_print(FILE *out);
 

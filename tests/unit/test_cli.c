@@ -313,16 +313,19 @@ static void test_client_config(void **state)
 	    "-e gw.example.com:51820",
 	    "", &r);
 	assert_int_equal(r.status, EXIT_YES);
-	assert_string_equal(r.out, "# alice-laptop (alice@example.com) on gw-1\n"
-				   "[Interface]\n"
-				   "PrivateKey = PUT-THE-CLIENT'S-PRIVATE-KEY-HERE\n"
-				   "Address = 100.64.0.5/32, fd7a:115c:a1e0::5/128\n"
-				   "\n"
-				   "[Peer]\n"
-				   "PublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
-				   "AllowedIPs = 100.64.0.1/32, fd7a:115c:a1e0::1/128, 203.0.113.0/24\n"
-				   "Endpoint = gw.example.com:51820\n"
-				   "PersistentKeepalive = 25\n");
+	assert_string_equal(r.out,
+			    "# alice-laptop (alice@example.com) on gw-1\n"
+			    "[Interface]\n"
+			    "PrivateKey = PUT-THE-CLIENT'S-PRIVATE-KEY-HERE\n"
+			    "Address = 100.64.0.5/32, fd7a:115c:a1e0::5/128\n"
+			    "\n"
+			    "[Peer]\n"
+			    "PublicKey = hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n"
+			    "AllowedIPs = 100.64.0.1/32, fd7a:115c:a1e0::1/128, 203.0.113.9/32, 203.0.113.64/30, "
+			    "203.0.113.68/31, 203.0.113.71/32, 203.0.113.72/29, 203.0.113.80/28, 203.0.113.96/27, "
+			    "2001:db8:cafe::/64\n"
+			    "Endpoint = gw.example.com:51820\n"
+			    "PersistentKeepalive = 25\n");
 	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr",
 	    "", &r);
 	assert_int_equal(r.status, EXIT_YES);

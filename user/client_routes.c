@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a client may reach (reach.h).
+ * What a client may reach (client_routes.h).
  */
 #include <stdlib.h>
 
 #include "policy/alloc.h"
-#include "user/reach.h"
+#include "user/client_routes.h"
 
-static void add(struct reach *r, const struct prefix *p)
+static void add(struct client_routes *r, const struct prefix *p)
 {
 	r->v = mem_grow(r->v, r->n, sizeof(*r->v));
 	r->v[r->n++] = *p;
@@ -23,7 +23,7 @@ static bool is_source(const struct filter_rule *rule, const struct config_client
 }
 
 /* Prefixes either lie in each other or have nothing in common. */
-static void add_common(struct reach *r, const struct config *cfg, const struct prefix *dst)
+static void add_common(struct client_routes *r, const struct config *cfg, const struct prefix *dst)
 {
 	for (size_t i = 0; i < cfg->n_routes; i++) {
 		const struct prefix *route = &cfg->routes[i].prefix;
@@ -41,7 +41,7 @@ static int by_prefix(const void *a, const void *b)
 }
 
 /* In order, shorter first: what a prefix covers follows it. */
-static void reduce(struct reach *r)
+static void reduce(struct client_routes *r)
 {
 	size_t kept = 0;
 
@@ -53,12 +53,10 @@ static void reduce(struct reach *r)
 	r->n = kept;
 }
 
-void reach_of(const struct config *cfg, const struct config_client *client, const struct filter *filter,
-	      struct reach *out)
+void client_routes_of(const struct config *cfg, const struct config_client *client, const struct filter *filter,
+		      struct client_routes *out)
 {
-	*out = (struct reach){0};
-	for (size_t i = 0; !filter && i < cfg->n_routes; i++)
-		add(out, &cfg->routes[i].prefix);
+	*out = (struct client_routes){0};
 	for (size_t i = 0; filter && i < filter->n; i++) {
 		const struct filter_rule *rule = &filter->rules[i];
 
@@ -70,8 +68,8 @@ void reach_of(const struct config *cfg, const struct config_client *client, cons
 	reduce(out);
 }
 
-void reach_free(struct reach *r)
+void client_routes_free(struct client_routes *r)
 {
 	free(r->v);
-	*r = (struct reach){0};
+	*r = (struct client_routes){0};
 }

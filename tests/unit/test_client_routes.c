@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/reach.h"
+#include "user/client_routes.h"
 #include "user/stun.h"
 
 #define LIST_MAX 8
@@ -25,7 +25,7 @@ static struct prefix prefix(const char *text)
 	return p;
 }
 
-/* ---- reach -------------------------------------------------------------------------------- */
+/* ---- routes -------------------------------------------------------------------------------  */
 
 struct rule_text {
 	enum filter_verdict verdict;
@@ -35,7 +35,7 @@ struct rule_text {
 static const struct {
 	const char *name, *routes[LIST_MAX];
 	struct rule_text rules[LIST_MAX]; /* src NULL ends */
-	const char *reach;
+	const char *routes_left;
 } cases[] = {
 	{"no rule", {"203.0.113.0/24"}, {{0}}, ""},
 	{"rule inside the route", {"203.0.113.0/24"}, {{FILTER_ACCEPT, "100.64.0.5", "203.0.113.9"}}, "203.0.113.9 "},
@@ -71,7 +71,7 @@ static void fill_rule(struct filter_rule *rule, const struct rule_text *text, st
 	*rule = (struct filter_rule){.verdict = text->verdict, .src = src, .n_src = 1, .dst = dst, .n_dst = 1};
 }
 
-static void print(const struct reach *r, char *out)
+static void print(const struct client_routes *r, char *out)
 {
 	char text[ADDR_STRLEN];
 
@@ -80,7 +80,7 @@ static void print(const struct reach *r, char *out)
 		sprintf(out + strlen(out), "%s ", prefix_str(&r->v[i], text));
 }
 
-static void test_reach(void **state)
+static void test_routes(void **state)
 {
 	struct addr inner[2] = {prefix("100.64.0.5").addr, prefix("fd7a:115c:a1e0::5").addr};
 	struct config_client client = {.addresses = {inner, 2}};
@@ -92,33 +92,33 @@ static void test_reach(void **state)
 		struct prefix src[LIST_MAX];
 		struct config cfg = {.routes = routes};
 		struct filter filter = {.rules = rules};
-		struct reach reach;
+		struct client_routes left;
 		char out[512];
 
 		for (; cases[i].routes[cfg.n_routes]; cfg.n_routes++)
 			routes[cfg.n_routes].prefix = prefix(cases[i].routes[cfg.n_routes]);
 		for (; cases[i].rules[filter.n].src; filter.n++)
 			fill_rule(&rules[filter.n], &cases[i].rules[filter.n], &src[filter.n], &dst[filter.n]);
-		reach_of(&cfg, &client, &filter, &reach);
-		print(&reach, out);
-		if (strcmp(out, cases[i].reach))
+		client_routes_of(&cfg, &client, &filter, &left);
+		print(&left, out);
+		if (strcmp(out, cases[i].routes_left))
 			fail_msg("%s: found %s", cases[i].name, out);
-		reach_free(&reach);
+		client_routes_free(&left);
 	}
 }
 
-static void test_reach_without_policy(void **state)
+static void test_routes_without_policy(void **state)
 {
 	struct config_route routes[] = {{.prefix = prefix("203.0.113.0/24")}, {.prefix = prefix("192.0.2.7")}};
 	struct config cfg = {.routes = routes, .n_routes = 2};
 	struct config_client client = {0};
-	struct reach reach;
+	struct client_routes left;
 	char out[128];
 
-	reach_of(&cfg, &client, NULL, &reach);
-	print(&reach, out);
-	assert_string_equal(out, "192.0.2.7 203.0.113.0/24 ");
-	reach_free(&reach);
+	client_routes_of(&cfg, &client, NULL, &left);
+	print(&left, out);
+	assert_string_equal(out, "");
+	client_routes_free(&left);
 }
 
 /* ---- STUN ------------------------------------------------------------------------------------ */
@@ -191,7 +191,7 @@ static void test_stun_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reach),	     cmocka_unit_test(test_reach_without_policy),
+		cmocka_unit_test(test_routes),	     cmocka_unit_test(test_routes_without_policy),
 		cmocka_unit_test(test_stun_answers), cmocka_unit_test(test_stun_request),
 		cmocka_unit_test(test_stun_refuses),
 	};
