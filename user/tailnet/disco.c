@@ -19,6 +19,7 @@
 
 #define BUCKETS 4096
 #define CALL_INTERVAL (1 * NS_PER_SEC) /* between answers to "call me maybe" */
+#define ANSWER_INTERVAL (1 * NS_PER_SEC) /* between pings because of a ping */
 #define PING_TIMEOUT (5 * NS_PER_SEC)
 
 struct path_peer {
@@ -31,7 +32,7 @@ struct path_peer {
 	uint16_t region;
 	struct candidates candidates; /* best: the path */
 	struct endpoint path;	      /* of best, with our address as the peer last wrote to it */
-	uint64_t trusted_until, sent, searched, called;
+	uint64_t trusted_until, sent, searched, called, answered;
 	uint8_t relay_tx[DISCO_TX_LEN]; /* of a ping by the relay */
 	uint64_t relay_pinged;
 };
@@ -224,10 +225,13 @@ static void take_ping(struct disco *d, struct path_peer *p, const struct disco_m
 
 	memcpy(pong.tx, ping->tx, DISCO_TX_LEN);
 	send_to(d, p, &pong, from);
-	/* The peer looks for a way to us: find out at once whether it is one for us too. */
+	/* The peer looks for a way to us: find out at once whether it is one for us too. A ping of ours
+	 * that is under way may have died at a firewall that this one has just opened. */
 	i = candidates_add(&p->candidates, &pong.seen, false);
-	if (i >= 0 && now >= p->trusted_until && (!p->candidates.v[i].pinged || now - p->candidates.v[i].pinged > NS_PER_SEC))
-		ping_candidate(d, p, (size_t)i, now);
+	if (i < 0 || now < p->trusted_until || (p->answered && now - p->answered < ANSWER_INTERVAL))
+		return;
+	p->answered = now;
+	ping_candidate(d, p, (size_t)i, now);
 }
 
 /* Pongs tell where a ping came from; of a relay, an address that only means that. */
