@@ -118,7 +118,7 @@ configuration() {
 }
 
 gateway() {
-	on gateway "$sluice" run -c "$dir/gateway.yaml" >> "$dir/log" 2>&1 &
+	nsenter --net="/run/netns/$(ns gateway)" -- "$sluice" run -c "$dir/gateway.yaml" >> "$dir/log" 2>&1 &
 	daemon=$!
 	for _ in $(seq 100); do
 		"$sluice" status > /dev/null 2>&1 && return

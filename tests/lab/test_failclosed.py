@@ -134,7 +134,7 @@ def test_a_detached_program_is_reported(world):
     world.joined("alice")
     before = world.gateway.process.output()
     detach_programs(world)
-    wait_for("report", lambda: "attach" in world.gateway.process.output()[len(before):], seconds=6)
+    wait_for("report", lambda: "putting it back" in world.gateway.process.output()[len(before):], seconds=6)
 
 
 @pytest.mark.parametrize("state", ("kill9", "stop"))

@@ -47,7 +47,7 @@ def test_commands_without_a_gateway_exit_3(world):
     for command in (["status"], ["clients"], ["flows"], ["drops"], ["routes"], ["map", "list"], ["reload"]):
         done = world.gateway.command(*command, check=False)
         assert done.returncode == 3, (command, done)
-        assert "not running" in done.stderr
+        assert "no gateway runs" in done.stderr
 
 
 def test_restart_during_a_download(world):
@@ -101,7 +101,7 @@ def test_down_leaves_nothing(world, form, how):
     world.gateway.down()
     wait_for("daemon ended", lambda: not world.gateway.process.alive())
     assert difference(before, snapshot(world.net.gateway)) == []
-    assert world.gateway.command("down", check=False).returncode == 0, "nothing to remove is no failure"
+    assert world.gateway.down().returncode == 0, "nothing to remove is no failure"
 
 
 def test_a_second_gateway_is_refused_and_the_first_goes_on(world):
@@ -109,7 +109,7 @@ def test_a_second_gateway_is_refused_and_the_first_goes_on(world):
     alice = world.joined("alice")
     first = world.gateway.process
     status, said = world.gateway.run_to_end()
-    assert status == 1 and str(first.pid) in said or "running" in said
+    assert status == 1 and "another gateway runs" in said
     world.gateway.process = first
     assert first.alive()
     assert alice.host.probe("get", f"http://{SERVICE[4]}/")["status"] == 200
@@ -200,8 +200,8 @@ def test_the_gateway_calls_its_clients_after_a_restart(world):
 def test_an_egress_address_that_is_not_there_yet_is_waited_for(world):
     world = world()
     gateway = world.net.gateway
-    gateway.run("ip addr add 198.51.100.2/24 dev eth0")
     gateway.run("ip addr del 198.51.100.1/24 dev eth0")
+    gateway.run("ip addr add 198.51.100.2/24 dev eth0")
     gateway.route("default", "via", "198.51.100.254")
     alice = world.client("alice")
     world.gateway.admit(alice)
