@@ -41,38 +41,58 @@ size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f,
 
 /* ---- what is remembered ------------------------------------------------------------------ */
 
+/* What is to be remembered of a client; false: it is no peer now. */
+static bool peer_state(const struct gateway *g, const struct client *c, struct state_peer *out)
+{
+	struct engine_peer_state s;
+
+	if (!c->peer)
+		return false;
+	engine_peer_state(g->device.engine, c->peer, &s);
+	*out = (struct state_peer){
+		.endpoint = {.addr = s.endpoint.addr, .port = s.endpoint.port},
+		.handshake = s.last_handshake / NS_PER_SEC,
+	};
+	memcpy(out->public, s.public, sizeof(out->public));
+	memcpy(out->timestamp, s.timestamp, sizeof(out->timestamp));
+	return true;
+}
+
+/* Asked every few seconds of ten thousand clients: compares without allocating. */
+static bool worth_saving(const struct gateway *g)
+{
+	struct state_peer p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->clients.n; i++) {
+		if (!peer_state(g, &g->clients.list[i], &p))
+			continue;
+		if (n == g->state.n_peers || memcmp(&g->state.peers[n], &p, sizeof(p)))
+			return true;
+		n++;
+	}
+	return n != g->state.n_peers || g->state_changed || !g->state.has_identity;
+}
+
 static void remember(struct gateway *g)
 {
-	struct state next = {.has_identity = engine_public_key(g->device.engine, next.identity)};
+	struct state_peer *peers;
+	size_t n = 0;
 	int err;
 
-	next.peers = calloc(g->clients.n + 1, sizeof(*next.peers));
-	for (size_t i = 0; next.peers && i < g->clients.n; i++) {
-		struct engine_peer_state s;
-		struct state_peer *p = &next.peers[next.n_peers];
-
-		if (!g->clients.list[i].peer)
-			continue;
-		engine_peer_state(g->device.engine, g->clients.list[i].peer, &s);
-		memcpy(p->public, s.public, sizeof(p->public));
-		memcpy(p->timestamp, s.timestamp, sizeof(p->timestamp));
-		p->endpoint = (struct endpoint){.addr = s.endpoint.addr, .port = s.endpoint.port};
-		p->handshake = s.last_handshake / NS_PER_SEC;
-		next.n_peers++;
-	}
-	memcpy(next.offload, g->state.offload, sizeof(next.offload));
-	next.n_offload = g->state.n_offload;
-	if (!g->state_changed && g->state.n_peers == next.n_peers && g->state.has_identity == next.has_identity &&
-	    (!next.n_peers || !memcmp(g->state.peers, next.peers, next.n_peers * sizeof(*next.peers)))) {
-		state_free(&next);
+	if (!worth_saving(g))
 		return;
-	}
+	peers = calloc(g->clients.n + 1, sizeof(*peers));
+	for (size_t i = 0; peers && i < g->clients.n; i++)
+		n += peer_state(g, &g->clients.list[i], &peers[n]);
+	free(g->state.peers);
+	g->state.peers = peers;
+	g->state.n_peers = peers ? n : 0;
+	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
 	g->state_changed = false;
-	err = state_save(g->config->state, &next);
+	err = state_save(g->config->state, &g->state);
 	if (err)
 		log_warning("%s: %s", g->config->state, strerror(-err));
-	state_free(&g->state);
-	g->state = next;
 }
 
 /* ---- reload ------------------------------------------------------------------------------- */

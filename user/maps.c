@@ -317,9 +317,12 @@ struct maps *maps_open(const struct maps_options *o, char **error)
 	int err;
 
 	libbpf_set_print(quiet);
-	if (m && o->pins)
-		m->pins = strdup(o->pins);
-	if (!m || !log || (o->pins && !m->pins))
+	if (m) {
+		m->cpus = (size_t)libbpf_num_possible_cpus();
+		m->per_cpu = calloc(m->cpus, MAPS_COUNTER_WORDS * sizeof(*m->per_cpu));
+		m->pins = o->pins ? strdup(o->pins) : NULL;
+	}
+	if (!m || !log || !m->per_cpu || (o->pins && !m->pins))
 		err = maps_fail(error, -ENOMEM, "no memory");
 	else
 		err = open_all(m, o, log, error);
@@ -339,6 +342,7 @@ void maps_close(struct maps *m)
 	if (m->daemon_drops)
 		munmap(m->daemon_drops, drops_size());
 	gateway_bpf__destroy(m->skel);
+	free(m->per_cpu);
 	free(m->pins);
 	free(m);
 }

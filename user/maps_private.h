@@ -17,6 +17,8 @@ struct maps_template { /* of inner maps; libbpf forgets it once it has loaded */
 	uint32_t btf_key, btf_value;
 };
 
+#define MAPS_COUNTER_WORDS (sizeof(struct rule_use) / sizeof(uint64_t)) /* of the largest counter */
+
 struct maps {
 	struct gateway_bpf *skel;
 	char *pins; /* NULL: scratch */
@@ -25,6 +27,8 @@ struct maps {
 	uint32_t slots;	   /* of the flow table, slot 0 included */
 	struct flow *flows; /* mapped */
 	uint64_t *daemon_drops; /* mapped */
+	size_t cpus;
+	uint64_t *per_cpu; /* one element of any counter, of all CPUs: the control thread's scratch */
 };
 
 /* Sets *error to a text made like printf's and returns @err. */

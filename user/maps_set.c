@@ -242,31 +242,25 @@ uint32_t maps_port_ranges(const struct maps_ports *taken, size_t n, struct port_
 /* ---- counters ------------------------------------------------------------------- */
 
 /* Adds the values of @n keys from 0, each @words counters, over all CPUs into @out. */
-static int sum(const struct bpf_map *map, uint32_t first, uint32_t n, size_t words, uint64_t *out)
+static int sum(const struct maps *m, const struct bpf_map *map, uint32_t first, uint32_t n, size_t words, uint64_t *out)
 {
-	int cpus = libbpf_num_possible_cpus(), err = 0;
-	uint64_t *values;
+	uint64_t *values = m->per_cpu;
+	int err = 0;
 
-	if (cpus < 0)
-		return cpus;
-	values = calloc((size_t)cpus * words, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
 	memset(out, 0, n * words * sizeof(*out));
 	for (uint32_t i = 0; i < n && !err; i++) {
 		uint32_t key = first + i;
 
 		err = bpf_map_lookup_elem(bpf_map__fd(map), &key, values);
-		for (size_t v = 0; !err && v < (size_t)cpus * words; v++)
+		for (size_t v = 0; !err && v < m->cpus * words; v++)
 			out[i * words + v % words] += values[v];
 	}
-	free(values);
 	return err;
 }
 
 int maps_drops(const struct maps *m, uint64_t out[DROP_MAX])
 {
-	int err = sum(m->skel->maps.drops, 0, DROP_MAX, 1, out);
+	int err = sum(m, m->skel->maps.drops, 0, DROP_MAX, 1, out);
 
 	for (int i = 0; i < DROP_MAX && !err; i++)
 		out[i] += __atomic_load_n(&m->daemon_drops[i], __ATOMIC_RELAXED);
@@ -280,15 +274,15 @@ void maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n)
 
 int maps_totals(const struct maps *m, struct traffic out[TOTAL_MAX])
 {
-	return sum(m->skel->maps.totals, 0, TOTAL_MAX, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
+	return sum(m, m->skel->maps.totals, 0, TOTAL_MAX, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
 }
 
 int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out)
 {
-	return sum(m->skel->maps.rule_use, rule, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
+	return sum(m, m->skel->maps.rule_use, rule, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
 }
 
 int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out)
 {
-	return sum(m->skel->maps.client_use, client, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
+	return sum(m, m->skel->maps.client_use, client, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
 }

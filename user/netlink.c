@@ -8,13 +8,11 @@
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 
-#define DUMP_SIZE 32768 /* of one recv: what the kernel fills a dump with at most */
 #define GUARD_PRIORITY 1 /* the local table is asked at 0, so what is for the host arrives */
 
 int netlink_open(struct netlink *n)
@@ -62,23 +60,19 @@ static bool is_dump(const struct nlmsghdr *nlh)
 
 static int ask(struct netlink *n, struct request *r, mnl_cb_t each, void *ctx)
 {
-	char *buf = malloc(DUMP_SIZE);
-	ssize_t len = 0;
-	int more = 1;
 	unsigned portid = mnl_socket_get_portid(n->socket);
+	ssize_t len;
+	int more = 1;
 
-	if (!buf)
-		return -ENOMEM;
 	r->nlh->nlmsg_seq = ++n->seq;
 	if (!is_dump(r->nlh))
 		r->nlh->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(n->socket, r->nlh, r->nlh->nlmsg_len) < 0)
 		more = -1;
 	while (more > 0) {
-		len = mnl_socket_recvfrom(n->socket, buf, DUMP_SIZE);
-		more = len < 0 ? -1 : mnl_cb_run(buf, (size_t)len, n->seq, portid, each, ctx);
+		len = mnl_socket_recvfrom(n->socket, n->answer, sizeof(n->answer));
+		more = len < 0 ? -1 : mnl_cb_run(n->answer, (size_t)len, n->seq, portid, each, ctx);
 	}
-	free(buf);
 	return more < 0 ? -errno : 0;
 }
 

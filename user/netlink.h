@@ -16,9 +16,12 @@
  */
 struct mnl_socket;
 
+#define NETLINK_ANSWER 32768 /* of one recv: what the kernel fills a dump with at most */
+
 struct netlink {
 	struct mnl_socket *socket;
 	uint32_t seq;
+	_Alignas(uint32_t) char answer[NETLINK_ANSWER];
 };
 
 int netlink_open(struct netlink *n);
