@@ -30,6 +30,7 @@ def connect(options):
     start = time.monotonic()
     try:
         with socket.create_connection((options.host, options.port), timeout=options.timeout) as sock:
+            sock.getpeername()          # ENOTCONN when an error slipped by between connect and poll
             return {"connected": True, "local": sock.getsockname()[0], "seconds": time.monotonic() - start}
     except OSError as error:
         return {"connected": False, "error": error_name(error), "seconds": time.monotonic() - start}
