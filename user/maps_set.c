@@ -21,7 +21,7 @@ static int delete(struct bpf_map *map, const void *key)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Removes every key of @size bytes. */
+/* Removes every key of @size bytes that was there, while programs may add others. */
 static int clear(const struct bpf_map *map, size_t size)
 {
 	int fd = bpf_map__fd(map), err;
@@ -29,7 +29,7 @@ static int clear(const struct bpf_map *map, size_t size)
 
 	if (size > sizeof(key))
 		return -EINVAL;
-	while (bpf_map_get_next_key(fd, NULL, key) == 0) {
+	for (uint32_t left = bpf_map__max_entries(map); left && bpf_map_get_next_key(fd, NULL, key) == 0; left--) {
 		err = bpf_map_delete_elem(fd, key);
 		if (err && err != -ENOENT)
 			return err;

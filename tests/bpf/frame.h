@@ -41,7 +41,7 @@ struct shape {
 	uint32_t seq, ack;
 	uint8_t ttl; /* 0: 64 */
 	size_t payload;
-	const uint8_t *options; /* of IPv4, or IPv6 extension headers: the last one's next header is filled in */
+	const uint8_t *options; /* of IPv4, or IPv6 extension headers, which name what follows them */
 	size_t n_options;
 	uint8_t first_extension; /* with options on IPv6: what the first one is */
 	const uint8_t *tcp_options;

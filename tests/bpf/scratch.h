@@ -102,7 +102,8 @@ static inline void scratch_policy(struct scratch *s, bool strict)
 	};
 	struct maps_acl acl[8];
 	struct maps_route routes[4];
-	struct maps_policy p = { classes, 3, acl, 0, rules, sizeof(rules) / sizeof(*rules), routes, 0 };
+	struct maps_policy p = { .classes = classes, .n_classes = 3, .acl = acl, .rules = rules,
+				 .n_rules = sizeof(rules) / sizeof(*rules), .routes = routes };
 	char *error = NULL;
 
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -266,6 +267,15 @@ static inline void from_client(struct frame *f, uint32_t client)
 	memset(f->b, 0, 6);
 	put32(mac.id, client);
 	memcpy(f->b + 6, &mac, 6);
+}
+
+/* The same frame, as if another client had sent it. */
+static inline struct ran run_as(struct scratch *s, const struct frame *frame, uint32_t client)
+{
+	struct frame f = *frame;
+
+	from_client(&f, client);
+	return run(s, PROGRAM_TAP_IN, &f);
 }
 
 static inline struct ran out_of(struct scratch *s, const struct shape *shape, uint32_t client)
