@@ -24,7 +24,6 @@
 #include "roster.h"
 #include "server_key.h"
 #include "user/crypto.h"
-#include "user/text.h"
 
 enum state {
 	STATE_IDLE, /* no keys yet */
@@ -79,8 +78,6 @@ struct coord {
 	struct netmap_stream stream;
 	struct netmap map;
 };
-
-/* ---- leaving a state --------------------------------------------------------------- */
 
 static void tell_status(struct coord *c, enum wire_state state, const char *text)
 {
@@ -139,6 +136,8 @@ static void fail(struct coord *c, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	c->failures++;
+	if (c->state == STATE_UPGRADE) /* perhaps it is another server by now, with another key */
+		c->has_server_key = c->self.config.pinned;
 	pause_for(c, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
 	tell_status(c, WIRE_STATE_OFFLINE, text);
 }
@@ -162,8 +161,6 @@ static void enter(struct coord *c, enum state state, uint64_t timeout)
 	c->state = state;
 	c->deadline = c->now + timeout;
 }
-
-/* ---- requests ----------------------------------------------------------------------- */
 
 /* Takes @json over. */
 static int32_t post(struct coord *c, const char *path, char *json)
@@ -211,8 +208,6 @@ static void send_update(struct coord *c)
 		c->update = 0; /* with the next netmap, then */
 }
 
-/* ---- answers -------------------------------------------------------------------------- */
-
 static void read_registration(struct coord *c)
 {
 	struct wire_message login = { .type = WIRE_LOGIN };
@@ -246,15 +241,11 @@ static void read_registration(struct coord *c)
 	}
 }
 
-/* Any answer but 200; the server's words are in the body. */
 static void read_refusal(struct coord *c, const char *what)
 {
-	char raw[160], shown[200], text[WIRE_TEXT_MAX + 1];
+	char text[WIRE_TEXT_MAX + 1];
 
-	snprintf(raw, sizeof(raw), "%.*s", (int)(c->answer_len < 150 ? c->answer_len : 150), c->answer ? c->answer : "");
-	raw[strcspn(raw, "\r\n")] = 0;
-	snprintf(text, sizeof(text), "%s refused: HTTP status %d%s%s", what, c->status, *raw ? ": " : "",
-		 text_escape(raw, shown, sizeof(shown)));
+	refusal_text(what, c->status, c->answer, c->answer_len, text, sizeof(text));
 	if (c->status >= 400 && c->status < 500)
 		refuse(c, text);
 	else
@@ -339,8 +330,6 @@ static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 			    c->map.authorized ? "connected" : "waits for an administrator to approve this machine");
 	return true;
 }
-
-/* ---- the channel's calls ------------------------------------------------------------------ */
 
 static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
 {
@@ -492,9 +481,6 @@ void coord_closed(struct coord *c, const char *why, uint64_t now)
 	} else if (c->state == STATE_LOGOUT) {
 		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server could not be told");
 	} else {
-		/* Might be another server by now, or the same with a new key. */
-		if (c->state == STATE_UPGRADE && !c->self.config.pinned)
-			c->has_server_key = false;
 		fail(c, "%s: %s", c->self.server.host, why);
 	}
 }
@@ -613,11 +599,6 @@ void coord_free(struct coord *c)
 	free(c->followup);
 	netmap_free(&c->map);
 	free(c);
-}
-
-const struct netmap *coord_netmap(const struct coord *c)
-{
-	return &c->map;
 }
 
 const uint8_t *coord_node_key(const struct coord *c)

@@ -50,7 +50,6 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now);
 /* Does what is due; returns when to call again. */
 uint64_t coord_tick(struct coord *c, uint64_t now);
 
-const struct netmap *coord_netmap(const struct coord *c);
 const uint8_t *coord_node_key(const struct coord *c); /* public; all zero: not told yet */
 
 #endif

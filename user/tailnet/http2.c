@@ -197,10 +197,14 @@ bool http2_receive(struct http2 *h, const uint8_t *bytes, size_t len)
 		flush(h);
 		return false;
 	}
-	return flush(h) && (nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session));
+	if (flush(h) && (nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session)))
+		return true;
+	if (!*h->error)
+		snprintf(h->error, sizeof(h->error), "HTTP/2: the server does not keep to the protocol");
+	return false;
 }
 
 const char *http2_error(const struct http2 *h)
 {
-	return *h->error ? h->error : "the connection is over";
+	return h->error;
 }

@@ -78,6 +78,16 @@ enum register_result register_response_read(const char *json, size_t len, struct
 	return result;
 }
 
+void refusal_text(const char *what, int status, const char *body, size_t len, char *out, size_t size)
+{
+	char raw[160], shown[200];
+
+	snprintf(raw, sizeof(raw), "%.*s", (int)(len < 150 ? len : 150), body);
+	raw[strcspn(raw, "\r\n")] = 0;
+	snprintf(out, size, "%s refused: HTTP status %d%s%s", what, status, *raw ? ": " : "",
+		 text_escape(raw, shown, sizeof(shown)));
+}
+
 char *map_request_json(const struct map_request *r)
 {
 	json_t *endpoints = json_array(), *types = json_array(), *root;

@@ -43,6 +43,10 @@ struct register_response {
 
 enum register_result register_response_read(const char *json, size_t len, struct register_response *out);
 
+/* An answer that is not 200, for people: "registration is refused: HTTP status 401: invalid key". The
+ * server's words are the first line of @body, shortened and escaped. */
+void refusal_text(const char *what, int status, const char *body, size_t len, char *out, size_t size);
+
 /* ---- POST /machine/map --------------------------------------------------- */
 
 enum endpoint_type { ENDPOINT_LOCAL = 1, ENDPOINT_STUN = 2, ENDPOINT_CONFIGURED = 5 };

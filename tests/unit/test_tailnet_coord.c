@@ -1,0 +1,925 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * T1-T7, T11, T13: the session with a coordination server, without a network.
+ * The server is the test's own: HTTP/1.1 by hand, the Noise responder of
+ * tests/tailnet_server.h, nghttp2's server side; what it answers is scripted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <endian.h>
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+
+#include "policy/alloc.h"
+#include "tests/tailnet_server.h"
+#include "user/tailnet/coord.h"
+#include "user/tailnet/roster.h"
+
+#define BUFFER (1 << 20)
+#define REQUESTS 16
+
+struct buffer {
+	uint8_t bytes[BUFFER];
+	size_t len;
+};
+
+struct request {
+	char method[8], path[64], body[2048];
+	size_t len;
+	int32_t stream;
+};
+
+struct answer { /* to the next request of the path; status 0: none, the stream stays open */
+	int status;
+	const char *body;
+	size_t len;
+	bool frames; /* body is messages of the netmap, separated by newlines; the stream stays open */
+};
+
+enum stage { STAGE_HTTP, STAGE_HTTP2 };
+
+struct world {
+	struct coord *coord;
+	uint64_t now, deadline;
+	size_t chunk; /* bytes that arrive at a time */
+
+	/* the connection */
+	bool open, open_pending, server_closes;
+	struct buffer to_server, to_client;
+	enum stage stage;
+	struct noise_server noise;
+	nghttp2_session *http2;
+	struct answer pending[REQUESTS]; /* being sent, by stream id / 2 */
+	size_t sent[REQUESTS];
+	char *framed[8]; /* bodies made by frame_lines() */
+	size_t n_framed;
+
+	/* the script */
+	bool old_server;      /* answers /key with 404 */
+	const char *key_answer;
+	bool wrong_noise_key; /* is another server than the one whose key was told */
+	bool garbage;	      /* instead of HTTP/2 */
+	struct answer registration, followup, map, update;
+
+	/* what happened */
+	struct request requests[REQUESTS];
+	size_t n_requests, opens, heads;
+	enum wire_state state;
+	char text[600], url[300];
+	unsigned logins, told[64], relays;
+	struct roster roster;
+};
+
+static struct world *w;
+
+/* ---- the server ---------------------------------------------------------------------- */
+
+static void append(struct buffer *b, const void *bytes, size_t len)
+{
+	assert_true(len <= BUFFER - b->len);
+	memcpy(b->bytes + b->len, bytes, len);
+	b->len += len;
+}
+
+static void consume(struct buffer *b, size_t len)
+{
+	memmove(b->bytes, b->bytes + len, b->len - len);
+	b->len -= len;
+}
+
+static ssize_t send_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t size, uint32_t *flags,
+			 nghttp2_data_source *source, void *ctx)
+{
+	struct answer *a = &w->pending[id / 2];
+	size_t part = a->len - w->sent[id / 2] < size ? a->len - w->sent[id / 2] : size;
+
+	memcpy(buf, a->body + w->sent[id / 2], part);
+	w->sent[id / 2] += part;
+	if (w->sent[id / 2] == a->len && a->frames)
+		return part ? (ssize_t)part : NGHTTP2_ERR_DEFERRED;
+	if (w->sent[id / 2] == a->len)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)part;
+}
+
+/* LE32 length in front of each line. */
+static void frame_lines(struct answer *a)
+{
+	char *out = mem_alloc(4 * strlen(a->body) + 64, 1);
+	const char *line = a->body;
+	size_t n = 0;
+
+	while (*line) {
+		size_t len = strcspn(line, "\n");
+
+		for (int i = 0; i < 4; i++)
+			out[n++] = (char)(len >> 8 * i);
+		memcpy(out + n, line, len);
+		n += len;
+		line += len + (line[len] == '\n');
+	}
+	assert_true(w->n_framed < 8);
+	w->framed[w->n_framed++] = out;
+	a->body = out;
+	a->len = n;
+}
+
+static void answer(int32_t id, struct answer a)
+{
+	nghttp2_data_provider provider = { .read_callback = send_body };
+	char status[8];
+	nghttp2_nv header = { .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)status, .valuelen = 3 };
+
+	if (!a.status)
+		return;
+	assert_true(id / 2 < REQUESTS);
+	snprintf(status, sizeof(status), "%d", a.status);
+	if (a.body && a.frames)
+		frame_lines(&a);
+	else if (a.body && !a.len)
+		a.len = strlen(a.body);
+	w->pending[id / 2] = a;
+	w->sent[id / 2] = 0;
+	assert_int_equal(nghttp2_submit_response(w->http2, id, &header, 1, &provider), 0);
+}
+
+static struct request *request_of(int32_t id)
+{
+	for (size_t i = 0; i < w->n_requests; i++)
+		if (w->requests[i].stream == id)
+			return &w->requests[i];
+	return NULL;
+}
+
+static int on_begin(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
+{
+	assert_true(w->n_requests < REQUESTS);
+	w->requests[w->n_requests++] = (struct request){ .stream = f->hd.stream_id };
+	return 0;
+}
+
+static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nl, const uint8_t *value,
+		     size_t vl, uint8_t flags, void *ctx)
+{
+	struct request *r = request_of(f->hd.stream_id);
+
+	if (nl == 5 && memcmp(name, ":path", 5) == 0)
+		snprintf(r->path, sizeof(r->path), "%s", value);
+	if (nl == 7 && memcmp(name, ":method", 7) == 0)
+		snprintf(r->method, sizeof(r->method), "%s", value);
+	return 0;
+}
+
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *ctx)
+{
+	struct request *r = request_of(id);
+
+	assert_true(r->len + len < sizeof(r->body));
+	memcpy(r->body + r->len, bytes, len);
+	r->len += len;
+	return 0;
+}
+
+static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
+{
+	struct request *r = request_of(f->hd.stream_id);
+
+	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) || !r)
+		return 0;
+	if (strcmp(r->path, "/machine/register") == 0)
+		answer(r->stream, strstr(r->body, "Followup") ? w->followup : w->registration);
+	else if (strcmp(r->path, "/machine/map") == 0)
+		answer(r->stream, strstr(r->body, "\"Stream\":true") ? w->map : w->update);
+	else
+		answer(r->stream, (struct answer){ 200, "", 0, false });
+	return 0;
+}
+
+static void start_http2(void)
+{
+	nghttp2_session_callbacks *c;
+
+	nghttp2_session_callbacks_new(&c);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin);
+	nghttp2_session_callbacks_set_on_header_callback(c, on_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
+	nghttp2_session_server_new(&w->http2, c, NULL);
+	nghttp2_session_callbacks_del(c);
+	nghttp2_submit_settings(w->http2, NGHTTP2_FLAG_NONE, NULL, 0);
+}
+
+static void send_plain(const void *bytes, size_t len)
+{
+	uint8_t record[NOISE_CONTROL_FRAME_MAX];
+
+	for (const uint8_t *p = bytes; len;) {
+		size_t part = len < NOISE_CONTROL_PLAIN_MAX ? len : NOISE_CONTROL_PLAIN_MAX;
+
+		append(&w->to_client, record, noise_server_seal(&w->noise, p, part, record));
+		p += part;
+		len -= part;
+	}
+}
+
+static void flush_http2(void)
+{
+	const uint8_t *bytes;
+	ssize_t n;
+
+	while ((n = nghttp2_session_mem_send(w->http2, &bytes)) > 0)
+		send_plain(bytes, (size_t)n);
+}
+
+static void say(const char *text)
+{
+	append(&w->to_client, text, strlen(text));
+}
+
+static void serve_key(void)
+{
+	char text[512], key[TAILKEY_SIZE], body[200];
+
+	crypto_public_key(w->noise.secret, w->noise.public);
+	snprintf(body, sizeof(body), "{\"legacyPublicKey\":\"x\",\"publicKey\":\"%s\"}",
+		 tailkey_text(TAILKEY_MACHINE, w->noise.public, key));
+	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", w->old_server ? "404 No" : "200 OK",
+		 strlen(w->key_answer ? w->key_answer : body), w->key_answer ? w->key_answer : body);
+	say(text);
+}
+
+static void serve_upgrade(const char *text)
+{
+	uint8_t init[NOISE_CONTROL_INIT_LEN], response[NOISE_RESPONSE_LEN];
+	const char *value = strstr(text, "X-Tailscale-Handshake: ") + 23;
+	size_t n;
+
+	assert_non_null(strstr(text, "Upgrade: tailscale-control-protocol\r\n"));
+	assert_int_equal(sodium_base642bin(init, sizeof(init), value, strcspn(value, "\r"), NULL, &n, NULL,
+					   sodium_base64_VARIANT_ORIGINAL), 0);
+	assert_int_equal(n, sizeof(init));
+	if (w->wrong_noise_key)
+		memset(w->noise.secret, 0x66, 32);
+	say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n");
+	if (!noise_server_respond(&w->noise, init, response)) {
+		append(&w->to_client, "\x03\x00\x04nope", 7);
+		return;
+	}
+	append(&w->to_client, response, sizeof(response));
+	send_plain("\xff\xff\xffTS\x00\x00\x00\x02{}", 11); /* T3 */
+	w->stage = STAGE_HTTP2;
+	if (w->garbage) {
+		send_plain("GET / HTTP/1.1\r\n\r\n and so on and so on", 40);
+		return;
+	}
+	start_http2();
+	flush_http2();
+}
+
+static void serve_records(void)
+{
+	uint8_t plain[NOISE_CONTROL_FRAME_MAX];
+
+	while (w->to_server.len >= 3) {
+		size_t len = 3 + (size_t)(w->to_server.bytes[1] << 8 | w->to_server.bytes[2]);
+		int n;
+
+		if (w->to_server.len < len)
+			return;
+		n = noise_server_open(&w->noise, w->to_server.bytes, len, plain);
+		assert_true(n >= 0);
+		consume(&w->to_server, len);
+		if (!w->garbage) {
+			assert_int_equal(nghttp2_session_mem_recv(w->http2, plain, (size_t)n), n);
+			flush_http2();
+		}
+	}
+}
+
+static void serve(void)
+{
+	char *text = (char *)w->to_server.bytes;
+
+	w->to_server.bytes[w->to_server.len] = 0;
+	if (w->stage == STAGE_HTTP2) {
+		serve_records();
+	} else if (strstr(text, "\r\n\r\n")) {
+		assert_true(strstr(text, "Host: hs.test\r\n") != NULL);
+		if (strncmp(text, "GET /key?v=131 ", 15) == 0)
+			serve_key();
+		else if (strncmp(text, "POST /ts2021 ", 13) == 0)
+			serve_upgrade(text);
+		else
+			fail_msg("unexpected request: %s", text);
+		w->to_server.len = 0;
+	}
+}
+
+/* ---- the client's surroundings ------------------------------------------------------------ */
+
+static void do_open(void *ctx, const struct url *to)
+{
+	assert_string_equal(to->host, "hs.test");
+	assert_false(w->open);
+	w->open = w->open_pending = true;
+	w->to_server.len = w->to_client.len = 0;
+	w->stage = STAGE_HTTP;
+	w->opens++;
+}
+
+static void do_close(void *ctx)
+{
+	w->open = w->open_pending = false;
+	nghttp2_session_del(w->http2);
+	w->http2 = NULL;
+}
+
+static void do_send(void *ctx, const uint8_t *bytes, size_t len)
+{
+	assert_true(w->open);
+	append(&w->to_server, bytes, len);
+}
+
+static void do_head(void *ctx, const struct url *to)
+{
+	assert_string_equal(to->path, "/ping/1");
+	w->heads++;
+}
+
+static void do_tell(void *ctx, const struct wire_message *m)
+{
+	static uint8_t bytes[WIRE_MAX];
+	struct wire_message copy;
+	size_t len = wire_encode(m, bytes, sizeof(bytes));
+
+	assert_true(len && wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy));
+	w->told[m->type]++;
+	if (m->type == WIRE_STATUS) {
+		w->state = m->status.state;
+		snprintf(w->text, sizeof(w->text), "%s", m->status.text);
+	} else if (m->type == WIRE_LOGIN) {
+		snprintf(w->url, sizeof(w->url), "%s", m->url);
+	} else {
+		assert_int_not_equal(roster_take(&w->roster, &copy), ROSTER_REFUSED);
+	}
+	wire_message_free(&copy);
+}
+
+static void do_relays(void *ctx, const struct derpmap *m)
+{
+	w->relays++;
+}
+
+static void do_random(void *ctx, void *buf, size_t len)
+{
+	randombytes_buf(buf, len);
+}
+
+static const struct coord_ops ops = { do_open, do_send, do_close, do_head, do_tell, do_relays, do_random };
+
+static struct wire_config make_config(void)
+{
+	struct wire_config c = {
+		.server = mem_strdup("https://hs.test"), .auth_key = mem_strdup("key-123"), .hostname = mem_strdup("gw-1"),
+		.version = mem_strdup("1"), .os_version = mem_strdup("6"), .ca = mem_strdup(""), .relays = true,
+	};
+
+	memset(c.machine, 0x31, KEY_LEN);
+	return c;
+}
+
+static void break_connection(const char *why)
+{
+	w->open = w->open_pending = false;
+	nghttp2_session_del(w->http2);
+	w->http2 = NULL;
+	coord_closed(w->coord, why, w->now);
+}
+
+/* Until nobody has anything to do any more. */
+static void pump(void)
+{
+	for (bool busy = true; busy;) {
+		busy = false;
+		w->deadline = coord_tick(w->coord, w->now);
+		if (w->open_pending) {
+			w->open_pending = false;
+			coord_opened(w->coord, w->now);
+			busy = true;
+		}
+		if (w->open && w->to_server.len) {
+			size_t before = w->to_server.len;
+
+			serve();
+			busy |= w->to_server.len != before;
+		}
+		if (w->open && w->to_client.len) {
+			size_t part = w->to_client.len < w->chunk ? w->to_client.len : w->chunk;
+			uint8_t *bytes = mem_alloc(part, 1);
+
+			memcpy(bytes, w->to_client.bytes, part);
+			consume(&w->to_client, part);
+			coord_received(w->coord, bytes, part, w->now);
+			free(bytes);
+			busy = true;
+		}
+		if (w->open && w->server_closes && !w->to_client.len) {
+			w->server_closes = false;
+			break_connection("closed by the other end");
+			busy = true;
+		}
+	}
+}
+
+static void told(enum wire_type type)
+{
+	struct wire_message m = { .type = type };
+
+	if (type == WIRE_KEYS) {
+		memset(m.keys.node, 0x41, KEY_LEN);
+		memset(m.keys.disco, 0x42, KEY_LEN);
+	}
+	coord_told(w->coord, &m, w->now);
+}
+
+static void begin(void)
+{
+	struct wire_config config = make_config();
+	char error[200];
+
+	w = mem_alloc(1, sizeof(*w));
+	w->now = 1000 * NS_PER_SEC;
+	w->chunk = BUFFER;
+	memset(w->noise.secret, 0x55, 32);
+	w->registration = (struct answer){ 200, "{\"MachineAuthorized\":true}", 0, false };
+	w->update = (struct answer){ 200, "", 0, false };
+	w->coord = coord_new(&config, &ops, NULL, error);
+	assert_non_null(w->coord);
+}
+
+static void end(void)
+{
+	coord_free(w->coord);
+	roster_free(&w->roster);
+	while (w->n_framed)
+		free(w->framed[--w->n_framed]);
+	free(w);
+}
+
+#define HEX62 "00000000000000000000000000000000000000000000000000000000000000"
+#define SELF "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]}"
+#define PEER(id) "{\"ID\":" id ",\"Key\":\"nodekey:" HEX62 "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]}"
+
+static const struct answer good_map = { 200,
+	SELF ",\"Peers\":[" PEER("2") "," PEER("3") "],\"DERPMap\":{\"Regions\":{}}}\n"
+	"{\"PeersRemoved\":[3],\"PeersChanged\":[" PEER("4") "]}\n{\"KeepAlive\":true}", 0, true };
+
+static const struct request *find_request(const char *path, const char *part)
+{
+	for (size_t i = 0; i < w->n_requests; i++)
+		if (strcmp(w->requests[i].path, path) == 0 && strstr(w->requests[i].body, part))
+			return &w->requests[i];
+	return NULL;
+}
+
+/* ---- the tests ------------------------------------------------------------------------------- */
+
+static void connects(void **state)
+{
+	static const size_t chunks[] = { BUFFER, 1, 7, 1000 };
+
+	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
+		begin();
+		w->chunk = chunks[i];
+		w->map = good_map;
+		pump();
+		assert_int_equal(w->opens, 0); /* without keys there is nobody to register */
+		told(WIRE_KEYS);
+		pump();
+		assert_int_equal(w->opens, 2); /* the key, then the session */
+		assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+		assert_int_equal(w->roster.map.n_peers, 2);
+		assert_non_null(netmap_peer(&w->roster.map, 4));
+		assert_int_equal(w->relays, 1);
+		assert_non_null(find_request("/machine/register", "\"Auth\":{\"AuthKey\":\"key-123\"}"));
+		assert_non_null(find_request("/machine/register", "\"Hostname\":\"gw-1\""));
+		assert_non_null(find_request("/machine/map", "\"Stream\":true"));
+		assert_non_null(find_request("/machine/map", "\"DiscoKey\":\"discokey:4242"));
+		assert_non_null(find_request("/machine/map", "\"Compress\":\"\""));
+		end();
+	}
+}
+
+static void pinned_key(void **state)
+{
+	struct wire_config config = make_config();
+	char error[200];
+
+	begin();
+	coord_free(w->coord);
+	config.pinned = true;
+	free(config.server);
+	config.server = mem_strdup("http://hs.test"); /* Noise proves who it is, TLS is not needed */
+	crypto_public_key(w->noise.secret, config.server_key);
+	w->coord = coord_new(&config, &ops, NULL, error);
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->opens, 1);
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+static void refused_configurations(void **state)
+{
+	static const struct {
+		const char *server, *hostname, *key, *says;
+	} cases[] = {
+		{ "http://hs.test", "gw", "", "plain HTTP" }, { "hs.test", "gw", "", "login_server" },
+		{ "https://hs.test", "", "", "hostname" },    { "https://hs.test", "g\nw", "", "hostname" },
+		{ "https://hs.test", "gw", "a\"b\x01", "auth key" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct wire_message m = { .type = WIRE_CONFIG, .config = make_config() };
+		char error[200];
+
+		free(m.config.server);
+		free(m.config.hostname);
+		free(m.config.auth_key);
+		m.config.server = mem_strdup(cases[i].server);
+		m.config.hostname = mem_strdup(cases[i].hostname);
+		m.config.auth_key = mem_strdup(cases[i].key);
+		assert_null(coord_new(&m.config, &ops, NULL, error));
+		assert_non_null(strstr(error, cases[i].says));
+		wire_message_free(&m);
+	}
+}
+
+/* Whatever the server does: a state and a text, and another try, later every time. */
+static void servers_that_misbehave(void **state)
+{
+	static const struct {
+		const char *name;
+		struct answer registration, map;
+		bool old, wrong_key, garbage;
+		const char *key;
+		enum wire_state state;
+		const char *says;
+	} cases[] = {
+		{ .name = "old", .old = true, .state = WIRE_STATE_OFFLINE, .says = "404" },
+		{ .name = "no key", .key = "{}", .state = WIRE_STATE_OFFLINE, .says = "publicKey" },
+		{ .name = "bad key", .key = "{\"publicKey\":7}", .state = WIRE_STATE_OFFLINE, .says = "publicKey" },
+		{ .name = "zero key", .key = "{\"publicKey\":\"mkey:" HEX62 "00\"}", .state = WIRE_STATE_OFFLINE, .says = "key" },
+		{ .name = "no JSON", .key = "<html>", .state = WIRE_STATE_OFFLINE, .says = "JSON" },
+		{ .name = "another server", .wrong_key = true, .state = WIRE_STATE_OFFLINE, .says = "nope" },
+		{ .name = "garbage", .garbage = true, .state = WIRE_STATE_OFFLINE, .says = "HTTP/2" },
+		{ .name = "refuses", .registration = { 200, "{\"Error\":\"go \\u001b[31maway\"}", 0, false },
+		  .state = WIRE_STATE_REFUSED, .says = "go \\x1b[31maway" },
+		{ .name = "401", .registration = { 401, "invalid pre auth key\nx", 0, false }, .state = WIRE_STATE_REFUSED,
+		  .says = "invalid pre auth key" },
+		{ .name = "500", .registration = { 500, "oops", 0, false }, .state = WIRE_STATE_OFFLINE, .says = "500" },
+		{ .name = "register garbage", .registration = { 200, "nonsense", 0, false }, .state = WIRE_STATE_OFFLINE,
+		  .says = "answer to register" },
+		{ .name = "register types", .registration = { 200, "{\"AuthURL\":7}", 0, false }, .state = WIRE_STATE_OFFLINE,
+		  .says = "AuthURL" },
+		{ .name = "bad URL", .registration = { 200, "{\"AuthURL\":\"javascript:x\"}", 0, false },
+		  .state = WIRE_STATE_OFFLINE, .says = "AuthURL" },
+		{ .name = "map 404", .map = { 404, "who?", 0, false }, .state = WIRE_STATE_REFUSED, .says = "who?" },
+		{ .name = "map ends", .map = { 200, "", 0, false }, .state = WIRE_STATE_OFFLINE, .says = "ended" },
+		{ .name = "map garbage", .map = { 200, "nonsense", 0, true }, .state = WIRE_STATE_OFFLINE, .says = "JSON" },
+		{ .name = "map types", .map = { 200, SELF ",\"Peers\":7}", 0, true }, .state = WIRE_STATE_OFFLINE, .says = "Peers" },
+		{ .name = "map without us", .map = { 200, "{\"Peers\":[]}", 0, true }, .state = WIRE_STATE_OFFLINE,
+		  .says = "our own node" },
+		{ .name = "map too long", .map = { 200, "\xff\xff\xff\xff", 0, false }, .state = WIRE_STATE_OFFLINE,
+		  .says = "too long" },
+		{ .name = "lock", .map = { 200, SELF ",\"TKAInfo\":{\"Head\":\"x\"}}", 0, true }, .state = WIRE_STATE_REFUSED,
+		  .says = "tailnet lock" },
+		{ .name = "later garbage", .map = { 200, SELF "}\n{\"PeersRemoved\":\"x\"}", 0, true },
+		  .state = WIRE_STATE_OFFLINE, .says = "PeersRemoved" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t opens;
+
+		begin();
+		w->old_server = cases[i].old;
+		w->wrong_noise_key = cases[i].wrong_key;
+		w->garbage = cases[i].garbage;
+		w->key_answer = cases[i].key;
+		if (cases[i].registration.status)
+			w->registration = cases[i].registration;
+		w->map = cases[i].map.status ? cases[i].map : good_map;
+		told(WIRE_KEYS);
+		pump();
+		if (w->state != cases[i].state || !strstr(w->text, cases[i].says))
+			fail_msg("%s: state %d, \"%s\"", cases[i].name, w->state, w->text);
+		assert_false(w->open);
+		assert_in_range(w->deadline - w->now, NS_PER_SEC / 2, 90 * NS_PER_SEC);
+		opens = w->opens;
+		w->now = w->deadline;
+		pump();
+		assert_true(w->opens > opens); /* it has tried again */
+		end();
+	}
+}
+
+static void backs_off(void **state)
+{
+	uint64_t longest = 0, waited = 0;
+
+	begin();
+	told(WIRE_KEYS);
+	for (int i = 0; i < 12; i++) {
+		uint64_t pause;
+
+		coord_tick(w->coord, w->now);
+		assert_true(w->open);
+		break_connection("refused");
+		w->deadline = coord_tick(w->coord, w->now);
+		pause = w->deadline - w->now;
+		longest = pause > longest ? pause : longest;
+		waited += pause;
+		w->now = w->deadline;
+	}
+	assert_in_range(longest, 15 * NS_PER_SEC, 45 * NS_PER_SEC);
+	assert_in_range(waited, 60 * NS_PER_SEC, 400 * NS_PER_SEC);
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	assert_string_equal(w->text, "hs.test: refused");
+	end();
+}
+
+/* The server goes away and comes back: the netmap stays meanwhile, and is then told whole. */
+static void server_restarts(void **state)
+{
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	w->server_closes = true;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	assert_int_equal(w->roster.map.n_peers, 2);
+	netmap_settle(&w->roster.map);
+	w->map = (struct answer){ 200, SELF ",\"Peers\":[" PEER("4") "]}", 0, true };
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_int_equal(w->roster.map.n_peers, 1);
+	assert_int_equal(w->roster.map.n_removed, 1);
+	assert_false(netmap_peer(&w->roster.map, 4)->changed);
+	end();
+}
+
+/* It comes back with another key: the old one fails once, then the new one is asked for. */
+static void server_key_changes(void **state)
+{
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	memset(w->noise.secret, 0x56, 32);
+	w->server_closes = true;
+	pump();
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	w->now = w->deadline;
+	w->n_requests = 0;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+/* T6: nothing for 120 s. */
+static void silence(void **state)
+{
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->deadline, w->now + 120 * NS_PER_SEC);
+	w->now = w->deadline - 1;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	w->now++;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	assert_false(w->open);
+	end();
+}
+
+static void never_answers(void **state)
+{
+	begin();
+	told(WIRE_KEYS);
+	w->deadline = coord_tick(w->coord, w->now);
+	assert_true(w->open);
+	w->now = coord_tick(w->coord, w->now);
+	coord_tick(w->coord, w->now);
+	assert_false(w->open);
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	end();
+}
+
+static void interactive_login(void **state)
+{
+	begin();
+	w->registration = (struct answer){ 200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false };
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	assert_string_equal(w->url, "https://hs.test/register/abc");
+	assert_non_null(find_request("/machine/register", "\"Followup\":\"https://hs.test/register/abc\""));
+	w->now += 300 * NS_PER_SEC; /* people take their time */
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	answer(find_request("/machine/register", "Followup")->stream,
+	       (struct answer){ 200, "{\"MachineAuthorized\":true}", 0, false });
+	flush_http2();
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+/* A server that does not wait must not make us ask without end. */
+static void login_without_waiting(void **state)
+{
+	begin();
+	w->registration = w->followup = (struct answer){ 200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false };
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	assert_int_equal(w->n_requests, 2);
+	end();
+}
+
+/* T13 */
+static void expired_key(void **state)
+{
+	struct wire_message keys = { .type = WIRE_KEYS };
+
+	begin();
+	w->registration = (struct answer){ 200, "{\"NodeKeyExpired\":true}", 0, false };
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_EXPIRED);
+	assert_int_equal(w->deadline, UINT64_MAX); /* nothing but a new key helps */
+	w->registration = (struct answer){ 200, "{}", 0, false };
+	memset(keys.keys.node, 0x51, KEY_LEN);
+	memset(keys.keys.old_node, 0x41, KEY_LEN);
+	w->n_requests = 0;
+	coord_told(w->coord, &keys, w->now);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_non_null(find_request("/machine/register", "\"OldNodeKey\":\"nodekey:4141"));
+	end();
+}
+
+static void logout(void **state)
+{
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	w->n_requests = 0;
+	told(WIRE_LOGOUT);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGGED_OUT);
+	assert_non_null(find_request("/machine/register", "\"Expiry\":\"19"));
+	assert_null(find_request("/machine/register", "AuthKey"));
+	assert_false(w->open);
+	told(WIRE_RECONNECT);
+	w->n_requests = 0;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+/* Changes on our side go out while the map is open, one request at a time. */
+static void updates(void **state)
+{
+	struct wire_message m = { .type = WIRE_NETINFO, .netinfo = { 9, true, true } };
+	struct wire_message e = { .type = WIRE_ENDPOINTS };
+
+	begin();
+	w->map = good_map;
+	w->update.status = 0; /* is slow */
+	told(WIRE_KEYS);
+	pump();
+	coord_told(w->coord, &m, w->now);
+	e.endpoints = (struct wire_endpoints){ mem_alloc(1, sizeof(struct map_endpoint)), 1 };
+	e.endpoints.v[0] = (struct map_endpoint){ { addr_from_v4(htobe32(0xc0000201)), 41641 }, ENDPOINT_STUN };
+	coord_told(w->coord, &e, w->now);
+	pump();
+	assert_non_null(find_request("/machine/map", "\"PreferredDERP\":9"));
+	assert_null(find_request("/machine/map", "192.0.2.1:41641"));
+	answer(find_request("/machine/map", "\"PreferredDERP\":9")->stream, (struct answer){ 200, "", 0, false });
+	flush_http2();
+	pump();
+	assert_non_null(find_request("/machine/map", "\"Endpoints\":[\"192.0.2.1:41641\"],\"EndpointTypes\":[2]"));
+	assert_non_null(find_request("/machine/map", "\"OmitPeers\":true"));
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+/* T11 */
+static void pings(void **state)
+{
+	begin();
+	w->map = (struct answer){ 200, SELF "}\n{\"PingRequest\":{\"URL\":\"https://hs.test/ping/1\"}}\n"
+				       "{\"PingRequest\":{\"URL\":\"https://hs.test/noise/1\",\"URLIsNoise\":true}}", 0, true };
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->heads, 1);
+	assert_string_equal(w->requests[w->n_requests - 1].method, "HEAD");
+	assert_string_equal(w->requests[w->n_requests - 1].path, "/noise/1");
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
+static void approval(void **state)
+{
+	begin();
+	w->map = (struct answer){ 200, "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"MachineAuthorized\":false}}", 0,
+				  true };
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_APPROVAL);
+	end();
+}
+
+/* The connection breaks at every byte of a whole session: never a crash, always another try. */
+static void broken_anywhere(void **state)
+{
+	for (size_t n = 0; n < 900; n += 7) {
+		size_t left = n;
+
+		begin();
+		w->map = good_map;
+		w->chunk = 1;
+		told(WIRE_KEYS);
+		for (int i = 0; i < 3000 && left; i++) {
+			coord_tick(w->coord, w->now);
+			if (w->open_pending) {
+				w->open_pending = false;
+				coord_opened(w->coord, w->now);
+			}
+			if (w->open && w->to_server.len)
+				serve();
+			for (; w->open && !w->open_pending && w->to_client.len && left; left--) {
+				uint8_t byte = w->to_client.bytes[0];
+
+				consume(&w->to_client, 1);
+				coord_received(w->coord, &byte, 1, w->now);
+			}
+		}
+		if (w->open) {
+			break_connection("broken off");
+			assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+			w->now = coord_tick(w->coord, w->now);
+		}
+		w->chunk = BUFFER;
+		w->n_requests = 0;
+		pump();
+		assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+		end();
+	}
+}
+
+static int setup(void **state)
+{
+	const char *what;
+
+	return crypto_init(&what) ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(connects),
+		cmocka_unit_test(pinned_key),
+		cmocka_unit_test(refused_configurations),
+		cmocka_unit_test(servers_that_misbehave),
+		cmocka_unit_test(backs_off),
+		cmocka_unit_test(server_restarts),
+		cmocka_unit_test(server_key_changes),
+		cmocka_unit_test(silence),
+		cmocka_unit_test(never_answers),
+		cmocka_unit_test(interactive_login),
+		cmocka_unit_test(login_without_waiting),
+		cmocka_unit_test(expired_key),
+		cmocka_unit_test(logout),
+		cmocka_unit_test(updates),
+		cmocka_unit_test(pings),
+		cmocka_unit_test(approval),
+		cmocka_unit_test(broken_anywhere),
+	};
+
+	return cmocka_run_group_tests_name("tailnet_coord", tests, setup, NULL);
+}
