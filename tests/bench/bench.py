@@ -239,8 +239,8 @@ class Bench:
     def round(self, name, make, wanted):
         """All loads on one gateway, started and removed: {cell: measurement}."""
         gateway = make()
-        for client in (self.client, self.blaster):
-            gateway.admit(client)
+        gateway.admit(self.client)
+        gateway.admit(self.blaster, name="blaster")
         gateway.start()
         self.client.join(gateway)
         settle(self.client, gateway)

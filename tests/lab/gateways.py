@@ -138,7 +138,7 @@ class Baseline:
         self.device = WireGuard(self.host, device=self.tunnel, key=key, addresses=ADDRESSES, mtu=mtu, port=51820)
         self.key = self.device.key
 
-    def admit(self, client, endpoint=None, keepalive=None):
+    def admit(self, client, endpoint=None, keepalive=None, **_):
         self.device.peer(client.key.public, [*client.addresses], endpoint, client.psk, keepalive)
 
     def start(self, **_):
