@@ -253,17 +253,41 @@ static void add_change(struct namer *x, const struct crowd *crowd)
 	qsort(c->clients, c->n_clients, sizeof(*c->clients), by_index);
 }
 
-/* All of the crowd are meant, and one of them has no name yet. */
+/* Index behind the nodes that belong to the user of the @i-th node of the crowd. */
+static size_t person_end(const struct namer *x, const struct crowd *c, size_t i)
+{
+	const struct inventory_node *first = &x->inv->nodes[c->nodes[i]];
+	size_t end = i + 1;
+
+	while (end < c->n && !first->n_tags && first->user) {
+		const struct inventory_node *node = &x->inv->nodes[c->nodes[end]];
+
+		if (!node->user || strcmp(node->user, first->user))
+			break;
+		end++;
+	}
+	return end;
+}
+
+/* Each one of the crowd is meant, with every node that can be, and one has no name yet. */
 static bool fits(const struct namer *x, const struct crowd *c)
 {
 	bool brings_names = false;
 
-	for (size_t i = 0; i < c->n; i++) {
-		const struct subject *node = &x->nodes[c->nodes[i]];
+	for (size_t i = 0, end; i < c->n; i = end) {
+		bool meant = false;
 
-		if (!node->in && !node->outside)
+		end = person_end(x, c, i);
+		for (size_t j = i; j < end; j++) {
+			const struct subject *node = &x->nodes[c->nodes[j]];
+
+			if (!node->in && !node->outside)
+				return false;
+			meant |= node->in;
+			brings_names |= node->in && !node->named;
+		}
+		if (!meant)
 			return false;
-		brings_names |= node->in && !node->named;
 	}
 	return brings_names;
 }

@@ -10,45 +10,42 @@
 
 #include "policy_parse.h"
 
-static bool required(struct parser *x, const struct doc_node *map, const char *what, const char *key, const char **out)
+static void required(struct parser *x, const struct doc_node *map, const char *what, const char *key, const char **out)
 {
 	const struct doc_node *n = doc_get(map, key);
 	char full[64];
 
-	if (!n) {
-		diag_error(x->d, map->at, "%s: \"%s\" is missing", what, key);
-		return false;
-	}
+	*out = ""; /* validation goes on with it */
 	snprintf(full, sizeof(full), "%s: %s", what, key);
-	if (!doc_string(n, full, out, x->d))
-		return false;
-	if (!**out)
+	if (!n)
+		diag_error(x->d, map->at, "%s: \"%s\" is missing", what, key);
+	else if (doc_string(n, full, out, x->d) && !**out)
 		diag_error(x->d, n->at, "%s: found nothing", full);
-	return **out;
+}
+
+static void read_blocklist(struct parser *x, const struct doc_node *map, struct policy_blocklist *b)
+{
+	static const char *const known[] = { "name", "file", "max_age", NULL };
+	const struct doc_node *age = doc_get(map, "max_age");
+
+	b->at = map->at;
+	doc_only_keys(map, "blocklists", known, x->d);
+	required(x, map, "blocklists", "name", &b->name);
+	required(x, map, "blocklists", "file", &b->file);
+	if (age)
+		doc_duration(age, "blocklists: max_age", &b->max_age, x->d);
 }
 
 void read_blocklists(struct parser *x, const struct doc_node *n)
 {
-	static const char *const known[] = { "name", "file", "max_age", NULL };
-	const struct doc_node *list = want_list(x, n, "blocklists"), *map, *age;
+	const struct doc_node *list = want_list(x, n, "blocklists");
 
 	if (!list)
 		return;
 	x->p->blocklists = arena_alloc(&x->p->mem, list->n, sizeof(*x->p->blocklists));
-	for (size_t i = 0; i < list->n; i++) {
-		struct policy_blocklist *b = &x->p->blocklists[x->p->n_blocklists];
-
-		map = want_map(x, &list->items[i], "blocklists");
-		if (!map)
-			continue;
-		doc_only_keys(map, "blocklists", known, x->d);
-		b->at = map->at;
-		x->p->n_blocklists += required(x, map, "blocklists", "name", &b->name) &
-				      required(x, map, "blocklists", "file", &b->file);
-		age = doc_get(map, "max_age");
-		if (age)
-			doc_duration(age, "blocklists: max_age", &b->max_age, x->d);
-	}
+	for (size_t i = 0; i < list->n; i++)
+		if (want_map(x, &list->items[i], "blocklists"))
+			read_blocklist(x, &list->items[i], &x->p->blocklists[x->p->n_blocklists++]);
 }
 
 void read_egress(struct parser *x, const struct doc_node *n)
@@ -59,11 +56,13 @@ void read_egress(struct parser *x, const struct doc_node *n)
 		return;
 	x->p->egress = arena_alloc(&x->p->mem, map->n, sizeof(*x->p->egress));
 	for (size_t i = 0; i < map->n; i++) {
-		struct policy_egress *e = &x->p->egress[x->p->n_egress++];
+		struct policy_egress *e = &x->p->egress[x->p->n_egress];
+		const struct doc_node *key = &map->keys[i];
 
-		e->at = map->keys[i].at;
-		parse_selector(x, "egress", map->keys[i].text, map->keys[i].len, e->at, &e->who);
-		doc_string(&map->items[i], "egress", &e->pool, x->d);
+		e->at = key->at;
+		if (parse_selector(x, "egress", key->text, key->len, key->at, &e->who) &&
+		    doc_string(&map->items[i], "egress", &e->pool, x->d))
+			x->p->n_egress++;
 	}
 }
 

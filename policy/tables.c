@@ -347,11 +347,11 @@ static uint32_t largest_id(const struct filter *f)
 static bool check_size(const struct builder *b, struct diags *d)
 {
 	const struct tables_limits *l = b->limits;
-	bool well = fits(largest_id(b->f), l->ids, "rules", d) &
-		    fits(b->t->n_classes, l->classes, "classes of clients", d) &
-		    fits(b->entries, l->entries, "destinations (each counted in every class)", d) &
-		    fits(b->t->n_rules, l->rules, "port ranges", d);
+	bool well = fits(largest_id(b->f), l->ids, "rules", d);
 
+	well &= fits(b->t->n_classes, l->classes, "classes of clients", d);
+	well &= fits(b->entries, l->entries, "destinations (each counted in every class)", d);
+	well &= fits(b->t->n_rules, l->rules, "port ranges", d);
 	if (b->long_list)
 		diag_error(d, (struct diag_at){ 0 }, "the policy does not fit: one destination has more than %u port ranges",
 			   UINT16_MAX);

@@ -123,6 +123,8 @@ static const struct bad bad[] = {
 	{ "blocklists: [{name: x, file: f, max_age: 7}]", "max_age: found \"7\", expected a unit with it" },
 	{ "blocklists: [{name: x, file: f}, {name: x, file: g}]", "\"x\" is there twice, first on line 1" },
 	{ "egress: {10.0.0.1: pool}", "egress=\"10.0.0.1\": not valid here" },
+	{ "egress: {'x:y': pool}", "egress=\"x:y\": expected an address" },
+	{ "egress: {a@b: []}", "egress: found a list, expected text" },
 	{ "egress: {'group:x': pool}", "egress=\"group:x\": group not found" },
 	{ "quotas: [{src: ['*']}]", "quotas: no limit" },
 	{ "quotas: [{flows: 10}]", "quotas: \"src\" is missing or empty" },
