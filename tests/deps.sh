@@ -8,13 +8,22 @@ set -eu
 BUILD="gcc make pkg-config git clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev
 libjansson-dev libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev
 android-libboringssl-dev"
-TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-scapy iproute2 nftables ethtool iperf3 tcpdump
-iputils-ping wireguard-tools wireguard-go curl jq socat busybox-static qemu-system-x86 qemu-user kmod"
-ARM64="gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-scapy iproute2 nftables
+ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl jq socat strace busybox-static qemu-system-x86
+qemu-user kmod cpio golang-go cargo"
+# the unit tests on another machine: its compiler, and the libraries for it
+CROSS="gcc-aarch64-linux-gnu"
+for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev libmnl-dev \
+	libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev android-libboringssl libcmocka-dev; do
+	CROSS="$CROSS $library:arm64"
+done
 
 missing=()
-for package in $BUILD $TEST $ARM64; do
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+for package in $BUILD $TEST $CROSS; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)" = installed ] && continue
+	# a newer tool of the same name, from wherever, will do
+	case $package in golang-go) command -v go ;; cargo) command -v cargo ;; *) false ;; esac > /dev/null 2>&1 && continue
+	missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -25,6 +34,11 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" > /tmp/sluice-deps.log 2>&1 ||
-	{ tail -20 /tmp/sluice-deps.log >&2; exit 1; }
+log=$(mktemp)
+dpkg --add-architecture arm64
+if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
+	tail -20 "$log" >&2
+	rm -f "$log"
+	exit 1
+fi
+rm -f "$log"

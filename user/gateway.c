@@ -219,12 +219,27 @@ static void mend_tap(struct gateway *g)
 	g->changes = NETLINK_LINK;
 }
 
+/* Down, the TAP loses its routes and its IPv6 addresses. */
+static void raise_tap(struct gateway *g)
+{
+	struct netlink_link link;
+	char error[512];
+
+	if (netlink_link(&g->netlink, g->device.tap.name, &link) || (link.up && link.mtu == g->mtu))
+		return;
+	log_warning("%s was changed: putting it right", g->device.tap.name);
+	if (!open_tunnel(g, error, sizeof(error)))
+		log_error("%s", error);
+	clients_route(g);
+}
+
 static void follow_host(struct gateway *g)
 {
 	if (device_tap_gone(&g->device))
 		mend_tap(g);
 	if (!g->changes)
 		return;
+	raise_tap(g);
 	g->changes = 0;
 	host_guard(g); /* somebody may have flushed the rules */
 	egress_refresh(g);
