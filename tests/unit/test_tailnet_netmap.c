@@ -95,6 +95,7 @@ static void refused_messages(void **state)
 		{ "{\"Peers\":[{\"ID\":1,\"Key\":\"mkey:00\"}]}", "Key" },
 		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":\"100.64.0.1\"}]}", "Addresses" },
 		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses" },
+		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.0/24\"]}]}", "Addresses" },
 		{ "{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs" },
 		{ "{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online" },
 		{ "{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry" },

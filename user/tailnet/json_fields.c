@@ -167,6 +167,7 @@ int64_t field_time(struct fields *f, const json_t *in, const char *key)
 	struct tm tm = { 0 };
 	int hours = 0, minutes = 0;
 	char sign = '+';
+	int64_t seconds;
 
 	if (!text || !*text)
 		return 0;
@@ -179,5 +180,6 @@ int64_t field_time(struct fields *f, const json_t *in, const char *key)
 	}
 	if (tm.tm_year <= 1 - 1900) /* 0001-01-01: Go's zero time, "never" */
 		return 0;
-	return timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+	seconds = timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+	return seconds > 0 ? seconds : 1; /* long past, which is not "never" */
 }

@@ -119,6 +119,9 @@ static void fill_node(struct fields *f, const json_t *json, struct tailnet_node 
 	n->key_expiry = field_time(f, json, "KeyExpiry");
 	n->expired = field_bool(f, json, "Expired");
 	n->online = field_bool(f, json, "Online");
+	for (size_t i = 0; i < n->n_addresses; i++)
+		if (n->addresses[i].len != 128)
+			fields_mistake(f, "Addresses", "not of one host each");
 	if (!n->id)
 		fields_mistake(f, "Node.ID", "absent");
 }
