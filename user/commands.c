@@ -43,6 +43,26 @@ static const struct command_option client_options[] = {
 	CONFIG_OPTION,
 	{0}};
 
+/* clang-format off */
+#define PLACE_OPTIONS                                                                                \
+	{"config", 'c', "FILE", "whose clients and routes: a gateway's configuration"},               \
+	{"inventory", 'i', "FILE", "or a list of users and nodes"}
+/* clang-format on */
+static const struct command_option place_options[] = {PLACE_OPTIONS, JSON_OPTION, {0}};
+static const struct command_option test_options[] = {
+	{"maps", 'm', NULL, "in the compiled tables too, by packets through the real programs (root)"},
+	PLACE_OPTIONS,
+	JSON_OPTION,
+	{0}};
+static const struct command_option matrix_options[] = {
+	{"html", 'w', "FILE", "as a page for a browser"}, PLACE_OPTIONS, JSON_OPTION, {0}};
+static const struct command_option explain_options[] = {
+	{"policy", 'p', "FILE", "by this policy instead of the running one"},
+	{"inventory", 'i', "FILE", "and this list of users and nodes"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
+
 const struct command commands[] = {
 	{"run", "", "run the gateway, in the foreground", NULL, COMMAND_DAEMON, run_options, 0, 0, cmd_run},
 	{"wireguard", "IFNAME", "a plain WireGuard device, without policy or NAT, configured by wg(8)", NULL,
@@ -68,6 +88,8 @@ const struct command commands[] = {
 	{"reload", "", "read the configuration and the policy again, and apply them live",
 	 "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_reload},
+	{"policy show", "[FILE]", "the running policy, or a file's, in canonical form", NULL, COMMAND_GATEWAY,
+	 plain_options, 0, 1, cmd_policy_show},
 	{"down", "", "stop the gateway and remove all of it: interface, programs, maps, rules",
 	 "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
 	 cmd_down},
@@ -78,6 +100,19 @@ const struct command commands[] = {
 	{"check", "[FILE]", "find the mistakes in a configuration",
 	 "Checks files only, so it runs far from the gateway (in CI); --host adds the machine.", COMMAND_OFFLINE,
 	 check_options, 0, 1, cmd_check},
+	{"explain", "SRC DST [PROTO] PORT", "who may reach what, and why or why not",
+	 "Names, users, groups or addresses. Asks the running gateway; with --policy or without a gateway, the files.\n"
+	 "Exit status 0 allowed, 1 refused.", COMMAND_OFFLINE, explain_options, 3, 4, cmd_explain},
+	{"policy check", "FILE", "find the mistakes in a policy, and rules that never match", NULL, COMMAND_OFFLINE,
+	 place_options, 1, 1, cmd_policy_check},
+	{"policy test", "FILE", "run a policy's own tests", "Exit status 1 when one fails.", COMMAND_OFFLINE,
+	 test_options, 1, 1, cmd_policy_test},
+	{"policy explain", "SRC DST [PROTO] PORT", "the same as explain", NULL, COMMAND_OFFLINE, explain_options, 3, 4,
+	 cmd_explain},
+	{"policy diff", "OLD NEW", "who gains and who loses what", "Exit status 0 nothing, 1 something, 2 mistakes.",
+	 COMMAND_OFFLINE, place_options, 2, 2, cmd_policy_diff},
+	{"policy matrix", "[FILE]", "who reaches what, as a table or a page", NULL, COMMAND_OFFLINE, matrix_options, 0,
+	 1, cmd_policy_matrix},
 	{"genkey", "", "make a private key", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_genkey},
 	{"pubkey", "", "read a private key from standard input, print its public key", NULL, COMMAND_OFFLINE, NULL, 0,
 	 0, cmd_pubkey},

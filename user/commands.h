@@ -78,6 +78,13 @@ int cmd_reload(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
+int cmd_explain(int argc, char **argv);
+int cmd_policy_check(int argc, char **argv);
+int cmd_policy_test(int argc, char **argv);
+int cmd_policy_diff(int argc, char **argv);
+int cmd_policy_matrix(int argc, char **argv);
+int cmd_policy_show(int argc, char **argv);
+
 int cmd_run(int argc, char **argv);	  /* gateway.c */
 int cmd_wireguard(int argc, char **argv); /* wireguard.c */
 

@@ -82,6 +82,7 @@ int maps_reserved_set(struct maps *m, const struct prefix *p, enum reserved kind
 int maps_reserved_delete(struct maps *m, const struct prefix *p); /* 0 also when it was not there */
 /* Loopback of both families and the clouds' metadata addresses. */
 int maps_reserved_defaults(struct maps *m);
+enum reserved maps_reserved_default(const struct addr *a); /* pure: the same for one address; 0: none */
 
 /* @index: receiver index as it stands in messages (little-endian). */
 int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t client);
@@ -156,6 +157,9 @@ struct maps_policy {
 	size_t n_rules;
 	const struct maps_route *routes;
 	size_t n_routes;
+	bool change_blocked; /* the block lists too, by the same write; else they stay as they are */
+	const struct prefix *blocked; /* merged, any order */
+	size_t n_blocked;
 };
 
 /*
@@ -166,7 +170,7 @@ struct maps_policy {
  */
 int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error);
 
-/* Replaces all of the block lists (merged, any order) in the same way. */
+/* Replaces the block lists alone, in the same way. */
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error);
 
 uint32_t maps_generation(const struct maps *m); /* 0: no policy was ever applied */

@@ -49,6 +49,7 @@ struct table { /* a new inner map */
 	enum maps_table which;
 	const void *keys, *values;
 	uint32_t n;
+	uint32_t slot; /* that no program reads */
 	int fd;
 };
 
@@ -101,22 +102,26 @@ static int outer_fd(const struct maps *m, const struct table *t)
 	return bpf_map__fd(m->tables[t->which].outer);
 }
 
-static int hang(const struct maps *m, const struct table *t, uint32_t slot)
+static int hang(const struct maps *m, const struct table *t)
 {
-	return bpf_map_update_elem(outer_fd(m, t), &slot, &t->fd, BPF_ANY);
+	return bpf_map_update_elem(outer_fd(m, t), &t->slot, &t->fd, BPF_ANY);
 }
 
-static void drop_slot(const struct maps *m, const struct table *tables, size_t n, uint32_t slot)
+/* Drops the new tables, or the ones that they replace. */
+static void drop(const struct maps *m, const struct table *tables, size_t n, bool new)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		uint32_t slot = new ? tables[i].slot : !tables[i].slot;
+
 		bpf_map_delete_elem(outer_fd(m, &tables[i]), &slot);
+	}
 }
 
 /*
- * Builds all tables into @slot, writes @word, and empties @old_slot once no program
- * looks there.
+ * Builds all tables into their slots, writes @word, and empties the old slots once no
+ * program looks there.
  */
-static int swap(struct maps *m, struct table *tables, size_t n, uint32_t slot, uint64_t word, char **error)
+static int swap(struct maps *m, struct table *tables, size_t n, uint64_t word, char **error)
 {
 	int err = 0;
 
@@ -125,7 +130,7 @@ static int swap(struct maps *m, struct table *tables, size_t n, uint32_t slot, u
 	for (size_t i = 0; i < n && !err; i++)
 		err = table_build(m, &tables[i], error);
 	for (size_t i = 0; i < n && !err; i++) {
-		err = hang(m, &tables[i], slot);
+		err = hang(m, &tables[i]);
 		if (err)
 			maps_fail(error, err, "table %s cannot be put in place: %s", table_name(m, &tables[i]),
 				  strerror(-err));
@@ -136,8 +141,8 @@ static int swap(struct maps *m, struct table *tables, size_t n, uint32_t slot, u
 			maps_fail(error, err, "the policy cannot be switched: %s", strerror(-err));
 	}
 	if (!err)
-		hang(m, &tables[0], slot); /* nothing changes, but it waits */
-	drop_slot(m, tables, n, err ? slot : !slot);
+		hang(m, &tables[0]); /* nothing changes, but it waits */
+	drop(m, tables, n, err);
 	for (size_t i = 0; i < n; i++)
 		if (tables[i].fd >= 0)
 			close(tables[i].fd);
@@ -219,41 +224,6 @@ static int policy_fits(const struct maps_policy *p, char **error)
 	return 0;
 }
 
-static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, uint32_t *generation,
-		       char **error)
-{
-	uint64_t word = word_of(m);
-	uint32_t slot = !POLICY_SLOT(word), g = next_generation(word);
-	struct table tables[] = {
-		{ MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, -1 },
-		{ MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, -1 },
-		{ MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, -1 },
-		{ MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, -1 },
-	};
-	int err = swap(m, tables, 4, slot, POLICY_WORD(g, slot, POLICY_BLOCK_SLOT(word)), error);
-
-	if (!err && generation)
-		*generation = g;
-	return err;
-}
-
-int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error)
-{
-	struct columns c = {};
-	int err = policy_fits(p, error);
-
-	if (err)
-		return err;
-	if (columns_alloc(&c, p)) {
-		columns_fill(&c, p);
-		err = policy_swap(m, p, &c, generation, error);
-	} else {
-		err = maps_fail(error, -ENOMEM, "no memory for the policy");
-	}
-	columns_free(&c);
-	return err;
-}
-
 /* ---- block lists ---------------------------------------------------------------- */
 
 /*
@@ -331,27 +301,85 @@ static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
 	return b->n_nets + b->n_keys > 0 || n == 0;
 }
 
+static bool blocks_fit(size_t n, char **error)
+{
+	if (n > INT32_MAX)
+		maps_fail(error, -E2BIG, "the block lists have %zu prefixes", n);
+	return n <= INT32_MAX;
+}
+
+static void blocks_tables(const struct blocks *b, uint32_t slot, struct table out[2])
+{
+	out[0] = (struct table){ MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, slot, -1 };
+	out[1] = (struct table){ MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, slot, -1 };
+}
+
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
 {
 	uint64_t word = word_of(m);
 	uint32_t slot = !POLICY_BLOCK_SLOT(word), g = next_generation(word);
 	struct blocks b = {};
+	struct table tables[2];
 	int err;
 
-	if (n > INT32_MAX)
-		return maps_fail(error, -E2BIG, "the block lists have %zu prefixes", n);
+	if (!blocks_fit(n, error))
+		return -E2BIG;
 	if (blocks_make(&b, list, n)) {
-		struct table tables[] = {
-			{ MAPS_BLOCKED, b.keys, b.ones, (uint32_t)b.n_keys, -1 },
-			{ MAPS_BLOCKED24, b.nets, b.bits, (uint32_t)b.n_nets, -1 },
-		};
-
-		err = swap(m, tables, 2, slot, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
+		blocks_tables(&b, slot, tables);
+		err = swap(m, tables, 2, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
 	} else {
 		err = maps_fail(error, -ENOMEM, "no memory for the block lists");
 	}
 	blocks_free(&b);
 	if (!err && generation)
 		*generation = g;
+	return err;
+}
+
+/* ---- both ------------------------------------------------------------------------ */
+
+static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, const struct blocks *b,
+		       uint32_t *generation, char **error)
+{
+	uint64_t word = word_of(m);
+	uint32_t slot = !POLICY_SLOT(word), block_slot = POLICY_BLOCK_SLOT(word), g = next_generation(word);
+	struct table tables[6] = {
+		{ MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1 },
+		{ MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1 },
+		{ MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1 },
+		{ MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, slot, -1 },
+	};
+	size_t n = 4;
+	int err;
+
+	if (p->change_blocked) {
+		block_slot = !block_slot;
+		blocks_tables(b, block_slot, &tables[n]);
+		n += 2;
+	}
+	err = swap(m, tables, n, POLICY_WORD(g, slot, block_slot), error);
+	if (!err && generation)
+		*generation = g;
+	return err;
+}
+
+int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error)
+{
+	struct columns c = {};
+	struct blocks b = {};
+	int err = policy_fits(p, error);
+
+	if (err)
+		return err;
+	if (p->change_blocked && !blocks_fit(p->n_blocked, error))
+		return -E2BIG;
+	if (columns_alloc(&c, p) && (!p->change_blocked || blocks_make(&b, p->blocked, p->n_blocked))) {
+		columns_fill(&c, p);
+		err = policy_swap(m, p, &c, &b, generation, error);
+	} else {
+		err = maps_fail(error, -ENOMEM, "no memory for the policy");
+	}
+	columns_free(&c);
+	blocks_free(&b);
 	return err;
 }

@@ -106,26 +106,41 @@ int maps_reserved_delete(struct maps *m, const struct prefix *p)
 	return delete(m->skel->maps.reserved, &key);
 }
 
+static const struct {
+	const char *prefix;
+	enum reserved kind;
+} reserved_defaults[] = {
+	{ "127.0.0.0/8", RESERVED_LOOPBACK },	   { "::1", RESERVED_LOOPBACK },
+	{ "169.254.169.254", RESERVED_METADATA },  { "fd00:ec2::254", RESERVED_METADATA },
+	{ "168.63.129.16", RESERVED_METADATA },	   { "100.100.100.200", RESERVED_METADATA },
+};
+
+#define RESERVED_DEFAULTS (sizeof(reserved_defaults) / sizeof(*reserved_defaults))
+
 int maps_reserved_defaults(struct maps *m)
 {
-	static const struct {
-		const char *prefix;
-		enum reserved kind;
-	} table[] = {
-		{ "127.0.0.0/8", RESERVED_LOOPBACK },	   { "::1", RESERVED_LOOPBACK },
-		{ "169.254.169.254", RESERVED_METADATA },  { "fd00:ec2::254", RESERVED_METADATA },
-		{ "168.63.129.16", RESERVED_METADATA },	   { "100.100.100.200", RESERVED_METADATA },
-	};
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < RESERVED_DEFAULTS; i++) {
+		const char *text = reserved_defaults[i].prefix;
 		struct prefix p;
 		int err;
 
-		if (!prefix_parse(table[i].prefix, strlen(table[i].prefix), &p, NULL))
+		if (!prefix_parse(text, strlen(text), &p, NULL))
 			return -EINVAL;
-		err = maps_reserved_set(m, &p, table[i].kind);
+		err = maps_reserved_set(m, &p, reserved_defaults[i].kind);
 		if (err)
 			return err;
+	}
+	return 0;
+}
+
+enum reserved maps_reserved_default(const struct addr *a)
+{
+	for (size_t i = 0; i < RESERVED_DEFAULTS; i++) {
+		const char *text = reserved_defaults[i].prefix;
+		struct prefix p;
+
+		if (prefix_parse(text, strlen(text), &p, NULL) && prefix_contains(&p, a))
+			return reserved_defaults[i].kind;
 	}
 	return 0;
 }

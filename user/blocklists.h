@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_BLOCKLISTS_H
+#define SLUICE_BLOCKLISTS_H
+
+#include "policy/policy.h"
+#include "policy/prefixes.h"
+
+/*
+ * The files that a policy's section "blocklists" names. They come from elsewhere, by
+ * a timer that may fail, so a gateway keeps a copy of each as it last was good: a
+ * list that is missing, broken or older than its max_age is replaced by its copy,
+ * and that is said. Without a copy an old list is better than none, but a missing
+ * or broken one refuses the policy: less would be blocked than its author thinks.
+ */
+#define BLOCKLIST_MAX (256u << 20)
+
+struct blocklist { /* one of them, as it was read */
+	const char *name;
+	char *text; /* NULL: taken from the copy, or not there */
+	size_t len;
+};
+
+struct blocklists {
+	struct blocklist *list;
+	size_t n;
+	struct prefixes all; /* merged */
+};
+
+struct blocklists_where {
+	const char *folder; /* where relative names begin */
+	const char *kept;   /* folder of the copies; NULL: there are none, and a missing list is a warning */
+	int64_t now;	    /* Unix seconds */
+};
+
+/* False when a list cannot be had: reported. *out is to be freed in any case; it points into @p. */
+bool blocklists_read(const struct policy *p, const struct blocklists_where *where, struct blocklists *out,
+		     struct diags *d);
+
+/* Writes the copies of what was read. 0 or -errno of the first failure. */
+int blocklists_keep(const struct blocklists *b, const char *kept);
+bool blocklists_same(const struct blocklists *a, const struct blocklists *b);
+void blocklists_free(struct blocklists *b);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* explain, as people read it. */
+#include <string.h>
+
+#include "user/explain.h"
+#include "user/show.h"
+#include "user/table.h"
+#include "user/text.h"
+
+#define LINE 512
+
+static void show_client(const json_t *a, FILE *out)
+{
+	char name[LINE];
+
+	fprintf(out, "  client    %s", show_text(a, "source"));
+	if (*show_text(a, "client"))
+		fprintf(out, " (%s), class %llu", text_escape(show_text(a, "client"), name, sizeof(name)),
+			(unsigned long long)show_number(a, "class"));
+	fputc('\n', out);
+}
+
+static void show_route(const json_t *route, FILE *out)
+{
+	char by[LINE];
+
+	if (json_is_object(route))
+		fprintf(out, "  route     %s, approved by %s\n", show_text(route, "prefix"),
+			text_escape(show_text(route, "by"), by, sizeof(by)));
+}
+
+static void show_egress(const json_t *e, FILE *out)
+{
+	char pool[LINE];
+
+	if (!json_is_object(e))
+		return;
+	fprintf(out, "  egress    pool %s", text_escape(show_text(e, "pool"), pool, sizeof(pool)));
+	if (*show_text(e, "public"))
+		fprintf(out, ", %s", show_text(e, "public"));
+	if (*show_text(e, "interface"))
+		fprintf(out, " via %s", show_text(e, "interface"));
+	if (*show_text(e, "next_hop"))
+		fprintf(out, ", next hop %s", show_text(e, "next_hop"));
+	fputc('\n', out);
+}
+
+static void show_counters(const json_t *c, FILE *out)
+{
+	char flows[TEXT_SIZE], live[TEXT_SIZE], bytes[TEXT_SIZE], refused[TEXT_SIZE];
+
+	if (json_is_object(c))
+		fprintf(out, "  counters  %s flows (%s live), %s, %s refused\n", text_number(show_number(c, "flows"), flows),
+			text_number(show_number(c, "live"), live),
+			text_bytes(show_number(c, "bytes_out") + show_number(c, "bytes_in"), bytes),
+			text_number(show_number(c, "refused"), refused));
+}
+
+static void show_answer(const json_t *a, FILE *out)
+{
+	const json_t *rule = json_object_get(a, "rule");
+	bool allowed = json_is_true(json_object_get(a, "allowed"));
+	char text[LINE], file[LINE];
+
+	colour_print(out, allowed ? COLOUR_GREEN : COLOUR_RED, allowed ? "allowed" : "refused");
+	if (json_is_object(rule))
+		fprintf(out, "  rule %llu  %s:%llu  %s\n", (unsigned long long)show_number(rule, "id"),
+			text_escape(show_text(rule, "file"), file, sizeof(file)),
+			(unsigned long long)show_number(rule, "line"),
+			text_escape(show_text(rule, "text"), text, sizeof(text)));
+	else
+		fprintf(out, "  %s\n", text_escape(show_text(a, "why"), text, sizeof(text)));
+	show_client(a, out);
+	fprintf(out, "  service   %s %s", show_text(a, "destination"), show_text(a, "proto"));
+	if (show_number(a, "port"))
+		fprintf(out, " %llu", (unsigned long long)show_number(a, "port"));
+	fputc('\n', out);
+	show_route(json_object_get(a, "route"), out);
+	show_egress(json_object_get(a, "egress"), out);
+	show_counters(json_object_get(a, "counters"), out);
+}
+
+void explain_show(const json_t *result, FILE *out)
+{
+	uint64_t left_out = show_number(result, "left_out");
+	json_t *a;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "answers"), i, a)
+		show_answer(a, out);
+	if (left_out)
+		fprintf(out, "and %llu more\n", (unsigned long long)left_out);
+}

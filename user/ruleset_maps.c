@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A ruleset into the maps, of the gateway or of a scratch instance. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/maps.h"
+#include "user/ruleset.h"
+
+static struct client_class *fill_classes(const struct ruleset *r, const struct config *config, const uint32_t *ids)
+{
+	struct client_class *classes = mem_alloc(MAX_CLIENTS, sizeof(*classes));
+
+	for (size_t i = 0; i < config->n_clients; i++)
+		if (ids[i] && ids[i] < MAX_CLIENTS)
+			classes[ids[i]] = (struct client_class){
+				.class = r->reach.t->class_of[i],
+				.pool = ruleset_pool(r, config, i),
+				.quota = r->policy ? resolve_quota(r->reach.r, &r->inventory.nodes[i]) : 0,
+			};
+	return classes;
+}
+
+static struct maps_acl *fill_acl(const struct tables *t)
+{
+	struct maps_acl *acl = mem_alloc(t->n_entries, sizeof(*acl));
+
+	for (size_t i = 0; i < t->n_entries; i++) {
+		const struct tables_entry *e = &t->entries[i];
+
+		acl[i] = (struct maps_acl){
+			.class = ntohl(e->key.class),
+			.dst = {.addr = e->key.dst, .len = e->key.prefixlen - KEY_BITS},
+			.first = e->value.first,
+			.count = e->value.count,
+			.flags = e->value.flags,
+		};
+	}
+	return acl;
+}
+
+static struct maps_route *fill_routes(const struct ruleset *r, const struct config *config, size_t *n)
+{
+	struct maps_route *routes = mem_alloc(config->n_routes, sizeof(*routes));
+
+	*n = 0;
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (r->approved_by[i])
+			routes[(*n)++] = (struct maps_route){config->routes[i].prefix,
+							     {.pool = ROUTE_POOL_OF_CLIENT, .id = (uint32_t)i}};
+	return routes;
+}
+
+int ruleset_apply(const struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
+		  struct maps *maps, uint32_t *generation, char **error)
+{
+	struct client_class *classes = fill_classes(r, config, ids);
+	struct maps_acl *acl = fill_acl(r->reach.t);
+	size_t n_routes;
+	struct maps_route *routes = fill_routes(r, config, &n_routes);
+	struct maps_policy policy = {
+		.classes = classes,
+		.n_classes = MAX_CLIENTS,
+		.acl = acl,
+		.n_acl = r->reach.t->n_entries,
+		.rules = r->reach.t->rules,
+		.n_rules = r->reach.t->n_rules,
+		.routes = routes,
+		.n_routes = n_routes,
+		.change_blocked = blocked,
+		.blocked = r->blocked.all.v,
+		.n_blocked = r->blocked.all.n,
+	};
+	int err = maps_policy_apply(maps, &policy, generation, error);
+
+	free(classes);
+	free(acl);
+	free(routes);
+	return err;
+}
