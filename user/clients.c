@@ -365,8 +365,7 @@ bool clients_apply(struct gateway *g, const struct config *next)
 	g->clients.n = next->n_clients;
 	for (size_t i = 0; i < next->n_clients; i++)
 		make_so(g, &list[i], &next->clients[i], &psks[i]);
-	if (!engine_publish_allowed(g->device.engine))
-		log_error("out of memory: the addresses of clients are not current");
+	clients_claim(g);
 	if (first)
 		sweep_pinned(g, &pinned);
 	free(pinned.prefix);
@@ -402,6 +401,17 @@ void clients_kick(struct gateway *g, struct client *c)
 	withdraw(g, c);
 	add(g, c, &psk);
 	sodium_memzero(&psk, sizeof(psk));
+	engine_publish_allowed(g->device.engine);
+}
+
+void clients_claim(struct gateway *g)
+{
+	for (size_t i = 0; i < g->clients.n; i++) {
+		const struct client *c = &g->clients.list[i];
+
+		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++)
+			engine_peer_allow(g->device.engine, c->peer, &(struct prefix){c->config->addresses.v[k], 128});
+	}
 	engine_publish_allowed(g->device.engine);
 }
 

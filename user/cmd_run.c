@@ -19,7 +19,12 @@ int cmd_run(int argc, char **argv)
 	if (!file)
 		file = CONFIG_FILE;
 	config = config_load(file, &d);
-	diags_print(&d, stderr, d.errors > 0);
+	if (config && !rules_check(NULL, config, &d)) {
+		config_free(config);
+		config = NULL;
+	}
+	if (!config)
+		diags_print(&d, stderr, true);
 	diags_free(&d);
 	return config ? gateway_run(file, config) : EXIT_USAGE;
 }

@@ -21,7 +21,7 @@
 #include "user/secret.h"
 
 #define SECOND NS_PER_SEC
-#define SAVE_EVERY (5 * SECOND)
+#define SAVE_SHARE 50 /* writing the state takes at most this part of the time */
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
 #define MTU_DEFAULT 1420
 
@@ -76,6 +76,7 @@ static bool worth_saving(const struct gateway *g)
 
 static void remember(struct gateway *g)
 {
+	uint64_t begun = loop_now();
 	struct state_peer *peers;
 	size_t n = 0;
 	int err;
@@ -93,6 +94,7 @@ static void remember(struct gateway *g)
 	err = state_save(g->config->state, &g->state);
 	if (err)
 		log_warning("%s: %s", g->config->state, strerror(-err));
+	g->save_after = begun + SAVE_SHARE * (loop_now() - begun);
 }
 
 /* ---- reload ------------------------------------------------------------------------------- */
@@ -253,10 +255,8 @@ static void each_second(struct gateway *g)
 	clients_expire(g);
 	host_guard(g);
 	hooks_verify(g);
-	if (g->second - g->saved >= SAVE_EVERY) {
-		g->saved = g->second;
+	if (g->second >= g->save_after)
 		remember(g);
-	}
 }
 
 static void run(struct gateway *g)
@@ -397,9 +397,15 @@ static bool open_loop(struct gateway *g, char *error, size_t size)
 	return !err && monitor >= 0;
 }
 
+/* Whatever `wg set` did, addresses of the configuration stay their clients'. */
+static void wg_asked(void *ctx)
+{
+	clients_claim(ctx);
+}
+
 static bool open_commands(struct gateway *g, char *error, size_t size)
 {
-	struct uapi_device settings = {.show_secrets = false};
+	struct uapi_device settings = {.show_secrets = true}; /* root's socket; `wg` tells our public key by the private one */
 
 	g->control = control_open(g->config->socket, gateway_verbs, g, error, size);
 	if (!g->control)
@@ -408,7 +414,7 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "control socket: %s", strerror(errno));
 		return false;
 	}
-	g->uapi = uapi_socket_open(&g->device, &settings, error, size);
+	g->uapi = uapi_socket_open(&g->device, &settings, wg_asked, g, error, size);
 	return g->uapi;
 }
 
@@ -494,7 +500,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "clients could not be set up");
 		return false;
 	}
-	return egress_open(g, error, size) && host_reserve(g) && apply_rules(g, error, size) &&
+	return egress_open(g, error, size) && host_routes(g, error, size) && host_reserve(g) && apply_rules(g, error, size) &&
 	       notices_open(g, error, size) && hooks_open(g, error, size) && go(g, error, size);
 }
 
@@ -532,7 +538,7 @@ int gateway_run(const char *file, struct config *config)
 	bool ok, fresh;
 
 	*g = (struct gateway){.file = file, .config = config, .lock = -1, .started = loop_now()};
-	g->second = g->saved = g->started;
+	g->second = g->started;
 	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
 	ok = start(g, error, sizeof(error));
 	if (ok) {

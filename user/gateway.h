@@ -54,6 +54,8 @@ bool clients_apply(struct gateway *g, const struct config *next);
 void clients_expire(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
+/* Gives every client its addresses back, whoever took them. */
+void clients_claim(struct gateway *g);
 /* Routes to the clients' addresses again, for a TAP that was made anew. */
 void clients_route(struct gateway *g);
 /* After a start: talks to those who were there a moment ago. */
@@ -137,6 +139,8 @@ bool host_able(char *error, size_t size);
 bool host_lock(struct gateway *g, char *error, size_t size);
 /* Did an earlier run of this configuration leave anything on the host? */
 bool host_has_gateway(const struct config *config);
+/* Every advertised route leads somewhere. False with one line in @error. */
+bool host_routes(struct gateway *g, char *error, size_t size);
 uint32_t host_underlay_mtu(struct gateway *g); /* the smallest; 0: not known */
 /* What comes in by the TAP is never forwarded by the kernel; cheap when it is so already. */
 bool host_guard(struct gateway *g);
@@ -167,7 +171,7 @@ struct gateway {
 	struct state state; /* as it was at start, then as it was last saved */
 	bool state_changed; /* besides its peers */
 	struct loop_watch monitor, signals, commands;
-	uint64_t started, saved, second; /* monotonic ns */
+	uint64_t started, second, save_after; /* monotonic ns */
 	uint32_t mtu;
 	int lock; /* the state folder is ours */
 	bool remove; /* `down`: leave nothing behind */

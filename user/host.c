@@ -96,6 +96,24 @@ bool host_has_gateway(const struct config *config)
 	return if_nametoindex(config->tunnel.interface) || exists("%s", config->pins);
 }
 
+bool host_routes(struct gateway *g, char *error, size_t size)
+{
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < g->config->n_routes; i++) {
+		const struct prefix *p = &g->config->routes[i].prefix;
+		struct addr hop;
+		int ifindex, err = netlink_route_get(&g->netlink, &p->addr, NULL, 0, &ifindex, &hop);
+
+		if (err == -ENETUNREACH || err == -EHOSTUNREACH) {
+			snprintf(error, size, "no route to %s: this host cannot reach the service it is to serve",
+				 prefix_str(p, text));
+			return false;
+		}
+	}
+	return true;
+}
+
 uint32_t host_underlay_mtu(struct gateway *g)
 {
 	const struct config_names *names = &g->config->tunnel.underlay;
@@ -220,6 +238,16 @@ static void restore_offloads(const struct config *config, void (*each)(void *, c
 	state_free(&state);
 }
 
+/* Of a gateway that was killed. */
+static void remove_sockets(const struct config *config)
+{
+	char path[sizeof(UAPI_FOLDER) + IFNAMSIZ + 8];
+
+	snprintf(path, sizeof(path), UAPI_FOLDER "/%s.sock", config->tunnel.interface);
+	unlink(path);
+	unlink(config->socket);
+}
+
 int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
 {
 	const char *name = config->tunnel.interface;
@@ -250,5 +278,6 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 	restore_offloads(config, each, ctx);
 	one = netlink_guard_rule(&r.netlink, name, false);
 	netlink_close(&r.netlink);
+	remove_sockets(config); /* last: who waits for the end sees it by this */
 	return err ?: one;
 }

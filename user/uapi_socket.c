@@ -12,7 +12,6 @@
 
 #include "user/log.h"
 
-#define FOLDER "/var/run/wireguard"
 #define ANSWER_SECONDS 5 /* a reader slower than that is cut off */
 
 struct connection {
@@ -25,6 +24,8 @@ struct connection {
 struct uapi_socket {
 	struct device *device;
 	struct uapi_device settings;
+	void (*asked)(void *ctx);
+	void *ctx;
 	struct loop_watch watch;
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -66,6 +67,8 @@ static bool answer(struct connection *c)
 
 	s->settings.listen_port = s->device->options.listen;
 	text = uapi_answer(&c->request, s->device->engine, &s->settings, &time, &len);
+	if (s->asked)
+		s->asked(s->ctx);
 	if (!text)
 		return false;
 	sent = send_all(c->watch.fd, text, len);
@@ -139,7 +142,7 @@ static int open_listener(struct uapi_socket *s)
 	int err = 0;
 
 	memcpy(name.sun_path, s->path, sizeof(name.sun_path));
-	if (mkdir(FOLDER, 0755) && errno != EEXIST)
+	if (mkdir(UAPI_FOLDER, 0755) && errno != EEXIST)
 		return -errno;
 	if (answered(&name))
 		return -EADDRINUSE;
@@ -154,7 +157,8 @@ static int open_listener(struct uapi_socket *s)
 	return err ?: loop_add(s->device->loop, &s->watch, s->fd, accept_one, s);
 }
 
-struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, char *error, size_t size)
+struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, void (*asked)(void *ctx),
+				     void *ctx, char *error, size_t size)
 {
 	struct uapi_socket *s = calloc(1, sizeof(*s));
 	int err;
@@ -165,8 +169,10 @@ struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device 
 	}
 	s->device = d;
 	s->settings = *settings;
+	s->asked = asked;
+	s->ctx = ctx;
 	s->fd = -1;
-	snprintf(s->path, sizeof(s->path), FOLDER "/%s.sock", d->tap.name);
+	snprintf(s->path, sizeof(s->path), UAPI_FOLDER "/%s.sock", d->tap.name);
 	err = open_listener(s);
 	if (!err)
 		return s;

@@ -94,8 +94,8 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 		snprintf(error, size, "%s: %s", name, strerror(-err));
 		return false;
 	}
-	snprintf(p->socket_path, sizeof(p->socket_path), "/var/run/wireguard/%s.sock", name);
-	p->uapi = uapi_socket_open(&p->device, &settings, error, size);
+	snprintf(p->socket_path, sizeof(p->socket_path), UAPI_FOLDER "/%s.sock", name);
+	p->uapi = uapi_socket_open(&p->device, &settings, NULL, NULL, error, size);
 	return p->uapi;
 }
 
