@@ -5,6 +5,7 @@
  * byte is received; system calls once the certificates have been read.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -319,10 +320,13 @@ static void become(int fd)
 	char *const argv[] = { "sluice", PROCESS_ARGUMENT, NULL };
 	char *const envp[] = { NULL };
 
-	/* A copy that exec does not close; dup2() onto itself would keep that flag. */
+	int null = open("/dev/null", O_RDWR);
+
+	/* Copies, which exec does not close; dup2() onto itself would keep that flag. */
 	if (fd == PAIR_FD)
 		fd = dup(fd);
-	if (dup2(fd, PAIR_FD) != PAIR_FD || close_range(PAIR_FD + 1, ~0u, 0))
+	if (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 || dup2(fd, PAIR_FD) != PAIR_FD ||
+	    close_range(PAIR_FD + 1, ~0u, 0))
 		_exit(126);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);

@@ -21,11 +21,13 @@
 #include "tailnet.h"
 #include "user/crypto.h"
 #include "user/log.h"
+#include "user/loop.h"
 #include "user/state.h"
 
 #define CACHE_FILE "netmap"
 #define CACHE_MAX (256u << 20)
 #define CACHE_DELAY (2 * NS_PER_SEC) /* many changes, one file */
+#define EXPIRY_CHECK (30 * NS_PER_SEC) /* a clock may jump: no one time is right */
 #define RESTART_MIN (1 * NS_PER_SEC)
 #define RESTART_MAX (60 * NS_PER_SEC)
 #define RESTART_GOOD (60 * NS_PER_SEC) /* it has lived this long: the next restart is at once again */
@@ -53,6 +55,7 @@ struct tailnet {
 	struct wire_netinfo netinfo;
 	enum wire_state state;
 	bool logged_out;
+	bool expired; /* our own node's key, as the netmap has it and the clock says */
 };
 
 /* ---- the network process ----------------------------------------------------------- */
@@ -164,8 +167,20 @@ static void save_cache(struct tailnet *t)
 	free(path);
 }
 
+/* The server says when the key expires, once; that it has happened is for us to notice. */
+static void check_expiry(struct tailnet *t)
+{
+	const struct tailnet_node *self = t->roster.map.self.node;
+	bool expired = self && node_is_expired(self, (int64_t)(loop_wall() / NS_PER_SEC));
+
+	if (expired && !t->expired)
+		t->ops->status(t->ctx, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
+	t->expired = expired;
+}
+
 static void tell_map(struct tailnet *t)
 {
+	check_expiry(t);
 	t->ops->map(t->ctx, &t->roster);
 	netmap_settle(&t->roster.map);
 	t->roster.stun_changed = false;
@@ -205,7 +220,8 @@ static void take_status(struct tailnet *t, const struct wire_status *s)
 	t->state = s->state;
 	if (s->state == WIRE_STATE_CONNECTED)
 		tailkeys_settle(t->folder, &t->keys);
-	t->ops->status(t->ctx, s->state, s->text);
+	if (!t->expired || s->state != WIRE_STATE_CONNECTED) /* else that is what is to be known */
+		t->ops->status(t->ctx, s->state, s->text);
 }
 
 /* A relay wants to be shown that we hold our node key. */
@@ -272,8 +288,11 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		lose_process(t, "has ended", now);
 	if (t->save_at && now >= t->save_at)
 		save_cache(t);
+	check_expiry(t);
+	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry && !t->expired)
+		next = now + EXPIRY_CHECK;
 	if (!t->running)
-		next = t->restart_at;
+		next = t->restart_at < next ? t->restart_at : next;
 	else if (link_wants_write(&t->link))
 		next = now + 10 * NS_PER_MS;
 	return t->save_at && t->save_at < next ? t->save_at : next;
@@ -405,7 +424,7 @@ bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 {
 	const struct wire_message again = { .type = WIRE_RECONNECT };
 
-	if (new_key || t->logged_out || t->state == WIRE_STATE_EXPIRED) {
+	if (new_key || t->logged_out || t->expired || t->state == WIRE_STATE_EXPIRED) {
 		if (!tailkeys_rotate(t->folder, &t->keys, error, size))
 			return false;
 		t->ops->identity(t->ctx);
