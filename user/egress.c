@@ -182,21 +182,27 @@ static void report_change(const struct egress_pool *was, const struct egress_poo
 	}
 }
 
-/* Without it every datagram from a service is a super-packet of its own (offload.h). */
+/*
+ * Without it every datagram from a service is a super-packet of its own (offload.h).
+ * Written down before it is done, so that `down` finds it whatever happens.
+ */
 static void gather_udp(struct gateway *g, const char *interface)
 {
 	struct state *s = &g->state;
-	bool on = true;
+	bool on = true, known = false;
 
-	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on ||
-	    offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true))
+	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on)
 		return;
 	for (size_t i = 0; i < s->n_offload; i++)
-		if (!strcmp(s->offload[i], interface))
+		known |= !strcmp(s->offload[i], interface);
+	if (!known) {
+		if (s->n_offload == STATE_OFFLOADS)
 			return;
-	if (s->n_offload < STATE_OFFLOADS)
 		snprintf(s->offload[s->n_offload++], IFNAMSIZ, "%s", interface);
-	g->state_changed = true;
+		if (state_save(g->config->state, s))
+			return;
+	}
+	offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true);
 }
 
 void egress_refresh(struct gateway *g)

@@ -71,7 +71,7 @@ static bool worth_saving(const struct gateway *g)
 			return true;
 		n++;
 	}
-	return n != g->state.n_peers || g->state_changed || !g->state.has_identity;
+	return n != g->state.n_peers || !g->state.has_identity;
 }
 
 static void remember(struct gateway *g)
@@ -90,7 +90,6 @@ static void remember(struct gateway *g)
 	g->state.peers = peers;
 	g->state.n_peers = peers ? n : 0;
 	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
-	g->state_changed = false;
 	err = state_save(g->config->state, &g->state);
 	if (err)
 		log_warning("%s: %s", g->config->state, strerror(-err));
@@ -451,10 +450,10 @@ static bool load_state(struct gateway *g, char *error, size_t size)
 static bool apply_rules(struct gateway *g, char *error, size_t size)
 {
 	struct diags d = {0};
-	bool ok = rules_apply(g, g->config, &d);
+	bool ok = rules_start(g, &d);
 
-	diags_print(&d, stderr, false);
-	if (!ok)
+	if (!ok) {
+		diags_print(&d, stderr, false); /* warnings are in the log */
 		snprintf(error, size, "the policy was not applied");
 	diags_free(&d);
 	return ok;

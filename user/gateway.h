@@ -119,12 +119,29 @@ struct rules {
 	struct report_policy *report;  /* what `status` says of it; NULL: none */
 };
 
-/* Whether the policy of @config can be read and compiled for its clients. Changes nothing. */
+struct ruleset;
+struct policy_saved;
+
+/* Whether the configured policy can be read and compiled for @config's clients, and
+ * passes its tests. Changes nothing. @g may be NULL: far from any gateway. */
 bool rules_check(struct gateway *g, const struct config *config, struct diags *d);
-/* Reads, compiles and applies the configured policy for @config's clients, which
- * have their ids. False: mistakes, which are in @d; the running policy goes on. */
+/* Whether there is a policy that a start would take. */
+bool rules_check_start(const struct config *config, struct diags *d);
+
+/* At start: the policy file, or what was applied last (policy_store.h tells which). */
+bool rules_start(struct gateway *g, struct diags *d);
+/* A reload: the configured policy, for @config's clients, which have their ids. False:
+ * mistakes, which are in @d; the running policy goes on. */
 bool rules_apply(struct gateway *g, const struct config *config, struct diags *d);
 void rules_close(struct gateway *g);
+
+/* A policy by its text, as a request brings it: built and tested, not in the maps. NULL: mistakes. */
+struct ruleset *rules_build(struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
+			    struct diags *d);
+/* Makes it the running one and remembers it. Takes it over, but not on failure. */
+bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);
+const struct ruleset *rules_running(const struct gateway *g); /* NULL: not started */
+const struct policy_saved *rules_previous(const struct gateway *g); /* NULL: there is none */
 
 /* Who approved a configured route (its index); false: nobody. */
 bool rules_approved(const struct gateway *g, size_t route, const char **by);
@@ -169,7 +186,6 @@ struct gateway {
 	struct control *control;
 	struct uapi_socket *uapi;
 	struct state state; /* as it was at start, then as it was last saved */
-	bool state_changed; /* besides its peers */
 	struct loop_watch monitor, signals, commands;
 	uint64_t started, second, save_after; /* monotonic ns */
 	uint32_t mtu;
