@@ -229,7 +229,9 @@ static int take_address(const struct nlmsghdr *nlh, void *ctx)
 		a = local;
 	if (!have && !have_local)
 		return MNL_CB_OK;
-	if (list->ifindex && (ifa->ifa_scope >= RT_SCOPE_LINK || flags & (IFA_F_TENTATIVE | IFA_F_TEMPORARY | IFA_F_DADFAILED)))
+	if (list->ifindex && (ifa->ifa_scope >= RT_SCOPE_LINK || flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+		return MNL_CB_OK;
+	if (list->ifindex && ifa->ifa_family == AF_INET6 && flags & IFA_F_TEMPORARY) /* IPv4's IFA_F_SECONDARY */
 		return MNL_CB_OK;
 	if (list->n < list->max)
 		list->out[list->n++] = a;
