@@ -45,8 +45,8 @@ bool blocklist_read(const char *file, const char *text, size_t len, struct prefi
 		if (prefix_parse(line, n, &p, NULL))
 			prefixes_add(out, &p);
 		else
-			diag_error(d, at, "found \"%.*s%s\", expected an address or a CIDR", (int)(n < SHOWN ? n : SHOWN), line,
-				   n > SHOWN ? "..." : "");
+			diag_error(d, at, "found \"%.*s%s\", expected an address or a CIDR",
+				   (int)(n < SHOWN ? n : SHOWN), line, n > SHOWN ? "..." : "");
 	}
 	if (d->errors == errors)
 		return true;

@@ -103,7 +103,8 @@ static void check_destinations(const struct checker *c, const struct policy_rule
 		if (is_reachable(c, sel))
 			continue;
 		routes = list_routes(c);
-		diag_warning(c->d, sel->at, "can never match: %s lies outside every route (routes: %s)", sel->text, routes);
+		diag_warning(c->d, sel->at, "can never match: %s lies outside every route (routes: %s)", sel->text,
+			     routes);
 		free(routes);
 	}
 	if (!r->n_dst)
@@ -177,7 +178,8 @@ static void check_shadowed(const struct checker *c)
 			continue;
 		deny = shadow_of(f, r);
 		if (deny)
-			diag_warning(c->d, at, "can never match: the deny on line %u covers it (%s)", deny->line, deny->text);
+			diag_warning(c->d, at, "can never match: the deny on line %u covers it (%s)", deny->line,
+				     deny->text);
 	}
 	filter_free(f);
 }
@@ -185,9 +187,10 @@ static void check_shadowed(const struct checker *c)
 void policy_check(const struct policy *p, const struct inventory *inv, struct diags *d)
 {
 	struct checker c = { .p = p, .inv = inv, .r = resolver_new(p, inv), .d = d };
+	struct diag_at whole = { .file = p->doc->file };
 
 	if (!p->has_rules)
-		diag_warning(d, (struct diag_at){ .file = p->doc->file }, "no acls and no grants: everything is denied");
+		diag_warning(d, whole, "no acls and no grants: everything is denied");
 	collect(&c);
 	for (size_t i = 0; i < p->n_rules && inv->n_nodes; i++) {
 		check_sources(&c, &p->rules[i]);

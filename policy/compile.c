@@ -214,7 +214,8 @@ static void add_destinations(const struct compiler *c, const struct policy_rule 
 		if ((dst->sel.kind == SEL_SELF) != self)
 			continue;
 		for (size_t j = 0; j < rule->n_ip; j++) {
-			const struct policy_portlist *ports = rule->kind == POLICY_GRANT ? &rule->ip[j].ports : &dst->ports;
+			const struct policy_portlist *ports =
+				rule->kind == POLICY_GRANT ? &rule->ip[j].ports : &dst->ports;
 
 			if (rule->ip[j].proto != proto)
 				continue;
@@ -307,7 +308,7 @@ static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 /* Anything from anywhere; its id 0 is no rule of the file. */
 static void allow_all(struct compiler *c)
 {
-	static struct policy_ports all = { 0, 65535 };
+	struct policy_ports all = { 0, 65535 };
 	struct policy_sel any = { .kind = SEL_ANY, .text = "*" };
 	struct policy_sel everything = { .kind = SEL_DANGER_ALL, .text = "autogroup:danger-all" };
 	struct policy_ip ip = { 0 };

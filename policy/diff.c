@@ -36,7 +36,8 @@ struct differ {
 
 static void add_range(struct ports *out, uint8_t proto, int first, int last)
 {
-	struct acl_rule r = { .first = (uint16_t)first, .last = (uint16_t)last, .proto = proto, .verdict = VERDICT_ACCEPT };
+	struct acl_rule r = {
+		.first = (uint16_t)first, .last = (uint16_t)last, .proto = proto, .verdict = VERDICT_ACCEPT};
 
 	if (first <= last)
 		ports_overlay(out, &r);
@@ -48,7 +49,8 @@ static void add_missing(struct ports *out, const struct acl_rule *a, const struc
 	int next = a->first;
 
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].proto != a->proto || v[i].verdict != VERDICT_ACCEPT || v[i].last < next || v[i].first > a->last)
+		if (v[i].proto != a->proto || v[i].verdict != VERDICT_ACCEPT || v[i].last < next ||
+		    v[i].first > a->last)
 			continue;
 		add_range(out, a->proto, next, v[i].first - 1);
 		next = v[i].last + 1;

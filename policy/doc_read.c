@@ -155,7 +155,7 @@ void doc_only_keys(const struct doc_node *map, const char *what, const char *con
 		if (is_known(key->text, known))
 			continue;
 		near = diag_nearest(key->text, known);
-		diag_error(d, key->at, "%s: unknown field \"%s\"%s%s%s", what, key->text, near ? "; did you mean \"" : "",
-			   near ? near : "", near ? "\"?" : "");
+		diag_error(d, key->at, "%s: unknown field \"%s\"%s%s%s", what, key->text,
+			   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 	}
 }

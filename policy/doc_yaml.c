@@ -47,7 +47,8 @@ static bool has_bare_address(const char *line, size_t len)
 		if (line[i] != '[' && line[i] != ' ')
 			continue;
 		n = hex_length(line + i + 1, len - i - 1, &colons);
-		if (colons >= 2 && (line[i] == '[' || line[i + 1] == ':' || (n + i + 1 < len && line[n + i + 1] == ']')))
+		if (colons >= 2 &&
+		    (line[i] == '[' || line[i + 1] == ':' || (n + i + 1 < len && line[n + i + 1] == ']')))
 			return true;
 	}
 	return false;

@@ -52,5 +52,6 @@ void read_selectors(struct parser *x, const struct doc_node *n, const char *what
 	read_texts(x, n, what, &texts);
 	out->v = arena_alloc(&x->p->mem, texts.n, sizeof(*out->v));
 	for (size_t i = 0; i < texts.n; i++)
-		out->n += parse_selector(x, what, texts.v[i].text, strlen(texts.v[i].text), texts.v[i].at, &out->v[out->n]);
+		out->n += parse_selector(x, what, texts.v[i].text, strlen(texts.v[i].text), texts.v[i].at,
+					 &out->v[out->n]);
 }

@@ -57,7 +57,8 @@ size_t inventory_find(const struct inventory *inv, const char *name);
  *	users: [{name: alice@example.com, roles: [admin]}]
  *	nodes:
  *	- {name: laptop, user: alice@example.com, addresses: [100.64.0.5]}
- *	- {name: gw, tags: ["tag:gateway"], addresses: [100.64.0.1], routes: [203.0.113.0/24], approved: [203.0.113.0/24]}
+ *	- {name: gw, tags: ["tag:gateway"], addresses: [100.64.0.1],
+ *	   routes: [203.0.113.0/24], approved: [203.0.113.0/24]}
  *
  * in YAML or JSON. True when there was no mistake. @inv is to be freed in any case.
  */

@@ -67,16 +67,19 @@ static bool has_column(const struct matrix *m, const struct matrix_column *c)
 	return false;
 }
 
-static void add_column(struct maker *k, const struct policy_sel *sel, const struct policy_portlist *ports, uint8_t proto)
+static void add_column(struct maker *k, const struct policy_sel *sel, const struct policy_portlist *ports,
+		       uint8_t proto)
 {
 	struct prefixes set = { 0 };
-	struct matrix_column c = { .proto = proto == POLICY_PROTO_DEFAULT ? IPPROTO_TCP : proto, .port = ports->v[0].first };
+	struct matrix_column c = { .proto = proto == POLICY_PROTO_DEFAULT ? IPPROTO_TCP : proto,
+				  .port = ports->v[0].first};
 	char list[256], name[4];
 
 	resolve_dst(k->x->r, sel, &set);
 	policy_ports_str(ports, list, sizeof(list));
 	c.name = mem_strdup(sel->text);
-	c.ports = proto == POLICY_PROTO_DEFAULT ? mem_strdup(list) : mem_printf("%s %s", policy_proto_name(proto, name), list);
+	c.ports = proto == POLICY_PROTO_DEFAULT ? mem_strdup(list)
+						: mem_printf("%s %s", policy_proto_name(proto, name), list);
 	if (set.n)
 		c.dst = set.v[0];
 	if (!c.port && c.proto == IPPROTO_TCP)
@@ -100,7 +103,8 @@ static void make_columns(struct maker *k)
 
 		for (size_t d = 0; d < r->n_dst; d++)
 			for (size_t j = 0; j < r->n_ip && r->dst[d].sel.kind != SEL_SELF; j++)
-				add_column(k, &r->dst[d].sel, r->kind == POLICY_GRANT ? &r->ip[j].ports : &r->dst[d].ports,
+				add_column(k, &r->dst[d].sel,
+					   r->kind == POLICY_GRANT ? &r->ip[j].ports : &r->dst[d].ports,
 					   r->ip[j].proto);
 	}
 }
@@ -124,7 +128,8 @@ static bool has_family(const struct inventory_node *node, bool v4)
 }
 
 /* "*" is both families: asked by IPv4, where a client has it. */
-static struct matrix_entry make_cell(const struct maker *k, const struct row_nodes *nodes, const struct matrix_column *c)
+static struct matrix_entry make_cell(const struct maker *k, const struct row_nodes *nodes,
+				     const struct matrix_column *c)
 {
 	struct matrix_entry e = { MATRIX_NONE, NULL };
 	size_t reach = 0, asked = 0;
@@ -187,7 +192,8 @@ void matrix_free(struct matrix *m)
 /* Columns of a terminal are narrow: they are numbered, and named below. */
 void matrix_print(const struct matrix *m, FILE *out)
 {
-	static const char marks[] = { [MATRIX_NONE] = '.', [MATRIX_SOME] = 'o', [MATRIX_ALL] = '#', [MATRIX_DENIED] = 'x' };
+	static const char marks[] = {
+		[MATRIX_NONE] = '.', [MATRIX_SOME] = 'o', [MATRIX_ALL] = '#', [MATRIX_DENIED] = 'x'};
 	int width = 4;
 
 	for (size_t r = 0; r < m->n_rows; r++)
@@ -207,5 +213,6 @@ void matrix_print(const struct matrix *m, FILE *out)
 	for (size_t c = 0; c < m->n_columns; c++)
 		fprintf(out, "%3zu  %s  %s\n", c + 1, m->columns[c].name, m->columns[c].ports);
 	if (m->rows_left_out || m->columns_left_out)
-		fprintf(out, "not shown: %zu more rows, %zu more destinations\n", m->rows_left_out, m->columns_left_out);
+		fprintf(out, "not shown: %zu more rows, %zu more destinations\n", m->rows_left_out,
+			m->columns_left_out);
 }

@@ -8,8 +8,8 @@ static const char head[] =
 	"<style>\n"
 	":root { --ink: #1d2433; --soft: #6b7487; --line: #e3e7ee; --paper: #fff; --all: #1f9d6b; --some: #e6a817;\n"
 	"	--denied: #d3455b; --none: #f1f3f7; }\n"
-	"@media (prefers-color-scheme: dark) { :root { --ink: #e8ebf2; --soft: #8d97ab; --line: #2b3242; --paper: #161a23;\n"
-	"	--all: #2bb57e; --some: #d9a02a; --denied: #e0566c; --none: #222836; } }\n"
+	"@media (prefers-color-scheme: dark) { :root { --ink: #e8ebf2; --soft: #8d97ab; --line: #2b3242;\n"
+	"	--paper: #161a23; --all: #2bb57e; --some: #d9a02a; --denied: #e0566c; --none: #222836; } }\n"
 	"body { margin: 2.5rem; font: 14px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }\n"
 	"h1 { font-size: 1.5rem; font-weight: 600; margin: 0 0 .25rem; }\n"
 	"p { color: var(--soft); margin: 0 0 1.5rem; }\n"
@@ -27,8 +27,8 @@ static const char head[] =
 	"td:hover { outline: 2px solid var(--ink); outline-offset: 1px; }\n"
 	"tbody tr:hover th { text-decoration: underline; text-decoration-color: var(--soft); }\n"
 	"ul { list-style: none; padding: 0; margin: 1.5rem 0 0; display: flex; gap: 1.75rem; color: var(--soft); }\n"
-	"li::before { content: \"\"; display: inline-block; width: 14px; height: 14px; margin-right: .5rem; border-radius: 4px;\n"
-	"	vertical-align: -2px; background: var(--c); }\n"
+	"li::before { content: \"\"; display: inline-block; width: 14px; height: 14px; margin-right: .5rem;\n"
+	"	border-radius: 4px; vertical-align: -2px; background: var(--c); }\n"
 	"</style>\n";
 
 static const char legend[] = "<ul><li style=\"--c: var(--all)\">all reach it</li>"

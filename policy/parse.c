@@ -50,8 +50,8 @@ static void read_members(struct parser *x, const struct doc_node *list, struct p
 		else if (s->kind == SEL_GROUP)
 			diag_error(x->d, s->at, "%s: \"%s\": group members cannot be recursive", what, s->text);
 		else
-			diag_error(x->d, s->at, "%s: \"%s\": group members must be users, such as alice@example.com", what,
-				   s->text);
+			diag_error(x->d, s->at, "%s: \"%s\": group members must be users, such as alice@example.com",
+				   what, s->text);
 	}
 	g->users.n = kept;
 }
@@ -83,11 +83,13 @@ static void read_host(struct parser *x, const struct doc_node *key, const struct
 	h->at = key->at;
 	if (!*h->name || strpbrk(h->name, ":@*") || isspace((unsigned char)*h->name) ||
 	    prefix_parse(h->name, strlen(h->name), &clash, NULL))
-		diag_error(x->d, key->at, "hosts: \"%s\" cannot be a name: no \":\", \"@\" or \"*\", and no address", h->name);
+		diag_error(x->d, key->at, "hosts: \"%s\" cannot be a name: no \":\", \"@\" or \"*\", and no address",
+			   h->name);
 	if (!doc_string(value, "hosts", &text, x->d))
 		return;
 	if (!prefix_parse(text, strlen(text), &h->prefix, NULL))
-		diag_error(x->d, value->at, "hosts[\"%s\"]: found \"%s\", expected an address or a CIDR", h->name, text);
+		diag_error(x->d, value->at, "hosts[\"%s\"]: found \"%s\", expected an address or a CIDR", h->name,
+			   text);
 }
 
 static void read_hosts(struct parser *x, const struct doc_node *n)
@@ -153,8 +155,8 @@ static void read_ipset_op(struct parser *x, const struct policy_text *t, struct 
 
 	op->remove = !strncmp(t->text, "remove ", 7);
 	if (!op->remove && strncmp(t->text, "add ", 4)) {
-		diag_error(x->d, t->at, "ipsets[\"%s\"]: found \"%s\", expected \"add\" or \"remove\" and a target", set->name,
-			   t->text);
+		diag_error(x->d, t->at, "ipsets[\"%s\"]: found \"%s\", expected \"add\" or \"remove\" and a target",
+			   set->name, t->text);
 		return;
 	}
 	set->n += parse_selector(x, set->name, space, strlen(space), t->at, &op->target);
@@ -268,7 +270,8 @@ static void read_section(struct parser *x, const struct doc_node *key, const str
 		if (s->fate == READ)
 			s->read(x, value);
 		else if (s->fate == REFUSE)
-			diag_error(x->d, key->at, "\"%s\" is not supported: to ignore a condition would widen access", s->name);
+			diag_error(x->d, key->at, "\"%s\" is not supported: to ignore a condition would widen access",
+				   s->name);
 		else
 			diag_warning(x->d, key->at, "\"%s\" is ignored: a gateway has no use for it", s->name);
 		if (s->fate == IGNORE)

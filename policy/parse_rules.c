@@ -51,7 +51,8 @@ static void check_action(struct parser *x, const struct doc_node *map, enum poli
 		return;
 	if (kind == POLICY_DENY ? n && strcmp(action, "deny") : strcmp(action, "accept") != 0)
 		diag_error(x->d, n ? n->at : map->at, "action=\"%s\" is not supported%s", action,
-			   kind == POLICY_ACL && !strcmp(action, "deny") ? ": put the rule into the section \"deny\"" : "");
+			   kind == POLICY_ACL && !strcmp(action, "deny") ? ": put the rule into the section \"deny\""
+									 : "");
 }
 
 /* ICMP and the like have no ports: only "*" makes sense with them. */
@@ -77,7 +78,8 @@ static void read_acl_proto(struct parser *x, const struct doc_node *n, struct po
 	if (!n || n->kind == DOC_NULL || !doc_string(n, "proto", &text, x->d))
 		return;
 	if (!parse_proto(text, strlen(text), &r->ip->proto)) {
-		diag_error(x->d, n->at, "proto=\"%s\": unknown protocol: expected a name such as tcp, or a number from 1 to 255",
+		diag_error(x->d, n->at,
+			   "proto=\"%s\": unknown protocol: expected a name such as tcp, or a number from 1 to 255",
 			   text);
 		return;
 	}

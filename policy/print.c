@@ -319,7 +319,8 @@ static void ipset(struct printer *pr, const struct policy_ipset *set)
 	text(pr, set->name);
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < set->n; i++) {
-		char *op = mem_printf("%s %s", set->ops[i].remove ? "remove" : "add", sel_str(&set->ops[i].target, buf));
+		char *op =
+			mem_printf("%s %s", set->ops[i].remove ? "remove" : "add", sel_str(&set->ops[i].target, buf));
 
 		text(pr, op);
 		free(op);

@@ -27,8 +27,9 @@ static const struct {
 	const char *name;
 	uint8_t number;
 } protocols[] = {
-	{ "icmp", 1 }, { "igmp", 2 },  { "ipv4", 4 }, { "ip-in-ip", 4 }, { "tcp", 6 },	      { "egp", 8 },   { "igp", 9 },
-	{ "udp", 17 }, { "gre", 47 }, { "esp", 50 }, { "ah", 51 },	 { "ipv6-icmp", 58 }, { "sctp", 132 },
+	{ "icmp", 1 }, { "igmp", 2 }, { "ipv4", 4 }, { "ip-in-ip", 4 }, { "tcp", 6 },
+	{ "egp", 8 },  { "igp", 9 },  { "udp", 17 }, { "gre", 47 },	{ "esp", 50 },
+	{ "ah", 51 },  { "ipv6-icmp", 58 },	     { "sctp", 132 },
 };
 
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
@@ -263,7 +264,8 @@ bool parse_ip(struct parser *x, const char *text, struct diag_at at, struct poli
 	}
 	trim(&proto, &len);
 	if ((colon && !len) || !parse_proto(proto, len, &out->proto)) {
-		diag_error(x->d, at, "%s: unknown protocol \"%.*s\": expected a name such as tcp, or a number from 1 to 255",
+		diag_error(x->d, at,
+			   "%s: unknown protocol \"%.*s\": expected a name such as tcp, or a number from 1 to 255",
 			   whole, (int)len, proto);
 		return false;
 	}
@@ -271,7 +273,7 @@ bool parse_ip(struct parser *x, const char *text, struct diag_at at, struct poli
 		return false;
 	if (proto_has_ports(out->proto) || (out->ports.v[0].first == 0 && out->ports.v[0].last == PORT_MAX))
 		return true;
-	diag_error(x->d, at, "%s: protocol \"%.*s\" does not support specific ports; only \"*\" is allowed", whole, (int)len,
-		   proto);
+	diag_error(x->d, at, "%s: protocol \"%.*s\" does not support specific ports; only \"*\" is allowed", whole,
+		   (int)len, proto);
 	return false;
 }

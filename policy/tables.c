@@ -281,8 +281,9 @@ static void link_parents(struct tables *t, size_t from)
 	for (size_t i = from + 1; i < t->n_entries; i++) {
 		uint32_t parent = (uint32_t)i - 1;
 
-		while (parent != NO_PARENT && !(destination_bits(&t->entries[parent]) < destination_bits(&t->entries[i]) &&
-						entry_covers(&t->entries[parent], &t->entries[i].key.dst)))
+		while (parent != NO_PARENT &&
+		       !(destination_bits(&t->entries[parent]) < destination_bits(&t->entries[i]) &&
+			 entry_covers(&t->entries[parent], &t->entries[i].key.dst)))
 			parent = t->entries[parent].parent;
 		t->entries[i].parent = parent;
 	}
@@ -329,8 +330,8 @@ static bool fits(size_t need, size_t limit, const char *what, struct diags *d)
 {
 	if (!limit || need <= limit)
 		return true;
-	diag_error(d, (struct diag_at){ 0 }, "the policy does not fit: it needs %zu %s, there is room for %zu", need, what,
-		   limit);
+	diag_error(d, (struct diag_at){ 0 }, "the policy does not fit: it needs %zu %s, there is room for %zu", need,
+		   what, limit);
 	return false;
 }
 
@@ -353,8 +354,8 @@ static bool check_size(const struct builder *b, struct diags *d)
 	well &= fits(b->entries, l->entries, "destinations (each counted in every class)", d);
 	well &= fits(b->t->n_rules, l->rules, "port ranges", d);
 	if (b->long_list)
-		diag_error(d, (struct diag_at){ 0 }, "the policy does not fit: one destination has more than %u port ranges",
-			   UINT16_MAX);
+		diag_error(d, (struct diag_at){ 0 },
+			   "the policy does not fit: one destination has more than %u port ranges", UINT16_MAX);
 	return well && !b->long_list;
 }
 

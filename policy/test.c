@@ -26,7 +26,8 @@ static bool unsound(struct cases *cs, struct diag_at at, const char *what, const
 }
 
 /* A selector that may stand for somebody or something, not for a range. */
-static bool single(struct cases *cs, const char *what, const struct policy_sel *sel, const char *text, struct diag_at at)
+static bool single(struct cases *cs, const char *what, const struct policy_sel *sel, const char *text,
+		   struct diag_at at)
 {
 	if (sel->kind == SEL_ANY || sel->kind == SEL_INTERNET || sel->kind == SEL_DANGER_ALL || sel->kind == SEL_IPSET)
 		return unsound(cs, at, what, text, "expected a single host");
@@ -78,8 +79,8 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 
 	if (strchr(to->text, '/'))
 		return unsound(cs, to->at, "dst", to->text, "expected a single host, not a range");
-	if (!parse_target(&cs->x, "tests: dst", to->text, to->at, &dst) || !validator_check(cs->v, &dst.sel, STANDS_DST) ||
-	    !single(cs, "dst", sel, to->text, to->at))
+	if (!parse_target(&cs->x, "tests: dst", to->text, to->at, &dst) ||
+	    !validator_check(cs->v, &dst.sel, STANDS_DST) || !single(cs, "dst", sel, to->text, to->at))
 		return false;
 	if (dst.ports.n != 1 || dst.ports.v[0].first != dst.ports.v[0].last)
 		return unsound(cs, to->at, "dst", to->text, "expected a single port");
@@ -139,7 +140,8 @@ struct run {
 };
 
 /* One source address to any of @dst, by any protocol that will do. */
-static bool reaches(const struct filter *f, const struct policy_case *c, const struct addr *src, const struct prefixes *dst)
+static bool reaches(const struct filter *f, const struct policy_case *c, const struct addr *src,
+		    const struct prefixes *dst)
 {
 	struct filter_packet pkt = { .src = *src, .port = c->port };
 
@@ -176,8 +178,8 @@ static void run_case(const struct policy_case *c, void *arg)
 		reached += source_reaches(run, c, &c->src.v[i].addr);
 	allowed = reached == c->src.n;
 	if (!c->accept && reached && !allowed)
-		diag_warning(run->d, c->to.at, "tests: %zu of %zu addresses of %s do reach %s", reached, c->src.n, c->from,
-			     c->to.text);
+		diag_warning(run->d, c->to.at, "tests: %zu of %zu addresses of %s do reach %s", reached, c->src.n,
+			     c->from, c->to.text);
 	if (allowed == c->accept) {
 		run->passed++;
 		return;
@@ -187,8 +189,8 @@ static void run_case(const struct policy_case *c, void *arg)
 		diag_error(run->d, c->to.at, "tests: %zu of %zu addresses of %s do not reach %s, expected accept",
 			   c->src.n - reached, c->src.n, c->from, c->to.text);
 	else
-		diag_error(run->d, c->to.at, "tests: %s %s %s, expected %s", c->from, allowed ? "reaches" : "does not reach",
-			   c->to.text, c->accept ? "accept" : "deny");
+		diag_error(run->d, c->to.at, "tests: %s %s %s, expected %s", c->from,
+			   allowed ? "reaches" : "does not reach", c->to.text, c->accept ? "accept" : "deny");
 }
 
 bool policy_run_tests(const struct policy *p, const struct resolver *r, const struct filter *f, size_t *passed,

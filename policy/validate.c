@@ -165,7 +165,8 @@ static void check_self(struct validator *v, const struct policy_rule *r)
 	for (size_t i = 0; self && i < r->src.n; i++)
 		if (!(allowed & BIT(r->src.v[i].kind))) {
 			diag_error(v->x->d, r->src.v[i].at,
-				   "src=\"%s\": autogroup:self can only be used with users, groups, or supported autogroups",
+				   "src=\"%s\": autogroup:self can only be used with users, groups, or supported "
+				   "autogroups",
 				   r->src.v[i].text);
 			return;
 		}
@@ -173,11 +174,12 @@ static void check_self(struct validator *v, const struct policy_rule *r)
 
 static void check_grant_dst(struct validator *v, const struct policy_rule *r, const struct policy_sel *dst)
 {
-	bool all = dst->kind == SEL_PREFIX && (dst->prefix.len == 0 || (prefix_is_v4(&dst->prefix) && dst->prefix.len == 96));
+	bool all = dst->kind == SEL_PREFIX &&
+		   (dst->prefix.len == 0 || (prefix_is_v4(&dst->prefix) && dst->prefix.len == 96));
 
 	if (all)
-		diag_error(v->x->d, dst->at, "dst \"%s\": to allow all IP addresses, use \"*\" or \"autogroup:internet\"",
-			   dst->text);
+		diag_error(v->x->d, dst->at,
+			   "dst \"%s\": to allow all IP addresses, use \"*\" or \"autogroup:internet\"", dst->text);
 	if (dst->kind == SEL_INTERNET && r->app.n)
 		diag_error(v->x->d, dst->at, "dst=\"%s\": cannot use app grants with autogroup:internet", dst->text);
 }
@@ -238,8 +240,9 @@ static void check_duplicate_lists(struct validator *v)
 	for (size_t i = 1; i < p->n_blocklists; i++)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(p->blocklists[i].name, p->blocklists[j].name)) {
-				diag_error(v->x->d, p->blocklists[i].at, "blocklists: \"%s\" is there twice, first on line %u",
-					   p->blocklists[i].name, p->blocklists[j].at.line);
+				diag_error(v->x->d, p->blocklists[i].at,
+					   "blocklists: \"%s\" is there twice, first on line %u", p->blocklists[i].name,
+					   p->blocklists[j].at.line);
 				return;
 			}
 }

@@ -169,8 +169,8 @@ static void print_tuple(const char *what, const struct tuple *t)
 {
 	char src[ADDR_STRLEN], dst[ADDR_STRLEN];
 
-	printf("  %s %s -> %s %u-%u proto %d\n", what, prefix_str(&t->src, src), prefix_str(&t->dst, dst), t->first, t->last,
-	       t->proto);
+	printf("  %s %s -> %s %u-%u proto %d\n", what, prefix_str(&t->src, src), prefix_str(&t->dst, dst), t->first,
+	       t->last, t->proto);
 }
 
 static bool same_tuples(const char *node, const struct tuples *want, const struct tuples *got)

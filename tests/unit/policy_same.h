@@ -25,7 +25,8 @@ static inline bool same_sel(const struct policy_sel *a, const struct policy_sel 
 {
 	if (a->kind != b->kind)
 		return false;
-	return a->kind == SEL_PREFIX ? !prefix_cmp(&a->prefix, &b->prefix) : same_text(a->text, b->text) && a->def == b->def;
+	return a->kind == SEL_PREFIX ? !prefix_cmp(&a->prefix, &b->prefix)
+				     : same_text(a->text, b->text) && a->def == b->def;
 }
 
 static inline bool same_sels(const struct policy_sels *a, const struct policy_sels *b)
@@ -44,8 +45,9 @@ static inline bool same_portlist(const struct policy_portlist *a, const struct p
 
 static inline bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
 {
-	bool same = a->kind == b->kind && a->id == b->id && same_sels(&a->src, &b->src) && same_sels(&a->via, &b->via) &&
-		    same_texts(&a->app, &b->app) && a->n_dst == b->n_dst && a->n_ip == b->n_ip;
+	bool same = a->kind == b->kind && a->id == b->id && same_sels(&a->src, &b->src) &&
+		    same_sels(&a->via, &b->via) && same_texts(&a->app, &b->app) && a->n_dst == b->n_dst &&
+		    a->n_ip == b->n_ip;
 
 	for (size_t i = 0; same && i < a->n_dst; i++)
 		same = same_sel(&a->dst[i].sel, &b->dst[i].sel) && same_portlist(&a->dst[i].ports, &b->dst[i].ports);
@@ -75,9 +77,11 @@ static inline bool same_names(const struct policy *a, const struct policy *b)
 		    a->n_ipsets == b->n_ipsets && a->n_approvers == b->n_approvers;
 
 	for (size_t i = 0; same && i < a->n_groups; i++)
-		same = same_text(a->groups[i].name, b->groups[i].name) && same_sels(&a->groups[i].users, &b->groups[i].users);
+		same = same_text(a->groups[i].name, b->groups[i].name) &&
+		       same_sels(&a->groups[i].users, &b->groups[i].users);
 	for (size_t i = 0; same && i < a->n_hosts; i++)
-		same = same_text(a->hosts[i].name, b->hosts[i].name) && !prefix_cmp(&a->hosts[i].prefix, &b->hosts[i].prefix);
+		same = same_text(a->hosts[i].name, b->hosts[i].name) &&
+		       !prefix_cmp(&a->hosts[i].prefix, &b->hosts[i].prefix);
 	for (size_t i = 0; same && i < a->n_tags; i++)
 		same = same_text(a->tags[i].name, b->tags[i].name) && same_sels(&a->tags[i].owners, &b->tags[i].owners);
 	for (size_t i = 0; same && i < a->n_ipsets; i++)
@@ -97,11 +101,12 @@ static inline bool same_own(const struct policy *a, const struct policy *b)
 		       same_text(a->blocklists[i].file, b->blocklists[i].file) &&
 		       a->blocklists[i].max_age == b->blocklists[i].max_age;
 	for (size_t i = 0; same && i < a->n_egress; i++)
-		same = same_sel(&a->egress[i].who, &b->egress[i].who) && same_text(a->egress[i].pool, b->egress[i].pool);
+		same = same_sel(&a->egress[i].who, &b->egress[i].who) &&
+		       same_text(a->egress[i].pool, b->egress[i].pool);
 	for (size_t i = 0; same && i < a->n_quotas; i++)
 		same = same_sels(&a->quotas[i].src, &b->quotas[i].src) && a->quotas[i].flows == b->quotas[i].flows &&
-		       a->quotas[i].new_flows == b->quotas[i].new_flows && a->quotas[i].packets == b->quotas[i].packets &&
-		       a->quotas[i].bytes == b->quotas[i].bytes;
+		       a->quotas[i].new_flows == b->quotas[i].new_flows &&
+		       a->quotas[i].packets == b->quotas[i].packets && a->quotas[i].bytes == b->quotas[i].bytes;
 	return same;
 }
 

@@ -80,9 +80,16 @@ static void test_nearest(void **state)
 	static const struct {
 		const char *word, *nearest;
 	} cases[] = {
-		{ "intreface", "interface" }, { "lisen", "listen" }, { "addreses", "addresses" }, { "tag:cl", "tag:ci" },
-		{ "mut", "mtu" },	      { "pi", "ip" },	     { "xyz", NULL },		  { "", NULL },
-		{ "q", NULL },		      { "listening-on", NULL },
+		{ "intreface", "interface" },
+		{ "lisen", "listen" },
+		{ "addreses", "addresses" },
+		{ "tag:cl", "tag:ci" },
+		{ "mut", "mtu" },
+		{ "pi", "ip" },
+		{ "xyz", NULL },
+		{ "", NULL },
+		{ "q", NULL },
+		{ "listening-on", NULL },
 	};
 	char huge[10001];
 

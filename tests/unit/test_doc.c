@@ -107,40 +107,40 @@ struct bad {
 static const struct bad bad[] = {
 	{ DOC_YAML, "a: 1\nb: 2\na: 3\n", "f:3:1: duplicate key \"a\", first on line 1\n" },
 	{ DOC_YAML, "a: {x: 1, y: 2, x: 3, x: 4}",
-	  "f:1:17: duplicate key \"x\", first on line 1\nf:1:23: duplicate key \"x\", first on line 1\n" },
+	 "f:1:17: duplicate key \"x\", first on line 1\nf:1:23: duplicate key \"x\", first on line 1\n"},
 	{ DOC_YAML, "a: &x 1\nb: *x\n",
-	  "f:1:4: anchors are not supported: found \"&x\"\n"
-	  "f:2:4: aliases are not supported: if the text *x is meant, quote it\n" },
+	 "f:1:4: anchors are not supported: found \"&x\"\n"
+	 "f:2:4: aliases are not supported: if the text *x is meant, quote it\n"},
 	{ DOC_YAML, "a: !!int 1\nb: !foo [1]\nc: ! x\n",
-	  "f:1:4: tags are not supported: found \"tag:yaml.org,2002:int\"\n"
-	  "f:2:4: tags are not supported: found \"!foo\"\n"
-	  "f:3:4: tags are not supported: found \"!\"\n" },
+	 "f:1:4: tags are not supported: found \"tag:yaml.org,2002:int\"\n"
+	 "f:2:4: tags are not supported: found \"!foo\"\n"
+	 "f:3:4: tags are not supported: found \"!\"\n"},
 	{ DOC_YAML, "a:\n  <<: {b: 1}\n", "f:2:3: merge keys (<<) are not supported\n" },
 	{ DOC_YAML, "a: 1\n---\nb: 2\n", "f:2:1: only one document in a file\n" },
 	{ DOC_YAML, "{a: 1}: 2\n", "f:1:1: a key must be text\n" },
 	{ DOC_YAML, "~: 2\n", "f:1:1: a key must be text\n" },
 	{ DOC_YAML, "a: \"x\\0y\"", "f:1:4: NUL byte in a text\n" },
 	{ DOC_YAML, "src: *\n",
-	  "f:1:7: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
-	  "a text that begins with * must be quoted: \"*\"\n" },
+	 "f:1:7: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
+	 "a text that begins with * must be quoted: \"*\"\n"},
 	{ DOC_YAML, "dst: [tag:x:1, *:22]\n",
-	  "f:1:17: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
-	  "a text that begins with * must be quoted: \"*\"\n" },
+	 "f:1:17: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
+	 "a text that begins with * must be quoted: \"*\"\n"},
 	{ DOC_YAML, "dst:\n- [::1]:80\n",
-	  "f:2:4: not valid YAML: did not find expected node content while parsing a flow node; "
-	  "an IPv6 address here must be quoted: \"[::1]:80\"\n" },
-	{ DOC_YAML, "dst: [[fd7a::1]:80]\n",
-	  "f:1:7: a key must be text (an address in brackets must be quoted)\n" },
+	 "f:2:4: not valid YAML: did not find expected node content while parsing a flow node; "
+	 "an IPv6 address here must be quoted: \"[::1]:80\"\n"},
+	{ DOC_YAML, "dst: [[fd7a::1]:80]\n", "f:1:7: a key must be text (an address in brackets must be quoted)\n" },
 	{ DOC_YAML, "a: [x,\n ::1]",
-	  "f:2:2: not valid YAML: did not find expected node content while parsing a flow node; "
-	  "an IPv6 address here must be quoted: \"[::1]:80\"\n" },
+	 "f:2:2: not valid YAML: did not find expected node content while parsing a flow node; "
+	 "an IPv6 address here must be quoted: \"[::1]:80\"\n"},
 	{ DOC_YAML, "a:\n\tb: 1\n",
-	  "f:2:1: not valid YAML: found character that cannot start any token while scanning for the next token; "
-	  "a tab cannot indent YAML, use spaces\n" },
+	 "f:2:1: not valid YAML: found character that cannot start any token while scanning for the next token; "
+	 "a tab cannot indent YAML, use spaces\n"},
 	{ DOC_YAML, "a: @x\n",
-	  "f:1:4: not valid YAML: found character that cannot start any token while scanning for the next token; "
-	  "a text that begins with this character must be quoted\n" },
-	{ DOC_YAML, "a: [1, 2\n", "f:2:1: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence\n" },
+	 "f:1:4: not valid YAML: found character that cannot start any token while scanning for the next token; "
+	 "a text that begins with this character must be quoted\n"},
+	{ DOC_YAML, "a: [1, 2\n",
+	 "f:2:1: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence\n"},
 	{ DOC_YAML, "a: \xff\n", "f:1:4: not UTF-8: byte 0xff\n" },
 	{ DOC_YAML, "a: \xc0\xaf\n", "f:1:4: not UTF-8: byte 0xc0\n" },
 	{ DOC_YAML, "a: \xed\xa0\x80\n", "f:1:4: not UTF-8: byte 0xed\n" },
@@ -225,7 +225,8 @@ static void expect_refusal(const char *text, size_t len, enum doc_format format,
 
 static void test_bounds(void **state)
 {
-	char *deep = repeat("[", 64, ""), *deeper = repeat("[", 65, ""), *wide = repeat(" 1,\n", DOC_MAX_NODES + 1, "]");
+	char *deep = repeat("[", 64, ""), *deeper = repeat("[", 65, ""),
+	     *wide = repeat(" 1,\n", DOC_MAX_NODES + 1, "]");
 	char *huge = repeat(" ", DOC_MAX_SIZE + 1, ""), *abyss = repeat("[", 100000, "");
 	struct diags d = { 0 };
 	char text[256] = "";
@@ -282,8 +283,9 @@ static void test_places(void **state)
 
 static void test_typed(void **state)
 {
-	static const char text[] = "s: x\nt: true\nf: 'true'\nn: 12\nq: '12'\nneg: -1\nz: 012\nd: 5m\nbare: 300\n"
-				   "big: 99999999999999999999\nover: 999999999999999999d\nl: [1]\nm: {}\nnone:\nyes: yes\n";
+	static const char text[] =
+		"s: x\nt: true\nf: 'true'\nn: 12\nq: '12'\nneg: -1\nz: 012\nd: 5m\nbare: 300\n"
+		"big: 99999999999999999999\nover: 999999999999999999d\nl: [1]\nm: {}\nnone:\nyes: yes\n";
 	struct diags d = { 0 };
 	struct doc *doc = doc_parse("f", text, strlen(text), DOC_YAML, &d);
 	const struct doc_node *r = &doc->root;
@@ -311,20 +313,20 @@ static void test_typed(void **state)
 	assert_false(doc_string(doc_get(r, "none"), "none", &s, &d));
 	assert_false(doc_uint(doc_get(r, "m"), "m", 0, 1, &u, &d));
 	said = messages(&d);
-	assert_string_equal(said,
-			    "f:1:4: s: found \"x\", expected a duration such as 300s, 5m, 2h or 1d\n"
-			    "f:3:4: f: found \"true\", expected true or false, without quotes\n"
-			    "f:4:4: n: found \"12\", expected a number from 0 to 11\n"
-			    "f:5:4: q: found \"12\", expected a number, without quotes\n"
-			    "f:6:6: neg: found \"-1\", expected a number from 0 to 99\n"
-			    "f:7:4: z: found \"012\", expected a number from 0 to 99\n"
-			    "f:9:7: bare: found \"300\", expected a unit with it: 300s, 300m, 300h or 300d\n"
-			    "f:10:6: big: found \"99999999999999999999\", expected a number from 0 to 18446744073709551615\n"
-			    "f:11:7: over: found \"999999999999999999d\", expected a duration such as 300s, 5m, 2h or 1d\n"
-			    "f:12:4: l: found a list, expected text (an address in brackets must be quoted)\n"
-			    "f:13:4: m: found a map, expected a number from 0 to 1\n"
-			    "f:14:6: none: found nothing, expected text\n"
-			    "f:15:6: yes: found \"yes\", expected true or false\n");
+	assert_string_equal(
+		said, "f:1:4: s: found \"x\", expected a duration such as 300s, 5m, 2h or 1d\n"
+		      "f:3:4: f: found \"true\", expected true or false, without quotes\n"
+		      "f:4:4: n: found \"12\", expected a number from 0 to 11\n"
+		      "f:5:4: q: found \"12\", expected a number, without quotes\n"
+		      "f:6:6: neg: found \"-1\", expected a number from 0 to 99\n"
+		      "f:7:4: z: found \"012\", expected a number from 0 to 99\n"
+		      "f:9:7: bare: found \"300\", expected a unit with it: 300s, 300m, 300h or 300d\n"
+		      "f:10:6: big: found \"99999999999999999999\", expected a number from 0 to 18446744073709551615\n"
+		      "f:11:7: over: found \"999999999999999999d\", expected a duration such as 300s, 5m, 2h or 1d\n"
+		      "f:12:4: l: found a list, expected text (an address in brackets must be quoted)\n"
+		      "f:13:4: m: found a map, expected a number from 0 to 1\n"
+		      "f:14:6: none: found nothing, expected text\n"
+		      "f:15:6: yes: found \"yes\", expected true or false\n");
 	free(said);
 	doc_free(doc);
 	diags_free(&d);

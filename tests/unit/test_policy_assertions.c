@@ -86,7 +86,8 @@ static const struct {
 	{ "{src: bob@example.com, accept: ['web:443']}", "bob@example.com does not reach web:443, expected accept" },
 	{ "{src: alice@example.com, deny: ['web:443']}", "alice@example.com reaches web:443, expected deny" },
 	{ "{src: alice@example.com, proto: udp, accept: ['10.0.0.2:53']}", "does not reach 10.0.0.2:53" },
-	{ "{src: 'group:both', accept: ['web:443']}", "1 of 4 addresses of group:both do not reach web:443, expected accept" },
+	{ "{src: 'group:both', accept: ['web:443']}",
+	 "1 of 4 addresses of group:both do not reach web:443, expected accept"},
 	/* not a case */
 	{ "{src: alice@example.com}", "tests: no assertion" },
 	{ "{src: alice@example.com, accept: []}", "tests: no assertion" },

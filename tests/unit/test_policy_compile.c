@@ -72,7 +72,8 @@ static char *rules_text(const struct filter *f)
 		char **words = mem_alloc(r->n_dst, sizeof(*words)), *src = prefixes_text(r->src, r->n_src), *dst;
 
 		for (size_t j = 0; j < r->n_dst; j++)
-			words[j] = mem_printf("%s:%u-%u", prefix_str(&r->dst[j].prefix, buf), r->dst[j].first, r->dst[j].last);
+			words[j] = mem_printf("%s:%u-%u", prefix_str(&r->dst[j].prefix, buf), r->dst[j].first,
+					      r->dst[j].last);
 		dst = join(words, r->n_dst);
 		fprintf(out, "%s%s%s > %s", i ? "\n" : "", r->verdict == FILTER_DENY ? "deny " : "", src, dst);
 		if (r->n_proto)
@@ -110,12 +111,12 @@ struct resolution {
 	const char *addrs;
 };
 
-#define INTERNET4                                                                                                    \
+#define INTERNET4                                                                                                     \
 	"0.0.0.0/5 100.0.0.0/10 100.128.0.0/9 101.0.0.0/8 102.0.0.0/7 104.0.0.0/5 11.0.0.0/8 112.0.0.0/4 12.0.0.0/6 " \
-	"128.0.0.0/3 16.0.0.0/4 160.0.0.0/5 168.0.0.0/8 169.0.0.0/9 169.128.0.0/10 169.192.0.0/11 169.224.0.0/12 "     \
-	"169.240.0.0/13 169.248.0.0/14 169.252.0.0/15 169.255.0.0/16 170.0.0.0/7 172.0.0.0/12 172.128.0.0/9 "           \
-	"172.32.0.0/11 172.64.0.0/10 173.0.0.0/8 174.0.0.0/7 176.0.0.0/4 192.0.0.0/9 192.128.0.0/11 192.160.0.0/13 "     \
-	"192.169.0.0/16 192.170.0.0/15 192.172.0.0/14 192.176.0.0/12 192.192.0.0/10 193.0.0.0/8 194.0.0.0/7 "            \
+	"128.0.0.0/3 16.0.0.0/4 160.0.0.0/5 168.0.0.0/8 169.0.0.0/9 169.128.0.0/10 169.192.0.0/11 169.224.0.0/12 "    \
+	"169.240.0.0/13 169.248.0.0/14 169.252.0.0/15 169.255.0.0/16 170.0.0.0/7 172.0.0.0/12 172.128.0.0/9 "         \
+	"172.32.0.0/11 172.64.0.0/10 173.0.0.0/8 174.0.0.0/7 176.0.0.0/4 192.0.0.0/9 192.128.0.0/11 192.160.0.0/13 "  \
+	"192.169.0.0/16 192.170.0.0/15 192.172.0.0/14 192.176.0.0/12 192.192.0.0/10 193.0.0.0/8 194.0.0.0/7 "         \
 	"196.0.0.0/6 200.0.0.0/5 2000::/3 208.0.0.0/4 224.0.0.0/3 32.0.0.0/3 64.0.0.0/3 8.0.0.0/7 96.0.0.0/6"
 
 static const struct resolution resolutions[] = {
@@ -271,11 +272,12 @@ static void test_absent(void **state)
 /* What the rules of a file say of themselves. */
 static void test_identity(void **state)
 {
-	struct policy *p = load_policy(NAMES "acls:\n"
-					     "- {action: accept, src: ['group:none'], dst: ['*:*']}\n"
-					     "- {action: accept, src: ['*', tag:ci], dst: ['web:80,443']}\n"
-					     "deny:\n"
-					     "- {src: [tag:ci, tag:gw, tag:exit, web, net], dst: ['[fd7a::1]:*'], proto: tcp}\n");
+	struct policy *p =
+		load_policy(NAMES "acls:\n"
+				  "- {action: accept, src: ['group:none'], dst: ['*:*']}\n"
+				  "- {action: accept, src: ['*', tag:ci], dst: ['web:80,443']}\n"
+				  "deny:\n"
+				  "- {src: [tag:ci, tag:gw, tag:exit, web, net], dst: ['[fd7a::1]:*'], proto: tcp}\n");
 	struct inventory inv;
 	struct resolver *r;
 	struct filter *f;
@@ -325,19 +327,26 @@ static void test_approval(void **state)
 		const char *node, *route;
 		const char *by; /* NULL: nobody */
 	} cases[] = {
-		{ "gw", "10.33.0.0/16", "tag:gw" },	     { "gw", "10.33.5.0/24", "tag:gw" },
-		{ "gw", "10.32.0.0/15", NULL },		     { "ci", "10.33.0.0/16", NULL },
-		{ "laptop", "10.50.0.0/16", "group:both" },  { "desk", "10.50.0.0/16", "group:both" },
-		{ "gw", "10.50.0.0/16", NULL },		     { "exit", "0.0.0.0/0", "tag:exit" },
-		{ "exit", "::/0", "tag:exit" },		     { "gw", "0.0.0.0/0", NULL }, /* routes has it, exitNode has not */
-		{ "laptop", "10.60.0.0/16", "autogroup:admin" }, { "desk", "10.60.0.0/16", NULL },
+		{ "gw", "10.33.0.0/16", "tag:gw" },
+		{ "gw", "10.33.5.0/24", "tag:gw" },
+		{ "gw", "10.32.0.0/15", NULL },
+		{ "ci", "10.33.0.0/16", NULL },
+		{ "laptop", "10.50.0.0/16", "group:both" },
+		{ "desk", "10.50.0.0/16", "group:both" },
+		{ "gw", "10.50.0.0/16", NULL },
+		{ "exit", "0.0.0.0/0", "tag:exit" },
+		{ "exit", "::/0", "tag:exit" },
+		{ "gw", "0.0.0.0/0", NULL }, /* routes has it, exitNode has not */
+		{ "laptop", "10.60.0.0/16", "autogroup:admin" },
+		{ "desk", "10.60.0.0/16", NULL },
 		{ "gw", "10.34.1.0/24", "tag:gw" },
 	};
-	struct policy *p = load_policy(NAMES "autoApprovers:\n"
-					     "  routes: {10.33.0.0/16: ['tag:gw'], 10.34.0.0/16: ['tag:ci'], 10.34.0.0/15: ['tag:gw'],\n"
-					     "    10.50.0.0/16: ['group:both'], 10.60.0.0/16: ['autogroup:admin'],\n"
-					     "    0.0.0.0/0: ['tag:exit']}\n"
-					     "  exitNode: ['tag:exit']\n");
+	struct policy *p = load_policy(
+		NAMES "autoApprovers:\n"
+		      "  routes: {10.33.0.0/16: ['tag:gw'], 10.34.0.0/16: ['tag:ci'], 10.34.0.0/15: ['tag:gw'],\n"
+		      "    10.50.0.0/16: ['group:both'], 10.60.0.0/16: ['autogroup:admin'],\n"
+		      "    0.0.0.0/0: ['tag:exit']}\n"
+		      "  exitNode: ['tag:exit']\n");
 	struct inventory inv;
 	struct resolver *r;
 
@@ -360,9 +369,10 @@ static void test_approval(void **state)
 /* Pools and quotas: the first that names the client. */
 static void test_pool_and_quota(void **state)
 {
-	struct policy *p = load_policy(NAMES "egress: {'tag:ci': builds, bob@example.org: bobs, 'group:both': people}\n"
-					     "quotas: [{src: ['tag:ci', bob@example.org], flows: 1}, {src: ['*'], flows: 2},\n"
-					     "{src: [100.64.0.5], flows: 3}]\n");
+	struct policy *p =
+		load_policy(NAMES "egress: {'tag:ci': builds, bob@example.org: bobs, 'group:both': people}\n"
+				  "quotas: [{src: ['tag:ci', bob@example.org], flows: 1}, {src: ['*'], flows: 2},\n"
+				  "{src: [100.64.0.5], flows: 3}]\n");
 	struct inventory inv;
 	struct resolver *r;
 	struct inventory_node *ci, *desk, *laptop, *gw;

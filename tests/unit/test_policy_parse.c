@@ -26,26 +26,27 @@ static const struct bad bad[] = {
 	{ ACL("src: ['*'], dst: ['tag:ci']"), "dst=\"tag:ci\": port range \"ci\": invalid first integer" },
 	{ ACL("src: ['*'], dst: ['web:0']"), "port range \"0\": first port must be >0, or use '*' for wildcard" },
 	{ ACL("src: ['autogroup:self'], dst: ['*:*']"), "\"autogroup:self\" not valid on the src side of a rule" },
-	{ ACL("src: ['autogroup:internet'], dst: ['*:*']"), "\"autogroup:internet\" not valid on the src side of a rule" },
+	{ ACL("src: ['autogroup:internet'], dst: ['*:*']"),
+	 "\"autogroup:internet\" not valid on the src side of a rule"},
 	{ ACL("src: ['*'], dst: ['autogroup:danger-all:*']"), "cannot use autogroup:danger-all as a dst" },
 	{ ACL("src: ['tag:ci'], dst: ['autogroup:self:*']"),
-	  "autogroup:self can only be used with users, groups, or supported autogroups" },
+	 "autogroup:self can only be used with users, groups, or supported autogroups"},
 	{ GRANT("src: ['*'], dst: ['autogroup:self'], ip: ['*']"),
-	  "autogroup:self can only be used with users, groups, or supported autogroups" },
+	 "autogroup:self can only be used with users, groups, or supported autogroups"},
 	{ GRANT("src: ['*'], dst: ['*']"), "ip and app can not both be empty" },
 	{ GRANT("src: ['*'], dst: ['*'], ip: []"), "ip and app can not both be empty" },
 	{ GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: [web]"), "via can only be a tag" },
 	{ GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: ['tag:x']"), "tag \"tag:x\" not found" },
 	{ GRANT("src: ['*'], dst: [0.0.0.0/0], ip: ['*']"),
-	  "dst \"0.0.0.0/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\"" },
+	 "dst \"0.0.0.0/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""},
 	{ GRANT("src: ['*'], dst: ['::/0'], ip: ['*']"),
-	  "dst \"::/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\"" },
+	 "dst \"::/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""},
 	{ "groups: {'group:a': [], 'group:b': ['group:a']}",
-	  "groups[\"group:b\"]: \"group:a\": group members cannot be recursive" },
+	 "groups[\"group:b\"]: \"group:a\": group members cannot be recursive"},
 	{ GRANT("src: ['*'], dst: [web], ip: [icmp]"), "port range \"icmp\": invalid first integer" },
 	{ GRANT("src: ['*'], dst: [web], app: {noslash: []}"), "capability name must have the form {domain}/{path}" },
 	{ GRANT("src: ['*'], dst: [web], app: {tailscale.com/cap/other: []}"),
-	  "capability name must not be in the tailscale.com domain" },
+	 "capability name must not be in the tailscale.com domain"},
 
 	/* selectors */
 	{ ACL("src: [''], dst: ['*:*']"), "src=\"\": expected an address, a CIDR, *, a user" },
@@ -53,8 +54,9 @@ static const struct bad bad[] = {
 	{ ACL("src: ['foo:bar'], dst: ['*:*']"), "src=\"foo:bar\": expected an address" },
 	{ ACL("src: ['autogroup:membr'], dst: ['*:*']"), "unknown autogroup; did you mean \"autogroup:member\"?" },
 	{ ACL("src: ['group:egn'], dst: ['*:*']"),
-	  "src=group not found: \"group:egn\"; did you mean \"group:eng\"? (groups, line 1)" },
-	{ ACL("src: ['*'], dst: ['wbe:1']"), "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"? (hosts, line 2)" },
+	 "src=group not found: \"group:egn\"; did you mean \"group:eng\"? (groups, line 1)"},
+	{ ACL("src: ['*'], dst: ['wbe:1']"),
+	 "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"? (hosts, line 2)"},
 	{ ACL("src: ['tag:cl'], dst: ['*:*']"), "did you mean \"tag:ci\"? (tagOwners, line 3)" },
 	{ ACL("src: ['ipset:x'], dst: ['*:*']"), "src=ipset not found: \"ipset:x\"" },
 
@@ -165,13 +167,13 @@ static void test_all_at_once(void **state)
 
 	assert_null(read_policy(text, DOC_YAML, &d));
 	out = said(&d);
-	assert_string_equal(out,
-			    "p:3:9: src=tag not found: \"tag:x\"\n"
-			    "p:3:16: src=group not found: \"group:y\"; did you mean \"group:z\"? (groups, line 6)\n"
-			    "p:4:9: dst=\"foo\": host not found: \"foo\"\n"
-			    "p:4:16: dst=\"*:x\": port range \"x\": invalid first integer\n"
-			    "p:6:13: groups[\"group:z\"]: \"bob\": group members must be users, such as alice@example.com\n"
-			    "p:7:1: warning: \"ssh\" is ignored: a gateway has no use for it\n");
+	assert_string_equal(
+		out, "p:3:9: src=tag not found: \"tag:x\"\n"
+		     "p:3:16: src=group not found: \"group:y\"; did you mean \"group:z\"? (groups, line 6)\n"
+		     "p:4:9: dst=\"foo\": host not found: \"foo\"\n"
+		     "p:4:16: dst=\"*:x\": port range \"x\": invalid first integer\n"
+		     "p:6:13: groups[\"group:z\"]: \"bob\": group members must be users, such as alice@example.com\n"
+		     "p:7:1: warning: \"ssh\" is ignored: a gateway has no use for it\n");
 	free(out);
 }
 
@@ -181,7 +183,8 @@ static void test_ignored_once(void **state)
 		"{\"ssh\": [{}], \"sshTests\": [], \"nodeAttrs\": [], \"randomizeClientPort\": true, \"derpMap\": {},\n"
 		"\"disableIPv4\": false, \"OneCGNATRoute\": \"\", \"acls\": [],\n"
 		"\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"example.com/a\": []}},\n"
-		"{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"example.com/a\": [{}], \"tailscale.com/cap/drive\": []}}]}";
+		"{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"example.com/a\": [{}], \"tailscale.com/cap/drive\": "
+		"[]}}]}";
 	struct diags d = { 0 };
 	struct policy *p = read_policy(text, DOC_HUJSON, &d);
 
@@ -200,21 +203,34 @@ static void test_selectors(void **state)
 		const char *text;
 		enum policy_sel_kind kind;
 	} cases[] = {
-		{ "10.0.0.1", SEL_PREFIX },	 { " 10.0.0.0/8 ", SEL_PREFIX },    { "fd7a::1", SEL_PREFIX },
-		{ "*", SEL_ANY },		 { "a@b.c", SEL_USER },		    { "group:x@y", SEL_USER },
-		{ "user:*@b.c", SEL_DOMAIN },	 { "group:x", SEL_GROUP },	    { "tag:x", SEL_TAG },
-		{ "ipset:x", SEL_IPSET },	 { "autogroup:member", SEL_MEMBER }, { "autogroup:tagged", SEL_TAGGED },
-		{ "autogroup:admin", SEL_ROLE }, { "autogroup:auditor", SEL_ROLE }, { "autogroup:internet", SEL_INTERNET },
-		{ "autogroup:self", SEL_SELF },	 { "web", SEL_HOST },		    { "autogroup:danger-all", SEL_DANGER_ALL },
+		{ "10.0.0.1", SEL_PREFIX },
+		{ " 10.0.0.0/8 ", SEL_PREFIX },
+		{ "fd7a::1", SEL_PREFIX },
+		{ "*", SEL_ANY },
+		{ "a@b.c", SEL_USER },
+		{ "group:x@y", SEL_USER },
+		{ "user:*@b.c", SEL_DOMAIN },
+		{ "group:x", SEL_GROUP },
+		{ "tag:x", SEL_TAG },
+		{ "ipset:x", SEL_IPSET },
+		{ "autogroup:member", SEL_MEMBER },
+		{ "autogroup:tagged", SEL_TAGGED },
+		{ "autogroup:admin", SEL_ROLE },
+		{ "autogroup:auditor", SEL_ROLE },
+		{ "autogroup:internet", SEL_INTERNET },
+		{ "autogroup:self", SEL_SELF },
+		{ "web", SEL_HOST },
+		{ "autogroup:danger-all", SEL_DANGER_ALL },
 	};
 	struct policy p = { 0 };
 	struct diags d = { 0 };
 	struct parser x = { &p, &d };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t len = strlen(cases[i].text);
 		struct policy_sel sel;
 
-		assert_true(parse_selector(&x, "src", cases[i].text, strlen(cases[i].text), (struct diag_at){ 0 }, &sel));
+		assert_true(parse_selector(&x, "src", cases[i].text, len, (struct diag_at){ 0 }, &sel));
 		if (sel.kind != cases[i].kind)
 			fail_msg("%s is %d", cases[i].text, sel.kind);
 	}
@@ -294,9 +310,10 @@ static void test_empty(void **state)
 
 static void test_own_sections(void **state)
 {
-	struct policy *p = load_policy(NAMES "blocklists: [{name: a, file: b.txt, max_age: 7d}]\n"
-					     "egress: {'group:eng': bank, bob@example.com: other, 'tag:ci': third}\n"
-					     "quotas: [{src: ['tag:ci'], flows: 2k, new_flows: 5/s, packets: 3k, bytes: 20M/s}]\n");
+	struct policy *p = load_policy(
+		NAMES "blocklists: [{name: a, file: b.txt, max_age: 7d}]\n"
+		      "egress: {'group:eng': bank, bob@example.com: other, 'tag:ci': third}\n"
+		      "quotas: [{src: ['tag:ci'], flows: 2k, new_flows: 5/s, packets: 3k, bytes: 20M/s}]\n");
 
 	assert_int_equal(p->blocklists[0].max_age, 7 * 86400);
 	assert_int_equal(p->n_egress, 3);
@@ -348,10 +365,11 @@ static void test_ipset_bombs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),	   cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_ignored_once),
-		cmocka_unit_test(test_selectors),  cmocka_unit_test(test_targets),     cmocka_unit_test(test_protocols),
-		cmocka_unit_test(test_empty),	   cmocka_unit_test(test_own_sections), cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_ipset_bombs),
+		cmocka_unit_test(test_bad),	     cmocka_unit_test(test_all_at_once),
+		cmocka_unit_test(test_ignored_once), cmocka_unit_test(test_selectors),
+		cmocka_unit_test(test_targets),	     cmocka_unit_test(test_protocols),
+		cmocka_unit_test(test_empty),	     cmocka_unit_test(test_own_sections),
+		cmocka_unit_test(test_ids),	     cmocka_unit_test(test_ipset_bombs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

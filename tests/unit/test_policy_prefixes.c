@@ -184,11 +184,12 @@ static void test_blocklist_broken(void **state)
 	assert_false(blocklist_read("l", text, sizeof(text) - 1, &s, &d));
 	assert_int_equal(s.n, 1); /* nothing of it */
 	out = said(&d);
-	assert_string_equal(out, "l:2: found \"evil.example\", expected an address or a CIDR\n"
-				 "l:4: found \"10.0.0.1 10.0.0.2\", expected an address or a CIDR\n"
-				 "l:5: found \"1.2.3.4/33\", expected an address or a CIDR\n"
-				 "l:6: found \"\", expected an address or a CIDR\n"
-				 "l:7: found \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\", expected an address or a CIDR\n");
+	assert_string_equal(
+		out, "l:2: found \"evil.example\", expected an address or a CIDR\n"
+		     "l:4: found \"10.0.0.1 10.0.0.2\", expected an address or a CIDR\n"
+		     "l:5: found \"1.2.3.4/33\", expected an address or a CIDR\n"
+		     "l:6: found \"\", expected an address or a CIDR\n"
+		     "l:7: found \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\", expected an address or a CIDR\n");
 	free(out);
 	prefixes_free(&s);
 }

@@ -28,7 +28,8 @@ static void round_trip(const char *text, enum doc_format format)
 	diags_free(&d);
 }
 
-#define NAMES "groups: {'group:eng': [a@b.c, d@e.f]}\ntagOwners: {'tag:ci': ['group:eng', 'tag:ci', 'autogroup:admin']}\n"
+#define NAMES \
+	"groups: {'group:eng': [a@b.c, d@e.f]}\ntagOwners: {'tag:ci': ['group:eng', 'tag:ci', 'autogroup:admin']}\n"
 
 static const char *const yaml[] = {
 	"",
@@ -40,7 +41,8 @@ static const char *const yaml[] = {
 	NAMES "acls: [{action: accept, users: ['*', a@b.c], ports: ['*:*', '10.0.0.0/8:22,80-90',\n"
 	      "'[fd7a::1]:1', '[fd7a::]/16:0-65535', 'fd7a::2:3', 'autogroup:self:1', 'tag:ci:1']}]\n",
 	"acls: [{action: accept, proto: UDP, src: ['*'], dst: ['*:53']},\n"
-	"{action: accept, proto: '99', src: ['*'], dst: ['*:*']}, {action: accept, proto: '', src: [10.0.0.1/32, 'fd7a::/16'], dst: []}]\n",
+	"{action: accept, proto: '99', src: ['*'], dst: ['*:*']}, {action: accept, proto: '', src: [10.0.0.1/32, "
+	"'fd7a::/16'], dst: []}]\n",
 	"deny: [{src: ['*'], dst: ['*:1']}]\n"
 	"grants: [{src: ['*'], dst: ['*', 10.0.0.0/8, 'fd7a::1'], ip: ['*', '22,80-90', 'tcp:1', '99:*', 'ICMP:*']}]\n"
 	"acls: [{action: accept, src: ['*'], dst: ['*:2']}]\n",
@@ -48,7 +50,8 @@ static const char *const yaml[] = {
 	      "{src: ['group:eng'], dst: [10.0.0.1], ip: ['443'], via: ['tag:ci']}]\n",
 	NAMES "blocklists: [{name: drop, file: a/b.txt, max_age: 90m}, {name: x, file: 'y z: #'}]\n"
 	      "egress: {'group:eng': bank, a@b.c: '1'}\n"
-	      "quotas: [{src: ['*', 'tag:ci'], flows: 3, new_flows: 5/s, packets: 7k/s, bytes: 20M/s}, {src: ['*'], bytes: 1}]\n",
+	      "quotas: [{src: ['*', 'tag:ci'], flows: 3, new_flows: 5/s, packets: 7k/s, bytes: 20M/s}, {src: ['*'], "
+	      "bytes: 1}]\n",
 	NAMES "tests: [{src: a@b.c, proto: tcp, accept: ['x:1', '*:*'], deny: ['[::1]:2']}, {}, {src: ''}]\n",
 };
 
@@ -62,16 +65,47 @@ static void test_yaml(void **state)
 static void test_odd_texts(void **state)
 {
 	static const char *const names[] = {
-		"a b", "#x", "a #b", "- a", "? a", "!x", "&x", "%x", "'q'", "\\\"q\\\"", "a\\nb", "a\\tb", "\\u00e9", "\\ud83d\\ude00",
-		"\\u0007", "\\u0085", "\\u2028", "\\ufeff", "~", "Null", "yes", "{", "[", "a,b", "|", ">", "<<", "=", "x ", "-",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"a b",
+		"#x",
+		"a #b",
+		"- a",
+		"? a",
+		"!x",
+		"&x",
+		"%x",
+		"'q'",
+		"\\\"q\\\"",
+		"a\\nb",
+		"a\\tb",
+		"\\u00e9",
+		"\\ud83d\\ude00",
+		"\\u0007",
+		"\\u0085",
+		"\\u2028",
+		"\\ufeff",
+		"~",
+		"Null",
+		"yes",
+		"{",
+		"[",
+		"a,b",
+		"|",
+		">",
+		"<<",
+		"=",
+		"x ",
+		"-",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaaaaaaaaa"
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaaaaaaaaaaaa",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char *text = mem_printf("{\"hosts\": {\"%s\": \"1.1.1.1\"}, \"blocklists\": [{\"name\": \"%s\", \"file\": \"%s\"}],"
-					"\"acls\": [{\"action\": \"accept\", \"src\": [\"%s@x\"], \"dst\": []}]}",
-					names[i], names[i], names[i], names[i]);
+		char *text = mem_printf(
+			"{\"hosts\": {\"%s\": \"1.1.1.1\"}, \"blocklists\": [{\"name\": \"%s\", \"file\": \"%s\"}],"
+			"\"acls\": [{\"action\": \"accept\", \"src\": [\"%s@x\"], \"dst\": []}]}",
+			names[i], names[i], names[i], names[i]);
 
 		round_trip(text, DOC_HUJSON);
 		free(text);
@@ -89,7 +123,8 @@ static void test_example(void **state)
 /* Spelled one way, whatever way they were written. */
 static void test_canonical(void **state)
 {
-	static const char text[] = "acls: [{action: accept, proto: TCP, users: [' 10.1.2.3/8 '], ports: ['[fd7a::0]:1, 2-3']}]\n";
+	static const char text[] =
+		"acls: [{action: accept, proto: TCP, users: [' 10.1.2.3/8 '], ports: ['[fd7a::0]:1, 2-3']}]\n";
 	struct policy *p = load_policy(text);
 	char *out = policy_print(p);
 

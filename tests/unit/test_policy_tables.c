@@ -38,7 +38,8 @@ static void test_ports_against_cells(void **state)
 			for (unsigned p = r->first; p <= r->last; p++) {
 				const struct acl_rule **c = &cell[r->proto - 6][p];
 
-				if (!*c || (r->verdict != (*c)->verdict ? r->verdict == VERDICT_DENY : r->id < (*c)->id))
+				if (!*c ||
+				    (r->verdict != (*c)->verdict ? r->verdict == VERDICT_DENY : r->id < (*c)->id))
 					*c = r;
 			}
 		}
@@ -94,8 +95,8 @@ static struct prefix pfx(const char *text)
 }
 
 /* Adds a rule with one source and one destination. proto 0: the usual four. */
-static void add_rule(struct filter *f, enum filter_verdict v, const char *src, const char *dst, unsigned first, unsigned last,
-		     uint8_t proto)
+static void add_rule(struct filter *f, enum filter_verdict v, const char *src, const char *dst, unsigned first,
+		     unsigned last, uint8_t proto)
 {
 	struct filter_rule *r;
 
@@ -120,7 +121,8 @@ static uint32_t id_of(const struct tables *t, uint32_t class, const char *dst, u
 
 static void test_by_hand(void **state)
 {
-	struct prefix alice[] = { pfx("100.64.0.1"), pfx("fd7a::1") }, bob[] = { pfx("100.64.0.2") }, eve[] = { pfx("1.1.1.1") };
+	struct prefix alice[] = {pfx("100.64.0.1"), pfx("fd7a::1")}, bob[] = {pfx("100.64.0.2")},
+		      eve[] = {pfx("1.1.1.1")};
 	struct prefix carol[] = { pfx("100.64.0.3") };
 	struct tables_client clients[] = { { alice, 2 }, { bob, 1 }, { eve, 1 }, { carol, 1 } };
 	struct filter *f = mem_alloc(1, sizeof(*f));
@@ -160,7 +162,8 @@ static void test_flags(void **state)
 	struct tables_client client = { one, 1 };
 	struct filter *f = mem_alloc(1, sizeof(*f));
 	struct diags d = { 0 };
-	struct addr metadata = pfx("169.254.169.254").addr, other = pfx("169.254.1.1").addr, denied = pfx("10.0.0.1").addr;
+	struct addr metadata = pfx("169.254.169.254").addr, other = pfx("169.254.1.1").addr,
+		    denied = pfx("10.0.0.1").addr;
 	struct tables *t;
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.1", "0.0.0.0/0", 0, 65535, 0);
@@ -290,8 +293,9 @@ static void compare(struct rng *rng, const struct filter *f, const struct tables
 		if (want.rule ? got && got->id == want.rule->id &&
 					(got->verdict == VERDICT_ACCEPT) == (want.verdict == FILTER_ACCEPT) : !got)
 			continue;
-		fail_msg("%s -> %s proto %u port %u: rule %u, tables say %u", addr_str(&pkt.src, src), addr_str(&pkt.dst, dst),
-			 pkt.proto, pkt.port, want.rule ? want.rule->id : 0, got ? got->id : 0);
+		fail_msg("%s -> %s proto %u port %u: rule %u, tables say %u", addr_str(&pkt.src, src),
+			 addr_str(&pkt.dst, dst), pkt.proto, pkt.port, want.rule ? want.rule->id : 0,
+			 got ? got->id : 0);
 	}
 }
 

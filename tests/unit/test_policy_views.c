@@ -34,26 +34,31 @@ static const struct {
 	{ "", "p: warning: no acls and no grants: everything is denied\n" },
 	{ "acls: []\n", "" },
 	{ NAMES "acls:\n- {action: accept, src: ['group:gone'], dst: ['web:443']}\n",
-	  "p:5:3: warning: can never match: nobody is its source\n"
-	  "p:5:26: warning: src=\"group:gone\": nobody has this now\n" },
+	 "p:5:3: warning: can never match: nobody is its source\n"
+	 "p:5:26: warning: src=\"group:gone\": nobody has this now\n"},
 	{ NAMES "acls:\n- {action: accept, src: ['tag:ci', 'tag:free'], dst: ['web:443']}\n",
-	  "p:5:36: warning: src=\"tag:free\": nobody has this now\n" },
+	 "p:5:36: warning: src=\"tag:free\": nobody has this now\n"},
 	{ NAMES "acls:\n- {action: accept, src: [], dst: []}\n",
-	  "p:5:3: warning: can never match: dst is empty\np:5:3: warning: can never match: src is empty\n" },
+	 "p:5:3: warning: can never match: dst is empty\np:5:3: warning: can never match: src is empty\n"},
 	{ NAMES "acls:\n- {action: accept, src: ['*'], dst: ['far:443', 'tag:free:1', 'tag:ci:22', '8.8.8.8:53']}\n",
-	  "p:5:38: warning: can never match: far lies outside every route (routes: 2001:db8::/32, 203.0.113.0/24)\n"
-	  "p:5:49: warning: dst=\"tag:free\": nothing has this now\n"
-	  "p:5:76: warning: can never match: 8.8.8.8 lies outside every route (routes: 2001:db8::/32, 203.0.113.0/24)\n" },
+	 "p:5:38: warning: can never match: far lies outside every route (routes: 2001:db8::/32, 203.0.113.0/24)\n"
+	 "p:5:49: warning: dst=\"tag:free\": nothing has this now\n"
+	 "p:5:76: warning: can never match: 8.8.8.8 lies outside every route (routes: 2001:db8::/32, "
+	 "203.0.113.0/24)\n"},
 	/* a deny that covers all of a rule, and some that do not */
 	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
-		"deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
-	  "p:5:3: warning: can never match: the deny on line 7 covers it (deny autogroup:member -> 203.0.113.0/24:400-500)\n" },
+	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
+	 "p:5:3: warning: can never match: the deny on line 7 covers it (deny autogroup:member -> "
+	 "203.0.113.0/24:400-500)\n"},
 	{ NAMES "acls:\n- {action: accept, src: ['group:eng', 'tag:ci'], dst: ['web:443']}\n"
-		"deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n", "" },
+	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
+	 ""},
 	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
-		"deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500'], proto: tcp}\n", "" },
+	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500'], proto: tcp}\n",
+	 ""},
 	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443,600']}\n"
-		"deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n", "" },
+	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
+	 ""},
 };
 
 static void test_check(void **state)
@@ -128,9 +133,11 @@ static const struct {
 	{ "100.64.0.7", "203.0.113.9", IPPROTO_TCP, 443, "rule 4 (p:9) deny bob@example.com -> web:443" },
 	{ "100.64.0.5", "203.0.113.9", IPPROTO_TCP, 22, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
 	{ "100.64.0.5", "203.0.113.9", IPPROTO_UDP, 443, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
-	{ "100.64.0.5", "203.0.113.10", IPPROTO_TCP, 22, "default deny; nearest rule 2 (p:6) allows only tcp and udp 80-90" },
+	{ "100.64.0.5", "203.0.113.10", IPPROTO_TCP, 22,
+	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 80-90"},
 	{ "100.64.0.9", "203.0.113.65", IPPROTO_TCP, 22, "default deny; nearest rule 3 (p:7) allows only gre" },
-	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 443, "default deny; nearest rule 1 (p:5) is for others: group:eng -> web:443 tcp" },
+	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 443,
+	 "default deny; nearest rule 1 (p:5) is for others: group:eng -> web:443 tcp"},
 	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 22, "default deny" },
 	{ "100.64.0.5", "203.0.113.200", IPPROTO_TCP, 443, "default deny" },
 };
@@ -194,42 +201,46 @@ static const struct {
 	const char *before, *after, *diff;
 } diffs[] = {
 	{ "acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
-	  "grants: [{src: [bob@example.com], dst: [web], ip: ['443']}, {src: [alice@example.com], dst: [203.0.113.9], ip: ['443']}]",
-	  "" }, /* said otherwise, and the same */
+	 "grants: [{src: [bob@example.com], dst: [web], ip: ['443']}, {src: [alice@example.com], dst: [203.0.113.9], "
+	 "ip: ['443']}]",
+	 ""}, /* said otherwise, and the same */
 	{ "acls: []", "acls: [{action: accept, proto: tcp, src: ['group:eng'], dst: ['web:22']}]",
-	  "+ group:eng (2 users)  web 203.0.113.9  tcp 22\n" },
+	 "+ group:eng (2 users)  web 203.0.113.9  tcp 22\n"},
 	{ "acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
-	  "acls: [{action: accept, src: [alice@example.com], dst: ['web:443']}]",
-	  "- bob@example.com  web 203.0.113.9  tcp udp 443\n" },
+	 "acls: [{action: accept, src: [alice@example.com], dst: ['web:443']}]",
+	 "- bob@example.com  web 203.0.113.9  tcp udp 443\n"},
 	{ "acls: []", "acls: [{action: accept, src: ['*'], dst: ['web:1-10,20']}]",
-	  "+ autogroup:member (3 users)  web 203.0.113.9  tcp udp 1-10,20\n"
-	  "+ tag:ci (2 nodes)            web 203.0.113.9  tcp udp 1-10,20\n"
-	  "+ tag:gw (1 node)             web 203.0.113.9  tcp udp 1-10,20\n" },
+	 "+ autogroup:member (3 users)  web 203.0.113.9  tcp udp 1-10,20\n"
+	 "+ tag:ci (2 nodes)            web 203.0.113.9  tcp udp 1-10,20\n"
+	 "+ tag:gw (1 node)             web 203.0.113.9  tcp udp 1-10,20\n"},
 	{ "acls: []", "acls: [{action: accept, src: [100.64.0.9, 100.64.0.6], dst: ['web:9'], proto: udp}]",
-	  "+ ci-1   web 203.0.113.9  udp 9\n+ phone  web 203.0.113.9  udp 9\n" },
+	 "+ ci-1   web 203.0.113.9  udp 9\n+ phone  web 203.0.113.9  udp 9\n"},
 	{ "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]",
-	  "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]\n"
-	  "deny: [{src: ['*'], dst: ['web:25'], proto: tcp}]",
-	  "- carol@example.com  web 203.0.113.9  tcp 25\n" },
-	{ "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/26:1', '203.0.113.128/26:1', '203.0.113.200:1']}]",
-	  "acls: []", "- carol@example.com  203.0.113.0/26, 203.0.113.128/26 and 1 more  tcp udp 1\n" },
+	 "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]\n"
+	 "deny: [{src: ['*'], dst: ['web:25'], proto: tcp}]",
+	 "- carol@example.com  web 203.0.113.9  tcp 25\n"},
+	{ "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/26:1', '203.0.113.128/26:1', "
+	 "'203.0.113.200:1']}]",
+	 "acls: []", "- carol@example.com  203.0.113.0/26, 203.0.113.128/26 and 1 more  tcp udp 1\n"},
 	{ "acls: []", "acls: [{action: accept, src: ['group:eng'], dst: ['[2001:db8::1]:1'], proto: tcp}]",
-	  "+ alice@example.com  2001:db8::1  tcp 1\n" }, /* who has IPv6; her phone has not */
+	 "+ alice@example.com  2001:db8::1  tcp 1\n"}, /* who has IPv6; her phone has not */
 	{ "acls: []", "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: icmp}]",
-	  "+ carol@example.com  web 203.0.113.9  icmp\n" },
-	{ "acls: []", "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: gre},"
-		      "{action: accept, src: [carol@example.com], dst: ['web:53'], proto: udp},"
-		      "{action: accept, src: [carol@example.com], dst: ['web:80'], proto: tcp}]",
-	  "+ carol@example.com  web 203.0.113.9  tcp 80, udp 53, gre\n" },
+	 "+ carol@example.com  web 203.0.113.9  icmp\n"},
+	{ "acls: []",
+	 "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: gre},"
+	 "{action: accept, src: [carol@example.com], dst: ['web:53'], proto: udp},"
+	 "{action: accept, src: [carol@example.com], dst: ['web:80'], proto: tcp}]",
+	 "+ carol@example.com  web 203.0.113.9  tcp 80, udp 53, gre\n"},
 	{ "acls: [{action: accept, src: [carol@example.com], dst: ['web:1-100'], proto: tcp}]",
-	  "acls: [{action: accept, src: [carol@example.com], dst: ['web:50-200'], proto: tcp}]",
-	  "+ carol@example.com  web 203.0.113.9  tcp 101-200\n- carol@example.com  web 203.0.113.9  tcp 1-49\n" },
+	 "acls: [{action: accept, src: [carol@example.com], dst: ['web:50-200'], proto: tcp}]",
+	 "+ carol@example.com  web 203.0.113.9  tcp 101-200\n- carol@example.com  web 203.0.113.9  tcp 1-49\n"},
 };
 
 static void test_diff(void **state)
 {
 	for (size_t i = 0; i < sizeof(diffs) / sizeof(diffs[0]); i++) {
-		char *before = mem_printf(NAMES "%s\n", diffs[i].before), *after = mem_printf(NAMES "%s\n", diffs[i].after);
+		char *before = mem_printf(NAMES "%s\n", diffs[i].before),
+		     *after = mem_printf(NAMES "%s\n", diffs[i].after);
 		char *text = NULL;
 		struct policy_diff diff;
 		struct world old, new;
