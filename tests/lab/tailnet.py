@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+r"""A real tailnet: headscale with its relay and STUN, real clients, and our side.
+
+    headscale  10.9.1.254 ─┐
+    gateway    10.9.1.1   ─┼─ net (bridge)
+    client     10.9.1.2   ─┘
+    ...
+
+The gateway here is tests/tailnet_probe: our coordination client, disco and relays without a data path. It prints
+what happens as JSON lines.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from lab import ROOT, say, wait_for
+
+PEERS = pathlib.Path(os.environ.get("SLUICE_PEERS", pathlib.Path.home() / ".cache/sluice-peers"))
+PROBE = pathlib.Path(os.environ.get("SLUICE_PROBE", ROOT / "build/tests/tailnet_probe"))
+SERVER = "https://headscale.test"
+ROUTE = "203.0.113.0/24"
+
+CONFIG = """
+server_url: {server}:443
+listen_addr: 10.9.1.254:443
+metrics_listen_addr: 127.0.0.1:9090
+grpc_listen_addr: 127.0.0.1:50443
+tls_cert_path: {dir}/cert.pem
+tls_key_path: {dir}/key.pem
+noise: {{ private_key_path: {dir}/noise.key }}
+prefixes: {{ v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential }}
+derp:
+  server: {{ enabled: true, region_id: 999, region_code: lab, region_name: lab, ipv4: 10.9.1.254,
+            stun_listen_addr: "10.9.1.254:3478", private_key_path: {dir}/derp.key,
+            automatically_add_embedded_derp_region: true }}
+  urls: []
+  auto_update_enabled: false
+disable_check_updates: true
+database: {{ type: sqlite, sqlite: {{ path: {dir}/db.sqlite }} }}
+dns: {{ magic_dns: false, override_local_dns: false, base_domain: lab.test, nameservers: {{ global: [] }} }}
+policy: {{ mode: file, path: {dir}/policy.json }}
+unix_socket: {dir}/hs.sock
+unix_socket_permission: "0770"
+logtail: {{ enabled: false }}
+"""
+
+POLICY = {
+    "groups": {"group:eng": ["alice@"]},
+    "tagOwners": {"tag:gw": ["alice@"]},
+    "autoApprovers": {"routes": {ROUTE: ["tag:gw"]}},
+    "acls": [{"action": "accept", "src": ["group:eng"], "dst": ["203.0.113.9/32:*", "tag:gw:*"]}],
+}
+
+
+def require():
+    """Skips, and says why, on a machine that has not built what is needed."""
+    missing = [str(PEERS / name) for name in ("headscale", "tailscaled", "tailscale") if not (PEERS / name).exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)}: not built; run tests/lab/tailnet_peers.sh")
+    if not PROBE.exists():
+        pytest.skip(f"{PROBE}: not built; run make {PROBE.relative_to(ROOT)}")
+
+
+class Tailnet:
+    def __init__(self, lab):
+        self.lab, self.dir, self.hosts = lab, lab.dir / "tailnet", 0
+        self.dir.mkdir()
+        self.net = lab.host("net")
+        self.net.run("ip link add br0 type bridge")
+        self.net.run("ip link set br0 up")
+        self.control = self.machine("headscale", "10.9.1.254")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "30", "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem", "-subj",
+                        "/CN=headscale.test", "-addext", "subjectAltName=DNS:headscale.test"], check=True,
+                       capture_output=True)
+        (self.dir / "hs.yaml").write_text(CONFIG.format(server=SERVER, dir=self.dir))
+        self.policy = json.loads(json.dumps(POLICY))
+        self.write_policy()
+        self.serve()
+        self.hs("users", "create", "alice")
+
+    def machine(self, name, address):
+        """A host on the bridge that knows the server by name."""
+        host = self.lab.host(name)
+        self.hosts += 1
+        self.lab.cable(host, "eth0", self.net, f"p{self.hosts}")
+        self.net.run(f"ip link set p{self.hosts} master br0")
+        host.address("eth0", f"{address}/24")
+        for file, text in (("hosts", "127.0.0.1 localhost\n10.9.1.254 headscale.test\n"), ("resolv.conf", "")):
+            path = self.dir / f"{name}.{file}"
+            path.write_text(text)
+            host.run(["mount", "--bind", path, f"/etc/{file}"])
+        return host
+
+    def serve(self):
+        self.server = self.control.popen("headscale", [PEERS / "headscale", "-c", self.dir / "hs.yaml", "serve"])
+        wait_for("headscale", lambda: self.control.run(["curl", "-sk", f"{SERVER}/health"], check=False,
+                                                       quiet=True).returncode == 0, seconds=20)
+
+    def write_policy(self):
+        (self.dir / "policy.json").write_text(json.dumps(self.policy))
+
+    def reload_policy(self):
+        self.write_policy()
+        self.server.popen.send_signal(1)
+
+    def hs(self, *arguments):
+        text = self.control.out([PEERS / "headscale", "-c", self.dir / "hs.yaml", *arguments, "-o", "json"])
+        return json.loads(text[re.search(r"[\[{\"n]", text).start():]) if text.strip() else None
+
+    def key(self, *arguments):
+        return self.hs("preauthkeys", "create", "-u", "1", "--reusable", "-e", "24h", *arguments)["key"]
+
+    def node(self, name):
+        return next(node for node in self.hs("nodes", "list") if node["name"] == name)
+
+
+class TailscaleClient:
+    """The real daemon on a host of its own."""
+
+    def __init__(self, tailnet, name="client", address="10.9.1.2"):
+        self.tailnet, self.name = tailnet, name
+        self.host = tailnet.machine(name, address)
+        self.socket = f"/run/{name}.sock"
+        self.env = {"SSL_CERT_FILE": str(tailnet.dir / "cert.pem"), "TS_NO_LOGS_NO_SUPPORT": "true"}
+        self.daemon = self.host.popen("tailscaled", [
+            PEERS / "tailscaled", "--socket", self.socket, "--statedir", tailnet.dir / name, "--tun", "tailscale0",
+            "--port", "41641"], env=self.env)
+        wait_for("tailscaled", lambda: self.host.path(self.socket).exists())
+        self.ts("up", "--login-server", SERVER, "--timeout", "30s", "--authkey", tailnet.key(), "--accept-routes",
+                "--hostname", name)
+
+    def ts(self, *arguments, check=True):
+        return self.host.run([PEERS / "tailscale", "--socket", self.socket, *arguments], env=self.env, check=check,
+                             timeout=60).stdout
+
+    def peer(self, name):
+        peers = json.loads(self.ts("status", "--json")).get("Peer") or {}
+        return next((peer for peer in peers.values() if peer["HostName"] == name), None)
+
+    def knock(self, address="203.0.113.9"):
+        """Sends something into the tunnel; nobody answers."""
+        self.host.run(["timeout", "1", "bash", "-c", f"echo x > /dev/tcp/{address}/80"], check=False)
+
+
+class Probe:
+    """Our node. Its events are read back from its output."""
+
+    def __init__(self, tailnet, host, name="gw-1", port=41641, *arguments, key=None, state=None):
+        state = state or tailnet.dir / f"state-{name}"
+        state.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(PROBE, tailnet.dir / "probe")  # the same program all through a test, whatever make does
+        self.commands = tailnet.lab.file("commands")
+        os.mkfifo(self.commands)
+        self.state, self.seen = state, 0
+        command = [str(tailnet.dir / "probe"), "--server", SERVER, "--ca", str(tailnet.dir / "cert.pem"), "--state",
+                   str(state), "--hostname", name, "--listen", str(port), *arguments]
+        if key:
+            command += ["--auth-key", key]
+        self.process = host.popen(name, ["bash", "-c", 'exec "$@" <> ' + str(self.commands), "probe", *command])
+
+    def say(self, line):
+        say(f"    probe <- {line}")
+        with open(self.commands, "w", encoding="ascii") as out:
+            out.write(line + "\n")
+        time.sleep(0.1)
+
+    def events(self):
+        lines = self.process.output().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def mark(self):
+        """await_event() looks only at what comes from here on."""
+        self.seen = len(self.events())
+
+    def await_event(self, event, seconds=15, **fields):
+        def found():
+            return next((e for e in self.events()[self.seen:] if e["event"] == event and
+                         all(e.get(key) == value for key, value in fields.items())), None)
+        return wait_for(f"{event} {fields}", found, seconds)
+
+    def stop(self):
+        self.process.stop()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""T1-T13 with a real headscale and a real tailscaled: our coordination client, disco and relays (tailnet.py)."""
+import json
+import time
+
+import pytest
+from lab import wait_for
+from tailnet import ROUTE, Probe, TailscaleClient, Tailnet, require
+
+ENDPOINT = ("--endpoint", "10.9.1.1:41641")
+ROUTES = ("--route", ROUTE)
+
+
+@pytest.fixture
+def tailnet(lab):
+    require()
+    return Tailnet(lab)
+
+
+@pytest.fixture
+def gateway(tailnet):
+    return tailnet.machine("gateway", "10.9.1.1")
+
+
+def joined(tailnet, gateway, *arguments, tags=True, **options):
+    key = tailnet.key(*(("--tags", "tag:gw") if tags else ()))
+    probe = Probe(tailnet, gateway, "gw-1", 41641, *ROUTES, *(arguments or ENDPOINT), key=key, **options)
+    probe.await_event("status", state="connected")
+    return probe
+
+
+def routes(client):
+    return (client.peer("gw-1") or {}).get("AllowedIPs", [])
+
+
+def test_a_real_client_uses_us(tailnet, gateway):
+    """T3 to T11: registered, its route approved, distributed; pinged directly; initiations arrive."""
+    client = TailscaleClient(tailnet)
+    probe = joined(tailnet, gateway)
+    wait_for("the route at the client", lambda: ROUTE in routes(client))
+    peer = probe.await_event("peer")["node"]
+    assert peer["name"] == "client" and peer["user"] == "alice"
+    assert probe.await_event("home")["region"] == 999
+    assert probe.await_event("home")["seen"] == "10.9.1.1"
+    probe.await_event("relay", region=999, up=True)
+    assert "via 10.9.1.1:41641" in client.ts("ping", "--c", "5", "gw-1")
+    client.knock()
+    assert probe.await_event("udp", kind="initiation")["from"] == "10.9.1.2"
+    probe.mark()
+    probe.say("ping client")
+    assert probe.await_event("pong", direct=True)["us"] < 1000000
+    assert probe.await_event("pong", direct=False)["us"] < 1000000
+
+
+def test_the_network_process_has_no_rights(tailnet, gateway):
+    probe = joined(tailnet, gateway)
+    pid = gateway.out(["pgrep", "-x", "sluice-net", "-P", str(children(gateway, probe))]).strip()
+    status = gateway.out(["cat", f"/proc/{pid}/status"])
+    lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in lines["Uid"].split() and "0" not in lines["Gid"].split()
+    assert lines["CapEff"] == lines["CapPrm"] == lines["CapBnd"] == "0" * 16
+    assert lines["NoNewPrivs"] == "1" and lines["Seccomp"] == "2"
+    secrets = [bytes.fromhex(gateway.out(["bash", "-c", f"base64 -d {probe.state}/tailnet/{name}.key | xxd -p -c 64"]))
+               for name in ("node", "disco")]
+    memory = memory_of(gateway, pid)
+    assert not any(secret in memory for secret in secrets)
+
+
+def children(host, probe):
+    return host.out(["pgrep", "-f", f"{probe.state}", "-o"]).split()[0]
+
+
+def memory_of(host, pid):
+    """All that a process has written to its memory."""
+    script = ("import re,sys\n"
+              "with open(f'/proc/{sys.argv[1]}/maps') as maps, open(f'/proc/{sys.argv[1]}/mem','rb') as mem:\n"
+              " for m in re.findall(r'^(\\w+)-(\\w+) rw', maps.read(), re.M):\n"
+              "  a, b = (int(x, 16) for x in m)\n"
+              "  try:\n"
+              "   mem.seek(a); sys.stdout.buffer.write(mem.read(b - a))\n"
+              "  except (OSError, ValueError): pass\n")
+    import subprocess
+    return subprocess.run(host.enter(["python3", "-c", script, pid]), capture_output=True, check=True,
+                          timeout=60).stdout
+
+
+def test_policy_change(tailnet, gateway):
+    """Issue 6.2: what the server revokes or allows is here within 2 s."""
+    TailscaleClient(tailnet)
+    probe = joined(tailnet, gateway)
+    probe.await_event("rules")
+    probe.mark()
+    tailnet.policy["acls"][0]["dst"] = ["203.0.113.9/32:443", "tag:gw:*"]
+    tailnet.reload_policy()
+    rules = probe.await_event("rules", seconds=2)["rules"]
+    assert any("203.0.113.9" in rule and ":443" in rule for rule in rules), rules
+    probe.mark()
+    time.sleep(1)
+    assert not [e for e in probe.events()[probe.seen:] if e["event"] in ("gone", "status")]
+
+
+def test_route_approval(tailnet, gateway):
+    """Issue 6.3: an untagged node's route has to be approved by hand."""
+    client = TailscaleClient(tailnet)
+    joined(tailnet, gateway, tags=False)
+    wait_for("what we advertise", lambda: ROUTE in tailnet.node("gw-1").get("available_routes", []))
+    time.sleep(1)
+    assert ROUTE not in routes(client)
+    tailnet.hs("nodes", "approve-routes", "-i", str(tailnet.node("gw-1")["id"]), "-r", ROUTE)
+    wait_for("the route at the client", lambda: ROUTE in routes(client))
+
+
+def test_routes_changed_at_run_time(tailnet, gateway):
+    probe = joined(tailnet, gateway)
+    wait_for("the first", lambda: ROUTE in tailnet.node("gw-1").get("available_routes", []))
+    probe.say("routes 203.0.113.0/24 2001:db8:3::/64")
+    wait_for("the second", lambda: "2001:db8:3::/64" in tailnet.node("gw-1").get("available_routes", []))
+
+
+def test_udp_blocked_and_unblocked(tailnet, gateway):
+    """Issue 6.4: by the relay while UDP to us is blocked, direct within 30 s afterwards."""
+    client = TailscaleClient(tailnet)
+    gateway.nft("table inet block {\n chain in { type filter hook input priority 0; udp dport 41641 drop; }\n}\n")
+    probe = joined(tailnet, gateway)
+    wait_for("the gateway at the client", lambda: client.peer("gw-1"))
+    client.knock()
+    probe.await_event("relayed", kind="initiation")
+    assert "via DERP(lab)" in client.ts("ping", "--c", "1", "--until-direct=false", "gw-1", check=False)
+    gateway.run("nft delete table inet block")
+    assert "via 10.9.1.1:41641" in client.ts("ping", "--c", "30", "--timeout", "1s", "gw-1")
+
+
+def test_server_away(tailnet, gateway):
+    """The netmap outlives the server, also over a restart of ours; then everything is as before."""
+    TailscaleClient(tailnet)
+    probe = joined(tailnet, gateway)
+    probe.await_event("peer")
+    tailnet.server.popen.kill()
+    probe.await_event("status", state="offline")
+    time.sleep(2.5)  # what was last told is on disk
+    probe.stop()
+    probe = Probe(tailnet, gateway, "gw-1", 41641, *ROUTES, *ENDPOINT, state=probe.state)
+    assert probe.await_event("peer", seconds=3)["node"]["name"] == "client"
+    assert probe.await_event("rules", seconds=3)["rules"]
+    probe.await_event("status", state="offline")
+    tailnet.serve()
+    probe.mark()
+    probe.await_event("status", state="connected", seconds=45)  # no key is needed: the machine is known
+
+
+def test_interactive_login(tailnet, gateway):
+    probe = Probe(tailnet, gateway, "gw-1", 41641, *ENDPOINT)
+    url = probe.await_event("login")["url"]
+    probe.await_event("status", state="login")
+    tailnet.hs("nodes", "register", "--user", "alice", "--key", url.rpartition("/")[2])
+    probe.await_event("status", state="connected")
+
+
+def test_wrong_auth_key(tailnet, gateway):
+    probe = Probe(tailnet, gateway, "gw-1", 41641, *ENDPOINT, key="hskey-auth-nonsense")
+    assert "key" in probe.await_event("status", state="refused")["text"]  # the server's own words
+
+
+def test_expired_and_logged_out(tailnet, gateway):
+    """T13: said when it happens; `up` makes a new node key, and the node stays the same."""
+    probe = joined(tailnet, gateway, tags=False)
+    node = probe.await_event("self")["node"]
+    tailnet.hs("nodes", "expire", "-i", str(tailnet.node("gw-1")["id"]))
+    probe.await_event("status", state="expired")
+    for command in ("up", "logout"):
+        probe.mark()
+        if command == "logout":
+            probe.say("logout")
+            probe.await_event("status", state="logged out")
+        probe.say("up")
+        probe.await_event("identity")
+        probe.await_event("status", state="connected")
+        again = probe.await_event("self")["node"]
+        assert again["id"] == node["id"] and again["addresses"] == node["addresses"] and again["key"] != node["key"]
+
+
+def test_peers_come_and_go(tailnet, gateway):
+    probe = joined(tailnet, gateway)
+    first = TailscaleClient(tailnet, "client", "10.9.1.2")
+    probe.await_event("peer")
+    TailscaleClient(tailnet, "second", "10.9.1.3")
+    wait_for("the second peer", lambda: any(e["node"]["name"] == "second" for e in probe.events()
+                                            if e["event"] == "peer"))
+    number = tailnet.node("client")["id"]
+    first.ts("logout")
+    tailnet.hs("nodes", "delete", "-i", str(number), "--force")
+    probe.await_event("gone", id=int(number))
+
+
+def test_untrusted_certificate(tailnet, gateway, tmp_path):
+    other = tmp_path / "other.pem"
+    other.write_text((tailnet.dir / "cert.pem").read_text())
+    gateway.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-keyout", "/dev/null", "-out", str(other), "-subj", "/CN=other"])
+    probe = Probe(tailnet, gateway, "gw-1", 41641, "--ca", str(other))
+    assert "TLS" in probe.await_event("status", state="offline")["text"]
+    key = json.loads(gateway.out(["curl", "-sk", "https://headscale.test/key?v=131"]))["publicKey"]
+    probe.stop()
+    probe = Probe(tailnet, gateway, "gw-1", 41641, "--ca", str(other), "--control-key", key, key=tailnet.key())
+    probe.await_event("status", state="connected")  # pinned: no certificate is needed
