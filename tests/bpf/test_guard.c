@@ -100,6 +100,8 @@ static void test_guard_prefixes(void **state)
 	}
 }
 
+#define PACKETS 20000 /* of each test: seconds even under emulation */
+
 /* ---- random packets ------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed) /* xorshift: a failing run can be repeated */
@@ -192,7 +194,7 @@ static void test_random_out(void **state)
 	uint32_t sent = 0, dropped = 0;
 	struct scratch *s = *state;
 
-	for (uint32_t i = 0; i < 60000; i++) {
+	for (uint32_t i = 0; i < PACKETS; i++) {
 		struct family f = family_of(i & 1);
 		struct frame in, out, last;
 		struct addr src;
@@ -214,7 +216,7 @@ static void test_random_out(void **state)
 		assert_int_equal(push_raw(s, PROGRAM_NIC_OUT, &out, &last), NEXT);
 	}
 	print_message("  %u sent, %u dropped\n", sent, dropped);
-	assert_true(sent > 1000 && dropped > 1000); /* both are tried */
+	assert_true(sent > 500 && dropped > 1000); /* both are tried */
 }
 
 static bool has_flow_from(struct scratch *s, const struct addr *src)
@@ -234,7 +236,7 @@ static void test_random_in(void **state)
 	uint32_t sent = 0, passed = 0;
 	struct scratch *s = *state;
 
-	for (uint32_t i = 0; i < 60000; i++) {
+	for (uint32_t i = 0; i < PACKETS; i++) {
 		struct family f = family_of(i & 1);
 		struct frame in, out;
 		struct addr dst;
@@ -278,7 +280,7 @@ static void test_random_guard(void **state)
 	struct scratch *s = *state;
 	uint32_t died = 0;
 
-	for (uint32_t i = 0; i < 30000; i++) {
+	for (uint32_t i = 0; i < PACKETS; i++) {
 		struct family f = family_of(i & 1);
 		struct addr src, dst;
 		struct frame in, out;

@@ -70,6 +70,8 @@ static void test_to_the_last(void **state)
 			assert_in_range(port, PORT_FIRST, PORT_FIRST + PORT_COUNT - 1);
 			assert_false(seen[port - PORT_FIRST]);
 			seen[port - PORT_FIRST] = true;
+			if (i % 100)
+				continue;
 			assert_int_equal(pair_used(s, &ports), i + 1);
 			assert_int_equal(ports, PORT_COUNT);
 		}
