@@ -19,7 +19,7 @@ int cmd_run(int argc, char **argv)
 	if (!file)
 		file = CONFIG_FILE;
 	config = config_load(file, &d);
-	if (config && !rules_check(NULL, config, &d)) {
+	if (config && !rules_check_start(config, &d)) {
 		config_free(config);
 		config = NULL;
 	}

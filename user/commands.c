@@ -56,6 +56,18 @@ static const struct command_option test_options[] = {
 	{0}};
 static const struct command_option matrix_options[] = {
 	{"html", 'w', "FILE", "as a page for a browser"}, PLACE_OPTIONS, JSON_OPTION, {0}};
+/* clang-format off */
+#define CHANGE_OPTIONS                                                                               \
+	{"dry-run", 'n', NULL, "tell what would change, and change nothing"},                         \
+	{"if-match", 'm', "HASH", "only if this one is running now (its beginning will do)"}
+/* clang-format on */
+static const struct command_option apply_options[] = {
+	CHANGE_OPTIONS,
+	{"watch", 'w', NULL, "stay, and apply the file whenever it changes"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
+static const struct command_option rollback_options[] = {CHANGE_OPTIONS, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option explain_options[] = {
 	{"policy", 'p', "FILE", "by this policy instead of the running one"},
 	{"inventory", 'i', "FILE", "and this list of users and nodes"},
@@ -90,6 +102,11 @@ const struct command commands[] = {
 	 plain_options, 0, 0, cmd_reload},
 	{"policy show", "[FILE]", "the running policy, or a file's, in canonical form", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 1, cmd_policy_show},
+	{"policy apply", "FILE|-", "check and test a policy, and make it the running one",
+	 "A policy with mistakes changes nothing. It runs until the next one, over restarts too, or until a reload\n"
+	 "reads the configured file again.", COMMAND_GATEWAY, apply_options, 1, 1, cmd_policy_apply},
+	{"policy rollback", "", "return to the policy before the running one", NULL, COMMAND_GATEWAY, rollback_options,
+	 0, 0, cmd_policy_rollback},
 	{"down", "", "stop the gateway and remove all of it: interface, programs, maps, rules",
 	 "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
 	 cmd_down},

@@ -455,6 +455,7 @@ static bool apply_rules(struct gateway *g, char *error, size_t size)
 	if (!ok) {
 		diags_print(&d, stderr, false); /* warnings are in the log */
 		snprintf(error, size, "the policy was not applied");
+	}
 	diags_free(&d);
 	return ok;
 }

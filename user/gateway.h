@@ -174,6 +174,12 @@ void notices_close(struct gateway *g);
 extern const struct control_verb gateway_verbs[];
 void verbs_sample(struct gateway *g); /* once a second: the history of counters */
 
+/* verbs_policy.c: those about the policy; in the form of struct control_verb. */
+int verb_explain(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, char **error);
+
 /* ---- gateway.c: life ------------------------------------------------------------------------ */
 
 struct gateway {

@@ -18,8 +18,9 @@
  *			"destinations": [], "ports", "flows" (live ones that end; null: no gateway was asked)}],
  *			"left_out", "other": ["carol-laptop leaves by pool bank instead of default", ...],
  *			"tests": passed}
- * policy apply	the same without "same", and {"applied", "hash", "previous", "generation", "flows_ended",
- *			"warnings": []}
+ * policy apply	the same without "same", and {"applied" (no dry run), "hash", "previous", "generation",
+ *			"warnings": []}		args: {"file", "text", "dry_run", "if_match"}
+ * policy rollback	the same			args: {"dry_run", "if_match"}
  * policy show	{"schema", "file", "hash", "previous", "applied" (s ago), "generation", "differs", "text",
  *			"source" (as it was given)}
  */

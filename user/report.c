@@ -58,8 +58,8 @@ static json_t *policy_json(const struct report_source *s)
 
 	if (!p)
 		return json_null();
-	return json_pack("{s:I, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file", text(p->file),
-			 "applied", (json_int_t)seconds_since(s->now_ns, p->applied_ns), "differs", p->differs);
+	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file",
+			 text(p->file), "hash", text(p->hash), "applied", (json_int_t)seconds_since(s->now_ns, p->applied_ns), "differs", p->differs);
 }
 
 static json_t *tailnet_json(const struct report_source *s)

@@ -20,7 +20,7 @@
  * Pure: time is an argument, the data comes from the caller.
  *
  * status	{"schema", "name", "version", "pid", "uptime",
- *		 "policy": null | {"generation", "file", "applied" (s ago), "differs" (file against running)},
+ *		 "policy": null | {"generation", "file", "hash", "applied" (s ago), "differs" (file against running)},
  *		 "tailnet": null | {"state", "peers"},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
@@ -106,7 +106,7 @@ struct report_route {
 
 struct report_policy {
 	uint32_t generation;
-	const char *file;
+	const char *file, *hash;
 	uint64_t applied_ns; /* monotonic */
 	bool differs;
 };

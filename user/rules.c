@@ -1,281 +1,300 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The policy on its way from the file to the maps: read, parsed, tested, compiled
- * for this gateway, laid out in tables, and swapped in as a whole. Until the swap
- * nothing has changed; a policy with a mistake in it never gets that far.
+ * The policy of the running gateway: which one it is, and how another one takes its
+ * place. A ruleset is built aside, tested, and swapped into the maps as a whole; until
+ * then nothing has changed, and one with a mistake never gets that far. What was swapped
+ * in is remembered over restarts (policy_store.h tells which one a start takes).
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/compile.h"
-#include "policy/filter.h"
-#include "policy/policy.h"
-#include "policy/tables.h"
-#include "policy/test.h"
-#include "user/config_inventory.h"
 #include "user/gateway.h"
 #include "user/log.h"
 #include "user/loop.h"
+#include "user/policy_store.h"
 #include "user/report.h"
-
-#define HASH_BYTES 32
+#include "user/ruleset.h"
 
 struct rules_running {
-	struct policy *policy; /* NULL: none is configured, nothing is allowed */
-	struct inventory inventory;
-	struct resolver *resolver;
-	struct filter *filter;
-	struct tables *tables;
-	const char **approved_by; /* by route */
-	uint8_t hash[HASH_BYTES]; /* of the file as it was read */
-	char *file;
+	struct ruleset *rules;
+	struct policy_store store;
 	struct report_policy report;
 };
 
-static void free_running(struct rules_running *r)
+static int64_t wall_seconds(void)
 {
-	if (!r)
-		return;
-	tables_free(r->tables);
-	if (r->filter)
-		filter_free(r->filter);
-	resolver_free(r->resolver);
-	inventory_free(&r->inventory);
-	policy_free(r->policy);
-	free(r->approved_by);
-	free(r->file);
-	free(r);
+	return (int64_t)(loop_wall() / NS_PER_SEC);
 }
 
 /* ---- building: nothing outside is touched ---------------------------------------------- */
 
-static bool hash_file(const char *file, uint8_t hash[HASH_BYTES])
+/* @kept: a gateway's state folder, NULL: far from any. */
+static struct ruleset *build(const struct config *config, const char *file, const char *text, size_t len,
+			     const char *kept, size_t *passed, struct diags *d)
 {
-	size_t len;
-	char *text = state_read_file(file, DOC_MAX_SIZE, &len);
+	struct ruleset_place place = {.config = config};
+	char *folder = ruleset_folder(config, config->docs[0]->file);
+	struct ruleset_source source = {file, text, len, folder, kept, wall_seconds()};
+	struct ruleset *r = ruleset_build(&place, file ? &source : NULL, d);
+
+	free(folder);
+	if (!r || ruleset_test(r, passed, d))
+		return r;
+	ruleset_free(r);
+	return NULL;
+}
+
+static char *read_file(const char *file, size_t *len, struct diags *d)
+{
+	char *text = state_read_file(file, DOC_MAX_SIZE, len);
 
 	if (!text)
-		return false;
-	crypto_generichash(hash, HASH_BYTES, (uint8_t *)text, len, NULL, 0);
-	free(text);
-	return true;
+		diag_error(d, (struct diag_at){.file = file}, "the policy cannot be read: %s", strerror(errno));
+	return text;
 }
 
-static struct policy *read_policy(const char *file, uint8_t hash[HASH_BYTES], struct diags *d)
+/* From the configured file. Without one, what was applied by hand goes on. */
+static struct ruleset *build_configured(const struct config *config, const struct policy_store *store, const char *kept,
+					struct diags *d)
 {
-	struct diag_at at = {.file = file};
+	const struct policy_saved *last = &store->last;
+	size_t len = 0, passed;
+	struct ruleset *r;
+	char *text;
+
+	if (!config->policy && last->file && !*last->file_hash)
+		return build(config, last->file, last->text, last->len, kept, &passed, d);
+	if (!config->policy)
+		return build(config, NULL, NULL, 0, kept, &passed, d);
+	text = read_file(config->policy, &len, d);
+	r = text ? build(config, config->policy, text, len, kept, &passed, d) : NULL;
+	free(text);
+	return r;
+}
+
+/* Of the configured file as it is now; "": there is none. */
+static void hash_file(const struct config *config, char hash[RULESET_HASH_LEN + 1])
+{
 	size_t len;
-	char *text = state_read_file(file, DOC_MAX_SIZE, &len);
-	struct doc *doc;
+	char *text = config->policy ? state_read_file(config->policy, DOC_MAX_SIZE, &len) : NULL;
 
-	if (!text) {
-		diag_error(d, at, "the policy cannot be read: %s", strerror(errno));
-		return NULL;
-	}
-	crypto_generichash(hash, HASH_BYTES, (uint8_t *)text, len, NULL, 0);
-	doc = doc_parse(file, text, len, doc_format_of(file), d);
+	hash[0] = '\0';
+	if (text)
+		ruleset_hash(text, len, hash);
 	free(text);
-	return doc ? policy_parse(doc, d) : NULL;
 }
 
-static struct tables *lay_out(struct rules_running *r, const struct config *config, struct diags *d)
+/* What stood in the way of the file is only a warning then. */
+static struct ruleset *build_last(const struct config *config, const struct policy_saved *last, struct diags *file,
+				  struct diags *d)
 {
-	struct tables_limits limits = {.rules = MAX_RULES * 16u};
-	struct tables_client *clients = calloc(config->n_clients + 1, sizeof(*clients));
-	struct tables *tables;
-
-	for (size_t i = 0; i < config->n_clients; i++) {
-		const struct prefixes *addrs = &r->inventory.nodes[i].addrs;
-
-		clients[i] = (struct tables_client){addrs->v, addrs->n};
-	}
-	tables = tables_build(r->filter, clients, config->n_clients, &limits, d);
-	free(clients);
-	return tables;
-}
-
-/* The sections' tests are about the whole tailnet, wherever a destination is. */
-static bool run_tests(struct rules_running *r, struct diags *d)
-{
-	struct filter *everywhere = policy_compile(r->resolver, r->policy, NULL, POLICY_DENY_ALL);
 	size_t passed;
-	bool ok = policy_run_tests(r->policy, r->resolver, everywhere, &passed, d);
+	struct ruleset *r = build(config, last->file, last->text, last->len, config->state, &passed, d);
 
-	filter_free(everywhere);
-	return ok;
+	for (size_t i = 0; i < file->n; i++)
+		(r ? diag_warning : diag_error)(d, file->list[i].at, "%s", file->list[i].text);
+	if (r && file->errors)
+		diag_warning(d, (struct diag_at){.file = config->policy},
+			     "not taken for its mistakes: the policy that was applied last runs");
+	return r;
 }
 
-static struct rules_running *build(const struct config *config, struct diags *d)
+/* The rule of policy_store.h. */
+static struct ruleset *build_for_start(const struct config *config, const struct policy_store *store, struct diags *d)
 {
-	static const struct policy nothing;
-	struct rules_running *r = calloc(1, sizeof(*r));
-	const struct policy *policy = &nothing;
+	const struct policy_saved *last = &store->last;
+	char hash[RULESET_HASH_LEN + 1];
+	struct diags file = {0};
+	struct ruleset *r = NULL;
 
+	if (!last->file)
+		return build_configured(config, store, config->state, d);
+	hash_file(config, hash);
+	if (strcmp(hash, last->file_hash))
+		r = build_configured(config, store, config->state, &file);
 	if (!r)
-		return NULL;
-	if (config->policy) {
-		r->file = strdup(config->policy);
-		r->policy = read_policy(config->policy, r->hash, d);
-		if (!r->policy)
-			goto fail;
-		policy = r->policy;
-	}
-	if (!policy->has_rules)
-		diag_warning(d, (struct diag_at){.file = config->policy ?: "gateway.yaml"},
-			     "%s: everything is refused",
-			     config->policy ? "the policy has neither acls nor grants" : "no policy is configured");
-	config_inventory(config, &r->inventory);
-	r->approved_by = calloc(config->n_routes + 1, sizeof(*r->approved_by));
-	config_approve(config, policy, &r->inventory, r->approved_by);
-	r->resolver = resolver_new(policy, &r->inventory);
-	r->filter = policy_compile(r->resolver, policy, config_inventory_gateway(&r->inventory), POLICY_DENY_ALL);
-	if (r->policy && !run_tests(r, d))
-		goto fail;
-	r->tables = lay_out(r, config, d);
-	if (r->tables)
-		return r;
-fail:
-	free_running(r);
-	return NULL;
+		r = build_last(config, last, &file, d);
+	diags_free(&file);
+	return r;
+}
+
+static void load_store(const char *folder, struct policy_store *store)
+{
+	char why[512];
+
+	if (!policy_store_load(folder, store, why, sizeof(why)))
+		log_warning("%s: the policy that was applied last is lost", why);
 }
 
 bool rules_check(struct gateway *g, const struct config *config, struct diags *d)
 {
-	struct rules_running *r = build(config, d);
+	static const struct policy_store none;
+	bool here = g && g->rules.running;
+	struct ruleset *r = build_configured(config, here ? &g->rules.running->store : &none, here ? config->state : NULL, d);
 
-	free_running(r);
+	ruleset_free(r);
 	return r;
+}
+
+bool rules_check_start(const struct config *config, struct diags *d)
+{
+	struct policy_store store;
+	struct ruleset *r;
+
+	load_store(config->state, &store);
+	r = build_for_start(config, &store, d);
+	policy_store_free(&store);
+	ruleset_free(r);
+	return r;
+}
+
+struct ruleset *rules_build(struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
+			    struct diags *d)
+{
+	return build(g->config, file, text, len, g->config->state, passed, d);
 }
 
 /* ---- into the maps ----------------------------------------------------------------------- */
 
-static uint32_t pool_of(const struct rules_running *r, const struct config *config, const struct inventory_node *node)
+static uint32_t *client_ids(const struct gateway *g, const struct config *config)
 {
-	const char *name = r->policy ? resolve_pool(r->resolver, node) : NULL;
+	uint32_t *ids = mem_alloc(config->n_clients, sizeof(*ids));
 
-	for (size_t i = 0; name && i < config->n_pools; i++)
-		if (!strcmp(config->pools[i].name, name))
-			return (uint32_t)i;
-	if (name)
-		log_warning("the policy gives %s the pool %s, which this gateway does not have: default", node->name, name);
-	return 0;
+	for (size_t i = 0; i < config->n_clients; i++)
+		ids[i] = g->clients.list[i].id;
+	return ids;
 }
 
-/* The list of clients has the order of the configuration, and so have nodes and classes. */
-static struct client_class *fill_classes(struct gateway *g, const struct rules_running *r, const struct config *config)
+static bool put_into_maps(struct gateway *g, const struct ruleset *r, const struct config *config, struct diags *d)
 {
-	struct client_class *classes = calloc(MAX_CLIENTS, sizeof(*classes));
-
-	for (size_t i = 0; classes && i < config->n_clients; i++)
-		classes[g->clients.list[i].id] = (struct client_class){
-			.class = r->tables->class_of[i],
-			.pool = pool_of(r, config, &r->inventory.nodes[i]),
-			.quota = r->policy ? resolve_quota(r->resolver, &r->inventory.nodes[i]) : 0,
-		};
-	if (classes)
-		classes[0] = (struct client_class){0};
-	return classes;
-}
-
-static struct maps_acl *fill_acl(const struct tables *t)
-{
-	struct maps_acl *acl = calloc(t->n_entries + 1, sizeof(*acl));
-
-	for (size_t i = 0; acl && i < t->n_entries; i++) {
-		const struct tables_entry *e = &t->entries[i];
-
-		acl[i] = (struct maps_acl){
-			.class = ntohl(e->key.class),
-			.dst = {.addr = e->key.dst, .len = e->key.prefixlen - 32},
-			.first = e->value.first,
-			.count = e->value.count,
-			.flags = e->value.flags,
-		};
-	}
-	return acl;
-}
-
-static struct maps_route *fill_routes(const struct rules_running *r, const struct config *config, size_t *n)
-{
-	struct maps_route *routes = calloc(config->n_routes + 1, sizeof(*routes));
-
-	*n = 0;
-	for (size_t i = 0; routes && i < config->n_routes; i++)
-		if (r->approved_by[i])
-			routes[(*n)++] = (struct maps_route){config->routes[i].prefix,
-							     {.pool = ROUTE_POOL_OF_CLIENT, .id = (uint32_t)i}};
-	return routes;
-}
-
-static bool swap_in(struct gateway *g, struct rules_running *r, const struct config *config, struct diags *d)
-{
-	struct client_class *classes = fill_classes(g, r, config);
-	struct maps_acl *acl = fill_acl(r->tables);
-	size_t n_routes;
-	struct maps_route *routes = fill_routes(r, config, &n_routes);
-	struct maps_policy policy = {
-		.classes = classes,
-		.n_classes = MAX_CLIENTS,
-		.acl = acl,
-		.n_acl = r->tables->n_entries,
-		.rules = r->tables->rules,
-		.n_rules = r->tables->n_rules,
-		.routes = routes,
-		.n_routes = n_routes,
-	};
+	const struct rules_running *now = g->rules.running;
+	bool blocked = !now->rules || !blocklists_same(&now->rules->blocked, &r->blocked);
+	uint32_t *ids = client_ids(g, config), generation = 0;
 	char *why = NULL;
-	int err = -ENOMEM;
+	int err = ruleset_apply(r, config, ids, blocked, g->maps, &generation, &why);
 
-	if (classes && acl && routes)
-		err = maps_policy_apply(g->maps, &policy, &r->report.generation, &why);
 	if (err)
-		diag_error(d, (struct diag_at){.file = config->policy}, "the policy cannot be put into the maps: %s",
-			   why ?: strerror(-err));
+		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
+			   why ? why : strerror(-err));
+	else
+		g->rules.running->report.generation = generation;
 	free(why);
-	free(classes);
-	free(acl);
-	free(routes);
+	free(ids);
 	return !err;
+}
+
+/* For the next start. That it cannot be written ends nothing. */
+static void remember(struct rules_running *now, const struct config *config, struct diags *d)
+{
+	char hash[RULESET_HASH_LEN + 1];
+	int err;
+
+	if (!now->rules->policy)
+		return;
+	hash_file(config, hash);
+	policy_store_add(&now->store, now->rules, hash, wall_seconds());
+	err = policy_store_save(config->state, &now->store) ?: blocklists_keep(&now->rules->blocked, config->state);
+	if (err)
+		diag_warning(d, (struct diag_at){.file = config->state}, "the policy runs, but a restart will not know it: %s",
+			     strerror(-err));
+}
+
+static void log_warnings(const struct diags *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->list[i].level == DIAG_WARNING)
+			log_warning("%s:%u: %s", d->list[i].at.file ? d->list[i].at.file : "policy", d->list[i].at.line,
+				    d->list[i].text);
+}
+
+static bool swap(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+{
+	struct rules_running *now = g->rules.running;
+
+	if (!put_into_maps(g, r, config, d))
+		return false;
+	ruleset_free(now->rules);
+	now->rules = r;
+	now->report.file = r->file;
+	now->report.hash = r->hash;
+	now->report.applied_ns = loop_now();
+	g->rules.report = r->policy ? &now->report : NULL;
+	remember(now, config, d);
+	log_warnings(d);
+	if (r->policy)
+		log_info("policy %u: %s, %.12s", now->report.generation, r->file, r->hash);
+	return true;
+}
+
+bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
+{
+	return swap(g, r, g->config, d);
+}
+
+static bool swap_or_free(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+{
+	bool ok = r && swap(g, r, config, d);
+
+	if (!ok)
+		ruleset_free(r);
+	return ok;
+}
+
+bool rules_start(struct gateway *g, struct diags *d)
+{
+	struct rules_running *now = mem_alloc(1, sizeof(*now));
+
+	g->rules.running = now;
+	load_store(g->config->state, &now->store);
+	return swap_or_free(g, build_for_start(g->config, &now->store, d), g->config, d);
 }
 
 bool rules_apply(struct gateway *g, const struct config *config, struct diags *d)
 {
-	struct rules_running *r = build(config, d);
-
-	if (!r || !swap_in(g, r, config, d)) {
-		free_running(r);
-		return false;
-	}
-	r->report.file = r->file;
-	r->report.applied_ns = loop_now();
-	free_running(g->rules.running);
-	g->rules.running = r;
-	g->rules.report = r->policy ? &r->report : NULL;
-	return true;
+	return swap_or_free(g, build_configured(config, &g->rules.running->store, config->state, d), config, d);
 }
 
 void rules_close(struct gateway *g)
 {
-	free_running(g->rules.running);
+	if (g->rules.running) {
+		ruleset_free(g->rules.running->rules);
+		policy_store_free(&g->rules.running->store);
+		free(g->rules.running);
+	}
 	g->rules = (struct rules){0};
 }
 
 /* ---- for reports ---------------------------------------------------------------------------- */
 
+const struct ruleset *rules_running(const struct gateway *g)
+{
+	return g->rules.running ? g->rules.running->rules : NULL;
+}
+
+const struct policy_saved *rules_previous(const struct gateway *g)
+{
+	const struct policy_saved *p = g->rules.running ? &g->rules.running->store.previous : NULL;
+
+	return p && p->file ? p : NULL;
+}
+
 bool rules_approved(const struct gateway *g, size_t route, const char **by)
 {
-	*by = g->rules.running ? g->rules.running->approved_by[route] : NULL;
+	const struct ruleset *r = rules_running(g);
+
+	*by = r ? r->approved_by[route] : NULL;
 	return *by;
 }
 
 void rules_compare(struct gateway *g)
 {
-	struct rules_running *r = g->rules.running;
-	uint8_t hash[HASH_BYTES];
+	const struct ruleset *r = rules_running(g);
+	char hash[RULESET_HASH_LEN + 1];
 
-	if (r && r->policy)
-		r->report.differs = !hash_file(r->file, hash) || memcmp(hash, r->hash, sizeof(hash));
+	if (!r || !r->policy)
+		return;
+	hash_file(g->config, hash);
+	g->rules.running->report.differs = g->config->policy && strcmp(hash, r->hash);
 }
