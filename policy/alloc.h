@@ -17,7 +17,7 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Room for one more element in a list of @n of them: returns @list, moved when
  * it was full. The capacity is the power of two from 8 on that holds @n, so no
  * capacity need be kept: a list grown with this must only ever be grown with it,
- * one element at a time. */
+ * one element at a time. It may become shorter in between. */
 void *mem_grow(void *list, size_t n, size_t size);
 
 /* Memory that is given back all at once: a tree and everything that hangs on it. */

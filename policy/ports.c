@@ -53,14 +53,8 @@ static void replace(struct ports *l, size_t from, size_t to, const struct ports 
 {
 	size_t n = l->n - (to - from) + pieces->n;
 
-	if (n > l->n) {
-		struct acl_rule *v = mem_alloc(n, sizeof(*v));
-
-		if (l->n)
-			memcpy(v, l->v, l->n * sizeof(*v));
-		free(l->v);
-		l->v = v;
-	}
+	for (size_t i = l->n; i < n; i++)
+		l->v = mem_grow(l->v, i, sizeof(*l->v));
 	memmove(l->v + from + pieces->n, l->v + to, (l->n - to) * sizeof(*l->v));
 	memcpy(l->v + from, pieces->v, pieces->n * sizeof(*l->v));
 	l->n = n;
@@ -113,8 +107,9 @@ void ports_join(struct ports *l)
 
 void ports_copy(struct ports *to, const struct ports *from)
 {
-	to->v = mem_alloc(from->n, sizeof(*to->v));
-	to->n = from->n;
+	*to = (struct ports){ .n = from->n };
+	for (size_t i = 0; i < from->n; i++)
+		to->v = mem_grow(to->v, i, sizeof(*to->v));
 	if (from->n)
 		memcpy(to->v, from->v, from->n * sizeof(*to->v));
 }

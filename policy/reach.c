@@ -6,18 +6,19 @@
 #include "policy_parse.h"
 #include "reach.h"
 
-void reach_build(struct reach *x, const struct policy *p, const struct inventory *inv, size_t gateway)
+bool reach_build(struct reach *x, const struct policy *p, const struct inventory *inv,
+		 const struct inventory_node *node, const struct tables_limits *limits, struct diags *d)
 {
-	static const struct tables_limits none;
-	struct diags unused = { 0 };
-
 	*x = (struct reach){ .p = p, .inv = inv, .r = resolver_new(p, inv) };
-	x->f = policy_compile(x->r, p, gateway == SIZE_MAX ? NULL : &inv->nodes[gateway], POLICY_DENY_ALL);
+	x->f = policy_compile(x->r, p, node, POLICY_DENY_ALL);
 	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		x->clients[i] = (struct tables_client){ inv->nodes[i].addrs.v, inv->nodes[i].addrs.n };
-	x->t = tables_build(x->f, x->clients, inv->n_nodes, &none, &unused);
-	diags_free(&unused);
+	x->t = tables_build(x->f, x->clients, inv->n_nodes, limits, d);
+	if (x->t)
+		return true;
+	reach_free(x);
+	return false;
 }
 
 void reach_free(struct reach *x)

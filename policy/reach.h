@@ -19,16 +19,19 @@ struct reach {
 };
 
 /*
- * @gateway: index of the node whose rules these are, SIZE_MAX: the whole tailnet.
- * Policy and inventory must outlive it. Freed with reach_free().
+ * The rules of @node, or with NULL those of the whole tailnet, laid out for every
+ * node of the inventory. False when the tables do not fit @limits (NULL: none but
+ * those of an entry): reported, and nothing is left to free. Policy and inventory
+ * must outlive it. Freed with reach_free().
  */
-void reach_build(struct reach *x, const struct policy *p, const struct inventory *inv, size_t gateway);
+bool reach_build(struct reach *x, const struct policy *p, const struct inventory *inv,
+		 const struct inventory_node *node, const struct tables_limits *limits, struct diags *d);
 void reach_free(struct reach *x);
 
 /*
  * The addresses that a word of a command line means: a node's name, or a selector
  * of the policy (a user, a group, a host, an address, ...). Reported when nothing
- * has that name; *text_out outlives the call.
+ * has that name.
  */
 bool reach_lookup(const struct reach *x, const char *word, bool dst, struct prefixes *out, struct diags *d);
 

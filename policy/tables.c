@@ -117,20 +117,36 @@ static void overlay_proto(struct ports *l, const struct item *it, uint8_t proto)
 	ports_overlay(l, &r);
 }
 
-/* As filter_verdict() has it: any accept lets the family's ICMP through, and the
- * other family's ICMP does not exist. */
-static void overlay_item(struct ports *l, const struct item *it)
+/* Any accept lets the family's ICMP through, and the other family's does not exist. */
+static bool item_has_proto(const struct item *it, uint8_t proto)
 {
-	static const uint8_t usual[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
-	const uint8_t *protos = it->rule->n_proto ? it->rule->proto : usual;
-	size_t n = it->rule->n_proto ? it->rule->n_proto : sizeof(usual);
-	uint8_t own = icmp_of(&it->prefix);
+	bool icmp = proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 
-	if (it->rule->verdict == FILTER_ACCEPT)
-		overlay_proto(l, it, own);
+	if (icmp && proto != icmp_of(&it->prefix))
+		return false;
+	return (icmp && it->rule->verdict == FILTER_ACCEPT) || filter_rule_has_proto(it->rule, proto);
+}
+
+static void mark_protos(bool *used, const struct item *it)
+{
+	used[IPPROTO_TCP] |= !it->rule->n_proto;
+	used[IPPROTO_UDP] |= !it->rule->n_proto;
+	used[icmp_of(&it->prefix)] = true;
+	for (size_t i = 0; i < it->rule->n_proto; i++)
+		used[it->rule->proto[i]] = true;
+}
+
+/* Protocol by protocol, in the order of the list, so that it grows at its end. */
+static void overlay_items(struct ports *l, const struct item *it, size_t n)
+{
+	bool used[256] = { false };
+
 	for (size_t i = 0; i < n; i++)
-		if (protos[i] == own || (protos[i] != IPPROTO_ICMP && protos[i] != IPPROTO_ICMPV6))
-			overlay_proto(l, it, protos[i]);
+		mark_protos(used, &it[i]);
+	for (unsigned proto = 0; proto < 256; proto++)
+		for (size_t i = 0; used[proto] && i < n; i++)
+			if (item_has_proto(&it[i], (uint8_t)proto))
+				overlay_proto(l, &it[i], (uint8_t)proto);
 }
 
 /* ---- entries -------------------------------------------------------------------------------- */
@@ -180,8 +196,7 @@ static void add_prefix(struct builder *b, const struct item *it, size_t n)
 	*l = (struct level){ .prefix = it->prefix };
 	if (around)
 		ports_copy(&l->ports, &around->ports);
-	for (size_t i = 0; i < n; i++)
-		overlay_item(&l->ports, &it[i]);
+	overlay_items(&l->ports, it, n);
 	ports_join(&l->ports);
 	l->first = intern(b, &l->ports);
 	l->count = (uint32_t)l->ports.n;
@@ -362,6 +377,7 @@ static bool check_size(const struct builder *b, struct diags *d)
 struct tables *tables_build(const struct filter *f, const struct tables_client *clients, size_t n_clients,
 			    const struct tables_limits *limits, struct diags *d)
 {
+	static const struct tables_limits none;
 	struct builder *b = mem_alloc(1, sizeof(*b));
 	struct tables *t = mem_alloc(1, sizeof(*t));
 	bool well;
@@ -370,7 +386,7 @@ struct tables *tables_build(const struct filter *f, const struct tables_client *
 	t->class_of = mem_alloc(n_clients, sizeof(*t->class_of));
 	b->f = f;
 	b->t = t;
-	b->limits = limits;
+	b->limits = limits ? limits : &none;
 	classes_build(&b->classes, f, clients, n_clients);
 	t->n_divided = b->classes.n_divided;
 	t->first_divided = b->classes.first_divided;

@@ -47,8 +47,9 @@ struct tables_limits { /* 0: none */
 };
 
 /*
- * The tables for @clients. NULL when they do not fit @limits: reported, with what
- * would be needed. Freed with tables_free().
+ * The tables for @clients. NULL when they do not fit @limits (NULL: none), or when
+ * one list has more ranges than an entry can count: reported, with what would be
+ * needed. Freed with tables_free().
  */
 struct tables *tables_build(const struct filter *f, const struct tables_client *clients, size_t n_clients,
 			    const struct tables_limits *limits, struct diags *d);

@@ -78,17 +78,18 @@ static void look_around(const struct policy *p)
 	FILE *null = fopen("/dev/null", "w");
 
 	make_inventory(&inv);
-	reach_build(&reach, p, &inv, 1);
 	policy_check(p, &inv, &d);
-	policy_run_tests(p, reach.r, reach.f, &passed, &d);
-	matrix_build(&m, &reach);
-	if (null) {
+	if (null && reach_build(&reach, p, &inv, &inv.nodes[1], NULL, &d)) {
+		policy_run_tests(p, reach.r, reach.f, &passed, &d);
+		matrix_build(&m, &reach);
 		matrix_html(&m, "title", null);
+		matrix_free(&m);
+		reach_free(&reach);
+	}
+	if (null) {
 		diags_print(&d, null, true);
 		fclose(null);
 	}
-	matrix_free(&m);
-	reach_free(&reach);
 	inventory_free(&inv);
 	diags_free(&d);
 }

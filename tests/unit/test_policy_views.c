@@ -103,9 +103,11 @@ struct world {
 
 static void make_world(struct world *w, const char *yaml)
 {
+	struct diags d = { 0 };
+
 	w->p = load_policy(yaml);
 	load_inventory(&w->inv, inventory_text);
-	reach_build(&w->reach, w->p, &w->inv, 0);
+	assert_true(reach_build(&w->reach, w->p, &w->inv, &w->inv.nodes[0], NULL, &d));
 }
 
 static void free_world(struct world *w)
@@ -193,6 +195,33 @@ static void test_lookup(void **state)
 		prefixes_free(&set);
 	}
 	free_world(&w);
+}
+
+/* More port ranges at one destination than an entry of the maps can count. */
+static void test_too_many_ports(void **state)
+{
+	struct inventory inv;
+	struct diags d = { 0 };
+	struct policy *p;
+	struct reach reach;
+	char *yaml = NULL, *text;
+	size_t size;
+	FILE *f = open_memstream(&yaml, &size);
+
+	fputs("acls: [{action: accept, src: [100.64.0.5], dst: ['203.0.113.1:1", f);
+	for (int port = 3; port < 65536; port += 2)
+		fprintf(f, ",%d", port);
+	fputs("']}]", f);
+	fclose(f);
+	p = load_policy(yaml);
+	load_inventory(&inv, inventory_text);
+	assert_false(reach_build(&reach, p, &inv, &inv.nodes[0], NULL, &d));
+	text = said(&d);
+	assert_string_equal(text, "the policy does not fit: one destination has more than 65535 port ranges\n");
+	free(text);
+	free(yaml);
+	inventory_free(&inv);
+	policy_free(p);
 }
 
 /* ---- diff ---------------------------------------------------------------------------------- */
@@ -384,7 +413,7 @@ int main(void)
 		cmocka_unit_test(test_explain),	   cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_diff),	   cmocka_unit_test(test_diff_parts),
 		cmocka_unit_test(test_matrix),	   cmocka_unit_test(test_page),
-		cmocka_unit_test(test_matrix_bounded),
+		cmocka_unit_test(test_matrix_bounded), cmocka_unit_test(test_too_many_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
