@@ -3,8 +3,8 @@ r"""A real tailnet: headscale with its relay and STUN, real clients, and our sid
 
     headscale  10.9.1.254 ─┐
     gateway    10.9.1.1   ─┼─ net (bridge)
-    client     10.9.1.2   ─┘
-    ...
+    client     10.9.1.2   ─┤
+    relay2     10.9.1.253 ─┘  (another headscale, only for its relay: region 998)
 
 The gateway here is tests/tailnet_probe: our coordination client, disco and relays without a data path. It prints
 what happens as JSON lines.
@@ -23,11 +23,12 @@ from lab import ROOT, say, wait_for
 PEERS = pathlib.Path(os.environ.get("SLUICE_PEERS", pathlib.Path.home() / ".cache/sluice-peers"))
 PROBE = pathlib.Path(os.environ.get("SLUICE_PROBE", ROOT / "build/tests/tailnet_probe"))
 SERVER = "https://headscale.test"
+SECOND = "https://relay2.test"
 ROUTE = "203.0.113.0/24"
 
 CONFIG = """
 server_url: {server}:443
-listen_addr: 10.9.1.254:443
+listen_addr: {address}:443
 metrics_listen_addr: 127.0.0.1:9090
 grpc_listen_addr: 127.0.0.1:50443
 tls_cert_path: {dir}/cert.pem
@@ -35,10 +36,11 @@ tls_key_path: {dir}/key.pem
 noise: {{ private_key_path: {dir}/noise.key }}
 prefixes: {{ v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential }}
 derp:
-  server: {{ enabled: true, region_id: 999, region_code: lab, region_name: lab, ipv4: 10.9.1.254,
-            stun_listen_addr: "10.9.1.254:3478", private_key_path: {dir}/derp.key,
+  server: {{ enabled: true, region_id: {region}, region_code: {code}, region_name: {code}, ipv4: {address},
+            stun_listen_addr: "{address}:3478", private_key_path: {dir}/derp.key, verify_clients: {verify},
             automatically_add_embedded_derp_region: true }}
   urls: []
+  paths: {paths}
   auto_update_enabled: false
 disable_check_updates: true
 database: {{ type: sqlite, sqlite: {{ path: {dir}/db.sqlite }} }}
@@ -47,6 +49,12 @@ policy: {{ mode: file, path: {dir}/policy.json }}
 unix_socket: {dir}/hs.sock
 unix_socket_permission: "0770"
 logtail: {{ enabled: false }}
+"""
+
+SECOND_REGION = """
+regions:
+  998: { regionid: 998, regioncode: far, regionname: far,
+         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, ipv4: 10.9.1.253, stunport: 3478, derpport: 443 } ] }
 """
 
 POLICY = {
@@ -67,7 +75,7 @@ def require():
 
 
 class Tailnet:
-    def __init__(self, lab):
+    def __init__(self, lab, two_regions=False):
         self.lab, self.dir, self.hosts = lab, lab.dir / "tailnet", 0
         self.dir.mkdir()
         self.net = lab.host("net")
@@ -76,13 +84,33 @@ class Tailnet:
         self.control = self.machine("headscale", "10.9.1.254")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "30", "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem", "-subj",
-                        "/CN=headscale.test", "-addext", "subjectAltName=DNS:headscale.test"], check=True,
-                       capture_output=True)
-        (self.dir / "hs.yaml").write_text(CONFIG.format(server=SERVER, dir=self.dir))
+                        "/CN=headscale.test", "-addext", "subjectAltName=DNS:headscale.test,DNS:relay2.test"],
+                       check=True, capture_output=True)
+        (self.dir / "regions.yaml").write_text(SECOND_REGION)
+        self.configure(self.dir, SERVER, "10.9.1.254", 999, "lab", "true",
+                       [str(self.dir / "regions.yaml")] if two_regions else [])
+        if two_regions:
+            self.second_relay()
         self.policy = json.loads(json.dumps(POLICY))
         self.write_policy()
         self.serve()
         self.hs("users", "create", "alice")
+
+    def configure(self, folder, server, address, region, code, verify, paths):
+        (folder / "hs.yaml").write_text(CONFIG.format(server=server, dir=folder, address=address, region=region,
+                                                      code=code, verify=verify, paths=json.dumps(paths)))
+
+    def second_relay(self):
+        folder = self.dir / "second"
+        folder.mkdir()
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(self.dir / name, folder / name)
+        (folder / "policy.json").write_text("{}")
+        self.configure(folder, SECOND, "10.9.1.253", 998, "far", "false", [])
+        host = self.machine("relay2", "10.9.1.253")
+        host.popen("relay2", [PEERS / "headscale", "-c", folder / "hs.yaml", "serve"])
+        wait_for("relay2", lambda: host.run(["curl", "-sk", f"{SECOND}/health"], check=False,
+                                            quiet=True).returncode == 0, seconds=20)
 
     def machine(self, name, address):
         """A host on the bridge that knows the server by name."""
@@ -91,7 +119,7 @@ class Tailnet:
         self.lab.cable(host, "eth0", self.net, f"p{self.hosts}")
         self.net.run(f"ip link set p{self.hosts} master br0")
         host.address("eth0", f"{address}/24")
-        for file, text in (("hosts", "127.0.0.1 localhost\n10.9.1.254 headscale.test\n"), ("resolv.conf", "")):
+        for file, text in (("hosts", "127.0.0.1 localhost\n10.9.1.254 headscale.test\n10.9.1.253 relay2.test\n"), ("resolv.conf", "")):
             path = self.dir / f"{name}.{file}"
             path.write_text(text)
             host.run(["mount", "--bind", path, f"/etc/{file}"])
@@ -123,9 +151,11 @@ class Tailnet:
 class TailscaleClient:
     """The real daemon on a host of its own."""
 
-    def __init__(self, tailnet, name="client", address="10.9.1.2"):
+    def __init__(self, tailnet, name="client", address="10.9.1.2", rules=""):
         self.tailnet, self.name = tailnet, name
         self.host = tailnet.machine(name, address)
+        if rules:
+            self.host.nft(rules)
         self.socket = f"/run/{name}.sock"
         self.env = {"SSL_CERT_FILE": str(tailnet.dir / "cert.pem"), "TS_NO_LOGS_NO_SUPPORT": "true"}
         self.daemon = self.host.popen("tailscaled", [

@@ -122,12 +122,34 @@ def test_udp_blocked_and_unblocked(tailnet, gateway):
     client = TailscaleClient(tailnet)
     gateway.nft("table inet block {\n chain in { type filter hook input priority 0; udp dport 41641 drop; }\n}\n")
     probe = joined(tailnet, gateway)
-    wait_for("the gateway at the client", lambda: client.peer("gw-1"))
+    probe.await_event("relay", up=True)
+    wait_for("our home at the client", lambda: (client.peer("gw-1") or {}).get("Relay") == "lab")
     client.knock()
     probe.await_event("relayed", kind="initiation")
     assert "via DERP(lab)" in client.ts("ping", "--c", "1", "--until-direct=false", "gw-1", check=False)
     gateway.run("nft delete table inet block")
     assert "via 10.9.1.1:41641" in client.ts("ping", "--c", "30", "--timeout", "1s", "gw-1")
+
+
+def test_two_regions(lab):
+    """Issue 6.4: each side has a home of its own, and is reached there though UDP is blocked between them."""
+    require()
+    tailnet = Tailnet(lab, two_regions=True)
+    gateway = tailnet.machine("gateway", "10.9.1.1")
+    drop = "table inet block {{\n chain out {{ type filter hook output priority 0; {} drop; }}\n}}\n"
+    gateway.nft(drop.format("udp dport 41641 drop; ip daddr 10.9.1.254 udp dport 3478"))
+    client = TailscaleClient(tailnet, rules=drop.format("udp dport 41641 drop; ip daddr 10.9.1.253 udp dport 3478"))
+    probe = joined(tailnet, gateway)
+    assert probe.await_event("home")["region"] == 998
+    probe.await_event("relay", region=998, up=True)
+    assert probe.await_event("peer")["node"]["region"] == 999
+    wait_for("our home at the client", lambda: (client.peer("gw-1") or {}).get("Relay") == "far")
+    client.knock()
+    assert probe.await_event("relayed", kind="initiation")["region"] == 998
+    probe.mark()
+    probe.say("ping client")
+    probe.await_event("relay", region=999, up=True)  # the client's home, connected to on demand
+    assert probe.await_event("pong", direct=False)
 
 
 def test_server_away(tailnet, gateway):

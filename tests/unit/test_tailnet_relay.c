@@ -374,6 +374,8 @@ static void nobody_answers(void **state)
 	struct net net;
 
 	net_start(&net);
+	net_run(&net, 600 * NS_PER_MS);
+	assert_int_equal(net.results, 1); /* soon, for without a home nobody finds us */
 	net_run(&net, 4 * NS_PER_SEC);
 	assert_int_equal(net.results, 1);
 	assert_int_equal(net.result.home, 10);

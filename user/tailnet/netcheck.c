@@ -16,6 +16,7 @@
 #include "user/stun.h"
 
 #define ROUND_TIME (3 * NS_PER_SEC)
+#define FIRST_TIME (500 * NS_PER_MS) /* into the first round, a first result */
 #define RETRY_TIME (300 * NS_PER_MS)
 #define TRIES 3
 
@@ -120,20 +121,9 @@ static void choose_home(struct netcheck *n)
 		n->now.home = best->region;
 }
 
-static void end_round(struct netcheck *n, uint64_t now)
+static void tell_result(struct netcheck *n)
 {
-	bool udp = nearest(n);
-
-	n->in_round = false;
-	n->round_at = now + NETCHECK_INTERVAL;
-	n->rounds++;
-	/* A round that asked only home and heard nothing says something about home, not about us. */
-	if (!udp && !n->full) {
-		n->rounds = 0; /* ask all, at once */
-		n->round_at = now;
-		return;
-	}
-	n->now.udp = udp;
+	n->now.udp = nearest(n);
 	n->now.ipv6 = n->now.seen[1].port;
 	if (n->full)
 		choose_home(n);
@@ -143,6 +133,21 @@ static void end_round(struct netcheck *n, uint64_t now)
 	n->told = n->now;
 	n->has_told = true;
 	n->ops->result(n->ctx, &n->told);
+}
+
+static void end_round(struct netcheck *n, uint64_t now)
+{
+
+	n->in_round = false;
+	n->round_at = now + NETCHECK_INTERVAL;
+	n->rounds++;
+	/* A round that asked only home and heard nothing says something about home, not about us. */
+	if (!nearest(n) && !n->full) {
+		n->rounds = 0; /* ask all, at once */
+		n->round_at = now;
+		return;
+	}
+	tell_result(n);
 }
 
 /* ---- a round ----------------------------------------------------------------------- */
@@ -196,6 +201,10 @@ uint64_t netcheck_tick(struct netcheck *n, uint64_t now)
 
 		next = due < next ? due : next;
 	}
+	if (!n->has_told && now >= n->round_at + FIRST_TIME)
+		tell_result(n); /* what is known so far: without a home nobody finds us at all */
+	if (!n->has_told && next != UINT64_MAX && n->round_at + FIRST_TIME < next)
+		next = n->round_at + FIRST_TIME;
 	if (next != UINT64_MAX && now < n->round_at + ROUND_TIME)
 		return next;
 	end_round(n, now);
