@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CONFORMANCE = os.environ.get("CONFORMANCE", os.path.join(ROOT, "../shared/conformance"))
 FUZZ_SECONDS = 8
 CORES = os.cpu_count() or 1
+LAB_WORKERS = str(CORES + 1)  # tests of the lab mostly wait; each has namespaces of its own
 
 
 class Count:
@@ -187,7 +188,8 @@ def fuzz(count, args):
 
 
 def pytest(count, env=None, *select):
-    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *select],
+    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", LAB_WORKERS, "-q", "-rfEs",
+                     "-p", "no:cacheprovider", *select],
         pytest_reader, env)
 
 
