@@ -54,8 +54,12 @@ static inline struct family family_of(bool v6)
 struct scratch {
 	struct maps *m;
 	struct settings settings;
-	uint32_t generation;
+	uint32_t generation, default_generation;
+	struct ring_buffer *notices; /* throws them away */
 };
+
+#define N(table) (sizeof(table) / sizeof(*(table)))
+#define T(name) cmocka_unit_test_setup(name, scratch_reset)
 
 #define must(call)                                                                                             \
 	do {                                                                                                   \
@@ -73,6 +77,11 @@ static inline void host_prefix(struct prefix *p, const struct addr *a)
 static inline struct acl_rule rule_of(uint8_t proto, uint16_t first, uint16_t last, uint8_t verdict, uint32_t id)
 {
 	return (struct acl_rule){ .first = first, .last = last, .proto = proto, .verdict = verdict, .id = id };
+}
+
+static inline int throw_away(void *ctx, void *data, size_t size)
+{
+	return 0;
 }
 
 /*
@@ -171,6 +180,82 @@ static inline void scratch_addresses(struct scratch *s)
 	must(maps_pool_set(s->m, 0, &pool));
 }
 
+static inline void sweep(struct scratch *s)
+{
+	uint8_t frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
+
+	for (int i = 0; i < 2; i++) /* one is not enough for a full table */
+		must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
+}
+
+static inline void expire_permissions(struct scratch *s)
+{
+	int fd = bpf_map__fd(s->m->skel->maps.permissions);
+	struct permission keys[4096], *last = NULL;
+	uint64_t past = 1;
+	size_t n = 0;
+
+	/* An update moves its entry to the front, where a walk would meet it again. */
+	while (n < N(keys) && bpf_map_get_next_key(fd, last, &keys[n]) == 0)
+		last = &keys[n++];
+	while (n--)
+		must(bpf_map_update_elem(fd, &keys[n], &past, BPF_EXIST));
+}
+
+static inline void expire_all(struct scratch *s)
+{
+	uint32_t n;
+
+	expire_permissions(s);
+	maps_flows(s->m, &n);
+	for (uint32_t i = 1; i < n; i++)
+		if (s->m->flows[i].state != FLOW_DEAD)
+			s->m->flows[i].expires = 1;
+}
+
+/* Every slot back, at once. */
+static inline void empty_table(struct scratch *s)
+{
+	uint32_t n;
+
+	expire_all(s);
+	sweep(s);
+	maps_flows(s->m, &n);
+	for (uint32_t i = 1; i < n; i++) /* dead for more than a second */
+		if (s->m->flows[i].state == FLOW_DEAD)
+			s->m->flows[i].expires -= 2 * SECOND;
+	sweep(s);
+	assert_int_equal(maps_flows_used(s->m), 0);
+}
+
+static inline void clear_map(struct bpf_map *map)
+{
+	uint8_t key[256];
+
+	while (bpf_map_get_next_key(bpf_map__fd(map), NULL, key) == 0)
+		must(bpf_map_delete_elem(bpf_map__fd(map), key));
+}
+
+/* Before each test: as after scratch_open(), which takes a while. */
+static inline int scratch_reset(void **state)
+{
+	struct scratch *s = *state;
+
+	empty_table(s);
+	clear_map(s->m->skel->maps.clients);
+	clear_map(s->m->skel->maps.reserved);
+	clear_map(s->m->skel->maps.sessions);
+	scratch_settings(s);
+	scratch_addresses(s);
+	if (!s->default_generation || maps_generation(s->m) != s->default_generation)
+		scratch_policy(s, false);
+	s->default_generation = maps_generation(s->m);
+	ring_buffer__consume(s->notices);
+	return 0;
+}
+
+/* For a whole file. */
 static inline int scratch_open(void **state)
 {
 	struct maps_options o = { .flows = 4096, .no_sweep = true };
@@ -184,17 +269,16 @@ static inline int scratch_open(void **state)
 		free(s);
 		return -1;
 	}
-	scratch_settings(s);
-	scratch_addresses(s);
-	scratch_policy(s, false);
+	s->notices = ring_buffer__new(maps_notices_fd(s->m), throw_away, NULL, NULL);
 	*state = s;
-	return 0;
+	return scratch_reset(state);
 }
 
 static inline int scratch_close(void **state)
 {
 	struct scratch *s = *state;
 
+	ring_buffer__free(s->notices);
 	maps_close(s->m);
 	free(s);
 	return 0;

@@ -10,9 +10,6 @@
 
 #include "tests/bpf/scratch.h"
 
-#define N(table) (sizeof(table) / sizeof(*(table)))
-#define T(name) cmocka_unit_test_setup_teardown(name, scratch_open, scratch_close)
-
 static inline uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -69,15 +66,6 @@ static inline struct flow *mapping_of(struct scratch *s, const struct shape *sha
 	return NULL;
 }
 
-static inline void sweep(struct scratch *s)
-{
-	uint8_t frame[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
-
-	for (int i = 0; i < 2; i++) /* one is not enough for a full table */
-		must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
-}
-
 static inline size_t entries(const struct bpf_map *map)
 {
 	uint8_t key[256], next[256];
@@ -100,39 +88,10 @@ static inline void assert_empty(struct scratch *s)
 	assert_int_equal(entries(s->m->skel->maps.flow_index), 0);
 	assert_int_equal(entries(s->m->skel->maps.pairs), 0);
 	assert_int_equal(entries(s->m->skel->maps.permissions), 0);
+	empty_table(s);
 	maps_flows(s->m, &n);
-	for (uint32_t i = 0; i < n; i++) /* dead for more than a second */
-		if (s->m->flows[i].state == FLOW_DEAD)
-			s->m->flows[i].expires -= 2 * SECOND;
-	sweep(s);
-	assert_int_equal(maps_flows_used(s->m), 0);
 	for (uint32_t i = 0; i < n; i++)
 		assert_int_equal(s->m->flows[i].state, FLOW_FREE);
-}
-
-static inline void expire_permissions(struct scratch *s)
-{
-	int fd = bpf_map__fd(s->m->skel->maps.permissions);
-	struct permission keys[4096], *last = NULL;
-	uint64_t past = 1;
-	size_t n = 0;
-
-	/* An update moves its entry to the front, where a walk would meet it again. */
-	while (n < N(keys) && bpf_map_get_next_key(fd, last, &keys[n]) == 0)
-		last = &keys[n++];
-	while (n--)
-		must(bpf_map_update_elem(fd, &keys[n], &past, BPF_EXIST));
-}
-
-static inline void expire_all(struct scratch *s)
-{
-	uint32_t n;
-
-	expire_permissions(s);
-	maps_flows(s->m, &n);
-	for (uint32_t i = 1; i < n; i++)
-		if (s->m->flows[i].state != FLOW_DEAD)
-			s->m->flows[i].expires = 1;
 }
 
 /* About @seconds from now; half a second for the test itself, a second that is added on refresh. */

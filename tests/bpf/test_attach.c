@@ -281,13 +281,13 @@ static void test_not_pinned(void **state)
 	free(error);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define PLACE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_on_and_off), T(test_next_daemon), T(test_interface_gone), T(test_taken_off), T(test_foreign),
-		T(test_clsact_taken), T(test_xdp), T(test_xdp_foreign), T(test_not_pinned),
+		PLACE(test_on_and_off), PLACE(test_next_daemon), PLACE(test_interface_gone), PLACE(test_taken_off), PLACE(test_foreign),
+		PLACE(test_clsact_taken), PLACE(test_xdp), PLACE(test_xdp_foreign), PLACE(test_not_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,8 +24,6 @@ static const struct {
 	{ "echo 0", IPPROTO_ICMP, 0, 0, 0, 57, false, FLOW_ESTABLISHED },
 };
 
-#define N(table) (sizeof(table) / sizeof(*(table)))
-
 static struct shape shape_of(const struct family *f, size_t i)
 {
 	return (struct shape){
@@ -328,14 +326,14 @@ static void test_mss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_out_and_back, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_counters, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_gso, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_too_big_in, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_ttl, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_no_tap, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_mss, scratch_open, scratch_close),
+		T(test_out_and_back),
+		T(test_counters),
+		T(test_gso),
+		T(test_too_big_in),
+		T(test_ttl),
+		T(test_no_tap),
+		T(test_mss),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

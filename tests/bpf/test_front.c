@@ -7,7 +7,6 @@
 
 #include "tests/bpf/scratch.h"
 
-#define N(table) (sizeof(table) / sizeof(*(table)))
 #define KNOWN 0x11223344u /* receiver index of a session, as in the message */
 #define UNKNOWN 0x55667788u
 
@@ -80,7 +79,7 @@ static int setup(void **state)
 {
 	struct scratch *s;
 
-	if (scratch_open(state))
+	if (scratch_reset(state))
 		return -1;
 	s = *state;
 	must(maps_session_set(s->m, KNOWN, 3, 1));
@@ -383,16 +382,16 @@ static void test_steer_udp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_messages, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_messages_on_socket, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_passes, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_fragments, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_options, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_gro, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_counted, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_steer_tap, setup, scratch_close),
-		cmocka_unit_test_setup_teardown(test_steer_udp, setup, scratch_close),
+		cmocka_unit_test_setup(test_messages, setup),
+		cmocka_unit_test_setup(test_messages_on_socket, setup),
+		cmocka_unit_test_setup(test_passes, setup),
+		cmocka_unit_test_setup(test_fragments, setup),
+		cmocka_unit_test_setup(test_options, setup),
+		cmocka_unit_test_setup(test_gro, setup),
+		cmocka_unit_test_setup(test_counted, setup),
+		cmocka_unit_test_setup(test_steer_tap, setup),
+		cmocka_unit_test_setup(test_steer_udp, setup),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -304,5 +304,5 @@ int main(void)
 		T(test_guard), T(test_guard_prefixes), T(test_random_out), T(test_random_in), T(test_random_guard),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

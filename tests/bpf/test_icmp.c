@@ -289,5 +289,5 @@ int main(void)
 		T(test_hostile_quotes), T(test_outer_options), T(test_remote_pings),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -254,5 +254,5 @@ int main(void)
 		T(test_paired),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

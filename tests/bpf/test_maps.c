@@ -166,64 +166,57 @@ static void test_bad_pins(void **state)
 
 /* ---- policies -------------------------------------------------------------------------- */
 
-/* ids of all maps of the kernel with this name. */
-static size_t maps_named(const char *name)
+/* id of the one inner map there is. */
+static uint32_t inner_id(struct scratch *s, enum maps_table table)
 {
-	uint32_t id = 0;
-	size_t n = 0;
+	uint32_t ids[2] = {};
 
-	while (bpf_map_get_next_id(id, &id) == 0) {
-		struct bpf_map_info info = {};
-		uint32_t len = sizeof(info);
+	for (uint32_t slot = 0; slot < 2; slot++)
+		if (bpf_map_lookup_elem(bpf_map__fd(s->m->tables[table].outer), &slot, &ids[slot]))
+			ids[slot] = 0;
+	assert_true(!ids[0] != !ids[1]);
+	return ids[0] | ids[1];
+}
+
+static bool is_gone(uint32_t id)
+{
+	for (int i = 0; i < 100; i++) { /* the kernel frees a little later */
 		int fd = bpf_map_get_fd_by_id(id);
 
 		if (fd < 0)
-			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, name) == 0)
-			n++;
+			return true;
 		close(fd);
+		usleep(10000);
 	}
-	return n;
+	return false;
 }
 
-/* However often a policy is applied, one set of tables is there. Maps are freed a little later. */
+/* However often a policy is applied, one set of tables is there, and the ids of the others are gone. */
 static void test_old_tables_go(void **state)
 {
 	struct scratch *s = *state;
-	size_t before = maps_named("acl"), now = 0;
 
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 4; i++) {
+		uint32_t old[MAPS_BLOCKED];
+
+		for (enum maps_table t = MAPS_CLASSES; t < MAPS_BLOCKED; t++)
+			old[t] = inner_id(s, t);
 		scratch_policy(s, i & 1);
-	for (int i = 0; i < 50; i++) {
-		now = maps_named("acl");
-		if (now == before)
-			break;
-		usleep(20000);
+		for (enum maps_table t = MAPS_CLASSES; t < MAPS_BLOCKED; t++) {
+			assert_true(inner_id(s, t) != old[t]);
+			assert_true(is_gone(old[t]));
+		}
 	}
-	assert_int_equal(now, before);
-}
-
-static int inner_fd(const struct bpf_map *outer, uint32_t slot)
-{
-	uint32_t id;
-
-	if (bpf_map_lookup_elem(bpf_map__fd(outer), &slot, &id))
-		return -1;
-	return bpf_map_get_fd_by_id(id);
 }
 
 static void test_frozen(void **state)
 {
 	struct scratch *s = *state;
-	struct bpf_map *const outer[] = { s->m->skel->maps.classes, s->m->skel->maps.acl, s->m->skel->maps.rules,
-					  s->m->skel->maps.routes };
 	uint8_t key[64] = { 1 }, value[64] = {};
 
-	for (size_t i = 0; i < N(outer); i++) {
-		int fd = -1;
+	for (enum maps_table t = MAPS_CLASSES; t < MAPS_BLOCKED; t++) {
+		int fd = bpf_map_get_fd_by_id(inner_id(s, t));
 
-		for (uint32_t slot = 0; slot < 2 && fd < 0; slot++)
-			fd = inner_fd(outer[i], slot);
 		assert_true(fd >= 0);
 		assert_int_equal(bpf_map_update_elem(fd, key, value, BPF_ANY), -EPERM);
 		close(fd);
@@ -402,5 +395,5 @@ int main(void)
 		T(test_daemon_drops),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

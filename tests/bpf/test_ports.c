@@ -295,5 +295,5 @@ int main(void)
 		T(test_cost),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -9,8 +9,6 @@
 
 #include "tests/bpf/scratch.h"
 
-#define N(table) (sizeof(table) / sizeof(*(table)))
-
 static struct shape tcp_shape(const struct family *f)
 {
 	return (struct shape){
@@ -603,18 +601,18 @@ static void test_host_udp_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_decisions, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_frames_without_client, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_blocked, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_malformed, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_udp_length, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_ipv4_options, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_ipv6_extensions, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_notices, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_notice_too_big, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_no_error_about_errors, scratch_open, scratch_close),
-		cmocka_unit_test_setup_teardown(test_host_udp_answers, scratch_open, scratch_close),
+		T(test_decisions),
+		T(test_frames_without_client),
+		T(test_blocked),
+		T(test_malformed),
+		T(test_udp_length),
+		T(test_ipv4_options),
+		T(test_ipv6_extensions),
+		T(test_notices),
+		T(test_notice_too_big),
+		T(test_no_error_about_errors),
+		T(test_host_udp_answers),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
