@@ -72,21 +72,20 @@ static json_t *node_json(const struct tailnet_node *n)
 	json_t *endpoints = json_array();
 
 	for (size_t i = 0; i < n->n_endpoints; i++)
-		json_array_append_new(endpoints, json_sprintf("%s %u", addr_str(&n->endpoints[i].addr, addr),
-							      n->endpoints[i].port));
+		json_array_append_new(
+			endpoints, json_sprintf("%s %u", addr_str(&n->endpoints[i].addr, addr), n->endpoints[i].port));
 	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:I, s:b, s:b, s:i}", "id", (json_int_t)n->id,
 			 "name", n->name, "user", n->user, "key", tailkey_text(TAILKEY_NODE, n->node_key, key), "disco",
 			 tailkey_text(TAILKEY_DISCO, n->disco_key, disco), "addresses",
 			 prefixes_json(n->addresses, n->n_addresses), "allowed",
 			 prefixes_json(n->allowed, n->n_allowed), "endpoints", endpoints, "region", n->region, "expiry",
-			 (json_int_t)n->key_expiry, "expired", n->expired, "online", n->online, "tags",
-			 (int)n->n_tags);
+			 (json_int_t)n->key_expiry, "expired", n->expired, "online", n->online, "tags", (int)n->n_tags);
 }
 
 static void on_status(void *ctx, enum wire_state state, const char *text)
 {
-	static const char *const names[] = { "connecting", "connected", "login",   "approval",
-					     "expired",	   "offline",	"refused", "logged out" };
+	static const char *const names[] = {"connecting", "connected", "login",	  "approval",
+					    "expired",	  "offline",   "refused", "logged out"};
 
 	print(json_pack("{s:s, s:s, s:s}", "event", "status", "state", names[state], "text", text));
 }
@@ -111,7 +110,7 @@ static void print_rules(const struct netmap *m)
 
 static void send_udp(struct probe *p, const void *bytes, size_t len, const struct addr *to, uint16_t port)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 
 	memcpy(&in6.sin6_addr, to, sizeof(*to));
 	if (p->udp >= 0 && sendto(p->udp, bytes, len, 0, (struct sockaddr *)&in6, sizeof(in6)) < 0)
@@ -142,8 +141,8 @@ static void disco_ponged(void *ctx, const uint8_t node[KEY_LEN], const struct di
 {
 	char key[TAILKEY_SIZE];
 
-	print(json_pack("{s:s, s:s, s:b, s:I}", "event", "pong", "peer", tailkey_text(TAILKEY_NODE, node, key), "direct",
-			r->direct, "us", (json_int_t)(r->latency / 1000)));
+	print(json_pack("{s:s, s:s, s:b, s:I}", "event", "pong", "peer", tailkey_text(TAILKEY_NODE, node, key),
+			"direct", r->direct, "us", (json_int_t)(r->latency / 1000)));
 }
 
 static void fill_random(void *ctx, void *buf, size_t len)
@@ -173,8 +172,8 @@ static void read_udp(struct probe *p)
 	socklen_t in6_len = sizeof(in6);
 	uint8_t buf[2048];
 	ssize_t n = recvfrom(p->udp, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&in6, &in6_len);
-	struct addr_port from = { .port = ntohs(in6.sin6_port) };
-	struct endpoint endpoint = { .port = from.port };
+	struct addr_port from = {.port = ntohs(in6.sin6_port)};
+	struct endpoint endpoint = {.port = from.port};
 	char addr[ADDR_STRLEN];
 
 	if (n <= 0)
@@ -184,15 +183,15 @@ static void read_udp(struct probe *p)
 	if (disco_sender(buf, (size_t)n))
 		disco_input(p->disco, buf, (size_t)n, &endpoint, loop_now());
 	else if (!netcheck_input(p->netcheck, buf, (size_t)n, &from, loop_now()))
-		print(json_pack("{s:s, s:s, s:i, s:s}", "event", "udp", "from", addr_str(&from.addr, addr), "len", (int)n,
-				"kind", buf[0] == 1 ? "initiation" : "other"));
+		print(json_pack("{s:s, s:s, s:i, s:s}", "event", "udp", "from", addr_str(&from.addr, addr), "len",
+				(int)n, "kind", buf[0] == 1 ? "initiation" : "other"));
 }
 
 static void open_udp(struct probe *p, uint16_t port)
 {
-	static const struct disco_ops disco_ops = { disco_send, disco_relay, disco_new_path, disco_ponged, fill_random };
-	static const struct netcheck_ops netcheck_ops = { netcheck_send, netcheck_done, fill_random };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	static const struct disco_ops disco_ops = {disco_send, disco_relay, disco_new_path, disco_ponged, fill_random};
+	static const struct netcheck_ops netcheck_ops = {netcheck_send, netcheck_done, fill_random};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 
 	p->disco = disco_new(&disco_ops, p);
 	p->netcheck = netcheck_new(&netcheck_ops, p);
@@ -251,7 +250,9 @@ static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], 
 
 	print(json_pack("{s:s, s:i, s:s, s:i, s:s}", "event", "relayed", "region", region, "from",
 			tailkey_text(TAILKEY_NODE, from, key), "len", (int)len, "kind",
-			disco ? "disco" : len && bytes[0] == 1 ? "initiation" : "other"));
+			disco		       ? "disco"
+			: len && bytes[0] == 1 ? "initiation"
+					       : "other"));
 }
 
 static void on_relay(void *ctx, uint16_t region, bool up)
@@ -323,12 +324,12 @@ static uint64_t tick(struct probe *p)
 
 static void run(struct probe *p, uint64_t until)
 {
-	struct pollfd in = { .fd = 0, .events = POLLIN };
+	struct pollfd in = {.fd = 0, .events = POLLIN};
 
 	while (!stopped && loop_now() < until) {
 		uint64_t next = tick(p), now = loop_now();
-		struct pollfd fds[] = { { .fd = tailnet_fd(p->tailnet), .events = POLLIN },
-					{ .fd = p->udp, .events = POLLIN }, in };
+		struct pollfd fds[] = {
+			{.fd = tailnet_fd(p->tailnet), .events = POLLIN}, {.fd = p->udp, .events = POLLIN}, in};
 		int ms = next <= now ? 0 : next - now > NS_PER_SEC ? 1000 : (int)((next - now) / NS_PER_MS) + 1;
 
 		if (poll(fds, 3, ms) < 0)
@@ -350,13 +351,22 @@ static void usage(void)
 	exit(2);
 }
 
-static void parse(int argc, char **argv, struct probe *p, struct tailnet_config *c, unsigned *seconds,
-		  uint16_t *port)
+static void parse(int argc, char **argv, struct probe *p, struct tailnet_config *c, unsigned *seconds, uint16_t *port)
 {
 	static const struct option options[] = {
-		{ "server", 1, 0, 's' },   { "state", 1, 0, 'd' },    { "auth-key", 1, 0, 'a' }, { "hostname", 1, 0, 'n' },
-		{ "ca", 1, 0, 'c' },	   { "route", 1, 0, 'r' },    { "endpoint", 1, 0, 'e' }, { "home", 1, 0, 'h' },
-		{ "seconds", 1, 0, 't' },  { "no-relays", 0, 0, 'x' }, { "control-key", 1, 0, 'k' }, { "listen", 1, 0, 'l' }, { 0 },
+		{"server", 1, 0, 's'},
+		{"state", 1, 0, 'd'},
+		{"auth-key", 1, 0, 'a'},
+		{"hostname", 1, 0, 'n'},
+		{"ca", 1, 0, 'c'},
+		{"route", 1, 0, 'r'},
+		{"endpoint", 1, 0, 'e'},
+		{"home", 1, 0, 'h'},
+		{"seconds", 1, 0, 't'},
+		{"no-relays", 0, 0, 'x'},
+		{"control-key", 1, 0, 'k'},
+		{"listen", 1, 0, 'l'},
+		{0},
 	};
 	static uint8_t server_key[KEY_LEN];
 	size_t len;
@@ -400,9 +410,9 @@ static void parse(int argc, char **argv, struct probe *p, struct tailnet_config 
 
 int main(int argc, char **argv)
 {
-	static const struct tailnet_ops ops = { on_status, on_login, on_map, on_relayed, on_relay, on_fd, on_identity };
-	struct tailnet_config config = { .hostname = "probe", .version = "probe", .relays = true };
-	struct probe p = { 0 };
+	static const struct tailnet_ops ops = {on_status, on_login, on_map, on_relayed, on_relay, on_fd, on_identity};
+	struct tailnet_config config = {.hostname = "probe", .version = "probe", .relays = true};
+	struct probe p = {0};
 	unsigned seconds = 3600;
 	uint16_t port = 0;
 	char error[300];

@@ -16,17 +16,17 @@
 struct noise_server {
 	uint8_t secret[32], public[32];
 	uint8_t h[32], ck[32];
-	uint8_t client[32];	    /* machine key that was shown */
-	uint8_t c2s[32], s2c[32];   /* transport keys */
+	uint8_t client[32];	  /* machine key that was shown */
+	uint8_t c2s[32], s2c[32]; /* transport keys */
 	uint64_t received, sent;
-	unsigned version;	    /* of the protocol, as the client says */
+	unsigned version; /* of the protocol, as the client says */
 };
 
 #define NOISE_RESPONSE_LEN (3 + 32 + 16)
 
 static inline void noise_server_hash(struct noise_server *s, const void *data, size_t len)
 {
-	struct span spans[] = { { s->h, 32 }, { data, len } };
+	struct span spans[] = {{s->h, 32}, {data, len}};
 
 	crypto_blake2s(s->h, spans, 2);
 }
@@ -34,7 +34,7 @@ static inline void noise_server_hash(struct noise_server *s, const void *data, s
 static inline void noise_server_dh(struct noise_server *s, const uint8_t secret[32], const uint8_t public[32],
 				   uint8_t key[32])
 {
-	uint8_t shared[32], *const out[] = { s->ck, key };
+	uint8_t shared[32], *const out[] = {s->ck, key};
 
 	(void)!crypto_scalarmult(shared, secret, public);
 	crypto_kdf(out, 2, s->ck, shared, 32);
@@ -45,9 +45,9 @@ static inline bool noise_server_respond(struct noise_server *s, const uint8_t in
 					uint8_t response[NOISE_RESPONSE_LEN])
 {
 	static const char name[] = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
-	const struct span whole = { name, sizeof(name) - 1 };
+	const struct span whole = {name, sizeof(name) - 1};
 	const uint8_t *e = init + 5, *s_sealed = e + 32, *tag = s_sealed + 48;
-	uint8_t key[32], ephemeral[32], nothing[16], *const split[] = { s->c2s, s->s2c };
+	uint8_t key[32], ephemeral[32], nothing[16], *const split[] = {s->c2s, s->s2c};
 	char prologue[64];
 
 	crypto_public_key(s->secret, s->public);

@@ -54,9 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct disco_ops ops = { on_send, on_relay, on_path, on_pong, on_random };
+	static const struct disco_ops ops = {on_send, on_relay, on_path, on_pong, on_random};
 	static uint8_t bytes[65536];
-	uint8_t ours[32] = { 8 }, theirs[32] = { 16 }, our_public[32], public[32], shared[32], node[32] = { 5 };
+	uint8_t ours[32] = {8}, theirs[32] = {16}, our_public[32], public[32], shared[32], node[32] = {5};
 	struct tailnet_node *n = node_new();
 	uint64_t now = 1;
 
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t at = 0; at + 2 <= size;) {
 		uint8_t kind = data[at];
 		size_t len = data[at + 1] < size - at - 2 ? data[at + 1] : size - at - 2;
-		struct endpoint from = { .addr = { .b = { 0x20, 1, [15] = kind } }, .port = (uint16_t)(kind + 1) };
+		struct endpoint from = {.addr = {.b = {0x20, 1, [15] = kind}}, .port = (uint16_t)(kind + 1)};
 		size_t sealed = seal(data + at + 2, len, shared, public, bytes);
 
 		now += (uint64_t)kind << 24;

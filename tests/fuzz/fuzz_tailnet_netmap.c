@@ -22,7 +22,8 @@ static void carry(void *ctx, const struct wire_message *m)
 	struct wire_message copy;
 	size_t len = wire_encode(m, bytes, sizeof(bytes));
 
-	if (!len || !wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy) || roster_take(&s->roster, &copy) == ROSTER_REFUSED)
+	if (!len || !wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy) ||
+	    roster_take(&s->roster, &copy) == ROSTER_REFUSED)
 		abort();
 	wire_message_free(&copy);
 }
@@ -31,7 +32,7 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 {
 	char error[NETMAP_ERROR];
 	struct state *s = ctx;
-	const struct teller t = { carry, s };
+	const struct teller t = {carry, s};
 	struct netmap_update *u = netmap_update_read((const char *)bytes, len, error);
 
 	if (!u)
@@ -57,9 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct netmap_stream stream = { 0 };
-	struct state s = { 0 };
-	const struct sink sink = { take, &s };
+	struct netmap_stream stream = {0};
+	struct state s = {0};
+	const struct sink sink = {take, &s};
 
 	if (!size)
 		return 0;

@@ -37,9 +37,9 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 
 static void fuzz_channel(const uint8_t *data, size_t size)
 {
-	static const struct channel_ops ops = { eat, on_ready, on_status, on_body, on_closed };
-	const struct url url = { .tls = true, .host = "h", .port = 443, .path = "/" };
-	const struct channel_keys keys = { { 1 }, { 9 }, { 3 } };
+	static const struct channel_ops ops = {eat, on_ready, on_status, on_body, on_closed};
+	const struct url url = {.tls = true, .host = "h", .port = 443, .path = "/"};
+	const struct channel_keys keys = {{1}, {9}, {3}};
 	struct channel *c = channel_new(&url, &keys, &ops, NULL);
 
 	if (c)
@@ -49,7 +49,7 @@ static void fuzz_channel(const uint8_t *data, size_t size)
 
 static void fuzz_http2(const uint8_t *data, size_t size)
 {
-	static const struct http2_ops ops = { eat, on_status, on_body, on_closed };
+	static const struct http2_ops ops = {eat, on_status, on_body, on_closed};
 	struct http2 *h = http2_new("h", &ops, NULL);
 
 	http2_request(h, "POST", "/", "{}", 2);
@@ -76,7 +76,7 @@ static void derp_restarting(void *ctx, uint32_t wait_ms)
 
 static void fuzz_derp(const uint8_t *data, size_t size)
 {
-	static const struct derp_ops ops = { eat, derp_key, on_ready, derp_packet, derp_key, derp_restarting };
+	static const struct derp_ops ops = {eat, derp_key, on_ready, derp_packet, derp_key, derp_restarting};
 	size_t half = size / 2;
 	struct derp d;
 
@@ -90,7 +90,7 @@ static void fuzz_derp(const uint8_t *data, size_t size)
 
 static void fuzz_answers(const uint8_t *data, size_t size)
 {
-	const struct url url = { .tls = true, .host = "h", .port = 443, .path = "/" };
+	const struct url url = {.tls = true, .host = "h", .port = 443, .path = "/"};
 	struct register_response response;
 	struct server_key key;
 	char buf[512], *text = malloc(size + 1);
@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const targets[])(const uint8_t *, size_t) = { fuzz_channel, fuzz_http2, fuzz_derp, fuzz_answers };
+	static void (*const targets[])(const uint8_t *, size_t) = {fuzz_channel, fuzz_http2, fuzz_derp, fuzz_answers};
 
 	if (size)
 		targets[data[0] % 4](data + 1, size - 1);

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* BE16 length and message, again and again; the whole also as a file that was kept. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct roster r = { 0 }, kept = { 0 };
+	struct roster r = {0}, kept = {0};
 
 	for (size_t at = 0; at + 2 <= size;) {
 		size_t len = (size_t)(data[at] << 8 | data[at + 1]);

@@ -18,7 +18,7 @@
 #include "user/tailnet/coord.h"
 #include "user/tailnet/roster.h"
 
-#define BUFFER (1 << 20)
+#define BUFFER	 (1 << 20)
 #define REQUESTS 16
 
 struct buffer {
@@ -58,7 +58,7 @@ struct world {
 	size_t n_framed;
 
 	/* the script */
-	bool old_server;      /* answers /key with 404 */
+	bool old_server; /* answers /key with 404 */
 	const char *key_answer;
 	bool wrong_noise_key; /* is another server than the one whose key was told */
 	bool garbage;	      /* instead of HTTP/2 */
@@ -129,9 +129,9 @@ static void frame_lines(struct answer *a)
 
 static void answer(int32_t id, struct answer a)
 {
-	nghttp2_data_provider provider = { .read_callback = send_body };
+	nghttp2_data_provider provider = {.read_callback = send_body};
 	char status[8];
-	nghttp2_nv header = { .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)status, .valuelen = 3 };
+	nghttp2_nv header = {.name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)status, .valuelen = 3};
 
 	if (!a.status)
 		return;
@@ -157,7 +157,7 @@ static struct request *request_of(int32_t id)
 static int on_begin(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 {
 	assert_true(w->n_requests < REQUESTS);
-	w->requests[w->n_requests++] = (struct request){ .stream = f->hd.stream_id };
+	w->requests[w->n_requests++] = (struct request){.stream = f->hd.stream_id};
 	return 0;
 }
 
@@ -194,7 +194,7 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 	else if (strcmp(r->path, "/machine/map") == 0)
 		answer(r->stream, strstr(r->body, "\"Stream\":true") ? w->map : w->update);
 	else
-		answer(r->stream, (struct answer){ 200, "", 0, false });
+		answer(r->stream, (struct answer){200, "", 0, false});
 	return 0;
 }
 
@@ -246,8 +246,9 @@ static void serve_key(void)
 	crypto_public_key(w->noise.secret, w->noise.public);
 	snprintf(body, sizeof(body), "{\"legacyPublicKey\":\"x\",\"publicKey\":\"%s\"}",
 		 tailkey_text(TAILKEY_MACHINE, w->noise.public, key));
-	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", w->old_server ? "404 No" : "200 OK",
-		 strlen(w->key_answer ? w->key_answer : body), w->key_answer ? w->key_answer : body);
+	snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
+		 w->old_server ? "404 No" : "200 OK", strlen(w->key_answer ? w->key_answer : body),
+		 w->key_answer ? w->key_answer : body);
 	say(text);
 }
 
@@ -259,7 +260,8 @@ static void serve_upgrade(const char *text)
 
 	assert_non_null(strstr(text, "Upgrade: tailscale-control-protocol\r\n"));
 	assert_int_equal(sodium_base642bin(init, sizeof(init), value, strcspn(value, "\r"), NULL, &n, NULL,
-					   sodium_base64_VARIANT_ORIGINAL), 0);
+					   sodium_base64_VARIANT_ORIGINAL),
+			 0);
 	assert_int_equal(n, sizeof(init));
 	if (w->wrong_noise_key)
 		memset(w->noise.secret, 0x66, 32);
@@ -378,13 +380,18 @@ static void do_random(void *ctx, void *buf, size_t len)
 	randombytes_buf(buf, len);
 }
 
-static const struct coord_ops ops = { do_open, do_send, do_close, do_head, do_tell, do_relays, do_random };
+static const struct coord_ops ops = {do_open, do_send, do_close, do_head, do_tell, do_relays, do_random};
 
 static struct wire_config make_config(void)
 {
 	struct wire_config c = {
-		.server = mem_strdup("https://hs.test"), .auth_key = mem_strdup("key-123"), .hostname = mem_strdup("gw-1"),
-		.version = mem_strdup("1"), .os_version = mem_strdup("6"), .ca = mem_strdup(""), .relays = true,
+		.server = mem_strdup("https://hs.test"),
+		.auth_key = mem_strdup("key-123"),
+		.hostname = mem_strdup("gw-1"),
+		.version = mem_strdup("1"),
+		.os_version = mem_strdup("6"),
+		.ca = mem_strdup(""),
+		.relays = true,
 	};
 
 	memset(c.machine, 0x31, KEY_LEN);
@@ -436,7 +443,7 @@ static void pump(void)
 
 static void told(enum wire_type type)
 {
-	struct wire_message m = { .type = type };
+	struct wire_message m = {.type = type};
 
 	if (type == WIRE_KEYS) {
 		memset(m.keys.node, 0x41, KEY_LEN);
@@ -454,8 +461,8 @@ static void begin(void)
 	w->now = 1000 * NS_PER_SEC;
 	w->chunk = BUFFER;
 	memset(w->noise.secret, 0x55, 32);
-	w->registration = (struct answer){ 200, "{\"MachineAuthorized\":true}", 0, false };
-	w->update = (struct answer){ 200, "", 0, false };
+	w->registration = (struct answer){200, "{\"MachineAuthorized\":true}", 0, false};
+	w->update = (struct answer){200, "", 0, false};
 	w->coord = coord_new(&config, &ops, NULL, error);
 	assert_non_null(w->coord);
 }
@@ -469,13 +476,16 @@ static void end(void)
 	free(w);
 }
 
-#define HEX62 "00000000000000000000000000000000000000000000000000000000000000"
-#define SELF "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]}"
+#define HEX62	 "00000000000000000000000000000000000000000000000000000000000000"
+#define SELF	 "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]}"
 #define PEER(id) "{\"ID\":" id ",\"Key\":\"nodekey:" HEX62 "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]}"
 
-static const struct answer good_map = { 200,
+static const struct answer good_map = {
+	200,
 	SELF ",\"Peers\":[" PEER("2") "," PEER("3") "],\"DERPMap\":{\"Regions\":{}}}\n"
-	"{\"PeersRemoved\":[3],\"PeersChanged\":[" PEER("4") "]}\n{\"KeepAlive\":true}", 0, true };
+						    "{\"PeersRemoved\":[3],\"PeersChanged\":[" PEER(
+							    "4") "]}\n{\"KeepAlive\":true}",
+	0, true};
 
 static const struct request *find_request(const char *path, const char *part)
 {
@@ -489,7 +499,7 @@ static const struct request *find_request(const char *path, const char *part)
 
 static void connects(void **state)
 {
-	static const size_t chunks[] = { BUFFER, 1, 7, 1000 };
+	static const size_t chunks[] = {BUFFER, 1, 7, 1000};
 
 	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
 		begin();
@@ -538,13 +548,13 @@ static void refused_configurations(void **state)
 	static const struct {
 		const char *server, *hostname, *key, *says;
 	} cases[] = {
-		{ "http://hs.test", "gw", "", "plain HTTP" }, { "hs.test", "gw", "", "login_server" },
-		{ "https://hs.test", "", "", "hostname" },    { "https://hs.test", "g\nw", "", "hostname" },
-		{ "https://hs.test", "gw", "a\"b\x01", "auth key" },
+		{"http://hs.test", "gw", "", "plain HTTP"},	   {"hs.test", "gw", "", "login_server"},
+		{"https://hs.test", "", "", "hostname"},	   {"https://hs.test", "g\nw", "", "hostname"},
+		{"https://hs.test", "gw", "a\"b\x01", "auth key"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct wire_message m = { .type = WIRE_CONFIG, .config = make_config() };
+		struct wire_message m = {.type = WIRE_CONFIG, .config = make_config()};
 		char error[200];
 
 		free(m.config.server);
@@ -570,36 +580,60 @@ static void servers_that_misbehave(void **state)
 		enum wire_state state;
 		const char *says;
 	} cases[] = {
-		{ .name = "old", .old = true, .state = WIRE_STATE_OFFLINE, .says = "404" },
-		{ .name = "no key", .key = "{}", .state = WIRE_STATE_OFFLINE, .says = "publicKey" },
-		{ .name = "bad key", .key = "{\"publicKey\":7}", .state = WIRE_STATE_OFFLINE, .says = "publicKey" },
-		{ .name = "zero key", .key = "{\"publicKey\":\"mkey:" HEX62 "00\"}", .state = WIRE_STATE_OFFLINE, .says = "key" },
-		{ .name = "no JSON", .key = "<html>", .state = WIRE_STATE_OFFLINE, .says = "JSON" },
-		{ .name = "another server", .wrong_key = true, .state = WIRE_STATE_OFFLINE, .says = "nope" },
-		{ .name = "garbage", .garbage = true, .state = WIRE_STATE_OFFLINE, .says = "HTTP/2" },
-		{ .name = "refuses", .registration = { 200, "{\"Error\":\"go \\u001b[31maway\"}", 0, false },
-		  .state = WIRE_STATE_REFUSED, .says = "go \\x1b[31maway" },
-		{ .name = "401", .registration = { 401, "invalid pre auth key\nx", 0, false }, .state = WIRE_STATE_REFUSED,
-		  .says = "invalid pre auth key" },
-		{ .name = "500", .registration = { 500, "oops", 0, false }, .state = WIRE_STATE_OFFLINE, .says = "500" },
-		{ .name = "register garbage", .registration = { 200, "nonsense", 0, false }, .state = WIRE_STATE_OFFLINE,
-		  .says = "answer to register" },
-		{ .name = "register types", .registration = { 200, "{\"AuthURL\":7}", 0, false }, .state = WIRE_STATE_OFFLINE,
-		  .says = "AuthURL" },
-		{ .name = "bad URL", .registration = { 200, "{\"AuthURL\":\"javascript:x\"}", 0, false },
-		  .state = WIRE_STATE_OFFLINE, .says = "AuthURL" },
-		{ .name = "map 404", .map = { 404, "who?", 0, false }, .state = WIRE_STATE_REFUSED, .says = "who?" },
-		{ .name = "map ends", .map = { 200, "", 0, false }, .state = WIRE_STATE_OFFLINE, .says = "ended" },
-		{ .name = "map garbage", .map = { 200, "nonsense", 0, true }, .state = WIRE_STATE_OFFLINE, .says = "JSON" },
-		{ .name = "map types", .map = { 200, SELF ",\"Peers\":7}", 0, true }, .state = WIRE_STATE_OFFLINE, .says = "Peers" },
-		{ .name = "map without us", .map = { 200, "{\"Peers\":[]}", 0, true }, .state = WIRE_STATE_OFFLINE,
-		  .says = "our own node" },
-		{ .name = "map too long", .map = { 200, "\xff\xff\xff\xff", 0, false }, .state = WIRE_STATE_OFFLINE,
-		  .says = "too long" },
-		{ .name = "lock", .map = { 200, SELF ",\"TKAInfo\":{\"Head\":\"x\"}}", 0, true }, .state = WIRE_STATE_REFUSED,
-		  .says = "tailnet lock" },
-		{ .name = "later garbage", .map = { 200, SELF "}\n{\"PeersRemoved\":\"x\"}", 0, true },
-		  .state = WIRE_STATE_OFFLINE, .says = "PeersRemoved" },
+		{.name = "old", .old = true, .state = WIRE_STATE_OFFLINE, .says = "404"},
+		{.name = "no key", .key = "{}", .state = WIRE_STATE_OFFLINE, .says = "publicKey"},
+		{.name = "bad key", .key = "{\"publicKey\":7}", .state = WIRE_STATE_OFFLINE, .says = "publicKey"},
+		{.name = "zero key",
+		 .key = "{\"publicKey\":\"mkey:" HEX62 "00\"}",
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "key"},
+		{.name = "no JSON", .key = "<html>", .state = WIRE_STATE_OFFLINE, .says = "JSON"},
+		{.name = "another server", .wrong_key = true, .state = WIRE_STATE_OFFLINE, .says = "nope"},
+		{.name = "garbage", .garbage = true, .state = WIRE_STATE_OFFLINE, .says = "HTTP/2"},
+		{.name = "refuses",
+		 .registration = {200, "{\"Error\":\"go \\u001b[31maway\"}", 0, false},
+		 .state = WIRE_STATE_REFUSED,
+		 .says = "go \\x1b[31maway"},
+		{.name = "401",
+		 .registration = {401, "invalid pre auth key\nx", 0, false},
+		 .state = WIRE_STATE_REFUSED,
+		 .says = "invalid pre auth key"},
+		{.name = "500", .registration = {500, "oops", 0, false}, .state = WIRE_STATE_OFFLINE, .says = "500"},
+		{.name = "register garbage",
+		 .registration = {200, "nonsense", 0, false},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "answer to register"},
+		{.name = "register types",
+		 .registration = {200, "{\"AuthURL\":7}", 0, false},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "AuthURL"},
+		{.name = "bad URL",
+		 .registration = {200, "{\"AuthURL\":\"javascript:x\"}", 0, false},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "AuthURL"},
+		{.name = "map 404", .map = {404, "who?", 0, false}, .state = WIRE_STATE_REFUSED, .says = "who?"},
+		{.name = "map ends", .map = {200, "", 0, false}, .state = WIRE_STATE_OFFLINE, .says = "ended"},
+		{.name = "map garbage", .map = {200, "nonsense", 0, true}, .state = WIRE_STATE_OFFLINE, .says = "JSON"},
+		{.name = "map types",
+		 .map = {200, SELF ",\"Peers\":7}", 0, true},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "Peers"},
+		{.name = "map without us",
+		 .map = {200, "{\"Peers\":[]}", 0, true},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "our own node"},
+		{.name = "map too long",
+		 .map = {200, "\xff\xff\xff\xff", 0, false},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "too long"},
+		{.name = "lock",
+		 .map = {200, SELF ",\"TKAInfo\":{\"Head\":\"x\"}}", 0, true},
+		 .state = WIRE_STATE_REFUSED,
+		 .says = "tailnet lock"},
+		{.name = "later garbage",
+		 .map = {200, SELF "}\n{\"PeersRemoved\":\"x\"}", 0, true},
+		 .state = WIRE_STATE_OFFLINE,
+		 .says = "PeersRemoved"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -664,7 +698,7 @@ static void server_restarts(void **state)
 	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
 	assert_int_equal(w->roster.map.n_peers, 2);
 	netmap_settle(&w->roster.map);
-	w->map = (struct answer){ 200, SELF ",\"Peers\":[" PEER("4") "]}", 0, true };
+	w->map = (struct answer){200, SELF ",\"Peers\":[" PEER("4") "]}", 0, true};
 	w->now = w->deadline;
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
@@ -728,7 +762,7 @@ static void never_answers(void **state)
 static void interactive_login(void **state)
 {
 	begin();
-	w->registration = (struct answer){ 200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false };
+	w->registration = (struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
 	w->map = good_map;
 	told(WIRE_KEYS);
 	pump();
@@ -739,7 +773,7 @@ static void interactive_login(void **state)
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_LOGIN);
 	answer(find_request("/machine/register", "Followup")->stream,
-	       (struct answer){ 200, "{\"MachineAuthorized\":true}", 0, false });
+	       (struct answer){200, "{\"MachineAuthorized\":true}", 0, false});
 	flush_http2();
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
@@ -750,7 +784,8 @@ static void interactive_login(void **state)
 static void login_without_waiting(void **state)
 {
 	begin();
-	w->registration = w->followup = (struct answer){ 200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false };
+	w->registration = w->followup =
+		(struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
 	told(WIRE_KEYS);
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
@@ -761,16 +796,16 @@ static void login_without_waiting(void **state)
 /* T13 */
 static void expired_key(void **state)
 {
-	struct wire_message keys = { .type = WIRE_KEYS };
+	struct wire_message keys = {.type = WIRE_KEYS};
 
 	begin();
-	w->registration = (struct answer){ 200, "{\"NodeKeyExpired\":true}", 0, false };
+	w->registration = (struct answer){200, "{\"NodeKeyExpired\":true}", 0, false};
 	w->map = good_map;
 	told(WIRE_KEYS);
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_EXPIRED);
 	assert_int_equal(w->deadline, UINT64_MAX); /* nothing but a new key helps */
-	w->registration = (struct answer){ 200, "{}", 0, false };
+	w->registration = (struct answer){200, "{}", 0, false};
 	memset(keys.keys.node, 0x51, KEY_LEN);
 	memset(keys.keys.old_node, 0x41, KEY_LEN);
 	w->n_requests = 0;
@@ -804,8 +839,8 @@ static void logout(void **state)
 /* Changes on our side go out while the map is open, one request at a time. */
 static void updates(void **state)
 {
-	struct wire_message m = { .type = WIRE_NETINFO, .netinfo = { 9, true, true } };
-	struct wire_message e = { .type = WIRE_ENDPOINTS };
+	struct wire_message m = {.type = WIRE_NETINFO, .netinfo = {9, true, true}};
+	struct wire_message e = {.type = WIRE_ENDPOINTS};
 
 	begin();
 	w->map = good_map;
@@ -813,13 +848,13 @@ static void updates(void **state)
 	told(WIRE_KEYS);
 	pump();
 	coord_told(w->coord, &m, w->now);
-	e.endpoints = (struct wire_endpoints){ mem_alloc(1, sizeof(struct map_endpoint)), 1 };
-	e.endpoints.v[0] = (struct map_endpoint){ { addr_from_v4(htobe32(0xc0000201)), 41641 }, ENDPOINT_STUN };
+	e.endpoints = (struct wire_endpoints){mem_alloc(1, sizeof(struct map_endpoint)), 1};
+	e.endpoints.v[0] = (struct map_endpoint){{addr_from_v4(htobe32(0xc0000201)), 41641}, ENDPOINT_STUN};
 	coord_told(w->coord, &e, w->now);
 	pump();
 	assert_non_null(find_request("/machine/map", "\"PreferredDERP\":9"));
 	assert_null(find_request("/machine/map", "192.0.2.1:41641"));
-	answer(find_request("/machine/map", "\"PreferredDERP\":9")->stream, (struct answer){ 200, "", 0, false });
+	answer(find_request("/machine/map", "\"PreferredDERP\":9")->stream, (struct answer){200, "", 0, false});
 	flush_http2();
 	pump();
 	assert_non_null(find_request("/machine/map", "\"Endpoints\":[\"192.0.2.1:41641\"],\"EndpointTypes\":[2]"));
@@ -832,8 +867,10 @@ static void updates(void **state)
 static void pings(void **state)
 {
 	begin();
-	w->map = (struct answer){ 200, SELF "}\n{\"PingRequest\":{\"URL\":\"https://hs.test/ping/1\"}}\n"
-				       "{\"PingRequest\":{\"URL\":\"https://hs.test/noise/1\",\"URLIsNoise\":true}}", 0, true };
+	w->map = (struct answer){200,
+				 SELF "}\n{\"PingRequest\":{\"URL\":\"https://hs.test/ping/1\"}}\n"
+				      "{\"PingRequest\":{\"URL\":\"https://hs.test/noise/1\",\"URLIsNoise\":true}}",
+				 0, true};
 	told(WIRE_KEYS);
 	pump();
 	assert_int_equal(w->heads, 1);
@@ -846,8 +883,8 @@ static void pings(void **state)
 static void approval(void **state)
 {
 	begin();
-	w->map = (struct answer){ 200, "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"MachineAuthorized\":false}}", 0,
-				  true };
+	w->map = (struct answer){
+		200, "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"MachineAuthorized\":false}}", 0, true};
 	told(WIRE_KEYS);
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_APPROVAL);

@@ -21,7 +21,7 @@
 #include "user/tailnet/disco.h"
 
 #define LATENCY (10 * NS_PER_MS)
-#define QUEUE 256
+#define QUEUE	256
 
 struct datagram {
 	uint64_t at;
@@ -49,9 +49,9 @@ struct node {
 struct world {
 	uint64_t now;
 	struct node n[2];
-	bool blocked;	      /* UDP between them */
+	bool blocked; /* UDP between them */
 	bool relay_gone;
-	bool stateful;	      /* b lets in only what it has written to */
+	bool stateful; /* b lets in only what it has written to */
 	bool b_has_written;
 	struct datagram queue[QUEUE];
 	size_t queued;
@@ -64,7 +64,7 @@ static void put(struct world *w, int to, const struct endpoint *from, bool relay
 
 	assert_true(w->queued < QUEUE);
 	assert_true(len <= DISCO_MAX);
-	*d = (struct datagram){ .at = w->now + LATENCY, .to = to, .relayed = relayed, .len = len };
+	*d = (struct datagram){.at = w->now + LATENCY, .to = to, .relayed = relayed, .len = len};
 	if (from)
 		d->from = *from;
 	memcpy(d->bytes, bytes, len);
@@ -73,7 +73,7 @@ static void put(struct world *w, int to, const struct endpoint *from, bool relay
 static void on_send(void *ctx, const void *bytes, size_t len, const struct endpoint *to)
 {
 	struct node *n = ctx, *other = &n->w->n[!n->i];
-	struct endpoint from = { .addr = n->at.addr, .port = n->at.port };
+	struct endpoint from = {.addr = n->at.addr, .port = n->at.port};
 
 	n->sent++;
 	if (n->i == 1)
@@ -149,9 +149,9 @@ static void introduce(struct node *n, const struct node *other, bool with_endpoi
 
 static void start(struct world *w)
 {
-	static const struct disco_ops ops = { on_send, on_relay, on_path, on_pong, on_random };
+	static const struct disco_ops ops = {on_send, on_relay, on_path, on_pong, on_random};
 
-	*w = (struct world){ .now = 1000 * NS_PER_SEC };
+	*w = (struct world){.now = 1000 * NS_PER_SEC};
 	for (int i = 0; i < 2; i++) {
 		struct node *n = &w->n[i];
 
@@ -160,8 +160,8 @@ static void start(struct world *w)
 		memset(n->secret, 0x40 + i, 32);
 		memset(n->node, 0x80 + i, 32);
 		crypto_public_key(n->secret, n->public);
-		n->at = (struct addr_port){ .addr = addr_from_v4(htobe32(0xc0000201u + (unsigned)i)),
-					    .port = (uint16_t)(i + 1) };
+		n->at = (struct addr_port){.addr = addr_from_v4(htobe32(0xc0000201u + (unsigned)i)),
+					   .port = (uint16_t)(i + 1)};
 		n->disco = disco_new(&ops, n);
 		disco_set_identity(n->disco, n->secret, n->node);
 		disco_set_endpoints(n->disco, &n->at, 1);
@@ -218,10 +218,10 @@ static void run(struct world *w, uint64_t time, unsigned talking)
 
 static void message_forms(void **state)
 {
-	struct disco_message ping = { .type = DISCO_PING }, call = { .type = DISCO_CALL_ME_MAYBE, .n_endpoints = 2 }, got;
-	struct disco_message pong = { .type = DISCO_PONG, .seen = { addr_from_v4(htobe32(0xc0000209)), 41641 } };
-	struct disco_message *all[] = { &ping, &pong, &call };
-	uint8_t a[32] = { 7 }, b[32] = { 9 }, pa[32], pb[32], sa[32], sb[32], nonce[DISCO_NONCE_LEN] = { 1 },
+	struct disco_message ping = {.type = DISCO_PING}, call = {.type = DISCO_CALL_ME_MAYBE, .n_endpoints = 2}, got;
+	struct disco_message pong = {.type = DISCO_PONG, .seen = {addr_from_v4(htobe32(0xc0000209)), 41641}};
+	struct disco_message *all[] = {&ping, &pong, &call};
+	uint8_t a[32] = {7}, b[32] = {9}, pa[32], pb[32], sa[32], sb[32], nonce[DISCO_NONCE_LEN] = {1},
 		bytes[DISCO_MAX];
 
 	crypto_public_key(a, pa);
@@ -233,7 +233,7 @@ static void message_forms(void **state)
 	memset(ping.node, 6, 32);
 	call.endpoints[1] = pong.seen;
 	for (size_t i = 0; i < 3; i++) {
-		static const size_t lens[] = { 78 + 2 + 12 + 32, 78 + 2 + 12 + 18, 78 + 2 + 36 };
+		static const size_t lens[] = {78 + 2 + 12 + 32, 78 + 2 + 12 + 18, 78 + 2 + 36};
 		size_t len = disco_seal(all[i], sa, pa, nonce, bytes);
 
 		assert_int_equal(len, lens[i]);
@@ -253,7 +253,7 @@ static void message_forms(void **state)
 			assert_false(disco_open(bytes, k, sb, &got));
 		}
 	}
-	assert_false(disco_shared(a, (uint8_t[32]){ 0 }, sa));
+	assert_false(disco_shared(a, (uint8_t[32]){0}, sa));
 }
 
 /* Plaintext @len bytes at @plain, sealed by hand. */
@@ -274,11 +274,11 @@ static void odd_bodies(void **state)
 		size_t len; /* of the body */
 		bool ok;
 	} cases[] = {
-		{ 1, 11, false }, { 1, 12, true }, { 1, 43, true }, { 1, 44, true }, { 1, 1200, true }, { 2, 29, false },
-		{ 2, 30, true },  { 2, 40, true }, { 3, 0, true },  { 3, 17, true }, { 3, 1800, true }, { 0, 50, false },
-		{ 4, 50, false }, { 9, 50, false }, { 255, 0, false }, { 1, 3000, false },
+		{1, 11, false}, {1, 12, true},	{1, 43, true},	 {1, 44, true},	   {1, 1200, true}, {2, 29, false},
+		{2, 30, true},	{2, 40, true},	{3, 0, true},	 {3, 17, true},	   {3, 1800, true}, {0, 50, false},
+		{4, 50, false}, {9, 50, false}, {255, 0, false}, {1, 3000, false},
 	};
-	uint8_t plain[4096] = { 0 }, bytes[8192], shared[32] = { 3 }, public[32] = { 4 };
+	uint8_t plain[4096] = {0}, bytes[8192], shared[32] = {3}, public[32] = {4};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct disco_message got;
@@ -335,7 +335,7 @@ static void heartbeats(void **state)
 	sent = w.n[0].sent;
 	run(&w, 30 * NS_PER_SEC, 1);
 	assert_in_range(w.n[0].sent - sent, 9, 16); /* and a pong now and then, for b looks too */
-	assert_int_equal(w.n[0].paths, 2); /* relay at first, then direct, and so it stays */
+	assert_int_equal(w.n[0].paths, 2);	    /* relay at first, then direct, and so it stays */
 	stop(&w);
 }
 
@@ -400,9 +400,9 @@ static void call_me_maybe(void **state)
 
 static void strangers_and_forgeries(void **state)
 {
-	uint8_t secret[32] = { 1, 2, 3 }, public[32], shared[32], bytes[DISCO_MAX], nonce[24] = { 0 };
-	struct disco_message m = { .type = DISCO_PING };
-	struct endpoint from = { .addr = addr_from_v4(htobe32(0xc0000263)), .port = 9 };
+	uint8_t secret[32] = {1, 2, 3}, public[32], shared[32], bytes[DISCO_MAX], nonce[24] = {0};
+	struct disco_message m = {.type = DISCO_PING};
+	struct endpoint from = {.addr = addr_from_v4(htobe32(0xc0000263)), .port = 9};
 	struct world w;
 	size_t len;
 
@@ -424,9 +424,9 @@ static void strangers_and_forgeries(void **state)
 /* A pong that was not asked for, an old one, and a copy from elsewhere move nothing. */
 static void pongs_that_prove_nothing(void **state)
 {
-	struct endpoint elsewhere = { .addr = addr_from_v4(htobe32(0xc0000263)), .port = 9 };
-	struct disco_message m = { .type = DISCO_PONG };
-	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = { 0 };
+	struct endpoint elsewhere = {.addr = addr_from_v4(htobe32(0xc0000263)), .port = 9};
+	struct disco_message m = {.type = DISCO_PONG};
+	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = {0};
 	struct world w;
 	size_t len;
 
@@ -456,14 +456,14 @@ static void pongs_that_prove_nothing(void **state)
 
 static void call_by_udp_is_ignored(void **state)
 {
-	struct disco_message m = { .type = DISCO_CALL_ME_MAYBE, .n_endpoints = 1 };
-	struct endpoint from = { .addr = addr_from_v4(htobe32(0xc0000202)), .port = 2 };
-	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = { 0 };
+	struct disco_message m = {.type = DISCO_CALL_ME_MAYBE, .n_endpoints = 1};
+	struct endpoint from = {.addr = addr_from_v4(htobe32(0xc0000202)), .port = 2};
+	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = {0};
 	struct world w;
 	size_t len;
 
 	meet(&w);
-	m.endpoints[0] = (struct addr_port){ addr_from_v4(htobe32(0xc0000250)), 80 };
+	m.endpoints[0] = (struct addr_port){addr_from_v4(htobe32(0xc0000250)), 80};
 	assert_true(disco_shared(w.n[1].secret, w.n[0].public, shared));
 	len = disco_seal(&m, shared, w.n[1].public, nonce, bytes);
 	disco_input(w.n[0].disco, bytes, len, &from, w.now);
@@ -537,12 +537,12 @@ static void peer_without_disco(void **state)
 
 static void candidates_are_bounded(void **state)
 {
-	struct candidates c = { .best = 0 };
-	struct addr_port at = { addr_from_v4(htobe32(0xc0000201)), 1 };
+	struct candidates c = {.best = 0};
+	struct addr_port at = {addr_from_v4(htobe32(0xc0000201)), 1};
 
 	assert_int_equal(candidates_add(&c, &at, true), 0);
 	for (unsigned i = 2; i < 500; i++) {
-		struct addr_port other = { addr_from_v4(htobe32(0xc0000201)), (uint16_t)i };
+		struct addr_port other = {addr_from_v4(htobe32(0xc0000201)), (uint16_t)i};
 
 		assert_int_not_equal(candidates_add(&c, &other, i == 5), 0);
 	}
@@ -558,9 +558,10 @@ static void unreachable_candidates(void **state)
 		const char *text;
 		bool ok;
 	} cases[] = {
-		{ "192.0.2.1:1", true },     { "[2001:db8::1]:1", true }, { "10.0.0.1:1", true },   { "127.0.0.1:1", false },
-		{ "[::1]:1", false },	     { "[::]:1", false },	  { "0.0.0.0:1", false },   { "224.0.0.1:1", false },
-		{ "255.255.255.255:1", false }, { "[ff02::1]:1", false }, { "[fe80::1]:1", false }, { "169.254.1.1:1", false },
+		{"192.0.2.1:1", true},	{"[2001:db8::1]:1", true}, {"10.0.0.1:1", true},
+		{"127.0.0.1:1", false}, {"[::1]:1", false},	   {"[::]:1", false},
+		{"0.0.0.0:1", false},	{"224.0.0.1:1", false},	   {"255.255.255.255:1", false},
+		{"[ff02::1]:1", false}, {"[fe80::1]:1", false},	   {"169.254.1.1:1", false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

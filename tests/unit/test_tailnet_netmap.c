@@ -14,10 +14,10 @@
 #include "user/tailnet/netmap.h"
 #include "user/tailnet/roster.h"
 
-#define KEY(n) "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
-#define DISCO(n) "discokey:00000000000000000000000000000000000000000000000000000000000000" n
+#define KEY(n)		    "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
+#define DISCO(n)	    "discokey:00000000000000000000000000000000000000000000000000000000000000" n
 #define NODE(id, key, more) "{\"ID\":" id ",\"Key\":\"" KEY(key) "\",\"Addresses\":[\"100.64.0." id "/32\"]" more "}"
-#define SELF "\"Node\":" NODE("1", "01", ",\"Name\":\"gw-1.lab.test.\",\"Tags\":[\"tag:gw\"],\"User\":7")
+#define SELF		    "\"Node\":" NODE("1", "01", ",\"Name\":\"gw-1.lab.test.\",\"Tags\":[\"tag:gw\"],\"User\":7")
 
 /* ---- stream ------------------------------------------------------------------- */
 
@@ -43,9 +43,9 @@ static void stream_cut_anywhere(void **state)
 	size_t len = sizeof(in) - 1;
 
 	for (size_t cut = 0; cut <= len; cut++) {
-		struct netmap_stream s = { 0 };
-		struct messages m = { 0 };
-		const struct sink sink = { take, &m };
+		struct netmap_stream s = {0};
+		struct messages m = {0};
+		const struct sink sink = {take, &m};
 
 		assert_true(netmap_stream_receive(&s, in, cut, &sink));
 		assert_true(netmap_stream_receive(&s, in + cut, len - cut, &sink));
@@ -60,11 +60,14 @@ static void stream_cut_anywhere(void **state)
 /* A length alone costs no memory, and an impossible one ends the stream. */
 static void stream_lengths(void **state)
 {
-	struct netmap_stream s = { 0 };
-	struct messages m = { 0 };
-	const struct sink sink = { take, &m };
+	struct netmap_stream s = {0};
+	struct messages m = {0};
+	const struct sink sink = {take, &m};
 
-	assert_true(netmap_stream_receive(&s, (const uint8_t *)"\0\0\0\x04" "abc", 7, &sink));
+	assert_true(netmap_stream_receive(&s,
+					  (const uint8_t *)"\0\0\0\x04"
+							   "abc",
+					  7, &sink));
 	assert_true(s.cap <= 8192);
 	netmap_stream_free(&s);
 	assert_false(netmap_stream_receive(&s, (const uint8_t *)"\x01\0\0\x04", 4, &sink));
@@ -85,44 +88,44 @@ static void refused_messages(void **state)
 	static const struct {
 		const char *json, *says;
 	} cases[] = {
-		{ "", "JSON" },
-		{ "[]", "JSON" },
-		{ "{\"Peers\":{}}", "Peers" },
-		{ "{\"Peers\":[1]}", "Node" },
-		{ "{\"Peers\":[{}]}", "Node.ID" },
-		{ "{\"Peers\":[{\"ID\":\"1\"}]}", "ID" },
-		{ "{\"Peers\":[{\"ID\":0}]}", "ID" },
-		{ "{\"Peers\":[{\"ID\":1,\"Key\":\"mkey:00\"}]}", "Key" },
-		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":\"100.64.0.1\"}]}", "Addresses" },
-		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses" },
-		{ "{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.0/24\"]}]}", "Addresses" },
-		{ "{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs" },
-		{ "{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online" },
-		{ "{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry" },
-		{ "{\"Peers\":[{\"ID\":1,\"Tags\":[1]}]}", "Tags" },
-		{ "{\"PeersRemoved\":[\"1\"]}", "PeersRemoved" },
-		{ "{\"PeersChangedPatch\":[1]}", "PeersChangedPatch" },
-		{ "{\"PeersChangedPatch\":[{\"NodeID\":1,\"Key\":1}]}", "Key" },
-		{ "{\"UserProfiles\":[[]]}", "UserProfiles" },
-		{ "{\"UserProfiles\":[{\"ID\":1,\"LoginName\":2}]}", "LoginName" },
-		{ "{\"Node\":{\"ID\":1}}", "Node" },
-		{ "{\"PacketFilters\":[]}", "PacketFilters" },
-		{ "{\"PacketFilters\":{\"a\":1}}", "PacketFilters" },
-		{ "{\"PacketFilters\":{\"*\":[]}}", "PacketFilters" },
-		{ "{\"PacketFilter\":[1]}", "PacketFilters" },
-		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"x\"]}]}", "SrcIPs" },
-		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-100.64.0.1\"]}]}", "SrcIPs" },
-		{ "{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-::1\"]}]}", "SrcIPs" },
-		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\"}]}]}", "Ports" },
-		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}]}", "Ports" },
-		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}]}", "Last" },
-		{ "{\"PacketFilter\":[{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}]}", "DstPorts" },
-		{ "{\"PacketFilter\":[{\"IPProto\":[256]}]}", "IPProto" },
-		{ "{\"DERPMap\":[]}", "DERPMap" },
-		{ "{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID" },
-		{ "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName" },
-		{ "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a b\"}]}}}}", "HostName" },
-		{ "{\"PingRequest\":7}", "PingRequest" },
+		{"", "JSON"},
+		{"[]", "JSON"},
+		{"{\"Peers\":{}}", "Peers"},
+		{"{\"Peers\":[1]}", "Node"},
+		{"{\"Peers\":[{}]}", "Node.ID"},
+		{"{\"Peers\":[{\"ID\":\"1\"}]}", "ID"},
+		{"{\"Peers\":[{\"ID\":0}]}", "ID"},
+		{"{\"Peers\":[{\"ID\":1,\"Key\":\"mkey:00\"}]}", "Key"},
+		{"{\"Peers\":[{\"ID\":1,\"Addresses\":\"100.64.0.1\"}]}", "Addresses"},
+		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses"},
+		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.0/24\"]}]}", "Addresses"},
+		{"{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs"},
+		{"{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online"},
+		{"{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry"},
+		{"{\"Peers\":[{\"ID\":1,\"Tags\":[1]}]}", "Tags"},
+		{"{\"PeersRemoved\":[\"1\"]}", "PeersRemoved"},
+		{"{\"PeersChangedPatch\":[1]}", "PeersChangedPatch"},
+		{"{\"PeersChangedPatch\":[{\"NodeID\":1,\"Key\":1}]}", "Key"},
+		{"{\"UserProfiles\":[[]]}", "UserProfiles"},
+		{"{\"UserProfiles\":[{\"ID\":1,\"LoginName\":2}]}", "LoginName"},
+		{"{\"Node\":{\"ID\":1}}", "Node"},
+		{"{\"PacketFilters\":[]}", "PacketFilters"},
+		{"{\"PacketFilters\":{\"a\":1}}", "PacketFilters"},
+		{"{\"PacketFilters\":{\"*\":[]}}", "PacketFilters"},
+		{"{\"PacketFilter\":[1]}", "PacketFilters"},
+		{"{\"PacketFilter\":[{\"SrcIPs\":[\"x\"]}]}", "SrcIPs"},
+		{"{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-100.64.0.1\"]}]}", "SrcIPs"},
+		{"{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-::1\"]}]}", "SrcIPs"},
+		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\"}]}]}", "Ports"},
+		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}]}", "Ports"},
+		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}]}", "Last"},
+		{"{\"PacketFilter\":[{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}]}", "DstPorts"},
+		{"{\"PacketFilter\":[{\"IPProto\":[256]}]}", "IPProto"},
+		{"{\"DERPMap\":[]}", "DERPMap"},
+		{"{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID"},
+		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName"},
+		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a b\"}]}}}}", "HostName"},
+		{"{\"PingRequest\":7}", "PingRequest"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -142,14 +145,15 @@ static void tolerated_messages(void **state)
 		"{\"KeepAlive\":true}",
 		"{\"Unknown\":[{\"a\":1}],\"DNSConfig\":7}",
 		"{\"Peers\":null,\"PeersChanged\":null,\"PacketFilters\":null}",
-		"{\"Peers\":[" NODE("2", "02", ",\"Endpoints\":[\"nonsense\",\"[fe80::1%eth0]:7\",\"192.0.2.1:7\"]") "]}",
+		"{\"Peers\":[" NODE("2", "02",
+				    ",\"Endpoints\":[\"nonsense\",\"[fe80::1%eth0]:7\",\"192.0.2.1:7\"]") "]}",
 		"{\"Peers\":[" NODE("2", "02", ",\"Hostinfo\":{\"OS\":\"a\\u0000b\",\"x\":1e300}") "]}",
 		"{\"PeersRemoved\":[99]}",
 		"{\"PeersChangedPatch\":[{\"NodeID\":99,\"DERPRegion\":3}]}",
 		"{\"PacketFilters\":{\"*\":null,\"a\":null}}",
 		"{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"CapGrant\":[{}]}]}",
 	};
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char error[NETMAP_ERROR] = "";
@@ -177,14 +181,18 @@ static void apply(struct netmap *m, const char *json)
 static void node_fields(void **state)
 {
 	const struct tailnet_node *n;
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
-	apply(&m, "{" SELF ",\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"alice@example.com\"}],\"Peers\":["
-		  NODE("2", "02", ",\"Name\":\"laptop.lab.test.\",\"User\":7,\"DiscoKey\":\"" DISCO("ab")
-		       "\",\"Endpoints\":[\"192.0.2.1:7\",\"[2001:db8::1]:8\"],\"HomeDERP\":3,"
-		       "\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/8\"],\"KeyExpiry\":\"2030-01-01T00:00:00Z\","
-		       "\"Online\":true,\"StableID\":\"n2\"") ","
-		  NODE("3", "03", ",\"DERP\":\"127.3.3.40:5\",\"Hostinfo\":{\"Hostname\":\"host-3\"}") "]}");
+	apply(&m, "{" SELF ",\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"alice@example.com\"}],\"Peers\":[" NODE(
+			  "2", "02",
+			  ",\"Name\":\"laptop.lab.test.\",\"User\":7,\"DiscoKey\":\"" DISCO(
+				  "ab") "\",\"Endpoints\":[\"192.0.2.1:7\",\"[2001:db8::1]:8\"],\"HomeDERP\":3,"
+					"\"AllowedIPs\":[\"100.64.0.2/32\",\"10.0.0.0/"
+					"8\"],\"KeyExpiry\":\"2030-01-01T00:00:00Z\","
+					"\"Online\":true,\"StableID\":\"n2\"") "," NODE("3", "03",
+											",\"DERP\":\"127.3.3.40:5\","
+											"\"Hostinfo\":{\"Hostname\":"
+											"\"host-3\"}") "]}");
 	assert_string_equal(m.self.node->name, "gw-1");
 	assert_string_equal(m.self.node->user, ""); /* tagged */
 	assert_string_equal(m.self.node->tags[0], "tag:gw");
@@ -214,10 +222,10 @@ static void node_fields(void **state)
 /* Peers that may not reach us, or are of another kind, are as if they were not there. */
 static void left_out(void **state)
 {
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
-	apply(&m, "{\"Peers\":[" NODE("2", "02", "") "," NODE("3", "03", ",\"IsJailed\":true") ","
-		  NODE("4", "04", ",\"IsWireGuardOnly\":true") ",{\"ID\":5}]}");
+	apply(&m, "{\"Peers\":[" NODE("2", "02", "") "," NODE("3", "03", ",\"IsJailed\":true") "," NODE(
+			  "4", "04", ",\"IsWireGuardOnly\":true") ",{\"ID\":5}]}");
 	assert_int_equal(m.n_peers, 1);
 	netmap_settle(&m);
 	apply(&m, "{\"PeersChanged\":[" NODE("2", "02", ",\"IsJailed\":true") "]}");
@@ -228,7 +236,7 @@ static void left_out(void **state)
 
 static void deltas(void **state)
 {
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
 	apply(&m, "{" SELF ",\"Peers\":[" NODE("5", "05", "") "," NODE("2", "02", "") "," NODE("9", "09", "") "]}");
 	assert_int_equal(m.n_peers, 3);
@@ -246,9 +254,18 @@ static void deltas(void **state)
 	assert_int_equal(m.n_removed, 1);
 	netmap_settle(&m);
 
-	apply(&m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4,\"Key\":\"" KEY("aa")
-		  "\",\"Endpoints\":[\"192.0.2.9:9\"],\"Online\":true,\"DiscoKey\":\"" DISCO("bb")
-		  "\",\"KeyExpiry\":\"2030-01-01T00:00:00Z\"}],\"OnlineChange\":{\"5\":true}}");
+	apply(&m,
+	      "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4,\"Key\":\"" KEY("aa") "\",\"Endpoints\":[\"192.0."
+											    "2.9:9\"],\"Online\":true,"
+											    "\"DiscoKey\":\"" DISCO(
+												    "bb") "\","
+													  "\"KeyExpiry"
+													  "\":\"2030-"
+													  "01-01T00:00:"
+													  "00Z\"}],"
+													  "\"OnlineChan"
+													  "ge\":{\"5\":"
+													  "true}}");
 	assert_int_equal(netmap_peer(&m, 2)->node->region, 4);
 	assert_int_equal(netmap_peer(&m, 2)->node->node_key[31], 0xaa);
 	assert_int_equal(netmap_peer(&m, 2)->node->disco_key[31], 0xbb);
@@ -266,7 +283,7 @@ static void deltas(void **state)
 
 static void users_may_come_later(void **state)
 {
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
 	apply(&m, "{\"Peers\":[" NODE("2", "02", ",\"User\":7") "]}");
 	assert_string_equal(m.peers[0].node->user, "");
@@ -300,19 +317,19 @@ static void named_filters(void **state)
 		size_t rules;
 		bool changed;
 	} steps[] = {
-		{ "{\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}", 1, true },
-		{ "{}", 1, false },
-		{ "{\"PacketFilter\":null}", 1, false },
-		{ "{\"PacketFilters\":{\"base\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}}", 1, false }, /* the same */
-		{ "{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true },
-		{ "{\"PacketFilters\":{\"x\":null}}", 1, true },
-		{ "{\"PacketFilters\":{\"x\":null}}", 1, false },
-		{ "{\"PacketFilters\":{\"a\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true },
-		{ "{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true },
-		{ "{\"PacketFilter\":[]}", 1, false },
-		{ "{\"PacketFilters\":{\"*\":null}}", 0, true },
+		{"{\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}", 1, true},
+		{"{}", 1, false},
+		{"{\"PacketFilter\":null}", 1, false},
+		{"{\"PacketFilters\":{\"base\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}}", 1, false}, /* the same */
+		{"{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true},
+		{"{\"PacketFilters\":{\"x\":null}}", 1, true},
+		{"{\"PacketFilters\":{\"x\":null}}", 1, false},
+		{"{\"PacketFilters\":{\"a\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true},
+		{"{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true},
+		{"{\"PacketFilter\":[]}", 1, false},
+		{"{\"PacketFilters\":{\"*\":null}}", 0, true},
 	};
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
 		apply(&m, steps[i].json);
@@ -329,27 +346,28 @@ static void rule_forms(void **state)
 		const char *json, *text; /* NULL: left out */
 		size_t n_src, n_dst;
 	} cases[] = {
-		{ RULE("\"100.64.0.1\"", "203.0.113.9", "443", "443"), "100.64.0.1 -> 203.0.113.9:443", 1, 1 },
-		{ RULE("\"100.64.0.1\",\"fd7a:115c:a1e0::1\"", "203.0.113.0/24", "0", "65535"),
-		  "100.64.0.1 and 1 more -> 203.0.113.0/24:*", 2, 1 },
-		{ RULE("\"*\"", "*", "80", "90"), "* -> *:80-90", 2, 2 },
-		{ RULE("\"100.64.0.0-100.64.0.3\"", "::1", "1", "1"), "100.64.0.0/30 -> ::1:1", 1, 1 },
-		{ RULE("\"100.64.0.1-100.64.0.6\"", "::1", "1", "1"), "100.64.0.1 and 3 more -> ::1:1", 4, 1 },
-		{ RULE("\"0.0.0.0-255.255.255.255\"", "::1", "1", "1"), "0.0.0.0/0 -> ::1:1", 1, 1 },
-		{ RULE("\"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::1", "1", "1"), "::/0 -> ::1:1", 1, 1 },
-		{ RULE("\"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::/0", "1", "1"),
-		  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -> ::/0:1", 1, 1 },
-		{ RULE("\"cap:x\"", "::1", "1", "1"), NULL, 0, 0 },
-		{ RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "100.64.0.1 -> ::1:1", 1, 1 },
-		{ "{\"SrcIPs\":[\"100.64.0.0\"],\"SrcBits\":[10],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,"
-		  "\"Ports\":{\"First\":1,\"Last\":1}}]}", "100.64.0.0/10 -> 10.0.0.0/8:1", 1, 1 },
-		{ "{\"SrcIPs\":[\"*\"]}", NULL, 0, 0 },
-		{ "{\"SrcIPs\":[],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":1,\"Last\":1}}]}", NULL, 0, 0 },
+		{RULE("\"100.64.0.1\"", "203.0.113.9", "443", "443"), "100.64.0.1 -> 203.0.113.9:443", 1, 1},
+		{RULE("\"100.64.0.1\",\"fd7a:115c:a1e0::1\"", "203.0.113.0/24", "0", "65535"),
+		 "100.64.0.1 and 1 more -> 203.0.113.0/24:*", 2, 1},
+		{RULE("\"*\"", "*", "80", "90"), "* -> *:80-90", 2, 2},
+		{RULE("\"100.64.0.0-100.64.0.3\"", "::1", "1", "1"), "100.64.0.0/30 -> ::1:1", 1, 1},
+		{RULE("\"100.64.0.1-100.64.0.6\"", "::1", "1", "1"), "100.64.0.1 and 3 more -> ::1:1", 4, 1},
+		{RULE("\"0.0.0.0-255.255.255.255\"", "::1", "1", "1"), "0.0.0.0/0 -> ::1:1", 1, 1},
+		{RULE("\"::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::1", "1", "1"), "::/0 -> ::1:1", 1, 1},
+		{RULE("\"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::/0", "1", "1"),
+		 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -> ::/0:1", 1, 1},
+		{RULE("\"cap:x\"", "::1", "1", "1"), NULL, 0, 0},
+		{RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "100.64.0.1 -> ::1:1", 1, 1},
+		{"{\"SrcIPs\":[\"100.64.0.0\"],\"SrcBits\":[10],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,"
+		 "\"Ports\":{\"First\":1,\"Last\":1}}]}",
+		 "100.64.0.0/10 -> 10.0.0.0/8:1", 1, 1},
+		{"{\"SrcIPs\":[\"*\"]}", NULL, 0, 0},
+		{"{\"SrcIPs\":[],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":1,\"Last\":1}}]}", NULL, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char *json = mem_printf("{\"PacketFilter\":[%s]}", cases[i].json);
-		struct netmap m = { 0 };
+		struct netmap m = {0};
 		struct filter f;
 
 		apply(&m, json);
@@ -370,7 +388,7 @@ static void rule_forms(void **state)
 
 static void protocols(void **state)
 {
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 	struct filter f;
 
 	apply(&m, "{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"IPProto\":[6,17],\"DstPorts\":[{\"IP\":\"10.0.0.1\","
@@ -387,7 +405,7 @@ static void protocols(void **state)
 static void relay_map(void **state)
 {
 	const struct derp_region *r;
-	struct netmap m = { 0 };
+	struct netmap m = {0};
 
 	apply(&m, "{\"DERPMap\":{\"Regions\":{\"9\":{\"RegionID\":9,\"RegionCode\":\"b\",\"NoMeasureNoHome\":true,"
 		  "\"Nodes\":[{\"HostName\":\"b.test\",\"IPv4\":\"none\",\"IPv6\":\"2001:db8::9\",\"STUNPort\":-1,"
@@ -414,13 +432,13 @@ static void lock_and_ping(void **state)
 		const char *json;
 		bool locked, ping, noise;
 	} cases[] = {
-		{ "{\"TKAInfo\":{\"Head\":\"abc\"}}", true, false, false },
-		{ "{\"TKAInfo\":{\"Head\":\"abc\",\"Disabled\":true}}", false, false, false },
-		{ "{\"TKAInfo\":{}}", false, false, false },
-		{ "{\"PingRequest\":{\"URL\":\"https://h/ping/1\"}}", false, true, false },
-		{ "{\"PingRequest\":{\"URL\":\"https://h/ping/1\",\"URLIsNoise\":true}}", false, true, true },
-		{ "{\"PingRequest\":{\"URL\":\"https://h/c2n\",\"Types\":\"c2n\"}}", false, false, false },
-		{ "{\"PingRequest\":{\"URL\":\"file:///etc/passwd\"}}", false, false, false },
+		{"{\"TKAInfo\":{\"Head\":\"abc\"}}", true, false, false},
+		{"{\"TKAInfo\":{\"Head\":\"abc\",\"Disabled\":true}}", false, false, false},
+		{"{\"TKAInfo\":{}}", false, false, false},
+		{"{\"PingRequest\":{\"URL\":\"https://h/ping/1\"}}", false, true, false},
+		{"{\"PingRequest\":{\"URL\":\"https://h/ping/1\",\"URLIsNoise\":true}}", false, true, true},
+		{"{\"PingRequest\":{\"URL\":\"https://h/c2n\",\"Types\":\"c2n\"}}", false, false, false},
+		{"{\"PingRequest\":{\"URL\":\"file:///etc/passwd\"}}", false, false, false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -473,9 +491,13 @@ static void assert_same(const struct netmap *a, const struct netmap *b)
 }
 
 static const char *const story[] = {
-	"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"User\":7") "," NODE("3", "03", "") "],\"UserProfiles\":[{\"ID\":7,"
-	"\"LoginName\":\"alice@example.com\"}],\"PacketFilter\":[" RULE("\"100.64.0.2\"", "203.0.113.9", "443", "443") "],"
-	"\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a\",\"IPv4\":\"192.0.2.1\"}]}}}}",
+	"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"User\":7") "," NODE(
+		"3", "03", "") "],\"UserProfiles\":[{\"ID\":7,"
+			       "\"LoginName\":\"alice@example.com\"}],\"PacketFilter\":[" RULE(
+				       "\"100.64.0.2\"", "203.0.113.9", "443",
+				       "443") "],"
+					      "\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{"
+					      "\"HostName\":\"a\",\"IPv4\":\"192.0.2.1\"}]}}}}",
 	"{\"PeersChangedPatch\":[{\"NodeID\":2,\"Endpoints\":[\"192.0.2.9:9\"]}]}",
 	"{\"PeersRemoved\":[3],\"PeersChanged\":[" NODE("4", "04", "") "]}",
 	"{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}",
@@ -487,10 +509,10 @@ static const char *const story[] = {
 
 static void gateway_follows(void **state)
 {
-	struct netmap m = { 0 };
-	struct roster r = { 0 };
-	struct carrier c = { .roster = &r };
-	const struct teller t = { carry, &c };
+	struct netmap m = {0};
+	struct roster r = {0};
+	struct carrier c = {.roster = &r};
+	const struct teller t = {carry, &c};
 
 	for (size_t i = 0; i < sizeof(story) / sizeof(*story); i++) {
 		apply(&m, story[i]);
@@ -512,10 +534,10 @@ static void gateway_follows(void **state)
 /* The network process was started anew and does not know what it has told before. */
 static void told_whole_again(void **state)
 {
-	struct netmap m = { 0 };
-	struct roster r = { 0 };
-	struct carrier c = { .roster = &r };
-	const struct teller t = { carry, &c };
+	struct netmap m = {0};
+	struct roster r = {0};
+	struct carrier c = {.roster = &r};
+	const struct teller t = {carry, &c};
 
 	apply(&m, story[0]);
 	roster_tell(&m, true, &t);
@@ -533,10 +555,10 @@ static void told_whole_again(void **state)
 
 static void large_rules_go_in_pieces(void **state)
 {
-	struct netmap m = { 0 };
-	struct roster r = { 0 };
-	struct carrier c = { .roster = &r };
-	const struct teller t = { carry, &c };
+	struct netmap m = {0};
+	struct roster r = {0};
+	struct carrier c = {.roster = &r};
+	const struct teller t = {carry, &c};
 	struct filter f;
 	size_t n_src = 0;
 	char *json = mem_alloc(200000, 1), *p = json;
@@ -560,10 +582,10 @@ static void large_rules_go_in_pieces(void **state)
 
 static void kept_on_disk(void **state)
 {
-	struct netmap m = { 0 };
-	struct roster r = { 0 }, again = { 0 };
-	struct carrier c = { .roster = &r };
-	const struct teller t = { carry, &c };
+	struct netmap m = {0};
+	struct roster r = {0}, again = {0};
+	struct carrier c = {.roster = &r};
+	const struct teller t = {carry, &c};
 	uint8_t *bytes;
 	size_t len;
 
@@ -594,16 +616,20 @@ static void kept_on_disk(void **state)
 static void impossible_orders(void **state)
 {
 	static const enum wire_type orders[][3] = {
-		{ WIRE_MAP_END }, { WIRE_PEER_GONE }, { WIRE_MAP_BEGIN, WIRE_MAP_BEGIN },
-		{ WIRE_MAP_BEGIN, WIRE_RULE }, { WIRE_MAP_BEGIN, WIRE_STUN_SERVER }, { WIRE_MAP_BEGIN, WIRE_LOGOUT },
+		{WIRE_MAP_END},
+		{WIRE_PEER_GONE},
+		{WIRE_MAP_BEGIN, WIRE_MAP_BEGIN},
+		{WIRE_MAP_BEGIN, WIRE_RULE},
+		{WIRE_MAP_BEGIN, WIRE_STUN_SERVER},
+		{WIRE_MAP_BEGIN, WIRE_LOGOUT},
 	};
-	struct roster r = { 0 };
+	struct roster r = {0};
 
 	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
 		enum roster_result result = ROSTER_MORE;
 
 		for (size_t k = 0; k < 3 && orders[i][k]; k++) {
-			struct wire_message m = { .type = orders[i][k] };
+			struct wire_message m = {.type = orders[i][k]};
 
 			result = roster_take(&r, &m);
 		}

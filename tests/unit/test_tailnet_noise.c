@@ -31,7 +31,7 @@ static bool collect(void *ctx, const uint8_t *bytes, size_t len)
 
 static bool receive(struct pair *p, const void *bytes, size_t len)
 {
-	const struct sink sink = { collect, p };
+	const struct sink sink = {collect, p};
 
 	return noise_control_receive(&p->client, bytes, len, &sink);
 }
@@ -40,7 +40,7 @@ static void start(struct pair *p)
 {
 	uint8_t ephemeral[32];
 
-	*p = (struct pair){ 0 };
+	*p = (struct pair){0};
 	crypto_random(p->machine, 32);
 	crypto_random(p->server.secret, 32);
 	crypto_random(ephemeral, 32);
@@ -100,7 +100,7 @@ static void version_changed_on_the_way(void **state)
 
 static void low_order_server_key(void **state)
 {
-	uint8_t init[NOISE_CONTROL_INIT_LEN], machine[32] = { 8 }, zero[32] = { 0 };
+	uint8_t init[NOISE_CONTROL_INIT_LEN], machine[32] = {8}, zero[32] = {0};
 	struct noise_control n;
 
 	assert_false(noise_control_start(&n, machine, zero, machine, init));
@@ -110,7 +110,7 @@ static void low_order_server_key(void **state)
 /* One byte at a time, and many records at once, come to the same. */
 static void records_in(void **state)
 {
-	static const size_t sizes[] = { 1, 0, 5, NOISE_CONTROL_PLAIN_MAX, 100 };
+	static const size_t sizes[] = {1, 0, 5, NOISE_CONTROL_PLAIN_MAX, 100};
 
 	for (int split = 0; split < 2; split++) {
 		uint8_t wire[3 * NOISE_CONTROL_FRAME_MAX], plain[2 * NOISE_CONTROL_FRAME_MAX];
@@ -145,7 +145,7 @@ static void records_out(void **state)
 {
 	static uint8_t plain[20000];
 	struct pair p;
-	const struct sink wire = { to_server, &p };
+	const struct sink wire = {to_server, &p};
 
 	open_pair(&p);
 	randombytes_buf(plain, sizeof(plain));
@@ -160,7 +160,7 @@ static void records_out(void **state)
 static void send_before_the_handshake(void **state)
 {
 	struct pair p;
-	const struct sink wire = { to_server, &p };
+	const struct sink wire = {to_server, &p};
 
 	start(&p);
 	assert_false(noise_control_send(&p.client, (const uint8_t *)"x", 1, &wire));
@@ -169,7 +169,7 @@ static void send_before_the_handshake(void **state)
 /* After each of these nothing more comes out, and no key is left. */
 static void hostile_records(void **state)
 {
-	static const char *const names[] = { "flipped", "replayed", "type", "too long", "short", "a second response" };
+	static const char *const names[] = {"flipped", "replayed", "type", "too long", "short", "a second response"};
 	uint8_t wire[NOISE_CONTROL_FRAME_MAX];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -205,7 +205,10 @@ static void servers_words(void **state)
 	struct pair p;
 
 	start(&p);
-	assert_false(receive(&p, "\x03\x00\x09" "go\x1b[31m!!", 12));
+	assert_false(receive(&p,
+			     "\x03\x00\x09"
+			     "go\x1b[31m!!",
+			     12));
 	assert_string_equal(p.client.error, "the server says: go\\x1b[31m!!");
 }
 
@@ -218,17 +221,17 @@ static void early_payload(void **state)
 		const char *out;
 		size_t out_len;
 	} cases[] = {
-		{ "\xff\xff\xffTS\x00\x00\x00\x02{}http2", 16, "http2", 5 },
-		{ "\xff\xff\xffTS\x00\x00\x00\x00http2", 14, "http2", 5 },
-		{ "\x00\x00\x12\x04\x00\x00\x00\x00\x00rest", 13, "\x00\x00\x12\x04\x00\x00\x00\x00\x00rest", 13 },
-		{ "\xff\xff\xffTX\x00\x00\x00\x02rest", 13, "\xff\xff\xffTX\x00\x00\x00\x02rest", 13 },
+		{"\xff\xff\xffTS\x00\x00\x00\x02{}http2", 16, "http2", 5},
+		{"\xff\xff\xffTS\x00\x00\x00\x00http2", 14, "http2", 5},
+		{"\x00\x00\x12\x04\x00\x00\x00\x00\x00rest", 13, "\x00\x00\x12\x04\x00\x00\x00\x00\x00rest", 13},
+		{"\xff\xff\xffTX\x00\x00\x00\x02rest", 13, "\xff\xff\xffTX\x00\x00\x00\x02rest", 13},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		for (size_t cut = 0; cut <= cases[i].len; cut++) {
-			struct early e = { 0 };
-			struct pair p = { 0 };
-			const struct sink rest = { collect, &p };
+			struct early e = {0};
+			struct pair p = {0};
+			const struct sink rest = {collect, &p};
 
 			assert_true(early_receive(&e, (const uint8_t *)cases[i].in, cut, &rest));
 			assert_true(early_receive(&e, (const uint8_t *)cases[i].in + cut, cases[i].len - cut, &rest));
@@ -240,9 +243,9 @@ static void early_payload(void **state)
 
 static void early_payload_too_long(void **state)
 {
-	struct early e = { 0 };
-	struct pair p = { 0 };
-	const struct sink rest = { collect, &p };
+	struct early e = {0};
+	struct pair p = {0};
+	const struct sink rest = {collect, &p};
 
 	assert_false(early_receive(&e, (const uint8_t *)"\xff\xff\xffTS\x00\x01\x00\x01xx", 11, &rest));
 	assert_int_equal(p.n, 0);

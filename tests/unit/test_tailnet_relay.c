@@ -69,10 +69,12 @@ static void on_restarting(void *ctx, uint32_t wait_ms)
 	((struct relay_test *)ctx)->restarts++;
 }
 
-static const struct derp_ops derp_ops = { on_send, on_key, on_ready, on_packet, on_gone, on_restarting };
+static const struct derp_ops derp_ops = {on_send, on_key, on_ready, on_packet, on_gone, on_restarting};
 
 #define K32 "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
-#define SERVER_KEY "\x01\0\0\0\x28" "DERP\xf0\x9f\x94\x91" K32
+#define SERVER_KEY       \
+	"\x01\0\0\0\x28" \
+	"DERP\xf0\x9f\x94\x91" K32
 #define SERVER_INFO "\x03\0\0\0\x02xx"
 
 static bool feed(struct relay_test *t, const char *bytes, size_t len)
@@ -84,7 +86,7 @@ static bool feed(struct relay_test *t, const char *bytes, size_t len)
 
 static void open_relay(struct relay_test *t)
 {
-	*t = (struct relay_test){ 0 };
+	*t = (struct relay_test){0};
 	derp_init(&t->d, &derp_ops, t);
 	assert_true(FEED(t, SERVER_KEY));
 	assert_int_equal(t->keys, 1);
@@ -96,13 +98,17 @@ static void open_relay(struct relay_test *t)
 
 static void relay_session(void **state)
 {
-	static const char in[] = "\x05\0\0\0\x26" K32 "hello!"		      /* a packet */
-				 "\x06\0\0\0\0"				      /* keepalive */
-				 "\x12\0\0\0\x08" "12345678"		      /* ping */
-				 "\x08\0\0\0\x21" K32 "\x01"		      /* gone */
-				 "\x14\0\0\0\x03" "bad"			      /* health */
-				 "\x7f\0\0\0\x04" "????"		      /* who knows */
-				 "\x15\0\0\0\x08" "\0\0\x01\x02\0\0\0\0";     /* restarting */
+	static const char in[] = "\x05\0\0\0\x26" K32 "hello!" /* a packet */
+				 "\x06\0\0\0\0"		       /* keepalive */
+				 "\x12\0\0\0\x08"
+				 "12345678"		     /* ping */
+				 "\x08\0\0\0\x21" K32 "\x01" /* gone */
+				 "\x14\0\0\0\x03"
+				 "bad" /* health */
+				 "\x7f\0\0\0\x04"
+				 "????" /* who knows */
+				 "\x15\0\0\0\x08"
+				 "\0\0\x01\x02\0\0\0\0"; /* restarting */
 	size_t len = sizeof(in) - 1;
 
 	for (size_t cut = 0; cut <= len; cut++) {
@@ -117,7 +123,10 @@ static void relay_session(void **state)
 		assert_memory_equal(t.from, K32, 32);
 		assert_int_equal(t.gone, 1);
 		assert_int_equal(t.restarts, 1);
-		assert_memory_equal(t.out, "\x13\0\0\0\x08" "12345678", 13);
+		assert_memory_equal(t.out,
+				    "\x13\0\0\0\x08"
+				    "12345678",
+				    13);
 		derp_free(&t.d);
 	}
 }
@@ -139,7 +148,7 @@ static void relay_sends(void **state)
 
 static void relay_out_of_order(void **state)
 {
-	struct relay_test t = { 0 };
+	struct relay_test t = {0};
 
 	derp_init(&t.d, &derp_ops, &t);
 	assert_false(derp_login(&t.d, (const uint8_t *)"x", 1)); /* nobody has asked */
@@ -159,18 +168,22 @@ static void hostile_relays(void **state)
 		size_t len;
 		bool session; /* after the login */
 	} cases[] = {
-		{ "\x03\0\0\0\x02xx", 7, false },
-		{ "\x01\0\0\0\x28" "DERP\xf0\x9f\x94\x92" K32, 45, false },
-		{ "\x01\0\0\0\x08" "DERP\xf0\x9f\x94\x91", 13, false },
-		{ "\x01\0\x20\0\0", 5, false },
-		{ "HTTP/1.1 400 Bad Request", 24, false },
-		{ "\x05\0\x01\0\x21", 5, true },
-		{ "\x05\xff\xff\xff\xff", 5, true },
-		{ "\x7f\xff\xff\xff\xff", 5, true },
+		{"\x03\0\0\0\x02xx", 7, false},
+		{"\x01\0\0\0\x28"
+		 "DERP\xf0\x9f\x94\x92" K32,
+		 45, false},
+		{"\x01\0\0\0\x08"
+		 "DERP\xf0\x9f\x94\x91",
+		 13, false},
+		{"\x01\0\x20\0\0", 5, false},
+		{"HTTP/1.1 400 Bad Request", 24, false},
+		{"\x05\0\x01\0\x21", 5, true},
+		{"\x05\xff\xff\xff\xff", 5, true},
+		{"\x7f\xff\xff\xff\xff", 5, true},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct relay_test t = { 0 };
+		struct relay_test t = {0};
 
 		if (cases[i].session)
 			open_relay(&t);
@@ -190,7 +203,12 @@ static void short_frames(void **state)
 	struct relay_test t;
 
 	open_relay(&t);
-	assert_true(FEED(&t, "\x05\0\0\0\x03" "abc" "\x08\0\0\0\x01" "a" "\x12\0\0\0\x02" "ab"));
+	assert_true(FEED(&t, "\x05\0\0\0\x03"
+			     "abc"
+			     "\x08\0\0\0\x01"
+			     "a"
+			     "\x12\0\0\0\x02"
+			     "ab"));
 	assert_int_equal(t.packets + t.gone, 0);
 	derp_free(&t.d);
 }
@@ -212,8 +230,8 @@ static void long_unknown_frame(void **state)
 
 static void client_info(void **state)
 {
-	uint8_t node[32] = { 5 }, server[32] = { 7 }, node_public[32], server_public[32], nonce[24] = { 9 }, info[256],
-		plain[256] = { 0 };
+	uint8_t node[32] = {5}, server[32] = {7}, node_public[32], server_public[32], nonce[24] = {9}, info[256],
+		plain[256] = {0};
 	size_t len;
 
 	crypto_public_key(node, node_public);
@@ -225,7 +243,7 @@ static void client_info(void **state)
 	assert_int_equal(crypto_box_open_easy(plain, info + 56, len - 56, nonce, node_public, server), 0);
 	assert_string_equal((char *)plain, "{\"version\":2,\"CanAckPings\":true}");
 	assert_int_equal(derp_client_info(info, len - 1, node, server_public, nonce), 0);
-	assert_int_equal(derp_client_info(info, sizeof(info), node, (uint8_t[32]){ 0 }, nonce), 0);
+	assert_int_equal(derp_client_info(info, sizeof(info), node, (uint8_t[32]){0}, nonce), 0);
 }
 
 /* ---- netcheck ------------------------------------------------------------------------ */
@@ -256,14 +274,14 @@ static void net_send(void *ctx, const void *bytes, size_t len, const struct addr
 	if (!net->latency[i])
 		return;
 	net->n_pending++;
-	*p = (struct pending){ .at = net->now + net->latency[i], .server = i };
+	*p = (struct pending){.at = net->now + net->latency[i], .server = i};
 	/* success, XOR-MAPPED-ADDRESS 198.51.100.1:41641 */
 	memcpy(p->answer, "\x01\x01\x00\x0c\x21\x12\xa4\x42", 8);
 	memcpy(p->answer + 8, request + 8, 12);
 	memcpy(p->answer + 20, "\x00\x20\x00\x08\x00\x01", 6);
 	p->answer[26] = (41641 >> 8) ^ 0x21;
 	p->answer[27] = (41641 & 255) ^ 0x12;
-	memcpy(p->answer + 28, ((uint8_t[]){ 198 ^ 0x21, 51 ^ 0x12, 100 ^ 0xa4, 1 ^ 0x42 }), 4);
+	memcpy(p->answer + 28, ((uint8_t[]){198 ^ 0x21, 51 ^ 0x12, 100 ^ 0xa4, 1 ^ 0x42}), 4);
 }
 
 static void net_result(void *ctx, const struct netcheck_result *r)
@@ -281,23 +299,23 @@ static void net_random(void *ctx, void *buf, size_t len)
 
 static struct addr_port server_at(int i)
 {
-	struct addr_port at = { .addr = addr_from_v4(0), .port = 3478 };
+	struct addr_port at = {.addr = addr_from_v4(0), .port = 3478};
 
-	memcpy(at.addr.b + 12, ((uint8_t[]){ 192, 0, 2, (uint8_t)(i + 1) }), 4);
+	memcpy(at.addr.b + 12, ((uint8_t[]){192, 0, 2, (uint8_t)(i + 1)}), 4);
 	return at;
 }
 
 static void net_start(struct net *net)
 {
-	static const struct netcheck_ops ops = { net_send, net_result, net_random };
+	static const struct netcheck_ops ops = {net_send, net_result, net_random};
 	struct wire_stun_server servers[4];
 
-	*net = (struct net){ .now = NS_PER_SEC };
+	*net = (struct net){.now = NS_PER_SEC};
 	for (int i = 0; i < 4; i++)
-		servers[i] = (struct wire_stun_server){ .region = (uint16_t)(10 + i), .no_home = i == 3,
-							.at = server_at(i) };
+		servers[i] =
+			(struct wire_stun_server){.region = (uint16_t)(10 + i), .no_home = i == 3, .at = server_at(i)};
 	net->n = netcheck_new(&ops, net);
-	netcheck_set_servers(net->n, &(struct roster_stun){ servers, 4 }, net->now);
+	netcheck_set_servers(net->n, &(struct roster_stun){servers, 4}, net->now);
 }
 
 static void net_run(struct net *net, uint64_t time)
@@ -322,11 +340,16 @@ static void stun_request_form(void **state)
 	uint32_t crc;
 
 	netcheck_request(id, out);
-	assert_memory_equal(out, "\x00\x01\x00\x14\x21\x12\xa4\x42" "abcdefghijkl" "\x80\x22\x00\x08tailnode"
-				 "\x80\x28\x00\x04", 36);
+	assert_memory_equal(out,
+			    "\x00\x01\x00\x14\x21\x12\xa4\x42"
+			    "abcdefghijkl"
+			    "\x80\x22\x00\x08tailnode"
+			    "\x80\x28\x00\x04",
+			    36);
 	crc = (uint32_t)crc32(0, out, 32) ^ 0x5354554e;
-	assert_memory_equal(out + 36, ((uint8_t[]){ (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
-						    (uint8_t)crc }), 4);
+	assert_memory_equal(
+		out + 36, ((uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc}),
+		4);
 }
 
 static void nearest_is_home(void **state)
@@ -334,7 +357,7 @@ static void nearest_is_home(void **state)
 	struct net net;
 
 	net_start(&net);
-	memcpy(net.latency, ((uint64_t[]){ 90 * NS_PER_MS, 20 * NS_PER_MS, 0, 1 * NS_PER_MS }), sizeof(net.latency));
+	memcpy(net.latency, ((uint64_t[]){90 * NS_PER_MS, 20 * NS_PER_MS, 0, 1 * NS_PER_MS}), sizeof(net.latency));
 	net_run(&net, 4 * NS_PER_SEC);
 	assert_int_equal(net.results, 1);
 	assert_int_equal(net.result.home, 11); /* 13 is nearer, and not to be a home */
@@ -420,18 +443,12 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(relay_session),
-		cmocka_unit_test(relay_sends),
-		cmocka_unit_test(relay_out_of_order),
-		cmocka_unit_test(hostile_relays),
-		cmocka_unit_test(short_frames),
-		cmocka_unit_test(long_unknown_frame),
-		cmocka_unit_test(client_info),
-		cmocka_unit_test(stun_request_form),
-		cmocka_unit_test(nearest_is_home),
-		cmocka_unit_test(silent_home_is_left),
-		cmocka_unit_test(nobody_answers),
-		cmocka_unit_test(answers_of_others),
+		cmocka_unit_test(relay_session),      cmocka_unit_test(relay_sends),
+		cmocka_unit_test(relay_out_of_order), cmocka_unit_test(hostile_relays),
+		cmocka_unit_test(short_frames),	      cmocka_unit_test(long_unknown_frame),
+		cmocka_unit_test(client_info),	      cmocka_unit_test(stun_request_form),
+		cmocka_unit_test(nearest_is_home),    cmocka_unit_test(silent_home_is_left),
+		cmocka_unit_test(nobody_answers),     cmocka_unit_test(answers_of_others),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_relay", tests, setup, NULL);

@@ -21,22 +21,22 @@ static void keys(void **state)
 		const char *text;
 		bool ok;
 	} cases[] = {
-		{ TAILKEY_MACHINE, "mkey:" HEX, true },
-		{ TAILKEY_NODE, "nodekey:" HEX, true },
-		{ TAILKEY_DISCO, "discokey:" HEX, true },
-		{ TAILKEY_NODE, "mkey:" HEX, false },
-		{ TAILKEY_NODE, "discokey:" HEX, false },
-		{ TAILKEY_NODE, HEX, false },
-		{ TAILKEY_NODE, "nodekey:" HEX "0", false },
-		{ TAILKEY_NODE, "nodekey:", false },
-		{ TAILKEY_NODE, "nodekey:0001", false },
-		{ TAILKEY_NODE, "nodekey:g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", false },
-		{ TAILKEY_NODE, "", false },
+		{TAILKEY_MACHINE, "mkey:" HEX, true},
+		{TAILKEY_NODE, "nodekey:" HEX, true},
+		{TAILKEY_DISCO, "discokey:" HEX, true},
+		{TAILKEY_NODE, "mkey:" HEX, false},
+		{TAILKEY_NODE, "discokey:" HEX, false},
+		{TAILKEY_NODE, HEX, false},
+		{TAILKEY_NODE, "nodekey:" HEX "0", false},
+		{TAILKEY_NODE, "nodekey:", false},
+		{TAILKEY_NODE, "nodekey:0001", false},
+		{TAILKEY_NODE, "nodekey:g00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", false},
+		{TAILKEY_NODE, "", false},
 	};
 	char text[TAILKEY_SIZE];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		uint8_t key[KEY_LEN] = { 0xee };
+		uint8_t key[KEY_LEN] = {0xee};
 
 		assert_int_equal(tailkey_parse(cases[i].kind, cases[i].text, key), cases[i].ok);
 		if (cases[i].ok)
@@ -52,16 +52,28 @@ static void addr_ports(void **state)
 		const char *text;
 		uint16_t port; /* 0: refused */
 	} cases[] = {
-		{ "192.0.2.1:41641", 41641 }, { "[2001:db8::1]:1", 1 }, { "192.0.2.1:65535", 65535 },
-		{ "192.0.2.1:0", 0 },	      { "192.0.2.1:65536", 0 }, { "192.0.2.1:", 0 },
-		{ "192.0.2.1", 0 },	      { "2001:db8::1:80", 0 },	{ "[2001:db8::1]80", 0 },
-		{ "[2001:db8::1:80", 0 },     { ":80", 0 },		{ "", 0 },
-		{ "192.0.2.1:8 ", 0 },	      { "192.0.2.1:-8", 0 },	{ "[::1%lo]:80", 0 },
-		{ "192.0.2.1:080000", 0 },    { "[]:80", 0 },		{ "[:80", 0 },
+		{"192.0.2.1:41641", 41641},
+		{"[2001:db8::1]:1", 1},
+		{"192.0.2.1:65535", 65535},
+		{"192.0.2.1:0", 0},
+		{"192.0.2.1:65536", 0},
+		{"192.0.2.1:", 0},
+		{"192.0.2.1", 0},
+		{"2001:db8::1:80", 0},
+		{"[2001:db8::1]80", 0},
+		{"[2001:db8::1:80", 0},
+		{":80", 0},
+		{"", 0},
+		{"192.0.2.1:8 ", 0},
+		{"192.0.2.1:-8", 0},
+		{"[::1%lo]:80", 0},
+		{"192.0.2.1:080000", 0},
+		{"[]:80", 0},
+		{"[:80", 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct addr_port ap = { .port = 7 };
+		struct addr_port ap = {.port = 7};
 
 		assert_int_equal(addr_port_parse(cases[i].text, &ap), cases[i].port != 0);
 		assert_int_equal(ap.port, cases[i].port ? cases[i].port : 7);
@@ -77,25 +89,25 @@ static void urls(void **state)
 		const char *path;
 		bool tls;
 	} cases[] = {
-		{ "https://headscale.example.com", "headscale.example.com", 443, "/", true },
-		{ "http://h:8080/", "h", 8080, "/", false },
-		{ "https://[2001:db8::1]:8443/a/b?c=d", "2001:db8::1", 8443, "/a/b?c=d", true },
-		{ .text = "https://user@h/" },
-		{ .text = "https://h/#x" },
-		{ .text = "ftp://h/" },
-		{ .text = "h:443" },
-		{ .text = "/path" },
-		{ .text = "https://" },
-		{ .text = "https://h:0/" },
-		{ .text = "https://h:65536/" },
-		{ .text = "https://h/a b" },
-		{ .text = "https://h/a\r\nX: y" },
-		{ .text = "" },
+		{"https://headscale.example.com", "headscale.example.com", 443, "/", true},
+		{"http://h:8080/", "h", 8080, "/", false},
+		{"https://[2001:db8::1]:8443/a/b?c=d", "2001:db8::1", 8443, "/a/b?c=d", true},
+		{.text = "https://user@h/"},
+		{.text = "https://h/#x"},
+		{.text = "ftp://h/"},
+		{.text = "h:443"},
+		{.text = "/path"},
+		{.text = "https://"},
+		{.text = "https://h:0/"},
+		{.text = "https://h:65536/"},
+		{.text = "https://h/a b"},
+		{.text = "https://h/a\r\nX: y"},
+		{.text = ""},
 	};
 	char longer[2048] = "https://h/";
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct url url = { .port = 7 };
+		struct url url = {.port = 7};
 
 		assert_int_equal(url_parse(cases[i].text, &url), cases[i].host != NULL);
 		if (!cases[i].host)
@@ -107,12 +119,12 @@ static void urls(void **state)
 	}
 	memset(longer + strlen(longer), 'x', sizeof(longer) - 11);
 	longer[sizeof(longer) - 1] = 0;
-	assert_false(url_parse(longer, &(struct url){ 0 }));
+	assert_false(url_parse(longer, &(struct url){0}));
 }
 
 static void requests(void **state)
 {
-	const struct http1_header header = { "Upgrade", "DERP" };
+	const struct http1_header header = {"Upgrade", "DERP"};
 	struct url url;
 	char buf[256];
 
@@ -137,17 +149,18 @@ static void answers(void **state)
 		size_t rest; /* bytes of the other protocol */
 		bool head;
 	} cases[] = {
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", HTTP1_DONE, 200, "hi", 0, false },
-		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", HTTP1_DONE, 200, "hi", 0, false },
-		{ "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", HTTP1_DONE, 404, "", 0, false },
-		{ "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n\x01\x02\x03",
-		  HTTP1_UPGRADED, 101, "", 3, false },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HTTP1_DONE, 200, "", 0, true },
-		{ "HTTP/1.1 200 OK\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nContent-Length: 1\r\n\r\nx", HTTP1_DONE, 200,
-		  "x", 0, false },
-		{ .text = "HTTP/1.1 OK\r\n\r\n", .end = HTTP1_BAD },
-		{ .text = "SSH-2.0-OpenSSH_9.2\r\n", .end = HTTP1_BAD },
-		{ .text = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", .end = HTTP1_BAD },
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", HTTP1_DONE, 200, "hi", 0, false},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", HTTP1_DONE, 200, "hi", 0,
+		 false},
+		{"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", HTTP1_DONE, 404, "", 0, false},
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n\x01\x02\x03",
+		 HTTP1_UPGRADED, 101, "", 3, false},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", HTTP1_DONE, 200, "", 0, true},
+		{"HTTP/1.1 200 OK\r\nUpgrade: DERP\r\nConnection: Upgrade\r\nContent-Length: 1\r\n\r\nx", HTTP1_DONE,
+		 200, "x", 0, false},
+		{.text = "HTTP/1.1 OK\r\n\r\n", .end = HTTP1_BAD},
+		{.text = "SSH-2.0-OpenSSH_9.2\r\n", .end = HTTP1_BAD},
+		{.text = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", .end = HTTP1_BAD},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -216,16 +229,36 @@ static void huge_answers(void **state)
 
 static json_t *parse(struct fields *f, const char *text)
 {
-	*f = (struct fields){ 0 };
+	*f = (struct fields){0};
 	return fields_parse(f, text, strlen(text));
 }
 
 static void json_types(void **state)
 {
 	static const char *const wrong[] = {
-		"{\"s\":1}", "{\"s\":[]}", "{\"i\":\"1\"}", "{\"i\":1.5}", "{\"i\":101}", "{\"i\":-1}", "{\"b\":1}",
-		"{\"b\":\"true\"}", "{\"o\":[]}", "{\"a\":{}}", "{\"k\":\"nodekey:12\"}", "{\"k\":7}", "{\"t\":\"noon\"}",
-		"{\"t\":5}", "{\"t\":\"2026-01-01T00:00:00\"}", "[]", "1", "\"x\"", "null", "", "{", "{}x", "{\"a\":}",
+		"{\"s\":1}",
+		"{\"s\":[]}",
+		"{\"i\":\"1\"}",
+		"{\"i\":1.5}",
+		"{\"i\":101}",
+		"{\"i\":-1}",
+		"{\"b\":1}",
+		"{\"b\":\"true\"}",
+		"{\"o\":[]}",
+		"{\"a\":{}}",
+		"{\"k\":\"nodekey:12\"}",
+		"{\"k\":7}",
+		"{\"t\":\"noon\"}",
+		"{\"t\":5}",
+		"{\"t\":\"2026-01-01T00:00:00\"}",
+		"[]",
+		"1",
+		"\"x\"",
+		"null",
+		"",
+		"{",
+		"{}x",
+		"{\"a\":}",
 	};
 	struct fields f;
 	uint8_t key[KEY_LEN];
@@ -274,12 +307,12 @@ static void json_times(void **state)
 		const char *json;
 		int64_t seconds;
 	} cases[] = {
-		{ "{\"t\":\"1970-01-01T00:00:01Z\"}", 1 },
-		{ "{\"t\":\"2026-11-22T14:34:44.015744932Z\"}", 1795358084 },
-		{ "{\"t\":\"1970-01-01T02:00:05+02:00\"}", 5 },
-		{ "{\"t\":\"1969-06-01T00:00:00Z\"}", 1 }, /* past, not "never" */
-		{ "{\"t\":\"1969-12-31T23:00:00-02:00\"}", 3600 },
-		{ "{\"t\":\"0001-01-01T00:00:00Z\"}", 0 },
+		{"{\"t\":\"1970-01-01T00:00:01Z\"}", 1},
+		{"{\"t\":\"2026-11-22T14:34:44.015744932Z\"}", 1795358084},
+		{"{\"t\":\"1970-01-01T02:00:05+02:00\"}", 5},
+		{"{\"t\":\"1969-06-01T00:00:00Z\"}", 1}, /* past, not "never" */
+		{"{\"t\":\"1969-12-31T23:00:00-02:00\"}", 3600},
+		{"{\"t\":\"0001-01-01T00:00:00Z\"}", 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -295,9 +328,9 @@ static void json_times(void **state)
 /* A cursor that ran out stays bad and gives zeros; nothing behind the end is touched. */
 static void cursors(void **state)
 {
-	const uint8_t in[] = { 1, 2, 3 };
+	const uint8_t in[] = {1, 2, 3};
 	struct reader r = reader_of(in, sizeof(in));
-	uint8_t out[5] = { 9, 9, 9, 9, 9 };
+	uint8_t out[5] = {9, 9, 9, 9, 9};
 	struct writer w = writer_to(out, 4);
 
 	assert_int_equal(read_u8(&r), 1);
@@ -311,7 +344,7 @@ static void cursors(void **state)
 	assert_true(w.bad);
 	write_u8(&w, 7);
 	assert_int_equal(writer_len(&w), 0);
-	assert_memory_equal(out, ((uint8_t[]){ 1, 2, 9, 9, 9 }), 5);
+	assert_memory_equal(out, ((uint8_t[]){1, 2, 9, 9, 9}), 5);
 }
 
 int main(void)

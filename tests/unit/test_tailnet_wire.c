@@ -25,11 +25,11 @@ static struct tailnet_node *make_node(void)
 	memset(n->node_key, 3, KEY_LEN);
 	node_set_text(&n->name, "laptop");
 	n->addresses = mem_alloc(1, sizeof(*n->addresses));
-	n->addresses[n->n_addresses++] = (struct prefix){ .addr = addr_from_v4(0x01004064), .len = 128 };
+	n->addresses[n->n_addresses++] = (struct prefix){.addr = addr_from_v4(0x01004064), .len = 128};
 	n->allowed = mem_alloc(1, sizeof(*n->allowed));
-	n->allowed[n->n_allowed++] = (struct prefix){ .addr = addr_from_v4(0x0000000a), .len = 96 + 8 };
+	n->allowed[n->n_allowed++] = (struct prefix){.addr = addr_from_v4(0x0000000a), .len = 96 + 8};
 	n->endpoints = mem_alloc(1, sizeof(*n->endpoints));
-	n->endpoints[n->n_endpoints++] = (struct addr_port){ addr_from_v4(0x010200c0), 41641 };
+	n->endpoints[n->n_endpoints++] = (struct addr_port){addr_from_v4(0x010200c0), 41641};
 	n->tags = mem_alloc(1, sizeof(*n->tags));
 	n->tags[n->n_tags++] = mem_strdup("tag:gw");
 	n->region = 9;
@@ -40,11 +40,11 @@ static struct tailnet_node *make_node(void)
 
 static void make_rule(struct filter_rule *r)
 {
-	*r = (struct filter_rule){ .id = 7, .text = mem_strdup("a -> b"), .n_src = 1, .n_dst = 1, .n_proto = 2 };
+	*r = (struct filter_rule){.id = 7, .text = mem_strdup("a -> b"), .n_src = 1, .n_dst = 1, .n_proto = 2};
 	r->src = mem_alloc(1, sizeof(*r->src));
-	r->src[0] = (struct prefix){ .len = 0 };
+	r->src[0] = (struct prefix){.len = 0};
 	r->dst = mem_alloc(1, sizeof(*r->dst));
-	r->dst[0] = (struct filter_dst){ .prefix = { .len = 0 }, .first = 1, .last = 2 };
+	r->dst[0] = (struct filter_dst){.prefix = {.len = 0}, .first = 1, .last = 2};
 	r->proto = mem_alloc(2, 1);
 	r->proto[1] = 17;
 }
@@ -52,20 +52,20 @@ static void make_rule(struct filter_rule *r)
 /* One well-formed message of every type; free it with wire_message_free(). */
 static struct wire_message sample(enum wire_type type)
 {
-	struct wire_message m = { .type = type };
+	struct wire_message m = {.type = type};
 
 	switch (type) {
 	case WIRE_STATUS:
-		m.status = (struct wire_status){ WIRE_STATE_OFFLINE, mem_strdup("no answer") };
+		m.status = (struct wire_status){WIRE_STATE_OFFLINE, mem_strdup("no answer")};
 		break;
 	case WIRE_LOGIN:
 		m.url = mem_strdup("https://h/register/abc");
 		break;
 	case WIRE_MAP_BEGIN:
-		m.begin = (struct wire_map_begin){ true, false, true };
+		m.begin = (struct wire_map_begin){true, false, true};
 		break;
 	case WIRE_SELF:
-		m.self = (struct wire_self){ make_node(), true };
+		m.self = (struct wire_self){make_node(), true};
 		break;
 	case WIRE_PEER:
 		m.peer = make_node();
@@ -77,35 +77,39 @@ static struct wire_message sample(enum wire_type type)
 		make_rule(&m.rule);
 		break;
 	case WIRE_STUN_SERVER:
-		m.stun = (struct wire_stun_server){ 9, true, { addr_from_v4(1), 3478 }, mem_strdup("lab") };
+		m.stun = (struct wire_stun_server){9, true, {addr_from_v4(1), 3478}, mem_strdup("lab")};
 		break;
 	case WIRE_RELAY_HELLO:
 		m.hello.region = 9;
 		break;
 	case WIRE_RELAY_STATE:
-		m.relay = (struct wire_relay_state){ 9, true };
+		m.relay = (struct wire_relay_state){9, true};
 		break;
 	case WIRE_CONFIG:
-		m.config = (struct wire_config){ .server = mem_strdup("https://h"), .auth_key = mem_strdup("secret"),
-						 .hostname = mem_strdup("gw"), .version = mem_strdup("1"),
-						 .os_version = mem_strdup("6"), .ca = mem_strdup("pem"), .relays = true };
+		m.config = (struct wire_config){.server = mem_strdup("https://h"),
+						.auth_key = mem_strdup("secret"),
+						.hostname = mem_strdup("gw"),
+						.version = mem_strdup("1"),
+						.os_version = mem_strdup("6"),
+						.ca = mem_strdup("pem"),
+						.relays = true};
 		break;
 	case WIRE_ROUTES:
-		m.routes = (struct wire_routes){ mem_alloc(1, sizeof(struct prefix)), 1 };
+		m.routes = (struct wire_routes){mem_alloc(1, sizeof(struct prefix)), 1};
 		m.routes.v[0].len = 3;
 		break;
 	case WIRE_ENDPOINTS:
-		m.endpoints = (struct wire_endpoints){ mem_alloc(1, sizeof(struct map_endpoint)), 1 };
-		m.endpoints.v[0] = (struct map_endpoint){ { addr_from_v4(1), 1 }, ENDPOINT_STUN };
+		m.endpoints = (struct wire_endpoints){mem_alloc(1, sizeof(struct map_endpoint)), 1};
+		m.endpoints.v[0] = (struct map_endpoint){{addr_from_v4(1), 1}, ENDPOINT_STUN};
 		break;
 	case WIRE_NETINFO:
-		m.netinfo = (struct wire_netinfo){ 9, true, false };
+		m.netinfo = (struct wire_netinfo){9, true, false};
 		break;
 	case WIRE_RELAY_BOX:
-		m.box = (struct wire_relay_box){ 9, mem_alloc(5, 1), 5 };
+		m.box = (struct wire_relay_box){9, mem_alloc(5, 1), 5};
 		break;
 	case WIRE_RELAY_PACKET:
-		m.packet = (struct wire_relay_packet){ .region = 9, .bytes = (const uint8_t *)"packet", .len = 6 };
+		m.packet = (struct wire_relay_packet){.region = 9, .bytes = (const uint8_t *)"packet", .len = 6};
 		break;
 	default:
 		break;
@@ -151,11 +155,11 @@ static void refused(void **state)
 			assert_int_equal(wire_encode(&m, again, size), 0);
 		wire_message_free(&m);
 	}
-	assert_false(wire_decode(bytes, 0, WIRE_TO_GATEWAY, &(struct wire_message){ 0 }));
+	assert_false(wire_decode(bytes, 0, WIRE_TO_GATEWAY, &(struct wire_message){0}));
 	for (int type = 0; type < 256; type++) {
 		bytes[0] = (uint8_t)type;
 		if (!type || type > WIRE_RECONNECT)
-			assert_false(wire_decode(bytes, 1, WIRE_TO_GATEWAY, &(struct wire_message){ 0 }));
+			assert_false(wire_decode(bytes, 1, WIRE_TO_GATEWAY, &(struct wire_message){0}));
 	}
 }
 
@@ -184,7 +188,7 @@ static void damaged(void **state)
 /* Well-formed in shape, wrong in what they say. */
 static void impossible_values(void **state)
 {
-	struct wire_message m = { .type = WIRE_PEER, .peer = make_node() }, copy;
+	struct wire_message m = {.type = WIRE_PEER, .peer = make_node()}, copy;
 	struct tailnet_node *n = m.peer;
 	size_t len;
 
@@ -259,12 +263,12 @@ static void slow_reader(void **state)
 {
 	static uint8_t packet[1400];
 	struct link gateway, network;
-	struct wire_message m, gone = { .type = WIRE_PEER_GONE }, p = { .type = WIRE_RELAY_PACKET };
+	struct wire_message m, gone = {.type = WIRE_PEER_GONE}, p = {.type = WIRE_RELAY_PACKET};
 	size_t packets = 0;
 	uint64_t next = 1;
 
 	make_pair(&gateway, &network);
-	p.packet = (struct wire_relay_packet){ .bytes = packet, .len = sizeof(packet) };
+	p.packet = (struct wire_relay_packet){.bytes = packet, .len = sizeof(packet)};
 	for (gone.gone = 1; gone.gone <= 20000; gone.gone++) {
 		assert_true(link_send(&network, &gone));
 		assert_true(link_send(&network, &p));
@@ -288,7 +292,7 @@ static void slow_reader(void **state)
 	assert_int_equal(packets + network.dropped, 20000);
 	link_free(&network);
 	assert_int_equal(link_receive(&gateway, &m), LINK_GONE);
-	assert_false(link_send(&gateway, &(struct wire_message){ .type = WIRE_LOGOUT }));
+	assert_false(link_send(&gateway, &(struct wire_message){.type = WIRE_LOGOUT}));
 	link_free(&gateway);
 }
 

@@ -7,7 +7,7 @@
 
 struct reader reader_of(const void *bytes, size_t len)
 {
-	return (struct reader){ .at = bytes, .end = (const uint8_t *)bytes + len };
+	return (struct reader){.at = bytes, .end = (const uint8_t *)bytes + len};
 }
 
 size_t reader_left(const struct reader *r)
@@ -79,7 +79,7 @@ struct addr read_addr(struct reader *r)
 
 struct writer writer_to(void *bytes, size_t size)
 {
-	return (struct writer){ .start = bytes, .at = bytes, .end = (uint8_t *)bytes + size };
+	return (struct writer){.start = bytes, .at = bytes, .end = (uint8_t *)bytes + size};
 }
 
 size_t writer_len(const struct writer *w)

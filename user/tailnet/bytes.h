@@ -35,7 +35,7 @@ struct writer {
 };
 
 struct writer writer_to(void *bytes, size_t size);
-size_t writer_len(const struct writer *w); /* 0 when bad */
+size_t writer_len(const struct writer *w);	   /* 0 when bad */
 uint8_t *write_room(struct writer *w, size_t len); /* NULL: no room */
 void write_bytes(struct writer *w, const void *bytes, size_t len);
 void write_u8(struct writer *w, uint8_t v);

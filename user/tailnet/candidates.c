@@ -48,7 +48,7 @@ int candidates_add(struct candidates *c, const struct addr_port *at, bool told)
 		return -1;
 	if (i < 0) {
 		i = (int)(c->n < CANDIDATES_MAX ? c->n++ : worst(c));
-		c->v[i] = (struct candidate){ .at = *at };
+		c->v[i] = (struct candidate){.at = *at};
 	}
 	c->v[i].told |= told;
 	return i;

@@ -13,7 +13,7 @@ struct candidate {
 	uint64_t pinged;	  /* 0: never, or answered */
 	uint64_t heard;		  /* last pong; 0: never */
 	uint64_t latency;	  /* ns, of the last pong */
-	bool told; /* by the netmap or the peer; else it is only where a ping came from */
+	bool told;		  /* by the netmap or the peer; else it is only where a ping came from */
 };
 
 struct candidates {

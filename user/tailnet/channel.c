@@ -33,10 +33,10 @@ static bool send_upgrade(struct channel *c, const struct url *server, const uint
 {
 	char base64[sodium_base64_ENCODED_LEN(NOISE_CONTROL_INIT_LEN, sodium_base64_VARIANT_ORIGINAL)];
 	const struct http1_header headers[] = {
-		{ "Upgrade", "tailscale-control-protocol" },
-		{ "Connection", "upgrade" },
-		{ "X-Tailscale-Handshake", base64 },
-		{ "Content-Length", "0" },
+		{"Upgrade", "tailscale-control-protocol"},
+		{"Connection", "upgrade"},
+		{"X-Tailscale-Handshake", base64},
+		{"Content-Length", "0"},
 	};
 	struct url to = *server;
 	char request[1024];
@@ -48,8 +48,8 @@ static bool send_upgrade(struct channel *c, const struct url *server, const uint
 	return len && c->ops->send(c->ctx, (const uint8_t *)request, len);
 }
 
-struct channel *channel_new(const struct url *server, const struct channel_keys *keys,
-			    const struct channel_ops *ops, void *ctx)
+struct channel *channel_new(const struct url *server, const struct channel_keys *keys, const struct channel_ops *ops,
+			    void *ctx)
 {
 	struct channel *c = mem_alloc(1, sizeof(*c));
 	uint8_t init[NOISE_CONTROL_INIT_LEN];
@@ -87,7 +87,7 @@ static bool send_wire(void *ctx, const uint8_t *bytes, size_t len)
 static bool send_plain(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct channel *c = ctx;
-	const struct sink wire = { send_wire, c };
+	const struct sink wire = {send_wire, c};
 
 	return noise_control_send(&c->noise, bytes, len, &wire);
 }
@@ -125,14 +125,14 @@ static bool take_http2(void *ctx, const uint8_t *bytes, size_t len)
 static bool take_plain(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct channel *c = ctx;
-	const struct sink http2 = { take_http2, c };
+	const struct sink http2 = {take_http2, c};
 
 	return early_receive(&c->early, bytes, len, &http2) || fail(c, "the server's early payload is too long");
 }
 
 static bool start_http2(struct channel *c)
 {
-	static const struct http2_ops ops = { send_plain, on_status, on_body, on_closed };
+	static const struct http2_ops ops = {send_plain, on_status, on_body, on_closed};
 
 	c->http2 = http2_new(c->authority, &ops, c);
 	if (!c->http2)
@@ -143,7 +143,7 @@ static bool start_http2(struct channel *c)
 
 static bool take_records(struct channel *c, const uint8_t *bytes, size_t len)
 {
-	const struct sink plain = { take_plain, c };
+	const struct sink plain = {take_plain, c};
 
 	while (len) {
 		/* The handshake's answer alone first: what follows it may be for HTTP/2 already. */

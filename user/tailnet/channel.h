@@ -34,8 +34,8 @@ struct channel_keys {
 };
 
 /* Sends the first bytes; the connection is open. NULL: the server's key is no key, or ops->send refused. */
-struct channel *channel_new(const struct url *server, const struct channel_keys *keys,
-			    const struct channel_ops *ops, void *ctx);
+struct channel *channel_new(const struct url *server, const struct channel_keys *keys, const struct channel_ops *ops,
+			    void *ctx);
 void channel_free(struct channel *c); /* NULL is fine; wipes */
 
 /* False: it is over, channel_error() says why. */

@@ -24,11 +24,11 @@
 #include "lookup.h"
 #include "user/messages.h"
 
-#define CONNECT_TIMEOUT (4 * NS_PER_SEC) /* an address */
-#define OPEN_TIMEOUT (15 * NS_PER_SEC)	 /* all of it */
-#define QUEUE_MAX (8u << 20)
-#define READ_SIZE 16384
-#define READS_MAX 16 /* in a row, then the others have their turn */
+#define CONNECT_TIMEOUT (4 * NS_PER_SEC)  /* an address */
+#define OPEN_TIMEOUT	(15 * NS_PER_SEC) /* all of it */
+#define QUEUE_MAX	(8u << 20)
+#define READ_SIZE	16384
+#define READS_MAX	16 /* in a row, then the others have their turn */
 
 enum conn_state { CONN_RESOLVE, CONN_CONNECT, CONN_TLS, CONN_OPEN, CONN_DEAD };
 
@@ -43,7 +43,7 @@ struct conn {
 	int fd; /* of the state: the resolver's pipe or the socket */
 	struct lookup_answer addrs;
 	size_t tried;
-	gnutls_session_t tls; /* NULL: none */
+	gnutls_session_t tls;	 /* NULL: none */
 	uint64_t deadline, last; /* of the address being tried; of it all */
 	uint8_t *queue;
 	size_t queued, cap;
@@ -54,10 +54,10 @@ struct conn {
 
 bool conns_init(struct conns *all, const char *ca, char *error, size_t size)
 {
-	const gnutls_datum_t pem = { (unsigned char *)ca, (unsigned)strlen(ca) };
+	const gnutls_datum_t pem = {(unsigned char *)ca, (unsigned)strlen(ca)};
 	int rc;
 
-	*all = (struct conns){ 0 };
+	*all = (struct conns){0};
 	rc = gnutls_certificate_allocate_credentials(&all->trust);
 	if (rc >= 0)
 		gnutls_certificate_set_x509_system_trust(all->trust); /* there may be none */
@@ -189,8 +189,14 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 	if (all->n == CONNS_MAX)
 		return NULL;
 	c = mem_alloc(1, sizeof(*c));
-	*c = (struct conn){ .state = CONN_RESOLVE, .next = all->list, .all = all, .ops = ops, .ctx = ctx,
-			    .url = to->url, .unverified = to->unverified, .fd = -1 };
+	*c = (struct conn){.state = CONN_RESOLVE,
+			   .next = all->list,
+			   .all = all,
+			   .ops = ops,
+			   .ctx = ctx,
+			   .url = to->url,
+			   .unverified = to->unverified,
+			   .fd = -1};
 	for (; c->addrs.n < to->n_addrs && c->addrs.n < LOOKUP_MAX; c->addrs.n++)
 		c->addrs.addrs[c->addrs.n] = to->addrs[c->addrs.n];
 	if (!c->addrs.n && addr_parse(to->url.host, strlen(to->url.host), &c->addrs.addrs[0]))
@@ -206,8 +212,8 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 
 static int connect_to(const struct addr *a, uint16_t port)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
 	bool v4 = addr_is_v4(a);
 	int one = 1, fd = socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
 
@@ -279,7 +285,7 @@ static void finish_resolving(struct conn *c, uint64_t now)
 
 static int start_tls(struct conn *c)
 {
-	bool is_addr = addr_parse(c->url.host, strlen(c->url.host), &(struct addr){ 0 });
+	bool is_addr = addr_parse(c->url.host, strlen(c->url.host), &(struct addr){0});
 	int rc = gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
 	if (rc < 0) {
@@ -299,7 +305,7 @@ static int start_tls(struct conn *c)
 
 static void describe_tls(struct conn *c, int rc)
 {
-	gnutls_datum_t text = { 0 };
+	gnutls_datum_t text = {0};
 
 	if (rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
 	    gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(c->tls), GNUTLS_CRT_X509,
@@ -379,7 +385,8 @@ static void read_all(struct conn *c)
 	ssize_t n = -EAGAIN;
 
 	/* GnuTLS may hold bytes that poll(2) does not see: those are read in any case. */
-	for (int i = 0; c->state == CONN_OPEN && (i < READS_MAX || (c->tls && gnutls_record_check_pending(c->tls))); i++) {
+	for (int i = 0; c->state == CONN_OPEN && (i < READS_MAX || (c->tls && gnutls_record_check_pending(c->tls)));
+	     i++) {
 		n = read_some(c, buf, sizeof(buf));
 		if (n <= 0)
 			break;
@@ -441,7 +448,7 @@ size_t conns_prepare(struct conns *all, struct pollfd *fds, uint64_t *deadline)
 			*deadline = 0;
 		else if (c->deadline < *deadline)
 			*deadline = c->deadline;
-		fds[n++] = (struct pollfd){ .fd = c->fd, .events = c->state == CONN_DEAD ? 0 : wanted(c) };
+		fds[n++] = (struct pollfd){.fd = c->fd, .events = c->state == CONN_DEAD ? 0 : wanted(c)};
 	}
 	return n;
 }

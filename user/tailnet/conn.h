@@ -51,6 +51,6 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 /* Queues; what cannot be sent ends the connection. */
 void conn_send(struct conn *c, const void *bytes, size_t len);
 size_t conn_queued(const struct conn *c); /* bytes not sent yet */
-void conn_close(struct conn *c); /* @c is not to be used any more */
+void conn_close(struct conn *c);	  /* @c is not to be used any more */
 
 #endif

@@ -37,14 +37,14 @@ enum state {
 	STATE_PARKED,
 };
 
-#define BACKOFF_MIN (1 * NS_PER_SEC)
-#define BACKOFF_MAX (30 * NS_PER_SEC)
-#define BACKOFF_REFUSED (60 * NS_PER_SEC)   /* somebody has to change something first */
-#define STEP_TIMEOUT (20 * NS_PER_SEC)	    /* for everything but a login and the map */
-#define LOGIN_TIMEOUT (600 * NS_PER_SEC)    /* then a new URL */
-#define MAP_WATCHDOG (120 * NS_PER_SEC)	    /* the server sends something every minute */
-#define LONG_SESSION (30 * NS_PER_SEC)	    /* a session this long shows that backing off is over */
-#define ANSWER_MAX (256u << 10)
+#define BACKOFF_MIN	(1 * NS_PER_SEC)
+#define BACKOFF_MAX	(30 * NS_PER_SEC)
+#define BACKOFF_REFUSED (60 * NS_PER_SEC)  /* somebody has to change something first */
+#define STEP_TIMEOUT	(20 * NS_PER_SEC)  /* for everything but a login and the map */
+#define LOGIN_TIMEOUT	(600 * NS_PER_SEC) /* then a new URL */
+#define MAP_WATCHDOG	(120 * NS_PER_SEC) /* the server sends something every minute */
+#define LONG_SESSION	(30 * NS_PER_SEC)  /* a session this long shows that backing off is over */
+#define ANSWER_MAX	(256u << 10)
 
 struct coord {
 	struct ourselves self;
@@ -61,8 +61,8 @@ struct coord {
 
 	/* the connection */
 	bool connected;
-	bool inside;   /* the channel is calling: it must not be freed before that is over */
-	bool doomed;   /* then it is */
+	bool inside;		  /* the channel is calling: it must not be freed before that is over */
+	bool doomed;		  /* then it is */
 	struct server_key *fetch; /* of the server's key; NULL: none under way */
 	struct channel *channel;
 	int32_t request; /* register, or the map */
@@ -70,7 +70,7 @@ struct coord {
 	int status;	 /* HTTP's, of request */
 	char *answer;
 	size_t answer_len;
-	char *followup; /* URL of the login */
+	char *followup;	   /* URL of the login */
 	bool host_changed; /* something to tell */
 	uint64_t map_since;
 
@@ -81,9 +81,9 @@ struct coord {
 
 static void tell_status(struct coord *c, enum wire_state state, const char *text)
 {
-	struct wire_message m = { .type = WIRE_STATUS };
+	struct wire_message m = {.type = WIRE_STATUS};
 
-	m.status = (struct wire_status){ .state = state, .text = (char *)text };
+	m.status = (struct wire_status){.state = state, .text = (char *)text};
 	c->ops->tell(c->ctx, &m);
 }
 
@@ -95,8 +95,7 @@ static void drop_connection(struct coord *c)
 	if (c->connected)
 		c->ops->close(c->ctx);
 	c->connected = false;
-	if (c->fetch)
-		server_key_free(c->fetch);
+	server_key_free(c->fetch);
 	free(c->fetch);
 	c->fetch = NULL;
 	channel_free(c->channel);
@@ -210,7 +209,7 @@ static void send_update(struct coord *c)
 
 static void read_registration(struct coord *c)
 {
-	struct wire_message login = { .type = WIRE_LOGIN };
+	struct wire_message login = {.type = WIRE_LOGIN};
 	struct register_response r;
 
 	switch (register_response_read(c->answer, c->answer_len, &r)) {
@@ -271,11 +270,9 @@ static void end_request(struct coord *c, bool whole)
 		fail(c, "the server broke off its answer");
 }
 
-/* ---- the netmap -------------------------------------------------------------------------- */
-
 static void tell_map(struct coord *c, bool all)
 {
-	const struct teller t = { c->ops->tell, c->ctx };
+	const struct teller t = {c->ops->tell, c->ctx};
 
 	if (c->map.derpmap_changed)
 		c->ops->relays(c->ctx, c->map.derpmap);
@@ -366,7 +363,7 @@ static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
 
 static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 {
-	const struct sink messages = { take_map, ctx };
+	const struct sink messages = {take_map, ctx};
 	struct coord *c = ctx;
 
 	if (c->doomed)
@@ -395,8 +392,6 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 	}
 }
 
-/* ---- the connection ------------------------------------------------------------------------ */
-
 static void open_connection(struct coord *c)
 {
 	enter(c, c->has_server_key ? STATE_UPGRADE : STATE_KEY, STEP_TIMEOUT);
@@ -417,7 +412,7 @@ static void ask_key(struct coord *c)
 
 static void start_channel(struct coord *c)
 {
-	static const struct channel_ops ops = { on_send, on_ready, on_status, on_body, on_closed };
+	static const struct channel_ops ops = {on_send, on_ready, on_status, on_body, on_closed};
 	struct channel_keys keys;
 
 	memcpy(keys.machine, c->self.config.machine, KEY_LEN);
@@ -567,8 +562,6 @@ uint64_t coord_tick(struct coord *c, uint64_t now)
 		time_out(c);
 	return c->deadline;
 }
-
-/* ---- life ------------------------------------------------------------------------------------- */
 
 struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops, void *ctx, char error[200])
 {

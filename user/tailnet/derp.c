@@ -34,22 +34,22 @@ enum frame_type {
 	FRAME_RESTARTING = 0x15,
 };
 
-#define KEPT_MAX (KEY_LEN + DERP_PACKET_MAX)
+#define KEPT_MAX    (KEY_LEN + DERP_PACKET_MAX)
 #define SKIPPED_MAX (1u << 20)
-#define PING_LEN 8
+#define PING_LEN    8
 
-static const uint8_t magic[8] = { 'D', 'E', 'R', 'P', 0xf0, 0x9f, 0x94, 0x91 };
+static const uint8_t magic[8] = {'D', 'E', 'R', 'P', 0xf0, 0x9f, 0x94, 0x91};
 static const char info[] = "{\"version\":2,\"CanAckPings\":true}";
 
 void derp_init(struct derp *d, const struct derp_ops *ops, void *ctx)
 {
-	*d = (struct derp){ .ops = ops, .ctx = ctx, .frame = mem_alloc(KEPT_MAX, 1) };
+	*d = (struct derp){.ops = ops, .ctx = ctx, .frame = mem_alloc(KEPT_MAX, 1)};
 }
 
 void derp_free(struct derp *d)
 {
 	free(d->frame);
-	*d = (struct derp){ .state = DERP_DEAD };
+	*d = (struct derp){.state = DERP_DEAD};
 }
 
 static bool die(struct derp *d, const char *why)
@@ -138,8 +138,8 @@ static bool take_frame(struct derp *d)
 
 	switch (d->state) {
 	case DERP_KEY:
-		return d->type == FRAME_SERVER_KEY ? take_server_key(d, &r) :
-						     die(d, "the relay does not speak its protocol");
+		return d->type == FRAME_SERVER_KEY ? take_server_key(d, &r)
+						   : die(d, "the relay does not speak its protocol");
 	case DERP_INFO:
 		if (d->type != FRAME_SERVER_INFO)
 			return true;

@@ -14,16 +14,16 @@
  * from node keys; what is in them the relay cannot read. Pure.
  */
 #define DERP_PACKET_MAX 65536
-#define DERP_NONCE_LEN 24
-#define DERP_WATCHDOG 120 /* seconds; the relay sends a keepalive at least once in 60 */
+#define DERP_NONCE_LEN	24
+#define DERP_WATCHDOG	120 /* seconds; the relay sends a keepalive at least once in 60 */
 
 struct derp_ops { /* must not call back, but derp_login() from server_key is fine */
 	bool (*send)(void *ctx, const uint8_t *bytes, size_t len);
 	void (*server_key)(void *ctx, const uint8_t key[KEY_LEN]); /* derp_login() is expected */
 	void (*ready)(void *ctx);
 	void (*packet)(void *ctx, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
-	void (*gone)(void *ctx, const uint8_t key[KEY_LEN]);  /* is not, or no longer, at this relay */
-	void (*restarting)(void *ctx, uint32_t wait_ms);      /* about to close */
+	void (*gone)(void *ctx, const uint8_t key[KEY_LEN]); /* is not, or no longer, at this relay */
+	void (*restarting)(void *ctx, uint32_t wait_ms);     /* about to close */
 };
 
 enum derp_state { DERP_KEY, DERP_LOGIN, DERP_INFO, DERP_OPEN, DERP_DEAD };

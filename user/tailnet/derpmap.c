@@ -44,7 +44,7 @@ static bool read_node(struct fields *f, const json_t *json, struct derp_node *ou
 
 	if (!element_object(f, json, "DERPMap.Nodes"))
 		return false;
-	*out = (struct derp_node){ 0 };
+	*out = (struct derp_node){0};
 	host = field_string(f, json, "HostName");
 	read_family(f, json, "IPv4", &out->v4, &out->has_v4, &out->no_v4);
 	read_family(f, json, "IPv6", &out->v6, &out->has_v6, &out->no_v6);
@@ -68,13 +68,13 @@ static bool read_region(struct fields *f, const json_t *json, struct derp_region
 
 	if (!element_object(f, json, "DERPMap.Regions"))
 		return false;
-	*out = (struct derp_region){ .id = (uint16_t)field_int(f, json, "RegionID", 1, UINT16_MAX) };
+	*out = (struct derp_region){.id = (uint16_t)field_int(f, json, "RegionID", 1, UINT16_MAX)};
 	name = field_string(f, json, "RegionCode");
 	out->no_home = field_bool(f, json, "NoMeasureNoHome") || field_bool(f, json, "Avoid");
 	nodes = field_array(f, json, "Nodes");
 	text_escape(name ? name : "", out->name, sizeof(out->name));
 	out->nodes = mem_alloc(DERPMAP_NODES_MAX, sizeof(*out->nodes));
-	json_array_foreach(nodes, i, node)
+	json_array_foreach (nodes, i, node)
 		if (out->n_nodes < DERPMAP_NODES_MAX && read_node(f, node, &out->nodes[out->n_nodes]))
 			out->n_nodes++;
 	if (!out->id)
@@ -96,7 +96,7 @@ struct derpmap *derpmap_read(struct fields *f, const json_t *json)
 	const char *key;
 
 	m->regions = mem_alloc(DERPMAP_REGIONS_MAX, sizeof(*m->regions));
-	json_object_foreach(regions, key, region) {
+	json_object_foreach (regions, key, region) {
 		if (m->n == DERPMAP_REGIONS_MAX || fields_bad(f))
 			break;
 		read_region(f, region, &m->regions[m->n++]);
@@ -121,7 +121,7 @@ void derpmap_free(struct derpmap *m)
 
 const struct derp_region *derpmap_region(const struct derpmap *m, uint16_t id)
 {
-	struct derp_region key = { .id = id };
+	struct derp_region key = {.id = id};
 
 	return m ? bsearch(&key, m->regions, m->n, sizeof(key), by_id) : NULL;
 }

@@ -12,7 +12,7 @@
 
 /* The relays of a tailnet by region, as the coordination server tells them. */
 #define DERPMAP_REGIONS_MAX 256
-#define DERPMAP_NODES_MAX 16 /* a region */
+#define DERPMAP_NODES_MAX   16 /* a region */
 
 struct derp_node {
 	char host[URL_HOST_MAX + 1];
@@ -37,7 +37,7 @@ struct derpmap {
 
 /* NULL: a mistake is in @f. */
 struct derpmap *derpmap_read(struct fields *f, const json_t *json);
-void derpmap_free(struct derpmap *m); /* NULL is fine */
+void derpmap_free(struct derpmap *m);						/* NULL is fine */
 const struct derp_region *derpmap_region(const struct derpmap *m, uint16_t id); /* NULL: there is none */
 
 #endif

@@ -17,10 +17,10 @@
 #include "policy/alloc.h"
 #include "user/crypto.h"
 
-#define BUCKETS 4096
-#define CALL_INTERVAL (1 * NS_PER_SEC) /* between answers to "call me maybe" */
+#define BUCKETS		4096
+#define CALL_INTERVAL	(1 * NS_PER_SEC) /* between answers to "call me maybe" */
 #define ANSWER_INTERVAL (1 * NS_PER_SEC) /* between pings because of a ping */
-#define PING_TIMEOUT (5 * NS_PER_SEC)
+#define PING_TIMEOUT	(5 * NS_PER_SEC)
 
 struct path_peer {
 	struct path_peer *next_node, *next_disco; /* in their buckets */
@@ -117,7 +117,7 @@ static void send_relayed(struct disco *d, struct path_peer *p, const struct disc
 
 static struct disco_message new_ping(struct disco *d)
 {
-	struct disco_message m = { .type = DISCO_PING };
+	struct disco_message m = {.type = DISCO_PING};
 
 	d->ops->random(d->ctx, m.tx, sizeof(m.tx));
 	memcpy(m.node, d->node, KEY_LEN);
@@ -127,7 +127,7 @@ static struct disco_message new_ping(struct disco *d)
 static void ping_candidate(struct disco *d, struct path_peer *p, size_t i, uint64_t now)
 {
 	struct candidate *c = &p->candidates.v[i];
-	struct endpoint to = { .addr = c->at.addr, .port = c->at.port };
+	struct endpoint to = {.addr = c->at.addr, .port = c->at.port};
 	struct disco_message m = new_ping(d);
 
 	memcpy(c->tx, m.tx, sizeof(m.tx));
@@ -139,7 +139,7 @@ static void ping_candidate(struct disco *d, struct path_peer *p, size_t i, uint6
 
 static void search(struct disco *d, struct path_peer *p, uint64_t now)
 {
-	struct disco_message call = { .type = DISCO_CALL_ME_MAYBE, .n_endpoints = d->n_endpoints };
+	struct disco_message call = {.type = DISCO_CALL_ME_MAYBE, .n_endpoints = d->n_endpoints};
 
 	p->searched = now;
 	for (size_t i = 0; i < p->candidates.n; i++)
@@ -184,7 +184,7 @@ static bool is_better(const struct path_peer *p, size_t i, uint64_t now)
 static void take_pong(struct disco *d, struct path_peer *p, const struct disco_message *m, const struct endpoint *from,
 		      uint64_t now)
 {
-	struct disco_result result = { .direct = true, .endpoint = *from };
+	struct disco_result result = {.direct = true, .endpoint = *from};
 
 	for (size_t i = 0; i < p->candidates.n; i++) {
 		struct candidate *c = &p->candidates.v[i];
@@ -207,7 +207,7 @@ static void take_pong(struct disco *d, struct path_peer *p, const struct disco_m
 
 static void take_relayed_pong(struct disco *d, struct path_peer *p, const struct disco_message *m, uint64_t now)
 {
-	struct disco_result result = { .region = p->region, .latency = now - p->relay_pinged };
+	struct disco_result result = {.region = p->region, .latency = now - p->relay_pinged};
 
 	if (!p->relay_pinged || memcmp(p->relay_tx, m->tx, DISCO_TX_LEN) != 0)
 		return;
@@ -220,7 +220,7 @@ static void take_relayed_pong(struct disco *d, struct path_peer *p, const struct
 static void take_ping(struct disco *d, struct path_peer *p, const struct disco_message *ping,
 		      const struct endpoint *from, uint64_t now)
 {
-	struct disco_message pong = { .type = DISCO_PONG, .seen = { .addr = from->addr, .port = from->port } };
+	struct disco_message pong = {.type = DISCO_PONG, .seen = {.addr = from->addr, .port = from->port}};
 	int i;
 
 	memcpy(pong.tx, ping->tx, DISCO_TX_LEN);
@@ -237,8 +237,8 @@ static void take_ping(struct disco *d, struct path_peer *p, const struct disco_m
 /* Pongs tell where a ping came from; of a relay, an address that only means that. */
 static struct addr_port relay_address(uint16_t region)
 {
-	struct addr_port ap = { .port = region };
-	static const uint8_t meaning[4] = { 127, 3, 3, 40 };
+	struct addr_port ap = {.port = region};
+	static const uint8_t meaning[4] = {127, 3, 3, 40};
 
 	ap.addr.b[10] = ap.addr.b[11] = 0xff;
 	memcpy(ap.addr.b + 12, meaning, sizeof(meaning));
@@ -288,7 +288,7 @@ void disco_input(struct disco *d, const uint8_t *bytes, size_t len, const struct
 void disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint16_t region,
 			 const uint8_t node[KEY_LEN], uint64_t now)
 {
-	struct disco_message m, pong = { .type = DISCO_PONG, .seen = relay_address(region) };
+	struct disco_message m, pong = {.type = DISCO_PONG, .seen = relay_address(region)};
 	struct path_peer *p = open_message(d, bytes, len, &m);
 
 	if (!p || memcmp(p->node, node, KEY_LEN) != 0)
@@ -369,7 +369,7 @@ void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now)
 	for (size_t i = 0; i < n->n_endpoints; i++)
 		candidates_add(&p->candidates, &n->endpoints[i], true);
 	if (!has_disco(p) && p->candidates.n) {
-		take_path(d, p, 0, &(struct endpoint){ 0 });
+		take_path(d, p, 0, &(struct endpoint){0});
 	} else if (p->candidates.best < 0 && (new || moved)) {
 		d->ops->path(d->ctx, p->node, NULL, p->region);
 	}
@@ -447,7 +447,7 @@ bool disco_path(const struct disco *d, const uint8_t node[KEY_LEN], struct disco
 
 	if (!p || (p->candidates.best < 0 && !p->region))
 		return false;
-	*out = (struct disco_result){ .direct = p->candidates.best >= 0, .region = p->region };
+	*out = (struct disco_result){.direct = p->candidates.best >= 0, .region = p->region};
 	if (out->direct) {
 		out->endpoint = p->path;
 		out->latency = p->candidates.v[p->candidates.best].latency;

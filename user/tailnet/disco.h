@@ -22,12 +22,12 @@
  */
 struct disco;
 
-#define DISCO_HEARTBEAT (3 * NS_PER_SEC)	 /* a trusted path is pinged this often */
-#define DISCO_TRUST (6500 * NS_PER_MS)		 /* since its last pong */
-#define DISCO_SEARCH_INTERVAL (5 * NS_PER_SEC)	 /* between pings to all endpoints */
-#define DISCO_UPGRADE_INTERVAL (60 * NS_PER_SEC) /* the same while there is a trusted path */
-#define DISCO_ACTIVE_TIME (45 * NS_PER_SEC)	 /* since we have sent last; then nothing is pinged any more */
-#define DISCO_PROBATION (2 * NS_PER_SEC)	 /* an old path is used on, until a pong must have come */
+#define DISCO_HEARTBEAT	       (3 * NS_PER_SEC)	  /* a trusted path is pinged this often */
+#define DISCO_TRUST	       (6500 * NS_PER_MS) /* since its last pong */
+#define DISCO_SEARCH_INTERVAL  (5 * NS_PER_SEC)	  /* between pings to all endpoints */
+#define DISCO_UPGRADE_INTERVAL (60 * NS_PER_SEC)  /* the same while there is a trusted path */
+#define DISCO_ACTIVE_TIME      (45 * NS_PER_SEC)  /* since we have sent last; then nothing is pinged any more */
+#define DISCO_PROBATION	       (2 * NS_PER_SEC)	  /* an old path is used on, until a pong must have come */
 
 struct disco_result {
 	bool direct;

@@ -7,10 +7,10 @@
 #include "disco_message.h"
 #include "user/crypto.h"
 
-#define OPENED_MAX 2048 /* pings are padded up to the path's MTU */
+#define OPENED_MAX   2048 /* pings are padded up to the path's MTU */
 #define ENDPOINT_LEN 18
 
-static const uint8_t magic[DISCO_MAGIC_LEN] = { 'T', 'S', 0xf0, 0x9f, 0x92, 0xac };
+static const uint8_t magic[DISCO_MAGIC_LEN] = {'T', 'S', 0xf0, 0x9f, 0x92, 0xac};
 
 static_assert(DISCO_NONCE_LEN == crypto_box_NONCEBYTES && KEY_LEN == crypto_box_BEFORENMBYTES, "NaCl box");
 
@@ -34,7 +34,7 @@ static void write_endpoint(struct writer *w, const struct addr_port *ap)
 
 static struct addr_port read_endpoint(struct reader *r)
 {
-	struct addr_port ap = { .addr = read_addr(r) };
+	struct addr_port ap = {.addr = read_addr(r)};
 
 	ap.port = read_be16(r);
 	return ap;
@@ -105,7 +105,7 @@ bool disco_open(const uint8_t *bytes, size_t len, const uint8_t shared[KEY_LEN],
 	box_len = len - (size_t)(box - bytes);
 	if (box_len > sizeof(plain) || crypto_box_open_easy_afternm(plain, box, box_len, nonce, shared) != 0)
 		return false;
-	*out = (struct disco_message){ 0 };
+	*out = (struct disco_message){0};
 	r = reader_of(plain, box_len - crypto_box_MACBYTES);
 	return read_body(&r, out);
 }

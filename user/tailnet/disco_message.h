@@ -19,20 +19,20 @@
  *   02 pong          transaction (12), the address it was seen from (16), BE16 port
  *   03 call me maybe addresses and ports where the sender may be reached, 18 bytes each
  */
-#define DISCO_MAGIC_LEN 6
-#define DISCO_NONCE_LEN 24
-#define DISCO_TX_LEN 12
-#define DISCO_OVERHEAD (DISCO_MAGIC_LEN + KEY_LEN + DISCO_NONCE_LEN + 16)
+#define DISCO_MAGIC_LEN	    6
+#define DISCO_NONCE_LEN	    24
+#define DISCO_TX_LEN	    12
+#define DISCO_OVERHEAD	    (DISCO_MAGIC_LEN + KEY_LEN + DISCO_NONCE_LEN + 16)
 #define DISCO_ENDPOINTS_MAX 32
-#define DISCO_MAX (DISCO_OVERHEAD + 2 + DISCO_ENDPOINTS_MAX * 18) /* longest that we send */
+#define DISCO_MAX	    (DISCO_OVERHEAD + 2 + DISCO_ENDPOINTS_MAX * 18) /* longest that we send */
 
 enum disco_type { DISCO_PING = 1, DISCO_PONG = 2, DISCO_CALL_ME_MAYBE = 3 };
 
 struct disco_message {
 	enum disco_type type;
-	uint8_t tx[DISCO_TX_LEN];	/* ping, pong */
-	uint8_t node[KEY_LEN];		/* ping; all zero: not told */
-	struct addr_port seen;		/* pong */
+	uint8_t tx[DISCO_TX_LEN];			 /* ping, pong */
+	uint8_t node[KEY_LEN];				 /* ping; all zero: not told */
+	struct addr_port seen;				 /* pong */
 	struct addr_port endpoints[DISCO_ENDPOINTS_MAX]; /* call me maybe */
 	size_t n_endpoints;
 };

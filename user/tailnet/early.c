@@ -7,7 +7,7 @@
 
 #include "noise_control.h"
 
-static const uint8_t magic[] = { 0xff, 0xff, 0xff, 'T', 'S' };
+static const uint8_t magic[] = {0xff, 0xff, 0xff, 'T', 'S'};
 
 /* The header is whole, or cannot be the magic any more. */
 static bool header_decided(const struct early *e)

@@ -31,7 +31,7 @@ bool url_parse(const char *text, struct url *out)
 {
 	char scheme[6], query[URL_PATH_MAX + 1];
 	struct http_parser_url u;
-	struct url url = { 0 };
+	struct url url = {0};
 	size_t len;
 
 	http_parser_url_init(&u);
@@ -116,7 +116,7 @@ static const struct http_parser_settings settings = {
 
 void http1_init(struct http1 *h, bool head_request)
 {
-	*h = (struct http1){ .head_request = head_request, .body = mem_alloc(HTTP1_BODY_MAX + 1, 1) };
+	*h = (struct http1){.head_request = head_request, .body = mem_alloc(HTTP1_BODY_MAX + 1, 1)};
 	http_parser_init(&h->parser, HTTP_RESPONSE);
 	h->parser.data = h;
 }

@@ -25,7 +25,7 @@ struct url {
 bool url_parse(const char *text, struct url *out);
 
 enum http1_state {
-	HTTP1_HEAD,	/* status and header */
+	HTTP1_HEAD, /* status and header */
 	HTTP1_BODY,
 	HTTP1_DONE,	/* answered, the body is whole */
 	HTTP1_UPGRADED, /* 101: the rest of the bytes is the other protocol's */

@@ -93,7 +93,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 	if (!s)
 		return 0;
 	free(s->body);
-	*s = (struct stream){ 0 };
+	*s = (struct stream){0};
 	h->ops->closed(h->ctx, id, error == NGHTTP2_NO_ERROR);
 	return 0;
 }
@@ -118,8 +118,8 @@ static nghttp2_session *new_session(struct http2 *h)
 struct http2 *http2_new(const char *authority, const struct http2_ops *ops, void *ctx)
 {
 	static const nghttp2_settings_entry settings[] = {
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
-		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW },
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW},
 	};
 	struct http2 *h = mem_alloc(1, sizeof(*h));
 
@@ -159,17 +159,19 @@ static bool flush(struct http2 *h)
 
 static nghttp2_nv header(const char *name, const char *value)
 {
-	return (nghttp2_nv){ .name = (uint8_t *)name, .namelen = strlen(name), .value = (uint8_t *)value,
-			     .valuelen = strlen(value) };
+	return (nghttp2_nv){
+		.name = (uint8_t *)name, .namelen = strlen(name), .value = (uint8_t *)value, .valuelen = strlen(value)};
 }
 
 int32_t http2_request(struct http2 *h, const char *method, const char *path, const char *body, size_t len)
 {
 	struct stream *s = find(h, 0);
-	nghttp2_data_provider provider = { .source.ptr = s, .read_callback = read_body };
+	nghttp2_data_provider provider = {.source.ptr = s, .read_callback = read_body};
 	nghttp2_nv headers[] = {
-		header(":method", method),	  header(":scheme", "https"),
-		header(":authority", h->authority), header(":path", path),
+		header(":method", method),
+		header(":scheme", "https"),
+		header(":authority", h->authority),
+		header(":path", path),
 		header("content-type", "application/json"),
 	};
 	int32_t id;
@@ -179,7 +181,7 @@ int32_t http2_request(struct http2 *h, const char *method, const char *path, con
 	id = nghttp2_submit_request(h->session, NULL, headers, body ? 5 : 4, body ? &provider : NULL, NULL);
 	if (id < 0)
 		return -1;
-	*s = (struct stream){ .id = id, .body = body ? mem_strndup(body, len) : NULL, .len = len };
+	*s = (struct stream){.id = id, .body = body ? mem_strndup(body, len) : NULL, .len = len};
 	if (!h->receiving && !flush(h))
 		return -1;
 	return id;

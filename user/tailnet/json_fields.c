@@ -164,7 +164,7 @@ bool field_key(struct fields *f, const json_t *in, const char *key, enum tailkey
 int64_t field_time(struct fields *f, const json_t *in, const char *key)
 {
 	const char *text = field_string(f, in, key), *rest;
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 	int hours = 0, minutes = 0;
 	char sign = '+';
 	int64_t seconds;

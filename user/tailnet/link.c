@@ -20,7 +20,7 @@ void link_init(struct link *l, int fd, enum wire_direction in)
 {
 	int size = 4 << 20; /* the kernel takes less where it is not allowed */
 
-	*l = (struct link){ .fd = fd, .in = in, .out_buf = mem_alloc(WIRE_MAX, 1) };
+	*l = (struct link){.fd = fd, .in = in, .out_buf = mem_alloc(WIRE_MAX, 1)};
 	l->in_buf = mem_alloc(WIRE_MAX, 1);
 	l->last = &l->first;
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
@@ -49,7 +49,7 @@ void link_free(struct link *l)
 		free(l->out_buf);
 		close(l->fd);
 	}
-	*l = (struct link){ .fd = -1 };
+	*l = (struct link){.fd = -1};
 }
 
 enum sent { SENT, SENT_LATER, SENT_NEVER };

@@ -18,9 +18,9 @@ struct link {
 	int fd;
 	enum wire_direction in;
 	struct link_message *first, **last; /* waiting to be sent */
-	size_t queued;	  /* bytes */
-	uint64_t dropped; /* relayed packets */
-	uint8_t *out_buf, *in_buf; /* WIRE_MAX bytes each: who takes a packet may send another */
+	size_t queued;			    /* bytes */
+	uint64_t dropped;		    /* relayed packets */
+	uint8_t *out_buf, *in_buf;	    /* WIRE_MAX bytes each: who takes a packet may send another */
 };
 
 #define LINK_QUEUE_MAX (64u << 20) /* a netmap of the largest size fits */

@@ -39,8 +39,8 @@ static void take(struct lookup_answer *out, const struct addrinfo *list)
 
 static void *run(void *ctx)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
-	struct lookup_answer answer = { 0 };
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+	struct lookup_answer answer = {0};
 	struct addrinfo *list = NULL;
 	struct job *l = ctx;
 
@@ -67,7 +67,7 @@ int lookup_start(const char *host)
 	if (pipe2(fds, O_CLOEXEC))
 		return -errno;
 	l = mem_alloc(1, sizeof(*l));
-	*l = (struct job){ .host = mem_strdup(host), .fd = fds[1] };
+	*l = (struct job){.host = mem_strdup(host), .fd = fds[1]};
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 * 1024);

@@ -18,13 +18,13 @@
 #define ROUND_TIME (3 * NS_PER_SEC)
 #define FIRST_TIME (500 * NS_PER_MS) /* into the first round, a first result */
 #define RETRY_TIME (300 * NS_PER_MS)
-#define TRIES 3
+#define TRIES	   3
 
-#define ATTRIBUTE_SOFTWARE 0x8022
+#define ATTRIBUTE_SOFTWARE    0x8022
 #define ATTRIBUTE_FINGERPRINT 0x8028
-#define FINGERPRINT_XOR 0x5354554e
+#define FINGERPRINT_XOR	      0x5354554e
 
-static const char software[8] = { 't', 'a', 'i', 'l', 'n', 'o', 'd', 'e' };
+static const char software[8] = {'t', 'a', 'i', 'l', 'n', 'o', 'd', 'e'};
 #define ATTRIBUTES_LEN (4 + sizeof(software) + 4 + 4)
 static_assert(STUN_REQUEST_LEN + ATTRIBUTES_LEN == NETCHECK_REQUEST_LEN, "RFC 8489, sections 5 and 14");
 
@@ -33,9 +33,9 @@ struct server {
 	bool no_home;
 	struct addr_port at;
 	uint8_t id[STUN_ID_LEN];
-	unsigned tries;	  /* in this round */
+	unsigned tries;	      /* in this round */
 	uint64_t first, sent; /* the first try, the last one */
-	uint64_t latency; /* of this round; 0: no answer yet */
+	uint64_t latency;     /* of this round; 0: no answer yet */
 };
 
 struct netcheck {
@@ -74,8 +74,7 @@ static uint64_t latency_of(const struct netcheck *n, uint16_t region)
 	uint64_t best = 0;
 
 	for (size_t i = 0; i < n->n; i++)
-		if (n->servers[i].region == region && n->servers[i].latency &&
-		    (!best || n->servers[i].latency < best))
+		if (n->servers[i].region == region && n->servers[i].latency && (!best || n->servers[i].latency < best))
 			best = n->servers[i].latency;
 	return best;
 }
@@ -220,7 +219,8 @@ bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const 
 		if (!s->tries || s->latency || !addr_port_equal(&s->at, from) ||
 		    !stun_answer(bytes, len, s->id, &seen.addr, &seen.port))
 			continue;
-		/* Of the first try, for nobody says which one is answered: a loss makes it look farther, never nearer. */
+		/* Of the first try, for nobody says which one is answered: a loss makes it look farther, never nearer.
+		 */
 		s->latency = now - s->first ? now - s->first : 1;
 		n->now.seen[addr_is_v4(&seen.addr) ? 0 : 1] = seen;
 		return true;
@@ -252,8 +252,8 @@ void netcheck_set_servers(struct netcheck *n, const struct roster_stun *servers,
 	n->servers = mem_alloc(servers->n, sizeof(*n->servers));
 	n->n = servers->n;
 	for (size_t i = 0; i < n->n; i++)
-		n->servers[i] = (struct server){ .region = servers->v[i].region, .no_home = servers->v[i].no_home,
-						 .at = servers->v[i].at };
+		n->servers[i] = (struct server){
+			.region = servers->v[i].region, .no_home = servers->v[i].no_home, .at = servers->v[i].at};
 	n->rounds = 0;
 	n->in_round = false;
 	n->round_at = now;

@@ -13,12 +13,12 @@
  * the tailnet's STUN servers, from the WireGuard port, so that the answer is the
  * address at which peers reach it. Pure; times are monotonic ns.
  */
-#define NETCHECK_INTERVAL (25 * NS_PER_SEC) /* short enough to keep a NAT's mapping */
-#define NETCHECK_FULL_EVERY 8		    /* rounds: then all regions, else the home region only */
+#define NETCHECK_INTERVAL   (25 * NS_PER_SEC) /* short enough to keep a NAT's mapping */
+#define NETCHECK_FULL_EVERY 8		      /* rounds: then all regions, else the home region only */
 
 struct netcheck_result {
-	uint16_t home; /* region; 0: there is none */
-	bool udp, ipv6; /* somebody answered; over IPv6 */
+	uint16_t home;		  /* region; 0: there is none */
+	bool udp, ipv6;		  /* somebody answered; over IPv6 */
 	struct addr_port seen[2]; /* as seen by IPv4, by IPv6; port 0: not known */
 };
 

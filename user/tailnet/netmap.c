@@ -127,7 +127,7 @@ static void apply_users(struct netmap *m, struct netmap_update *u)
 			;
 		if (k == m->n_users) {
 			m->users = mem_grow(m->users, m->n_users, sizeof(*m->users));
-			m->users[m->n_users++] = (struct netmap_user){ .id = new->id };
+			m->users[m->n_users++] = (struct netmap_user){.id = new->id};
 		}
 		free(m->users[k].login);
 		m->users[k].login = new->login;
@@ -190,17 +190,17 @@ static void apply_filter(struct netmap *m, struct netmap_filter *new)
 	memmove(&m->filters[i + 1], &m->filters[i], (m->n_filters - i) * sizeof(*m->filters));
 	m->filters[i] = *new;
 	m->n_filters++;
-	*new = (struct netmap_filter){ 0 };
+	*new = (struct netmap_filter){0};
 }
 
 static void digest_rule(crypto_generichash_state *h, const struct filter_rule *r)
 {
-	const uint64_t counts[] = { r->n_src, r->n_dst, r->n_proto, r->verdict };
+	const uint64_t counts[] = {r->n_src, r->n_dst, r->n_proto, r->verdict};
 
 	crypto_generichash_update(h, (const uint8_t *)counts, sizeof(counts));
 	crypto_generichash_update(h, (const uint8_t *)r->src, r->n_src * sizeof(*r->src));
 	for (size_t i = 0; i < r->n_dst; i++) { /* field by field: there is padding between them */
-		const uint16_t ports[] = { r->dst[i].first, r->dst[i].last };
+		const uint16_t ports[] = {r->dst[i].first, r->dst[i].last};
 
 		crypto_generichash_update(h, (const uint8_t *)&r->dst[i].prefix, sizeof(r->dst[i].prefix));
 		crypto_generichash_update(h, (const uint8_t *)ports, sizeof(ports));
@@ -282,7 +282,7 @@ void netmap_settle(struct netmap *m)
 
 struct filter netmap_rules(const struct netmap *m)
 {
-	struct filter all = { 0 };
+	struct filter all = {0};
 
 	for (size_t i = 0; i < m->n_filters; i++)
 		all.n += m->filters[i].rules.n;
@@ -312,5 +312,5 @@ void netmap_free(struct netmap *m)
 	free(m->removed);
 	free(m->users);
 	free(m->filters);
-	*m = (struct netmap){ 0 };
+	*m = (struct netmap){0};
 }

@@ -107,8 +107,8 @@ struct netmap {
 	size_t n_users;
 	struct netmap_filter *filters; /* by name */
 	size_t n_filters;
-	uint8_t digest[32];	 /* of all rules: servers send them again unchanged */
-	struct derpmap *derpmap; /* NULL: not known yet */
+	uint8_t digest[32];			   /* of all rules: servers send them again unchanged */
+	struct derpmap *derpmap;		   /* NULL: not known yet */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
 };
 

@@ -53,7 +53,7 @@ static bool add_range(struct prefixes *list, const struct addr *first, const str
 	bits128 at = number(first), end = number(last);
 
 	while (at <= end) {
-		struct prefix p = { .addr = address(at), .len = 128 };
+		struct prefix p = {.addr = address(at), .len = 128};
 		bits128 size = 1;
 
 		while (p.len && !(at & size) && at + (size | (size - 1)) <= end && at + (size | (size - 1)) >= at) {
@@ -69,7 +69,7 @@ static bool add_range(struct prefixes *list, const struct addr *first, const str
 	return true;
 }
 
-static const struct prefix all_v4 = { .addr.b = { [10] = 0xff, [11] = 0xff }, .len = ADDR_V4_BITS };
+static const struct prefix all_v4 = {.addr.b = {[10] = 0xff, [11] = 0xff}, .len = ADDR_V4_BITS};
 static const struct prefix all_v6;
 
 static bool add_text(struct prefixes *list, const char *text)
@@ -81,9 +81,9 @@ static bool add_text(struct prefixes *list, const char *text)
 	if (strcmp(text, "*") == 0)
 		return add(list, &all_v4) && add(list, &all_v6);
 	if (dash)
-		return addr_parse(text, (size_t)(dash - text), &first) && addr_parse(dash + 1, strlen(dash + 1), &last) &&
-		       addr_is_v4(&first) == addr_is_v4(&last) && addr_cmp(&first, &last) <= 0 &&
-		       add_range(list, &first, &last);
+		return addr_parse(text, (size_t)(dash - text), &first) &&
+		       addr_parse(dash + 1, strlen(dash + 1), &last) && addr_is_v4(&first) == addr_is_v4(&last) &&
+		       addr_cmp(&first, &last) <= 0 && add_range(list, &first, &last);
 	return prefix_parse(text, strlen(text), &p, NULL) && add(list, &p);
 }
 
@@ -103,7 +103,7 @@ static void read_sources(struct fields *f, const json_t *json, struct prefixes *
 	json_t *sources = field_array(f, json, "SrcIPs"), *bits = field_array(f, json, "SrcBits"), *value;
 	size_t i;
 
-	json_array_foreach(sources, i, value) {
+	json_array_foreach (sources, i, value) {
 		const char *text = element_string(f, value, "SrcIPs");
 		const json_t *b = json_array_get(bits, i);
 
@@ -128,7 +128,7 @@ static void read_ports(struct fields *f, const json_t *json, uint16_t *first, ui
 
 static void read_destination(struct fields *f, const json_t *json, struct filter_rule *r)
 {
-	struct prefixes list = { 0 };
+	struct prefixes list = {0};
 	uint16_t first, last;
 	const char *ip;
 	int64_t bits;
@@ -144,7 +144,7 @@ static void read_destination(struct fields *f, const json_t *json, struct filter
 		if (r->n_dst == ENTRIES_MAX)
 			fields_mistake(f, "DstPorts", "too many");
 		r->dst = mem_grow(r->dst, r->n_dst, sizeof(*r->dst));
-		r->dst[r->n_dst++] = (struct filter_dst){ .prefix = list.v[i], .first = first, .last = last };
+		r->dst[r->n_dst++] = (struct filter_dst){.prefix = list.v[i], .first = first, .last = last};
 	}
 	free(list.v);
 }
@@ -154,7 +154,7 @@ static void read_protocols(struct fields *f, const json_t *json, struct filter_r
 	json_t *protocols = field_array(f, json, "IPProto"), *value;
 	size_t i;
 
-	json_array_foreach(protocols, i, value) {
+	json_array_foreach (protocols, i, value) {
 		if (i > UINT8_MAX)
 			fields_mistake(f, "IPProto", "too many");
 		if (fields_bad(f))
@@ -195,8 +195,8 @@ static char *describe(const struct filter_rule *r)
 
 bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out)
 {
-	struct filter_rule r = { .verdict = FILTER_ACCEPT };
-	struct prefixes sources = { 0 };
+	struct filter_rule r = {.verdict = FILTER_ACCEPT};
+	struct prefixes sources = {0};
 	json_t *destinations, *value;
 	size_t i;
 
@@ -206,7 +206,7 @@ bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *
 	r.src = sources.v;
 	r.n_src = sources.n;
 	destinations = field_array(f, json, "DstPorts");
-	json_array_foreach(destinations, i, value)
+	json_array_foreach (destinations, i, value)
 		read_destination(f, value, &r);
 	read_protocols(f, json, &r);
 	if (fields_bad(f) || !r.n_src || !r.n_dst) {
@@ -231,5 +231,5 @@ void netmap_rules_free(struct filter *f)
 	for (size_t i = 0; i < f->n; i++)
 		netmap_rule_free(&f->rules[i]);
 	free(f->rules);
-	*f = (struct filter){ 0 };
+	*f = (struct filter){0};
 }

@@ -17,7 +17,7 @@ static size_t read_prefixes(struct fields *f, const json_t *array, const char *k
 	json_t *value;
 	size_t i, n = 0;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		const char *text = element_string(f, value, key);
 		struct prefix p;
 
@@ -38,7 +38,7 @@ size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *k
 	json_t *array = field_array(f, json, key), *value;
 	size_t i, n = 0;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		const char *text = element_string(f, value, key);
 		struct addr_port ap;
 
@@ -58,7 +58,7 @@ static void read_tags(struct fields *f, const json_t *json, struct tailnet_node 
 	json_t *array = field_array(f, json, "Tags"), *value;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		if (n->n_tags == NODE_TAGS_MAX)
 			fields_mistake(f, "Tags", "more than %d", NODE_TAGS_MAX);
 		const char *text = element_string(f, value, "Tags");
@@ -150,8 +150,8 @@ static void read_peers(struct fields *f, const json_t *array, struct netmap_upda
 	json_t *value;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
-		struct netmap_peer p = { .changed = true };
+	json_array_foreach (array, i, value) {
+		struct netmap_peer p = {.changed = true};
 
 		if (u->n_peers == NETMAP_PEERS_MAX)
 			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
@@ -174,7 +174,7 @@ static void read_removed(struct fields *f, const json_t *root, struct netmap_upd
 	json_t *array = field_array(f, root, "PeersRemoved"), *value;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		int64_t id = element_int(f, value, "PeersRemoved", 1, ID_MAX);
 
 		if (fields_bad(f))
@@ -187,7 +187,7 @@ static void read_removed(struct fields *f, const json_t *root, struct netmap_upd
 static struct netmap_patch *add_patch(struct netmap_update *u, uint64_t id)
 {
 	u->patches = mem_grow(u->patches, u->n_patches, sizeof(*u->patches));
-	u->patches[u->n_patches] = (struct netmap_patch){ .id = id };
+	u->patches[u->n_patches] = (struct netmap_patch){.id = id};
 	return &u->patches[u->n_patches++];
 }
 
@@ -218,12 +218,12 @@ static void read_patches(struct fields *f, const json_t *root, struct netmap_upd
 	const char *key;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		if (fields_bad(f))
 			return;
 		read_patch(f, value, u);
 	}
-	json_object_foreach(online, key, value) {
+	json_object_foreach (online, key, value) {
 		struct netmap_patch *p = add_patch(u, strtoull(key, NULL, 10));
 
 		p->has_online = json_is_boolean(value);
@@ -236,8 +236,8 @@ static void read_users(struct fields *f, const json_t *root, struct netmap_updat
 	json_t *array = field_array(f, root, "UserProfiles"), *value;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
-		struct netmap_user user = { 0 };
+	json_array_foreach (array, i, value) {
+		struct netmap_user user = {0};
 
 		if (!element_object(f, value, "UserProfiles"))
 			return;
@@ -253,7 +253,7 @@ static void read_rules(struct fields *f, const json_t *array, struct filter *out
 	json_t *value;
 	size_t i;
 
-	json_array_foreach(array, i, value) {
+	json_array_foreach (array, i, value) {
 		struct filter_rule r;
 
 		if (out->n == NETMAP_RULES_MAX)
@@ -269,7 +269,7 @@ static void read_rules(struct fields *f, const json_t *array, struct filter *out
 
 static void add_filter(struct fields *f, const char *name, const json_t *rules, struct netmap_update *u)
 {
-	struct netmap_filter filter = { .name = mem_strdup(name), .gone = json_is_null(rules) };
+	struct netmap_filter filter = {.name = mem_strdup(name), .gone = json_is_null(rules)};
 
 	if (!filter.gone && !json_is_array(rules))
 		fields_mistake(f, "PacketFilters", "a filter is not an array");
@@ -286,7 +286,7 @@ static void read_filters(struct fields *f, const json_t *root, struct netmap_upd
 
 	if (old)
 		add_filter(f, "base", old, u);
-	json_object_foreach(named, name, value) {
+	json_object_foreach (named, name, value) {
 		if (strcmp(name, "*") != 0)
 			add_filter(f, name, value, u);
 		else if (json_is_null(value))
@@ -349,7 +349,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 struct netmap_update *netmap_update_read(const char *json, size_t len, char error[NETMAP_ERROR])
 {
 	struct netmap_update *u = mem_alloc(1, sizeof(*u));
-	struct fields f = { 0 };
+	struct fields f = {0};
 	json_t *root = fields_parse(&f, json, len);
 
 	if (root)

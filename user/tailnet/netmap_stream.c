@@ -80,5 +80,5 @@ bool netmap_stream_receive(struct netmap_stream *s, const uint8_t *bytes, size_t
 void netmap_stream_free(struct netmap_stream *s)
 {
 	free(s->message);
-	*s = (struct netmap_stream){ 0 };
+	*s = (struct netmap_stream){0};
 }

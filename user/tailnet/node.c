@@ -98,10 +98,10 @@ static bool same_tags(const struct tailnet_node *a, const struct tailnet_node *b
 
 bool node_equal(const struct tailnet_node *a, const struct tailnet_node *b)
 {
-	return a->id == b->id && a->region == b->region && a->key_expiry == b->key_expiry &&
-	       a->expired == b->expired && a->online == b->online && strcmp(a->stable_id, b->stable_id) == 0 &&
-	       strcmp(a->name, b->name) == 0 && strcmp(a->user, b->user) == 0 &&
-	       memcmp(a->node_key, b->node_key, KEY_LEN) == 0 && memcmp(a->disco_key, b->disco_key, KEY_LEN) == 0 &&
+	return a->id == b->id && a->region == b->region && a->key_expiry == b->key_expiry && a->expired == b->expired &&
+	       a->online == b->online && strcmp(a->stable_id, b->stable_id) == 0 && strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->user, b->user) == 0 && memcmp(a->node_key, b->node_key, KEY_LEN) == 0 &&
+	       memcmp(a->disco_key, b->disco_key, KEY_LEN) == 0 &&
 	       same_prefixes(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
 	       same_prefixes(a->allowed, a->n_allowed, b->allowed, b->n_allowed) && same_endpoints(a, b) &&
 	       same_tags(a, b);

@@ -15,10 +15,10 @@
  * coordination client sees it. All memory is the node's own.
  */
 struct tailnet_node {
-	uint64_t id;	 /* stable, never 0 */
-	char *stable_id; /* the same for people and files; may be "" */
-	char *name;	 /* first label of its DNS name */
-	char *user;	 /* login name; "" for a tagged node */
+	uint64_t id;		    /* stable, never 0 */
+	char *stable_id;	    /* the same for people and files; may be "" */
+	char *name;		    /* first label of its DNS name */
+	char *user;		    /* login name; "" for a tagged node */
 	uint8_t node_key[KEY_LEN];  /* WireGuard's public key */
 	uint8_t disco_key[KEY_LEN]; /* all zero: it has none, so no paths are looked for */
 	struct prefix *addresses;
@@ -36,10 +36,10 @@ struct tailnet_node {
 };
 
 #define NODE_ADDRESSES_MAX 16
-#define NODE_ALLOWED_MAX 1024
+#define NODE_ALLOWED_MAX   1024
 #define NODE_ENDPOINTS_MAX 64
-#define NODE_TAGS_MAX 64
-#define NODE_TEXT_MAX 255 /* bytes of each text, without its terminator */
+#define NODE_TAGS_MAX	   64
+#define NODE_TEXT_MAX	   255 /* bytes of each text, without its terminator */
 
 struct tailnet_node *node_new(void); /* texts are "" */
 struct tailnet_node *node_copy(const struct tailnet_node *n);

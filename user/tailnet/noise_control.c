@@ -36,7 +36,7 @@ static bool die(struct noise_control *n, const char *why)
 
 static void mix_hash(struct noise_control *n, const void *bytes, size_t len)
 {
-	struct span spans[] = { { n->hash, HASH_LEN }, { bytes, len } };
+	struct span spans[] = {{n->hash, HASH_LEN}, {bytes, len}};
 
 	crypto_blake2s(n->hash, spans, 2);
 }
@@ -46,7 +46,7 @@ static bool mix_dh(struct noise_control *n, const uint8_t secret[KEY_LEN], const
 		   uint8_t key[KEY_LEN])
 {
 	uint8_t shared[KEY_LEN];
-	uint8_t *const out[] = { n->chaining_key, key };
+	uint8_t *const out[] = {n->chaining_key, key};
 	bool ok = crypto_x25519(secret, public, shared);
 
 	if (ok)
@@ -55,8 +55,7 @@ static bool mix_dh(struct noise_control *n, const uint8_t secret[KEY_LEN], const
 	return ok;
 }
 
-static void seal_field(struct noise_control *n, uint8_t *out, const void *plain, size_t len,
-		       const uint8_t key[KEY_LEN])
+static void seal_field(struct noise_control *n, uint8_t *out, const void *plain, size_t len, const uint8_t key[KEY_LEN])
 {
 	crypto_seal(out, plain, len, n->hash, key);
 	mix_hash(n, out, SEALED(len));
@@ -64,7 +63,7 @@ static void seal_field(struct noise_control *n, uint8_t *out, const void *plain,
 
 static void start_hash(struct noise_control *n, const uint8_t server[KEY_LEN])
 {
-	struct span name = { protocol, sizeof(protocol) - 1 };
+	struct span name = {protocol, sizeof(protocol) - 1};
 	char prologue[64];
 
 	/* The name is one byte longer than a hash, so it is hashed (Noise, section 5.2). */
@@ -82,7 +81,7 @@ bool noise_control_start(struct noise_control *n, const uint8_t machine[KEY_LEN]
 	uint8_t public[KEY_LEN], key[KEY_LEN];
 	bool ok;
 
-	*n = (struct noise_control){ .state = NOISE_CONTROL_SENT };
+	*n = (struct noise_control){.state = NOISE_CONTROL_SENT};
 	memcpy(n->machine, machine, KEY_LEN);
 	memcpy(n->ephemeral, ephemeral, KEY_LEN);
 	start_hash(n, server);
@@ -110,13 +109,13 @@ bool noise_control_start(struct noise_control *n, const uint8_t machine[KEY_LEN]
 /* Second message of the handshake: on success the transport keys are there. */
 static bool read_response(struct noise_control *n, const uint8_t *body, size_t len)
 {
-	uint8_t *const keys[] = { n->send_key, n->receive_key };
+	uint8_t *const keys[] = {n->send_key, n->receive_key};
 	uint8_t key[KEY_LEN], nothing[1];
 	bool ok;
 
 	if (len != RESPONSE_BODY)
 		return die(n, "the server's handshake message has a wrong length");
-	mix_hash(n, body, KEY_LEN); /* e */
+	mix_hash(n, body, KEY_LEN);		   /* e */
 	ok = mix_dh(n, n->ephemeral, body, key) && /* ee */
 	     mix_dh(n, n->machine, body, key) &&   /* se */
 	     crypto_open(nothing, body + KEY_LEN, SEALED(0), n->hash, key);
@@ -146,8 +145,7 @@ static bool read_record(struct noise_control *n, uint8_t *body, size_t len, cons
 	if (n->receive_count == UINT64_MAX)
 		return die(n, "the stream is used up");
 	make_nonce(nonce, n->receive_count);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt(body, NULL, NULL, body, len, NULL, 0, nonce,
-						      n->receive_key) != 0)
+	if (crypto_aead_chacha20poly1305_ietf_decrypt(body, NULL, NULL, body, len, NULL, 0, nonce, n->receive_key) != 0)
 		return die(n, "a record from the server does not decrypt");
 	n->receive_count++;
 	if (len == TAG_LEN)
@@ -225,8 +223,8 @@ static bool send_record(struct noise_control *n, const uint8_t *plain, size_t le
 	write_u8(&w, FRAME_RECORD);
 	write_be16(&w, (uint16_t)SEALED(len));
 	make_nonce(nonce, n->send_count++);
-	crypto_aead_chacha20poly1305_ietf_encrypt(write_room(&w, SEALED(len)), NULL, plain, len, NULL, 0, NULL,
-						  nonce, n->send_key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(write_room(&w, SEALED(len)), NULL, plain, len, NULL, 0, NULL, nonce,
+						  n->send_key);
 	return sink_put(wire, frame, writer_len(&w));
 }
 

@@ -15,7 +15,7 @@
  */
 #define CAPABILITY_VERSION 131 /* of the protocol; a higher one promises behaviour that we do not have */
 
-#define NOISE_CONTROL_HEADER 3
+#define NOISE_CONTROL_HEADER	3
 #define NOISE_CONTROL_FRAME_MAX 4096
 #define NOISE_CONTROL_PLAIN_MAX (NOISE_CONTROL_FRAME_MAX - NOISE_CONTROL_HEADER - TAG_LEN)
 /* version, type, length, e, enc(s), tag of the empty payload */
@@ -52,7 +52,7 @@ void noise_control_wipe(struct noise_control *n);
  * a length and JSON (a challenge that we have no use for). It is cut out here.
  */
 #define EARLY_HEADER (5 + 4)
-#define EARLY_MAX 65536
+#define EARLY_MAX    65536
 
 struct early {
 	uint8_t header[EARLY_HEADER];

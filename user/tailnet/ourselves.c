@@ -12,7 +12,7 @@ static void make_log_id(struct ourselves *o)
 {
 	static const char purpose[] = "sluice log id";
 	uint8_t id[HASH_LEN], public[KEY_LEN];
-	const struct span spans[] = { { purpose, sizeof(purpose) }, { public, KEY_LEN } };
+	const struct span spans[] = {{purpose, sizeof(purpose)}, {public, KEY_LEN}};
 
 	crypto_public_key(o->config.machine, public);
 	crypto_blake2s(id, spans, 2);
@@ -48,15 +48,15 @@ const char *ourselves_init(struct ourselves *o, struct wire_config *config)
 
 	if (mistake)
 		return mistake;
-	*o = (struct ourselves){ .config = *config, .server = server };
-	*config = (struct wire_config){ 0 };
+	*o = (struct ourselves){.config = *config, .server = server};
+	*config = (struct wire_config){0};
 	make_log_id(o);
 	return NULL;
 }
 
 void ourselves_free(struct ourselves *o)
 {
-	struct wire_message config = { .type = WIRE_CONFIG };
+	struct wire_message config = {.type = WIRE_CONFIG};
 
 	config.config = o->config;
 	wire_message_free(&config);
@@ -70,11 +70,11 @@ bool ourselves_take(struct ourselves *o, struct wire_message *m)
 	if (m->type == WIRE_ROUTES) {
 		free(o->routes.v);
 		o->routes = m->routes;
-		m->routes = (struct wire_routes){ 0 };
+		m->routes = (struct wire_routes){0};
 	} else if (m->type == WIRE_ENDPOINTS) {
 		free(o->endpoints.v);
 		o->endpoints = m->endpoints;
-		m->endpoints = (struct wire_endpoints){ 0 };
+		m->endpoints = (struct wire_endpoints){0};
 	} else if (m->type == WIRE_NETINFO) {
 		o->netinfo = m->netinfo;
 	} else {
@@ -100,7 +100,7 @@ static struct hostinfo host_of(const struct ourselves *o)
 
 char *ourselves_register_json(const struct ourselves *o, const char *followup, bool logout)
 {
-	struct register_request r = { .followup = followup, .logout = logout, .host = host_of(o) };
+	struct register_request r = {.followup = followup, .logout = logout, .host = host_of(o)};
 
 	memcpy(r.node_key, o->keys.node, KEY_LEN);
 	memcpy(r.old_node_key, o->keys.old_node, KEY_LEN);
@@ -111,7 +111,7 @@ char *ourselves_register_json(const struct ourselves *o, const char *followup, b
 
 char *ourselves_map_json(const struct ourselves *o, bool stream)
 {
-	struct map_request r = { .stream = stream, .host = host_of(o) };
+	struct map_request r = {.stream = stream, .host = host_of(o)};
 
 	memcpy(r.node_key, o->keys.node, KEY_LEN);
 	memcpy(r.disco_key, o->keys.disco, KEY_LEN);

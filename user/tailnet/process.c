@@ -25,7 +25,7 @@
 #include "user/log.h"
 #include "user/loop.h"
 
-#define PAIR_FD 3
+#define PAIR_FD	  3
 #define HEADS_MAX 4
 
 struct head { /* an answer to a ping of the server's */
@@ -38,7 +38,7 @@ struct head { /* an answer to a ping of the server's */
 struct process {
 	struct link link;
 	struct conns conns;
-	struct coord *coord; /* NULL until WIRE_CONFIG */
+	struct coord *coord;   /* NULL until WIRE_CONFIG */
 	struct relays *relays; /* NULL: none wanted */
 	struct conn *control;
 	bool open_failed; /* to be told when nobody is being called */
@@ -59,9 +59,9 @@ static void tell(void *ctx, const struct wire_message *m)
 
 static void tell_refused(struct process *p, const char *text)
 {
-	struct wire_message m = { .type = WIRE_STATUS };
+	struct wire_message m = {.type = WIRE_STATUS};
 
-	m.status = (struct wire_status){ .state = WIRE_STATE_REFUSED, .text = (char *)text };
+	m.status = (struct wire_status){.state = WIRE_STATE_REFUSED, .text = (char *)text};
 	tell(p, &m);
 }
 
@@ -91,9 +91,9 @@ static void control_closed(void *ctx, const char *why)
 
 static void do_open(void *ctx, const struct url *url)
 {
-	static const struct conn_ops ops = { control_opened, control_received, control_closed };
+	static const struct conn_ops ops = {control_opened, control_received, control_closed};
 	struct process *p = ctx;
-	const struct conn_target to = { .url = *url, .unverified = p->unverified };
+	const struct conn_target to = {.url = *url, .unverified = p->unverified};
 
 	p->control = conn_open(&p->conns, &to, &ops, p, loop_now());
 	p->open_failed = !p->control;
@@ -126,7 +126,7 @@ static void end_head(struct head *h)
 
 static void head_opened(void *ctx)
 {
-	const struct http1_header close = { "Connection", "close" };
+	const struct http1_header close = {"Connection", "close"};
 	struct head *h = ctx;
 	char request[2048];
 
@@ -149,16 +149,16 @@ static void head_closed(void *ctx, const char *why)
 
 static void do_head(void *ctx, const struct url *url)
 {
-	static const struct conn_ops ops = { head_opened, head_received, head_closed };
+	static const struct conn_ops ops = {head_opened, head_received, head_closed};
 	struct process *p = ctx;
-	const struct conn_target to = { .url = *url, .unverified = p->unverified };
+	const struct conn_target to = {.url = *url, .unverified = p->unverified};
 
 	for (size_t i = 0; i < HEADS_MAX; i++) {
 		struct head *h = &p->heads[i];
 
 		if (h->conn)
 			continue;
-		*h = (struct head){ .p = p, .url = *url };
+		*h = (struct head){.p = p, .url = *url};
 		h->conn = conn_open(&p->conns, &to, &ops, h, loop_now());
 		if (h->conn)
 			http1_init(&h->http, true);
@@ -183,7 +183,7 @@ static void do_random(void *ctx, void *buf, size_t len)
 
 static void configure(struct process *p, struct wire_config *config)
 {
-	static const struct coord_ops ops = { do_open, do_send, do_close, do_head, tell, do_relays, do_random };
+	static const struct coord_ops ops = {do_open, do_send, do_close, do_head, tell, do_relays, do_random};
 	bool relays = config->relays;
 	char error[200];
 
@@ -270,7 +270,7 @@ static void run_once(struct process *p)
 
 	if (conns_deadline < deadline)
 		deadline = conns_deadline;
-	fds[0] = (struct pollfd){ .fd = p->link.fd, .events = POLLIN };
+	fds[0] = (struct pollfd){.fd = p->link.fd, .events = POLLIN};
 	if (link_wants_write(&p->link))
 		fds[0].events |= POLLOUT;
 	if (poll(fds, 1 + n, timeout_of(deadline, now)) < 0 && errno != EINTR) {
@@ -286,7 +286,7 @@ static void run_once(struct process *p)
 
 int process_main(void)
 {
-	struct process p = { 0 };
+	struct process p = {0};
 	const char *what;
 	char error[200];
 
@@ -317,8 +317,8 @@ int process_main(void)
 /* In the child. The pair's end becomes PAIR_FD, everything above is closed. */
 static void become(int fd)
 {
-	char *const argv[] = { "sluice", PROCESS_ARGUMENT, NULL };
-	char *const envp[] = { NULL };
+	char *const argv[] = {"sluice", PROCESS_ARGUMENT, NULL};
+	char *const envp[] = {NULL};
 
 	int null = open("/dev/null", O_RDWR);
 

@@ -65,11 +65,11 @@ static enum register_result judge(struct fields *f, const json_t *root, struct r
 
 enum register_result register_response_read(const char *json, size_t len, struct register_response *out)
 {
-	struct fields f = { 0 };
+	struct fields f = {0};
 	json_t *root = fields_parse(&f, json, len);
 	enum register_result result = REGISTER_BAD;
 
-	*out = (struct register_response){ 0 };
+	*out = (struct register_response){0};
 	if (root)
 		result = judge(&f, root, out);
 	if (result == REGISTER_BAD)

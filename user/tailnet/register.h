@@ -37,7 +37,7 @@ enum register_result {
 
 struct register_response {
 	char url[URL_PATH_MAX + URL_HOST_MAX];
-	char text[240]; /* escaped */
+	char text[240];	 /* escaped */
 	bool authorized; /* false: an administrator has to approve the machine first */
 };
 

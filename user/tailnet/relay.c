@@ -11,13 +11,13 @@
 #include "relay.h"
 #include "user/messages.h"
 
-#define RELAYS_MAX 32
-#define WAITING_MAX 32		      /* packets */
-#define IDLE_TIME (90 * NS_PER_SEC)   /* then a region that is not home is left */
-#define RETRY_MIN (1 * NS_PER_SEC)
-#define RETRY_MAX (30 * NS_PER_SEC)
+#define RELAYS_MAX    32
+#define WAITING_MAX   32		/* packets */
+#define IDLE_TIME     (90 * NS_PER_SEC) /* then a region that is not home is left */
+#define RETRY_MIN     (1 * NS_PER_SEC)
+#define RETRY_MAX     (30 * NS_PER_SEC)
 #define LOGIN_TIMEOUT (10 * NS_PER_SEC)
-#define BACKLOG_MAX (512u << 10) /* bytes in front of a packet; what comes then is dropped */
+#define BACKLOG_MAX   (512u << 10) /* bytes in front of a packet; what comes then is dropped */
 
 struct waiting {
 	uint8_t to[KEY_LEN];
@@ -27,7 +27,7 @@ struct waiting {
 
 struct relay {
 	struct relays *all;
-	uint16_t region; /* 0: free */
+	uint16_t region;   /* 0: free */
 	struct conn *conn; /* NULL: none, try at retry_at */
 	struct http1 http;
 	struct derp derp;
@@ -50,9 +50,9 @@ struct relays {
 
 static void tell_state(struct relay *r, bool up)
 {
-	struct wire_message m = { .type = WIRE_RELAY_STATE };
+	struct wire_message m = {.type = WIRE_RELAY_STATE};
 
-	m.relay = (struct wire_relay_state){ .region = r->region, .up = up };
+	m.relay = (struct wire_relay_state){.region = r->region, .up = up};
 	r->all->tell(r->all->ctx, &m);
 }
 
@@ -80,7 +80,7 @@ static void leave(struct relay *r)
 {
 	disconnect(r);
 	drop_waiting(r);
-	*r = (struct relay){ .all = r->all };
+	*r = (struct relay){.all = r->all};
 }
 
 static void retry_later(struct relay *r)
@@ -105,7 +105,7 @@ static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
 static void on_server_key(void *ctx, const uint8_t key[KEY_LEN])
 {
 	struct relay *r = ctx;
-	struct wire_message m = { .type = WIRE_RELAY_HELLO };
+	struct wire_message m = {.type = WIRE_RELAY_HELLO};
 
 	m.hello.region = r->region;
 	memcpy(m.hello.server_key, key, KEY_LEN);
@@ -127,10 +127,10 @@ static void on_ready(void *ctx)
 static void on_packet(void *ctx, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
 {
 	struct relay *r = ctx;
-	struct wire_message m = { .type = WIRE_RELAY_PACKET };
+	struct wire_message m = {.type = WIRE_RELAY_PACKET};
 
 	r->used = r->all->now;
-	m.packet = (struct wire_relay_packet){ .region = r->region, .bytes = bytes, .len = len };
+	m.packet = (struct wire_relay_packet){.region = r->region, .bytes = bytes, .len = len};
 	memcpy(m.packet.node_key, from, KEY_LEN);
 	r->all->tell(r->all->ctx, &m);
 }
@@ -149,10 +149,10 @@ static void on_restarting(void *ctx, uint32_t wait_ms)
 
 static void on_opened(void *ctx)
 {
-	const struct http1_header headers[] = { { "Upgrade", "DERP" }, { "Connection", "Upgrade" } };
+	const struct http1_header headers[] = {{"Upgrade", "DERP"}, {"Connection", "Upgrade"}};
 	const struct derp_region *region;
 	struct relay *r = ctx;
-	struct url to = { .tls = true, .path = "/derp" };
+	struct url to = {.tls = true, .path = "/derp"};
 	char request[1024];
 	size_t len;
 
@@ -192,10 +192,10 @@ static void on_closed(void *ctx, const char *why)
 
 static void connect_relay(struct relay *r)
 {
-	static const struct conn_ops conn_ops = { on_opened, on_received, on_closed };
-	static const struct derp_ops derp_ops = { on_send, on_server_key, on_ready, on_packet, on_gone, on_restarting };
+	static const struct conn_ops conn_ops = {on_opened, on_received, on_closed};
+	static const struct derp_ops derp_ops = {on_send, on_server_key, on_ready, on_packet, on_gone, on_restarting};
 	const struct derp_region *region = derpmap_region(r->all->map, r->region);
-	struct conn_target to = { .url = { .tls = true } };
+	struct conn_target to = {.url = {.tls = true}};
 	const struct derp_node *node;
 	struct addr addrs[2];
 
@@ -246,7 +246,7 @@ static struct relay *get(struct relays *r, uint16_t region)
 		return found;
 	found = find(r, 0);
 	if (found) {
-		*found = (struct relay){ .all = r, .region = region, .used = r->now, .retry_at = r->now };
+		*found = (struct relay){.all = r, .region = region, .used = r->now, .retry_at = r->now};
 		connect_relay(found);
 	}
 	return found;
@@ -290,7 +290,7 @@ void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
 	if (old && old->conn)
 		derp_send_preferred(&old->derp, false);
 	new = get(r, region);
-	if (new && new->conn)
+	if (new &&new->conn)
 		derp_send_preferred(&new->derp, true);
 }
 
@@ -355,7 +355,8 @@ static uint64_t tick_one(struct relay *r, uint64_t now)
 	}
 	if (!r->conn)
 		return r->retry_at;
-	due = r->derp.state == DERP_OPEN ? r->heard + DERP_WATCHDOG * NS_PER_SEC : r->opened + LOGIN_TIMEOUT + RETRY_MIN;
+	due = r->derp.state == DERP_OPEN ? r->heard + DERP_WATCHDOG * NS_PER_SEC
+					 : r->opened + LOGIN_TIMEOUT + RETRY_MIN;
 	if (now >= due) {
 		retry_later(r);
 		return r->retry_at;

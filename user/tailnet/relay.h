@@ -23,7 +23,7 @@ struct relays *relays_new(struct conns *conns, void (*tell)(void *ctx, const str
 void relays_free(struct relays *r); /* NULL is fine */
 
 /* All of these may be told again at any time. */
-void relays_set_map(struct relays *r, const struct derpmap *map); /* lives until the next call */
+void relays_set_map(struct relays *r, const struct derpmap *map);      /* lives until the next call */
 void relays_set_home(struct relays *r, uint16_t region, uint64_t now); /* 0: none */
 void relays_reset(struct relays *r); /* the node key has changed: all connections are of the old one */
 

@@ -11,7 +11,7 @@ static void free_stun(struct roster_stun *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i].name);
 	free(s->v);
-	*s = (struct roster_stun){ 0 };
+	*s = (struct roster_stun){0};
 }
 
 void roster_abandon(struct roster *r)
@@ -40,7 +40,7 @@ static bool begin(struct roster *r, const struct wire_map_begin *b)
 	r->has_stun = b->stun;
 	if (b->rules) {
 		u->filters = mem_grow(NULL, 0, sizeof(*u->filters));
-		u->filters[u->n_filters++] = (struct netmap_filter){ .name = mem_strdup("") };
+		u->filters[u->n_filters++] = (struct netmap_filter){.name = mem_strdup("")};
 	}
 	return true;
 }
@@ -49,7 +49,7 @@ static bool take_self(struct netmap_update *u, struct wire_self *self)
 {
 	if (u->self.node)
 		return false;
-	u->self = (struct netmap_peer){ .node = self->node, .changed = true };
+	u->self = (struct netmap_peer){.node = self->node, .changed = true};
 	u->authorized = self->authorized;
 	self->node = NULL;
 	return true;
@@ -60,7 +60,7 @@ static bool take_peer(struct netmap_update *u, struct wire_message *m)
 	if (u->n_peers == NETMAP_PEERS_MAX)
 		return false;
 	u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
-	u->peers[u->n_peers++] = (struct netmap_peer){ .node = m->peer, .changed = true };
+	u->peers[u->n_peers++] = (struct netmap_peer){.node = m->peer, .changed = true};
 	m->peer = NULL;
 	return true;
 }
@@ -85,7 +85,7 @@ static bool take_rule(struct roster *r, struct filter_rule *rule)
 		return false;
 	rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
 	rules->rules[rules->n++] = *rule;
-	*rule = (struct filter_rule){ 0 };
+	*rule = (struct filter_rule){0};
 	return true;
 }
 
@@ -118,7 +118,7 @@ static void end(struct roster *r)
 	if (r->has_stun && !same_stun(&r->stun, &r->new_stun)) {
 		free_stun(&r->stun);
 		r->stun = r->new_stun;
-		r->new_stun = (struct roster_stun){ 0 };
+		r->new_stun = (struct roster_stun){0};
 		r->stun_changed = true;
 	}
 	roster_abandon(r);
@@ -170,7 +170,7 @@ static void tell_rule(const struct filter_rule *rule, const struct teller *t)
 {
 	for (size_t s = 0; s < rule->n_src; s += WIRE_RULE_ENTRIES_MAX) {
 		for (size_t d = 0; d < rule->n_dst; d += WIRE_RULE_ENTRIES_MAX) {
-			struct wire_message m = { .type = WIRE_RULE, .rule = *rule };
+			struct wire_message m = {.type = WIRE_RULE, .rule = *rule};
 			size_t n_src = rule->n_src - s, n_dst = rule->n_dst - d;
 
 			m.rule.src += s;
@@ -198,10 +198,10 @@ static void tell_stun(const struct netmap *m, const struct teller *t)
 
 		for (size_t k = 0; k < region->n_nodes; k++) {
 			const struct derp_node *n = &region->nodes[k];
-			struct wire_message stun = { .type = WIRE_STUN_SERVER };
+			struct wire_message stun = {.type = WIRE_STUN_SERVER};
 
-			stun.stun = (struct wire_stun_server){ .region = region->id, .no_home = region->no_home,
-							       .name = (char *)region->name };
+			stun.stun = (struct wire_stun_server){
+				.region = region->id, .no_home = region->no_home, .name = (char *)region->name};
 			stun.stun.at.port = n->stun_port;
 			stun.stun.at.addr = n->v4;
 			if (n->stun_port && n->has_v4)
@@ -225,27 +225,27 @@ static bool anything_changed(const struct netmap *m)
 
 static void tell_begin(bool full, bool rules, bool stun, const struct teller *t)
 {
-	struct wire_message m = { .type = WIRE_MAP_BEGIN };
+	struct wire_message m = {.type = WIRE_MAP_BEGIN};
 
-	m.begin = (struct wire_map_begin){ .full = full, .rules = rules, .stun = stun };
+	m.begin = (struct wire_map_begin){.full = full, .rules = rules, .stun = stun};
 	tell(t, &m);
 }
 
 static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
 {
-	struct wire_message self = { .type = WIRE_SELF };
+	struct wire_message self = {.type = WIRE_SELF};
 
-	self.self = (struct wire_self){ .node = m->self.node, .authorized = m->authorized };
+	self.self = (struct wire_self){.node = m->self.node, .authorized = m->authorized};
 	if (m->self.node && (all || m->self.changed))
 		tell(t, &self);
 	for (size_t i = 0; i < m->n_peers; i++) {
-		struct wire_message peer = { .type = WIRE_PEER, .peer = m->peers[i].node };
+		struct wire_message peer = {.type = WIRE_PEER, .peer = m->peers[i].node};
 
 		if (all || m->peers[i].changed)
 			tell(t, &peer);
 	}
 	for (size_t i = 0; !all && i < m->n_removed; i++) {
-		struct wire_message gone = { .type = WIRE_PEER_GONE, .gone = m->removed[i] };
+		struct wire_message gone = {.type = WIRE_PEER_GONE, .gone = m->removed[i]};
 
 		if (!netmap_peer(m, m->removed[i])) /* or it came back at once */
 			tell(t, &gone);
@@ -255,7 +255,7 @@ static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
 static void tell_kept_stun(const struct roster_stun *kept, const struct teller *t)
 {
 	for (size_t i = 0; i < kept->n; i++) {
-		const struct wire_message m = { .type = WIRE_STUN_SERVER, .stun = kept->v[i] };
+		const struct wire_message m = {.type = WIRE_STUN_SERVER, .stun = kept->v[i]};
 
 		tell(t, &m);
 	}
@@ -264,7 +264,7 @@ static void tell_kept_stun(const struct roster_stun *kept, const struct teller *
 /* @kept: STUN servers that did not come from a DERP map; NULL: those of the map. */
 static void tell_change(const struct netmap *m, bool all, const struct roster_stun *kept, const struct teller *t)
 {
-	const struct wire_message over = { .type = WIRE_MAP_END };
+	const struct wire_message over = {.type = WIRE_MAP_END};
 	bool stun = kept || (m->derpmap && (all || m->derpmap_changed));
 
 	tell_begin(all, all || m->rules_changed, stun, t);
@@ -315,8 +315,8 @@ static void append_message(void *ctx, const struct wire_message *m)
 
 uint8_t *roster_save(const struct roster *r, size_t *len)
 {
-	struct image image = { 0 };
-	const struct teller t = { append_message, &image };
+	struct image image = {0};
+	const struct teller t = {append_message, &image};
 
 	tell_change(&r->map, true, &r->stun, &t);
 	*len = image.len;

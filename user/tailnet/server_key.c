@@ -8,7 +8,7 @@
 
 size_t server_key_start(struct server_key *k, const struct url *server, char *buf, size_t size)
 {
-	const struct http1_header headers[] = { { "Connection", "close" }, { "Accept", "application/json" } };
+	const struct http1_header headers[] = {{"Connection", "close"}, {"Accept", "application/json"}};
 	struct url to = *server;
 
 	http1_init(&k->http, false);
@@ -18,7 +18,7 @@ size_t server_key_start(struct server_key *k, const struct url *server, char *bu
 
 static enum server_key_result read_key(struct server_key *k)
 {
-	struct fields f = { 0 };
+	struct fields f = {0};
 	json_t *root = fields_parse(&f, k->http.body, k->http.body_len);
 
 	if (root && !field_key(&f, root, "publicKey", TAILKEY_MACHINE, k->key))
@@ -50,5 +50,6 @@ enum server_key_result server_key_receive(struct server_key *k, const uint8_t *b
 
 void server_key_free(struct server_key *k)
 {
-	http1_free(&k->http);
+	if (k)
+		http1_free(&k->http);
 }

@@ -18,6 +18,6 @@ enum server_key_result { SERVER_KEY_MORE, SERVER_KEY_DONE, SERVER_KEY_FAILED };
 size_t server_key_start(struct server_key *k, const struct url *server, char *buf, size_t size);
 /* @len 0: the connection is closed. */
 enum server_key_result server_key_receive(struct server_key *k, const uint8_t *bytes, size_t len);
-void server_key_free(struct server_key *k);
+void server_key_free(struct server_key *k); /* NULL is fine */
 
 #endif

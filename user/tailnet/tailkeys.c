@@ -35,7 +35,7 @@ bool tailkeys_load(const char *folder, struct tailkeys *k, char *error, size_t s
 	char *old = mem_printf("%s/old-node.key", folder);
 	bool ok;
 
-	*k = (struct tailkeys){ 0 };
+	*k = (struct tailkeys){0};
 	ok = load_or_make(folder, "machine.key", k->machine, error, size) &&
 	     load_or_make(folder, "node.key", k->node, error, size) &&
 	     load_or_make(folder, "disco.key", k->disco, error, size);

@@ -24,12 +24,12 @@
 #include "user/loop.h"
 #include "user/state.h"
 
-#define CACHE_FILE "netmap"
-#define CACHE_MAX (256u << 20)
-#define CACHE_DELAY (2 * NS_PER_SEC) /* many changes, one file */
+#define CACHE_FILE   "netmap"
+#define CACHE_MAX    (256u << 20)
+#define CACHE_DELAY  (2 * NS_PER_SEC)  /* many changes, one file */
 #define EXPIRY_CHECK (30 * NS_PER_SEC) /* a clock may jump: no one time is right */
-#define RESTART_MIN (1 * NS_PER_SEC)
-#define RESTART_MAX (60 * NS_PER_SEC)
+#define RESTART_MIN  (1 * NS_PER_SEC)
+#define RESTART_MAX  (60 * NS_PER_SEC)
 #define RESTART_GOOD (60 * NS_PER_SEC) /* it has lived this long: the next restart is at once again */
 #define MESSAGES_MAX 256	       /* in a row, then the caller has other things to do */
 
@@ -95,7 +95,7 @@ static void tell(struct tailnet *t, const struct wire_message *m)
 
 static void tell_keys(struct tailnet *t)
 {
-	struct wire_message m = { .type = WIRE_KEYS };
+	struct wire_message m = {.type = WIRE_KEYS};
 
 	crypto_public_key(t->keys.node, m.keys.node);
 	crypto_public_key(t->keys.disco, m.keys.disco);
@@ -106,21 +106,21 @@ static void tell_keys(struct tailnet *t)
 
 static void tell_routes(struct tailnet *t)
 {
-	const struct wire_message m = { .type = WIRE_ROUTES, .routes = t->routes };
+	const struct wire_message m = {.type = WIRE_ROUTES, .routes = t->routes};
 
 	tell(t, &m);
 }
 
 static void tell_endpoints(struct tailnet *t)
 {
-	const struct wire_message m = { .type = WIRE_ENDPOINTS, .endpoints = t->endpoints };
+	const struct wire_message m = {.type = WIRE_ENDPOINTS, .endpoints = t->endpoints};
 
 	tell(t, &m);
 }
 
 static void tell_netinfo(struct tailnet *t)
 {
-	const struct wire_message m = { .type = WIRE_NETINFO, .netinfo = t->netinfo };
+	const struct wire_message m = {.type = WIRE_NETINFO, .netinfo = t->netinfo};
 
 	tell(t, &m);
 }
@@ -227,7 +227,7 @@ static void take_status(struct tailnet *t, const struct wire_status *s)
 /* A relay wants to be shown that we hold our node key. */
 static void answer_hello(struct tailnet *t, const struct wire_relay_hello *hello)
 {
-	struct wire_message m = { .type = WIRE_RELAY_BOX };
+	struct wire_message m = {.type = WIRE_RELAY_BOX};
 	uint8_t nonce[DERP_NONCE_LEN], info[WIRE_RELAY_BOX_MAX];
 
 	crypto_random(nonce, sizeof(nonce));
@@ -392,7 +392,7 @@ static void *copy_of(const void *list, size_t n, size_t size)
 void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n)
 {
 	free(t->routes.v);
-	t->routes = (struct wire_routes){ copy_of(routes, n, sizeof(*routes)), n };
+	t->routes = (struct wire_routes){copy_of(routes, n, sizeof(*routes)), n};
 	tell_routes(t);
 }
 
@@ -401,28 +401,28 @@ void tailnet_set_endpoints(struct tailnet *t, const struct map_endpoint *endpoin
 	if (n > WIRE_ENDPOINTS_MAX)
 		n = WIRE_ENDPOINTS_MAX;
 	free(t->endpoints.v);
-	t->endpoints = (struct wire_endpoints){ copy_of(endpoints, n, sizeof(*endpoints)), n };
+	t->endpoints = (struct wire_endpoints){copy_of(endpoints, n, sizeof(*endpoints)), n};
 	tell_endpoints(t);
 }
 
 void tailnet_set_netinfo(struct tailnet *t, uint16_t home, bool udp, bool ipv6)
 {
-	t->netinfo = (struct wire_netinfo){ .region = home, .udp = udp, .ipv6 = ipv6 };
+	t->netinfo = (struct wire_netinfo){.region = home, .udp = udp, .ipv6 = ipv6};
 	tell_netinfo(t);
 }
 
 void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN], const void *bytes, size_t len)
 {
-	struct wire_message m = { .type = WIRE_RELAY_PACKET };
+	struct wire_message m = {.type = WIRE_RELAY_PACKET};
 
-	m.packet = (struct wire_relay_packet){ .region = region, .bytes = bytes, .len = len };
+	m.packet = (struct wire_relay_packet){.region = region, .bytes = bytes, .len = len};
 	memcpy(m.packet.node_key, to, KEY_LEN);
 	tell(t, &m);
 }
 
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 {
-	const struct wire_message again = { .type = WIRE_RECONNECT };
+	const struct wire_message again = {.type = WIRE_RECONNECT};
 
 	if (new_key || t->logged_out || t->expired || t->state == WIRE_STATE_EXPIRED) {
 		if (!tailkeys_rotate(t->folder, &t->keys, error, size))
@@ -437,7 +437,7 @@ bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 
 void tailnet_logout(struct tailnet *t)
 {
-	const struct wire_message m = { .type = WIRE_LOGOUT };
+	const struct wire_message m = {.type = WIRE_LOGOUT};
 
 	t->logged_out = true;
 	tell(t, &m);

@@ -36,7 +36,7 @@ struct tailnet_config {
 	const char *server;   /* login_server */
 	const char *auth_key; /* NULL: interactive */
 	const char *hostname, *version;
-	const char *ca; /* PEM, NULL: the system's roots only */
+	const char *ca;		   /* PEM, NULL: the system's roots only */
 	const uint8_t *server_key; /* control_key, NULL: not pinned */
 	bool relays;
 };

@@ -54,7 +54,7 @@ static void put_prefix(struct writer *w, const struct prefix *p)
 
 static struct prefix get_prefix(struct reader *r)
 {
-	struct prefix p = { .addr = read_addr(r) };
+	struct prefix p = {.addr = read_addr(r)};
 	struct addr first;
 
 	p.len = read_u8(r);
@@ -74,7 +74,7 @@ static void put_addr_port(struct writer *w, const struct addr_port *ap)
 
 static struct addr_port get_addr_port(struct reader *r)
 {
-	struct addr_port ap = { .addr = read_addr(r) };
+	struct addr_port ap = {.addr = read_addr(r)};
 
 	ap.port = read_be16(r);
 	r->bad |= !ap.port;
@@ -151,8 +151,7 @@ static struct tailnet_node *get_node(struct reader *r)
 	read_copy(r, n->disco_key, KEY_LEN);
 	n->addresses = get_prefixes(r, NODE_ADDRESSES_MAX, &n->n_addresses);
 	n->allowed = get_prefixes(r, NODE_ALLOWED_MAX, &n->n_allowed);
-	n->endpoints = get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints),
-				&n->n_endpoints);
+	n->endpoints = get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints), &n->n_endpoints);
 	for (size_t i = 0; i < n->n_endpoints; i++)
 		n->endpoints[i] = get_addr_port(r);
 	n->tags = get_list(r, NODE_TAGS_MAX, 2, sizeof(*n->tags), &n->n_tags);
@@ -422,8 +421,7 @@ static void get_endpoints(struct reader *r, struct wire_message *m)
 	for (size_t i = 0; i < m->endpoints.n; i++) {
 		v[i].at = get_addr_port(r);
 		v[i].type = (enum endpoint_type)read_u8(r);
-		r->bad |= v[i].type != ENDPOINT_LOCAL && v[i].type != ENDPOINT_STUN &&
-			  v[i].type != ENDPOINT_CONFIGURED;
+		r->bad |= v[i].type != ENDPOINT_LOCAL && v[i].type != ENDPOINT_STUN && v[i].type != ENDPOINT_CONFIGURED;
 	}
 }
 
@@ -471,26 +469,26 @@ static const struct kind {
 	void (*put)(struct writer *w, const struct wire_message *m);
 	void (*get)(struct reader *r, struct wire_message *m);
 } kinds[] = {
-	[WIRE_STATUS] = { TO_GATEWAY, put_status, get_status },
-	[WIRE_LOGIN] = { TO_GATEWAY, put_login, get_login },
-	[WIRE_MAP_BEGIN] = { TO_GATEWAY, put_begin, get_begin },
-	[WIRE_SELF] = { TO_GATEWAY, put_self, get_self },
-	[WIRE_PEER] = { TO_GATEWAY, put_peer, get_peer },
-	[WIRE_PEER_GONE] = { TO_GATEWAY, put_gone, get_gone },
-	[WIRE_RULE] = { TO_GATEWAY, put_rule, get_rule },
-	[WIRE_STUN_SERVER] = { TO_GATEWAY, put_stun, get_stun },
-	[WIRE_MAP_END] = { TO_GATEWAY, put_nothing, get_nothing },
-	[WIRE_RELAY_HELLO] = { TO_GATEWAY, put_hello, get_hello },
-	[WIRE_RELAY_STATE] = { TO_GATEWAY, put_relay, get_relay },
-	[WIRE_RELAY_PACKET] = { TO_GATEWAY | TO_NETWORK, put_packet, get_packet },
-	[WIRE_CONFIG] = { TO_NETWORK, put_config, get_config },
-	[WIRE_KEYS] = { TO_NETWORK, put_keys, get_keys },
-	[WIRE_ROUTES] = { TO_NETWORK, put_routes, get_routes },
-	[WIRE_ENDPOINTS] = { TO_NETWORK, put_endpoints, get_endpoints },
-	[WIRE_NETINFO] = { TO_NETWORK, put_netinfo, get_netinfo },
-	[WIRE_RELAY_BOX] = { TO_NETWORK, put_box, get_box },
-	[WIRE_LOGOUT] = { TO_NETWORK, put_nothing, get_nothing },
-	[WIRE_RECONNECT] = { TO_NETWORK, put_nothing, get_nothing },
+	[WIRE_STATUS] = {TO_GATEWAY, put_status, get_status},
+	[WIRE_LOGIN] = {TO_GATEWAY, put_login, get_login},
+	[WIRE_MAP_BEGIN] = {TO_GATEWAY, put_begin, get_begin},
+	[WIRE_SELF] = {TO_GATEWAY, put_self, get_self},
+	[WIRE_PEER] = {TO_GATEWAY, put_peer, get_peer},
+	[WIRE_PEER_GONE] = {TO_GATEWAY, put_gone, get_gone},
+	[WIRE_RULE] = {TO_GATEWAY, put_rule, get_rule},
+	[WIRE_STUN_SERVER] = {TO_GATEWAY, put_stun, get_stun},
+	[WIRE_MAP_END] = {TO_GATEWAY, put_nothing, get_nothing},
+	[WIRE_RELAY_HELLO] = {TO_GATEWAY, put_hello, get_hello},
+	[WIRE_RELAY_STATE] = {TO_GATEWAY, put_relay, get_relay},
+	[WIRE_RELAY_PACKET] = {TO_GATEWAY | TO_NETWORK, put_packet, get_packet},
+	[WIRE_CONFIG] = {TO_NETWORK, put_config, get_config},
+	[WIRE_KEYS] = {TO_NETWORK, put_keys, get_keys},
+	[WIRE_ROUTES] = {TO_NETWORK, put_routes, get_routes},
+	[WIRE_ENDPOINTS] = {TO_NETWORK, put_endpoints, get_endpoints},
+	[WIRE_NETINFO] = {TO_NETWORK, put_netinfo, get_netinfo},
+	[WIRE_RELAY_BOX] = {TO_NETWORK, put_box, get_box},
+	[WIRE_LOGOUT] = {TO_NETWORK, put_nothing, get_nothing},
+	[WIRE_RECONNECT] = {TO_NETWORK, put_nothing, get_nothing},
 };
 
 static const struct kind *kind_of(unsigned type)
@@ -515,10 +513,10 @@ bool wire_decode(const uint8_t *bytes, size_t len, enum wire_direction direction
 	struct reader r = reader_of(bytes, len);
 	const struct kind *kind;
 
-	*out = (struct wire_message){ .type = read_u8(&r) };
+	*out = (struct wire_message){.type = read_u8(&r)};
 	kind = kind_of(out->type);
 	if (!kind || !(kind->directions & 1u << direction)) {
-		*out = (struct wire_message){ 0 };
+		*out = (struct wire_message){0};
 		return false;
 	}
 	kind->get(&r, out);
@@ -568,5 +566,5 @@ void wire_message_free(struct wire_message *m)
 		free(m->endpoints.v);
 	else if (m->type == WIRE_RELAY_BOX)
 		free(m->box.bytes);
-	*m = (struct wire_message){ 0 };
+	*m = (struct wire_message){0};
 }

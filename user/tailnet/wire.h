@@ -29,28 +29,28 @@
  */
 enum wire_type {
 	/* network process to gateway */
-	WIRE_STATUS = 1,   /* how we stand with the coordination server */
-	WIRE_LOGIN,	   /* somebody has to open this URL */
+	WIRE_STATUS = 1, /* how we stand with the coordination server */
+	WIRE_LOGIN,	 /* somebody has to open this URL */
 	WIRE_MAP_BEGIN,
-	WIRE_SELF,	   /* our own node */
-	WIRE_PEER,	   /* a new peer, or what it is now */
+	WIRE_SELF, /* our own node */
+	WIRE_PEER, /* a new peer, or what it is now */
 	WIRE_PEER_GONE,
-	WIRE_RULE,	   /* a piece of a rule; pieces with one id in a row are one rule */
+	WIRE_RULE, /* a piece of a rule; pieces with one id in a row are one rule */
 	WIRE_STUN_SERVER,
 	WIRE_MAP_END,
-	WIRE_RELAY_HELLO,  /* a relay told its key and wants a WIRE_RELAY_BOX */
-	WIRE_RELAY_STATE,  /* a relay can be used, or no longer */
+	WIRE_RELAY_HELLO, /* a relay told its key and wants a WIRE_RELAY_BOX */
+	WIRE_RELAY_STATE, /* a relay can be used, or no longer */
 	/* both ways */
 	WIRE_RELAY_PACKET, /* from, or to, a peer by a relay */
 	/* gateway to network process */
-	WIRE_CONFIG,	   /* first of all, once */
-	WIRE_KEYS,	   /* public node and disco keys; again after a rotation */
-	WIRE_ROUTES,	   /* that we advertise */
-	WIRE_ENDPOINTS,	   /* where we can be reached */
-	WIRE_NETINFO,	   /* what STUN has found */
+	WIRE_CONFIG,	/* first of all, once */
+	WIRE_KEYS,	/* public node and disco keys; again after a rotation */
+	WIRE_ROUTES,	/* that we advertise */
+	WIRE_ENDPOINTS, /* where we can be reached */
+	WIRE_NETINFO,	/* what STUN has found */
 	WIRE_RELAY_BOX,
 	WIRE_LOGOUT,
-	WIRE_RECONNECT,	   /* now, whatever is waited for */
+	WIRE_RECONNECT, /* now, whatever is waited for */
 };
 
 enum wire_direction { WIRE_TO_GATEWAY, WIRE_TO_NETWORK };
@@ -67,14 +67,14 @@ enum wire_state {
 	WIRE_STATES
 };
 
-#define WIRE_TEXT_MAX 511
-#define WIRE_CA_MAX 49152
-#define WIRE_ROUTES_MAX 256
-#define WIRE_ENDPOINTS_MAX 32
+#define WIRE_TEXT_MAX	      511
+#define WIRE_CA_MAX	      49152
+#define WIRE_ROUTES_MAX	      256
+#define WIRE_ENDPOINTS_MAX    32
 #define WIRE_RULE_ENTRIES_MAX 1024 /* sources, and destinations, of one piece */
-#define WIRE_RELAY_BOX_MAX 256
-#define WIRE_PACKET_MAX 65536 /* a relay's longest */
-#define WIRE_MAX (WIRE_PACKET_MAX + 64) /* longest message */
+#define WIRE_RELAY_BOX_MAX    256
+#define WIRE_PACKET_MAX	      65536		     /* a relay's longest */
+#define WIRE_MAX	      (WIRE_PACKET_MAX + 64) /* longest message */
 
 struct wire_status {
 	enum wire_state state;
@@ -82,9 +82,9 @@ struct wire_status {
 };
 
 struct wire_map_begin {
-	bool full;	/* peers that do not follow are gone */
-	bool rules;	/* all rules follow; else they are unchanged */
-	bool stun;	/* all STUN servers follow; else they are unchanged */
+	bool full;  /* peers that do not follow are gone */
+	bool rules; /* all rules follow; else they are unchanged */
+	bool stun;  /* all STUN servers follow; else they are unchanged */
 };
 
 struct wire_self {
@@ -117,7 +117,7 @@ struct wire_relay_packet {
 };
 
 struct wire_config {
-	char *server; /* URL */
+	char *server;	/* URL */
 	char *auth_key; /* "": interactive */
 	char *hostname, *version, *os_version;
 	char *ca; /* PEM; "": the system's */
