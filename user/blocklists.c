@@ -105,24 +105,29 @@ static bool is_too_old(const struct reading *x, const char *path, char why[2 * T
 	return true;
 }
 
+/* Not to be copied. */
+static void forget(struct blocklist *l)
+{
+	free(l->text);
+	l->text = NULL;
+}
+
 /* A sound list of the right age, or an old one that nothing can replace. */
 static bool take(const struct reading *x, const char *path, struct blocklist *l)
 {
 	char why[2 * TEXT_SIZE + 64];
 	struct diags lines = {0};
-	struct prefixes *all = &x->out->all;
-	bool sound;
+	bool sound, old = is_too_old(x, path, why);
 
-	if (is_too_old(x, path, why)) {
-		if (take_copy(x, why))
-			return true;
+	if (old && take_copy(x, why)) {
+		forget(l);
+		return true;
+	}
+	if (old)
 		diag_warning(x->d, x->b->at, "block list \"%s\": %s; used as it is", x->b->name, why);
-	}
-	sound = blocklist_read(path, l->text, l->len, all, &lines) || broken(x, &lines);
-	if (lines.errors) {
-		free(l->text);
-		l->text = NULL;
-	}
+	sound = blocklist_read(path, l->text, l->len, &x->out->all, &lines) || broken(x, &lines);
+	if (lines.errors || old)
+		forget(l);
 	diags_free(&lines);
 	return sound;
 }

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -60,10 +61,23 @@ static bool is_hujson(const char *text, size_t len)
 	return i < len && (text[i] == '/' || text[i] == '"');
 }
 
+/* Opening /dev/stdin would ask for rights anew, and cannot open a socket at all. */
+static char *read_input(size_t *len)
+{
+	char *text = mem_alloc(DOC_MAX_SIZE + 1, 1);
+
+	*len = fread(text, 1, DOC_MAX_SIZE + 1, stdin);
+	if (*len <= DOC_MAX_SIZE && !ferror(stdin))
+		return text;
+	errno = ferror(stdin) ? errno : EFBIG;
+	free(text);
+	return NULL;
+}
+
 char *policy_files_text(const char *file, char **name, size_t *len, struct diags *d)
 {
 	bool input = !strcmp(file, "-");
-	char *text = state_read_file(input ? "/dev/stdin" : file, DOC_MAX_SIZE, len);
+	char *text = input ? read_input(len) : state_read_file(file, DOC_MAX_SIZE, len);
 
 	*name = NULL;
 	if (!text)

@@ -7,12 +7,16 @@
   put URL BYTES                          the same the other way
   udp HOST PORT [--count N] [--size S] [--interval T]
                                          echoes: sent, received, intact, longest silence
+  many HOST PORT [--flows N] [--count N] [--interval T]
+                                         the same on many sockets at once, --count times on each
 An error of the network is a result too: "error" holds its name, ECONNRESET for example.
 """
 import argparse
 import errno
 import http.client
 import json
+import resource
+import select
 import socket
 import time
 import urllib.parse
@@ -135,6 +139,42 @@ def udp(options):
     return result
 
 
+def many(options):
+    """One datagram on every socket, again and again; none is sent twice, so what is missing was lost."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    family, _, _, _, address = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_DGRAM)[0]
+    result = {"sent": 0, "received": 0, "intact": True, "errors": {}}
+    sockets, poll, seen = {}, select.poll(), set()
+    for _ in range(options.flows):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.connect(address)
+        sockets[sock.fileno()] = sock
+        poll.register(sock, select.POLLIN)
+
+    def listen(until):
+        while (left := until - time.monotonic()) > 0 and len(seen) < options.flows * options.count:
+            for fd, _ in poll.poll(left * 1000):
+                try:
+                    data = sockets[fd].recv(64)
+                    result["intact"] = result["intact"] and len(data) == 16 and data[8:] == bytes(8)
+                    seen.add(data[:8])
+                except OSError as error:
+                    result["errors"][error_name(error)] = result["errors"].get(error_name(error), 0) + 1
+
+    start = time.monotonic()
+    for number in range(options.count):
+        for place, sock in enumerate(sockets.values()):
+            sock.send((number * options.flows + place).to_bytes(8, "big") + bytes(8))
+            result["sent"] += 1
+            if place % 50 == 49:
+                listen(time.monotonic() + options.interval * 50 / options.flows / 2)
+        listen(start + (number + 1) * options.interval)
+    listen(time.monotonic() + options.timeout)
+    result["received"] = len(seen)
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
@@ -154,6 +194,10 @@ def main():
     sub.add_argument("--count", type=int, default=20)
     sub.add_argument("--size", type=int, default=64)
     sub.add_argument("--interval", type=float, default=0.01)
+    sub = command(many, ("host", str), ("port", int))
+    sub.add_argument("--flows", type=int, default=1000)
+    sub.add_argument("--count", type=int, default=20)
+    sub.add_argument("--interval", type=float, default=0.5)
     options = parser.parse_args()
     print(json.dumps(options.function(options)))
 
