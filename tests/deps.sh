@@ -20,7 +20,7 @@ done
 
 missing=()
 for package in $BUILD $TEST $CROSS; do
-	[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)" = installed ] && continue
+	[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) = installed* ]] && continue
 	# a newer tool of the same name, from wherever, will do
 	case $package in golang-go) command -v go ;; cargo) command -v cargo ;; *) false ;; esac > /dev/null 2>&1 && continue
 	missing+=("$package")
