@@ -27,7 +27,7 @@ O := build$(if $(variant),/variant$(variant))
 PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2 libnghttp2 gnutls
 PKG_CONFIG := $(if $(CROSS),PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS:-=)/pkgconfig:/usr/share/pkgconfig) pkg-config
 CFLAGS_PKG := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2 nghttp2 gnutls)) -lhttp_parser -lelf -lz -lpthread
+LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2 nghttp2 gnutls)) -l:libhttp_parser.so.2.9 -lelf -lz -lpthread
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 ifeq ($(AEAD),boringssl)
 CFLAGS_AEAD := -isystem /usr/include/android

@@ -14,7 +14,7 @@ qemu-user kmod cpio golang-go cargo"
 # the unit tests on another machine: its compiler, and the libraries for it
 CROSS="gcc-aarch64-linux-gnu"
 for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev libmnl-dev \
-	libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev libhttp-parser-dev android-libboringssl libcmocka-dev; do
+	libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev libhttp-parser2.9 android-libboringssl libcmocka-dev; do
 	CROSS="$CROSS $library:arm64"
 done
 
