@@ -46,7 +46,7 @@ static inline struct tap tap_open(const char *name, unsigned offload)
 	assert_int_equal(ioctl(t.fd, TUNSETOFFLOAD, offload), 0);
 	assert_int_equal(ioctl(s, SIOCGIFHWADDR, &ifr), 0);
 	memcpy(t.mac, ifr.ifr_hwaddr.sa_data, 6);
-	ifr.ifr_flags = IFF_UP | IFF_NOARP;
+	ifr.ifr_flags = IFF_UP;
 	assert_int_equal(ioctl(s, SIOCSIFFLAGS, &ifr), 0);
 	t.ifindex = if_nametoindex(name);
 	close(s);
