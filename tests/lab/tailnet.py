@@ -36,7 +36,7 @@ tls_key_path: {dir}/key.pem
 noise: {{ private_key_path: {dir}/noise.key }}
 prefixes: {{ v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential }}
 derp:
-  server: {{ enabled: true, region_id: {region}, region_code: {code}, region_name: {code}, ipv4: {address},
+  server: {{ enabled: true, region_id: {region}, region_code: {code}, region_name: {code}, {ipv4}
             stun_listen_addr: "{address}:3478", private_key_path: {dir}/derp.key, verify_clients: {verify},
             automatically_add_embedded_derp_region: true }}
   urls: []
@@ -75,8 +75,9 @@ def require():
 
 
 class Tailnet:
-    def __init__(self, lab, two_regions=False):
-        self.lab, self.dir, self.hosts = lab, lab.dir / "tailnet", 0
+    def __init__(self, lab, two_regions=False, by_name=False):
+        """by_name: the relay's address is not in the DERP map."""
+        self.lab, self.dir, self.hosts, self.by_name = lab, lab.dir / "tailnet", 0, by_name
         self.dir.mkdir()
         self.net = lab.host("net")
         self.net.run("ip link add br0 type bridge")
@@ -98,7 +99,8 @@ class Tailnet:
 
     def configure(self, folder, server, address, region, code, verify, paths):
         (folder / "hs.yaml").write_text(CONFIG.format(server=server, dir=folder, address=address, region=region,
-                                                      code=code, verify=verify, paths=json.dumps(paths)))
+                                                      code=code, verify=verify, paths=json.dumps(paths),
+                                                      ipv4="" if self.by_name else f"ipv4: {address},"))
 
     def second_relay(self):
         folder = self.dir / "second"
@@ -172,6 +174,10 @@ class TailscaleClient:
     def peer(self, name):
         peers = json.loads(self.ts("status", "--json")).get("Peer") or {}
         return next((peer for peer in peers.values() if peer["HostName"] == name), None)
+
+    def ping(self, name, *arguments):
+        """By address: names are not always known as soon as the peer is."""
+        return self.ts("ping", *arguments, self.peer(name)["TailscaleIPs"][0], check=False)
 
     def knock(self, address="203.0.113.9"):
         """Sends something into the tunnel; nobody answers."""

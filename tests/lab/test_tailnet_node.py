@@ -43,7 +43,7 @@ def test_a_real_client_uses_us(tailnet, gateway):
     assert probe.await_event("home")["region"] == 999
     assert probe.await_event("home")["seen"] == "10.9.1.1"
     probe.await_event("relay", region=999, up=True)
-    assert "via 10.9.1.1:41641" in client.ts("ping", "--c", "5", "gw-1")
+    assert "via 10.9.1.1:41641" in client.ping("gw-1", "--c", "5")
     client.knock()
     assert probe.await_event("udp", kind="initiation")["from"] == "10.9.1.2"
     probe.mark()
@@ -126,9 +126,9 @@ def test_udp_blocked_and_unblocked(tailnet, gateway):
     wait_for("our home at the client", lambda: (client.peer("gw-1") or {}).get("Relay") == "lab")
     client.knock()
     probe.await_event("relayed", kind="initiation")
-    assert "via DERP(lab)" in client.ts("ping", "--c", "1", "--until-direct=false", "gw-1", check=False)
+    assert "via DERP(lab)" in client.ping("gw-1", "--c", "1", "--until-direct=false")
     gateway.run("nft delete table inet block")
-    assert "via 10.9.1.1:41641" in client.ts("ping", "--c", "30", "--timeout", "1s", "gw-1")
+    assert "via 10.9.1.1:41641" in client.ping("gw-1", "--c", "30", "--timeout", "1s")
 
 
 def test_two_regions(lab):
@@ -150,6 +150,16 @@ def test_two_regions(lab):
     probe.say("ping client")
     probe.await_event("relay", region=999, up=True)  # the client's home, connected to on demand
     assert probe.await_event("pong", direct=False)
+
+
+def test_relay_known_by_name_only(lab):
+    require()
+    tailnet = Tailnet(lab, by_name=True)
+    gateway = tailnet.machine("gateway", "10.9.1.1")
+    probe = joined(tailnet, gateway)
+    home = probe.await_event("home")
+    assert home["region"] == 999 and home["seen"] == "10.9.1.1"
+    probe.await_event("relay", region=999, up=True)
 
 
 def test_server_away(tailnet, gateway):

@@ -370,7 +370,7 @@ static void do_tell(void *ctx, const struct wire_message *m)
 	wire_message_free(&copy);
 }
 
-static void do_relays(void *ctx, const struct derpmap *m)
+static void do_relays(void *ctx, struct derpmap *m)
 {
 	w->relays++;
 }

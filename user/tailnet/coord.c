@@ -36,7 +36,6 @@ enum state {
 	STATE_LOGOUT,
 	STATE_PARKED,
 };
-
 #define BACKOFF_MIN	(1 * NS_PER_SEC)
 #define BACKOFF_MAX	(30 * NS_PER_SEC)
 #define BACKOFF_REFUSED (60 * NS_PER_SEC)  /* somebody has to change something first */
@@ -278,6 +277,12 @@ static void tell_map(struct coord *c, bool all)
 		c->ops->relays(c->ctx, c->map.derpmap);
 	roster_tell(&c->map, all, &t);
 	netmap_settle(&c->map);
+}
+
+void coord_relays_filled(struct coord *c)
+{
+	c->map.derpmap_changed = true;
+	tell_map(c, false);
 }
 
 static void answer_ping(struct coord *c, const struct netmap_update *u)
@@ -592,9 +597,4 @@ void coord_free(struct coord *c)
 	free(c->followup);
 	netmap_free(&c->map);
 	free(c);
-}
-
-const uint8_t *coord_node_key(const struct coord *c)
-{
-	return c->self.keys.node;
 }

@@ -29,8 +29,9 @@ struct coord_ops { /* must not call back */
 	void (*head)(void *ctx, const struct url *to);
 	/* To the gateway. */
 	void (*tell)(void *ctx, const struct wire_message *m);
-	/* The relays there are now; @m lives until the next call. */
-	void (*relays)(void *ctx, const struct derpmap *m);
+	/* The relays there are now; @m lives until the next call. What is not known of them may be
+	 * filled in (addresses of hosts), then or later: coord_relays_filled() tells it to the gateway. */
+	void (*relays)(void *ctx, struct derpmap *m);
 	void (*random)(void *ctx, void *buf, size_t len);
 };
 
@@ -47,9 +48,9 @@ void coord_closed(struct coord *c, const char *why, uint64_t now); /* @why is fo
  * WIRE_RECONNECT; others are ignored. What it needs of @m is moved out. */
 void coord_told(struct coord *c, struct wire_message *m, uint64_t now);
 
+void coord_relays_filled(struct coord *c);
+
 /* Does what is due; returns when to call again. */
 uint64_t coord_tick(struct coord *c, uint64_t now);
-
-const uint8_t *coord_node_key(const struct coord *c); /* public; all zero: not told yet */
 
 #endif

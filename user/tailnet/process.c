@@ -20,6 +20,7 @@
 #include "link.h"
 #include "process.h"
 #include "relay.h"
+#include "relay_hosts.h"
 #include "sandbox.h"
 #include "user/crypto.h"
 #include "user/log.h"
@@ -40,6 +41,8 @@ struct process {
 	struct conns conns;
 	struct coord *coord;   /* NULL until WIRE_CONFIG */
 	struct relays *relays; /* NULL: none wanted */
+	struct derpmap *map;   /* the coordination client's; NULL: not known yet */
+	struct relay_hosts hosts;
 	struct conn *control;
 	bool open_failed; /* to be told when nobody is being called */
 	bool unverified;  /* the server's key is pinned */
@@ -166,10 +169,13 @@ static void do_head(void *ctx, const struct url *url)
 	}
 }
 
-static void do_relays(void *ctx, const struct derpmap *map)
+static void do_relays(void *ctx, struct derpmap *map)
 {
 	struct process *p = ctx;
 
+	p->map = map;
+	relay_hosts_note(&p->hosts, map);
+	relay_hosts_fill(&p->hosts, map);
 	if (p->relays)
 		relays_set_map(p->relays, map);
 }
@@ -217,8 +223,8 @@ static void take_message(struct process *p, struct wire_message *m)
 		relays_box(p->relays, &m->box);
 	else if (p->relays && m->type == WIRE_NETINFO)
 		relays_set_home(p->relays, m->netinfo.region, now);
-	else if (p->relays && m->type == WIRE_KEYS && memcmp(coord_node_key(p->coord), m->keys.node, KEY_LEN) != 0)
-		relays_reset(p->relays);
+	else if (p->relays && m->type == WIRE_KEYS)
+		relays_reset(p->relays); /* they know us by the node key */
 	coord_told(p->coord, m, now);
 }
 
@@ -255,15 +261,17 @@ static uint64_t tick(struct process *p)
 		p->open_failed = false;
 		coord_closed(p->coord, "too many connections", loop_now());
 	}
-	if (p->coord)
-		next = coord_tick(p->coord, loop_now());
+	if (relay_hosts_tick(&p->hosts, loop_now(), &next) && relay_hosts_fill(&p->hosts, p->map))
+		coord_relays_filled(p->coord);
+	due = p->coord ? coord_tick(p->coord, loop_now()) : UINT64_MAX;
+	next = due < next ? due : next;
 	due = p->relays ? relays_tick(p->relays, loop_now()) : UINT64_MAX;
 	return due < next ? due : next;
 }
 
 static void run_once(struct process *p)
 {
-	struct pollfd fds[1 + CONNS_MAX];
+	struct pollfd fds[1 + CONNS_MAX + RELAY_HOSTS_MAX];
 	uint64_t deadline = tick(p), conns_deadline;
 	size_t n = conns_prepare(&p->conns, fds + 1, &conns_deadline);
 	uint64_t now = loop_now();
@@ -273,7 +281,8 @@ static void run_once(struct process *p)
 	fds[0] = (struct pollfd){.fd = p->link.fd, .events = POLLIN};
 	if (link_wants_write(&p->link))
 		fds[0].events |= POLLOUT;
-	if (poll(fds, 1 + n, timeout_of(deadline, now)) < 0 && errno != EINTR) {
+	if (poll(fds, 1 + n + relay_hosts_prepare(&p->hosts, fds + 1 + n), timeout_of(deadline, now)) < 0 &&
+	    errno != EINTR) {
 		p->over = true;
 		return;
 	}
@@ -309,6 +318,7 @@ int process_main(void)
 	for (size_t i = 0; i < HEADS_MAX; i++)
 		if (p.heads[i].conn)
 			end_head(&p.heads[i]);
+	relay_hosts_free(&p.hosts);
 	conns_free(&p.conns);
 	link_free(&p.link);
 	return 0;
