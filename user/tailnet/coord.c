@@ -36,6 +36,7 @@ enum state {
 	STATE_LOGOUT,
 	STATE_PARKED,
 };
+
 #define BACKOFF_MIN	(1 * NS_PER_SEC)
 #define BACKOFF_MAX	(30 * NS_PER_SEC)
 #define BACKOFF_REFUSED (60 * NS_PER_SEC)  /* somebody has to change something first */
@@ -121,9 +122,7 @@ static void pause_for(struct coord *c, uint64_t pause)
 }
 
 /* Says what has happened and tries again later, later every time. */
-static void fail(struct coord *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void fail(struct coord *c, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const char *fmt, ...)
 {
 	unsigned shift = c->failures < 5 ? c->failures : 5;
 	uint64_t pause = BACKOFF_MIN << shift;
