@@ -16,6 +16,7 @@
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,13 @@
 #define SECONDS 1000000000ull
 #define SPORT_FIRST 1024
 
+static const char *const meanings[DROP_MAX] = {
+	"",
+#define X(id, name, text) text,
+	DROP_REASONS(X)
+#undef X
+};
+
 struct prober {
 	const struct ruleset *r;
 	const struct config *config;
@@ -37,6 +45,7 @@ struct prober {
 	struct diags *d;
 	struct maps *maps;
 	uint16_t sport; /* a new flow each time */
+	enum drop_reason refused; /* what the last refusal was for */
 	int err;	/* what the kernel said last; 0: nothing wrong */
 };
 
@@ -139,11 +148,26 @@ static size_t put_transport(uint8_t *at, const struct packet_of *p)
 	return p->proto == IPPROTO_UDP ? sizeof(udp) : 12; /* SCTP's common header begins like UDP's */
 }
 
+/* UDP over IPv6 must have a checksum. SCTP's is another one, and nobody looks at it here. */
+static void put_checksum(uint8_t *at, size_t len, const struct packet_of *p)
+{
+	bool v4 = addr_is_v4(&p->dst);
+	size_t skip = v4 ? 12 : 0;
+	uint64_t sum = csum_pseudo(p->src.b + skip, p->dst.b + skip, 16 - skip, p->proto, (uint32_t)len);
+	uint16_t check = csum_finish(csum_add(sum, at, len));
+
+	if (p->proto == IPPROTO_TCP)
+		memcpy(at + offsetof(struct tcphdr, th_sum), &check, sizeof(check));
+	else if (p->proto == IPPROTO_UDP)
+		memcpy(at + offsetof(struct udphdr, uh_sum), &check, sizeof(check));
+}
+
 static size_t put_v4(uint8_t *at, const struct packet_of *p)
 {
 	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = p->proto};
 	size_t len = put_transport(at + sizeof(ip), p);
 
+	put_checksum(at + sizeof(ip), len, p);
 	ip.tot_len = htons((uint16_t)(sizeof(ip) + len));
 	memcpy(&ip.saddr, &p->src.b[12], 4);
 	memcpy(&ip.daddr, &p->dst.b[12], 4);
@@ -154,9 +178,11 @@ static size_t put_v4(uint8_t *at, const struct packet_of *p)
 
 static size_t put_v6(uint8_t *at, const struct packet_of *p)
 {
-	struct ip6_hdr ip = {.ip6_vfc = 0x60, .ip6_nxt = p->proto, .ip6_hlim = 64};
+	struct ip6_hdr ip = {.ip6_nxt = p->proto, .ip6_hlim = 64};
 	size_t len = put_transport(at + sizeof(ip), p);
 
+	ip.ip6_vfc = 0x60; /* in a union with the others: an initializer of both keeps one */
+	put_checksum(at + sizeof(ip), len, p);
 	ip.ip6_plen = htons((uint16_t)len);
 	memcpy(&ip.ip6_src, &p->src, sizeof(p->src));
 	memcpy(&ip.ip6_dst, &p->dst, sizeof(p->dst));
@@ -226,6 +252,7 @@ static enum outcome try(struct prober *x, const struct policy_case *c, const str
 		reason = push(x, &p, client);
 		if (reason == DROP_NO_ROUTE)
 			return ELSEWHERE;
+		x->refused = reason ? reason : x->refused;
 		if (reason == DROP_NONE || (reason == DROP_PROTOCOL && p.proto == IPPROTO_SCTP))
 			return REACHES;
 	}
@@ -285,8 +312,12 @@ static void run_case(const struct policy_case *c, void *arg)
 		++*x->result->passed;
 	} else {
 		++*x->result->failed;
-		diag_error(x->d, c->to.at, "tests: in the programs and maps %s %s %s, expected %s", c->from,
-			   c->accept ? "does not reach" : "reaches", c->to.text, c->accept ? "accept" : "deny");
+		if (c->accept)
+			diag_error(x->d, c->to.at, "tests: in the programs and maps %s does not reach %s, expected accept: %s",
+				   c->from, c->to.text, meanings[x->refused]);
+		else
+			diag_error(x->d, c->to.at, "tests: in the programs and maps %s reaches %s, expected deny", c->from,
+				   c->to.text);
 	}
 }
 

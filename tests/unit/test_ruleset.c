@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A policy worked out for a place: what the block lists' files and their copies give,
+ * what is remembered of the last policy, and why somebody reaches something. Files are
+ * in a folder of the test's own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/control.h"
+#include "user/explain.h"
+#include "user/policy_report.h"
+#include "user/policy_store.h"
+#include "user/ruleset.h"
+#include "user/state.h"
+
+#define NOW 2000000000 /* Unix seconds */
+#define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"
+
+static const char gateway[] =
+	"version: 1\n"
+	"name: gw\n"
+	"tunnel: {addresses: [100.64.0.1/10, 'fd7a:115c:a1e0::1/48']}\n"
+	"egress: {pools: {bank: {interface: eth1, addresses: [10.1.0.4]}}}\n"
+	"routes: [203.0.113.0/24, 198.18.0.0/15, '2001:db8:3::/64']\n"
+	"tags: ['tag:gw']\n"
+	"clients:\n"
+	"- {name: laptop, user: alice@example.com, public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
+	"   addresses: [100.64.0.5, 'fd7a:115c:a1e0::5']}\n"
+	"- {name: phone, user: bob@example.com, public_key: f+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
+	"   addresses: [100.64.0.6]}\n";
+
+static const char policy[] =
+	"hosts: {billing: 203.0.113.9, billing6: '2001:db8:3::9', meta: 169.254.169.254}\n"
+	"tagOwners: {'tag:gw': []}\n"
+	"autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], '2001:db8:3::/64': ['tag:gw']}}\n"
+	"acls:\n"
+	"- {action: accept, src: [alice@example.com], dst: ['billing:443', 'billing6:*', 'meta:80', '198.18.0.0/15:*']}\n"
+	"deny:\n"
+	"- {src: ['*'], dst: ['203.0.113.9:444']}\n"
+	"egress: {alice@example.com: bank}\n";
+
+struct setup {
+	char folder[64];
+	struct config *config;
+	struct diags d;
+};
+
+static int open_setup(void **state)
+{
+	struct setup *s = calloc(1, sizeof(*s));
+
+	strcpy(s->folder, "/tmp/sluice-unit-XXXXXX");
+	assert_non_null(mkdtemp(s->folder));
+	s->config = config_parse(doc_parse("gateway.yaml", gateway, strlen(gateway), DOC_YAML, &s->d), "host", &s->d);
+	diags_print(&s->d, stderr, false);
+	assert_int_equal(s->d.errors, 0);
+	*state = s;
+	return 0;
+}
+
+static int close_setup(void **state)
+{
+	struct setup *s = *state;
+	char *command = mem_printf("rm -r %s", s->folder);
+
+	assert_int_equal(system(command), 0);
+	free(command);
+	config_free(s->config);
+	diags_free(&s->d);
+	free(s);
+	return 0;
+}
+
+static struct ruleset *build(struct setup *s, const char *text, const char *kept)
+{
+	struct ruleset_place place = {.config = s->config};
+	struct ruleset_source source = {"p.yaml", text, strlen(text), s->folder, kept, NOW};
+
+	diags_free(&s->d);
+	return ruleset_build(&place, &source, &s->d);
+}
+
+static bool said(const struct setup *s, enum diag_level level, const char *words)
+{
+	for (size_t i = 0; i < s->d.n; i++)
+		if (s->d.list[i].level == level && strstr(s->d.list[i].text, words))
+			return true;
+	return false;
+}
+
+static void write_file(const struct setup *s, const char *name, const char *text)
+{
+	char *path = mem_printf("%s/%s", s->folder, name);
+	struct timespec times[2] = {{.tv_sec = NOW}, {.tv_sec = NOW}};
+
+	assert_int_equal(state_write_file(path, text, strlen(text)), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	free(path);
+}
+
+static void age_file(const struct setup *s, const char *name, time_t seconds)
+{
+	char *path = mem_printf("%s/%s", s->folder, name);
+	struct timespec times[2] = {{.tv_sec = NOW - seconds}, {.tv_sec = NOW - seconds}};
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	free(path);
+}
+
+/* ---- block lists ------------------------------------------------------------------------- */
+
+#define LISTED "acls: []\nblocklists: [{name: ../../x, file: drop.txt, max_age: 1h}]\n"
+
+static void spoil(const struct setup *s, int how)
+{
+	char *path = mem_printf("%s/drop.txt", s->folder);
+
+	if (how == 0)
+		unlink(path);
+	if (how == 1)
+		age_file(s, "drop.txt", 3601);
+	if (how == 2)
+		write_file(s, "drop.txt", "203.0.113.7\n203.0.113.0/33\n");
+	free(path);
+}
+
+static void test_block_list_copies(void **state)
+{
+	struct setup *s = *state;
+
+	write_file(s, "drop.txt", "# bad\n203.0.113.9\n");
+	struct ruleset *first = build(s, LISTED, s->folder);
+
+	assert_non_null(first);
+	assert_int_equal(first->blocked.all.n, 1);
+	assert_int_equal(blocklists_keep(&first->blocked, s->folder), 0);
+	for (int how = 0; how < 3; how++) {
+		struct ruleset *again;
+
+		write_file(s, "drop.txt", "203.0.113.7\n"); /* another one: what follows must not be it */
+		spoil(s, how);
+		again = build(s, LISTED, s->folder);
+		assert_non_null(again);
+		assert_true(said(s, DIAG_WARNING, "last good copy"));
+		assert_true(blocklists_same(&first->blocked, &again->blocked));
+		assert_int_equal(blocklists_keep(&again->blocked, s->folder), 0); /* must not copy what was spoilt */
+		ruleset_free(again);
+	}
+	write_file(s, "drop.txt", "203.0.113.7\n");
+	age_file(s, "drop.txt", 3600);
+	struct ruleset *fresh = build(s, LISTED, s->folder);
+
+	assert_false(blocklists_same(&first->blocked, &fresh->blocked));
+	assert_int_equal(s->d.n, 0);
+	ruleset_free(fresh);
+	ruleset_free(first);
+}
+
+static void test_block_list_without_a_copy(void **state)
+{
+	struct setup *s = *state;
+	static const struct {
+		int how;
+		bool kept, accepted;
+		const char *words;
+	} cases[] = {
+		{0, true, false, "no earlier copy"},   {0, false, true, "cannot be read"},
+		{1, true, true, "used as it is"},      {1, false, true, "used as it is"},
+		{2, true, false, "203.0.113.0/33"},    {2, false, false, "203.0.113.0/33"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ruleset *r;
+
+		write_file(s, "drop.txt", "203.0.113.9\n");
+		spoil(s, cases[i].how);
+		r = build(s, LISTED, cases[i].kept ? s->folder : NULL);
+		if (!!r != cases[i].accepted || !said(s, cases[i].accepted ? DIAG_WARNING : DIAG_ERROR, cases[i].words)) {
+			diags_print(&s->d, stderr, true);
+			fail_msg("case %zu", i);
+		}
+		ruleset_free(r);
+	}
+}
+
+/* ---- what is remembered --------------------------------------------------------------------- */
+
+static void test_store(void **state)
+{
+	struct setup *s = *state;
+	struct policy_store store = {0}, read;
+	struct ruleset *a = build(s, policy, NULL), *b = build(s, "acls: [] # \"\\ ä\n", NULL);
+	char error[512];
+
+	assert_true(policy_store_load(s->folder, &read, error, sizeof(error)));
+	assert_null(read.last.file);
+	policy_store_add(&store, a, "", 7);
+	policy_store_add(&store, a, "00", 8); /* the same again: nothing to go back to */
+	assert_null(store.previous.file);
+	policy_store_add(&store, b, "11", 9);
+	assert_int_equal(policy_store_save(s->folder, &store), 0);
+	assert_true(policy_store_load(s->folder, &read, error, sizeof(error)));
+	assert_string_equal(read.last.hash, b->hash);
+	assert_string_equal(read.last.text, b->text);
+	assert_string_equal(read.last.file_hash, "11");
+	assert_int_equal(read.last.time, 9);
+	assert_string_equal(read.previous.text, policy);
+	assert_string_equal(read.previous.hash, a->hash);
+	policy_store_free(&read);
+	policy_store_free(&store);
+	ruleset_free(a);
+	ruleset_free(b);
+}
+
+static void test_damaged_store_is_empty(void **state)
+{
+	static const char *const texts[] = {
+		"", "{", "[]", "{\"schema\": 2, \"last\": null, \"previous\": null}",
+		"{\"schema\": 1, \"last\": {\"file\": \"p\", \"text\": \"acls: []\", \"hash\": \"00\", \"file_hash\": \"\", "
+		"\"time\": 1}, \"previous\": null}",
+		"{\"schema\": 1, \"last\": {\"file\": 1}, \"previous\": null}",
+	};
+	struct setup *s = *state;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct policy_store read;
+		char error[512] = "";
+
+		write_file(s, POLICY_STORE_FILE, texts[i]);
+		assert_false(policy_store_load(s->folder, &read, error, sizeof(error)));
+		assert_non_null(strstr(error, POLICY_STORE_FILE));
+		assert_null(read.last.file);
+		assert_null(read.previous.file);
+	}
+}
+
+static void test_hash_is_b2sum(void **state)
+{
+	char hash[RULESET_HASH_LEN + 1];
+
+	ruleset_hash("acls: []\n", 9, hash); /* printf 'acls: []\n' | b2sum -l 256 */
+	assert_string_equal(hash, B2SUM);
+}
+
+/* ---- explain ------------------------------------------------------------------------------------ */
+
+struct explain_case {
+	const char *src, *dst, *proto, *port;
+	const char *reason; /* NULL: allowed */
+};
+
+static const struct explain_case explain_cases[] = {
+	{"alice@example.com", "billing", NULL, "443", NULL},
+	{"laptop", "203.0.113.9", "udp", "443", NULL},
+	{"100.64.0.5", "billing", "icmp", NULL, NULL},
+	{"laptop", "billing", "tcp", "80", "policy"},
+	{"laptop", "billing", "tcp", "444", "policy"},
+	{"laptop", "billing", "gre", NULL, "policy"},
+	{"laptop", "billing6", "icmp", NULL, NULL},
+	{"bob@example.com", "billing", "tcp", "443", "policy"},
+	{"100.64.0.77", "billing", "tcp", "443", "client"},
+	{"laptop", "198.18.0.1", "tcp", "443", "no_route"}, /* no autoApprover names it */
+	{"laptop", "meta", "tcp", "80", "reserved"},	    /* a rule names it, but no route leads there */
+	{"laptop", "100.100.100.200", "tcp", "80", "reserved"},
+	{"laptop", "127.0.0.1", "tcp", "80", "reserved"},
+	{"laptop", "100.64.0.1", "tcp", "22", "reserved"},
+	{"laptop", "224.0.0.1", "tcp", "80", "multicast"},
+	{"laptop", "169.254.1.1", "tcp", "80", "link_local"},
+	{"laptop", "fe80::1", "tcp", "80", "link_local"},
+	{"laptop", "::1", "tcp", "80", "reserved"},
+};
+
+static json_t *ask(struct setup *s, const struct ruleset *r, const struct explain_case *c, char **error)
+{
+	struct explain_source source = {.rules = r, .config = s->config};
+	struct explain_question q = {.source = c->src, .destination = c->dst};
+
+	*error = NULL;
+	return explain_parse(c->proto, c->port, &q, error) ? explain(&source, &q, error) : NULL;
+}
+
+static void test_explain(void **state)
+{
+	struct setup *s = *state;
+	struct ruleset *r = build(s, policy, NULL);
+
+	assert_non_null(r);
+	for (size_t i = 0; i < sizeof(explain_cases) / sizeof(explain_cases[0]); i++) {
+		const struct explain_case *c = &explain_cases[i];
+		char *error;
+		json_t *j = ask(s, r, c, &error), *one = json_array_get(json_object_get(j, "answers"), 0);
+		const char *reason = json_string_value(json_object_get(one, "reason"));
+
+		if (!j || !reason != !c->reason || (reason && strcmp(reason, c->reason)))
+			fail_msg("%s -> %s: %s", c->src, c->dst, error ? error : reason ? reason : "allowed");
+		assert_int_equal(json_is_true(json_object_get(j, "allowed")), !c->reason);
+		assert_true(json_string_length(json_object_get(one, "why")) > 0);
+		json_decref(j);
+	}
+	ruleset_free(r);
+}
+
+static void test_explain_names_rule_route_and_pool(void **state)
+{
+	struct setup *s = *state;
+	struct ruleset *r = build(s, policy, NULL);
+	char *error, *text = NULL;
+	size_t size;
+	json_t *j = ask(s, r, &explain_cases[0], &error);
+	const char *pool, *prefix, *by;
+	json_int_t line;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_int_equal(json_unpack(j, "{s:[{s:{s:I}, s:{s:s, s:s}, s:{s:s}}]}", "answers", "rule", "line", &line, "route",
+				     "prefix", &prefix, "by", &by, "egress", "pool", &pool),
+			 0);
+	assert_int_equal(line, 5);
+	assert_string_equal(prefix, "203.0.113.0/24");
+	assert_string_equal(by, "tag:gw");
+	assert_string_equal(pool, "bank");
+	explain_show(j, out);
+	fclose(out);
+	assert_non_null(strstr(text, "allowed  rule 1  p.yaml:5"));
+	assert_non_null(strstr(text, "pool bank via eth1"));
+	free(text);
+	json_decref(j);
+	ruleset_free(r);
+}
+
+static void test_explain_refuses(void **state)
+{
+	static const struct explain_case cases[] = {
+		{"nobody@example.com", "billing", NULL, "80", ""}, {"laptop", "nowhere", NULL, "80", ""},
+		{"phone", "billing6", NULL, "80", ""}, /* no address of one family */
+		{"laptop", "billing", "tcp", NULL, ""},		   {"laptop", "billing", "icmp", "8", ""},
+		{"laptop", "billing", "tcp", "0", ""},		   {"laptop", "billing", "tcp", "65536", ""},
+		{"laptop", "billing", "tcp", "-1", ""},		   {"laptop", "billing", "nonsense", "1", ""},
+	};
+	struct setup *s = *state;
+	struct ruleset *r = build(s, policy, NULL);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *error;
+
+		assert_null(ask(s, r, &cases[i], &error));
+		assert_non_null(error);
+		free(error);
+	}
+	ruleset_free(r);
+}
+
+/* ---- what changes ---------------------------------------------------------------------------------- */
+
+static void test_diff_counts_live_flows(void **state)
+{
+	struct setup *s = *state;
+	struct ruleset *old = build(s, policy, NULL), *new = build(s, "acls: []\n", NULL);
+	uint32_t *client_of = malloc(MAX_CLIENTS * sizeof(*client_of));
+	struct flow flows[6] = {0};
+	struct policy_live live = {flows, 6, client_of};
+	json_int_t ends = 0;
+	json_t *diff, *change;
+	size_t i;
+
+	memset(client_of, 0xff, MAX_CLIENTS * sizeof(*client_of));
+	client_of[40] = 0; /* laptop */
+	client_of[41] = 1;
+	for (i = 1; i < 6; i++) {
+		flows[i] = (struct flow){.client = 40, .state = FLOW_ESTABLISHED, .out = {.proto = 6, .dport = htons(443)}};
+		assert_true(addr_parse("203.0.113.9", 11, &flows[i].out.dst));
+	}
+	flows[2].client = 41;
+	flows[3].state = FLOW_DEAD;
+	flows[4].out.dport = htons(80);
+	diff = policy_diff_json(old, new, s->config, &live);
+	json_array_foreach(json_object_get(diff, "changes"), i, change) {
+		assert_string_equal(json_string_value(json_object_get(change, "change")), "loss");
+		ends += json_integer_value(json_object_get(change, "flows"));
+	}
+	assert_int_equal(ends, 2);
+	assert_int_equal(json_array_size(json_object_get(diff, "other")), 2); /* the pool, a route */
+	assert_false(policy_diff_is_empty(diff));
+	json_decref(diff);
+	diff = policy_diff_json(old, old, s->config, &live);
+	assert_true(policy_diff_is_empty(diff));
+	json_decref(diff);
+	free(client_of);
+	ruleset_free(old);
+	ruleset_free(new);
+}
+
+static void test_an_unknown_pool_is_said(void **state)
+{
+	struct setup *s = *state;
+	struct ruleset *r = build(s, "acls: []\negress: {alice@example.com: banc}\n", NULL);
+
+	assert_non_null(r);
+	assert_true(said(s, DIAG_WARNING, "banc"));
+	assert_int_equal(ruleset_pool(r, s->config, 0), 0);
+	ruleset_free(r);
+}
+
+int main(void)
+{
+#define test(f) cmocka_unit_test_setup_teardown(f, open_setup, close_setup)
+	const struct CMUnitTest tests[] = {
+		test(test_block_list_copies),
+		test(test_block_list_without_a_copy),
+		test(test_store),
+		test(test_damaged_store_is_empty),
+		cmocka_unit_test(test_hash_is_b2sum),
+		test(test_explain),
+		test(test_explain_names_rule_route_and_pool),
+		test(test_explain_refuses),
+		test(test_diff_counts_live_flows),
+		test(test_an_unknown_pool_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
