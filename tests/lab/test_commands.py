@@ -21,7 +21,8 @@ def busy(world):
     alice.host.probe("udp", SERVICE[4], 7)
     assert alice.host.probe("get", f"http://[{SERVICE[6]}]/bytes/1000000")["intact"]
     job = alice.host.probing("get", "get", f"http://{SERVICE[4]}/slow/20000000/1000000")
-    wait_for("request", world.service.seen)
+    service = f"{SERVICE[4]}:80"
+    wait_for("the slow download", lambda: world.gateway.json("flows", "--service", service)["flows"])
     yield world
     job.popen.kill()
 
@@ -48,7 +49,8 @@ def test_what_the_answers_say(busy):
     assert client["endpoint"].startswith("192.0.2.44:") and client["received"] > 0 and client["handshake"] < 60
     names = {entry["name"] for entry in gateway.json("map", "list")["maps"]}
     assert {"flows", "clients", "settings"} <= names
-    assert gateway.json("status")["flows"]["used"] == len(gateway.json("flows")["flows"])
+    # used are slots of the table: a UDP mapping has one of its own beside its flows
+    assert gateway.json("status")["flows"]["used"] > len(gateway.json("flows")["flows"]) > 2
 
 
 def test_bpftool_reads_the_pinned_maps(busy):
