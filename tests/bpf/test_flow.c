@@ -326,6 +326,30 @@ static void test_address_moves(void **state)
 	assert_empty(s);
 }
 
+/* An index entry whose slot has another serial number by now speaks of nobody. */
+static void test_leftover(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape shape = shape_of(&f, IPPROTO_TCP, 901, 80), back;
+	struct ran r = out_of(s, &shape, 1);
+	struct flow *flow = slot_of(s, &shape);
+	struct tuple other = flow->back;
+	struct flow_ref ref = { .slot = (uint32_t)(flow - s->m->flows), .serial = flow->serial };
+	int index = bpf_map__fd(s->m->skel->maps.flow_index);
+
+	assert_sent(r);
+	back = answer_to(&shape, &r);
+	back.sport = 81;
+	other.sport = htons(81);
+	must(bpf_map_update_elem(index, &other, &ref, BPF_NOEXIST));
+	assert_sent(into(s, &back));
+	ref.serial--;
+	must(bpf_map_update_elem(index, &other, &ref, BPF_EXIST));
+	assert_ran(into(s, &back), NEXT, DROP_NONE);
+	must(bpf_map_delete_elem(index, &other));
+}
+
 /* ---- slots --------------------------------------------------------------------------------- */
 
 static void test_slots_are_reused(void **state)
@@ -427,7 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_tcp_states), T(test_idle_times), T(test_expired_tcp), T(test_kill),
 		T(test_kill_permission), T(test_new_policy), T(test_sweep_decides), T(test_no_policy),
-		T(test_address_moves), T(test_slots_are_reused), T(test_dead_for_a_second), T(test_table_full),
+		T(test_address_moves), T(test_leftover), T(test_slots_are_reused), T(test_dead_for_a_second), T(test_table_full),
 		cmocka_unit_test(test_timer),
 	};
 

@@ -194,6 +194,25 @@ static void test_permission_shared(void **state)
 	assert_empty(s);
 }
 
+/* A permission has its own time: the mapping may live on for other remotes. */
+static void test_permission_expires(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape a = shape_of(&f, IPPROTO_UDP, 4242, 53), b = a, in;
+	struct ran r = out_of(s, &a, 1);
+
+	in = from_remote(&f, &a, &r, OTHER_PORT);
+	assert_sent(into(s, &in));
+	slot_of(s, &a)->expires = 1;
+	expire_permissions(s);
+	b.dst = f.remote2;
+	assert_sent(out_of(s, &b, 1));
+	assert_dropped(into(s, &in), DROP_FILTERED);
+	in = from_remote(&f, &a, &r, OTHER_ADDRESS);
+	assert_sent(into(s, &in));
+}
+
 /* ---- external addresses ------------------------------------------------------ */
 
 /* An address that has gone ends its flows, and gets no new ones. */
@@ -250,7 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_endpoint_independent), T(test_filtering),	 T(test_inbound_makes_nothing),
-		T(test_mapping_outlives),     T(test_permission_shared), T(test_egress_gone),
+		T(test_mapping_outlives),     T(test_permission_shared), T(test_permission_expires), T(test_egress_gone),
 		T(test_paired),
 	};
 
