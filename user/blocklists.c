@@ -63,8 +63,8 @@ static bool take_copy(const struct reading *x, const char *why)
 	bool good = text && blocklist_read(path, text, len, &x->out->all, &ignored);
 
 	if (good)
-		diag_warning(x->d, x->b->at, "block list \"%s\": %s; its last good copy is used, from %s ago", x->b->name,
-			     why, text_duration((uint64_t)age_of(path, x->where->now), age));
+		diag_warning(x->d, x->b->at, "block list \"%s\": %s; its last good copy is used, from %s ago",
+			     x->b->name, why, text_duration((uint64_t)age_of(path, x->where->now), age));
 	diags_free(&ignored);
 	free(text);
 	free(path);
@@ -101,7 +101,8 @@ static bool is_too_old(const struct reading *x, const char *path, char why[2 * T
 
 	if (!x->b->max_age || age < 0 || (uint64_t)age <= x->b->max_age)
 		return false;
-	sprintf(why, "it is %s old, max_age is %s", text_duration((uint64_t)age, is), text_duration(x->b->max_age, may));
+	sprintf(why, "it is %s old, max_age is %s", text_duration((uint64_t)age, is),
+		text_duration(x->b->max_age, may));
 	return true;
 }
 

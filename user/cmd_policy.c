@@ -211,8 +211,8 @@ static json_t *matrix_json(const struct matrix *m)
 	json_t *rows = json_array(), *columns = json_array();
 
 	for (size_t c = 0; c < m->n_columns; c++)
-		json_array_append_new(columns, json_pack("{s:s, s:s}", "service", m->columns[c].name, "ports",
-							 m->columns[c].ports));
+		json_array_append_new(
+			columns, json_pack("{s:s, s:s}", "service", m->columns[c].name, "ports", m->columns[c].ports));
 	for (size_t r = 0; r < m->n_rows; r++) {
 		json_t *list = json_array();
 

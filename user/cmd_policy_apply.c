@@ -110,7 +110,8 @@ static int watch(const struct command_args *a)
 
 	if (!path || fd < 0 ||
 	    inotify_add_watch(fd, dirname(path), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE) < 0) {
-		fprintf(stderr, "sluice policy apply: cannot watch the folder of %s: %s\n", a->words[0], strerror(errno));
+		fprintf(stderr, "sluice policy apply: cannot watch the folder of %s: %s\n", a->words[0],
+			strerror(errno));
 		free(path);
 		if (fd >= 0)
 			close(fd);

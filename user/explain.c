@@ -8,26 +8,13 @@
 #include <string.h>
 
 #include "user/control.h"
+#include "user/drops.h"
 #include "user/maps.h"
 #include "user/report.h"
 #include "user/text.h"
 
 #define NO_CLIENT SIZE_MAX
-#define NO_ROUTE SIZE_MAX
-
-static const char *const reasons[DROP_MAX] = {
-	"none",
-#define X(id, name, text) name,
-	DROP_REASONS(X)
-#undef X
-};
-
-static const char *const meanings[DROP_MAX] = {
-	"",
-#define X(id, name, text) text,
-	DROP_REASONS(X)
-#undef X
-};
+#define NO_ROUTE  SIZE_MAX
 
 /* ---- the question --------------------------------------------------------------------- */
 
@@ -178,7 +165,7 @@ static json_t *why_json(const struct asked *x)
 	char *text;
 
 	if (x->d.reason && x->d.reason != DROP_POLICY)
-		return json_string(meanings[x->d.reason]);
+		return json_string(drop_meaning(x->d.reason));
 	policy_explain(x->s->rules->reach.f, &p, &e);
 	if (!x->d.reason && !e.answer.rule)
 		return json_string("ICMP, where a rule allows something else");
@@ -230,8 +217,8 @@ static json_t *egress_json(const struct asked *x)
 		snprintf(e.interface, sizeof(e.interface), "%s", config->pools[pool].interface);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "pool", config->pools[pool].name, "interface",
 			 e.interface[0] ? json_string(e.interface) : json_null(), "address",
-			 addr_json(&e.address, e.has_address), "public", addr_json(&e.public, e.has_address), "next_hop",
-			 addr_json(&e.next_hop, e.has_next_hop));
+			 addr_json(&e.address, e.has_address), "public", addr_json(&e.public, e.has_address),
+			 "next_hop", addr_json(&e.next_hop, e.has_next_hop));
 }
 
 static json_t *counters_json(const struct asked *x)
@@ -240,8 +227,9 @@ static json_t *counters_json(const struct asked *x)
 
 	if (!x->s->use || !x->d.rule || !x->s->use(x->s->ctx, x->d.rule, &u))
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "flows", (json_int_t)u.flows, "live", (json_int_t)u.live, "refused",
-			 (json_int_t)u.refused, "bytes_out", (json_int_t)u.bytes_out, "bytes_in", (json_int_t)u.bytes_in);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "flows", (json_int_t)u.flows, "live", (json_int_t)u.live,
+			 "refused", (json_int_t)u.refused, "bytes_out", (json_int_t)u.bytes_out, "bytes_in",
+			 (json_int_t)u.bytes_in);
 }
 
 static json_t *answer_json(const struct asked *x)
@@ -253,7 +241,7 @@ static json_t *answer_json(const struct asked *x)
 			 "source", addr_json(&x->src, true), "destination", addr_json(&x->dst, true), "proto",
 			 text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",
-			 x->d.reason ? reasons[x->d.reason] : NULL, "why", why_json(x), "rule", rule_json(x), "route",
+			 x->d.reason ? drop_name(x->d.reason) : NULL, "why", why_json(x), "rule", rule_json(x), "route",
 			 route_json(x), "egress", egress_json(x), "counters", counters_json(x));
 }
 
@@ -290,8 +278,8 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 			else
 				left_out++;
 		}
-	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed",
-			 allowed && json_array_size(list), "answers", list, "left_out", (json_int_t)left_out);
+	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed", allowed && json_array_size(list),
+			 "answers", list, "left_out", (json_int_t)left_out);
 }
 
 json_t *explain(const struct explain_source *s, const struct explain_question *q, char **error)
@@ -305,7 +293,8 @@ json_t *explain(const struct explain_source *s, const struct explain_question *q
 			own.proto = IPPROTO_ICMPV6;
 		result = answer_all(s, &own, &from, &to);
 		if (!json_array_size(json_object_get(result, "answers"))) {
-			control_fail(error, 0, "%s and %s have no address of the same family", q->source, q->destination);
+			control_fail(error, 0, "%s and %s have no address of the same family", q->source,
+				     q->destination);
 			json_decref(result);
 			result = NULL;
 		}

@@ -21,7 +21,7 @@
  */
 #define EXPLAIN_ANSWERS_MAX 64
 
-struct explain_question { /* borrowed */
+struct explain_question {		  /* borrowed */
 	const char *source, *destination; /* names, users, groups or addresses */
 	uint8_t proto;
 	uint16_t port;

@@ -50,8 +50,8 @@ static void show_counters(const json_t *c, FILE *out)
 	char flows[TEXT_SIZE], live[TEXT_SIZE], bytes[TEXT_SIZE], refused[TEXT_SIZE];
 
 	if (json_is_object(c))
-		fprintf(out, "  counters  %s flows (%s live), %s, %s refused\n", text_number(show_number(c, "flows"), flows),
-			text_number(show_number(c, "live"), live),
+		fprintf(out, "  counters  %s flows (%s live), %s, %s refused\n",
+			text_number(show_number(c, "flows"), flows), text_number(show_number(c, "live"), live),
 			text_bytes(show_number(c, "bytes_out") + show_number(c, "bytes_in"), bytes),
 			text_number(show_number(c, "refused"), refused));
 }
@@ -86,7 +86,7 @@ void explain_show(const json_t *result, FILE *out)
 	json_t *a;
 	size_t i;
 
-	json_array_foreach(json_object_get(result, "answers"), i, a)
+	json_array_foreach (json_object_get(result, "answers"), i, a)
 		show_answer(a, out);
 	if (left_out)
 		fprintf(out, "and %llu more\n", (unsigned long long)left_out);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "user/drops.h"
 #include "user/map_text.h"
 #include "user/text.h"
 
@@ -230,16 +231,10 @@ static void text_policy(struct map_printer *p, const void *data)
 
 static void text_reason(struct map_printer *p, const void *data)
 {
-	static const char *const names[DROP_MAX] = {
-		"none",
-#define X(id, name, text) name,
-		DROP_REASONS(X)
-#undef X
-	};
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%s", v < DROP_MAX ? names[v] : "?");
+	put(p, "%s", drop_name(v));
 }
 
 static void text_total(struct map_printer *p, const void *data)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "user/csum.h"
+#include "user/drops.h"
 #include "user/gateway.h"
 #include "user/log.h"
 #include "user/loop.h"
@@ -35,17 +36,6 @@ struct notices {
 	int icmp4, icmp6;
 	struct bucket bucket[BUCKETS];
 };
-
-static const char *const drop_names[DROP_MAX] = {
-#define X(id, name, text) [DROP_##id] = name,
-	DROP_REASONS(X)
-#undef X
-};
-
-static const char *reason_name(uint8_t reason)
-{
-	return reason < DROP_MAX && drop_names[reason] ? drop_names[reason] : "?";
-}
 
 static bool allowed(struct notices *n, uint32_t who)
 {
@@ -143,10 +133,10 @@ static void log_event(struct gateway *g, const struct notice *notice)
 	text_endpoint(&t->dst, ntohs(t->dport), to);
 	text_proto(t->proto, proto);
 	if (notice->kind == NOTICE_FULL)
-		log_warning("%s: new flows are refused: %s %s -> %s (%s)", reason_name(notice->reason), proto, from, to,
+		log_warning("%s: new flows are refused: %s %s -> %s (%s)", drop_name(notice->reason), proto, from, to,
 			    c ? c->config->name : "?");
 	else if (notice->kind == NOTICE_DENIED)
-		log_info("refused (%s): %s %s %s -> %s", reason_name(notice->reason), c ? c->config->name : "?", proto,
+		log_info("refused (%s): %s %s %s -> %s", drop_name(notice->reason), c ? c->config->name : "?", proto,
 			 from, to);
 }
 

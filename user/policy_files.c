@@ -19,7 +19,8 @@ bool policy_files_open(struct policy_files *f, const struct command_args *a, boo
 
 	*f = (struct policy_files){0};
 	if (config && inventory) {
-		diag_error(&f->d, (struct diag_at){0}, "--config and --inventory both say who is who: give one of them");
+		diag_error(&f->d, (struct diag_at){0},
+			   "--config and --inventory both say who is who: give one of them");
 		return false;
 	}
 	if (!config && !inventory && !access(CONFIG_FILE, F_OK))
@@ -96,8 +97,8 @@ struct ruleset *policy_files_build(struct policy_files *f, const char *file)
 	char *text = policy_files_text(file, &name, &len, &f->d);
 
 	if (text)
-		r = ruleset_build(&f->place,
-				  &(struct ruleset_source){name, text, len, folder, NULL, time(NULL)}, &f->d);
+		r = ruleset_build(&f->place, &(struct ruleset_source){name, text, len, folder, NULL, time(NULL)},
+				  &f->d);
 	free(text);
 	free(name);
 	free(folder);

@@ -22,21 +22,15 @@
 
 #include "policy/test.h"
 #include "user/csum.h"
+#include "user/drops.h"
 #include "user/maps.h"
 
 #define SCRATCH_FLOWS 65536
-#define EGRESS_V4 1
-#define EGRESS_V6 2
-#define LOOPBACK 1 /* an interface that is always there: nothing leaves by it in a test run */
-#define SECONDS 1000000000ull
-#define SPORT_FIRST 1024
-
-static const char *const meanings[DROP_MAX] = {
-	"",
-#define X(id, name, text) text,
-	DROP_REASONS(X)
-#undef X
-};
+#define EGRESS_V4     1
+#define EGRESS_V6     2
+#define LOOPBACK      1 /* an interface that is always there: nothing leaves by it in a test run */
+#define SECONDS	      1000000000ull
+#define SPORT_FIRST   1024
 
 struct prober {
 	const struct ruleset *r;
@@ -44,9 +38,9 @@ struct prober {
 	const struct policy_maps_result *result;
 	struct diags *d;
 	struct maps *maps;
-	uint16_t sport; /* a new flow each time */
+	uint16_t sport;		  /* a new flow each time */
 	enum drop_reason refused; /* what the last refusal was for */
-	int err;	/* what the kernel said last; 0: nothing wrong */
+	int err;		  /* what the kernel said last; 0: nothing wrong */
 };
 
 /* ---- the scratch instance ---------------------------------------------------------------- */
@@ -136,8 +130,11 @@ struct packet_of {
 
 static size_t put_transport(uint8_t *at, const struct packet_of *p)
 {
-	struct tcphdr tcp = {
-		.th_sport = htons(p->sport), .th_dport = htons(p->dport), .th_off = 5, .th_flags = TH_SYN, .th_win = 0xffff};
+	struct tcphdr tcp = {.th_sport = htons(p->sport),
+			     .th_dport = htons(p->dport),
+			     .th_off = 5,
+			     .th_flags = TH_SYN,
+			     .th_win = 0xffff};
 	struct udphdr udp = {.uh_sport = htons(p->sport), .uh_dport = htons(p->dport), .uh_ulen = htons(sizeof(udp))};
 
 	if (p->proto == IPPROTO_TCP) {
@@ -210,8 +207,8 @@ static enum drop_reason push(struct prober *x, const struct packet_of *p, uint32
 	uint64_t before[DROP_MAX], after[DROP_MAX];
 	uint8_t frame[256] = {0}, out[512];
 	struct __sk_buff ctx = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_out = out, .data_size_out = sizeof(out), .ctx_in = &ctx,
-		    .ctx_size_in = sizeof(ctx));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_out = out, .data_size_out = sizeof(out),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 
 	opts.data_size_in = (uint32_t)put_frame(frame, p, client);
 	x->err = maps_drops(x->maps, before) ?: bpf_prog_test_run_opts(maps_program(x->maps, PROGRAM_TAP_IN), &opts)
@@ -266,7 +263,7 @@ static enum outcome try_all(struct prober *x, const struct policy_case *c, const
 
 	for (size_t i = 0; i < c->dst.n; i++) {
 		enum outcome one = addr_is_v4(src) != addr_is_v4(&c->dst.v[i].addr) ? ELSEWHERE
-										     : try(x, c, src, &c->dst.v[i].addr);
+										    : try(x, c, src, &c->dst.v[i].addr);
 
 		if (one == REACHES)
 			return REACHES;
@@ -313,11 +310,12 @@ static void run_case(const struct policy_case *c, void *arg)
 	} else {
 		++*x->result->failed;
 		if (c->accept)
-			diag_error(x->d, c->to.at, "tests: in the programs and maps %s does not reach %s, expected accept: %s",
-				   c->from, c->to.text, meanings[x->refused]);
+			diag_error(x->d, c->to.at,
+				   "tests: in the programs and maps %s does not reach %s, expected accept: %s", c->from,
+				   c->to.text, drop_meaning(x->refused));
 		else
-			diag_error(x->d, c->to.at, "tests: in the programs and maps %s reaches %s, expected deny", c->from,
-				   c->to.text);
+			diag_error(x->d, c->to.at, "tests: in the programs and maps %s reaches %s, expected deny",
+				   c->from, c->to.text);
 	}
 }
 

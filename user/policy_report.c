@@ -22,8 +22,8 @@ json_t *policy_messages_json(const struct diags *d)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct diag *m = &d->list[i];
 
-		json_array_append_new(list, json_pack("{s:o, s:i, s:i, s:s, s:o}", "file", text_or_null(m->at.file), "line",
-						      (int)m->at.line, "column", (int)m->at.column, "level",
+		json_array_append_new(list, json_pack("{s:o, s:i, s:i, s:s, s:o}", "file", text_or_null(m->at.file),
+						      "line", (int)m->at.line, "column", (int)m->at.column, "level",
 						      m->level == DIAG_ERROR ? "error" : "warning", "text",
 						      text_or_null(m->text)));
 	}
@@ -115,9 +115,9 @@ static void add_pools(json_t *list, const struct ruleset *old, const struct rule
 		uint32_t was = ruleset_pool(old, config, i), is = ruleset_pool(new, config, i);
 
 		if (was != is && json_array_size(list) < POLICY_CHANGES_MAX)
-			json_array_append_new(list, line(mem_printf("%s leaves by pool %s instead of %s",
-								    config->clients[i].name, config->pools[is].name,
-								    config->pools[was].name)));
+			json_array_append_new(
+				list, line(mem_printf("%s leaves by pool %s instead of %s", config->clients[i].name,
+						      config->pools[is].name, config->pools[was].name)));
 	}
 }
 

@@ -9,7 +9,7 @@
 #include "user/text.h"
 
 #define SHOWN_DESTINATIONS 3
-#define HASH_SHOWN 12
+#define HASH_SHOWN	   12
 
 static void add_who(struct table *t, const json_t *c)
 {
@@ -64,7 +64,7 @@ static void show_changes(const json_t *list, FILE *out)
 	json_t *c;
 
 	table_init(&t, heads);
-	json_array_foreach(list, i, c) {
+	json_array_foreach (list, i, c) {
 		add_who(&t, c);
 		add_destination(&t, c);
 		table_add(&t, show_text(c, "ports"));
@@ -72,7 +72,7 @@ static void show_changes(const json_t *list, FILE *out)
 	for (i = 0; i < t.n; i++)
 		if (text_width(t.cells[i]) > widths[i % 3])
 			widths[i % 3] = text_width(t.cells[i]);
-	json_array_foreach(list, i, c)
+	json_array_foreach (list, i, c)
 		print_change(&t, i, c, widths, out);
 	table_free(&t);
 }
@@ -88,7 +88,7 @@ void policy_show_diff(const json_t *diff, FILE *out)
 	show_changes(json_object_get(diff, "changes"), out);
 	if (left_out)
 		fprintf(out, "and %llu more\n", (unsigned long long)left_out);
-	json_array_foreach(other, i, text)
+	json_array_foreach (other, i, text)
 		fprintf(out, "~ %s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
 	if (policy_diff_is_empty(diff))
 		fputs("nobody gains or loses anything\n", out);
@@ -103,7 +103,7 @@ void policy_show_apply(const json_t *r, FILE *out)
 	json_t *text;
 	size_t i;
 
-	json_array_foreach(warnings, i, text)
+	json_array_foreach (warnings, i, text)
 		fprintf(stderr, "%s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
 	policy_show_diff(r, out);
 	if (json_is_true(json_object_get(r, "applied")))
@@ -121,6 +121,7 @@ void policy_show_policy(const json_t *r, FILE *out)
 	fprintf(out, "# %s, policy %llu, applied %s ago%s\n# hash %s\n",
 		text_escape(show_text(r, "file"), file, sizeof(file)), (unsigned long long)show_number(r, "generation"),
 		text_duration(show_number(r, "applied"), ago),
-		json_is_true(json_object_get(r, "differs")) ? "; the configured file differs" : "", show_text(r, "hash"));
+		json_is_true(json_object_get(r, "differs")) ? "; the configured file differs" : "",
+		show_text(r, "hash"));
 	fputs(show_text(r, "text"), out);
 }

@@ -10,7 +10,7 @@
 
 #include "user/state.h"
 
-#define SCHEMA    1
+#define SCHEMA	  1
 #define STORE_MAX (8u * DOC_MAX_SIZE) /* two policies, escaped */
 
 static void saved_free(struct policy_saved *p)

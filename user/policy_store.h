@@ -25,7 +25,7 @@ struct policy_saved {
 	size_t len;
 	char hash[RULESET_HASH_LEN + 1];
 	char file_hash[RULESET_HASH_LEN + 1]; /* of the configured file at that moment; "": it was not there */
-	int64_t time; /* Unix seconds */
+	int64_t time;			      /* Unix seconds */
 };
 
 struct policy_store {
@@ -34,7 +34,8 @@ struct policy_store {
 
 /* An absent file is an empty store; one that cannot be understood too, with false and one line in @error. */
 bool policy_store_load(const char *folder, struct policy_store *s, char *error, size_t size);
-int policy_store_save(const char *folder, const struct policy_store *s); /* 0 or -errno; the old file stays on failure */
+int policy_store_save(const char *folder,
+		      const struct policy_store *s); /* 0 or -errno; the old file stays on failure */
 
 /*
  * Remembers @r as the last one; the one before it becomes the previous, unless it has

@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "user/drops.h"
 #include "user/key.h"
 #include "user/report.h"
 #include "user/text.h"
@@ -58,8 +59,9 @@ static json_t *policy_json(const struct report_source *s)
 
 	if (!p)
 		return json_null();
-	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file",
-			 text(p->file), "hash", text(p->hash), "applied", (json_int_t)seconds_since(s->now_ns, p->applied_ns), "differs", p->differs);
+	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file", text(p->file),
+			 "hash", text(p->hash), "applied", (json_int_t)seconds_since(s->now_ns, p->applied_ns),
+			 "differs", p->differs);
 }
 
 static json_t *tailnet_json(const struct report_source *s)
@@ -111,18 +113,6 @@ static json_t *busiest_json(const struct report_source *s)
 			 "proto", text_proto(pair.proto, proto), "used", (json_int_t)used, "ports", (json_int_t)ports);
 }
 
-static const char *const reason_names[DROP_MAX] = {
-#define X(id, name, text) [DROP_##id] = name,
-	DROP_REASONS(X)
-#undef X
-};
-
-static const char *const reason_texts[DROP_MAX] = {
-#define X(id, name, text) [DROP_##id] = text,
-	DROP_REASONS(X)
-#undef X
-};
-
 static json_t *minute_json(const struct report_source *s)
 {
 	json_t *drops = json_object();
@@ -131,7 +121,7 @@ static json_t *minute_json(const struct report_source *s)
 	history_drops(s->history, minute);
 	for (int i = 1; i < DROP_MAX; i++)
 		if (minute[i])
-			json_object_set_new(drops, reason_names[i], json_integer((json_int_t)minute[i]));
+			json_object_set_new(drops, drop_name((uint32_t)i), json_integer((json_int_t)minute[i]));
 	return drops;
 }
 
@@ -228,9 +218,9 @@ json_t *report_drops(const struct report_source *s)
 
 	history_drops(s->history, minute);
 	for (int i = 1; i < DROP_MAX; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "reason", reason_names[i], "meaning",
-						      reason_texts[i], "packets", (json_int_t)s->drops[i], "minute",
-						      (json_int_t)minute[i]));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "reason", drop_name((uint32_t)i),
+						      "meaning", drop_meaning((uint32_t)i), "packets",
+						      (json_int_t)s->drops[i], "minute", (json_int_t)minute[i]));
 	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "drops", list);
 }
 

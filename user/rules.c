@@ -132,7 +132,8 @@ bool rules_check(struct gateway *g, const struct config *config, struct diags *d
 {
 	static const struct policy_store none;
 	bool here = g && g->rules.running;
-	struct ruleset *r = build_configured(config, here ? &g->rules.running->store : &none, here ? config->state : NULL, d);
+	struct ruleset *r =
+		build_configured(config, here ? &g->rules.running->store : &none, here ? config->state : NULL, d);
 
 	ruleset_free(r);
 	return r;
@@ -197,8 +198,8 @@ static void remember(struct rules_running *now, const struct config *config, str
 	policy_store_add(&now->store, now->rules, hash, wall_seconds());
 	err = policy_store_save(config->state, &now->store) ?: blocklists_keep(&now->rules->blocked, config->state);
 	if (err)
-		diag_warning(d, (struct diag_at){.file = config->state}, "the policy runs, but a restart will not know it: %s",
-			     strerror(-err));
+		diag_warning(d, (struct diag_at){.file = config->state},
+			     "the policy runs, but a restart will not know it: %s", strerror(-err));
 }
 
 static void log_warnings(const struct diags *d)

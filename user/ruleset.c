@@ -125,7 +125,8 @@ static bool lay_out(struct ruleset *r, const struct policy *p, struct diags *d)
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
 {
 	if (!r->policy) {
-		diag_warning(d, (struct diag_at){.file = "gateway.yaml"}, "no policy is configured: everything is refused");
+		diag_warning(d, (struct diag_at){.file = "gateway.yaml"},
+			     "no policy is configured: everything is refused");
 		return;
 	}
 	policy_check(r->policy, &r->inventory, d);

@@ -13,7 +13,7 @@
  */
 #define RULESET_HASH_LEN 64 /* hexadecimal digits of BLAKE2b-256 */
 
-struct ruleset_source { /* borrowed for the call */
+struct ruleset_source {	  /* borrowed for the call */
 	const char *file; /* as messages name it; its ending says the format */
 	const char *text;
 	size_t len;
@@ -33,7 +33,7 @@ struct ruleset {
 	struct policy *policy; /* NULL: none is configured, nothing is allowed */
 	struct inventory inventory;
 	const struct inventory_node *gateway; /* its last node; NULL without a configuration */
-	const char **approved_by; /* by configured route; NULL: nobody */
+	const char **approved_by;	      /* by configured route; NULL: nobody */
 	struct reach reach;
 	struct blocklists blocked;
 	char *file, *text; /* the source's */

@@ -106,7 +106,8 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 	char *text;
 
 	if (!r->policy)
-		return control_fail(error, EXIT_NO, "no policy runs: everything is refused (`sluice policy apply FILE`)");
+		return control_fail(error, EXIT_NO,
+				    "no policy runs: everything is refused (`sluice policy apply FILE`)");
 	rules_compare(g);
 	text = policy_print(r->policy);
 	*result = json_pack("{s:i, s:s, s:s, s:s?, s:I, s:I, s:b, s:s, s:s%}", "schema", REPORT_SCHEMA, "file", r->file,

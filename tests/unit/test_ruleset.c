@@ -23,7 +23,7 @@
 #include "user/ruleset.h"
 #include "user/state.h"
 
-#define NOW 2000000000 /* Unix seconds */
+#define NOW   2000000000 /* Unix seconds */
 #define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"
 
 static const char gateway[] =
@@ -39,15 +39,15 @@ static const char gateway[] =
 	"- {name: phone, user: bob@example.com, public_key: f+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
 	"   addresses: [100.64.0.6]}\n";
 
-static const char policy[] =
-	"hosts: {billing: 203.0.113.9, billing6: '2001:db8:3::9', meta: 169.254.169.254}\n"
-	"tagOwners: {'tag:gw': []}\n"
-	"autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], '2001:db8:3::/64': ['tag:gw']}}\n"
-	"acls:\n"
-	"- {action: accept, src: [alice@example.com], dst: ['billing:443', 'billing6:*', 'meta:80', '198.18.0.0/15:*']}\n"
-	"deny:\n"
-	"- {src: ['*'], dst: ['203.0.113.9:444']}\n"
-	"egress: {alice@example.com: bank}\n";
+static const char policy[] = "hosts: {billing: 203.0.113.9, billing6: '2001:db8:3::9', meta: 169.254.169.254}\n"
+			     "tagOwners: {'tag:gw': []}\n"
+			     "autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], '2001:db8:3::/64': ['tag:gw']}}\n"
+			     "acls:\n"
+			     "- {action: accept, src: [alice@example.com], dst: ['billing:443', 'billing6:*', "
+			     "'meta:80', '198.18.0.0/15:*']}\n"
+			     "deny:\n"
+			     "- {src: ['*'], dst: ['203.0.113.9:444']}\n"
+			     "egress: {alice@example.com: bank}\n";
 
 struct setup {
 	char folder[64];
@@ -174,9 +174,9 @@ static void test_block_list_without_a_copy(void **state)
 		bool kept, accepted;
 		const char *words;
 	} cases[] = {
-		{0, true, false, "no earlier copy"},   {0, false, true, "cannot be read"},
-		{1, true, true, "used as it is"},      {1, false, true, "used as it is"},
-		{2, true, false, "203.0.113.0/33"},    {2, false, false, "203.0.113.0/33"},
+		{0, true, false, "no earlier copy"}, {0, false, true, "cannot be read"},
+		{1, true, true, "used as it is"},    {1, false, true, "used as it is"},
+		{2, true, false, "203.0.113.0/33"},  {2, false, false, "203.0.113.0/33"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -185,7 +185,8 @@ static void test_block_list_without_a_copy(void **state)
 		write_file(s, "drop.txt", "203.0.113.9\n");
 		spoil(s, cases[i].how);
 		r = build(s, LISTED, cases[i].kept ? s->folder : NULL);
-		if (!!r != cases[i].accepted || !said(s, cases[i].accepted ? DIAG_WARNING : DIAG_ERROR, cases[i].words)) {
+		if (!!r != cases[i].accepted ||
+		    !said(s, cases[i].accepted ? DIAG_WARNING : DIAG_ERROR, cases[i].words)) {
 			diags_print(&s->d, stderr, true);
 			fail_msg("case %zu", i);
 		}
@@ -225,8 +226,12 @@ static void test_store(void **state)
 static void test_damaged_store_is_empty(void **state)
 {
 	static const char *const texts[] = {
-		"", "{", "[]", "{\"schema\": 2, \"last\": null, \"previous\": null}",
-		"{\"schema\": 1, \"last\": {\"file\": \"p\", \"text\": \"acls: []\", \"hash\": \"00\", \"file_hash\": \"\", "
+		"",
+		"{",
+		"[]",
+		"{\"schema\": 2, \"last\": null, \"previous\": null}",
+		"{\"schema\": 1, \"last\": {\"file\": \"p\", \"text\": \"acls: []\", \"hash\": \"00\", \"file_hash\": "
+		"\"\", "
 		"\"time\": 1}, \"previous\": null}",
 		"{\"schema\": 1, \"last\": {\"file\": 1}, \"previous\": null}",
 	};
@@ -321,8 +326,8 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	json_int_t line;
 	FILE *out = open_memstream(&text, &size);
 
-	assert_int_equal(json_unpack(j, "{s:[{s:{s:I}, s:{s:s, s:s}, s:{s:s}}]}", "answers", "rule", "line", &line, "route",
-				     "prefix", &prefix, "by", &by, "egress", "pool", &pool),
+	assert_int_equal(json_unpack(j, "{s:[{s:{s:I}, s:{s:s, s:s}, s:{s:s}}]}", "answers", "rule", "line", &line,
+				     "route", "prefix", &prefix, "by", &by, "egress", "pool", &pool),
 			 0);
 	assert_int_equal(line, 5);
 	assert_string_equal(prefix, "203.0.113.0/24");
@@ -340,11 +345,15 @@ static void test_explain_names_rule_route_and_pool(void **state)
 static void test_explain_refuses(void **state)
 {
 	static const struct explain_case cases[] = {
-		{"nobody@example.com", "billing", NULL, "80", ""}, {"laptop", "nowhere", NULL, "80", ""},
+		{"nobody@example.com", "billing", NULL, "80", ""},
+		{"laptop", "nowhere", NULL, "80", ""},
 		{"phone", "billing6", NULL, "80", ""}, /* no address of one family */
-		{"laptop", "billing", "tcp", NULL, ""},		   {"laptop", "billing", "icmp", "8", ""},
-		{"laptop", "billing", "tcp", "0", ""},		   {"laptop", "billing", "tcp", "65536", ""},
-		{"laptop", "billing", "tcp", "-1", ""},		   {"laptop", "billing", "nonsense", "1", ""},
+		{"laptop", "billing", "tcp", NULL, ""},
+		{"laptop", "billing", "icmp", "8", ""},
+		{"laptop", "billing", "tcp", "0", ""},
+		{"laptop", "billing", "tcp", "65536", ""},
+		{"laptop", "billing", "tcp", "-1", ""},
+		{"laptop", "billing", "nonsense", "1", ""},
 	};
 	struct setup *s = *state;
 	struct ruleset *r = build(s, policy, NULL);
@@ -376,14 +385,15 @@ static void test_diff_counts_live_flows(void **state)
 	client_of[40] = 0; /* laptop */
 	client_of[41] = 1;
 	for (i = 1; i < 6; i++) {
-		flows[i] = (struct flow){.client = 40, .state = FLOW_ESTABLISHED, .out = {.proto = 6, .dport = htons(443)}};
+		flows[i] = (struct flow){
+			.client = 40, .state = FLOW_ESTABLISHED, .out = {.proto = 6, .dport = htons(443)}};
 		assert_true(addr_parse("203.0.113.9", 11, &flows[i].out.dst));
 	}
 	flows[2].client = 41;
 	flows[3].state = FLOW_DEAD;
 	flows[4].out.dport = htons(80);
 	diff = policy_diff_json(old, new, s->config, &live);
-	json_array_foreach(json_object_get(diff, "changes"), i, change) {
+	json_array_foreach (json_object_get(diff, "changes"), i, change) {
 		assert_string_equal(json_string_value(json_object_get(change, "change")), "loss");
 		ends += json_integer_value(json_object_get(change, "flows"));
 	}
