@@ -40,7 +40,7 @@ static __always_inline bool addr_is_link_local(const struct addr *a, __u32 reser
 
 static __always_inline __u32 reserved_kind(const struct addr *a)
 {
-	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *a };
+	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
 	struct reserved_ref *r = bpf_map_lookup_elem(&reserved, &key);
 
 	return r ? r->kind : 0;
@@ -54,11 +54,11 @@ static __always_inline bool kind_is_host(__u32 kind)
 static __noinline bool is_blocked(__u64 word, const struct addr *a)
 {
 	__u32 slot = POLICY_BLOCK_SLOT(word);
-	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *a };
+	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
 	void *table;
 
 	if (addr_is_v4(a)) {
-		struct block24_key net = { .net = a->w[3] & bpf_htonl(0xffffff00) };
+		struct block24_key net = {.net = a->w[3] & bpf_htonl(0xffffff00)};
 		struct block24 *b = NULL;
 
 		table = bpf_map_lookup_elem(&blocked24, &slot);
@@ -109,8 +109,7 @@ static __noinline struct acl_rule *find_rule(__u64 word, const struct acl_entry 
 }
 
 /* The rules' verdict; ICMP passes where anything is accepted, unless it is denied by itself. */
-static __always_inline int decide_rule(__u64 word, const struct acl_entry *e, const struct tuple *t,
-				       struct decision *d)
+static __always_inline int decide_rule(__u64 word, const struct acl_entry *e, const struct tuple *t, struct decision *d)
 {
 	bool icmp = t->proto == IPPROTO_ICMP || t->proto == IPPROTO_ICMPV6;
 	struct acl_rule *r = find_rule(word, e, t->proto, bpf_ntohs(t->dport));
@@ -131,7 +130,7 @@ static __always_inline struct client_class *class_of(__u64 word, __u32 client)
 
 static __always_inline struct acl_entry *acl_of(__u64 word, __u32 class, const struct addr *dst)
 {
-	struct acl_key key = { .prefixlen = KEY_BITS + 128, .class = bpf_htonl(class), .dst = *dst };
+	struct acl_key key = {.prefixlen = KEY_BITS + 128, .class = bpf_htonl(class), .dst = *dst};
 	__u32 slot = POLICY_SLOT(word);
 	void *table = bpf_map_lookup_elem(&acl, &slot);
 
@@ -140,7 +139,7 @@ static __always_inline struct acl_entry *acl_of(__u64 word, __u32 class, const s
 
 static __always_inline struct route *route_of(__u64 word, const struct addr *dst)
 {
-	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *dst };
+	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *dst};
 	__u32 slot = POLICY_SLOT(word);
 	void *table = bpf_map_lookup_elem(&routes, &slot);
 

@@ -125,7 +125,7 @@ static __always_inline void flow_free(struct flow *f, __u32 slot)
 
 static __always_inline long flow_link(const struct tuple *t, __u32 slot, __u32 serial)
 {
-	struct flow_ref ref = { slot, serial };
+	struct flow_ref ref = {slot, serial};
 
 	return bpf_map_update_elem(&flow_index, t, &ref, BPF_NOEXIST);
 }

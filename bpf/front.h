@@ -15,18 +15,18 @@
 #include "parse.h"
 
 #define WG_INITIATION 1
-#define WG_RESPONSE 2
-#define WG_COOKIE 3
-#define WG_DATA 4
+#define WG_RESPONSE   2
+#define WG_COOKIE     3
+#define WG_DATA	      4
 
 #define WG_INITIATION_SIZE 148
-#define WG_RESPONSE_SIZE 92
-#define WG_COOKIE_SIZE 64
-#define WG_DATA_MIN 32
+#define WG_RESPONSE_SIZE   92
+#define WG_COOKIE_SIZE	   64
+#define WG_DATA_MIN	   32
 
 #define STUN_COOKIE 0x2112a442 /* RFC 8489 section 5 */
-#define STUN_MIN 20
-#define DISCO_MIN 62 /* magic, key, nonce, tag */
+#define STUN_MIN    20
+#define DISCO_MIN   62 /* magic, key, nonce, tag */
 
 struct wg_head {
 	__u8 type;

@@ -26,7 +26,7 @@ static __always_inline bool prefix_holds(const struct prefix *p, const struct ad
 
 static __noinline bool in_tunnel(const struct settings *s, const struct addr *a)
 {
-	struct route_key key = { .prefixlen = KEY_BITS + 128, .addr = *a };
+	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
 
 	for (int i = 0; i < 4; i++) {
 		if (!s->tunnel[i].len || !prefix_holds(&s->tunnel[i], a))

@@ -22,9 +22,9 @@ struct quote {
  * there is none, or the quote is too short to tell.
  */
 static __always_inline struct flow *icmp_flow(struct __sk_buff *skb, const struct packet *p, __u8 side, __u64 now,
-					 struct quote *q)
+					      struct quote *q)
 {
-	struct tuple t = { .side = side };
+	struct tuple t = {.side = side};
 	struct flow *f;
 	__u32 slot;
 

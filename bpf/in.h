@@ -55,7 +55,7 @@ CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct packet *p, __
 static __always_inline int send_in(struct __sk_buff *skb, const struct packet *p, const struct settings *s,
 				   const struct flow *f)
 {
-	struct endpoint to = { f->out.src, f->out.sport };
+	struct endpoint to = {f->out.src, f->out.sport};
 
 	if (tcp_clamp(skb, p, s) || rewrite(skb, p, &to, true))
 		return drop(DROP_REWRITE);
@@ -63,8 +63,7 @@ static __always_inline int send_in(struct __sk_buff *skb, const struct packet *p
 }
 
 /* An answer of a flow. */
-static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s,
-				   struct flow *f)
+static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s, struct flow *f)
 {
 	struct egress *e = element(&egresses, f->egress);
 	struct decision d;
@@ -105,7 +104,7 @@ static __always_inline bool may_enter(const struct packet *p, const struct setti
  */
 static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
-	struct tuple t = { .dst = in->p.t.dst, .dport = in->p.t.dport, .proto = in->p.t.proto, .side = SIDE_REMOTE };
+	struct tuple t = {.dst = in->p.t.dst, .dport = in->p.t.dport, .proto = in->p.t.proto, .side = SIDE_REMOTE};
 	struct flow *m = flow_find(&t, &in->slot);
 	struct decision d;
 	struct egress *e;

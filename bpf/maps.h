@@ -98,12 +98,12 @@ const struct inner_types {
 	struct block24 block24;
 } *const volatile inner_types = NULL;
 
-#define TWO_SLOTS(name, table)                                                                                 \
-	struct {                                                                                               \
-		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                                      \
-		__uint(max_entries, 2);                                                                        \
-		__type(key, __u32);                                                                            \
-		__array(values, struct table);                                                                 \
+#define TWO_SLOTS(name, table)                            \
+	struct {                                          \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); \
+		__uint(max_entries, 2);                   \
+		__type(key, __u32);                       \
+		__array(values, struct table);            \
 	} name SEC(".maps")
 
 TWO_SLOTS(classes, classes_table);

@@ -10,7 +10,7 @@
 #include "count.h"
 #include "parse.h"
 
-struct answer { /* what is said about a packet */
+struct answer {	      /* what is said about a packet */
 	__u32 reason; /* enum drop_reason */
 	__u32 client, rule;
 	__u8 kind; /* enum notice_kind */

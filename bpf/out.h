@@ -112,7 +112,7 @@ static __always_inline int to_host(struct __sk_buff *skb, const struct packet *p
 /* Refuses a new flow, and has the client told. */
 static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, const struct settings *s, int reason)
 {
-	struct answer a = { .reason = reason, .client = o->c.client, .rule = o->c.decision.rule };
+	struct answer a = {.reason = reason, .client = o->c.client, .rule = o->c.decision.rule};
 
 	count_refused(a.client, a.rule);
 	answer_refused(skb, &o->p, &a, s->tcp_reset);
@@ -224,10 +224,9 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 	return DROP_NONE;
 }
 
-static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, struct flow *f,
-				    const struct settings *s)
+static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, struct flow *f, const struct settings *s)
 {
-	struct endpoint to = { f->back.dst, f->back.dport };
+	struct endpoint to = {f->back.dst, f->back.dport};
 
 	if (o->p.kind == KIND_TCP)
 		tcp_out(f, &o->p, s, o->c.now);

@@ -10,42 +10,42 @@
  */
 #include "maps.h"
 
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86DD
-#define ETH_P_8021Q 0x8100
+#define ETH_P_IP     0x0800
+#define ETH_P_IPV6   0x86DD
+#define ETH_P_8021Q  0x8100
 #define ETH_P_8021AD 0x88A8
 
-#define TC_ACT_UNSPEC (-1)
-#define TC_ACT_OK 0
-#define TC_ACT_SHOT 2
+#define TC_ACT_UNSPEC	(-1)
+#define TC_ACT_OK	0
+#define TC_ACT_SHOT	2
 #define TC_ACT_REDIRECT 7
-#define PACKET_HOST 0
+#define PACKET_HOST	0
 
-#define IPPROTO_HOPOPTS 0
-#define IPPROTO_ROUTING 43
+#define IPPROTO_HOPOPTS	 0
+#define IPPROTO_ROUTING	 43
 #define IPPROTO_FRAGMENT 44
-#define IPPROTO_ICMPV6 58
-#define IPPROTO_DSTOPTS 60
+#define IPPROTO_ICMPV6	 58
+#define IPPROTO_DSTOPTS	 60
 
-#define IP_MF 0x2000
+#define IP_MF	  0x2000
 #define IP_OFFSET 0x1fff
-#define IP_DF 0x4000
+#define IP_DF	  0x4000
 
-#define IPOPT_END 0
-#define IPOPT_NOP 1
+#define IPOPT_END  0
+#define IPOPT_NOP  1
 #define IPOPT_LSRR 131
 #define IPOPT_SSRR 137
 
 #define MAX_EXTENSIONS 8
 
 enum kind { /* as translation sees it */
-	KIND_OTHER,
-	KIND_TCP,
-	KIND_UDP,
-	KIND_ECHO,
-	KIND_ECHO_REPLY,
-	KIND_ICMP_ERROR,
-	KIND_ICMP, /* any other ICMP */
+	    KIND_OTHER,
+	    KIND_TCP,
+	    KIND_UDP,
+	    KIND_ECHO,
+	    KIND_ECHO_REPLY,
+	    KIND_ICMP_ERROR,
+	    KIND_ICMP, /* any other ICMP */
 };
 
 #define TCP_FIN 0x01
@@ -54,7 +54,7 @@ enum kind { /* as translation sees it */
 #define TCP_ACK 0x10
 
 struct packet {
-	struct tuple t; /* side is the caller's */
+	struct tuple t;	       /* side is the caller's */
 	__u32 l3, l4, payload; /* offsets in the frame */
 	__u32 len;	       /* of the IP packet */
 	__u32 seq, ack;	       /* TCP */

@@ -91,7 +91,7 @@ static long port_try(__u32 i, struct port_search *search)
 static __always_inline void notice_full(struct __sk_buff *skb, const struct packet *p, struct pair_use *use,
 					__u32 client)
 {
-	struct answer a = { .kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = client };
+	struct answer a = {.kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = client};
 
 	if (__sync_fetch_and_add(&use->refused, 1) == 0)
 		notify(skb, p, &a);
@@ -103,7 +103,7 @@ static __always_inline void notice_full(struct __sk_buff *skb, const struct pack
  */
 CHECKED_ALONE int port_take(struct __sk_buff *skb, const struct packet *p, __u32 slot)
 {
-	struct port_search search = { .skb = skb, .slot = slot };
+	struct port_search search = {.skb = skb, .slot = slot};
 	struct flow *f = flow_at(slot);
 	struct pair_use *use;
 	struct egress *e;

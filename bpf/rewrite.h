@@ -60,8 +60,8 @@ struct v4_tail { /* of the header, from the time to live on */
 
 static __always_inline long store_v4(struct __sk_buff *skb, const struct packet *p, const struct tuple *t)
 {
-	struct v4_tail old = { p->ttl, p->t.proto, 0, p->t.src.w[3], p->t.dst.w[3] };
-	struct v4_tail new = { p->ttl - 1, p->t.proto, 0, t->src.w[3], t->dst.w[3] };
+	struct v4_tail old = {p->ttl, p->t.proto, 0, p->t.src.w[3], p->t.dst.w[3]};
+	struct v4_tail new = {p->ttl - 1, p->t.proto, 0, t->src.w[3], t->dst.w[3]};
 	__s64 sum = bpf_csum_diff((__be32 *)&old, sizeof(old), (__be32 *)&new, sizeof(new), (__u16)~p->check);
 
 	new.check = ~csum_fold((__u32)sum);
@@ -73,15 +73,15 @@ static __always_inline long store_v6(struct __sk_buff *skb, const struct packet 
 	struct { /* the hop limit right before the addresses, as in the header */
 		__u8 pad[7], hop_limit;
 		struct addr src, dst;
-	} new = { .hop_limit = p->ttl - 1, .src = t->src, .dst = t->dst };
+	} new = {.hop_limit = p->ttl - 1, .src = t->src, .dst = t->dst};
 
 	return bpf_skb_store_bytes(skb, p->l3 + offsetof(struct ipv6hdr, hop_limit), &new.hop_limit,
 				   sizeof(new) - sizeof(new.pad), 0);
 }
 
 /* The transport's checksum and port. */
-static __always_inline long store_transport(struct __sk_buff *skb, const struct packet *p, __s64 diff,
-					    __be16 old_port, __be16 port, bool dst)
+static __always_inline long store_transport(struct __sk_buff *skb, const struct packet *p, __s64 diff, __be16 old_port,
+					    __be16 port, bool dst)
 {
 	__u64 mangled = p->t.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__u32 check = p->l4 + checksum_at(p->t.proto);

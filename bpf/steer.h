@@ -59,7 +59,7 @@ static __always_inline bool frame_dst(struct __sk_buff *skb, struct addr *dst)
 
 static __always_inline int steer_frame(struct __sk_buff *skb)
 {
-	struct route_key key = { .prefixlen = KEY_BITS + 128 };
+	struct route_key key = {.prefixlen = KEY_BITS + 128};
 	struct client_ref *c;
 	__u32 *worker;
 

@@ -14,9 +14,9 @@
 #include "out.h"
 
 #define CLOCK_MONOTONIC 1
-#define SWEEP_SLOTS 4096 /* a tick: under 3 ms even when all of them end */
-#define SWEEP_PERIOD (2 * SECOND)
-#define SWEEP_TICK_MIN (SECOND / 100)
+#define SWEEP_SLOTS	4096 /* a tick: under 3 ms even when all of them end */
+#define SWEEP_PERIOD	(2 * SECOND)
+#define SWEEP_TICK_MIN	(SECOND / 100)
 
 struct sweep_state {
 	struct bpf_timer timer;
@@ -67,7 +67,7 @@ static long sweep_slot(__u32 i, struct sweep_walk *w)
 static __noinline __u64 sweep_some(struct sweep_state *s)
 {
 	struct flow_table *table = element(&flow_table, 0);
-	struct sweep_walk w = { .now = bpf_ktime_get_ns(), .word = policy_word(), .first = s->next };
+	struct sweep_walk w = {.now = bpf_ktime_get_ns(), .word = policy_word(), .first = s->next};
 	__u32 high, n;
 	__u64 wait;
 

@@ -18,9 +18,9 @@
  */
 #include "flow.h"
 
-#define TCPOPT_EOL 0
-#define TCPOPT_NOP 1
-#define TCPOPT_MSS 2
+#define TCPOPT_EOL  0
+#define TCPOPT_NOP  1
+#define TCPOPT_MSS  2
 #define TCPOLEN_MSS 4
 
 static __always_inline bool seq_before(__u32 a, __u32 b)
@@ -55,8 +55,7 @@ static __always_inline void tcp_become(struct flow *f, __u32 state)
 /* Notes how far @p's sender has come. @first: nothing is known of it yet. */
 static __always_inline void tcp_track(__u32 *end, __u32 *ack, const struct packet *p, bool first)
 {
-	__u32 reach = p->seq + (p->l3 + p->len - p->payload) + !!(p->tcp_flags & TCP_SYN) +
-		      !!(p->tcp_flags & TCP_FIN);
+	__u32 reach = p->seq + (p->l3 + p->len - p->payload) + !!(p->tcp_flags & TCP_SYN) + !!(p->tcp_flags & TCP_FIN);
 
 	if (first || seq_before(*end, reach))
 		*end = reach;
@@ -119,8 +118,8 @@ static __always_inline void tcp_in(struct flow *f, const struct packet *p, const
 {
 	if (p->tcp_flags & TCP_RST) {
 		/* Before the remote has spoken only what it acknowledges tells that it heard us. */
-		bool valid = f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out, f->end_in)
-						     : p->ack == f->end_out;
+		bool valid =
+			f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out, f->end_in) : p->ack == f->end_out;
 
 		if (valid)
 			tcp_reset(f, s, now);

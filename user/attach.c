@@ -50,8 +50,9 @@ enum attach_point attach_point_of(enum program p)
 const char *attach_way_name(enum attach_way way)
 {
 	static const char *const names[] = {
-		[ATTACH_NONE] = "missing",     [ATTACH_TCX] = "tcx",		[ATTACH_CLSACT] = "clsact",
-		[ATTACH_XDP_NATIVE] = "native", [ATTACH_XDP_GENERIC] = "generic",
+		[ATTACH_NONE] = "missing",	  [ATTACH_TCX] = "tcx",
+		[ATTACH_CLSACT] = "clsact",	  [ATTACH_XDP_NATIVE] = "native",
+		[ATTACH_XDP_GENERIC] = "generic",
 	};
 
 	return names[way];
@@ -231,7 +232,8 @@ int attach_xdp(const struct maps *m, const char *pins, unsigned ifindex, bool ge
 	if (fd == -EBUSY || fd == -EEXIST)
 		return fail(error, -EBUSY, "another XDP program is on the interface (tunnel.xdp: off goes without)");
 	if (fd < 0)
-		return fail(error, fd, "cannot attach XDP in %s mode: %s", generic ? "generic" : "native", strerror(-fd));
+		return fail(error, fd, "cannot attach XDP in %s mode: %s", generic ? "generic" : "native",
+			    strerror(-fd));
 	hand_over(fd, link);
 	return 0;
 }

@@ -67,7 +67,7 @@ size_t attach_foreign(const struct maps *m, unsigned ifindex, struct attach_fore
 
 enum xdp_wanted { XDP_AUTO, XDP_NATIVE, XDP_GENERIC, XDP_OFF };
 
-struct xdp_nic { /* what is known of an underlay interface */
+struct xdp_nic {	    /* what is known of an underlay interface */
 	const char *driver; /* of ethtool; "" when not known */
 	uint32_t mtu;
 	uint32_t rx_queues, tx_queues, max_queues; /* combined; max_queues 0: not known */

@@ -9,7 +9,7 @@
 
 /* Of enum bpf_attach_type in Linux 6.6; Debian 12's headers are older. The system calls pass them on. */
 #define TCX_INGRESS ((enum bpf_attach_type)46)
-#define TCX_EGRESS ((enum bpf_attach_type)47)
+#define TCX_EGRESS  ((enum bpf_attach_type)47)
 
 /* What a clsact filter of ours is known by: each program has a priority of its own. */
 #define CLSACT_HANDLE 0x51

@@ -101,7 +101,7 @@ static void list_add(struct foreign_list *l, uint32_t id, const char *name)
 	if (attach_is_our_name(name))
 		return;
 	if (l->n < l->max) {
-		l->out[l->n] = (struct attach_foreign){ .point = l->point, .id = id };
+		l->out[l->n] = (struct attach_foreign){.point = l->point, .id = id};
 		strncpy(l->out[l->n].name, name, sizeof(l->out->name) - 1);
 	}
 	l->n++;
@@ -172,7 +172,7 @@ static void list_clsact(struct foreign_list *l, struct mnl_socket *nl, unsigned 
 size_t attach_foreign(const struct maps *m, unsigned ifindex, struct attach_foreign *out, size_t max)
 {
 	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
-	struct foreign_list l = { .out = out, .max = max };
+	struct foreign_list l = {.out = out, .max = max};
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
 	uint32_t ids[MAX_ON_HOOK];
 

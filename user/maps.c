@@ -19,7 +19,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define KERNEL_LOG (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
+#define KERNEL_LOG     (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
 #define MAPS_FLOWS_MIN 1024
 
 int maps_fail(char **error, int err, const char *fmt, ...)
@@ -141,14 +141,16 @@ static int look_at_pins(struct maps *m, char **error)
 		return make_pins(m->pins, error);
 	}
 	if (layout != SLUICE_LAYOUT)
-		return maps_fail(error, -EPROTO,
-				 "%s holds maps of layout %u, this program has %u: `sluice down` first (live flows end)",
-				 m->pins, layout, SLUICE_LAYOUT);
+		return maps_fail(
+			error, -EPROTO,
+			"%s holds maps of layout %u, this program has %u: `sluice down` first (live flows end)",
+			m->pins, layout, SLUICE_LAYOUT);
 	slots = pinned_slots(m->pins);
 	if (m->slots && slots != m->slots)
-		return maps_fail(error, -EPROTO,
-				 "the flow table in %s has %u flows, %u are wanted: `sluice down` first (live flows end)",
-				 m->pins, slots - 1, m->slots - 1);
+		return maps_fail(
+			error, -EPROTO,
+			"the flow table in %s has %u flows, %u are wanted: `sluice down` first (live flows end)",
+			m->pins, slots - 1, m->slots - 1);
 	m->slots = slots;
 	m->reused = true;
 	return 0;
@@ -167,7 +169,8 @@ static int set_pin_paths(struct maps *m)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, m->skel->obj) {
+	bpf_object__for_each_map(map, m->skel->obj)
+	{
 		char *path;
 		int err;
 
@@ -242,8 +245,8 @@ static int load(struct maps *m, char *log, char **error)
 		return maps_fail(error, err, "loading BPF programs needs CAP_BPF and CAP_NET_ADMIN (run as root)");
 	if (err == -ENOMEM || err == -E2BIG)
 		return maps_fail(error, err, "no memory for a table of %u flows: %s", m->slots - 1, strerror(-err));
-	return maps_fail(error, err, "the kernel refused a BPF program or map: %s%s%s", strerror(-err), *log ? ": " : "",
-			 log);
+	return maps_fail(error, err, "the kernel refused a BPF program or map: %s%s%s", strerror(-err),
+			 *log ? ": " : "", log);
 }
 
 static int start_sweep(struct maps *m, char **error)
@@ -353,9 +356,8 @@ bool maps_reused(const struct maps *m)
 }
 
 static const char *const program_names[PROGRAM_MAX] = {
-	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",
-	[PROGRAM_NIC_OUT] = "nic_out",	   [PROGRAM_FRONT] = "front",
-	[PROGRAM_FRONT_TC] = "front_tc",   [PROGRAM_FRONT_SOCKET] = "front_socket",
+	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",	      [PROGRAM_NIC_OUT] = "nic_out",
+	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_TC] = "front_tc",   [PROGRAM_FRONT_SOCKET] = "front_socket",
 	[PROGRAM_STEER_UDP] = "steer_udp", [PROGRAM_STEER_TAP] = "steer_tap",
 };
 

@@ -23,13 +23,13 @@
  */
 struct maps;
 
-#define MAPS_PINS "/sys/fs/bpf/sluice"
+#define MAPS_PINS	   "/sys/fs/bpf/sluice"
 #define MAPS_FLOWS_DEFAULT 262144 /* about 410 bytes each, allocated at once */
 
 struct maps_options {
-	const char *pins;  /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */
-	uint32_t flows;	   /* slots, 0: as the pinned table has, or MAPS_FLOWS_DEFAULT */
-	bool no_sweep;	   /* do not start the timer: for tests that age state by hand */
+	const char *pins; /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */
+	uint32_t flows;	  /* slots, 0: as the pinned table has, or MAPS_FLOWS_DEFAULT */
+	bool no_sweep;	  /* do not start the timer: for tests that age state by hand */
 };
 
 /*
@@ -157,7 +157,7 @@ struct maps_policy {
 	size_t n_rules;
 	const struct maps_route *routes;
 	size_t n_routes;
-	bool change_blocked; /* the block lists too, by the same write; else they stay as they are */
+	bool change_blocked;	      /* the block lists too, by the same write; else they stay as they are */
 	const struct prefix *blocked; /* merged, any order */
 	size_t n_blocked;
 };

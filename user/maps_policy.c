@@ -194,8 +194,8 @@ static void columns_fill(struct columns *c, const struct maps_policy *p)
 	for (size_t i = 0; i < p->n_acl; i++) {
 		const struct maps_acl *a = &p->acl[i];
 
-		c->acl_keys[i] = (struct acl_key){ KEY_BITS + a->dst.len, htonl(a->class), a->dst.addr };
-		c->acl_values[i] = (struct acl_entry){ a->first, (uint16_t)a->count, a->flags };
+		c->acl_keys[i] = (struct acl_key){KEY_BITS + a->dst.len, htonl(a->class), a->dst.addr};
+		c->acl_values[i] = (struct acl_entry){a->first, (uint16_t)a->count, a->flags};
 	}
 	for (size_t i = 0; i < p->n_routes; i++) {
 		c->route_keys[i] = maps_key(&p->routes[i].prefix);
@@ -214,13 +214,15 @@ static int policy_fits(const struct maps_policy *p, char **error)
 		const struct maps_acl *a = &p->acl[i];
 
 		if (a->count > UINT16_MAX)
-			return maps_fail(error, -E2BIG, "a destination has %u port rules, %d fit", a->count, UINT16_MAX);
+			return maps_fail(error, -E2BIG, "a destination has %u port rules, %d fit", a->count,
+					 UINT16_MAX);
 		if ((uint64_t)a->first + a->count > p->n_rules || a->dst.len > 128)
 			return maps_fail(error, -EINVAL, "acl entry %zu names rules that are not there", i);
 	}
 	for (size_t i = 0; i < p->n_rules; i++)
 		if (p->rules[i].id >= MAX_RULES)
-			return maps_fail(error, -E2BIG, "the policy has rule %u, %d fit", p->rules[i].id, MAX_RULES - 1);
+			return maps_fail(error, -E2BIG, "the policy has rule %u, %d fit", p->rules[i].id,
+					 MAX_RULES - 1);
 	return 0;
 }
 
@@ -262,7 +264,7 @@ static void blocks_fill(struct blocks *b, const struct prefix **sorted, size_t n
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct prefix *p = sorted[i];
-		struct block24_key net = { .net = p->addr.w[3] & htonl(0xffffff00) };
+		struct block24_key net = {.net = p->addr.w[3] & htonl(0xffffff00)};
 
 		if (!is_within_24(p)) {
 			b->ones[b->n_keys] = 1;
@@ -310,8 +312,8 @@ static bool blocks_fit(size_t n, char **error)
 
 static void blocks_tables(const struct blocks *b, uint32_t slot, struct table out[2])
 {
-	out[0] = (struct table){ MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, slot, -1 };
-	out[1] = (struct table){ MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, slot, -1 };
+	out[0] = (struct table){MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, slot, -1};
+	out[1] = (struct table){MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, slot, -1};
 }
 
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
@@ -344,10 +346,10 @@ static int policy_swap(struct maps *m, const struct maps_policy *p, const struct
 	uint64_t word = word_of(m);
 	uint32_t slot = !POLICY_SLOT(word), block_slot = POLICY_BLOCK_SLOT(word), g = next_generation(word);
 	struct table tables[6] = {
-		{ MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1 },
-		{ MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1 },
-		{ MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1 },
-		{ MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, slot, -1 },
+		{MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1},
+		{MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1},
+		{MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1},
+		{MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, slot, -1},
 	};
 	size_t n = 4;
 	int err;

@@ -24,8 +24,8 @@ struct maps {
 	char *pins; /* NULL: scratch */
 	bool reused;
 	struct maps_template tables[MAPS_TABLES];
-	uint32_t slots;	   /* of the flow table, slot 0 included */
-	struct flow *flows; /* mapped */
+	uint32_t slots;		/* of the flow table, slot 0 included */
+	struct flow *flows;	/* mapped */
 	uint64_t *daemon_drops; /* mapped */
 	size_t cpus;
 	uint64_t *per_cpu; /* one element of any counter, of all CPUs: the control thread's scratch */
@@ -36,7 +36,7 @@ int maps_fail(char **error, int err, const char *fmt, ...) __attribute__((format
 
 static inline struct route_key maps_key(const struct prefix *p)
 {
-	return (struct route_key){ .prefixlen = KEY_BITS + p->len, .addr = p->addr };
+	return (struct route_key){.prefixlen = KEY_BITS + p->len, .addr = p->addr};
 }
 
 #endif

@@ -14,7 +14,7 @@ static int set(struct bpf_map *map, const void *key, const void *value)
 	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
 }
 
-static int delete(struct bpf_map *map, const void *key)
+static int unset(struct bpf_map *map, const void *key)
 {
 	int err = bpf_map_delete_elem(bpf_map__fd(map), key);
 
@@ -61,7 +61,7 @@ void maps_settings_get(const struct maps *m, struct settings *s)
 
 int maps_client_set(struct maps *m, const struct prefix *p, uint32_t client, uint32_t worker)
 {
-	struct client_ref ref = { .client = client };
+	struct client_ref ref = {.client = client};
 	struct route_key key = maps_key(p);
 
 	if (!client || client >= MAX_CLIENTS || worker >= MAX_WORKERS)
@@ -73,7 +73,7 @@ int maps_client_delete(struct maps *m, const struct prefix *p)
 {
 	struct route_key key = maps_key(p);
 
-	return delete(m->skel->maps.clients, &key);
+	return unset(m->skel->maps.clients, &key);
 }
 
 void maps_client_each(struct maps *m, bool (*each)(void *arg, const struct prefix *p, uint32_t client), void *arg)
@@ -83,7 +83,7 @@ void maps_client_each(struct maps *m, bool (*each)(void *arg, const struct prefi
 	struct client_ref ref;
 
 	while (bpf_map_get_next_key(fd, last, &key) == 0) {
-		struct prefix p = { .addr = key.addr, .len = key.prefixlen - KEY_BITS };
+		struct prefix p = {.addr = key.addr, .len = key.prefixlen - KEY_BITS};
 
 		if (bpf_map_lookup_elem(fd, &key, &ref) == 0 && !each(arg, &p, ref.client))
 			return;
@@ -93,7 +93,7 @@ void maps_client_each(struct maps *m, bool (*each)(void *arg, const struct prefi
 
 int maps_reserved_set(struct maps *m, const struct prefix *p, enum reserved kind)
 {
-	struct reserved_ref ref = { .kind = kind };
+	struct reserved_ref ref = {.kind = kind};
 	struct route_key key = maps_key(p);
 
 	return set(m->skel->maps.reserved, &key, &ref);
@@ -103,16 +103,16 @@ int maps_reserved_delete(struct maps *m, const struct prefix *p)
 {
 	struct route_key key = maps_key(p);
 
-	return delete(m->skel->maps.reserved, &key);
+	return unset(m->skel->maps.reserved, &key);
 }
 
 static const struct {
 	const char *prefix;
 	enum reserved kind;
 } reserved_defaults[] = {
-	{ "127.0.0.0/8", RESERVED_LOOPBACK },	   { "::1", RESERVED_LOOPBACK },
-	{ "169.254.169.254", RESERVED_METADATA },  { "fd00:ec2::254", RESERVED_METADATA },
-	{ "168.63.129.16", RESERVED_METADATA },	   { "100.100.100.200", RESERVED_METADATA },
+	{"127.0.0.0/8", RESERVED_LOOPBACK},	{"::1", RESERVED_LOOPBACK},
+	{"169.254.169.254", RESERVED_METADATA}, {"fd00:ec2::254", RESERVED_METADATA},
+	{"168.63.129.16", RESERVED_METADATA},	{"100.100.100.200", RESERVED_METADATA},
 };
 
 #define RESERVED_DEFAULTS (sizeof(reserved_defaults) / sizeof(*reserved_defaults))
@@ -147,14 +147,14 @@ enum reserved maps_reserved_default(const struct addr *a)
 
 int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t client)
 {
-	struct session_ref ref = { .worker = worker, .client = client };
+	struct session_ref ref = {.worker = worker, .client = client};
 
 	return set(m->skel->maps.sessions, &index, &ref);
 }
 
 int maps_session_delete(struct maps *m, uint32_t index)
 {
-	return delete(m->skel->maps.sessions, &index);
+	return unset(m->skel->maps.sessions, &index);
 }
 
 int maps_sessions_clear(struct maps *m)
@@ -210,7 +210,7 @@ int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p)
 /* Puts a range into @out, sorted by size, largest first; the smallest falls out at the end. */
 static void keep_range(struct port_range out[MAX_PORT_RANGES], uint32_t first, uint32_t end)
 {
-	struct port_range r = { .first = (uint16_t)first, .count = (uint16_t)(end - first) };
+	struct port_range r = {.first = (uint16_t)first, .count = (uint16_t)(end - first)};
 
 	if (first >= end)
 		return;

@@ -24,17 +24,31 @@
 /* Drivers that run XDP natively and what they ask for. */
 static const struct driver {
 	const char *name;
-	uint32_t mtu; /* the largest that fits a page with headroom; 0: no limit of its own */
+	uint32_t mtu;	       /* the largest that fits a page with headroom; 0: no limit of its own */
 	uint32_t queues_a_cpu; /* of transmit, set aside for XDP: 1 a CPU; 0: none */
-	bool half_queues; /* may use only half of its queues with XDP */
+	bool half_queues;      /* may use only half of its queues with XDP */
 } drivers[] = {
-	{ "ena", XDP_PAGE_MTU, 0, true },	{ "gve", 2048, 0, true },	{ "i40e", 0, 1, false },
-	{ "ice", 0, 1, false },		{ "igb", 3050, 0, false },	{ "igc", 3050, 0, false },
-	{ "ixgbe", 3050, 1, false },	{ "mlx4_en", XDP_PAGE_MTU, 0, false },	{ "mlx5_core", 0, 0, false },
-	{ "bnxt_en", XDP_PAGE_MTU, 0, false },	{ "hv_netvsc", 3050, 0, false }, { "mana", XDP_PAGE_MTU, 0, false },
-	{ "nfp", XDP_PAGE_MTU, 0, false },	{ "qede", XDP_PAGE_MTU, 0, false },	{ "sfc", XDP_PAGE_MTU, 0, false },
-	{ "thunder_nicvf", 1508, 0, false }, { "atlantic", 2048, 0, false }, { "stmmac", 1500, 0, false },
-	{ "mvneta", XDP_PAGE_MTU, 0, false },	{ "cpsw", 1500, 0, false },	{ "tsnep", 1500, 0, false },
+	{"ena", XDP_PAGE_MTU, 0, true},
+	{"gve", 2048, 0, true},
+	{"i40e", 0, 1, false},
+	{"ice", 0, 1, false},
+	{"igb", 3050, 0, false},
+	{"igc", 3050, 0, false},
+	{"ixgbe", 3050, 1, false},
+	{"mlx4_en", XDP_PAGE_MTU, 0, false},
+	{"mlx5_core", 0, 0, false},
+	{"bnxt_en", XDP_PAGE_MTU, 0, false},
+	{"hv_netvsc", 3050, 0, false},
+	{"mana", XDP_PAGE_MTU, 0, false},
+	{"nfp", XDP_PAGE_MTU, 0, false},
+	{"qede", XDP_PAGE_MTU, 0, false},
+	{"sfc", XDP_PAGE_MTU, 0, false},
+	{"thunder_nicvf", 1508, 0, false},
+	{"atlantic", 2048, 0, false},
+	{"stmmac", 1500, 0, false},
+	{"mvneta", XDP_PAGE_MTU, 0, false},
+	{"cpsw", 1500, 0, false},
+	{"tsnep", 1500, 0, false},
 };
 
 static const struct driver *driver_of(const char *name)
@@ -134,7 +148,7 @@ static int ethtool(int fd, struct ifreq *ifr, void *command)
 
 static void read_queues(int fd, struct ifreq *ifr, struct xdp_nic *nic)
 {
-	struct ethtool_channels c = { .cmd = ETHTOOL_GCHANNELS };
+	struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
 
 	if (ethtool(fd, ifr, &c))
 		return;
@@ -149,11 +163,11 @@ static int gro_hw_bit(int fd, struct ifreq *ifr)
 	struct {
 		struct ethtool_sset_info info;
 		uint32_t n;
-	} sset = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
+	} sset = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
 	struct {
 		struct ethtool_gstrings head;
 		char text[128][ETH_GSTRING_LEN];
-	} names = { .head = { .cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES } };
+	} names = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES}};
 
 	if (ethtool(fd, ifr, &sset) || !sset.info.sset_mask || sset.n > 128)
 		return -1;
@@ -171,7 +185,7 @@ static bool read_gro_hw(int fd, struct ifreq *ifr)
 	struct {
 		struct ethtool_gfeatures head;
 		struct ethtool_get_features_block block[4];
-	} f = { .head = { .cmd = ETHTOOL_GFEATURES, .size = 4 } };
+	} f = {.head = {.cmd = ETHTOOL_GFEATURES, .size = 4}};
 	int bit = gro_hw_bit(fd, ifr);
 
 	if (bit < 0 || ethtool(fd, ifr, &f))
@@ -181,7 +195,7 @@ static bool read_gro_hw(int fd, struct ifreq *ifr)
 
 int xdp_nic_read(const char *ifname, struct xdp_nic *nic, char driver[32])
 {
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
 	struct ifreq ifr = {};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
 

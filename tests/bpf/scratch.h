@@ -24,13 +24,13 @@
 #include "tests/bpf/frame.h"
 #include "user/maps_private.h"
 
-#define SECOND 1000000000ull
+#define SECOND	    1000000000ull
 #define TAP_IFINDEX 77
-#define WG_PORT 51820
-#define PORT_FIRST 20000
-#define PORT_COUNT 1000
-#define TUNNEL_MTU 1420
-#define EGRESS_MTU 1500
+#define WG_PORT	    51820
+#define PORT_FIRST  20000
+#define PORT_COUNT  1000
+#define TUNNEL_MTU  1420
+#define EGRESS_MTU  1500
 
 enum { RULE_WEB = 1, RULE_DNS, RULE_PING, RULE_HOST, RULE_METADATA, RULE_DENY, RULE_GRE };
 
@@ -42,13 +42,28 @@ struct family {
 
 static inline struct family family_of(bool v6)
 {
-	return v6 ? (struct family){ "IPv6", true, addr_of("fd7a:115c:a1e0::5"), addr_of("fd7a:115c:a1e0::6"),
-				     addr_of("2001:db8:9::9"), addr_of("2001:db8:9::10"), addr_of("2001:db8:9::66"),
-				     addr_of("2001:db8:aaaa::1"), addr_of("2001:db8:1::1"), addr_of("fd7a:115c:a1e0::1"),
-				     addr_of("fd00:ec2::254") }
-		  : (struct family){ "IPv4", false, addr_of("100.64.0.5"), addr_of("100.64.0.6"), addr_of("203.0.113.9"),
-				     addr_of("203.0.113.10"), addr_of("203.0.113.66"), addr_of("192.0.2.1"),
-				     addr_of("198.51.100.1"), addr_of("100.64.0.1"), addr_of("169.254.169.254") };
+	return v6 ? (struct family){"IPv6",
+				    true,
+				    addr_of("fd7a:115c:a1e0::5"),
+				    addr_of("fd7a:115c:a1e0::6"),
+				    addr_of("2001:db8:9::9"),
+				    addr_of("2001:db8:9::10"),
+				    addr_of("2001:db8:9::66"),
+				    addr_of("2001:db8:aaaa::1"),
+				    addr_of("2001:db8:1::1"),
+				    addr_of("fd7a:115c:a1e0::1"),
+				    addr_of("fd00:ec2::254")}
+		  : (struct family){"IPv4",
+				    false,
+				    addr_of("100.64.0.5"),
+				    addr_of("100.64.0.6"),
+				    addr_of("203.0.113.9"),
+				    addr_of("203.0.113.10"),
+				    addr_of("203.0.113.66"),
+				    addr_of("192.0.2.1"),
+				    addr_of("198.51.100.1"),
+				    addr_of("100.64.0.1"),
+				    addr_of("169.254.169.254")};
 }
 
 struct scratch {
@@ -59,13 +74,13 @@ struct scratch {
 };
 
 #define N(table) (sizeof(table) / sizeof(*(table)))
-#define T(name) cmocka_unit_test_setup(name, scratch_reset)
+#define T(name)	 cmocka_unit_test_setup(name, scratch_reset)
 
-#define must(call)                                                                                             \
-	do {                                                                                                   \
-		int must_err = (call);                                                                         \
-		if (must_err)                                                                                  \
-			fail_msg("%s: %s", #call, strerror(-must_err));                                        \
+#define must(call)                                                      \
+	do {                                                            \
+		int must_err = (call);                                  \
+		if (must_err)                                           \
+			fail_msg("%s: %s", #call, strerror(-must_err)); \
 	} while (0)
 
 static inline void host_prefix(struct prefix *p, const struct addr *a)
@@ -76,7 +91,7 @@ static inline void host_prefix(struct prefix *p, const struct addr *a)
 
 static inline struct acl_rule rule_of(uint8_t proto, uint16_t first, uint16_t last, uint8_t verdict, uint32_t id)
 {
-	return (struct acl_rule){ .first = first, .last = last, .proto = proto, .verdict = verdict, .id = id };
+	return (struct acl_rule){.first = first, .last = last, .proto = proto, .verdict = verdict, .id = id};
 }
 
 static inline int throw_away(void *ctx, void *data, size_t size)
@@ -90,7 +105,7 @@ static inline int throw_away(void *ctx, void *data, size_t size)
  */
 static inline void scratch_policy(struct scratch *s, bool strict)
 {
-	struct client_class classes[3] = { { 0, 0, 0 }, { 1, 0, 0 }, { 2, 0, 0 } };
+	struct client_class classes[3] = {{0, 0, 0}, {1, 0, 0}, {2, 0, 0}};
 	struct acl_rule rules[] = {
 		/* 0: services */
 		rule_of(IPPROTO_ICMP, 0, 65535, VERDICT_ACCEPT, RULE_PING),
@@ -111,20 +126,25 @@ static inline void scratch_policy(struct scratch *s, bool strict)
 	};
 	struct maps_acl acl[8];
 	struct maps_route routes[4];
-	struct maps_policy p = { .classes = classes, .n_classes = 3, .acl = acl, .rules = rules,
-				 .n_rules = sizeof(rules) / sizeof(*rules), .routes = routes };
+	struct maps_policy p = {.classes = classes,
+				.n_classes = 3,
+				.acl = acl,
+				.rules = rules,
+				.n_rules = sizeof(rules) / sizeof(*rules),
+				.routes = routes};
 	char *error = NULL;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
 
-		acl[p.n_acl] = (struct maps_acl){ 1, prefix_of(v6 ? "2001:db8:9::/48" : "203.0.113.0/24"), 0, 8, ACL_ACCEPTS };
-		acl[p.n_acl + 1] = (struct maps_acl){ 1, { f.tunnel, 128 }, 8, 2, ACL_EXACT | ACL_ACCEPTS };
-		acl[p.n_acl + 2] = (struct maps_acl){ 1, { f.denied, 128 }, 11, 1, 0 };
-		acl[p.n_acl + 3] = (struct maps_acl){ 2, { f.metadata, 128 }, 10, 1, ACL_EXACT | ACL_ACCEPTS };
+		acl[p.n_acl] =
+			(struct maps_acl){1, prefix_of(v6 ? "2001:db8:9::/48" : "203.0.113.0/24"), 0, 8, ACL_ACCEPTS};
+		acl[p.n_acl + 1] = (struct maps_acl){1, {f.tunnel, 128}, 8, 2, ACL_EXACT | ACL_ACCEPTS};
+		acl[p.n_acl + 2] = (struct maps_acl){1, {f.denied, 128}, 11, 1, 0};
+		acl[p.n_acl + 3] = (struct maps_acl){2, {f.metadata, 128}, 10, 1, ACL_EXACT | ACL_ACCEPTS};
 		p.n_acl += 4;
-		routes[p.n_routes++] = (struct maps_route){ acl[p.n_acl - 4].dst, { ROUTE_POOL_OF_CLIENT, 7 } };
-		routes[p.n_routes++] = (struct maps_route){ { f.metadata, 128 }, { 0, 8 } };
+		routes[p.n_routes++] = (struct maps_route){acl[p.n_acl - 4].dst, {ROUTE_POOL_OF_CLIENT, 7}};
+		routes[p.n_routes++] = (struct maps_route){{f.metadata, 128}, {0, 8}};
 	}
 	if (maps_policy_apply(s->m, &p, &s->generation, &error))
 		fail_msg("%s", error);
@@ -145,7 +165,7 @@ static inline void scratch_settings(struct scratch *s)
 		.tcp_transitory_ns = 240 * SECOND,
 		.icmp_ns = 60 * SECOND,
 		.other_ns = 60 * SECOND,
-		.tunnel = { prefix_of("100.64.0.0/10"), prefix_of("fd7a:115c:a1e0::/48") },
+		.tunnel = {prefix_of("100.64.0.0/10"), prefix_of("fd7a:115c:a1e0::/48")},
 	};
 	must(maps_settings_set(s->m, &s->settings));
 }
@@ -153,14 +173,14 @@ static inline void scratch_settings(struct scratch *s)
 static inline void scratch_egress(struct scratch *s, uint32_t id, struct addr a, uint32_t ifindex, uint16_t first,
 				  uint16_t count)
 {
-	struct egress e = { .addr = a, .ifindex = ifindex, .mtu = EGRESS_MTU, .range = { { first, count } } };
+	struct egress e = {.addr = a, .ifindex = ifindex, .mtu = EGRESS_MTU, .range = {{first, count}}};
 
 	must(maps_egress_set(s->m, id, &e));
 }
 
 static inline void scratch_addresses(struct scratch *s)
 {
-	struct pool pool = { .n4 = 1, .n6 = 1, .v4 = { 1 }, .v6 = { 2 } };
+	struct pool pool = {.n4 = 1, .n6 = 1, .v4 = {1}, .v6 = {2}};
 
 	must(maps_reserved_defaults(s->m));
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -258,7 +278,7 @@ static inline int scratch_reset(void **state)
 /* For a whole file. */
 static inline int scratch_open(void **state)
 {
-	struct maps_options o = { .flows = 4096, .no_sweep = true };
+	struct maps_options o = {.flows = 4096, .no_sweep = true};
 	struct scratch *s = calloc(1, sizeof(*s));
 	char *error = NULL;
 
@@ -315,7 +335,7 @@ static inline enum drop_reason counted(const uint64_t *before, const uint64_t *a
 
 static inline struct ran run_with(struct scratch *s, enum program program, const struct frame *f, struct push push)
 {
-	struct __sk_buff ctx = { .gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark }, ctx_out = {};
+	struct __sk_buff ctx = {.gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark}, ctx_out = {};
 	uint64_t before[DROP_MAX], after[DROP_MAX];
 	struct ran r = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = r.out.b,
@@ -346,7 +366,7 @@ static inline struct ran run(struct scratch *s, enum program program, const stru
 /* The frame as the daemon gives it to the TAP for @client. */
 static inline void from_client(struct frame *f, uint32_t client)
 {
-	struct tap_mac mac = { .tag = { TAP_MAC_0, TAP_MAC_1 } };
+	struct tap_mac mac = {.tag = {TAP_MAC_0, TAP_MAC_1}};
 
 	memset(f->b, 0, 6);
 	put32(mac.id, client);
@@ -396,31 +416,30 @@ static inline struct shape answer_to(const struct shape *asked, const struct ran
 
 /* ---- judging --------------------------------------------------------------------- */
 
-#define assert_addr(a, b)                                                                                      \
-	do {                                                                                                   \
-		struct addr addr_a = (a), addr_b = (b);                                                        \
-		char buf_a[ADDR_STRLEN], buf_b[ADDR_STRLEN];                                                   \
-		if (memcmp(&addr_a, &addr_b, sizeof(addr_a)))                                                  \
-			fail_msg("%s:%d: %s is not %s", __FILE__, __LINE__, addr_str(&addr_a, buf_a),          \
-				 addr_str(&addr_b, buf_b));                                                    \
+#define assert_addr(a, b)                                                                             \
+	do {                                                                                          \
+		struct addr addr_a = (a), addr_b = (b);                                               \
+		char buf_a[ADDR_STRLEN], buf_b[ADDR_STRLEN];                                          \
+		if (memcmp(&addr_a, &addr_b, sizeof(addr_a)))                                         \
+			fail_msg("%s:%d: %s is not %s", __FILE__, __LINE__, addr_str(&addr_a, buf_a), \
+				 addr_str(&addr_b, buf_b));                                           \
 	} while (0)
 
-static const char *const reason_names[DROP_MAX] = {
-	"none",
+static const char *const reason_names[DROP_MAX] = {"none",
 #define X(id, name, text) name,
-	DROP_REASONS(X)
+						   DROP_REASONS(X)
 #undef X
 };
 
-#define assert_ran(r, want_verdict, want_reason)                                                               \
-	do {                                                                                                   \
-		struct ran ran_r = (r);                                                                        \
-		if (ran_r.verdict != (want_verdict) || ran_r.reason != (want_reason))                          \
-			fail_msg("%s:%d: verdict %d (%s), wanted %d (%s)", __FILE__, __LINE__, ran_r.verdict,  \
-				 reason_names[ran_r.reason], want_verdict, reason_names[want_reason]);         \
+#define assert_ran(r, want_verdict, want_reason)                                                              \
+	do {                                                                                                  \
+		struct ran ran_r = (r);                                                                       \
+		if (ran_r.verdict != (want_verdict) || ran_r.reason != (want_reason))                         \
+			fail_msg("%s:%d: verdict %d (%s), wanted %d (%s)", __FILE__, __LINE__, ran_r.verdict, \
+				 reason_names[ran_r.reason], want_verdict, reason_names[want_reason]);        \
 	} while (0)
 
 #define assert_dropped(r, want_reason) assert_ran(r, SHOT, want_reason)
-#define assert_sent(r) assert_ran(r, REDIRECT, DROP_NONE)
+#define assert_sent(r)		       assert_ran(r, REDIRECT, DROP_NONE)
 
 #endif

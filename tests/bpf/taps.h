@@ -35,9 +35,9 @@ static inline void own_namespace(void)
 
 static inline struct tap tap_open(const char *name, unsigned offload)
 {
-	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	int hdr = sizeof(struct virtio_net_hdr), s = socket(AF_INET, SOCK_DGRAM, 0);
-	struct tap t = { .fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK) };
+	struct tap t = {.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK)};
 
 	assert_true(t.fd >= 0);
 	strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
@@ -156,7 +156,7 @@ static inline bool tap_read(const struct tap *t, struct virtio_net_hdr *h, struc
 			    const struct addr *dst)
 {
 	static uint8_t buf[70000];
-	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+	struct pollfd p = {.fd = t->fd, .events = POLLIN};
 
 	while (poll(&p, 1, 500) > 0) {
 		ssize_t n = read(t->fd, buf, sizeof(buf));

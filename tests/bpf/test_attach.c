@@ -17,7 +17,7 @@ struct place {
 
 static struct maps *open_maps(const char *pins)
 {
-	struct maps_options o = { .pins = pins, .flows = 1024, .no_sweep = true };
+	struct maps_options o = {.pins = pins, .flows = 1024, .no_sweep = true};
 	char *error = NULL;
 	struct maps *m = maps_open(&o, &error);
 
@@ -66,10 +66,10 @@ static const struct {
 	enum program program;
 	enum attach_point point;
 } places[] = {
-	{ PROGRAM_TAP_IN, ATTACH_INGRESS },
-	{ PROGRAM_NIC_IN, ATTACH_INGRESS },
-	{ PROGRAM_FRONT_TC, ATTACH_INGRESS },
-	{ PROGRAM_NIC_OUT, ATTACH_EGRESS },
+	{PROGRAM_TAP_IN, ATTACH_INGRESS},
+	{PROGRAM_NIC_IN, ATTACH_INGRESS},
+	{PROGRAM_FRONT_TC, ATTACH_INGRESS},
+	{PROGRAM_NIC_OUT, ATTACH_EGRESS},
 };
 
 #define N(table) (sizeof(table) / sizeof(*(table)))
@@ -156,8 +156,9 @@ static void test_taken_off(void **state)
 /* A program that is not ours: accepts everything. */
 static int foreign_program(enum bpf_prog_type type, const char *name)
 {
-	struct bpf_insn insns[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = type == BPF_PROG_TYPE_XDP ? 2 : 0 },
-				    { .code = BPF_JMP | BPF_EXIT } };
+	struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = type == BPF_PROG_TYPE_XDP ? 2 : 0},
+		{.code = BPF_JMP | BPF_EXIT}};
 	int fd = bpf_prog_load(type, name, "GPL", insns, 2, NULL);
 
 	assert_true(fd >= 0);
@@ -286,8 +287,9 @@ static void test_not_pinned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PLACE(test_on_and_off), PLACE(test_next_daemon), PLACE(test_interface_gone), PLACE(test_taken_off), PLACE(test_foreign),
-		PLACE(test_clsact_taken), PLACE(test_xdp), PLACE(test_xdp_foreign), PLACE(test_not_pinned),
+		PLACE(test_on_and_off), PLACE(test_next_daemon), PLACE(test_interface_gone),
+		PLACE(test_taken_off),	PLACE(test_foreign),	 PLACE(test_clsact_taken),
+		PLACE(test_xdp),	PLACE(test_xdp_foreign), PLACE(test_not_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

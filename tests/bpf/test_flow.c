@@ -16,76 +16,89 @@ struct segment {
 	uint64_t seconds;      /* to live then; 0: unchanged */
 };
 
-#define TRANSITORY 240
+#define TRANSITORY  240
 #define ESTABLISHED 7440
 
 static const struct {
 	const char *name;
 	struct segment segments[12];
 } scripts[] = {
-	{ "opens", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-		     { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-		     { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED } } },
-	{ "5382-2 simultaneous open", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-					{ IN, TH_SYN, 5000, 0, FLOW_NEW, 0 },
-					{ OUT, TH_SYN | TH_ACK, 1000, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-					{ IN, TH_ACK, 5001, 1001, FLOW_ESTABLISHED, 0 } } },
-	{ "an ACK alone opens nothing", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-					  { IN, TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-					  { OUT, TH_ACK, 1001, 5001, FLOW_NEW, 0 } } },
-	{ "closes from the client", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-				      { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-				      { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-				      { OUT, TH_FIN | TH_ACK, 1011, 5001, FLOW_CLOSING, ESTABLISHED },
-				      { IN, TH_ACK, 5001, 1022, FLOW_CLOSING, ESTABLISHED },
-				      { IN, TH_FIN | TH_ACK, 5011, 1022, FLOW_CLOSING, TRANSITORY },
-				      { OUT, TH_ACK, 1022, 5022, FLOW_CLOSING, TRANSITORY } } },
-	{ "closes from the remote", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-				      { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-				      { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-				      { IN, TH_FIN | TH_ACK, 5001, 1011, FLOW_CLOSING, ESTABLISHED },
-				      { OUT, TH_FIN | TH_ACK, 1011, 5012, FLOW_CLOSING, TRANSITORY } } },
-	{ "opens again after both FINs", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-					   { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-					   { OUT, TH_FIN | TH_ACK, 1001, 5001, FLOW_CLOSING, ESTABLISHED },
-					   { IN, TH_FIN | TH_ACK, 5001, 1012, FLOW_CLOSING, TRANSITORY },
-					   { OUT, TH_SYN, 9000, 0, FLOW_NEW, TRANSITORY },
-					   { IN, TH_SYN | TH_ACK, 700, 9001, FLOW_NEW, 0 },
-					   { OUT, TH_ACK, 9001, 701, FLOW_ESTABLISHED, ESTABLISHED } } },
-	{ "7857 refused at once", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-				    { IN, TH_RST | TH_ACK, 0, 1001, FLOW_RESET, TRANSITORY },
-				    { OUT, TH_SYN, 1500, 0, FLOW_NEW, TRANSITORY } } },
-	{ "7857 a refusal that does not know us", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-						    { IN, TH_RST | TH_ACK, 0, 77777, FLOW_NEW, 0 } } },
-	{ "7857 reset in sequence", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-				      { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-				      { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-				      { IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY } } },
-	{ "7857 reset behind data in flight", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-						{ IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-						{ OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-						{ IN, TH_ACK, 5001, 1011, FLOW_ESTABLISHED, 0 },
-						{ IN, TH_RST, 5011, 0, FLOW_RESET, TRANSITORY } } },
-	{ "7857 reset out of sequence", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-					  { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-					  { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-					  { IN, TH_RST, 5002, 0, FLOW_ESTABLISHED, ESTABLISHED },
-					  { IN, TH_RST, 5000, 0, FLOW_ESTABLISHED, ESTABLISHED },
-					  { OUT, TH_RST, 900, 0, FLOW_ESTABLISHED, ESTABLISHED } } },
-	{ "reset by the client", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-				   { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-				   { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-				   { OUT, TH_RST, 1011, 0, FLOW_RESET, TRANSITORY } } },
-	{ "6146 goes on after a reset", { { OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY },
-					  { IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0 },
-					  { OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED },
-					  { IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY },
-					  { OUT, TH_ACK, 1011, 5001, FLOW_ESTABLISHED, ESTABLISHED } } },
-	{ "sequence numbers wrap", { { OUT, TH_SYN, 0xfffffff8, 0, FLOW_NEW, TRANSITORY },
-				     { IN, TH_SYN | TH_ACK, 0xfffffffe, 0xfffffff9, FLOW_NEW, 0 },
-				     { OUT, TH_ACK, 0xfffffff9, 0xffffffff, FLOW_ESTABLISHED, ESTABLISHED },
-				     { IN, TH_ACK, 0xffffffff, 3, FLOW_ESTABLISHED, 0 },
-				     { OUT, TH_RST, 3, 0, FLOW_RESET, TRANSITORY } } },
+	{"opens",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED}}},
+	{"5382-2 simultaneous open",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN, 5000, 0, FLOW_NEW, 0},
+	  {OUT, TH_SYN | TH_ACK, 1000, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_ACK, 5001, 1001, FLOW_ESTABLISHED, 0}}},
+	{"an ACK alone opens nothing",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_NEW, 0}}},
+	{"closes from the client",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {OUT, TH_FIN | TH_ACK, 1011, 5001, FLOW_CLOSING, ESTABLISHED},
+	  {IN, TH_ACK, 5001, 1022, FLOW_CLOSING, ESTABLISHED},
+	  {IN, TH_FIN | TH_ACK, 5011, 1022, FLOW_CLOSING, TRANSITORY},
+	  {OUT, TH_ACK, 1022, 5022, FLOW_CLOSING, TRANSITORY}}},
+	{"closes from the remote",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_FIN | TH_ACK, 5001, 1011, FLOW_CLOSING, ESTABLISHED},
+	  {OUT, TH_FIN | TH_ACK, 1011, 5012, FLOW_CLOSING, TRANSITORY}}},
+	{"opens again after both FINs",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_FIN | TH_ACK, 1001, 5001, FLOW_CLOSING, ESTABLISHED},
+	  {IN, TH_FIN | TH_ACK, 5001, 1012, FLOW_CLOSING, TRANSITORY},
+	  {OUT, TH_SYN, 9000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 700, 9001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 9001, 701, FLOW_ESTABLISHED, ESTABLISHED}}},
+	{"7857 refused at once",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_RST | TH_ACK, 0, 1001, FLOW_RESET, TRANSITORY},
+	  {OUT, TH_SYN, 1500, 0, FLOW_NEW, TRANSITORY}}},
+	{"7857 a refusal that does not know us",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST | TH_ACK, 0, 77777, FLOW_NEW, 0}}},
+	{"7857 reset in sequence",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY}}},
+	{"7857 reset behind data in flight",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_ACK, 5001, 1011, FLOW_ESTABLISHED, 0},
+	  {IN, TH_RST, 5011, 0, FLOW_RESET, TRANSITORY}}},
+	{"7857 reset out of sequence",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_RST, 5002, 0, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_RST, 5000, 0, FLOW_ESTABLISHED, ESTABLISHED},
+	  {OUT, TH_RST, 900, 0, FLOW_ESTABLISHED, ESTABLISHED}}},
+	{"reset by the client",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {OUT, TH_RST, 1011, 0, FLOW_RESET, TRANSITORY}}},
+	{"6146 goes on after a reset",
+	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY},
+	  {OUT, TH_ACK, 1011, 5001, FLOW_ESTABLISHED, ESTABLISHED}}},
+	{"sequence numbers wrap",
+	 {{OUT, TH_SYN, 0xfffffff8, 0, FLOW_NEW, TRANSITORY},
+	  {IN, TH_SYN | TH_ACK, 0xfffffffe, 0xfffffff9, FLOW_NEW, 0},
+	  {OUT, TH_ACK, 0xfffffff9, 0xffffffff, FLOW_ESTABLISHED, ESTABLISHED},
+	  {IN, TH_ACK, 0xffffffff, 3, FLOW_ESTABLISHED, 0},
+	  {OUT, TH_RST, 3, 0, FLOW_RESET, TRANSITORY}}},
 };
 
 static void play(struct scratch *s, const struct family *f, size_t script)
@@ -140,9 +153,9 @@ static const struct {
 	uint16_t dport;
 	uint64_t seconds;
 } idle[] = {
-	{ "4787-5 UDP", IPPROTO_UDP, 53, 300 },
-	{ "5508-2 echo", IPPROTO_ICMP, 0, 60 },
-	{ "5382-5 TCP, opening", IPPROTO_TCP, 443, TRANSITORY },
+	{"4787-5 UDP", IPPROTO_UDP, 53, 300},
+	{"5508-2 echo", IPPROTO_ICMP, 0, 60},
+	{"5382-5 TCP, opening", IPPROTO_TCP, 443, TRANSITORY},
 };
 
 static void test_idle_times(void **state)
@@ -252,7 +265,8 @@ static void test_new_policy(void **state)
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
-		struct shape kept = shape_of(&f, IPPROTO_TCP, 901, 80), gone = shape_of(&f, IPPROTO_TCP, 902, 443), back;
+		struct shape kept = shape_of(&f, IPPROTO_TCP, 901, 80), gone = shape_of(&f, IPPROTO_TCP, 902, 443),
+			     back;
 		struct ran rk = out_of(s, &kept, 1), rg = out_of(s, &gone, 1), r;
 		uint32_t generation = s->generation;
 		struct rule_use use;
@@ -335,7 +349,7 @@ static void test_leftover(void **state)
 	struct ran r = out_of(s, &shape, 1);
 	struct flow *flow = slot_of(s, &shape);
 	struct tuple other = flow->back;
-	struct flow_ref ref = { .slot = (uint32_t)(flow - s->m->flows), .serial = flow->serial };
+	struct flow_ref ref = {.slot = (uint32_t)(flow - s->m->flows), .serial = flow->serial};
 	int index = bpf_map__fd(s->m->skel->maps.flow_index);
 
 	assert_sent(r);
@@ -426,7 +440,7 @@ static void test_table_full(void **state)
 /* The timer itself: state ages with nobody there to ask. */
 static void test_timer(void **state)
 {
-	struct maps_options o = { .flows = 2048 };
+	struct maps_options o = {.flows = 2048};
 	struct family f = family_of(false);
 	struct scratch *s = calloc(1, sizeof(*s));
 	struct shape shape = shape_of(&f, IPPROTO_TCP, 1000, 80);
@@ -449,10 +463,13 @@ static void test_timer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_tcp_states), T(test_idle_times), T(test_expired_tcp), T(test_kill),
-		T(test_kill_permission), T(test_new_policy), T(test_sweep_decides), T(test_no_policy),
-		T(test_address_moves), T(test_leftover), T(test_slots_are_reused), T(test_dead_for_a_second), T(test_table_full),
-		cmocka_unit_test(test_timer),
+		T(test_tcp_states),	  T(test_idle_times),
+		T(test_expired_tcp),	  T(test_kill),
+		T(test_kill_permission),  T(test_new_policy),
+		T(test_sweep_decides),	  T(test_no_policy),
+		T(test_address_moves),	  T(test_leftover),
+		T(test_slots_are_reused), T(test_dead_for_a_second),
+		T(test_table_full),	  cmocka_unit_test(test_timer),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

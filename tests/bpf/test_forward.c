@@ -14,14 +14,14 @@ static const struct {
 	bool no_checksum;
 	enum flow_state state;
 } protocols[] = {
-	{ "TCP", IPPROTO_TCP, 51044, 443, TH_SYN, 0, false, FLOW_NEW },
-	{ "TCP with data", IPPROTO_TCP, 51044, 8443, TH_SYN, 700, false, FLOW_NEW },
-	{ "TCP with an odd length", IPPROTO_TCP, 51044, 80, TH_SYN, 333, false, FLOW_NEW },
-	{ "UDP", IPPROTO_UDP, 51044, 53, 0, 40, false, FLOW_ESTABLISHED },
-	{ "UDP, empty", IPPROTO_UDP, 51044, 4999, 0, 0, false, FLOW_ESTABLISHED },
-	{ "UDP without checksum", IPPROTO_UDP, 51044, 4000, 0, 41, true, FLOW_ESTABLISHED },
-	{ "echo", IPPROTO_ICMP, 4711, 0, 0, 56, false, FLOW_ESTABLISHED },
-	{ "echo 0", IPPROTO_ICMP, 0, 0, 0, 57, false, FLOW_ESTABLISHED },
+	{"TCP", IPPROTO_TCP, 51044, 443, TH_SYN, 0, false, FLOW_NEW},
+	{"TCP with data", IPPROTO_TCP, 51044, 8443, TH_SYN, 700, false, FLOW_NEW},
+	{"TCP with an odd length", IPPROTO_TCP, 51044, 80, TH_SYN, 333, false, FLOW_NEW},
+	{"UDP", IPPROTO_UDP, 51044, 53, 0, 40, false, FLOW_ESTABLISHED},
+	{"UDP, empty", IPPROTO_UDP, 51044, 4999, 0, 0, false, FLOW_ESTABLISHED},
+	{"UDP without checksum", IPPROTO_UDP, 51044, 4000, 0, 41, true, FLOW_ESTABLISHED},
+	{"echo", IPPROTO_ICMP, 4711, 0, 0, 56, false, FLOW_ESTABLISHED},
+	{"echo 0", IPPROTO_ICMP, 0, 0, 0, 57, false, FLOW_ESTABLISHED},
 };
 
 static struct shape shape_of(const struct family *f, size_t i)
@@ -69,7 +69,8 @@ static void assert_rest_same(const struct frame *in, const struct frame *out)
 {
 	assert_int_equal(in->len, out->len);
 	assert_memory_equal(in->b + in->payload, out->b + out->payload, in->len - in->payload);
-	assert_memory_equal(in->b + 12, out->b + 12, in->v6 ? 9 : 10); /* ethertype, and the header up to the time to live */
+	assert_memory_equal(in->b + 12, out->b + 12,
+			    in->v6 ? 9 : 10); /* ethertype, and the header up to the time to live */
 }
 
 static void forward_and_back(struct scratch *s, const struct family *f, size_t i)
@@ -166,7 +167,7 @@ static void test_gso(void **state)
 	struct family f = family_of(false);
 	struct scratch *s = *state;
 	struct shape shape = shape_of(&f, 0);
-	struct push push = { .gso_size = 1000, .gso_segs = 3 };
+	struct push push = {.gso_size = 1000, .gso_segs = 3};
 	struct traffic before[TOTAL_MAX], after[TOTAL_MAX];
 	struct frame in;
 	struct ran r;
@@ -209,7 +210,7 @@ static void test_too_big_in(void **state)
 		back.payload++;
 		assert_dropped(into(s, &back), DROP_TOO_BIG);
 		frame_build(&in, &back);
-		assert_sent(run_with(s, PROGRAM_NIC_IN, &in, (struct push){ .gso_size = 600, .gso_segs = 3 }));
+		assert_sent(run_with(s, PROGRAM_NIC_IN, &in, (struct push){.gso_size = 600, .gso_segs = 3}));
 	}
 }
 
@@ -268,17 +269,17 @@ static const struct {
 	size_t n, mss_at; /* 0: no MSS */
 	uint16_t mss;
 } syns[] = {
-	{ "MSS", { 2, 4, 0x05, 0xb4 }, 4, 2, 1460 },
-	{ "MSS behind another", { 1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 0x23, 0x00 }, 16, 14, 0x2300 },
-	{ "MSS at an odd offset", { 1, 2, 4, 0xff, 0xff, 0, 0, 0 }, 8, 3, 0xffff },
-	{ "small MSS", { 2, 4, 0x02, 0x18 }, 4, 2, 536 },
-	{ "no MSS", { 1, 1, 1, 1 }, 4, 0, 0 },
-	{ "end before MSS", { 0, 2, 4, 0x05, 0xb4, 0, 0, 0 }, 8, 3, 0 },
-	{ "MSS of a wrong length", { 2, 3, 0x05, 1 }, 4, 2, 0 },
-	{ "option of length 0", { 5, 0, 2, 4, 0x05, 0xb4, 0, 0 }, 8, 4, 0 },
-	{ "option of length 1", { 5, 1, 2, 4, 0x05, 0xb4, 0, 0 }, 8, 4, 0 },
-	{ "option past the end", { 1, 1, 5, 40 }, 4, 0, 0 },
-	{ "MSS cut off", { 1, 1, 1, 2 }, 4, 0, 0 },
+	{"MSS", {2, 4, 0x05, 0xb4}, 4, 2, 1460},
+	{"MSS behind another", {1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 2, 4, 0x23, 0x00}, 16, 14, 0x2300},
+	{"MSS at an odd offset", {1, 2, 4, 0xff, 0xff, 0, 0, 0}, 8, 3, 0xffff},
+	{"small MSS", {2, 4, 0x02, 0x18}, 4, 2, 536},
+	{"no MSS", {1, 1, 1, 1}, 4, 0, 0},
+	{"end before MSS", {0, 2, 4, 0x05, 0xb4, 0, 0, 0}, 8, 3, 0},
+	{"MSS of a wrong length", {2, 3, 0x05, 1}, 4, 2, 0},
+	{"option of length 0", {5, 0, 2, 4, 0x05, 0xb4, 0, 0}, 8, 4, 0},
+	{"option of length 1", {5, 1, 2, 4, 0x05, 0xb4, 0, 0}, 8, 4, 0},
+	{"option past the end", {1, 1, 5, 40}, 4, 0, 0},
+	{"MSS cut off", {1, 1, 1, 2}, 4, 0, 0},
 };
 
 static void clamp_case(struct scratch *s, const struct family *f, size_t i)
@@ -326,13 +327,8 @@ static void test_mss(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_out_and_back),
-		T(test_counters),
-		T(test_gso),
-		T(test_too_big_in),
-		T(test_ttl),
-		T(test_no_tap),
-		T(test_mss),
+		T(test_out_and_back), T(test_counters), T(test_gso), T(test_too_big_in),
+		T(test_ttl),	      T(test_no_tap),	T(test_mss),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

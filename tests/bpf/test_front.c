@@ -7,7 +7,7 @@
 
 #include "tests/bpf/scratch.h"
 
-#define KNOWN 0x11223344u /* receiver index of a session, as in the message */
+#define KNOWN	0x11223344u /* receiver index of a session, as in the message */
 #define UNKNOWN 0x55667788u
 
 enum { INITIATION = 1, RESPONSE, COOKIE, DATA };
@@ -20,39 +20,39 @@ static const struct {
 	enum drop_reason reason;
 	bool disco, stun;
 } messages[] = {
-	{ "initiation", { INITIATION }, 148, UNKNOWN, 0, DROP_NONE, false, false },
-	{ "initiation, short", { INITIATION }, 147, UNKNOWN, 0, DROP_WG_LENGTH, false, false },
-	{ "initiation, long", { INITIATION }, 149, UNKNOWN, 0, DROP_WG_LENGTH, false, false },
-	{ "response", { RESPONSE }, 92, UNKNOWN, KNOWN, DROP_NONE, false, false },
-	{ "response, sender known only", { RESPONSE }, 92, KNOWN, UNKNOWN, DROP_WG_INDEX, false, false },
-	{ "response, long", { RESPONSE }, 93, UNKNOWN, KNOWN, DROP_WG_LENGTH, false, false },
-	{ "cookie", { COOKIE }, 64, KNOWN, UNKNOWN, DROP_NONE, false, false },
-	{ "cookie, unknown", { COOKIE }, 64, UNKNOWN, KNOWN, DROP_WG_INDEX, false, false },
-	{ "cookie, short", { COOKIE }, 63, KNOWN, 0, DROP_WG_LENGTH, false, false },
-	{ "keepalive", { DATA }, 32, KNOWN, 0, DROP_NONE, false, false },
-	{ "data", { DATA }, 1452, KNOWN, 0, DROP_NONE, false, false },
-	{ "data, short", { DATA }, 31, KNOWN, 0, DROP_WG_LENGTH, false, false },
-	{ "data, unknown", { DATA }, 32, UNKNOWN, KNOWN, DROP_WG_INDEX, false, false },
-	{ "reserved byte 1", { DATA, 1, 0, 0 }, 32, KNOWN, 0, DROP_WG_RESERVED, false, false },
-	{ "reserved byte 3", { DATA, 0, 0, 0x80 }, 32, KNOWN, 0, DROP_WG_RESERVED, false, false },
-	{ "initiation, reserved byte 2", { INITIATION, 0, 1, 0 }, 148, 0, 0, DROP_WG_RESERVED, false, false },
-	{ "type 0", { 0 }, 148, KNOWN, 0, DROP_WG_TYPE, false, false },
-	{ "type 5", { 5 }, 148, KNOWN, 0, DROP_WG_TYPE, false, false },
-	{ "type 255", { 255 }, 32, KNOWN, 0, DROP_WG_TYPE, false, false },
-	{ "empty", { 0 }, 0, 0, 0, DROP_WG_TYPE, false, false },
-	{ "one byte", { DATA }, 1, 0, 0, DROP_WG_LENGTH, false, false },
-	{ "eleven bytes", { DATA }, 11, KNOWN, 0, DROP_WG_LENGTH, false, false },
-	{ "DNS", { 0x12, 0x34, 1, 0 }, 40, 0, 0, DROP_WG_TYPE, false, false },
-	{ "disco, off", { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac }, 62, 0, 0, DROP_WG_TYPE, false, true },
-	{ "disco", { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac }, 62, 0, 0, DROP_NONE, true, false },
-	{ "disco, short", { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac }, 61, 0, 0, DROP_WG_TYPE, true, false },
-	{ "disco, wrong magic", { 0x54, 0x53, 0xf0, 0x9f, 0x92, 0xad }, 62, 0, 0, DROP_WG_TYPE, true, false },
-	{ "STUN, off", { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 }, 20, 0, 0, DROP_WG_TYPE, true, false },
-	{ "STUN request", { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 }, 20, 0, 0, DROP_NONE, false, true },
-	{ "STUN answer", { 1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42 }, 32, 0, 0, DROP_NONE, false, true },
-	{ "STUN, short", { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 }, 19, 0, 0, DROP_WG_TYPE, false, true },
-	{ "STUN, wrong cookie", { 0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x43 }, 20, 0, 0, DROP_WG_TYPE, false, true },
-	{ "STUN, wrong bits", { 0x80, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42 }, 20, 0, 0, DROP_WG_TYPE, false, true },
+	{"initiation", {INITIATION}, 148, UNKNOWN, 0, DROP_NONE, false, false},
+	{"initiation, short", {INITIATION}, 147, UNKNOWN, 0, DROP_WG_LENGTH, false, false},
+	{"initiation, long", {INITIATION}, 149, UNKNOWN, 0, DROP_WG_LENGTH, false, false},
+	{"response", {RESPONSE}, 92, UNKNOWN, KNOWN, DROP_NONE, false, false},
+	{"response, sender known only", {RESPONSE}, 92, KNOWN, UNKNOWN, DROP_WG_INDEX, false, false},
+	{"response, long", {RESPONSE}, 93, UNKNOWN, KNOWN, DROP_WG_LENGTH, false, false},
+	{"cookie", {COOKIE}, 64, KNOWN, UNKNOWN, DROP_NONE, false, false},
+	{"cookie, unknown", {COOKIE}, 64, UNKNOWN, KNOWN, DROP_WG_INDEX, false, false},
+	{"cookie, short", {COOKIE}, 63, KNOWN, 0, DROP_WG_LENGTH, false, false},
+	{"keepalive", {DATA}, 32, KNOWN, 0, DROP_NONE, false, false},
+	{"data", {DATA}, 1452, KNOWN, 0, DROP_NONE, false, false},
+	{"data, short", {DATA}, 31, KNOWN, 0, DROP_WG_LENGTH, false, false},
+	{"data, unknown", {DATA}, 32, UNKNOWN, KNOWN, DROP_WG_INDEX, false, false},
+	{"reserved byte 1", {DATA, 1, 0, 0}, 32, KNOWN, 0, DROP_WG_RESERVED, false, false},
+	{"reserved byte 3", {DATA, 0, 0, 0x80}, 32, KNOWN, 0, DROP_WG_RESERVED, false, false},
+	{"initiation, reserved byte 2", {INITIATION, 0, 1, 0}, 148, 0, 0, DROP_WG_RESERVED, false, false},
+	{"type 0", {0}, 148, KNOWN, 0, DROP_WG_TYPE, false, false},
+	{"type 5", {5}, 148, KNOWN, 0, DROP_WG_TYPE, false, false},
+	{"type 255", {255}, 32, KNOWN, 0, DROP_WG_TYPE, false, false},
+	{"empty", {0}, 0, 0, 0, DROP_WG_TYPE, false, false},
+	{"one byte", {DATA}, 1, 0, 0, DROP_WG_LENGTH, false, false},
+	{"eleven bytes", {DATA}, 11, KNOWN, 0, DROP_WG_LENGTH, false, false},
+	{"DNS", {0x12, 0x34, 1, 0}, 40, 0, 0, DROP_WG_TYPE, false, false},
+	{"disco, off", {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac}, 62, 0, 0, DROP_WG_TYPE, false, true},
+	{"disco", {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac}, 62, 0, 0, DROP_NONE, true, false},
+	{"disco, short", {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xac}, 61, 0, 0, DROP_WG_TYPE, true, false},
+	{"disco, wrong magic", {0x54, 0x53, 0xf0, 0x9f, 0x92, 0xad}, 62, 0, 0, DROP_WG_TYPE, true, false},
+	{"STUN, off", {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, 20, 0, 0, DROP_WG_TYPE, true, false},
+	{"STUN request", {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, 20, 0, 0, DROP_NONE, false, true},
+	{"STUN answer", {1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42}, 32, 0, 0, DROP_NONE, false, true},
+	{"STUN, short", {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, 19, 0, 0, DROP_WG_TYPE, false, true},
+	{"STUN, wrong cookie", {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x43}, 20, 0, 0, DROP_WG_TYPE, false, true},
+	{"STUN, wrong bits", {0x80, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42}, 20, 0, 0, DROP_WG_TYPE, false, true},
 };
 
 static void put_message(uint8_t *p, size_t i)
@@ -215,9 +215,14 @@ static void test_fragments(void **state)
 static void test_options(void **state)
 {
 	struct scratch *s = *state;
-	static const uint8_t options[4] = { 1, 1, 1, 1 };
-	struct shape shape = { .proto = IPPROTO_UDP, .src = addr_of("192.0.2.5"), .dst = addr_of("198.51.100.1"),
-			       .dport = WG_PORT, .payload = 40, .options = options, .n_options = 4 };
+	static const uint8_t options[4] = {1, 1, 1, 1};
+	struct shape shape = {.proto = IPPROTO_UDP,
+			      .src = addr_of("192.0.2.5"),
+			      .dst = addr_of("198.51.100.1"),
+			      .dport = WG_PORT,
+			      .payload = 40,
+			      .options = options,
+			      .n_options = 4};
 	struct frame f;
 
 	frame_build(&f, &shape);
@@ -231,14 +236,17 @@ static void test_options(void **state)
 static void test_gro(void **state)
 {
 	struct scratch *s = *state;
-	struct shape shape = { .proto = IPPROTO_UDP, .src = addr_of("192.0.2.5"), .dst = addr_of("198.51.100.1"),
-			       .dport = WG_PORT, .payload = 3 * 148 };
+	struct shape shape = {.proto = IPPROTO_UDP,
+			      .src = addr_of("192.0.2.5"),
+			      .dst = addr_of("198.51.100.1"),
+			      .dport = WG_PORT,
+			      .payload = 3 * 148};
 	struct frame f;
 
 	frame_build(&f, &shape);
 	put_message(f.b + f.payload, 0); /* initiations */
 	assert_ran(run(s, PROGRAM_FRONT_TC, &f), SHOT, DROP_WG_LENGTH);
-	assert_ran(run_with(s, PROGRAM_FRONT_TC, &f, (struct push){ .gso_size = 148, .gso_segs = 3 }), NEXT, DROP_NONE);
+	assert_ran(run_with(s, PROGRAM_FRONT_TC, &f, (struct push){.gso_size = 148, .gso_segs = 3}), NEXT, DROP_NONE);
 }
 
 static void test_counted(void **state)
@@ -259,11 +267,11 @@ static void test_counted(void **state)
 /* BPF_PROG_TEST_RUN takes the first 14 bytes off: the frame stands behind them. */
 static int steered(struct scratch *s, const struct frame *frame, uint32_t mark)
 {
-	struct frame f = { .len = frame->len + 14 };
+	struct frame f = {.len = frame->len + 14};
 
 	memcpy(f.b + 12, frame->b + 12, 2);
 	memcpy(f.b + 14, frame->b, frame->len);
-	return run_with(s, PROGRAM_STEER_TAP, &f, (struct push){ .mark = mark }).verdict;
+	return run_with(s, PROGRAM_STEER_TAP, &f, (struct push){.mark = mark}).verdict;
 }
 
 static void test_steer_tap(void **state)
@@ -272,7 +280,8 @@ static void test_steer_tap(void **state)
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family fam = family_of(v6);
-		struct shape shape = { .v6 = v6, .proto = IPPROTO_UDP, .src = fam.tunnel, .dst = fam.client2, .payload = 10 };
+		struct shape shape = {
+			.v6 = v6, .proto = IPPROTO_UDP, .src = fam.tunnel, .dst = fam.client2, .payload = 10};
 		struct frame f;
 
 		frame_build(&f, &shape);
@@ -370,7 +379,7 @@ static void test_steer_udp(void **state)
 			assert_int_equal(delivered(&g, 3), w);
 			assert_int_equal(delivered(&g, 6), w);
 		}
-		assert_true(delivered(&g, 0) >= 0);    /* an initiation: somebody */
+		assert_true(delivered(&g, 0) >= 0);	 /* an initiation: somebody */
 		assert_int_equal(delivered(&g, 12), -1); /* unknown: nobody, and no ICMP error */
 		assert_int_equal(delivered(&g, 16), -1);
 		must(maps_session_set(s->m, KNOWN, MAX_WORKERS - 1, 1)); /* a worker without a socket */
@@ -382,14 +391,10 @@ static void test_steer_udp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_messages, setup),
-		cmocka_unit_test_setup(test_messages_on_socket, setup),
-		cmocka_unit_test_setup(test_passes, setup),
-		cmocka_unit_test_setup(test_fragments, setup),
-		cmocka_unit_test_setup(test_options, setup),
-		cmocka_unit_test_setup(test_gro, setup),
-		cmocka_unit_test_setup(test_counted, setup),
-		cmocka_unit_test_setup(test_steer_tap, setup),
+		cmocka_unit_test_setup(test_messages, setup),  cmocka_unit_test_setup(test_messages_on_socket, setup),
+		cmocka_unit_test_setup(test_passes, setup),    cmocka_unit_test_setup(test_fragments, setup),
+		cmocka_unit_test_setup(test_options, setup),   cmocka_unit_test_setup(test_gro, setup),
+		cmocka_unit_test_setup(test_counted, setup),   cmocka_unit_test_setup(test_steer_tap, setup),
 		cmocka_unit_test_setup(test_steer_udp, setup),
 	};
 

@@ -28,12 +28,12 @@ static const struct {
 	enum end src, dst;
 	bool dies;
 } ends[] = {
-	{ CLIENT, REMOTE, true },   { REMOTE, CLIENT, true },	{ GATEWAY, REMOTE, true },    { REMOTE, GATEWAY, true },
-	{ GATEWAY, CLIENT, true },  { CLIENT, UNKNOWN, true },	{ UNKNOWN, CLIENT, true },    { EXTERNAL, CLIENT, true },
-	{ EXTERNAL, REMOTE, false }, { REMOTE, EXTERNAL, false }, { UNKNOWN, REMOTE, false }, { EXTERNAL, UNKNOWN, false },
+	{CLIENT, REMOTE, true},	   {REMOTE, CLIENT, true},    {GATEWAY, REMOTE, true},	{REMOTE, GATEWAY, true},
+	{GATEWAY, CLIENT, true},   {CLIENT, UNKNOWN, true},   {UNKNOWN, CLIENT, true},	{EXTERNAL, CLIENT, true},
+	{EXTERNAL, REMOTE, false}, {REMOTE, EXTERNAL, false}, {UNKNOWN, REMOTE, false}, {EXTERNAL, UNKNOWN, false},
 };
 
-static const uint8_t guard_protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_GRE };
+static const uint8_t guard_protocols[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_GRE};
 
 static void test_guard(void **state)
 {
@@ -52,11 +52,13 @@ static void test_guard(void **state)
 			struct frame in;
 
 			frame_build(&in, &shape);
-			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT, dies ? DROP_GUARD : DROP_NONE);
+			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT,
+				   dies ? DROP_GUARD : DROP_NONE);
 			/* Fragments, too: their addresses are where they always are. */
 			if (!v6)
 				put16(in.b + in.l3 + 6, 0x2010);
-			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT, dies ? DROP_GUARD : DROP_NONE);
+			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT,
+				   dies ? DROP_GUARD : DROP_NONE);
 		}
 	}
 }
@@ -67,23 +69,23 @@ static void test_guard_prefixes(void **state)
 	static const struct {
 		const char *tunnel, *inside, *outside;
 	} cases[] = {
-		{ "10.0.0.0/8", "10.255.255.255", "11.0.0.0" },
-		{ "10.1.2.0/23", "10.1.3.255", "10.1.4.0" },
-		{ "10.1.2.3/32", "10.1.2.3", "10.1.2.2" },
-		{ "0.0.0.0/1", "127.255.255.255", "128.0.0.0" },
-		{ "fd00::/8", "fdff::1", "fe00::1" },
-		{ "fd00::/63", "fd00:0:0:1::1", "fd00:0:0:2::1" },
-		{ "fd00:0:0:7::/64", "fd00:0:0:7:ffff::", "fd00:0:0:6:ffff::" },
-		{ "fd00::/65", "fd00::7fff:0:0:1", "fd00::8000:0:0:1" },
-		{ "fd00::8/127", "fd00::9", "fd00::a" },
-		{ "fd00::8/128", "fd00::8", "fd00::9" },
+		{"10.0.0.0/8", "10.255.255.255", "11.0.0.0"},
+		{"10.1.2.0/23", "10.1.3.255", "10.1.4.0"},
+		{"10.1.2.3/32", "10.1.2.3", "10.1.2.2"},
+		{"0.0.0.0/1", "127.255.255.255", "128.0.0.0"},
+		{"fd00::/8", "fdff::1", "fe00::1"},
+		{"fd00::/63", "fd00:0:0:1::1", "fd00:0:0:2::1"},
+		{"fd00:0:0:7::/64", "fd00:0:0:7:ffff::", "fd00:0:0:6:ffff::"},
+		{"fd00::/65", "fd00::7fff:0:0:1", "fd00::8000:0:0:1"},
+		{"fd00::8/127", "fd00::9", "fd00::a"},
+		{"fd00::8/128", "fd00::8", "fd00::9"},
 	};
 	struct scratch *s = *state;
 
 	for (size_t i = 0; i < N(cases); i++) {
 		struct addr inside = addr_of(cases[i].inside), outside = addr_of(cases[i].outside);
-		struct prefix all[] = { prefix_of("0.0.0.0/0"), prefix_of("::/0") };
-		struct shape shape = { .v6 = !addr_is_v4(&inside), .proto = IPPROTO_UDP, .src = inside };
+		struct prefix all[] = {prefix_of("0.0.0.0/0"), prefix_of("::/0")};
+		struct shape shape = {.v6 = !addr_is_v4(&inside), .proto = IPPROTO_UDP, .src = inside};
 		struct frame in;
 
 		shape.dst = addr_of(shape.v6 ? "2001:db8::1" : "203.0.113.1");
@@ -144,9 +146,10 @@ static struct addr random_addr(const struct family *f, uint64_t *seed)
 /* A packet that is nearly right: then bytes are changed, or it is cut. */
 static void random_frame(struct frame *out, const struct family *f, uint64_t *seed)
 {
-	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP, IPPROTO_ICMP, 47, 0, 255 };
-	static const uint16_t ports[] = { 443, 80, 53, 4000, 0, 65535 };
-	static const uint8_t flags[] = { TH_SYN, TH_SYN, TH_ACK, TH_FIN | TH_ACK, TH_RST, 0xff, 0 };
+	static const uint8_t protocols[] = {IPPROTO_TCP,  IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDP,
+					    IPPROTO_ICMP, 47,	       0,	    255};
+	static const uint16_t ports[] = {443, 80, 53, 4000, 0, 65535};
+	static const uint8_t flags[] = {TH_SYN, TH_SYN, TH_ACK, TH_FIN | TH_ACK, TH_RST, 0xff, 0};
 	struct shape shape = {
 		.v6 = f->v6,
 		.proto = protocols[below(seed, N(protocols))],
@@ -246,9 +249,13 @@ static void test_random_in(void **state)
 		from_client(&in, 1);
 		verdict = push_raw(s, PROGRAM_TAP_IN, &in, &out);
 		if (verdict == REDIRECT && below(&seed, 2)) { /* an answer, nearly */
-			struct shape asked = { .v6 = f.v6, .proto = in.proto, .src = frame_src(&in), .dst = frame_dst(&in),
-					       .sport = get16(in.b + in.l4), .dport = get16(in.b + in.l4 + 2) };
-			struct ran r = { .out = out };
+			struct shape asked = {.v6 = f.v6,
+					      .proto = in.proto,
+					      .src = frame_src(&in),
+					      .dst = frame_dst(&in),
+					      .sport = get16(in.b + in.l4),
+					      .dport = get16(in.b + in.l4 + 2)};
+			struct ran r = {.out = out};
 			struct shape back = answer_to(&asked, &r);
 
 			if (in.proto == IPPROTO_ICMPV6)

@@ -5,8 +5,8 @@
  */
 #include "tests/bpf/slots.h"
 
-static const uint8_t quoted_options[8] = { 148, 4, 0, 0, 1, 1, 1, 0 };
-static const uint8_t quoted_extension[2][8] = { { IPPROTO_TCP, 0, 1, 4 }, { IPPROTO_UDP, 0, 1, 4 } };
+static const uint8_t quoted_options[8] = {148, 4, 0, 0, 1, 1, 1, 0};
+static const uint8_t quoted_extension[2][8] = {{IPPROTO_TCP, 0, 1, 4}, {IPPROTO_UDP, 0, 1, 4}};
 
 static const struct {
 	const char *name;
@@ -17,19 +17,19 @@ static const struct {
 	bool options;	/* it has IP options, or an extension header */
 	uint8_t type4, code4, type6, code6;
 } errors[] = {
-	{ "5508-4 TCP, 8 bytes quoted", IPPROTO_TCP, 443, 100, 8, false, 3, 1, 1, 0 },
-	{ "5508-4 TCP, all quoted", IPPROTO_TCP, 443, 100, 0, false, 3, 1, 1, 0 },
-	{ "5508-4 TCP, cut before its checksum", IPPROTO_TCP, 443, 100, 16, false, 3, 13, 1, 1 },
-	{ "5508-4 TCP, cut behind its checksum", IPPROTO_TCP, 443, 100, 18, false, 3, 13, 1, 1 },
-	{ "5508-4 TCP with options", IPPROTO_TCP, 443, 100, 8, true, 3, 1, 1, 0 },
-	{ "4787-13 fragmentation needed", IPPROTO_TCP, 443, 1000, 28, false, 3, 4, 2, 0 },
-	{ "time exceeded", IPPROTO_UDP, 53, 12, 0, false, 11, 0, 3, 0 },
-	{ "port unreachable", IPPROTO_UDP, 53, 33, 0, false, 3, 3, 1, 4 },
-	{ "port unreachable, 8 bytes", IPPROTO_UDP, 53, 33, 8, false, 3, 3, 1, 4 },
-	{ "UDP with options", IPPROTO_UDP, 53, 33, 0, true, 3, 3, 1, 4 },
-	{ "parameter problem", IPPROTO_UDP, 53, 33, 8, false, 12, 0, 4, 0 },
-	{ "5508-3 about an echo", IPPROTO_ICMP, 0, 40, 0, false, 11, 0, 3, 0 },
-	{ "5508-3 about an echo, 8 bytes", IPPROTO_ICMP, 0, 40, 8, false, 3, 1, 1, 0 },
+	{"5508-4 TCP, 8 bytes quoted", IPPROTO_TCP, 443, 100, 8, false, 3, 1, 1, 0},
+	{"5508-4 TCP, all quoted", IPPROTO_TCP, 443, 100, 0, false, 3, 1, 1, 0},
+	{"5508-4 TCP, cut before its checksum", IPPROTO_TCP, 443, 100, 16, false, 3, 13, 1, 1},
+	{"5508-4 TCP, cut behind its checksum", IPPROTO_TCP, 443, 100, 18, false, 3, 13, 1, 1},
+	{"5508-4 TCP with options", IPPROTO_TCP, 443, 100, 8, true, 3, 1, 1, 0},
+	{"4787-13 fragmentation needed", IPPROTO_TCP, 443, 1000, 28, false, 3, 4, 2, 0},
+	{"time exceeded", IPPROTO_UDP, 53, 12, 0, false, 11, 0, 3, 0},
+	{"port unreachable", IPPROTO_UDP, 53, 33, 0, false, 3, 3, 1, 4},
+	{"port unreachable, 8 bytes", IPPROTO_UDP, 53, 33, 8, false, 3, 3, 1, 4},
+	{"UDP with options", IPPROTO_UDP, 53, 33, 0, true, 3, 3, 1, 4},
+	{"parameter problem", IPPROTO_UDP, 53, 33, 8, false, 12, 0, 4, 0},
+	{"5508-3 about an echo", IPPROTO_ICMP, 0, 40, 0, false, 11, 0, 3, 0},
+	{"5508-3 about an echo, 8 bytes", IPPROTO_ICMP, 0, 40, 8, false, 3, 1, 1, 0},
 };
 
 /* The IP packet in @f, cut as case @i says, as what an error quotes. */
@@ -285,7 +285,7 @@ static void test_remote_pings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_errors_in),     T(test_errors_out),    T(test_no_flow),
+		T(test_errors_in),	T(test_errors_out),    T(test_no_flow),
 		T(test_hostile_quotes), T(test_outer_options), T(test_remote_pings),
 	};
 

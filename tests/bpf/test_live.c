@@ -13,7 +13,7 @@
 #include "tests/bpf/taps.h"
 #include "user/attach.h"
 
-static const uint8_t gateway_mac[6] = { 0x02, 0, 0, 0, 0, 0xfe };
+static const uint8_t gateway_mac[6] = {0x02, 0, 0, 0, 0, 0xfe};
 
 struct live {
 	struct scratch s;
@@ -76,8 +76,15 @@ static void live_close(struct live *l)
 
 static struct shape tcp(const struct family *f, uint8_t flags, size_t payload)
 {
-	return (struct shape){ .v6 = f->v6, .proto = IPPROTO_TCP, .src = f->client, .dst = f->remote, .sport = 40000,
-			       .dport = 443, .flags = flags, .seq = 1000, .payload = payload };
+	return (struct shape){.v6 = f->v6,
+			      .proto = IPPROTO_TCP,
+			      .src = f->client,
+			      .dst = f->remote,
+			      .sport = 40000,
+			      .dport = 443,
+			      .flags = flags,
+			      .seq = 1000,
+			      .payload = payload};
 }
 
 /* Leaves only the pseudo header's sum in the checksum field, as a sender with offload does. */
@@ -241,9 +248,9 @@ static const struct {
 	const char *name;
 	unsigned offload;
 } nics[] = {
-	{ "NIC without offloads", 0 },
-	{ "NIC that sums", TUN_F_CSUM },
-	{ "NIC that segments", TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 },
+	{"NIC without offloads", 0},
+	{"NIC that sums", TUN_F_CSUM},
+	{"NIC that segments", TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6},
 };
 
 static void test_tcp(void **state)
@@ -301,17 +308,18 @@ static void test_udp(void **state)
 /* A UDP socket of the host on @port of the gateway's own address. */
 static int host_socket(bool v6, uint16_t port)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
 	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
 
-	assert_int_equal(bind(fd, v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, v6 ? sizeof(in6) : sizeof(in)), 0);
+	assert_int_equal(bind(fd, v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, v6 ? sizeof(in6) : sizeof(in)),
+			 0);
 	return fd;
 }
 
 static bool arrives(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char buf[2048];
 
 	return poll(&p, 1, 300) > 0 && recv(fd, buf, sizeof(buf), 0) > 0;
@@ -375,8 +383,8 @@ static void test_guard(void **state)
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct addr router = addr_of(v6 ? "2001:db8:1::fe" : "198.51.100.254");
 		struct family f = family_of(v6);
-		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(7) };
-		struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(7) };
+		struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(7)};
+		struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(7)};
 		struct sockaddr *to = v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
 		int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
 		struct virtio_net_hdr h;

@@ -60,15 +60,15 @@ static const struct {
 	int verdict;
 	enum drop_reason reason;
 } filters[] = {
-	{ "address: the same", FILTER_ADDRESS, SAME, REDIRECT, DROP_NONE },
-	{ "address: another port", FILTER_ADDRESS, OTHER_PORT, REDIRECT, DROP_NONE },
-	{ "address: another address", FILTER_ADDRESS, OTHER_ADDRESS, SHOT, DROP_FILTERED },
-	{ "address: a port the policy forbids", FILTER_ADDRESS, FORBIDDEN_PORT, SHOT, DROP_POLICY },
-	{ "independent: another address", FILTER_ENDPOINT_INDEPENDENT, OTHER_ADDRESS, REDIRECT, DROP_NONE },
-	{ "independent: a port the policy forbids", FILTER_ENDPOINT_INDEPENDENT, FORBIDDEN_PORT, SHOT, DROP_POLICY },
-	{ "address and port: the same", FILTER_ADDRESS_AND_PORT, SAME, REDIRECT, DROP_NONE },
-	{ "address and port: another port", FILTER_ADDRESS_AND_PORT, OTHER_PORT, SHOT, DROP_FILTERED },
-	{ "address and port: another address", FILTER_ADDRESS_AND_PORT, OTHER_ADDRESS, SHOT, DROP_FILTERED },
+	{"address: the same", FILTER_ADDRESS, SAME, REDIRECT, DROP_NONE},
+	{"address: another port", FILTER_ADDRESS, OTHER_PORT, REDIRECT, DROP_NONE},
+	{"address: another address", FILTER_ADDRESS, OTHER_ADDRESS, SHOT, DROP_FILTERED},
+	{"address: a port the policy forbids", FILTER_ADDRESS, FORBIDDEN_PORT, SHOT, DROP_POLICY},
+	{"independent: another address", FILTER_ENDPOINT_INDEPENDENT, OTHER_ADDRESS, REDIRECT, DROP_NONE},
+	{"independent: a port the policy forbids", FILTER_ENDPOINT_INDEPENDENT, FORBIDDEN_PORT, SHOT, DROP_POLICY},
+	{"address and port: the same", FILTER_ADDRESS_AND_PORT, SAME, REDIRECT, DROP_NONE},
+	{"address and port: another port", FILTER_ADDRESS_AND_PORT, OTHER_PORT, SHOT, DROP_FILTERED},
+	{"address and port: another address", FILTER_ADDRESS_AND_PORT, OTHER_ADDRESS, SHOT, DROP_FILTERED},
 };
 
 static struct shape from_remote(const struct family *f, const struct shape *asked, const struct ran *r, enum from from)
@@ -222,7 +222,7 @@ static void test_egress_gone(void **state)
 	struct family f = family_of(false);
 	struct shape tcp = shape_of(&f, IPPROTO_TCP, 901, 80), udp = shape_of(&f, IPPROTO_UDP, 902, 53), in_t, in_u;
 	struct ran rt = out_of(s, &tcp, 1), ru = out_of(s, &udp, 1);
-	struct pool two = { .n4 = 2, .n6 = 1, .v4 = { 1, 3 }, .v6 = { 2 } };
+	struct pool two = {.n4 = 2, .n6 = 1, .v4 = {1, 3}, .v6 = {2}};
 	struct addr other = addr_of("198.51.100.7");
 
 	in_t = answer_to(&tcp, &rt);
@@ -249,13 +249,14 @@ static void test_paired(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct pool two = { .n4 = 2, .n6 = 1, .v4 = { 1, 3 }, .v6 = { 2 } };
+	struct pool two = {.n4 = 2, .n6 = 1, .v4 = {1, 3}, .v6 = {2}};
 	struct addr first = {};
 
 	scratch_egress(s, 3, addr_of("198.51.100.7"), 2, PORT_FIRST, PORT_COUNT);
 	must(maps_pool_set(s->m, 0, &two));
 	for (uint16_t i = 0; i < 50; i++) {
-		struct shape shape = shape_of(&f, i & 1 ? IPPROTO_TCP : IPPROTO_UDP, (uint16_t)(900 + i), i & 1 ? 80 : 53);
+		struct shape shape =
+			shape_of(&f, i & 1 ? IPPROTO_TCP : IPPROTO_UDP, (uint16_t)(900 + i), i & 1 ? 80 : 53);
 		struct ran r = out_of(s, &shape, 1);
 
 		assert_sent(r);
@@ -268,9 +269,10 @@ static void test_paired(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_endpoint_independent), T(test_filtering),	 T(test_inbound_makes_nothing),
-		T(test_mapping_outlives),     T(test_permission_shared), T(test_permission_expires), T(test_egress_gone),
-		T(test_paired),
+		T(test_endpoint_independent),  T(test_filtering),
+		T(test_inbound_makes_nothing), T(test_mapping_outlives),
+		T(test_permission_shared),     T(test_permission_expires),
+		T(test_egress_gone),	       T(test_paired),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -15,7 +15,7 @@ static void pins_path(char *path, size_t size)
 
 static struct maps *open_pinned(const char *pins, uint32_t flows, char **error)
 {
-	struct maps_options o = { .pins = pins, .flows = flows, .no_sweep = true };
+	struct maps_options o = {.pins = pins, .flows = flows, .no_sweep = true};
 
 	return maps_open(&o, error);
 }
@@ -212,7 +212,7 @@ static void test_old_tables_go(void **state)
 static void test_frozen(void **state)
 {
 	struct scratch *s = *state;
-	uint8_t key[64] = { 1 }, value[64] = {};
+	uint8_t key[64] = {1}, value[64] = {};
 
 	for (enum maps_table t = MAPS_CLASSES; t < MAPS_BLOCKED; t++) {
 		int fd = bpf_map_get_fd_by_id(inner_id(s, t));
@@ -229,10 +229,10 @@ static const struct {
 	uint32_t first, count, rule_id;
 	const char *says;
 } unfit[] = {
-	{ "too many clients", MAX_CLIENTS + 1, 1, 0, 1, 1, "65537 clients" },
-	{ "a rule id past the counters", 2, 1, 0, 1, MAX_RULES, "rule 65536" },
-	{ "rules that are not there", 2, 1, 1, 1, 1, "not there" },
-	{ "too many rules for one destination", 2, 70000, 0, 70000, 1, "70000 port rules" },
+	{"too many clients", MAX_CLIENTS + 1, 1, 0, 1, 1, "65537 clients"},
+	{"a rule id past the counters", 2, 1, 0, 1, MAX_RULES, "rule 65536"},
+	{"rules that are not there", 2, 1, 1, 1, 1, "not there"},
+	{"too many rules for one destination", 2, 70000, 0, 70000, 1, "70000 port rules"},
 };
 
 static void test_does_not_fit(void **state)
@@ -244,9 +244,13 @@ static void test_does_not_fit(void **state)
 	struct shape shape = shape_of(&f, IPPROTO_TCP, 777, 443);
 
 	for (size_t i = 0; i < N(unfit); i++) {
-		struct maps_acl acl = { 1, { f.remote, 128 }, unfit[i].first, unfit[i].count, 0 };
-		struct maps_policy p = { .classes = classes, .n_classes = unfit[i].n_classes, .acl = &acl, .n_acl = 1,
-					 .rules = rules, .n_rules = unfit[i].n_rules };
+		struct maps_acl acl = {1, {f.remote, 128}, unfit[i].first, unfit[i].count, 0};
+		struct maps_policy p = {.classes = classes,
+					.n_classes = unfit[i].n_classes,
+					.acl = &acl,
+					.n_acl = 1,
+					.rules = rules,
+					.n_rules = unfit[i].n_rules};
 		char *error = NULL;
 
 		print_message("  %s\n", unfit[i].name);
@@ -268,17 +272,23 @@ static void test_many_rules(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct client_class classes[2] = { {}, { 1, 0, 0 } };
+	struct client_class classes[2] = {{}, {1, 0, 0}};
 	struct acl_rule *rules = calloc(20000, sizeof(*rules));
-	struct maps_acl acl = { 1, prefix_of("203.0.113.0/24"), 0, 0, ACL_ACCEPTS };
-	struct maps_route route = { acl.dst, { ROUTE_POOL_OF_CLIENT, 0 } };
-	struct maps_policy p = { .classes = classes, .n_classes = 2, .acl = &acl, .n_acl = 1,
-				 .rules = rules, .routes = &route, .n_routes = 1 };
+	struct maps_acl acl = {1, prefix_of("203.0.113.0/24"), 0, 0, ACL_ACCEPTS};
+	struct maps_route route = {acl.dst, {ROUTE_POOL_OF_CLIENT, 0}};
+	struct maps_policy p = {.classes = classes,
+				.n_classes = 2,
+				.acl = &acl,
+				.n_acl = 1,
+				.rules = rules,
+				.routes = &route,
+				.n_routes = 1};
 	char *error = NULL;
 
 	for (uint32_t n = 1; n <= 20000; n = n * 3 + 1) {
 		for (uint32_t i = 0; i < n; i++)
-			rules[i] = rule_of(IPPROTO_TCP, (uint16_t)(3 * i + 1), (uint16_t)(3 * i + 2), VERDICT_ACCEPT, i + 1);
+			rules[i] = rule_of(IPPROTO_TCP, (uint16_t)(3 * i + 1), (uint16_t)(3 * i + 2), VERDICT_ACCEPT,
+					   i + 1);
 		acl.count = n;
 		p.n_rules = n;
 		must(maps_policy_apply(s->m, &p, NULL, &error));
@@ -312,7 +322,7 @@ static void test_many_blocked(void **state)
 	for (uint32_t i = 0; i < 100000; i++) {
 		__be32 a = htonl(0x0b000000 + i * 2654435761u % 0x01000000);
 
-		list[99999 - i] = (struct prefix){ addr_from_v4(a), 128 };
+		list[99999 - i] = (struct prefix){addr_from_v4(a), 128};
 	}
 	list[500].addr = f.remote;
 	must(maps_blocked_apply(s->m, list, 100000, NULL, &error));
@@ -337,7 +347,7 @@ static void test_clients(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct prefix p = { f.client, 128 };
+	struct prefix p = {f.client, 128};
 	uint32_t seen[4] = {};
 
 	maps_client_each(s->m, count_client, seen);

@@ -160,7 +160,7 @@ static void test_ranges(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct egress e = { .addr = f.external, .ifindex = 2, .range = { { 65533, 3 }, { 1024, 1 }, { 30000, 5 } } };
+	struct egress e = {.addr = f.external, .ifindex = 2, .range = {{65533, 3}, {1024, 1}, {30000, 5}}};
 	bool seen[65536] = {};
 
 	must(maps_egress_set(s->m, 1, &e));
@@ -201,11 +201,11 @@ struct own { /* a socket of the host on a loopback address */
 
 static struct own own_socket(bool v6, int type)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sockaddr *sa = v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
 	socklen_t len = v6 ? sizeof(in6) : sizeof(in);
-	struct own own = { .fd = socket(v6 ? AF_INET6 : AF_INET, type, 0), .addr = addr_of(v6 ? "::1" : "127.0.0.1") };
+	struct own own = {.fd = socket(v6 ? AF_INET6 : AF_INET, type, 0), .addr = addr_of(v6 ? "::1" : "127.0.0.1")};
 
 	assert_int_equal(bind(own.fd, sa, len), 0);
 	if (type == SOCK_STREAM)
@@ -244,7 +244,7 @@ static void test_exclusive(void **state)
 	struct scratch *s = *state;
 	struct family f = family_of(false);
 	struct own own = own_socket(false, SOCK_STREAM);
-	struct egress e = { .addr = own.addr, .ifindex = 2, .exclusive = 1, .range = { { own.port, 1 } } };
+	struct egress e = {.addr = own.addr, .ifindex = 2, .exclusive = 1, .range = {{own.port, 1}}};
 	struct shape shape = syn(&f, 1, 80);
 	struct ran r;
 
@@ -283,16 +283,17 @@ static uint64_t cost_at(struct scratch *s, uint32_t taken)
 static void test_cost(void **state)
 {
 	print_message("  a new flow: %llu ns on average; with 99%% of the ports taken %llu ns\n",
-		      (unsigned long long)cost_at(*state, 0), (unsigned long long)cost_at(*state, PORT_COUNT * 99 / 100));
+		      (unsigned long long)cost_at(*state, 0),
+		      (unsigned long long)cost_at(*state, PORT_COUNT * 99 / 100));
 	assert_empty(*state);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_unpredictable), T(test_to_the_last), T(test_mappings_to_the_last), T(test_one_event),
-		T(test_ranges),	       T(test_no_range),    T(test_hosts_ports),	  T(test_exclusive),
-		T(test_cost),
+		T(test_unpredictable), T(test_to_the_last), T(test_mappings_to_the_last),
+		T(test_one_event),     T(test_ranges),	    T(test_no_range),
+		T(test_hosts_ports),   T(test_exclusive),   T(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -1,62 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What must not pass: malformed packets, addresses that are never forwarded, what the
- * policy does not allow; and what a refusal tells. From the NIC nothing that is
- * malformed is touched: it is the host's.
+ * policy does not allow. From the NIC nothing that is malformed is touched: it is the
+ * host's.
  */
-#include <poll.h>
-#include <sys/socket.h>
-
-#include "tests/bpf/scratch.h"
-
-static struct shape tcp_shape(const struct family *f)
-{
-	return (struct shape){
-		.v6 = f->v6,
-		.proto = IPPROTO_TCP,
-		.src = f->client,
-		.dst = f->remote,
-		.sport = 40000,
-		.dport = 443,
-		.flags = TH_SYN,
-		.payload = 32,
-	};
-}
+#include "tests/bpf/ends.h"
 
 /* ---- decisions ----------------------------------------------------------------- */
 
 enum who { CLIENT_1 = 1, CLIENT_2, CLIENT_3, CLIENT_NOBODY = 0, CLIENT_OUT_OF_RANGE = MAX_CLIENTS };
-enum where { SERVICE, DENIED, UNROUTED, TUNNEL, EXTERNAL, METADATA, LOOPBACK, MULTICAST, LINK_LOCAL, BROADCAST, ZERO };
-
-static struct addr address(const struct family *f, enum where w)
-{
-	switch (w) {
-	case SERVICE:
-		return f->remote;
-	case DENIED:
-		return f->denied;
-	case UNROUTED:
-		return f->unrouted;
-	case TUNNEL:
-		return f->tunnel;
-	case EXTERNAL:
-		return f->external;
-	case METADATA:
-		return f->metadata;
-	case LOOPBACK:
-		return addr_of(f->v6 ? "::1" : "127.0.0.1");
-	case MULTICAST:
-		return addr_of(f->v6 ? "ff02::fb" : "224.0.0.251");
-	case LINK_LOCAL:
-		return addr_of(f->v6 ? "fe80::1" : "169.254.1.1");
-	case BROADCAST:
-		return addr_of(f->v6 ? "ff02::1" : "255.255.255.255");
-	case ZERO:
-		return addr_of(f->v6 ? "::" : "0.0.0.0");
-	}
-	return f->remote;
-}
-
 static const struct {
 	const char *name;
 	enum who client;
@@ -67,46 +19,46 @@ static const struct {
 	int verdict;
 	enum drop_reason reason;
 } decisions[] = {
-	{ "allowed port", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN, REDIRECT, DROP_NONE },
-	{ "first port of a range", CLIENT_1, SERVICE, IPPROTO_TCP, 8000, TH_SYN, REDIRECT, DROP_NONE },
-	{ "last port of a range", CLIENT_1, SERVICE, IPPROTO_TCP, 8999, TH_SYN, REDIRECT, DROP_NONE },
-	{ "before a range", CLIENT_1, SERVICE, IPPROTO_TCP, 7999, TH_SYN, SHOT, DROP_POLICY },
-	{ "behind all ranges", CLIENT_1, SERVICE, IPPROTO_TCP, 9001, TH_SYN, SHOT, DROP_POLICY },
-	{ "port 0", CLIENT_1, SERVICE, IPPROTO_TCP, 0, TH_SYN, SHOT, DROP_POLICY },
-	{ "denied port", CLIENT_1, SERVICE, IPPROTO_TCP, 9000, TH_SYN, SHOT, DROP_POLICY },
-	{ "denied address", CLIENT_1, DENIED, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_POLICY },
-	{ "the other protocol's port", CLIENT_1, SERVICE, IPPROTO_UDP, 443, 0, SHOT, DROP_POLICY },
-	{ "allowed UDP port", CLIENT_1, SERVICE, IPPROTO_UDP, 53, 0, REDIRECT, DROP_NONE },
-	{ "echo where something is allowed", CLIENT_1, SERVICE, IPPROTO_ICMP, 0, 0, REDIRECT, DROP_NONE },
-	{ "echo where nothing is", CLIENT_1, DENIED, IPPROTO_ICMP, 0, 0, SHOT, DROP_POLICY },
-	{ "protocol that cannot be translated", CLIENT_1, SERVICE, IPPROTO_GRE, 0, 0, SHOT, DROP_PROTOCOL },
-	{ "protocol without a rule", CLIENT_1, SERVICE, IPPROTO_SCTP, 0, 0, SHOT, DROP_POLICY },
-	{ "segment that opens nothing", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_ACK, SHOT, DROP_NO_FLOW },
-	{ "SYN with ACK", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_ACK, SHOT, DROP_NO_FLOW },
-	{ "SYN with RST", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_RST, SHOT, DROP_NO_FLOW },
-	{ "SYN with FIN", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_FIN, SHOT, DROP_NO_FLOW },
-	{ "no flag at all", CLIENT_1, SERVICE, IPPROTO_TCP, 443, 0, SHOT, DROP_NO_FLOW },
-	{ "outside every route", CLIENT_1, UNROUTED, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_NO_ROUTE },
-	{ "client without a rule", CLIENT_2, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_POLICY },
-	{ "client unknown to the policy", CLIENT_3, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT },
-	{ "nobody", CLIENT_NOBODY, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT },
-	{ "number past the last client", CLIENT_OUT_OF_RANGE, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT },
-	{ "multicast", CLIENT_1, MULTICAST, IPPROTO_UDP, 5353, 0, SHOT, DROP_MULTICAST },
-	{ "broadcast", CLIENT_1, BROADCAST, IPPROTO_UDP, 53, 0, SHOT, DROP_MULTICAST },
-	{ "address zero", CLIENT_1, ZERO, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_MULTICAST },
-	{ "link-local", CLIENT_1, LINK_LOCAL, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_LINK_LOCAL },
-	{ "loopback", CLIENT_1, LOOPBACK, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_RESERVED },
-	{ "metadata, not named", CLIENT_1, METADATA, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_RESERVED },
-	{ "metadata, named", CLIENT_2, METADATA, IPPROTO_TCP, 80, TH_SYN, REDIRECT, DROP_NONE },
-	{ "metadata, another port", CLIENT_2, METADATA, IPPROTO_TCP, 81, TH_SYN, SHOT, DROP_POLICY },
-	{ "the gateway, allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 22, TH_SYN, OK, DROP_NONE },
-	{ "the gateway, not allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_SYN, SHOT, DROP_POLICY },
-	{ "the gateway, part of a connection", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, OK, DROP_NONE },
-	{ "the gateway, UDP allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 53, 0, OK, DROP_NONE },
-	{ "the gateway, UDP not allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 54, 0, SHOT, DROP_POLICY },
-	{ "the gateway, echo", CLIENT_1, TUNNEL, IPPROTO_ICMP, 0, 0, OK, DROP_NONE },
-	{ "the gateway, for whom no rule names it", CLIENT_2, TUNNEL, IPPROTO_ICMP, 0, 0, SHOT, DROP_RESERVED },
-	{ "the external address, not named", CLIENT_1, EXTERNAL, IPPROTO_TCP, 22, TH_SYN, SHOT, DROP_RESERVED },
+	{"allowed port", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN, REDIRECT, DROP_NONE},
+	{"first port of a range", CLIENT_1, SERVICE, IPPROTO_TCP, 8000, TH_SYN, REDIRECT, DROP_NONE},
+	{"last port of a range", CLIENT_1, SERVICE, IPPROTO_TCP, 8999, TH_SYN, REDIRECT, DROP_NONE},
+	{"before a range", CLIENT_1, SERVICE, IPPROTO_TCP, 7999, TH_SYN, SHOT, DROP_POLICY},
+	{"behind all ranges", CLIENT_1, SERVICE, IPPROTO_TCP, 9001, TH_SYN, SHOT, DROP_POLICY},
+	{"port 0", CLIENT_1, SERVICE, IPPROTO_TCP, 0, TH_SYN, SHOT, DROP_POLICY},
+	{"denied port", CLIENT_1, SERVICE, IPPROTO_TCP, 9000, TH_SYN, SHOT, DROP_POLICY},
+	{"denied address", CLIENT_1, DENIED, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_POLICY},
+	{"the other protocol's port", CLIENT_1, SERVICE, IPPROTO_UDP, 443, 0, SHOT, DROP_POLICY},
+	{"allowed UDP port", CLIENT_1, SERVICE, IPPROTO_UDP, 53, 0, REDIRECT, DROP_NONE},
+	{"echo where something is allowed", CLIENT_1, SERVICE, IPPROTO_ICMP, 0, 0, REDIRECT, DROP_NONE},
+	{"echo where nothing is", CLIENT_1, DENIED, IPPROTO_ICMP, 0, 0, SHOT, DROP_POLICY},
+	{"protocol that cannot be translated", CLIENT_1, SERVICE, IPPROTO_GRE, 0, 0, SHOT, DROP_PROTOCOL},
+	{"protocol without a rule", CLIENT_1, SERVICE, IPPROTO_SCTP, 0, 0, SHOT, DROP_POLICY},
+	{"segment that opens nothing", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_ACK, SHOT, DROP_NO_FLOW},
+	{"SYN with ACK", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_ACK, SHOT, DROP_NO_FLOW},
+	{"SYN with RST", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_RST, SHOT, DROP_NO_FLOW},
+	{"SYN with FIN", CLIENT_1, SERVICE, IPPROTO_TCP, 443, TH_SYN | TH_FIN, SHOT, DROP_NO_FLOW},
+	{"no flag at all", CLIENT_1, SERVICE, IPPROTO_TCP, 443, 0, SHOT, DROP_NO_FLOW},
+	{"outside every route", CLIENT_1, UNROUTED, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_NO_ROUTE},
+	{"client without a rule", CLIENT_2, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_POLICY},
+	{"client unknown to the policy", CLIENT_3, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT},
+	{"nobody", CLIENT_NOBODY, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT},
+	{"number past the last client", CLIENT_OUT_OF_RANGE, SERVICE, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_CLIENT},
+	{"multicast", CLIENT_1, MULTICAST, IPPROTO_UDP, 5353, 0, SHOT, DROP_MULTICAST},
+	{"broadcast", CLIENT_1, BROADCAST, IPPROTO_UDP, 53, 0, SHOT, DROP_MULTICAST},
+	{"address zero", CLIENT_1, ZERO, IPPROTO_TCP, 443, TH_SYN, SHOT, DROP_MULTICAST},
+	{"link-local", CLIENT_1, LINK_LOCAL, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_LINK_LOCAL},
+	{"loopback", CLIENT_1, LOOPBACK, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_RESERVED},
+	{"metadata, not named", CLIENT_1, METADATA, IPPROTO_TCP, 80, TH_SYN, SHOT, DROP_RESERVED},
+	{"metadata, named", CLIENT_2, METADATA, IPPROTO_TCP, 80, TH_SYN, REDIRECT, DROP_NONE},
+	{"metadata, another port", CLIENT_2, METADATA, IPPROTO_TCP, 81, TH_SYN, SHOT, DROP_POLICY},
+	{"the gateway, allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 22, TH_SYN, OK, DROP_NONE},
+	{"the gateway, not allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_SYN, SHOT, DROP_POLICY},
+	{"the gateway, part of a connection", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, OK, DROP_NONE},
+	{"the gateway, UDP allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 53, 0, OK, DROP_NONE},
+	{"the gateway, UDP not allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 54, 0, SHOT, DROP_POLICY},
+	{"the gateway, echo", CLIENT_1, TUNNEL, IPPROTO_ICMP, 0, 0, OK, DROP_NONE},
+	{"the gateway, for whom no rule names it", CLIENT_2, TUNNEL, IPPROTO_ICMP, 0, 0, SHOT, DROP_RESERVED},
+	{"the external address, not named", CLIENT_1, EXTERNAL, IPPROTO_TCP, 22, TH_SYN, SHOT, DROP_RESERVED},
 };
 
 static void test_decisions(void **state)
@@ -123,7 +75,8 @@ static void test_decisions(void **state)
 			shape.dst = address(&f, decisions[i].dst);
 			shape.dport = decisions[i].proto == IPPROTO_ICMP ? 0 : decisions[i].dport;
 			shape.flags = decisions[i].flags;
-			assert_ran(out_of(*state, &shape, decisions[i].client), decisions[i].verdict, decisions[i].reason);
+			assert_ran(out_of(*state, &shape, decisions[i].client), decisions[i].verdict,
+				   decisions[i].reason);
 		}
 	}
 }
@@ -155,9 +108,9 @@ static void test_blocked(void **state)
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
 		struct prefix lists[][2] = {
-			{ { f.remote, 128 }, prefix_of("192.0.2.0/24") },
-			{ prefix_of(v6 ? "2001:db8:9::/120" : "203.0.113.8/31"), prefix_of("192.0.2.0/24") },
-			{ prefix_of(v6 ? "2001:db8::/32" : "203.0.112.0/20"), prefix_of("192.0.2.0/24") },
+			{{f.remote, 128}, prefix_of("192.0.2.0/24")},
+			{prefix_of(v6 ? "2001:db8:9::/120" : "203.0.113.8/31"), prefix_of("192.0.2.0/24")},
+			{prefix_of(v6 ? "2001:db8::/32" : "203.0.112.0/20"), prefix_of("192.0.2.0/24")},
 		};
 		struct shape shape = tcp_shape(&f), other = shape;
 
@@ -267,18 +220,18 @@ static const struct {
 	void (*spoil)(struct frame *f);
 	enum drop_reason reason;
 } spoilt[] = {
-	{ "version 5", spoil_version, DROP_MALFORMED },
-	{ "longer than the frame", spoil_total_length, DROP_MALFORMED },
-	{ "header length of 16", spoil_header_length, DROP_MALFORMED },
-	{ "transport cut off", spoil_transport_cut, DROP_MALFORMED },
-	{ "transport behind the end", spoil_transport_is_padding, DROP_MALFORMED },
-	{ "TCP header of 16", spoil_data_offset, DROP_MALFORMED },
-	{ "TCP header past the end", spoil_data_offset_long, DROP_MALFORMED },
-	{ "IPv4 destination in IPv6", spoil_mapped, DROP_MALFORMED },
-	{ "IPv4 source in IPv6", spoil_mapped_source, DROP_MALFORMED },
-	{ "first fragment", spoil_fragment, DROP_FRAGMENT },
-	{ "later fragment", spoil_later_fragment, DROP_FRAGMENT },
-	{ "ARP", spoil_ethertype, DROP_NOT_IP },
+	{"version 5", spoil_version, DROP_MALFORMED},
+	{"longer than the frame", spoil_total_length, DROP_MALFORMED},
+	{"header length of 16", spoil_header_length, DROP_MALFORMED},
+	{"transport cut off", spoil_transport_cut, DROP_MALFORMED},
+	{"transport behind the end", spoil_transport_is_padding, DROP_MALFORMED},
+	{"TCP header of 16", spoil_data_offset, DROP_MALFORMED},
+	{"TCP header past the end", spoil_data_offset_long, DROP_MALFORMED},
+	{"IPv4 destination in IPv6", spoil_mapped, DROP_MALFORMED},
+	{"IPv4 source in IPv6", spoil_mapped_source, DROP_MALFORMED},
+	{"first fragment", spoil_fragment, DROP_FRAGMENT},
+	{"later fragment", spoil_later_fragment, DROP_FRAGMENT},
+	{"ARP", spoil_ethertype, DROP_NOT_IP},
 };
 
 static void test_malformed(void **state)
@@ -315,7 +268,7 @@ static void test_udp_length(void **state)
 	static const struct {
 		int change;
 		enum drop_reason reason;
-	} cases[] = { { 0, DROP_NONE }, { -1, DROP_NONE }, { 1, DROP_MALFORMED }, { -41, DROP_MALFORMED } };
+	} cases[] = {{0, DROP_NONE}, {-1, DROP_NONE}, {1, DROP_MALFORMED}, {-41, DROP_MALFORMED}};
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
@@ -329,7 +282,8 @@ static void test_udp_length(void **state)
 			frame_build(&in, &shape);
 			from_client(&in, 1);
 			put16(in.b + in.l4 + 4, (uint16_t)(40 + cases[i].change));
-			assert_ran(run(*state, PROGRAM_TAP_IN, &in), cases[i].reason ? SHOT : REDIRECT, cases[i].reason);
+			assert_ran(run(*state, PROGRAM_TAP_IN, &in), cases[i].reason ? SHOT : REDIRECT,
+				   cases[i].reason);
 		}
 	}
 }
@@ -342,17 +296,17 @@ static const struct {
 	size_t n;
 	enum drop_reason reason;
 } options[] = {
-	{ "no operation", { 1, 1, 1, 0 }, 4, DROP_NONE },
-	{ "router alert", { 148, 4, 0, 0 }, 4, DROP_NONE },
-	{ "loose source route", { 131, 7, 4, 192, 0, 2, 1, 0 }, 8, DROP_SOURCE_ROUTE },
-	{ "strict source route", { 137, 7, 4, 192, 0, 2, 1, 0 }, 8, DROP_SOURCE_ROUTE },
-	{ "source route behind others", { 1, 1, 148, 4, 0, 0, 131, 3, 4, 0, 0, 0 }, 12, DROP_SOURCE_ROUTE },
-	{ "source route behind the end", { 0, 131, 3, 4 }, 4, DROP_NONE },
-	{ "record route", { 7, 39, 4 }, 40, DROP_NONE },
-	{ "length 0", { 148, 0, 0, 0 }, 4, DROP_MALFORMED },
-	{ "length 1", { 148, 1, 131, 3 }, 4, DROP_MALFORMED },
-	{ "past the end", { 1, 148, 4, 0 }, 4, DROP_MALFORMED },
-	{ "cut off", { 1, 1, 1, 148 }, 4, DROP_MALFORMED },
+	{"no operation", {1, 1, 1, 0}, 4, DROP_NONE},
+	{"router alert", {148, 4, 0, 0}, 4, DROP_NONE},
+	{"loose source route", {131, 7, 4, 192, 0, 2, 1, 0}, 8, DROP_SOURCE_ROUTE},
+	{"strict source route", {137, 7, 4, 192, 0, 2, 1, 0}, 8, DROP_SOURCE_ROUTE},
+	{"source route behind others", {1, 1, 148, 4, 0, 0, 131, 3, 4, 0, 0, 0}, 12, DROP_SOURCE_ROUTE},
+	{"source route behind the end", {0, 131, 3, 4}, 4, DROP_NONE},
+	{"record route", {7, 39, 4}, 40, DROP_NONE},
+	{"length 0", {148, 0, 0, 0}, 4, DROP_MALFORMED},
+	{"length 1", {148, 1, 131, 3}, 4, DROP_MALFORMED},
+	{"past the end", {1, 148, 4, 0}, 4, DROP_MALFORMED},
+	{"cut off", {1, 1, 1, 148}, 4, DROP_MALFORMED},
 };
 
 static void test_ipv4_options(void **state)
@@ -388,22 +342,29 @@ static const struct {
 	size_t n;
 	enum drop_reason reason;
 } extensions[] = {
-	{ "hop-by-hop", HBH, { 6, 0, 1, 4 }, 8, DROP_NONE },
-	{ "destination options of 16", DST, { 6, 1, 1, 12 }, 16, DROP_NONE },
-	{ "both", HBH, { DST, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4 }, 16, DROP_NONE },
-	{ "seven", DST, { DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0,
-			  0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, 6, 0 }, 56, DROP_NONE },
-	{ "eight", DST, { DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0,
-			  0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, DST, 0, 0, 0, 0, 0, 0, 0, 6, 0 },
-	  64, DROP_EXTENSION },
-	{ "routing", ROUTING, { 6, 0, 0, 0 }, 8, DROP_ROUTING_HEADER },
-	{ "routing, type 4", ROUTING, { 6, 2, 4, 0 }, 24, DROP_ROUTING_HEADER },
-	{ "routing behind another", DST, { ROUTING, 0, 1, 4, 0, 0, 0, 0, 6, 0, 4, 0 }, 16, DROP_ROUTING_HEADER },
-	{ "atomic fragment", FRAGMENT, { 6, 0, 0, 0 }, 8, DROP_FRAGMENT },
-	{ "fragment behind another", HBH, { FRAGMENT, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 1 }, 16, DROP_FRAGMENT },
-	{ "past the end", HBH, { 6, 255, 1, 4 }, 8, DROP_MALFORMED },
-	{ "nothing follows", NO_NEXT, { 0 }, 8, DROP_POLICY },
-	{ "authentication", AUTH, { 6, 4 }, 24, DROP_POLICY },
+	{"hop-by-hop", HBH, {6, 0, 1, 4}, 8, DROP_NONE},
+	{"destination options of 16", DST, {6, 1, 1, 12}, 16, DROP_NONE},
+	{"both", HBH, {DST, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4}, 16, DROP_NONE},
+	{"seven",
+	 DST,
+	 {DST, 0, 0, 0, 0, 0, 0, 0,   DST, 0, 0, 0, 0, 0, 0, 0,	  DST, 0, 0, 0, 0, 0, 0, 0, DST,
+	  0,   0, 0, 0, 0, 0, 0, DST, 0,   0, 0, 0, 0, 0, 0, DST, 0,   0, 0, 0, 0, 0, 0, 6, 0},
+	 56,
+	 DROP_NONE},
+	{"eight",
+	 DST,
+	 {DST, 0, 0, 0,	  0, 0, 0, 0, DST, 0, 0, 0,   0, 0, 0, 0, DST, 0, 0, 0,	  0, 0, 0, 0, DST, 0, 0, 0, 0,
+	  0,   0, 0, DST, 0, 0, 0, 0, 0,   0, 0, DST, 0, 0, 0, 0, 0,   0, 0, DST, 0, 0, 0, 0, 0,   0, 0, 6, 0},
+	 64,
+	 DROP_EXTENSION},
+	{"routing", ROUTING, {6, 0, 0, 0}, 8, DROP_ROUTING_HEADER},
+	{"routing, type 4", ROUTING, {6, 2, 4, 0}, 24, DROP_ROUTING_HEADER},
+	{"routing behind another", DST, {ROUTING, 0, 1, 4, 0, 0, 0, 0, 6, 0, 4, 0}, 16, DROP_ROUTING_HEADER},
+	{"atomic fragment", FRAGMENT, {6, 0, 0, 0}, 8, DROP_FRAGMENT},
+	{"fragment behind another", HBH, {FRAGMENT, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 1}, 16, DROP_FRAGMENT},
+	{"past the end", HBH, {6, 255, 1, 4}, 8, DROP_MALFORMED},
+	{"nothing follows", NO_NEXT, {0}, 8, DROP_POLICY},
+	{"authentication", AUTH, {6, 4}, 24, DROP_POLICY},
 };
 
 static void test_ipv6_extensions(void **state)
@@ -431,187 +392,11 @@ static void test_ipv6_extensions(void **state)
 	}
 }
 
-/* ---- what is told -------------------------------------------------------------------------- */
-
-static int keep_notice(void *ctx, void *data, size_t size)
-{
-	assert_true(size == sizeof(struct notice));
-	memcpy(ctx, data, size);
-	return 1; /* ends the reading: one is enough */
-}
-
-/* The notice that waits; false: there is none. */
-static bool take_notice(struct scratch *s, struct notice *out)
-{
-	struct ring_buffer *ring = ring_buffer__new(maps_notices_fd(s->m), keep_notice, out, NULL);
-	int n = ring_buffer__consume(ring);
-
-	ring_buffer__free(ring);
-	return n > 0;
-}
-
-static const struct {
-	const char *name;
-	enum where dst;
-	uint8_t proto, ttl;
-	uint16_t dport;
-	bool reset; /* tcp_reset is on */
-	enum notice_kind kind;
-	enum drop_reason reason;
-	uint8_t type4, code4, type6, code6;
-} notices[] = {
-	{ "5508-8 policy", SERVICE, IPPROTO_TCP, 64, 22, false, NOTICE_ICMP, DROP_POLICY, 3, 13, 1, 1 },
-	{ "5508-8 no route", UNROUTED, IPPROTO_UDP, 64, 53, false, NOTICE_ICMP, DROP_NO_ROUTE, 3, 13, 1, 1 },
-	{ "5508-8 reset where wanted", SERVICE, IPPROTO_TCP, 64, 22, true, NOTICE_RESET, DROP_POLICY, 3, 13, 1, 1 },
-	{ "5508-8 no reset for UDP", SERVICE, IPPROTO_UDP, 64, 22, true, NOTICE_ICMP, DROP_POLICY, 3, 13, 1, 1 },
-	{ "TTL", SERVICE, IPPROTO_UDP, 1, 53, false, NOTICE_ICMP, DROP_TTL, 11, 0, 3, 0 },
-	{ "silent about multicast", MULTICAST, IPPROTO_UDP, 64, 53, false, NOTICE_DENIED, DROP_MULTICAST, 3, 13, 1, 1 },
-};
-
-static void test_notices(void **state)
-{
-	struct scratch *s = *state;
-
-	for (int v6 = 0; v6 < 2; v6++) {
-		struct family f = family_of(v6);
-
-		for (size_t i = 0; i < N(notices); i++) {
-			struct shape shape = tcp_shape(&f);
-			struct notice n = {};
-			struct frame in;
-
-			print_message("  %s %s\n", f.name, notices[i].name);
-			s->settings.tcp_reset = notices[i].reset;
-			must(maps_settings_set(s->m, &s->settings));
-			shape.proto = notices[i].proto;
-			shape.dst = address(&f, notices[i].dst);
-			shape.dport = notices[i].dport;
-			shape.ttl = notices[i].ttl;
-			shape.payload = 500;
-			frame_build(&in, &shape);
-			from_client(&in, 1);
-			assert_dropped(run(s, PROGRAM_TAP_IN, &in), notices[i].reason);
-			assert_true(take_notice(s, &n));
-			assert_int_equal(n.kind, notices[i].kind);
-			assert_int_equal(n.reason, notices[i].reason);
-			assert_int_equal(n.client, 1);
-			assert_int_equal(n.to_remote, 0);
-			if (n.kind == NOTICE_ICMP) {
-				assert_int_equal(n.icmp_type, v6 ? notices[i].type6 : notices[i].type4);
-				assert_int_equal(n.icmp_code, v6 ? notices[i].code6 : notices[i].code4);
-			}
-			assert_int_equal(n.len, NOTICE_BYTES);
-			assert_memory_equal(n.bytes, in.b + in.l3, NOTICE_BYTES);
-			assert_addr(n.tuple.dst, shape.dst);
-			assert_false(take_notice(s, &n));
-		}
-	}
-}
-
-/* Too large, in both directions, tells which MTU; a short packet is told whole. */
-static void test_notice_too_big(void **state)
-{
-	struct scratch *s = *state;
-
-	for (int v6 = 0; v6 < 2; v6++) {
-		struct family f = family_of(v6);
-		struct shape shape = tcp_shape(&f), back;
-		struct notice n = {};
-		struct ran r;
-
-		shape.proto = IPPROTO_UDP;
-		shape.dport = 53;
-		r = out_of(s, &shape, 1);
-		back = answer_to(&shape, &r);
-		back.payload = TUNNEL_MTU;
-		assert_dropped(into(s, &back), DROP_TOO_BIG);
-		assert_true(take_notice(s, &n));
-		assert_int_equal(n.kind, NOTICE_ICMP);
-		assert_int_equal(n.to_remote, 1);
-		assert_int_equal(n.mtu, TUNNEL_MTU);
-		assert_int_equal(n.icmp_type, v6 ? 2 : 3);
-		assert_int_equal(n.icmp_code, v6 ? 0 : 4);
-
-		shape.payload = EGRESS_MTU;
-		assert_dropped(out_of(s, &shape, 1), DROP_TOO_BIG);
-		assert_true(take_notice(s, &n));
-		assert_int_equal(n.to_remote, 0);
-		assert_int_equal(n.mtu, EGRESS_MTU);
-
-		shape.payload = 3;
-		shape.ttl = 1;
-		assert_dropped(out_of(s, &shape, 1), DROP_TTL);
-		assert_true(take_notice(s, &n));
-		assert_int_equal(n.len, (v6 ? 48 : 28) + 3);
-	}
-}
-
-/* An error is not answered with an error: RFC 1122 3.2.2, RFC 4443 2.4. */
-static void test_no_error_about_errors(void **state)
-{
-	static const uint8_t quote[64] = { 0x45 };
-	struct scratch *s = *state;
-	struct notice n;
-
-	for (int v6 = 0; v6 < 2; v6++) {
-		struct family f = family_of(v6);
-		struct shape shape = tcp_shape(&f);
-
-		shape.proto = IPPROTO_ICMP;
-		shape.type = v6 ? 1 : 3;
-		shape.quote = quote;
-		shape.n_quote = sizeof(quote);
-		shape.payload = 0;
-		assert_dropped(out_of(s, &shape, 1), DROP_NO_FLOW);
-		assert_false(take_notice(s, &n));
-	}
-}
-
-/* ---- the host's own sockets ------------------------------------------------------------------ */
-
-static void test_host_udp_answers(void **state)
-{
-	struct scratch *s = *state;
-	struct family f = family_of(false);
-	struct sockaddr_in local = { .sin_family = AF_INET }, peer = { .sin_family = AF_INET, .sin_port = htons(7000) };
-	struct prefix loopback = prefix_of("127.0.0.0/8"), self = prefix_of("127.0.0.1");
-	socklen_t len = sizeof(local);
-	struct shape shape = tcp_shape(&f);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	/* Addresses of this machine stand in for the tunnel's. */
-	must(maps_reserved_delete(s->m, &loopback));
-	must(maps_reserved_set(s->m, &self, RESERVED_TUNNEL));
-	local.sin_addr.s_addr = peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&local, sizeof(local)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &len), 0);
-	shape.proto = IPPROTO_UDP;
-	shape.src = shape.dst = addr_of("127.0.0.1");
-	shape.sport = 7000;
-	shape.dport = ntohs(local.sin_port);
-	/* A socket that waits for anybody waits for nobody in particular: a rule is needed. */
-	assert_dropped(out_of(s, &shape, 1), DROP_RESERVED);
-	assert_int_equal(connect(fd, (struct sockaddr *)&peer, sizeof(peer)), 0);
-	assert_ran(out_of(s, &shape, 1), OK, DROP_NONE);
-	shape.sport = 7001;
-	assert_dropped(out_of(s, &shape, 1), DROP_RESERVED);
-	close(fd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_decisions),
-		T(test_frames_without_client),
-		T(test_blocked),
-		T(test_malformed),
-		T(test_udp_length),
-		T(test_ipv4_options),
-		T(test_ipv6_extensions),
-		T(test_notices),
-		T(test_notice_too_big),
-		T(test_no_error_about_errors),
-		T(test_host_udp_answers),
+		T(test_decisions),  T(test_frames_without_client), T(test_blocked),	    T(test_malformed),
+		T(test_udp_length), T(test_ipv4_options),	   T(test_ipv6_extensions),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
