@@ -39,6 +39,13 @@ int front(struct xdp_md *ctx)
 	return front_check(ctx, true, 0) ? XDP_DROP : XDP_PASS;
 }
 
+/* In generic mode: behind a program that takes fragments Linux 6.18 runs no tcx program any more. */
+SEC("xdp")
+int front_generic(struct xdp_md *ctx)
+{
+	return front_check(ctx, true, 0) ? XDP_DROP : XDP_PASS;
+}
+
 SEC("tc")
 int front_tc(struct __sk_buff *skb)
 {

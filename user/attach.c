@@ -41,6 +41,7 @@ enum attach_point attach_point_of(enum program p)
 	case PROGRAM_NIC_OUT:
 		return ATTACH_EGRESS;
 	case PROGRAM_FRONT:
+	case PROGRAM_FRONT_GENERIC:
 		return ATTACH_XDP;
 	default:
 		return ATTACH_POINTS;
@@ -228,7 +229,8 @@ int attach_xdp(const struct maps *m, const char *pins, unsigned ifindex, bool ge
 		link_path(path, sizeof(path), pins, PROGRAM_FRONT, ifindex);
 		drop_other_mode(path, ifindex, generic);
 	}
-	fd = link_attach(pins ? path : NULL, maps_program(m, PROGRAM_FRONT), ifindex, BPF_XDP, flags);
+	fd = link_attach(pins ? path : NULL, maps_program(m, generic ? PROGRAM_FRONT_GENERIC : PROGRAM_FRONT), ifindex,
+			 BPF_XDP, flags);
 	if (fd == -EBUSY || fd == -EEXIST)
 		return fail(error, -EBUSY, "another XDP program is on the interface (tunnel.xdp: off goes without)");
 	if (fd < 0)

@@ -79,8 +79,11 @@ enum attach_way attach_verify(const struct maps *m, enum program program, unsign
 
 	if (attach_program_info(maps_program(m, program), &id, name))
 		return ATTACH_NONE;
-	if (point == ATTACH_XDP)
+	if (point == ATTACH_XDP && verify_xdp(ifindex, id) != ATTACH_NONE)
 		return verify_xdp(ifindex, id);
+	if (point == ATTACH_XDP) /* the front has a program for each mode */
+		return attach_program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_NONE
+											  : verify_xdp(ifindex, id);
 	n = tcx_query(ifindex, point, ids);
 	for (uint32_t i = 0; i < n; i++)
 		if (ids[i] == id)

@@ -126,7 +126,7 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = {"tap_in", "nic_in", "nic_out", "front", "front_tc"};
+	static const char *const ours[] = {"tap_in", "nic_in", "nic_out", "front", "front_generic", "front_tc"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
 		if (!strcmp(name, ours[i]))
