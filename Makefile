@@ -143,13 +143,13 @@ check-all: all check-build
 	$(Q)tests/check.py unit sodium bpf conformance fuzz san lab san-lab arm64 kernels
 
 .PHONY: check-build
-check-build: $(unit) $(bpf_tests) $(fuzzers) $(O)/tests/conformance
+check-build: $(unit) $(bpf_tests) $(fuzzers) $(O)/tests/conformance $(O)/tests/tailnet_probe
 
 check-unit: $(unit)
 	$(Q)tests/check.py unit
 check-bpf: all $(bpf_tests)
 	$(Q)tests/check.py bpf
-check-lab: all
+check-lab: all $(O)/tests/tailnet_probe
 	$(Q)tests/check.py lab
 check-kernels: all $(bpf_tests)
 	$(Q)tests/check.py kernels

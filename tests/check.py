@@ -56,16 +56,15 @@ PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$"
 def run(count, name, command, reader, env=None, timeout=1500):
     """Runs one program; @reader(count, line) sees every line of its output."""
     before = count.passed + count.failed + count.skipped, count.failed
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    process = subprocess.Popen(["timeout", "-k", "10", str(timeout), *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors="replace", env={**os.environ, **(env or {})})
-    lines, end = [], time.monotonic() + timeout
+    lines = []
     for line in process.stdout:
         lines.append(line)
         reader(count, line.rstrip("\n"))
-        if time.monotonic() > end:
-            process.kill()
-            lines.append(f"{name}: killed after {timeout} s\n")
     status = process.wait()
+    if status == 124:
+        count.fail(f"{name}: not done after {timeout} s")
     ran = count.passed + count.failed + count.skipped > before[0]
     if status and count.failed == before[1]:
         count.fail(f"{name}: exit status {status}")
@@ -120,13 +119,16 @@ def programs(pattern):
     return sorted(p for p in glob.glob(os.path.join(ROOT, pattern)) if os.access(p, os.X_OK) and not p.endswith(".d"))
 
 
-def cmocka(count, pattern, what, wrapper=(), env=None):
+def cmocka(count, pattern, what, wrapper=(), env=None, without=()):
     found = programs(pattern)
     if not found:
         count.fail(f"{what}: no test programs: {pattern}")
     for program in found:
+        if os.path.basename(program) in without:
+            count.skip(f"{what} {os.path.basename(program)}: {without[os.path.basename(program)]}")
+            continue
         run(count, os.path.basename(program), [*wrapper, program], tap(f"{what} {os.path.basename(program)}"),
-            {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})})
+            {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, timeout=120)
 
 
 def make(count, *args):
@@ -156,10 +158,18 @@ def san(count, args):
         cmocka(count, "build/variant-san/tests/unit/test_*", "unit (sanitizers)", env=SAN_ENV)
 
 
+NOT_EMULATED = {  # by qemu-user
+    "test_cli": "runs programs, whose processes are not emulated ones",
+    "test_control": "sockets between processes hang",
+    "test_secret_pool": "/proc/self/smaps is the emulator's own",
+}
+
+
 def arm64(count, args):
+    """The unit tests for another machine, emulated; the BPF side is the same byte code."""
     if make(count, "CROSS=aarch64-linux-gnu-", "unit-programs"):
         cmocka(count, "build/variant-aarch64-linux-gnu/tests/unit/test_*", "unit (arm64)",
-               ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"])
+               ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"], without=NOT_EMULATED)
 
 
 def bpf(count, args):
