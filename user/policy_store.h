@@ -15,7 +15,8 @@
  * It is what survives a reboot. At a start the policy file is taken where it was
  * edited since (its hash is not the one remembered beside the last policy), and the
  * last applied one where it was not, or where the file cannot be read or has a
- * mistake. A reload always reads the file.
+ * mistake. A reload always reads the file. Where the configuration names none, what was
+ * applied is all there is, and goes on.
  */
 #define POLICY_STORE_FILE "policy.json"
 

@@ -163,6 +163,25 @@ def test_an_edited_file_is_taken_by_a_start_unless_it_is_broken(world):
     assert running(gateway) != mine and not gateway.json("status")["policy"]["differs"]
 
 
+def test_a_gateway_without_a_policy_file_has_what_is_applied(world):
+    world = world()
+    gateway, alice = world.gateway, world.client("alice")
+    del gateway.config["policy"]
+    gateway.admit(alice)
+    gateway.start()
+    alice.join(gateway)
+    refused_with_icmp(alice.host, 4, SERVICE[4])
+    assert gateway.command("policy", "show", check=False).returncode == 1
+    answer = applied(gateway, gateway.policy, "--if-match", "none")
+    assert answer["previous"] is None
+    settle(alice, gateway)
+    gateway.reload()
+    assert running(gateway) == answer["hash"]
+    gateway.restart()
+    assert running(gateway) == answer["hash"] and not gateway.json("status")["policy"]["differs"]
+    settle(alice, gateway)
+
+
 def test_watch_applies_what_is_written(world):
     world = world()
     world.joined("alice")
