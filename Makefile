@@ -174,4 +174,4 @@ bench: all
 .PHONY: unit-programs
 unit-programs: $(unit)
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(O) build/fuzz -name '*.d' 2>/dev/null)

@@ -218,7 +218,8 @@ def kernels(count, args):
     """Linux 6.1, the oldest supported, in an emulated machine."""
     def read(count, line):
         tap("linux 6.1")(count, line)
-        plain("linux 6.1")(count, line)
+        if re.match(r"^ok   ", line):  # of wireguard.sh
+            count.passed += 1
     run(count, "kernels", ["tests/kernels/check.sh"], read, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
 
 

@@ -4,6 +4,8 @@
  * link_PROGRAM_IFINDEX beside the maps. The link of an interface that has gone is a
  * dead one: its interface reads 0, and it is made anew.
  */
+#include "user/netlink.h" /* first: see there */
+
 #include "user/attach_private.h"
 
 #include <dirent.h>
@@ -163,9 +165,17 @@ static int clsact_remove(unsigned ifindex, enum attach_point point, enum program
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = clsact_priority(p));
 	uint32_t id = attach_clsact_query(ifindex, point, p);
 
+	struct netlink netlink;
+	int err;
+
 	if (!id || !clsact_is_ours(id))
 		return 0;
-	return bpf_tc_detach(&hook, &opts);
+	err = bpf_tc_detach(&hook, &opts);
+	if (!err && !netlink_open(&netlink)) {
+		netlink_clsact_tidy(&netlink, (int)ifindex);
+		netlink_close(&netlink);
+	}
+	return err;
 }
 
 /* ---- attaching ------------------------------------------------------------------ */

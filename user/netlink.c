@@ -7,6 +7,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -460,6 +461,45 @@ static int guard_rule(struct netlink *n, int family, const char *iif, bool add)
 int netlink_guard_rule(struct netlink *n, const char *iif, bool add)
 {
 	return guard_rule(n, AF_INET, iif, add) ?: guard_rule(n, AF_INET6, iif, add);
+}
+
+/* ---- clsact -------------------------------------------------------------------- */
+
+static int count_filter(const struct nlmsghdr *nlh, void *ctx)
+{
+	++*(unsigned *)ctx;
+	return MNL_CB_OK;
+}
+
+static struct tcmsg *begin_tc(struct request *r, uint16_t type, uint16_t flags, int ifindex, uint32_t parent)
+{
+	struct tcmsg *tc = begin(r, type, flags, sizeof(*tc));
+
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = parent;
+	return tc;
+}
+
+int netlink_clsact_tidy(struct netlink *n, int ifindex)
+{
+	static const uint32_t sides[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
+	struct request r;
+	unsigned filters = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		int err;
+
+		begin_tc(&r, RTM_GETTFILTER, NLM_F_DUMP, ifindex, TC_H_MAKE(TC_H_CLSACT, sides[i]));
+		err = ask(n, &r, count_filter, &filters);
+		if (err)
+			return err;
+	}
+	if (filters)
+		return 0;
+	begin_tc(&r, RTM_DELQDISC, 0, ifindex, TC_H_CLSACT)->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	mnl_attr_put_strz(r.nlh, TCA_KIND, "clsact");
+	return ask(n, &r, NULL, NULL);
 }
 
 /* ---- changes ----------------------------------------------------------------- */

@@ -72,6 +72,9 @@ int netlink_route_get(struct netlink *n, const struct addr *to, const struct add
 /* "iif NAME blackhole", both families, right behind the local table. */
 int netlink_guard_rule(struct netlink *n, const char *iif, bool add);
 
+/* Removes the clsact qdisc of an interface when no filter is left on it. */
+int netlink_clsact_tidy(struct netlink *n, int ifindex);
+
 /* ---- changes --------------------------------------------------------------- */
 
 enum netlink_change { NETLINK_LINK = 1, NETLINK_ADDRESS = 2, NETLINK_ROUTES = 4, NETLINK_RULES = 8 };

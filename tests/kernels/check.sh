@@ -23,7 +23,7 @@ for file in "${programs[@]}"; do options+=(-f "$file"); done
 	failed=0
 	for test; do
 		echo "== ${test##*/} on $(uname -r)"
-		"$test" || failed=1
+		CMOCKA_MESSAGE_OUTPUT=TAP "$test" || failed=1
 	done
 	exit $failed' sh "${programs[@]}"
 
