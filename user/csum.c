@@ -7,7 +7,7 @@
  * 32-bit words into 64-bit sums never overflow within a packet, and carries
  * need no care: the compiler makes vectors of it.
  */
-__attribute__((optimize("O3"))) uint64_t csum_add(uint64_t sum, const void *data, size_t len)
+uint64_t csum_add(uint64_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 	uint64_t s = 0;
