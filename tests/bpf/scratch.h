@@ -205,7 +205,7 @@ static inline void sweep(struct scratch *s)
 	uint8_t frame[64] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
 
-	for (int i = 0; i < 2; i++) /* one is not enough for a full table */
+	for (int i = 0; i < 3; i++) /* one is not enough for a full table */
 		must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
 }
 
