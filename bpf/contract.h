@@ -188,6 +188,7 @@ struct route_key { /* inner LPM of `routes`; also of `blocked`, `clients` and `r
 };
 
 #define ROUTE_POOL_OF_CLIENT 0xffffffffu
+#define ROUTE_NONE 0xffffffffu /* id: no route; IPv4's entry below an IPv6 default route, which would hold it */
 
 struct route {
 	__u32 pool; /* ROUTE_POOL_OF_CLIENT: as the policy says for the client */

@@ -55,6 +55,7 @@ static __noinline bool is_blocked(__u64 word, const struct addr *a)
 {
 	__u32 slot = POLICY_BLOCK_SLOT(word);
 	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
+	__u32 *yes;
 	void *table;
 
 	if (addr_is_v4(a)) {
@@ -68,7 +69,8 @@ static __noinline bool is_blocked(__u64 word, const struct addr *a)
 			return true;
 	}
 	table = bpf_map_lookup_elem(&blocked, &slot);
-	return table && bpf_map_lookup_elem(table, &key);
+	yes = table ? bpf_map_lookup_elem(table, &key) : NULL;
+	return yes && *yes; /* zero: IPv4 below an IPv6 prefix that would hold it */
 }
 
 /* A rule lies wholly before (proto, port): the search goes on behind it. */
@@ -142,8 +144,9 @@ static __always_inline struct route *route_of(__u64 word, const struct addr *dst
 	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *dst};
 	__u32 slot = POLICY_SLOT(word);
 	void *table = bpf_map_lookup_elem(&routes, &slot);
+	struct route *r = table ? bpf_map_lookup_elem(table, &key) : NULL;
 
-	return table ? bpf_map_lookup_elem(table, &key) : NULL;
+	return r && r->id != ROUTE_NONE ? r : NULL;
 }
 
 /*

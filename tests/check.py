@@ -48,7 +48,7 @@ class Count:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-TAP = re.compile(r"^\s*(not ok|ok) \d+ - (.*?)\s*(# SKIP.*)?$")
+TAP = re.compile(r"^\s*(not ok|ok) \d+ (?:- )?(# SKIP )?(.*)$")  # cmocka: "not ok 6 # SKIP name"
 PYTEST = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
@@ -80,12 +80,12 @@ def tap(prefix):
         m = TAP.match(line)
         if not m:
             return
-        if m[3]:
-            count.skip(f"{prefix}: {m[2]}")
+        if m[2]:
+            count.skip(f"{prefix}: {m[3]}")
         elif m[1] == "ok":
             count.passed += 1
         else:
-            count.fail(f"{prefix}: {m[2]}")
+            count.fail(f"{prefix}: {m[3]}")
     return read
 
 

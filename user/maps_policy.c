@@ -151,12 +151,32 @@ static int swap(struct maps *m, struct table *tables, size_t n, uint64_t word, c
 
 /* ---- the policy ---------------------------------------------------------------- */
 
+/*
+ * The trie knows numbers, not families: an IPv6 prefix as short as ::/0 holds the
+ * mapped IPv4 addresses too. Where there is one, an entry of their own takes them out.
+ */
+static const struct prefix all_of_v4 = {.addr = {.b = {[10] = 0xff, 0xff}}, .len = ADDR_V4_BITS};
+
+static bool holds_v4(const struct prefix *p)
+{
+	unsigned bytes = p->len / 8, bits = p->len % 8;
+
+	return p->len < ADDR_V4_BITS && !memcmp(&p->addr, &all_of_v4.addr, bytes) &&
+	       !((p->addr.b[bytes] ^ all_of_v4.addr.b[bytes]) & (0xff00 >> bits & 0xff));
+}
+
+static bool is_all_of_v4(const struct prefix *p)
+{
+	return p->len == all_of_v4.len && !memcmp(&p->addr, &all_of_v4.addr, sizeof(p->addr));
+}
+
 struct columns { /* the tables' keys and values, as the kernel takes them */
 	uint32_t *class_keys, *rule_keys;
 	struct acl_key *acl_keys;
 	struct acl_entry *acl_values;
 	struct route_key *route_keys;
 	struct route *route_values;
+	uint32_t n_routes;
 };
 
 static void columns_free(struct columns *c)
@@ -184,13 +204,15 @@ static bool columns_alloc(struct columns *c, const struct maps_policy *p)
 	c->rule_keys = numbers(p->n_rules);
 	c->acl_keys = calloc(p->n_acl + 1, sizeof(*c->acl_keys));
 	c->acl_values = calloc(p->n_acl + 1, sizeof(*c->acl_values));
-	c->route_keys = calloc(p->n_routes + 1, sizeof(*c->route_keys));
+	c->route_keys = calloc(p->n_routes + 1, sizeof(*c->route_keys)); /* one more: all_of_v4 */
 	c->route_values = calloc(p->n_routes + 1, sizeof(*c->route_values));
 	return c->class_keys && c->rule_keys && c->acl_keys && c->acl_values && c->route_keys && c->route_values;
 }
 
 static void columns_fill(struct columns *c, const struct maps_policy *p)
 {
+	bool held = false, named = false;
+
 	for (size_t i = 0; i < p->n_acl; i++) {
 		const struct maps_acl *a = &p->acl[i];
 
@@ -200,6 +222,13 @@ static void columns_fill(struct columns *c, const struct maps_policy *p)
 	for (size_t i = 0; i < p->n_routes; i++) {
 		c->route_keys[i] = maps_key(&p->routes[i].prefix);
 		c->route_values[i] = p->routes[i].route;
+		held |= holds_v4(&p->routes[i].prefix);
+		named |= is_all_of_v4(&p->routes[i].prefix);
+	}
+	c->n_routes = (uint32_t)p->n_routes;
+	if (held && !named) {
+		c->route_keys[c->n_routes] = maps_key(&all_of_v4);
+		c->route_values[c->n_routes++] = (struct route){.id = ROUTE_NONE};
 	}
 }
 
@@ -262,6 +291,8 @@ static void set_bits(struct block24 *b, const struct prefix *p)
 
 static void blocks_fill(struct blocks *b, const struct prefix **sorted, size_t n)
 {
+	bool held = false, named = false;
+
 	for (size_t i = 0; i < n; i++) {
 		const struct prefix *p = sorted[i];
 		struct block24_key net = {.net = p->addr.w[3] & htonl(0xffffff00)};
@@ -269,12 +300,16 @@ static void blocks_fill(struct blocks *b, const struct prefix **sorted, size_t n
 		if (!is_within_24(p)) {
 			b->ones[b->n_keys] = 1;
 			b->keys[b->n_keys++] = maps_key(p);
+			held |= holds_v4(p);
+			named |= is_all_of_v4(p);
 			continue;
 		}
 		if (!b->n_nets || b->nets[b->n_nets - 1].net != net.net)
 			b->nets[b->n_nets++] = net;
 		set_bits(&b->bits[b->n_nets - 1], p);
 	}
+	if (held && !named)
+		b->keys[b->n_keys++] = maps_key(&all_of_v4); /* its value stays zero */
 }
 
 static void blocks_free(struct blocks *b)
@@ -349,7 +384,7 @@ static int policy_swap(struct maps *m, const struct maps_policy *p, const struct
 		{MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1},
 		{MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1},
 		{MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1},
-		{MAPS_ROUTES, c->route_keys, c->route_values, (uint32_t)p->n_routes, slot, -1},
+		{MAPS_ROUTES, c->route_keys, c->route_values, c->n_routes, slot, -1},
 	};
 	size_t n = 4;
 	int err;

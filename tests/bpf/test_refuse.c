@@ -81,6 +81,33 @@ static void test_decisions(void **state)
 	}
 }
 
+/* The kernel's trie takes IPv4 for part of ::/0; a route or a block list of IPv6 does not. */
+static void test_families_stay_apart(void **state)
+{
+	struct family f = family_of(false), f6 = family_of(true);
+	struct client_class classes[] = {{0, 0, 0}, {1, 0, 0}};
+	struct acl_rule all = rule_of(IPPROTO_TCP, 0, 65535, VERDICT_ACCEPT, RULE_WEB);
+	struct maps_acl acl[] = {{1, prefix_of("0.0.0.0/0"), 0, 1, ACL_ACCEPTS},
+				 {1, prefix_of("::/0"), 0, 1, ACL_ACCEPTS}};
+	struct maps_route route = {prefix_of("::/0"), {ROUTE_POOL_OF_CLIENT, 7}};
+	struct maps_policy policy = {.classes = classes, .n_classes = 2, .acl = acl, .n_acl = 2,
+				     .rules = &all, .n_rules = 1, .routes = &route, .n_routes = 1};
+	struct shape v4 = tcp_shape(&f), v6 = tcp_shape(&f6);
+	struct prefix everything = prefix_of("::/0");
+	struct scratch *s = *state;
+	char *error = NULL;
+
+	must(maps_policy_apply(s->m, &policy, NULL, &error));
+	assert_ran(out_of(s, &v4, 1), SHOT, DROP_NO_ROUTE);
+	assert_ran(out_of(s, &v6, 1), REDIRECT, DROP_NONE);
+	scratch_policy(s, false);
+	v4.sport = v6.sport = 1099;
+	must(maps_blocked_apply(s->m, &everything, 1, NULL, &error));
+	assert_ran(out_of(s, &v4, 1), REDIRECT, DROP_NONE);
+	assert_ran(out_of(s, &v6, 1), SHOT, DROP_BLOCKED);
+	must(maps_blocked_apply(s->m, NULL, 0, NULL, &error));
+}
+
 /* A frame that the daemon did not make: the host's own, bridged, or forged. */
 static void test_frames_without_client(void **state)
 {
@@ -395,7 +422,7 @@ static void test_ipv6_extensions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_decisions),  T(test_frames_without_client), T(test_blocked),	    T(test_malformed),
+		T(test_decisions), T(test_families_stay_apart),  T(test_frames_without_client), T(test_blocked),	    T(test_malformed),
 		T(test_udp_length), T(test_ipv4_options),	   T(test_ipv6_extensions),
 	};
 
