@@ -49,6 +49,7 @@ class Count:
 
 
 TAP = re.compile(r"^\s*(not ok|ok) \d+ (?:- )?(# SKIP )?(.*)$")  # cmocka: "not ok 6 # SKIP name"
+PYTEST_END = re.compile(r"^=* *\d+ (passed|failed|errors?|skipped)\b.* in [0-9.]+s")
 PYTEST = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
@@ -105,7 +106,7 @@ def pytest_reader(count, line):
         count.names.append(line)
     elif line.startswith("SKIPPED "):
         count.reasons.append(line)
-    elif line.startswith("=") and " in " in line:
+    elif PYTEST_END.match(line):
         for number, what in PYTEST.findall(line):
             if what == "passed":
                 count.passed += int(number)
