@@ -5,14 +5,16 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define FEATURES_MAX 128 /* Linux 6.18 has about half of that */
 #define BLOCK_BITS 32
+#define BLOCKS (FEATURES_MAX / BLOCK_BITS)
 
 static int call(const char *interface, void *command)
 {
@@ -28,74 +30,65 @@ static int call(const char *interface, void *command)
 	return err;
 }
 
-/* How many features the kernel knows; 0: cannot be told. */
-static unsigned count_features(const char *interface)
+/* How many features the kernel knows; 0: cannot be told, or more than we have room for. */
+static uint32_t count_features(const char *interface)
 {
 	struct {
 		struct ethtool_sset_info info;
-		__u32 count;
-	} ask = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
+		uint32_t n;
+	} sset = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
 
-	return call(interface, &ask) || !ask.info.sset_mask ? 0 : ask.count;
+	return call(interface, &sset) || !sset.info.sset_mask || sset.n > FEATURES_MAX ? 0 : sset.n;
 }
 
-/* The feature's number among @n, or -errno. */
-static int find(const char *interface, const char *feature, unsigned n)
+/* The feature's number, or -errno. */
+static int find(const char *interface, const char *feature)
 {
-	struct ethtool_gstrings *names = calloc(1, sizeof(*names) + (size_t)n * ETH_GSTRING_LEN);
-	int index = -ENOENT, err;
+	struct {
+		struct ethtool_gstrings head;
+		char text[FEATURES_MAX][ETH_GSTRING_LEN];
+	} names = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES}};
+	int err;
 
-	if (!names)
-		return -ENOMEM;
-	names->cmd = ETHTOOL_GSTRINGS;
-	names->string_set = ETH_SS_FEATURES;
-	names->len = n;
-	err = call(interface, names);
-	for (unsigned i = 0; !err && i < n && index < 0; i++)
-		if (!strncmp((char *)names->data + i * ETH_GSTRING_LEN, feature, ETH_GSTRING_LEN))
-			index = (int)i;
-	free(names);
-	return err ?: index;
+	names.head.len = count_features(interface);
+	err = call(interface, &names);
+	for (uint32_t i = 0; !err && i < names.head.len; i++)
+		if (!strncmp(names.text[i], feature, ETH_GSTRING_LEN))
+			return (int)i;
+	return err ?: -ENOENT;
 }
 
 int offload_get(const char *interface, const char *feature, bool *on)
 {
-	unsigned n = count_features(interface), blocks = (n + BLOCK_BITS - 1) / BLOCK_BITS;
-	int index = find(interface, feature, n), err;
-	struct ethtool_gfeatures *all;
+	struct {
+		struct ethtool_gfeatures head;
+		struct ethtool_get_features_block block[BLOCKS];
+	} all = {.head = {.cmd = ETHTOOL_GFEATURES, .size = BLOCKS}};
+	int index = find(interface, feature), err;
 
 	if (index < 0)
 		return index;
-	all = calloc(1, sizeof(*all) + blocks * sizeof(all->features[0]));
-	if (!all)
-		return -ENOMEM;
-	all->cmd = ETHTOOL_GFEATURES;
-	all->size = blocks;
-	err = call(interface, all);
+	err = call(interface, &all);
 	if (!err)
-		*on = all->features[index / BLOCK_BITS].active >> index % BLOCK_BITS & 1;
-	free(all);
+		*on = all.block[index / BLOCK_BITS].active >> index % BLOCK_BITS & 1;
 	return err;
 }
 
 int offload_set(const char *interface, const char *feature, bool on)
 {
-	unsigned n = count_features(interface), blocks = (n + BLOCK_BITS - 1) / BLOCK_BITS;
-	int index = find(interface, feature, n), err;
-	struct ethtool_sfeatures *change;
+	uint32_t blocks = (count_features(interface) + BLOCK_BITS - 1) / BLOCK_BITS; /* exactly, or the kernel refuses */
+	struct {
+		struct ethtool_sfeatures head;
+		struct ethtool_set_features_block block[BLOCKS];
+	} change = {.head = {.cmd = ETHTOOL_SFEATURES, .size = blocks}};
+	int index = find(interface, feature), err;
 	bool now;
 
 	if (index < 0)
 		return index;
-	change = calloc(1, sizeof(*change) + blocks * sizeof(change->features[0]));
-	if (!change)
-		return -ENOMEM;
-	change->cmd = ETHTOOL_SFEATURES;
-	change->size = blocks;
-	change->features[index / BLOCK_BITS].valid = 1u << index % BLOCK_BITS;
-	change->features[index / BLOCK_BITS].requested = on ? 1u << index % BLOCK_BITS : 0;
-	err = call(interface, change);
-	free(change);
+	change.block[index / BLOCK_BITS].valid = 1u << index % BLOCK_BITS;
+	change.block[index / BLOCK_BITS].requested = on ? 1u << index % BLOCK_BITS : 0;
+	err = call(interface, &change);
 	if (!err && !offload_get(interface, feature, &now) && now != on)
 		err = -EOPNOTSUPP;
 	return err;

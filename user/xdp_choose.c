@@ -8,6 +8,7 @@
  * into one piece first).
  */
 #include "user/attach.h"
+#include "user/offload.h"
 
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -157,42 +158,6 @@ static void read_queues(int fd, struct ifreq *ifr, struct xdp_nic *nic)
 	nic->max_queues = c.max_combined ? c.max_combined : c.max_rx;
 }
 
-/* The number of the feature that ethtool shows as rx-gro-hw; -1: this kernel has none. */
-static int gro_hw_bit(int fd, struct ifreq *ifr)
-{
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t n;
-	} sset = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
-	struct {
-		struct ethtool_gstrings head;
-		char text[128][ETH_GSTRING_LEN];
-	} names = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES}};
-
-	if (ethtool(fd, ifr, &sset) || !sset.info.sset_mask || sset.n > 128)
-		return -1;
-	names.head.len = sset.n;
-	if (ethtool(fd, ifr, &names))
-		return -1;
-	for (uint32_t i = 0; i < sset.n; i++)
-		if (strncmp(names.text[i], "rx-gro-hw", ETH_GSTRING_LEN) == 0)
-			return (int)i;
-	return -1;
-}
-
-static bool read_gro_hw(int fd, struct ifreq *ifr)
-{
-	struct {
-		struct ethtool_gfeatures head;
-		struct ethtool_get_features_block block[4];
-	} f = {.head = {.cmd = ETHTOOL_GFEATURES, .size = 4}};
-	int bit = gro_hw_bit(fd, ifr);
-
-	if (bit < 0 || ethtool(fd, ifr, &f))
-		return false;
-	return f.block[bit / 32].active >> (bit % 32) & 1;
-}
-
 int xdp_nic_read(const char *ifname, struct xdp_nic *nic, char driver[32])
 {
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
@@ -211,7 +176,7 @@ int xdp_nic_read(const char *ifname, struct xdp_nic *nic, char driver[32])
 		snprintf(driver, 32, "%.31s", info.driver);
 	nic->driver = driver;
 	read_queues(fd, &ifr, nic);
-	nic->gro_hw = read_gro_hw(fd, &ifr);
+	offload_get(ifname, "rx-gro-hw", &nic->gro_hw); /* no such feature: off, as it was zeroed */
 	nic->cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	close(fd);
 	return err;
