@@ -20,11 +20,6 @@
 #include "user/notify.h"
 #include "user/secret.h"
 
-#define SECOND NS_PER_SEC
-#define SAVE_SHARE 50 /* writing the state takes at most this part of the time */
-#define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
-#define MTU_DEFAULT 1420
-
 /* ---- flows ---------------------------------------------------------------------------- */
 
 size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx)
@@ -37,129 +32,6 @@ size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f,
 		if (match(&f, ctx) && !maps_flow_kill(g->maps, slot, f.serial))
 			n++;
 	return n;
-}
-
-/* ---- what is remembered ------------------------------------------------------------------ */
-
-/* What is to be remembered of a client; false: it is no peer now. */
-static bool peer_state(const struct gateway *g, const struct client *c, struct state_peer *out)
-{
-	struct engine_peer_state s;
-
-	if (!c->peer)
-		return false;
-	engine_peer_state(g->device.engine, c->peer, &s);
-	*out = (struct state_peer){
-		.endpoint = {.addr = s.endpoint.addr, .port = s.endpoint.port},
-		.handshake = s.last_handshake / NS_PER_SEC,
-	};
-	memcpy(out->public, s.public, sizeof(out->public));
-	memcpy(out->timestamp, s.timestamp, sizeof(out->timestamp));
-	return true;
-}
-
-/* Asked every few seconds of ten thousand clients: compares without allocating. */
-static bool worth_saving(const struct gateway *g)
-{
-	struct state_peer p;
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->clients.n; i++) {
-		if (!peer_state(g, &g->clients.list[i], &p))
-			continue;
-		if (n == g->state.n_peers || memcmp(&g->state.peers[n], &p, sizeof(p)))
-			return true;
-		n++;
-	}
-	return n != g->state.n_peers || !g->state.has_identity;
-}
-
-static void remember(struct gateway *g)
-{
-	uint64_t begun = loop_now();
-	struct state_peer *peers;
-	size_t n = 0;
-	int err;
-
-	if (!worth_saving(g))
-		return;
-	peers = calloc(g->clients.n + 1, sizeof(*peers));
-	for (size_t i = 0; peers && i < g->clients.n; i++)
-		n += peer_state(g, &g->clients.list[i], &peers[n]);
-	free(g->state.peers);
-	g->state.peers = peers;
-	g->state.n_peers = peers ? n : 0;
-	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
-	err = state_save(g->config->state, &g->state);
-	if (err)
-		log_warning("%s: %s", g->config->state, strerror(-err));
-	g->save_after = begun + SAVE_SHARE * (loop_now() - begun);
-}
-
-/* ---- reload ------------------------------------------------------------------------------- */
-
-static int refuse(char **error, int status, struct diags *d, const char *text)
-{
-	size_t size;
-	FILE *out = open_memstream(error, &size);
-
-	if (out) {
-		if (d)
-			diags_print(d, out, true);
-		if (text)
-			fputs(text, out);
-		fclose(out);
-	}
-	if (d)
-		diags_free(d);
-	return status;
-}
-
-static int name_restart_keys(const struct config_changes *changes, char **error)
-{
-	char text[1024] = "needs a restart, nothing was applied:";
-
-	for (size_t i = 0; i < changes->n_restart; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s %s", i ? "," : "", changes->restart[i]);
-	return refuse(error, EXIT_USAGE, NULL, text);
-}
-
-static void fill_settings(const struct gateway *g, struct settings *s);
-
-int gateway_reload(struct gateway *g, char **error)
-{
-	struct diags d = {0};
-	struct config *next = config_load(g->file, &d);
-	struct config_changes changes;
-	struct settings settings;
-
-	if (!next)
-		return refuse(error, EXIT_USAGE, &d, NULL);
-	config_diff(g->config, next, &changes);
-	if (changes.n_restart) {
-		config_free(next);
-		diags_free(&d);
-		return name_restart_keys(&changes, error);
-	}
-	if (!rules_check(g, next, &d)) {
-		config_free(next);
-		return refuse(error, EXIT_USAGE, &d, NULL);
-	}
-	if (!clients_apply(g, next)) {
-		config_free(next);
-		diags_free(&d);
-		return refuse(error, EXIT_NO, NULL, "clients were not changed: see the log");
-	}
-	config_free(g->config);
-	g->config = next;
-	fill_settings(g, &settings);
-	maps_settings_set(g->maps, &settings);
-	if (!rules_apply(g, next, &d))
-		return refuse(error, EXIT_NO, &d, NULL);
-	diags_free(&d);
-	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
-		 g->clients.changed);
-	return EXIT_YES;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -198,49 +70,11 @@ static void command_waits(void *ctx)
 	control_serve(g->control);
 }
 
-static bool open_tunnel(struct gateway *g, char *error, size_t size);
-
-/* Somebody deleted the TAP: flows wait in their maps meanwhile. */
-static void mend_tap(struct gateway *g)
-{
-	struct settings settings;
-	char error[512];
-	int err;
-
-	log_warning("%s was deleted: making it anew", g->config->tunnel.interface);
-	if (!device_replace_tap(&g->device, error, sizeof(error)) || !open_tunnel(g, error, sizeof(error))) {
-		log_error("%s", error);
-		return;
-	}
-	fill_settings(g, &settings);
-	err = maps_settings_set(g->maps, &settings) ?: tap_persist(&g->device.tap, true) ?: hooks_steer_tap(g);
-	if (err)
-		log_error("%s: %s", g->device.tap.name, strerror(-err));
-	clients_route(g);
-	g->changes = NETLINK_LINK;
-}
-
-/* Down, the TAP loses its routes and its IPv6 addresses. */
-static void raise_tap(struct gateway *g)
-{
-	struct netlink_link link;
-	char error[512];
-
-	if (netlink_link(&g->netlink, g->device.tap.name, &link) || (link.up && link.mtu == g->mtu))
-		return;
-	log_warning("%s was changed: putting it right", g->device.tap.name);
-	if (!open_tunnel(g, error, sizeof(error)))
-		log_error("%s", error);
-	clients_route(g);
-}
-
 static void follow_host(struct gateway *g)
 {
-	if (device_tap_gone(&g->device))
-		mend_tap(g);
+	tunnel_keep(g);
 	if (!g->changes)
 		return;
-	raise_tap(g);
 	g->changes = 0;
 	host_guard(g); /* somebody may have flushed the rules */
 	egress_refresh(g);
@@ -255,7 +89,7 @@ static void each_second(struct gateway *g)
 	host_guard(g);
 	hooks_verify(g);
 	if (g->second >= g->save_after)
-		remember(g);
+		gateway_remember(g);
 }
 
 static void run(struct gateway *g)
@@ -263,9 +97,9 @@ static void run(struct gateway *g)
 	while (!g->loop.stop) {
 		uint64_t due = device_tick(&g->device);
 
-		loop_run_once(&g->loop, due < g->second + SECOND ? due : g->second + SECOND);
+		loop_run_once(&g->loop, due < g->second + NS_PER_SEC ? due : g->second + NS_PER_SEC);
 		follow_host(g);
-		if (loop_now() >= g->second + SECOND) {
+		if (loop_now() >= g->second + NS_PER_SEC) {
 			g->second = loop_now();
 			each_second(g);
 		}
@@ -345,30 +179,6 @@ static bool open_maps(struct gateway *g, char *error, size_t size)
 	return true;
 }
 
-static void fill_settings(const struct gateway *g, struct settings *s)
-{
-	const struct config_nat *nat = &g->config->nat;
-
-	maps_settings_get(g->maps, s);
-	s->tap_ifindex = (uint32_t)g->device.tap.ifindex;
-	s->wg_port = g->device.options.listen;
-	s->front_armed = 1;
-	s->filtering = (uint8_t)nat->filtering;
-	s->mtu = (uint16_t)g->mtu;
-	s->mss4 = (uint16_t)(g->mtu - 40);
-	s->mss6 = (uint16_t)(g->mtu - 60);
-	s->workers = (uint16_t)g->device.n_workers;
-	s->tcp_endpoint_independent = nat->tcp_endpoint_independent;
-	s->udp_ns = nat->udp * SECOND;
-	s->tcp_established_ns = nat->tcp_established * SECOND;
-	s->tcp_transitory_ns = nat->tcp_transitory * SECOND;
-	s->icmp_ns = nat->icmp * SECOND;
-	s->other_ns = nat->icmp * SECOND;
-	memset(s->tunnel, 0, sizeof(s->tunnel));
-	for (size_t i = 0; i < g->config->tunnel.n_addresses && i < 4; i++)
-		s->tunnel[i] = g->config->tunnel.addresses[i].prefix;
-}
-
 static int watch_signals(struct gateway *g)
 {
 	sigset_t set;
@@ -417,21 +227,6 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 	return g->uapi;
 }
 
-static bool open_tunnel(struct gateway *g, char *error, size_t size)
-{
-	int err = netlink_link_setup(&g->netlink, g->device.tap.ifindex, g->mtu, true);
-
-	if (!host_guard(g)) {
-		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
-		return false;
-	}
-	for (size_t i = 0; i < g->config->tunnel.n_addresses && !err; i++)
-		err = netlink_address_add(&g->netlink, g->device.tap.ifindex, &g->config->tunnel.addresses[i].host);
-	if (err)
-		snprintf(error, size, "%s: %s", g->device.tap.name, strerror(-err));
-	return !err;
-}
-
 static bool load_state(struct gateway *g, char *error, size_t size)
 {
 	char why[512];
@@ -463,23 +258,10 @@ static bool apply_rules(struct gateway *g, char *error, size_t size)
 /* Last of all: nothing is visible before everything is there. */
 static bool go(struct gateway *g, char *error, size_t size)
 {
-	struct settings settings;
-	int err;
-
-	fill_settings(g, &settings);
-	err = maps_settings_set(g->maps, &settings) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
+	int err = tunnel_tell(g) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
 	if (err)
 		snprintf(error, size, "starting: %s", strerror(-err));
 	return !err;
-}
-
-static uint32_t choose_mtu(struct gateway *g)
-{
-	uint32_t underlay = host_underlay_mtu(g);
-
-	if (g->config->tunnel.mtu)
-		return g->config->tunnel.mtu;
-	return underlay && underlay - UDP_OVERHEAD < MTU_DEFAULT ? underlay - UDP_OVERHEAD : MTU_DEFAULT;
 }
 
 static bool start(struct gateway *g, char *error, size_t size)
@@ -492,9 +274,9 @@ static bool start(struct gateway *g, char *error, size_t size)
 	}
 	if (!host_able(error, size) || !open_loop(g, error, size) || !load_state(g, error, size))
 		return false;
-	g->mtu = choose_mtu(g);
+	g->mtu = tunnel_mtu(g);
 	if (!open_device(g, error, size) || !load_key(g, error, size) || !open_commands(g, error, size) ||
-	    !open_maps(g, error, size) || !open_tunnel(g, error, size))
+	    !open_maps(g, error, size) || !tunnel_open(g, error, size))
 		return false;
 	if (!clients_open(g) || !clients_apply(g, g->config)) {
 		snprintf(error, size, "clients could not be set up");
@@ -509,7 +291,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 static void stop(struct gateway *g)
 {
 	if (g->device.running)
-		remember(g);
+		gateway_remember(g);
 	uapi_socket_close(g->uapi);
 	if (g->device.loop)
 		device_close(&g->device);

@@ -112,6 +112,17 @@ void hooks_verify(struct gateway *g);
 int hooks_steer_tap(struct gateway *g); /* for a TAP that was made anew; 0 or -errno */
 void hooks_close(struct gateway *g);
 
+/* ---- tunnel.c: the tunnel interface ------------------------------------------------------ */
+
+/* As configured, or what the underlay leaves. */
+uint32_t tunnel_mtu(struct gateway *g);
+/* Up, fenced, with its addresses. False with one line in @error. */
+bool tunnel_open(struct gateway *g, char *error, size_t size);
+/* What the programs are told of interface and configuration. 0 or -errno. */
+int tunnel_tell(struct gateway *g);
+/* After any change of the host: there and up again. */
+void tunnel_keep(struct gateway *g);
+
 /* ---- rules.c: the policy, from file to maps -------------------------------------------- */
 
 struct rules {
@@ -212,7 +223,10 @@ struct gateway {
 /* `sluice run`, with the configuration it takes over. An exit status. */
 int gateway_run(const char *file, struct config *config);
 
-/* Reads the configuration again and applies it live. EXIT_YES, or another exit
+/* remember.c: writes what the next start wants to know, if it has changed. */
+void gateway_remember(struct gateway *g);
+
+/* reload.c: reads the configuration again and applies it live. EXIT_YES, or another exit
  * status with *error (from malloc): nothing was changed. */
 int gateway_reload(struct gateway *g, char **error);
 
