@@ -59,7 +59,7 @@ bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
-	check-conformance bench fuzz style install clean vmlinux.h
+	check-conformance bench bench-scale fuzz style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -94,7 +94,7 @@ $(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
 
 $(O)/tests/%: tests/%.c $(O)/libsluice.a
 	$(call say,TEST,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS) -lm
 
 # Fuzzers: the sources once with clang's coverage, then each harness with libFuzzer.
 fuzz_cflags = $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -Wno-gnu-variable-sized-type-not-at-end -O1 -fsanitize=address,undefined
@@ -170,8 +170,13 @@ SECONDS ?= 600
 fuzz: $(fuzzers)
 	$(Q)tests/check.py --fuzz-seconds $(SECONDS) fuzz
 
-bench: all
+bench: all bench-scale
 	$(Q)tests/bench/bench.py
+
+# How size is felt: large policies and block lists, a million flows.
+scale := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/scale_*.c))
+bench-scale: $(scale)
+	$(Q)for bench in $^; do $$bench $(O)/$${bench##*/}.json || exit 1; done
 
 # For check.py: the test programs of this variant of the build.
 .PHONY: unit-programs
