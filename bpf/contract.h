@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 1
+#define SLUICE_LAYOUT 2
 
 #define MAX_CLIENTS 65536 /* ids 1..MAX_CLIENTS-1; 0 is nobody */
 #define MAX_WORKERS 64
@@ -76,7 +76,11 @@
 	X(POLICY, "policy", "no rule allows it, or a deny rule forbids it")                                    \
 	X(NO_FLOW, "no_flow", "belongs to no flow: a TCP segment that opens none, an answer nobody asked for") \
 	X(PROTOCOL, "protocol", "IP protocol that cannot be translated")                                       \
-	X(QUOTA, "quota", "the client has used up its quota")                                                  \
+	X(QUOTA_FLOWS, "quota_flows", "the client has as many flows as its quota allows")                      \
+	X(QUOTA_NEW_FLOWS, "quota_new_flows", "the client opens more flows a second than its quota allows")    \
+	X(QUOTA_PACKETS, "quota_packets", "more packets a second than the client's quota allows")              \
+	X(QUOTA_BYTES, "quota_bytes", "more bytes a second than the client's quota allows")                    \
+	X(QUOTA_PORTS, "quota_ports", "the last ports towards this destination are for clients with fewer flows") \
 	X(FLOWS_FULL, "flows_full", "the flow table is full")                                                  \
 	X(PORTS_FULL, "ports_full", "no port is free towards this destination")                                \
 	X(NO_EGRESS, "no_egress", "no external address of this family in the pool")                            \
@@ -123,7 +127,7 @@ struct settings { /* map `settings`, one element, changed while programs run */
 	__u16 mss4, mss6;	  /* clamp, 0: off */
 	__u16 workers;
 	__u8 tcp_endpoint_independent;
-	__u8 tcp_reset;		  /* refuse TCP with a reset instead of ICMP */
+	__u8 client_share;	  /* percent of the flow table, and of a pair's ports, for one client; 0: no limit */
 	__u8 front_disco;	  /* the front lets Tailscale's disco through */
 	__u8 front_stun;	  /* the front lets STUN through */
 	__u8 pad[4];
@@ -148,10 +152,16 @@ struct settings { /* map `settings`, one element, changed while programs run */
 #define POLICY_GENERATION(word) ((__u32)((word) >> 2))
 #define POLICY_WORD(generation, slot, block_slot) ((__u64)(generation) << 2 | (block_slot) << 1 | (slot))
 
+struct quota { /* of one client; 0: no limit */
+	__u64 packets, bytes; /* a second, each way */
+	__u32 flows;	      /* that live; 0: settings.client_share */
+	__u32 new_flows;      /* a second */
+};
+
 struct client_class { /* inner array of `classes`, by client id */
 	__u32 class;  /* 0: the policy does not know this client */
 	__u32 pool;
-	__u32 quota;  /* index into `quotas`; 0: the default */
+	struct quota quota;
 };
 
 #define KEY_BITS 32 /* an LPM's prefix length counts all that follows it: also what stands before the address */
@@ -213,6 +223,28 @@ enum reserved { RESERVED_LOOPBACK = 1, RESERVED_METADATA, RESERVED_OWN, RESERVED
 
 struct reserved_ref { /* LPM `reserved`: destinations that only a rule naming them opens */
 	__u32 kind; /* enum reserved; RESERVED_TUNNEL: the host's own address inside the tunnel */
+};
+
+/*
+ * What may happen so often and not more often. A bucket holds a second's worth (or the
+ * price of one thing, where that is more) and is counted in time: it is the moment at
+ * which it will be full again.
+ */
+enum bucket {
+	BUCKET_NEW_FLOWS,
+	BUCKET_PACKETS_OUT,
+	BUCKET_PACKETS_IN,
+	BUCKET_BYTES_OUT,
+	BUCKET_BYTES_IN,
+	BUCKET_NOTICES, /* that the daemon is asked for on this client's behalf */
+	BUCKET_EVENTS,	/* NOTICE_FULL about this client's quota */
+	BUCKET_MAX
+};
+
+struct client_state { /* array `client_state`, by client id; element 0: what is sent to remotes */
+	__u64 full_at[BUCKET_MAX]; /* ns */
+	__u32 flows;		   /* that live, mappings not included */
+	__u32 pad;
 };
 
 struct session_ref { /* hash `sessions`: receiver index (as on the wire) -> worker */
@@ -278,6 +310,8 @@ enum flow_state {
 #define FLOW_FIN_IN 2
 #define FLOW_REPLIED 4
 
+#define FLOW_LIMITED 1 /* trait: its client has a quota of packets or bytes */
+
 /*
  * Array `flows`, mappable: userspace reads it without a system call. Slot 0 is
  * never used. Who changes a live state to FLOW_DEAD (compare and swap) is the one
@@ -300,8 +334,8 @@ struct flow {
 	__u16 egress;
 	__u16 pool;
 	__u16 route;
-	__u8 flags;
-	__u8 pad;
+	__u8 flags;  /* FLOW_FIN_OUT, ... */
+	__u8 traits; /* FLOW_LIMITED: written with the decision only */
 	__u64 created, seen, expires; /* ns; seen: last packet from the client; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */
@@ -316,8 +350,9 @@ static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
 }
 
 struct flow_table { /* array `flow_table`, one element */
-	__u32 high; /* slots below it have been used: nobody need look further */
-	__u32 used; /* slots in use, mappings included */
+	__u32 high;    /* slots below it have been used: nobody need look further */
+	__u32 used;    /* slots in use, mappings included */
+	__u32 refused; /* since it was last full; forgotten once it is well below that */
 };
 
 /*
@@ -345,7 +380,7 @@ struct pair {
 
 struct pair_use {
 	__u32 used;	  /* exact */
-	__u32 refused;	  /* since it was last full */
+	__u32 refused;	  /* since it was last full; forgotten once it is well below that */
 	__u64 full_until; /* a refusal is remembered until then */
 };
 
@@ -353,13 +388,13 @@ struct pair_use {
 
 enum notice_kind {
 	NOTICE_ICMP,	/* please answer with this ICMP error; bytes: the packet it is about */
-	NOTICE_RESET,	/* please answer with a TCP reset; bytes: the packet it is about */
 	NOTICE_DENIED,	/* refused without an answer; where there is one, it is also this */
-	NOTICE_FLOW,	/* a flow began or ended */
 	NOTICE_FULL,	/* flows, ports or a quota are used up */
 };
 
-#define NOTICE_BYTES 128 /* enough for any header chain we forward, and RFC 1812's 8 bytes more */
+#define NOTICES_A_SECOND 100 /* for one client, and for all remotes together */
+#define EVENT_PERIOD	 60  /* s between two about one client's quota */
+#define NOTICE_BYTES	 128 /* enough for any header chain we forward, and RFC 1812's 8 bytes more */
 
 struct notice { /* ring buffer `notices` */
 	__u8 kind;	/* enum notice_kind */
@@ -369,8 +404,9 @@ struct notice { /* ring buffer `notices` */
 	__u16 len;	/* of bytes, from the IP header */
 	__u32 client;
 	__u32 rule;
+	__u16 egress;	/* where ports are used up */
 	__u8 to_remote; /* the error goes out by the NIC instead of to the client */
-	__u8 pad[7];
+	__u8 pad[5];
 	struct tuple tuple;
 	__u8 bytes[NOTICE_BYTES];
 };
@@ -390,6 +426,7 @@ struct rule_use { /* array `rule_use`, by rule id; traffic is added when a flow 
 
 struct client_use { /* array `client_use`, by client id */
 	__u64 flows, refused;
+	__u64 held; /* packets that a quota stopped */
 };
 
 /* ---- the same on both sides ------------------------------------------------ */
@@ -401,6 +438,8 @@ _Static_assert(sizeof(struct acl_key) == 24, "acl_key");
 _Static_assert(sizeof(struct acl_entry) == 8, "acl_entry");
 _Static_assert(sizeof(struct acl_rule) == 12, "acl_rule");
 _Static_assert(sizeof(struct route_key) == 24, "route_key");
+_Static_assert(sizeof(struct client_class) == 32, "client_class");
+_Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache line */
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 184, "flow");

@@ -110,6 +110,7 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->egress = c->egress;
 	f->pool = c->decision.pool;
 	f->route = c->decision.route;
+	f->traits = c->decision.traits;
 	f->mapping = c->mapping;
 	f->created = f->seen = c->now;
 }
@@ -148,6 +149,7 @@ static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet
 		flow_free(f, c->slot);
 		return reason;
 	}
+	client_flows_add(f->client, 1);
 	f->state = p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED;
 	flow_refresh(f, s, c->now);
 	if (flow_link(&f->out, c->slot, f->serial)) {

@@ -14,7 +14,8 @@ struct decision {
 	__u32 rule; /* that decided; 0: the default */
 	__u32 pool;
 	__u32 route;
-	bool host; /* for the gateway itself */
+	__u8 traits; /* of the flow */
+	bool host;   /* for the gateway itself */
 };
 
 static __always_inline __u64 policy_word(void)
@@ -175,6 +176,7 @@ CHECKED_ALONE int decide(__u64 word, __u32 client, const struct tuple *t, struct
 		return DROP_RESERVED;
 	d->host = kind_is_host(kind);
 	d->pool = class->pool;
+	d->traits = class->quota.packets || class->quota.bytes ? FLOW_LIMITED : 0;
 	if (!d->host) {
 		route = route_of(word, &t->dst);
 		if (!route)

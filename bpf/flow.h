@@ -9,10 +9,7 @@
  * the winner removes the entries. A second later the sweep frees it, when no program
  * can still be looking at it.
  */
-#include "count.h"
-#include "parse.h"
-
-#define SECOND 1000000000ull
+#include "notice.h"
 
 /* ---- pairs: how many ports are taken towards one remote -------------------------- */
 
@@ -49,6 +46,12 @@ static __noinline struct pair_use *pair_get(const struct pair *key)
 	return NULL;
 }
 
+/* Three quarters: what is full now and then is told once. */
+static __always_inline bool has_room(__u32 used, __u32 of)
+{
+	return used < of - of / 4;
+}
+
 static __always_inline void pair_unuse(const struct pair *key, struct pair_use *use)
 {
 	if (__sync_fetch_and_add(&use->used, -1) != 1)
@@ -59,6 +62,7 @@ static __always_inline void pair_unuse(const struct pair *key, struct pair_use *
 
 static __always_inline void pair_put(const struct flow *f)
 {
+	struct egress *e = element(&egresses, f->egress);
 	struct pair key;
 	struct pair_use *use;
 
@@ -66,7 +70,8 @@ static __always_inline void pair_put(const struct flow *f)
 	use = bpf_map_lookup_elem(&pairs, &key);
 	if (!use)
 		return;
-	use->refused = 0;
+	if (e && has_room(use->used, e->ports))
+		use->refused = 0;
 	use->full_until = 0;
 	pair_unuse(&key, use);
 }
@@ -118,8 +123,11 @@ static __always_inline void flow_free(struct flow *f, __u32 slot)
 	struct flow_table *table = element(&flow_table, 0);
 
 	f->state = FLOW_FREE;
-	if (table)
+	if (table) {
 		__sync_fetch_and_add(&table->used, -1);
+		if (table->refused && has_room(table->used, flow_slots))
+			table->refused = 0;
+	}
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
@@ -187,6 +195,15 @@ static __always_inline void permission_drop(const struct flow *f, __u64 now)
 		bpf_map_delete_elem(&permissions, &key);
 }
 
+/* A connection of @client begins to live (1) or ends (-1). */
+static __always_inline void client_flows_add(__u32 client, __u32 n)
+{
+	struct client_state *state = element(&client_state, client);
+
+	if (state)
+		__sync_fetch_and_add(&state->flows, n);
+}
+
 /* Ends a flow or mapping. True: this call did, nobody was faster. */
 CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 {
@@ -206,8 +223,10 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 		permission_drop(f, now);
 	else
 		pair_put(f);
-	if (state != FLOW_MAPPING)
+	if (state != FLOW_MAPPING) {
+		client_flows_add(f->client, -1);
 		count_flow_end(f);
+	}
 	f->expires = now;
 	return true;
 }

@@ -34,13 +34,15 @@ static __always_inline int to_client(struct __sk_buff *skb, const struct setting
 	return bpf_redirect(s->tap_ifindex, 0);
 }
 
-/* What a packet must satisfy on its way into the tunnel. */
-CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct packet *p, __u32 client)
+/* What a packet must satisfy on its way into the tunnel. @traits: of its flow. */
+CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct inbound *in, __u32 client, __u8 traits)
 {
 	struct settings *s = element(&settings, 0);
+	const struct packet *p;
 
-	if (!s || !p || !s->tap_ifindex)
+	if (!s || !in || !s->tap_ifindex)
 		return DROP_NO_TAP;
+	p = &in->p;
 	if (p->ttl <= 1) {
 		answer_ttl(skb, p, client, true);
 		return DROP_TTL;
@@ -49,7 +51,7 @@ CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct packet *p, __
 		answer_too_big(skb, p, client, s->mtu, true);
 		return DROP_TOO_BIG;
 	}
-	return DROP_NONE;
+	return traits & FLOW_LIMITED ? quota_pass(skb, p, client, in->word, WAY_IN) : DROP_NONE;
 }
 
 static __always_inline int send_in(struct __sk_buff *skb, const struct packet *p, const struct settings *s,
@@ -75,7 +77,7 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	}
 	reason = decide_again(in->slot, in->word, in->now, &d);
 	if (!reason)
-		reason = check_way_in(skb, &in->p, f->client);
+		reason = check_way_in(skb, in, f->client, f->traits);
 	if (reason)
 		return drop(reason);
 	if (in->p.kind == KIND_TCP)
@@ -123,7 +125,7 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	t.dport = in->p.t.sport;
 	reason = decide(in->word, m->client, &t, &d);
 	if (!reason)
-		reason = check_way_in(skb, &in->p, m->client);
+		reason = check_way_in(skb, in, m->client, d.traits);
 	if (reason)
 		return drop(reason);
 	flow_count_in(m, skb, &in->p);
@@ -139,7 +141,7 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 
 	if (!f)
 		return NOT_OURS;
-	reason = check_way_in(skb, &in->p, f->client);
+	reason = check_way_in(skb, in, f->client, f->traits);
 	if (reason)
 		return drop(reason);
 	to.addr = f->out.src;

@@ -3,10 +3,12 @@
 #define SLUICE_NOTICE_H
 
 /*
- * What the daemon is told, and asked: ICMP errors and resets need a packet of their
- * own, which the daemon makes (and limits). When the ring is full a notice is lost,
- * never a packet that would have passed.
+ * What the daemon is told, and asked: ICMP errors need a packet of their own, which the
+ * daemon makes. How often is limited here, for each client, so that one who floods
+ * neither fills the ring for the others nor keeps the daemon busy. When the ring is
+ * full a notice is lost, never a packet that would have passed.
  */
+#include "bucket.h"
 #include "count.h"
 #include "parse.h"
 
@@ -17,15 +19,23 @@ struct answer {	      /* what is said about a packet */
 	__u8 type, code;
 	__u8 to_remote;
 	__u16 mtu;
+	__u16 egress;
 };
 
-/* False: the ring is full. */
+static __always_inline bool may_notify(const struct answer *a)
+{
+	struct client_state *state = element(&client_state, a->to_remote ? 0 : a->client);
+
+	return state && bucket_take(&state->full_at[BUCKET_NOTICES], SECOND / NOTICES_A_SECOND, bpf_ktime_get_ns());
+}
+
+/* False: the ring is full, or it would be one too many. An event is never that: who sends one limits it. */
 CHECKED_ALONE bool notify(struct __sk_buff *skb, const struct packet *p, const struct answer *a)
 {
 	struct notice *n;
 	__u32 len;
 
-	if (!p || !a)
+	if (!p || !a || (a->kind != NOTICE_FULL && !may_notify(a)))
 		return false;
 	n = bpf_ringbuf_reserve(&notices, sizeof(*n), 0);
 	if (!n)
@@ -38,6 +48,7 @@ CHECKED_ALONE bool notify(struct __sk_buff *skb, const struct packet *p, const s
 	n->icmp_code = a->code;
 	n->to_remote = a->to_remote;
 	n->mtu = a->mtu;
+	n->egress = a->egress;
 	n->client = a->client;
 	n->rule = a->rule;
 	n->tuple = p->t;
@@ -89,13 +100,11 @@ static __always_inline void answer_too_big(struct __sk_buff *skb, const struct p
 }
 
 /* A new flow was refused: the client hears of it at once instead of waiting (RFC 5508 REQ-8). */
-static __always_inline void answer_refused(struct __sk_buff *skb, const struct packet *p, struct answer *a, bool reset)
+static __always_inline void answer_refused(struct __sk_buff *skb, const struct packet *p, struct answer *a)
 {
 	a->kind = NOTICE_ICMP;
 	a->type = p->v6 ? 1 : 3;
 	a->code = p->v6 ? 1 : 13;
-	if (reset && p->kind == KIND_TCP)
-		a->kind = NOTICE_RESET;
 	if (a->reason == DROP_MULTICAST || a->reason == DROP_LINK_LOCAL || !may_answer(p))
 		a->kind = NOTICE_DENIED;
 	notify(skb, p, a);

@@ -109,13 +109,27 @@ static __always_inline int to_host(struct __sk_buff *skb, const struct packet *p
 	return TC_ACT_OK;
 }
 
+/* One event for as long as the table stays full. */
+static __always_inline void notice_table_full(struct __sk_buff *skb, const struct packet *p, __u32 client)
+{
+	struct flow_table *table = element(&flow_table, 0);
+	struct answer a = {.kind = NOTICE_FULL, .reason = DROP_FLOWS_FULL, .client = client};
+
+	if (table && __sync_fetch_and_add(&table->refused, 1) == 0)
+		notify(skb, p, &a);
+}
+
 /* Refuses a new flow, and has the client told. */
-static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, const struct settings *s, int reason)
+static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, int reason)
 {
 	struct answer a = {.reason = reason, .client = o->c.client, .rule = o->c.decision.rule};
 
 	count_refused(a.client, a.rule);
-	answer_refused(skb, &o->p, &a, s->tcp_reset);
+	answer_refused(skb, &o->p, &a);
+	if (is_quota(reason))
+		quota_notice(skb, &o->p, a.client, reason);
+	else if (reason == DROP_FLOWS_FULL)
+		notice_table_full(skb, &o->p, a.client);
 	return reason;
 }
 
@@ -171,15 +185,16 @@ static __always_inline int open_flow(struct __sk_buff *skb, struct outbound *o, 
 		reason = o->c.egress ? DROP_NONE : DROP_NO_EGRESS;
 	}
 	if (reason)
-		return refuse(skb, o, s, reason);
+		return refuse(skb, o, reason);
 	reason = check_way(skb, o);
 	if (reason)
 		return reason;
-	if (is_endpoint_independent(s, o->p.t.proto))
+	reason = quota_open(o->c.client, o->c.word, o->c.now);
+	if (!reason && is_endpoint_independent(s, o->p.t.proto))
 		reason = mapping_get(skb, &o->p, &o->c);
 	if (!reason)
 		reason = flow_create(skb, &o->p, &o->c);
-	return reason ? refuse(skb, o, s, reason) : DROP_NONE;
+	return reason ? refuse(skb, o, reason) : DROP_NONE;
 }
 
 /*
@@ -220,6 +235,7 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 		return reason;
 	}
 	f->rule = d->rule;
+	f->traits = d->traits;
 	f->generation = POLICY_GENERATION(word);
 	return DROP_NONE;
 }
@@ -239,14 +255,14 @@ static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, s
 }
 
 /* For the gateway itself: what opens something needs a rule. */
-static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o)
 {
 	int reason;
 
 	if (!host_knows(skb, &o->p)) {
 		reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
 		if (reason)
-			return drop(refuse(skb, o, s, reason));
+			return drop(refuse(skb, o, reason));
 	}
 	return to_host(skb, &o->p);
 }
@@ -262,6 +278,8 @@ static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound
 		return drop(DROP_NO_FLOW);
 	o->c.egress = f->egress;
 	reason = check_way(skb, o);
+	if (!reason && f->traits & FLOW_LIMITED)
+		reason = quota_pass(skb, &o->p, f->client, o->c.word, WAY_OUT);
 	if (reason)
 		return drop(reason);
 	to.addr = f->back.dst;
@@ -304,17 +322,19 @@ static __always_inline int outbound(struct __sk_buff *skb)
 	if (f) {
 		reason = decide_again(o->c.slot, o->c.word, o->c.now, &o->c.decision);
 		if (reason)
-			return drop(refuse(skb, o, s, reason));
+			return drop(refuse(skb, o, reason));
 		o->c.egress = f->egress;
 		reason = check_way(skb, o);
 	} else {
 		if (kind_is_host(reserved_kind(&o->p.t.dst)))
-			return host_packet(skb, o, s);
+			return host_packet(skb, o);
 		if (o->p.kind == KIND_ICMP_ERROR)
 			return icmp_error_out(skb, o);
 		reason = open_flow(skb, o, s);
 		f = flow_at(o->c.slot);
 	}
+	if (!reason && f && f->traits & FLOW_LIMITED)
+		reason = quota_pass(skb, &o->p, o->c.client, o->c.word, WAY_OUT);
 	if (reason)
 		return drop(reason);
 	return f ? send_out(skb, o, f, s) : drop(DROP_NO_FLOW);

@@ -10,9 +10,8 @@
  * Inserting the remote's tuple is the reservation. A pair that is full is refused
  * by its count, before anything is searched.
  */
-#include "decide.h"
 #include "flow.h"
-#include "notice.h"
+#include "quota.h"
 
 struct port_search {
 	struct __sk_buff *skb;
@@ -89,9 +88,10 @@ static long port_try(__u32 i, struct port_search *search)
 }
 
 static __always_inline void notice_full(struct __sk_buff *skb, const struct packet *p, struct pair_use *use,
-					__u32 client)
+					const struct flow *f)
 {
-	struct answer a = {.kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = client};
+	struct answer a = {
+		.kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = f->client, .egress = f->egress};
 
 	if (__sync_fetch_and_add(&use->refused, 1) == 0)
 		notify(skb, p, &a);
@@ -99,7 +99,7 @@ static __always_inline void notice_full(struct __sk_buff *skb, const struct pack
 
 /*
  * Gives @slot, filled but for back.dport, a port and links its remote side. Returns
- * DROP_NONE or DROP_PORTS_FULL (nothing is taken then), or DROP_FLOWS_FULL.
+ * DROP_NONE, or why not (nothing is taken then).
  */
 CHECKED_ALONE int port_take(struct __sk_buff *skb, const struct packet *p, __u32 slot)
 {
@@ -119,6 +119,10 @@ CHECKED_ALONE int port_take(struct __sk_buff *skb, const struct packet *p, __u32
 	use = pair_get(&key);
 	if (!use)
 		return DROP_FLOWS_FULL;
+	if (quota_keeps_port(f->client, use, e)) {
+		pair_unuse(&key, use);
+		return DROP_QUOTA_PORTS;
+	}
 	if (use->used <= e->ports && use->full_until <= f->created && e->prime > 1) {
 		search.at = bpf_get_prandom_u32() % e->prime;
 		search.stride = 1 + bpf_get_prandom_u32() % (e->prime - 1);
@@ -127,7 +131,7 @@ CHECKED_ALONE int port_take(struct __sk_buff *skb, const struct packet *p, __u32
 			return DROP_NONE;
 		use->full_until = f->created + SECOND;
 	}
-	notice_full(skb, p, use, f->client);
+	notice_full(skb, p, use, f);
 	pair_unuse(&key, use);
 	return DROP_PORTS_FULL;
 }

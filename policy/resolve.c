@@ -424,10 +424,10 @@ const char *resolve_pool(const struct resolver *r, const struct inventory_node *
 	return NULL;
 }
 
-unsigned resolve_quota(const struct resolver *r, const struct inventory_node *node)
+const struct policy_quota *resolve_quota(const struct resolver *r, const struct inventory_node *node)
 {
 	for (size_t i = 0; i < r->p->n_quotas; i++)
 		if (first_match(r, &r->p->quotas[i].src, node))
-			return (unsigned)i + 1;
-	return 0;
+			return &r->p->quotas[i];
+	return NULL;
 }

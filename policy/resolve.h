@@ -43,9 +43,9 @@ void resolve_each_user(const struct resolver *r, void (*each)(const char *user, 
 const struct policy_sel *resolve_approval(const struct resolver *r, const struct inventory_node *node,
 					  const struct prefix *prefix);
 
-/* What the policy says about a client: the pool's name (NULL: the default), and the
- * number of its quota from 1 (0: none). */
+/* What the policy says about a client: the pool's name (NULL: the default), and its
+ * quota (NULL: none). */
 const char *resolve_pool(const struct resolver *r, const struct inventory_node *node);
-unsigned resolve_quota(const struct resolver *r, const struct inventory_node *node);
+const struct policy_quota *resolve_quota(const struct resolver *r, const struct inventory_node *node);
 
 #endif

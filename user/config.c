@@ -164,6 +164,18 @@ static void read_flows(struct config_reader *r, const char *what, const struct d
 		*(uint32_t *)out = (uint32_t)v;
 }
 
+static void read_share(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
+{
+	char end = 0, more = 0;
+	unsigned percent = 0;
+
+	if (n->kind == DOC_SCALAR && sscanf(n->text, "%3u%c%c", &percent, &end, &more) == 2 && end == '%' &&
+	    *n->text >= '0' && *n->text <= '9' && percent >= 1 && percent <= 100)
+		*(uint8_t *)out = (uint8_t)percent;
+	else
+		config_mismatch(r, what, n, "1% to 100%");
+}
+
 static void read_filtering(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	/* in the order of enum filtering; the words of RFC 4787, 5 */
@@ -198,6 +210,7 @@ static void read_nat(struct config_reader *r, const char *what, const struct doc
 {
 	static const struct config_field fields[] = {
 		CONFIG_FIELD(config_nat, flows, "flows", read_flows),
+		CONFIG_FIELD(config_nat, client_share, "client_share", read_share),
 		CONFIG_FIELD(config_nat, udp, "udp", config_read_seconds),
 		CONFIG_FIELD(config_nat, tcp_established, "tcp_established", config_read_seconds),
 		CONFIG_FIELD(config_nat, tcp_transitory, "tcp_transitory", config_read_seconds),
@@ -302,6 +315,7 @@ static struct config *with_defaults(const char *hostname)
 	cfg->pools[0] = (struct config_pool){.name = "default"};
 	cfg->n_pools = 1;
 	cfg->nat = (struct config_nat){.flows = FLOWS_DEFAULT,
+				       .client_share = 25,
 				       .udp = 300,
 				       .tcp_established = 7440,
 				       .tcp_transitory = 240,

@@ -69,6 +69,7 @@ struct config_pool {
 
 struct config_nat { /* times in seconds */
 	uint32_t flows;
+	uint8_t client_share; /* percent of the flows that one client may have; 100: no limit */
 	uint32_t udp, tcp_established, tcp_transitory, icmp;
 	enum filtering filtering;
 	bool tcp_endpoint_independent;
@@ -170,7 +171,7 @@ enum config_part { /* changed live */
 		   CONFIG_PART_ROUTES = 1 << 2,
 		   CONFIG_PART_USERS = 1 << 3,
 		   CONFIG_PART_TAGS = 1 << 4,
-		   CONFIG_PART_NAT = 1 << 5, /* times, filtering, mapping of TCP */
+		   CONFIG_PART_NAT = 1 << 5, /* times, filtering, mapping of TCP, client_share */
 		   CONFIG_PART_NAME = 1 << 6,
 };
 

@@ -214,9 +214,9 @@ static void text_settings(struct map_printer *p, const void *data)
 
 	memcpy(&v, data, sizeof(v));
 	put(p,
-	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  udp %llus  tcp %llus/%llus  "
+	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  client share %u%%  udp %llus  tcp %llus/%llus  "
 	    "icmp %llus",
-	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering,
+	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering, v.client_share,
 	    v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
 }
 
@@ -283,7 +283,15 @@ static void text_client_use(struct map_printer *p, const void *data)
 	struct client_use v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "flows %llu  refused %llu", v.flows, v.refused);
+	put(p, "flows %llu  refused %llu  held %llu", v.flows, v.refused, v.held);
+}
+
+static void text_client_state(struct map_printer *p, const void *data)
+{
+	struct client_state v;
+
+	memcpy(&v, data, sizeof(v));
+	put(p, "flows %u", v.flows);
 }
 
 static void text_class(struct map_printer *p, const void *data)
@@ -291,7 +299,8 @@ static void text_class(struct map_printer *p, const void *data)
 	struct client_class v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "class %u  pool %u  quota %u", v.class, v.pool, v.quota);
+	put(p, "class %u  pool %u  flows %u  new flows %u/s  packets %llu/s  bytes %llu/s", v.class, v.pool,
+	    v.quota.flows, v.quota.new_flows, v.quota.packets, v.quota.bytes);
 }
 
 static void text_acl_key(struct map_printer *p, const void *data)
@@ -355,6 +364,7 @@ static const struct map_layout layouts[] = {
 	{"drops", 4, 8, text_reason, text_count, true},
 	{"totals", 4, sizeof(struct traffic), text_total, text_traffic, true},
 	{"rule_use", 4, sizeof(struct rule_use), text_u32, text_rule_use, true},
+	{"client_state", 4, sizeof(struct client_state), text_client_id, text_client_state, true},
 	{"client_use", 4, sizeof(struct client_use), text_client_id, text_client_use, true},
 };
 

@@ -181,6 +181,7 @@ uint32_t maps_generation(const struct maps *m); /* 0: no policy was ever applied
 int maps_drops(const struct maps *m, uint64_t out[DROP_MAX]);
 int maps_totals(const struct maps *m, struct traffic out[TOTAL_MAX]);
 int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out); /* live flows not included */
+uint32_t maps_client_flows(const struct maps *m, uint32_t client); /* that live now */
 int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out);
 /* Adds to the daemon's own drops, which maps_drops() includes. Any thread, no system call. */
 void maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n);

@@ -297,6 +297,13 @@ int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out)
 	return sum(m, m->skel->maps.rule_use, rule, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);
 }
 
+uint32_t maps_client_flows(const struct maps *m, uint32_t client)
+{
+	struct client_state state;
+
+	return bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.client_state), &client, &state) ? 0 : state.flows;
+}
+
 int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out)
 {
 	return sum(m, m->skel->maps.client_use, client, 1, sizeof(*out) / sizeof(uint64_t), (uint64_t *)out);

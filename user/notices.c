@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the programs cannot say themselves: ICMP errors to the sender of a packet
- * that died (RFC 792, RFC 4443, RFC 5508 REQ-8), and events for the log. The ring
- * is bounded, and so is what is sent: errors are a courtesy, never a load.
+ * that died (RFC 792, RFC 4443, RFC 5508 REQ-8), and events for the log. How many
+ * there are the programs limit (bpf/notice.h): errors are a courtesy, never a load.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -22,30 +22,11 @@
 #include "user/loop.h"
 #include "user/text.h"
 
-#define ICMP_A_SECOND 100 /* to one client, and to all remotes together */
-#define BUCKETS 256	  /* clients that share a remainder share a bucket */
-
-struct bucket {
-	uint64_t second;
-	unsigned used;
-};
-
 struct notices {
 	struct ring_buffer *ring;
 	struct loop_watch watch;
 	int icmp4, icmp6;
-	struct bucket bucket[BUCKETS];
 };
-
-static bool allowed(struct notices *n, uint32_t who)
-{
-	struct bucket *b = &n->bucket[who % BUCKETS];
-	uint64_t second = loop_now() / NS_PER_SEC;
-
-	if (b->second != second)
-		*b = (struct bucket){.second = second};
-	return b->used++ < ICMP_A_SECOND;
-}
 
 /* Our address towards a client of this family: inside the tunnel. */
 static const struct addr *tunnel_address(const struct gateway *g, bool v4)
@@ -115,7 +96,7 @@ static void send_icmp(struct gateway *g, const struct notice *notice)
 	const struct addr *to = &notice->tuple.src;
 	const struct addr *from = notice->to_remote ? &notice->tuple.dst : tunnel_address(g, addr_is_v4(to));
 
-	if (!from || !allowed(g->notices, notice->to_remote ? 0 : notice->client))
+	if (!from)
 		return;
 	if (addr_is_v4(to))
 		send4(g->notices, notice, from, to);
@@ -123,21 +104,39 @@ static void send_icmp(struct gateway *g, const struct notice *notice)
 		send6(g->notices, notice, from, to);
 }
 
+/* What is used up, and for whom. */
+static void log_full(struct gateway *g, const struct notice *notice, const char *client)
+{
+	char remote[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE], addr[ADDR_STRLEN];
+	const struct tuple *t = &notice->tuple;
+	struct egress e = {0};
+
+	if (notice->reason == DROP_PORTS_FULL) {
+		maps_egress_get(g->maps, notice->egress, &e);
+		log_warning("ports_full: %s has no port left for %s to %s: new flows there are refused",
+			    addr_str(&e.addr, addr), text_proto(t->proto, proto),
+			    text_endpoint(&t->dst, ntohs(t->dport), remote));
+	} else if (notice->reason == DROP_FLOWS_FULL) {
+		log_warning("flows_full: all %u flows are in use: new ones are refused", maps_flows_max(g->maps));
+	} else {
+		log_warning("%s: %s: %s (%s to %s; said once a minute)", drop_name(notice->reason), client,
+			    drop_meaning(notice->reason), text_proto(t->proto, proto),
+			    text_endpoint(&t->dst, ntohs(t->dport), remote));
+	}
+}
+
 static void log_event(struct gateway *g, const struct notice *notice)
 {
 	const struct client *c = notice->client < MAX_CLIENTS ? g->clients.by_id[notice->client] : NULL;
 	char from[TEXT_ENDPOINT_SIZE], to[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE];
+	const char *client = c ? c->config->name : "?";
 	const struct tuple *t = &notice->tuple;
 
-	text_endpoint(&t->src, ntohs(t->sport), from);
-	text_endpoint(&t->dst, ntohs(t->dport), to);
-	text_proto(t->proto, proto);
 	if (notice->kind == NOTICE_FULL)
-		log_warning("%s: new flows are refused: %s %s -> %s (%s)", drop_name(notice->reason), proto, from, to,
-			    c ? c->config->name : "?");
+		log_full(g, notice, client);
 	else if (notice->kind == NOTICE_DENIED)
-		log_info("refused (%s): %s %s %s -> %s", drop_name(notice->reason), c ? c->config->name : "?", proto,
-			 from, to);
+		log_info("refused (%s): %s %s %s -> %s", drop_name(notice->reason), client, text_proto(t->proto, proto),
+			 text_endpoint(&t->src, ntohs(t->sport), from), text_endpoint(&t->dst, ntohs(t->dport), to));
 }
 
 static int take(void *ctx, void *data, size_t size)

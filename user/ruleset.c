@@ -179,6 +179,11 @@ uint32_t ruleset_pool(const struct ruleset *r, const struct config *config, size
 	return 0;
 }
 
+const struct policy_quota *ruleset_quota(const struct ruleset *r, size_t client)
+{
+	return r->policy ? resolve_quota(r->reach.r, &r->inventory.nodes[client]) : NULL;
+}
+
 const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id)
 {
 	for (size_t i = 0; i < r->reach.f->n; i++)

@@ -58,6 +58,9 @@ void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1])
 /* Index of the client's pool in @config; the default one when the policy names one that is not there. */
 uint32_t ruleset_pool(const struct ruleset *r, const struct config *config, size_t client);
 
+/* What the policy grants the client at most; NULL: it says nothing. */
+const struct policy_quota *ruleset_quota(const struct ruleset *r, size_t client);
+
 /* The rule of the policy with this id, NULL: the default deny. */
 const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id);
 

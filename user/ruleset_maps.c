@@ -8,6 +8,20 @@
 #include "user/maps.h"
 #include "user/ruleset.h"
 
+static uint32_t at_most_u32(uint64_t n)
+{
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* What the policy says for the @i-th client; all zero: nothing. */
+static struct quota quota_of(const struct ruleset *r, size_t i)
+{
+	const struct policy_quota *q = ruleset_quota(r, i);
+
+	return q ? (struct quota){q->packets, q->bytes, at_most_u32(q->flows), at_most_u32(q->new_flows)}
+		 : (struct quota){0};
+}
+
 static struct client_class *fill_classes(const struct ruleset *r, const struct config *config, const uint32_t *ids)
 {
 	struct client_class *classes = mem_alloc(MAX_CLIENTS, sizeof(*classes));
@@ -17,7 +31,7 @@ static struct client_class *fill_classes(const struct ruleset *r, const struct c
 			classes[ids[i]] = (struct client_class){
 				.class = r->reach.t->class_of[i],
 				.pool = ruleset_pool(r, config, i),
-				.quota = r->policy ? resolve_quota(r->reach.r, &r->inventory.nodes[i]) : 0,
+				.quota = quota_of(r, i),
 			};
 	return classes;
 }

@@ -9,6 +9,7 @@
  *   client 1 100.64.0.5, fd7a:115c:a1e0::5   may reach 203.0.113.0/24 and 2001:db8:9::/48
  *   client 2 100.64.0.6, fd7a:115c:a1e0::6   may reach nothing
  *   client 3 is known to the maps, not to the policy
+ *   clients 4 to 63 may reach what client 1 may
  *   external 198.51.100.1, 2001:db8:1::1     ports 20000-20999
  */
 #include <bpf/bpf.h>
@@ -66,9 +67,12 @@ static inline struct family family_of(bool v6)
 				    addr_of("169.254.169.254")};
 }
 
+#define CLIENTS 64
+
 struct scratch {
 	struct maps *m;
 	struct settings settings;
+	struct quota quota; /* of client 1, from the next scratch_policy() on */
 	uint32_t generation, default_generation;
 	struct ring_buffer *notices; /* throws them away */
 };
@@ -105,7 +109,7 @@ static inline int throw_away(void *ctx, void *data, size_t size)
  */
 static inline void scratch_policy(struct scratch *s, bool strict)
 {
-	struct client_class classes[3] = {{0, 0, 0}, {1, 0, 0}, {2, 0, 0}};
+	struct client_class classes[CLIENTS] = {[1] = {.class = 1, .quota = s->quota}, [2] = {.class = 2}};
 	struct acl_rule rules[] = {
 		/* 0: services */
 		rule_of(IPPROTO_ICMP, 0, 65535, VERDICT_ACCEPT, RULE_PING),
@@ -127,13 +131,15 @@ static inline void scratch_policy(struct scratch *s, bool strict)
 	struct maps_acl acl[8];
 	struct maps_route routes[4];
 	struct maps_policy p = {.classes = classes,
-				.n_classes = 3,
+				.n_classes = CLIENTS,
 				.acl = acl,
 				.rules = rules,
 				.n_rules = sizeof(rules) / sizeof(*rules),
 				.routes = routes};
 	char *error = NULL;
 
+	for (int i = 4; i < CLIENTS; i++)
+		classes[i].class = 1;
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
 
@@ -259,12 +265,26 @@ static inline void clear_map(struct bpf_map *map)
 		must(bpf_map_delete_elem(bpf_map__fd(map), key));
 }
 
+/* Full buckets for everybody. */
+static inline void fill_buckets(struct scratch *s)
+{
+	struct client_state state;
+
+	for (uint32_t i = 0; i < CLIENTS; i++) {
+		must(bpf_map_lookup_elem(bpf_map__fd(s->m->skel->maps.client_state), &i, &state));
+		assert_int_equal(state.flows, 0);
+		must(bpf_map_update_elem(bpf_map__fd(s->m->skel->maps.client_state), &i, &(struct client_state){}, 0));
+	}
+}
+
 /* Before each test: as after scratch_open(), which takes a while. */
 static inline int scratch_reset(void **state)
 {
 	struct scratch *s = *state;
 
 	empty_table(s);
+	fill_buckets(s);
+	s->quota = (struct quota){};
 	clear_map(s->m->skel->maps.clients);
 	clear_map(s->m->skel->maps.reserved);
 	clear_map(s->m->skel->maps.sessions);

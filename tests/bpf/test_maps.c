@@ -272,7 +272,7 @@ static void test_many_rules(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct client_class classes[2] = {{}, {1, 0, 0}};
+	struct client_class classes[2] = {{}, {.class = 1}};
 	struct acl_rule *rules = calloc(20000, sizeof(*rules));
 	struct maps_acl acl = {1, prefix_of("203.0.113.0/24"), 0, 0, ACL_ACCEPTS};
 	struct maps_route route = {acl.dst, {ROUTE_POOL_OF_CLIENT, 0}};

@@ -30,17 +30,14 @@ static const struct {
 	enum where dst;
 	uint8_t proto, ttl;
 	uint16_t dport;
-	bool reset; /* tcp_reset is on */
 	enum notice_kind kind;
 	enum drop_reason reason;
 	uint8_t type4, code4, type6, code6;
 } notices[] = {
-	{"5508-8 policy", SERVICE, IPPROTO_TCP, 64, 22, false, NOTICE_ICMP, DROP_POLICY, 3, 13, 1, 1},
-	{"5508-8 no route", UNROUTED, IPPROTO_UDP, 64, 53, false, NOTICE_ICMP, DROP_NO_ROUTE, 3, 13, 1, 1},
-	{"5508-8 reset where wanted", SERVICE, IPPROTO_TCP, 64, 22, true, NOTICE_RESET, DROP_POLICY, 3, 13, 1, 1},
-	{"5508-8 no reset for UDP", SERVICE, IPPROTO_UDP, 64, 22, true, NOTICE_ICMP, DROP_POLICY, 3, 13, 1, 1},
-	{"TTL", SERVICE, IPPROTO_UDP, 1, 53, false, NOTICE_ICMP, DROP_TTL, 11, 0, 3, 0},
-	{"silent about multicast", MULTICAST, IPPROTO_UDP, 64, 53, false, NOTICE_DENIED, DROP_MULTICAST, 3, 13, 1, 1},
+	{"5508-8 policy", SERVICE, IPPROTO_TCP, 64, 22, NOTICE_ICMP, DROP_POLICY, 3, 13, 1, 1},
+	{"5508-8 no route", UNROUTED, IPPROTO_UDP, 64, 53, NOTICE_ICMP, DROP_NO_ROUTE, 3, 13, 1, 1},
+	{"TTL", SERVICE, IPPROTO_UDP, 1, 53, NOTICE_ICMP, DROP_TTL, 11, 0, 3, 0},
+	{"silent about multicast", MULTICAST, IPPROTO_UDP, 64, 53, NOTICE_DENIED, DROP_MULTICAST, 3, 13, 1, 1},
 };
 
 static void test_notices(void **state)
@@ -56,8 +53,6 @@ static void test_notices(void **state)
 			struct frame in;
 
 			print_message("  %s %s\n", f.name, notices[i].name);
-			s->settings.tcp_reset = notices[i].reset;
-			must(maps_settings_set(s->m, &s->settings));
 			shape.proto = notices[i].proto;
 			shape.dst = address(&f, notices[i].dst);
 			shape.dport = notices[i].dport;

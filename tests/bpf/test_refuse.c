@@ -85,7 +85,7 @@ static void test_decisions(void **state)
 static void test_families_stay_apart(void **state)
 {
 	struct family f = family_of(false), f6 = family_of(true);
-	struct client_class classes[] = {{0, 0, 0}, {1, 0, 0}};
+	struct client_class classes[] = {{}, {.class = 1}};
 	struct acl_rule all = rule_of(IPPROTO_TCP, 0, 65535, VERDICT_ACCEPT, RULE_WEB);
 	struct maps_acl acl[] = {{1, prefix_of("0.0.0.0/0"), 0, 1, ACL_ACCEPTS},
 				 {1, prefix_of("::/0"), 0, 1, ACL_ACCEPTS}};

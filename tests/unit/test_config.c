@@ -77,6 +77,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg->n_pools, 1);
 	assert_string_equal(cfg->pools[0].name, "default");
 	assert_null(cfg->pools[0].interface);
+	assert_int_equal(cfg->nat.client_share, 25);
 	assert_int_equal(cfg->nat.udp, 300);
 	assert_int_equal(cfg->nat.tcp_established, 7440);
 	assert_int_equal(cfg->nat.tcp_transitory, 240);
@@ -109,7 +110,7 @@ static const char whole[] =
 	"  public: [198.51.100.1, \"2001:db8:1::1\"]\n"
 	"  exclusive: true\n"
 	"  pools: {bank: {interface: eth1, addresses: [10.1.0.4]}}\n"
-	"nat: {flows: 4096, udp: 10m, tcp_established: 3h, tcp_transitory: 240s, icmp: 61s,\n"
+	"nat: {flows: 4096, client_share: 50%, udp: 10m, tcp_established: 3h, tcp_transitory: 240s, icmp: 61s,\n"
 	"      filtering: endpoint-independent, tcp: endpoint-independent}\n"
 	"routes: [203.0.113.0/24, \"2001:db8:9::/48\", 192.0.2.7]\n"
 	"tags: [\"tag:gateway\"]\n"
@@ -144,6 +145,7 @@ static void test_every_key(void **state)
 	assert_string_equal(cfg->pools[1].name, "bank");
 	assert_string_equal(cfg->pools[1].interface, "eth1");
 	assert_int_equal(cfg->nat.flows, 4096);
+	assert_int_equal(cfg->nat.client_share, 50);
 	assert_int_equal(cfg->nat.udp, 600);
 	assert_int_equal(cfg->nat.filtering, FILTER_ENDPOINT_INDEPENDENT);
 	assert_true(cfg->nat.tcp_endpoint_independent);
@@ -271,6 +273,12 @@ static const struct {
 	{TOP "nat: {filtering: open}\n",
 	 "g.yaml:3:18: nat.filtering: found \"open\", expected address-dependent, endpoint-independent or "
 	 "address-and-port-dependent\n"},
+	{TOP "nat: {client_share: 25}\n",
+	 "g.yaml:3:21: nat.client_share: found \"25\", expected 1% to 100%\n"},
+	{TOP "nat: {client_share: 0%}\n",
+	 "g.yaml:3:21: nat.client_share: found \"0%\", expected 1% to 100%\n"},
+	{TOP "nat: {client_share: 101%}\n",
+	 "g.yaml:3:21: nat.client_share: found \"101%\", expected 1% to 100%\n"},
 	{TOP "nat: {flows: 1}\n", "g.yaml:3:14: nat.flows: found \"1\", expected a number from 1024 to 16777216\n"},
 	/* routes */
 	{TOP "routes: [203.0.113.7/24]\n",

@@ -387,9 +387,9 @@ static void test_pool_and_quota(void **state)
 	assert_string_equal(resolve_pool(r, desk), "bobs");
 	assert_string_equal(resolve_pool(r, laptop), "people");
 	assert_null(resolve_pool(r, gw));
-	assert_int_equal(resolve_quota(r, ci), 1);
-	assert_int_equal(resolve_quota(r, desk), 1);
-	assert_int_equal(resolve_quota(r, laptop), 2);
+	assert_int_equal(resolve_quota(r, ci)->flows, 1);
+	assert_int_equal(resolve_quota(r, desk)->flows, 1);
+	assert_int_equal(resolve_quota(r, laptop)->flows, 2);
 	resolver_free(r);
 	inventory_free(&inv);
 	policy_free(p);
