@@ -57,8 +57,9 @@ PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$"
 def run(count, name, command, reader, env=None, timeout=1500):
     """Runs one program; @reader(count, line) sees every line of its output."""
     before = count.passed + count.failed + count.skipped, count.failed
-    process = subprocess.Popen(["timeout", "-k", "10", str(timeout), *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               errors="replace", env={**os.environ, **(env or {})})
+    process = subprocess.Popen(["timeout", "-k", "10", str(timeout), *command], cwd=ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace",
+                               env={**os.environ, **(env or {})})
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -204,7 +205,17 @@ def pytest(count, env=None, *select):
         pytest_reader, env)
 
 
+def peers(count):
+    """The real peers, built once a machine: minutes the first time, nothing later."""
+    for script in ("tests/lab/peers.sh", "tests/lab/tailnet_peers.sh"):
+        done = subprocess.run([script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(done.stdout)
+            count.fail(f"{script}: exit status {done.returncode}")
+
+
 def lab(count, args):
+    peers(count)
     pytest(count, None, "tests/lab")
 
 

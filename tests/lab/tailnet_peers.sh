@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # tailnet_peers.sh [DIR]: builds what a real tailnet is made of, each at one fixed version, beside the peers of
-# peers.sh: headscale, tailscaled, tailscale. DIR defaults to ~/.cache/sluice-peers. About 5 minutes, once.
+# peers.sh: headscale, tailscaled, tailscale, and in DIR/older and DIR/newer what an older client and a newer server
+# are. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
 set -euo pipefail
 
 TAILSCALE=v1.98.10
+OLDER_TAILSCALE=v1.80.3
 HEADSCALE=v0.28.0
+NEWER_HEADSCALE=v0.29.2
 
 dir=${1:-${SLUICE_PEERS:-$HOME/.cache/sluice-peers}}
 mkdir -p "$dir"
@@ -16,25 +19,35 @@ flock 9
 tmp=$(mktemp -d)
 trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
 
-# build MODULE VERSION PACKAGE...: each package becomes a program named after its last part
+# build WHERE MODULE VERSION PACKAGE...: each package becomes a program in WHERE, named after its last part
 build() {
-	local module=$1 version=$2 package
-	shift 2
-	mkdir -p "$tmp/$$" && cd "$tmp/$$" && rm -f go.mod go.sum
+	local where=$1 module=$2 version=$3 package
+	shift 3
+	for package in "$@"; do
+		[ -x "$where/${package##*/}" ] || break
+		[ "$package" != "${!#}" ] || return 0
+	done
+	mkdir -p "$where" "$tmp/$$" && cd "$tmp/$$" && rm -f go.mod go.sum
 	go mod init peers 2> /dev/null
 	go get "$module@$version"
 	for package in "$@"; do
-		go build -mod=mod -trimpath -o "$dir/.${package##*/}.new" "$package"
-		mv "$dir/.${package##*/}.new" "$dir/${package##*/}"
+		go build -mod=mod -trimpath -o "$where/.${package##*/}.new" "$package"
+		mv "$where/.${package##*/}.new" "$where/${package##*/}"
 	done
 }
 
-if [ ! -x "$dir/tailscaled" ] || [ ! -x "$dir/tailscale" ]; then
-	build tailscale.com $TAILSCALE tailscale.com/cmd/tailscaled tailscale.com/cmd/tailscale
-fi
-if [ ! -x "$dir/headscale" ]; then
+tailscale() {
+	build "$1" tailscale.com "$2" tailscale.com/cmd/tailscaled tailscale.com/cmd/tailscale
+}
+
+headscale() {
 	# one of its requirements is missing from the checksum database
-	export GONOSUMDB=github.com/tailscale/tailsql
-	build github.com/juanfont/headscale $HEADSCALE github.com/juanfont/headscale/cmd/headscale
-fi
+	GONOSUMDB=github.com/tailscale/tailsql \
+		build "$1" github.com/juanfont/headscale "$2" github.com/juanfont/headscale/cmd/headscale
+}
+
+tailscale "$dir" $TAILSCALE
+headscale "$dir" $HEADSCALE
+tailscale "$dir/older" $OLDER_TAILSCALE
+headscale "$dir/newer" $NEWER_HEADSCALE
 echo "$dir"
