@@ -4,8 +4,8 @@
 
 /*
  * The front of the WireGuard port: what cannot be a message for this gateway dies
- * before anything is spent on it. One check, in three places: XDP, TC, and on the
- * socket, where it costs least code and is always on.
+ * before anything is spent on it. One check, in two places: XDP, and on the socket,
+ * where it is always on and sees GRO's super-packets.
  *
  * Messages (WireGuard 5.4): initiation 148 bytes, response 92, cookie 64, data from
  * 32; type and three zero bytes, then the receiver's index, in a response after the
@@ -83,53 +83,52 @@ CHECKED_ALONE int wg_check(const struct settings *s, const struct wg_head *h, __
 	return bpf_map_lookup_elem(&sessions, &receiver) ? DROP_NONE : DROP_WG_INDEX;
 }
 
-/* ---- finding the message in a frame, for XDP and TC -------------------------------- */
-
-static __always_inline long front_load(void *ctx, bool xdp, __u32 off, void *to, __u32 len)
-{
-	return xdp ? bpf_xdp_load_bytes(ctx, off, to, len) : bpf_skb_load_bytes(ctx, off, to, len);
-}
-
-/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. */
-static __always_inline __u32 front_udp(void *ctx, bool xdp)
-{
-	__u32 off = sizeof(struct ethhdr);
-	struct ipv6hdr ip6;
-	struct iphdr ip;
-	__be16 type;
-
-	if (front_load(ctx, xdp, offsetof(struct ethhdr, h_proto), &type, sizeof(type)))
-		return 0;
-	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
-		if (front_load(ctx, xdp, off + 2, &type, sizeof(type)))
-			return 0;
-		off += 4;
-	}
-	if (type == bpf_htons(ETH_P_IP)) {
-		if (front_load(ctx, xdp, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
-			return 0;
-		if (ip.protocol != IPPROTO_UDP || ip.frag_off & bpf_htons(IP_OFFSET))
-			return 0;
-		return off + ip.ihl * 4;
-	}
-	if (type != bpf_htons(ETH_P_IPV6) || front_load(ctx, xdp, off, &ip6, sizeof(ip6)))
-		return 0;
-	return ip6.nexthdr == IPPROTO_UDP ? off + sizeof(ip6) : 0;
-}
-
 /*
  * Reads at most a message's head behind the UDP header at @off; a shorter message is
  * padded with zeros, so that its type and length can be judged. @payload: its length.
  */
 static __always_inline bool front_head(void *ctx, bool xdp, __u32 off, struct wg_head *h, __u32 payload)
 {
-	if (payload >= sizeof(*h))
-		return !front_load(ctx, xdp, off, h, sizeof(*h));
-	return !payload || !front_load(ctx, xdp, off, &h->type, sizeof(h->type));
+	__u32 len = payload >= sizeof(*h) ? sizeof(*h) : sizeof(h->type);
+
+	if (!payload)
+		return true;
+	if (xdp)
+		return !bpf_xdp_load_bytes(ctx, off, h, len);
+	return !bpf_skb_load_bytes(ctx, off, h, len);
 }
 
-/* DROP_NONE: passes, the front's business or not. @gso_size: of a super-packet, else 0. */
-static __always_inline int front_check(void *ctx, bool xdp, __u32 gso_size)
+/* ---- finding the message in a frame: XDP ------------------------------------------- */
+
+/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. */
+static __always_inline __u32 front_udp(struct xdp_md *ctx)
+{
+	__u32 off = sizeof(struct ethhdr);
+	struct ipv6hdr ip6;
+	struct iphdr ip;
+	__be16 type;
+
+	if (bpf_xdp_load_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type)))
+		return 0;
+	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
+		if (bpf_xdp_load_bytes(ctx, off + 2, &type, sizeof(type)))
+			return 0;
+		off += 4;
+	}
+	if (type == bpf_htons(ETH_P_IP)) {
+		if (bpf_xdp_load_bytes(ctx, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+			return 0;
+		if (ip.protocol != IPPROTO_UDP || ip.frag_off & bpf_htons(IP_OFFSET))
+			return 0;
+		return off + ip.ihl * 4;
+	}
+	if (type != bpf_htons(ETH_P_IPV6) || bpf_xdp_load_bytes(ctx, off, &ip6, sizeof(ip6)))
+		return 0;
+	return ip6.nexthdr == IPPROTO_UDP ? off + sizeof(ip6) : 0;
+}
+
+/* DROP_NONE: passes, the front's business or not. */
+static __always_inline int front_check(struct xdp_md *ctx)
 {
 	struct settings *s = element(&settings, 0);
 	struct wg_head h = {};
@@ -139,14 +138,14 @@ static __always_inline int front_check(void *ctx, bool xdp, __u32 gso_size)
 
 	if (!s || !s->front_armed)
 		return DROP_NONE;
-	off = front_udp(ctx, xdp);
-	if (!off || front_load(ctx, xdp, off, &udp, sizeof(udp)) || udp.dest != bpf_htons(s->wg_port))
+	off = front_udp(ctx);
+	if (!off || bpf_xdp_load_bytes(ctx, off, &udp, sizeof(udp)) || udp.dest != bpf_htons(s->wg_port))
 		return DROP_NONE;
 	len = bpf_ntohs(udp.len);
 	if (len < sizeof(udp))
 		return DROP_NONE; /* the stack counts and drops it */
-	len = gso_size ? gso_size : len - sizeof(udp);
-	if (!front_head(ctx, xdp, off + sizeof(udp), &h, len))
+	len -= sizeof(udp);
+	if (!front_head(ctx, true, off + sizeof(udp), &h, len))
 		return DROP_NONE;
 	reason = wg_check(s, &h, len);
 	if (reason)

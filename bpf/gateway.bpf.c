@@ -36,20 +36,14 @@ int nic_out(struct __sk_buff *skb)
 SEC("xdp.frags")
 int front(struct xdp_md *ctx)
 {
-	return front_check(ctx, true, 0) ? XDP_DROP : XDP_PASS;
+	return front_check(ctx) ? XDP_DROP : XDP_PASS;
 }
 
 /* In generic mode: behind a program that takes fragments Linux 6.18 runs no tcx program any more. */
 SEC("xdp")
 int front_generic(struct xdp_md *ctx)
 {
-	return front_check(ctx, true, 0) ? XDP_DROP : XDP_PASS;
-}
-
-SEC("tc")
-int front_tc(struct __sk_buff *skb)
-{
-	return front_check(skb, false, skb->gso_size) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return front_check(ctx) ? XDP_DROP : XDP_PASS;
 }
 
 SEC("socket")

@@ -9,7 +9,7 @@ BUILD="gcc make pkg-config git clang llvm bpftool libbpf-dev libelf-dev zlib1g-d
 libjansson-dev libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev
 libhttp-parser-dev android-libboringssl-dev"
 TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-scapy python3-yaml iproute2 nftables
-ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl jq socat strace busybox-static qemu-system-x86
+procps ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl jq socat strace busybox-static qemu-system-x86
 qemu-user kmod cpio golang-go cargo-web"
 # the unit tests on another machine: its compiler, and the libraries for it
 CROSS="gcc-aarch64-linux-gnu"

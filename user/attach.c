@@ -38,7 +38,6 @@ enum attach_point attach_point_of(enum program p)
 	switch (p) {
 	case PROGRAM_TAP_IN:
 	case PROGRAM_NIC_IN:
-	case PROGRAM_FRONT_TC:
 		return ATTACH_INGRESS;
 	case PROGRAM_NIC_OUT:
 		return ATTACH_EGRESS;

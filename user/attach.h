@@ -61,7 +61,7 @@ struct attach_foreign {
 	uint32_t id;
 	char name[16];
 };
-size_t attach_foreign(const struct maps *m, unsigned ifindex, struct attach_foreign *out, size_t max);
+size_t attach_foreign(unsigned ifindex, struct attach_foreign *out, size_t max);
 
 /* ---- where the front runs ------------------------------------------------------ */
 

@@ -172,7 +172,7 @@ static void list_clsact(struct foreign_list *l, struct mnl_socket *nl, unsigned 
 	} while (more > 0);
 }
 
-size_t attach_foreign(const struct maps *m, unsigned ifindex, struct attach_foreign *out, size_t max)
+size_t attach_foreign(unsigned ifindex, struct attach_foreign *out, size_t max)
 {
 	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
 	struct foreign_list l = {.out = out, .max = max};

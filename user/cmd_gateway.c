@@ -15,15 +15,20 @@
 #include "user/gateway.h"
 #include "user/show.h"
 
-static int plain(int argc, char **argv, void (*show)(const json_t *, FILE *))
+/*
+ * What most of them are: words and options become arguments, the answer is shown.
+ * @arguments: NULL after a message; the function itself is NULL where there are none.
+ */
+static int ask_and_show(int argc, char **argv, json_t *(*arguments)(const struct command_args *),
+			void (*show)(const json_t *, FILE *))
 {
 	struct command_args a;
-	json_t *result;
+	json_t *args = NULL, *result;
 	int status;
 
-	if (!command_parse(argc, argv, &a))
+	if (!command_parse(argc, argv, &a) || (arguments && !(args = arguments(&a))))
 		return EXIT_USAGE;
-	status = ask(&a, NULL, &result);
+	status = ask(&a, args, &result);
 	if (status == EXIT_YES)
 		ask_show(&a, result, show);
 	return status;
@@ -31,27 +36,27 @@ static int plain(int argc, char **argv, void (*show)(const json_t *, FILE *))
 
 int cmd_status(int argc, char **argv)
 {
-	return plain(argc, argv, show_status);
+	return ask_and_show(argc, argv, NULL, show_status);
 }
 
 int cmd_drops(int argc, char **argv)
 {
-	return plain(argc, argv, show_drops);
+	return ask_and_show(argc, argv, NULL, show_drops);
 }
 
 int cmd_routes(int argc, char **argv)
 {
-	return plain(argc, argv, show_routes);
+	return ask_and_show(argc, argv, NULL, show_routes);
 }
 
 int cmd_map_list(int argc, char **argv)
 {
-	return plain(argc, argv, show_map_list);
+	return ask_and_show(argc, argv, NULL, show_map_list);
 }
 
 int cmd_reload(int argc, char **argv)
 {
-	return plain(argc, argv, show_reload);
+	return ask_and_show(argc, argv, NULL, show_reload);
 }
 
 int cmd_clients(int argc, char **argv)
@@ -97,36 +102,33 @@ static json_t *word(const struct command_args *a, const char *key)
 	return NULL;
 }
 
+static json_t *kick_arguments(const struct command_args *a)
+{
+	return word(a, "client");
+}
+
 int cmd_clients_kick(int argc, char **argv)
 {
-	struct command_args a;
-	json_t *args, *result;
-	int status;
+	return ask_and_show(argc, argv, kick_arguments, show_kicked);
+}
 
-	if (!command_parse(argc, argv, &a) || !(args = word(&a, "client")))
-		return EXIT_USAGE;
-	status = ask(&a, args, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_kicked);
-	return status;
+/* With --limit, where it is given. @args NULL stays NULL. */
+static json_t *limited(const struct command_args *a, json_t *args)
+{
+	if (!args || ask_number(a, args, "limit"))
+		return args;
+	json_decref(args);
+	return NULL;
+}
+
+static json_t *dump_arguments(const struct command_args *a)
+{
+	return limited(a, word(a, "map"));
 }
 
 int cmd_map_dump(int argc, char **argv)
 {
-	struct command_args a;
-	json_t *args, *result;
-	int status;
-
-	if (!command_parse(argc, argv, &a) || !(args = word(&a, "map")))
-		return EXIT_USAGE;
-	if (!ask_number(&a, args, "limit")) {
-		json_decref(args);
-		return EXIT_USAGE;
-	}
-	status = ask(&a, args, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_map_dump);
-	return status;
+	return ask_and_show(argc, argv, dump_arguments, show_map_dump);
 }
 
 /* ---- flows ------------------------------------------------------------------------- */
@@ -142,22 +144,14 @@ static json_t *flow_filter(const struct command_args *a)
 	return NULL;
 }
 
+static json_t *flows_arguments(const struct command_args *a)
+{
+	return limited(a, flow_filter(a));
+}
+
 int cmd_flows(int argc, char **argv)
 {
-	struct command_args a;
-	json_t *args, *result;
-	int status;
-
-	if (!command_parse(argc, argv, &a) || !(args = flow_filter(&a)))
-		return EXIT_USAGE;
-	if (!ask_number(&a, args, "limit")) {
-		json_decref(args);
-		return EXIT_USAGE;
-	}
-	status = ask(&a, args, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_flows);
-	return status;
+	return ask_and_show(argc, argv, flows_arguments, show_flows);
 }
 
 static void show_killed(const json_t *r, FILE *out)
@@ -167,28 +161,26 @@ static void show_killed(const json_t *r, FILE *out)
 	fprintf(out, "ended %llu flow%s\n", n, n == 1 ? "" : "s");
 }
 
-int cmd_flows_kill(int argc, char **argv)
+/* All flows only when that is said. */
+static json_t *kill_arguments(const struct command_args *a)
 {
-	struct command_args a;
-	json_t *args, *result;
-	bool all;
-	int status;
+	json_t *args = flow_filter(a);
+	bool all = command_option(a, "all");
 
-	if (!command_parse(argc, argv, &a) || !(args = flow_filter(&a)))
-		return EXIT_USAGE;
-	all = command_option(&a, "all");
-	if (all == (json_object_size(args) > 0)) {
+	if (args && all == (json_object_size(args) > 0)) {
 		fputs("sluice flows kill: expected --all, or what to end: --user, --client, --service, --proto\n",
 		      stderr);
 		json_decref(args);
-		return EXIT_USAGE;
+		return NULL;
 	}
-	if (all)
+	if (args && all)
 		json_object_set_new(args, "all", json_true());
-	status = ask(&a, args, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_killed);
-	return status;
+	return args;
+}
+
+int cmd_flows_kill(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, kill_arguments, show_killed);
 }
 
 /* ---- down ---------------------------------------------------------------------------- */

@@ -144,9 +144,8 @@ struct config *config_load(const char *file, struct diags *d);
 
 void config_free(struct config *cfg); /* NULL is fine */
 
-/* The client with this name or public key; NULL: there is none. */
+/* The client with this name; NULL: there is none. */
 const struct config_client *config_client(const struct config *cfg, const char *name);
-const struct config_client *config_client_by_key(const struct config *cfg, const uint8_t public_key[32]);
 /* Everything equal, the place in the file aside. A changed preshared key is not
  * seen here (the configuration does not hold it). */
 bool config_client_same(const struct config_client *a, const struct config_client *b);

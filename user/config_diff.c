@@ -44,14 +44,6 @@ const struct config_client *config_client(const struct config *cfg, const char *
 	return NULL;
 }
 
-const struct config_client *config_client_by_key(const struct config *cfg, const uint8_t public_key[32])
-{
-	for (size_t i = 0; i < cfg->n_clients; i++)
-		if (!memcmp(cfg->clients[i].public_key, public_key, 32))
-			return &cfg->clients[i];
-	return NULL;
-}
-
 /* ---- keys -------------------------------------------------------------------------- */
 
 #define SAME(name, expr)                                                 \

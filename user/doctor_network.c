@@ -3,8 +3,6 @@
  * doctor: interfaces, offloads, other people's programs, and how others see us
  * (doctor.h).
  */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -19,6 +17,7 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
+#include "user/attach.h"
 #include "user/doctor.h"
 #include "user/hostcheck.h"
 #include "user/netlink.h"
@@ -29,8 +28,6 @@
 #define STUN_TRIES   3
 #define STUN_WAIT_MS 1000
 #define NAMES_MAX    32
-#define TCX_INGRESS  46 /* enum bpf_attach_type of Linux 6.6; Debian's headers are older */
-#define TCX_EGRESS   47
 
 /* ---- what check --host finds --------------------------------------------------------------- */
 
@@ -86,7 +83,7 @@ static void gather(const struct config *cfg, struct names *names)
 		add_name(names, names->def);
 }
 
-/* -1: cannot be asked. */
+/* The old commands, for they answer for all checksums together. -1: cannot be asked. */
 static int get_offload(int fd, const char *name, uint32_t command)
 {
 	struct ethtool_value value = {.cmd = command};
@@ -124,52 +121,20 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 
 /* ---- programs ------------------------------------------------------------------------------------- */
 
-static bool is_ours(const char *name)
-{
-	static const char *const ours[] = {"tap_in", "nic_in", "nic_out", "front", "front_generic", "front_tc"};
-
-	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
-		if (!strcmp(name, ours[i]))
-			return true;
-	return false;
-}
-
-static void say_if_foreign(struct doctor *d, const char *where, const char *interface, uint32_t id)
-{
-	struct bpf_prog_info info = {0};
-	__u32 len = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && !is_ours(info.name))
-		doctor_say(d, "foreign", DOCTOR_WARN,
-			   "it sees packets before or after Sluice: know what it does with them",
-			   "%s of %s has the program %s (id %u) of somebody else", where, interface,
-			   *info.name ? info.name : "?", id);
-	if (fd >= 0)
-		close(fd);
-}
-
 static void check_foreign(struct doctor *d, const char *name)
 {
-	static const struct {
-		const char *where;
-		int point;
-	} points[] = {{"ingress", TCX_INGRESS}, {"egress", TCX_EGRESS}};
+	static const char *const where[] = {
+		[ATTACH_INGRESS] = "ingress", [ATTACH_EGRESS] = "egress", [ATTACH_XDP] = "XDP"};
+	struct attach_foreign list[NAMES_MAX];
 	unsigned ifindex = if_nametoindex(name);
-	__u32 id = 0;
+	size_t n = ifindex ? attach_foreign(ifindex, list, NAMES_MAX) : 0;
 
-	if (!ifindex)
-		return;
-	if (!bpf_xdp_query_id((int)ifindex, 0, &id) && id)
-		say_if_foreign(d, "XDP", name, id);
-	for (size_t i = 0; i < 2; i++) {
-		__u32 ids[16], n = 16, flags;
-
-		if (bpf_prog_query((int)ifindex, (enum bpf_attach_type)points[i].point, 0, &flags, ids, &n))
-			continue; /* before Linux 6.6, or not root */
-		for (__u32 j = 0; j < n && j < 16; j++)
-			say_if_foreign(d, points[i].where, name, ids[j]);
-	}
+	for (size_t i = 0; i < n; i++)
+		doctor_say(d, "foreign", DOCTOR_WARN,
+			   list[i].point == ATTACH_XDP ? "it runs in Sluice's place: tunnel.xdp: off goes without"
+						       : "it sees packets before or after Sluice: know what it does with them",
+			   "%s of %s has the program %s (id %u) of somebody else", where[list[i].point], name,
+			   *list[i].name ? list[i].name : "?", list[i].id);
 }
 
 static void check_ports(struct doctor *d, const struct config *cfg)

@@ -79,7 +79,7 @@ static void follow_host(struct gateway *g)
 	host_guard(g); /* somebody may have flushed the rules */
 	egress_refresh(g);
 	host_reserve(g);
-	hooks_verify(g);
+	hooks_follow(g);
 }
 
 static void each_second(struct gateway *g)

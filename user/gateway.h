@@ -98,6 +98,7 @@ struct hook {
 	unsigned ifindex;
 	enum attach_way way; /* ATTACH_NONE: could not be attached; tried again */
 	int link;
+	bool refused; /* which was said */
 };
 
 struct hooks {
@@ -107,7 +108,9 @@ struct hooks {
 };
 
 bool hooks_open(struct gateway *g, char *error, size_t size);
-/* Puts back what somebody removed, and follows interfaces that come and go. */
+/* After any change of the host: the programs where its interfaces are now. */
+void hooks_follow(struct gateway *g);
+/* Puts back what somebody removed, which nobody tells us: for once a second. */
 void hooks_verify(struct gateway *g);
 int hooks_steer_tap(struct gateway *g); /* for a TAP that was made anew; 0 or -errno */
 void hooks_close(struct gateway *g);

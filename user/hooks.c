@@ -25,7 +25,7 @@ static void want(struct hooks *h, enum program program, enum attach_point point,
 		if (h->list[i].program == program && h->list[i].ifindex == ifindex)
 			return;
 	if (ifindex && h->n < HOOKS_MAX)
-		h->list[h->n++] = (struct hook){program, point, ifindex, ATTACH_NONE, -1};
+		h->list[h->n++] = (struct hook){program, point, ifindex, ATTACH_NONE, -1, false};
 }
 
 /* Names of the underlay: as configured, or the default route's. */
@@ -90,6 +90,37 @@ static int attach(struct gateway *g, struct hook *h, const struct hooks *all, ch
 	return err;
 }
 
+/* Is it still where it was put? */
+static bool holds(const struct gateway *g, const struct hook *h)
+{
+	return h->way != ATTACH_NONE && attach_verify(g->maps, h->program, h->ifindex, h->point) != ATTACH_NONE;
+}
+
+/* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
+static bool put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
+{
+	char *why = NULL, name[IFNAMSIZ] = "?";
+	bool was_there = h->way != ATTACH_NONE;
+
+	if_indextoname(h->ifindex, name);
+	if (was_there)
+		log_warning("%s is gone from %s: putting it back", maps_program_name(h->program), name);
+	if (h->link >= 0)
+		close(h->link);
+	h->way = ATTACH_NONE;
+	h->link = -1;
+	if (!attach(g, h, all, &why)) {
+		h->refused = false;
+		return true;
+	}
+	snprintf(error, size, "%s on %s: %s", maps_program_name(h->program), name, why ? why : "failed");
+	if (!h->refused)
+		log_warning("%s", error);
+	h->refused = true;
+	free(why);
+	return false;
+}
+
 /* Makes @next true; returns false when a program that forwarding needs is not there. */
 static bool settle(struct gateway *g, struct hooks *next, char *error, size_t size)
 {
@@ -101,38 +132,31 @@ static bool settle(struct gateway *g, struct hooks *next, char *error, size_t si
 	for (size_t i = 0; i < next->n; i++) {
 		struct hook *h = &next->list[i];
 		const struct hook *was = find(&g->hooks, h);
-		char *why = NULL, name[IFNAMSIZ] = "?";
 
 		if (was)
 			*h = *was;
-		if (was && was->way != ATTACH_NONE &&
-		    attach_verify(g->maps, h->program, h->ifindex, h->point) != ATTACH_NONE)
-			continue;
-		if_indextoname(h->ifindex, name);
-		if (was && was->way != ATTACH_NONE)
-			log_warning("%s is gone from %s: putting it back", maps_program_name(h->program), name);
-		if (h->link >= 0)
-			close(h->link);
-		h->way = ATTACH_NONE;
-		h->link = -1;
-		if (!attach(g, h, next, &why))
-			continue;
-		ok &= h->point == ATTACH_XDP; /* the front is no condition */
-		snprintf(error, size, "%s on %s: %s", maps_program_name(h->program), name, why ? why : "failed");
-		log_warning("%s", error);
-		free(why);
+		if (!holds(g, h) && !put(g, h, next, error, size))
+			ok &= h->point == ATTACH_XDP; /* the front is no condition */
 	}
 	g->hooks = *next;
 	return ok;
 }
 
-void hooks_verify(struct gateway *g)
+void hooks_follow(struct gateway *g)
 {
 	struct hooks next;
 	char error[256];
 
 	wanted(g, &next);
 	settle(g, &next, error, sizeof(error));
+}
+
+void hooks_verify(struct gateway *g)
+{
+	struct hooks same = g->hooks;
+	char error[256];
+
+	settle(g, &same, error, sizeof(error));
 }
 
 int hooks_steer_tap(struct gateway *g)

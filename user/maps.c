@@ -357,7 +357,7 @@ bool maps_reused(const struct maps *m)
 
 static const char *const program_names[PROGRAM_MAX] = {
 	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",	      [PROGRAM_NIC_OUT] = "nic_out",
-	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_TC] = "front_tc",   [PROGRAM_FRONT_SOCKET] = "front_socket",
+	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_SOCKET] = "front_socket",
 	[PROGRAM_STEER_UDP] = "steer_udp", [PROGRAM_STEER_TAP] = "steer_tap", [PROGRAM_FRONT_GENERIC] = "front_generic",
 };
 

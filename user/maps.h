@@ -53,7 +53,6 @@ enum program {
 	PROGRAM_NIC_OUT,      /* TC egress of a NIC: the guard */
 	PROGRAM_FRONT,	      /* XDP on the underlay, in the driver */
 	PROGRAM_FRONT_GENERIC, /* XDP on the underlay, in the stack */
-	PROGRAM_FRONT_TC,     /* the same checks, TC ingress of the underlay */
 	PROGRAM_FRONT_SOCKET, /* the same checks, SO_ATTACH_BPF on the WireGuard sockets */
 	PROGRAM_STEER_UDP,    /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
 	PROGRAM_STEER_TAP,    /* TUNSETSTEERINGEBPF on the TAP */

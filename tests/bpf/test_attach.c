@@ -68,7 +68,6 @@ static const struct {
 } places[] = {
 	{PROGRAM_TAP_IN, ATTACH_INGRESS},
 	{PROGRAM_NIC_IN, ATTACH_INGRESS},
-	{PROGRAM_FRONT_TC, ATTACH_INGRESS},
 	{PROGRAM_NIC_OUT, ATTACH_EGRESS},
 };
 
@@ -175,24 +174,24 @@ static void test_foreign(void **state)
 
 	put(p, PROGRAM_NIC_IN, ATTACH_INGRESS);
 	put(p, PROGRAM_NIC_OUT, ATTACH_EGRESS);
-	assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 4), 0);
+	assert_int_equal(attach_foreign(p->tap.ifindex, found, 4), 0);
 	n = bpf_tc_hook_create(&hook);
 	assert_true(n == 0 || n == -EEXIST);
 	must(bpf_tc_attach(&hook, &opts));
-	assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 4), 1);
+	assert_int_equal(attach_foreign(p->tap.ifindex, found, 4), 1);
 	assert_int_equal(found[0].point, ATTACH_INGRESS);
 	assert_string_equal(found[0].name, "their_tc");
 	n = 1;
 	link = bpf_link_create(prog, (int)p->tap.ifindex, TCX_EGRESS, NULL);
 	if (link >= 0) {
 		n++;
-		assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 4), n);
+		assert_int_equal(attach_foreign(p->tap.ifindex, found, 4), n);
 		assert_int_equal(found[1].point, ATTACH_EGRESS);
 	}
-	assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 1), 1);
+	assert_int_equal(attach_foreign(p->tap.ifindex, found, 1), 1);
 	/* Ours go, theirs stay. */
 	must(attach_remove_all(p->pins));
-	assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 4), n);
+	assert_int_equal(attach_foreign(p->tap.ifindex, found, 4), n);
 	if (link >= 0)
 		close(link);
 	close(prog);
@@ -260,7 +259,7 @@ static void test_xdp_foreign(void **state)
 	assert_int_equal(attach_xdp(p->m, p->pins, p->tap.ifindex, false, NULL, &error), -EBUSY);
 	assert_non_null(strstr(error, "another XDP program"));
 	free(error);
-	assert_int_equal(attach_foreign(p->m, p->tap.ifindex, found, 2), 1);
+	assert_int_equal(attach_foreign(p->tap.ifindex, found, 2), 1);
 	assert_int_equal(found[0].point, ATTACH_XDP);
 	assert_string_equal(found[0].name, "their_xdp");
 	close(link);

@@ -32,7 +32,6 @@ static void check_clients(const struct config *cfg)
 		need(c->name && c->addresses.n);
 		need(!c->user == (c->tags.n > 0));
 		need(config_client(cfg, c->name) == c);
-		need(config_client_by_key(cfg, c->public_key) == c);
 	}
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateways import settle
 from lab import wait_for
-from net import SERVICE, TUNNEL_NETS
+from net import SERVICE, TUNNEL_NETS, Service
 
 TUNNEL = " or ".join(f"net {net}" for net in TUNNEL_NETS)     # as source or destination
 
@@ -165,3 +165,20 @@ def test_while_the_daemon_is_dead_flows_are_not_forwarded_elsewhere(world):
         world.gateway.start()
         assert job.popen.wait(20) == 0
     assert resets.count() == 0, "no reset reaches the service while the gateway is away"
+
+
+def test_what_is_left_of_a_removed_client_stays_in(world):
+    """The guard looks for present clients. What the host still sends to one who was removed has the gateway's own
+    tunnel address, which it catches too; what the client still sends, no worker opens."""
+    world = world()
+    forwarding(world)
+    Service(world.net.gateway, http=(8080,), udp=(), name="own")
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", "http://100.64.0.1:8080/slow/20000000/1000000", "--timeout", 5)
+    wait_for("the download", lambda: world.gateway.client_report(alice)["sent"] > 500000)
+    with Watch(world, alice) as watch:
+        world.gateway.clients.clear()
+        world.gateway.reload()
+        wait_for("the host's retransmission", lambda: world.gateway.drops()["guard"] > 0)
+        assert job.popen.wait(20) == 0
+    assert watch.found() == []
