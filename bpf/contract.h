@@ -360,11 +360,12 @@ struct flow_table { /* array `flow_table`, one element */
  * by what its client sends.
  */
 struct permission {
-	struct addr external, remote;
-	__be16 port;	    /* external */
+	struct addr remote;
+	__be16 port;	    /* of the egress address */
 	__be16 remote_port; /* 0 unless filtering is FILTER_ADDRESS_AND_PORT */
+	__u16 egress;
 	__u8 proto;
-	__u8 pad[3];
+	__u8 pad;
 };
 
 /* Hash `pairs` -> pair_use: ports taken towards one remote; of mappings: remote and port zero. */
@@ -443,7 +444,7 @@ _Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache li
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 184, "flow");
-_Static_assert(sizeof(struct permission) == 40, "permission");
+_Static_assert(sizeof(struct permission) == 24, "permission");
 _Static_assert(sizeof(struct pair) == 24, "pair");
 _Static_assert(sizeof(struct notice) == 24 + 40 + NOTICE_BYTES, "notice");
 

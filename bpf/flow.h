@@ -165,15 +165,35 @@ static __always_inline bool flow_lives(const struct flow *f, __u64 now)
 	return flow_is_live(f->state) && f->expires > now;
 }
 
-static __always_inline void permission_key(struct permission *key, const struct tuple *back, const struct settings *s)
+/* @back: what @egress' mapping gets, or may get, from the remote. */
+static __always_inline void permission_key(struct permission *key, const struct tuple *back, __u16 egress,
+					   const struct settings *s)
 {
 	__builtin_memset(key, 0, sizeof(*key));
-	key->external = back->dst;
 	key->remote = back->src;
 	key->port = back->dport;
+	key->egress = egress;
 	key->proto = back->proto;
 	if (s->filtering == FILTER_ADDRESS_AND_PORT)
 		key->remote_port = back->sport;
+}
+
+/*
+ * In place where it is there already: an update would allocate another element. Should
+ * it be removed and given to another key meanwhile, that one lasts as long as if its
+ * client had just sent something.
+ */
+static __always_inline void permission_set(const struct flow *f, const struct settings *s, __u64 until)
+{
+	struct permission key;
+	__u64 *expires;
+
+	permission_key(&key, &f->back, f->egress, s);
+	expires = bpf_map_lookup_elem(&permissions, &key);
+	if (expires)
+		*expires = until;
+	else
+		bpf_map_update_elem(&permissions, &key, &until, BPF_ANY);
 }
 
 /*
@@ -189,7 +209,7 @@ static __always_inline void permission_drop(const struct flow *f, __u64 now)
 
 	if (!s)
 		return;
-	permission_key(&key, &f->back, s);
+	permission_key(&key, &f->back, f->egress, s);
 	expires = bpf_map_lookup_elem(&permissions, &key);
 	if (expires && (*expires <= now || f->expires > now || f->expires == FLOW_KILLED))
 		bpf_map_delete_elem(&permissions, &key);
@@ -249,7 +269,6 @@ static __always_inline __u64 idle_time(const struct settings *s, const struct fl
 static __always_inline void flow_refresh(struct flow *f, const struct settings *s, __u64 now)
 {
 	__u64 until = now + idle_time(s, f);
-	struct permission key;
 	struct flow *m;
 
 	if (f->expires >= until)
@@ -259,8 +278,7 @@ static __always_inline void flow_refresh(struct flow *f, const struct settings *
 	if (m) {
 		if (m->expires < until)
 			m->expires = until;
-		permission_key(&key, &f->back, s);
-		bpf_map_update_elem(&permissions, &key, &until, BPF_ANY);
+		permission_set(f, s, until);
 	}
 	f->expires = until;
 }

@@ -86,15 +86,15 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	return send_in(skb, &in->p, s, f);
 }
 
-/* May this remote send to the mapping (RFC 4787 REQ-8)? */
-static __always_inline bool may_enter(const struct packet *p, const struct settings *s, __u64 now)
+/* May this remote send to the mapping of @egress (RFC 4787 REQ-8)? */
+static __always_inline bool may_enter(const struct packet *p, __u16 egress, const struct settings *s, __u64 now)
 {
 	struct permission key;
 	__u64 *expires;
 
 	if (s->filtering == FILTER_ENDPOINT_INDEPENDENT)
 		return true;
-	permission_key(&key, &p->t, s);
+	permission_key(&key, &p->t, egress, s);
 	expires = bpf_map_lookup_elem(&permissions, &key);
 	return expires && *expires > now;
 }
@@ -117,7 +117,7 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	e = element(&egresses, m->egress);
 	if (!e || !e->ifindex)
 		return NOT_OURS;
-	if (!may_enter(&in->p, s, in->now))
+	if (!may_enter(&in->p, m->egress, s, in->now))
 		return drop(DROP_FILTERED);
 	t.src = m->out.src;
 	t.dst = in->p.t.src;

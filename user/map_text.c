@@ -3,6 +3,7 @@
  * Keys and values of the BPF maps as text (map_text.h): one small function a type
  * of contract.h, and one table of the maps.
  */
+#include <arpa/inet.h>
 #include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,12 +165,13 @@ static void text_flow(struct map_printer *p, const void *data)
 
 static void text_permission_key(struct map_printer *p, const void *data)
 {
+	char proto[TEXT_SIZE];
 	struct permission k;
 
 	memcpy(&k, data, sizeof(k));
 	put_endpoint(p, &k.remote, k.remote_port);
 	put(p, " -> ");
-	put_endpoint(p, &k.external, k.port);
+	put(p, "egress %u:%u %s", k.egress, ntohs(k.port), text_proto(k.proto, proto));
 }
 
 static void text_expires(struct map_printer *p, const void *data)

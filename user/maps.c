@@ -190,10 +190,10 @@ static int set_pin_paths(struct maps *m)
 static int set_sizes(struct maps *m)
 {
 	struct gateway_bpf *s = m->skel;
-	uint32_t n = m->slots;
+	uint32_t n = m->slots - 1; /* a power of two is best: the kernel rounds a hash's buckets up to one */
 
-	s->rodata->flow_slots = n;
-	return bpf_map__set_max_entries(s->maps.flows, n) ?: bpf_map__set_max_entries(s->maps.flow_index, 2 * n) ?:
+	s->rodata->flow_slots = m->slots;
+	return bpf_map__set_max_entries(s->maps.flows, n + 1) ?: bpf_map__set_max_entries(s->maps.flow_index, 2 * n) ?:
 	       bpf_map__set_max_entries(s->maps.free_slots, n) ?: bpf_map__set_max_entries(s->maps.permissions, n) ?:
 	       bpf_map__set_max_entries(s->maps.pairs, n);
 }
