@@ -62,10 +62,12 @@ def test_an_empty_policy_denies_all(world):
     world.gateway.admit(alice)
     world.gateway.start()
     alice.join(world.gateway)
-    for version in (4, 6):
-        refused_with_icmp(alice.host, version, SERVICE[version])
-        refused_with_icmp(alice.host, version, {4: "100.64.0.1", 6: "fd7a:115c:a1e0::1"}[version])
+    with alice.host.capture("wg0", "tcp", "in") as answers:
+        for version in (4, 6):
+            refused_with_icmp(alice.host, version, SERVICE[version])
+            refused_with_icmp(alice.host, version, {4: "100.64.0.1", 6: "fd7a:115c:a1e0::1"}[version])
     assert world.service.seen() == []
+    assert answers.count() == 0, "neither the service nor the gateway answered: whatever connect() says"
 
 
 RESERVED = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "127.0.0.1", "224.0.0.1", "255.255.255.255",
