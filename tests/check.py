@@ -222,8 +222,8 @@ def lab(count, args):
 def san_lab(count, args):
     """The lab once under ASan and UBSan."""
     if make(count, "SAN=1", "all"):
-        pytest(count, {"SLUICE": os.path.join(ROOT, "build/variant-san/sluice"), **SAN_ENV}, "tests/lab/test_forward.py",
-               "tests/lab/test_life.py", "tests/lab/test_policy.py")
+        pytest(count, {"SLUICE": os.path.join(ROOT, "build/variant-san/sluice"), **SAN_ENV},
+               "tests/lab/test_forward.py", "tests/lab/test_life.py", "tests/lab/test_policy.py")
 
 
 def kernels(count, args):

@@ -89,8 +89,10 @@ service() { # an HTTP server, and the firewall that makes all this necessary
 service_saw() { grep -o '^[0-9.]* - - .*"GET' "$dir/log" | tail -1 | cut -d' ' -f1; }
 
 configuration() {
-	local name
+	local name alice bob
 	for name in gateway alice bob; do (umask 077; wg genkey > "$dir/$name.key"); done
+	alice=$(wg pubkey < "$dir/alice.key")
+	bob=$(wg pubkey < "$dir/bob.key")
 	cat > "$dir/policy.yaml" <<-EOT
 	groups:
 	  group:eng: [alice@example.com]
@@ -112,8 +114,8 @@ configuration() {
 	routes: [203.0.113.0/24]
 	policy: policy.yaml
 	clients:
-	- {name: alice-laptop, user: alice@example.com, addresses: [100.64.0.5], public_key: $(wg pubkey < "$dir/alice.key")}
-	- {name: bob-laptop, user: bob@example.com, addresses: [100.64.0.6], public_key: $(wg pubkey < "$dir/bob.key")}
+	- {name: alice-laptop, user: alice@example.com, addresses: [100.64.0.5], public_key: $alice}
+	- {name: bob-laptop, user: bob@example.com, addresses: [100.64.0.6], public_key: $bob}
 	EOT
 }
 
@@ -143,10 +145,12 @@ ticks() { awk '{ print $14 + $15 }' "/proc/$daemon/stat"; }
 download() {
 	local before after seconds bytes
 	before=$(ticks)
-	read -r bytes seconds < <(on alice curl -sS -m 100 -o /dev/null -w '%{size_download} %{time_total}\n' http://203.0.113.9/big)
+	read -r bytes seconds < <(
+		on alice curl -sS -m 100 -o /dev/null -w '%{size_download} %{time_total}\n' http://203.0.113.9/big)
 	after=$(ticks)
 	[ "$bytes" = $((megabytes << 20)) ] || die "only $bytes bytes came"
-	result "$megabytes MB in $seconds s" "$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) -v hz="$(getconf CLK_TCK)" \
+	result "$megabytes MB in $seconds s" "$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) \
+		-v hz="$(getconf CLK_TCK)" \
 		'BEGIN { printf "%.1f Gbit/s, gateway process %.1f core", b * 8 / s / 1e9, t / hz / s }')"
 }
 

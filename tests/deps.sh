@@ -5,16 +5,17 @@
 # nobody, where all of it is there.
 set -eu
 
-BUILD="gcc make pkg-config git clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev
-libjansson-dev libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev
+BUILD="gcc make pkg-config git clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev
+libb2-dev libjansson-dev libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev
 libhttp-parser-dev android-libboringssl-dev"
-TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-scapy python3-yaml iproute2 nftables
-procps ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl jq socat strace busybox-static qemu-system-x86
-qemu-user kmod cpio golang-go cargo-web"
+TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-scapy python3-yaml iproute2
+nftables procps ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl openssl jq socat strace
+busybox-static qemu-system-x86 qemu-user kmod cpio golang-go cargo-web"
 # the unit tests on another machine: its compiler, and the libraries for it
 CROSS="gcc-aarch64-linux-gnu"
-for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev libmnl-dev \
-	libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev libhttp-parser2.9 android-libboringssl libcmocka-dev; do
+for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev \
+	libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev libhttp-parser2.9 \
+	android-libboringssl libcmocka-dev; do
 	CROSS="$CROSS $library:arm64"
 done
 
@@ -22,7 +23,11 @@ missing=()
 for package in $BUILD $TEST $CROSS; do
 	[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) = installed* ]] && continue
 	# a newer tool of the same name, from wherever, will do
-	case $package in golang-go) command -v go ;; cargo-web) command -v cargo ;; *) false ;; esac > /dev/null 2>&1 && continue
+	case $package in
+	golang-go) command -v go ;;
+	cargo-web) command -v cargo ;;
+	*) false ;;
+	esac > /dev/null 2>&1 && continue
 	missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -423,7 +423,8 @@ void clients_route(struct gateway *g)
 		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++) {
 			struct prefix p = whole(&c->config->addresses.v[k]);
 
-			tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c, "route");
+			tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c,
+			     "route");
 		}
 	}
 }

@@ -106,7 +106,8 @@ static void emit_slot(struct coalesce *c, struct coalesce_slot *s)
 		.hdr_len = (uint16_t)(sizeof(head.eth) + s->header),
 		.gso_size = s->segment,
 		.csum_start = (uint16_t)(sizeof(head.eth) + p->l4),
-		.csum_offset = p->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check),
+		.csum_offset =
+			p->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check),
 	};
 	head.eth = frame_header(c, p, s->client);
 	memcpy(head.headers, p->data, s->header);

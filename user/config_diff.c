@@ -104,8 +104,8 @@ static bool same_nat(const struct config *a, const struct config *b)
 {
 	const struct config_nat *x = &a->nat, *y = &b->nat;
 
-	return x->client_share == y->client_share && x->udp == y->udp && x->tcp_established == y->tcp_established && x->tcp_transitory == y->tcp_transitory &&
-	       x->icmp == y->icmp && x->filtering == y->filtering &&
+	return x->client_share == y->client_share && x->udp == y->udp && x->tcp_established == y->tcp_established &&
+	       x->tcp_transitory == y->tcp_transitory && x->icmp == y->icmp && x->filtering == y->filtering &&
 	       x->tcp_endpoint_independent == y->tcp_endpoint_independent;
 }
 

@@ -131,8 +131,9 @@ static void check_foreign(struct doctor *d, const char *name)
 
 	for (size_t i = 0; i < n; i++)
 		doctor_say(d, "foreign", DOCTOR_WARN,
-			   list[i].point == ATTACH_XDP ? "it runs in Sluice's place: tunnel.xdp: off goes without"
-						       : "it sees packets before or after Sluice: know what it does with them",
+			   list[i].point == ATTACH_XDP
+				   ? "it runs in Sluice's place: tunnel.xdp: off goes without"
+				   : "it sees packets before or after Sluice: know what it does with them",
 			   "%s of %s has the program %s (id %u) of somebody else", where[list[i].point], name,
 			   *list[i].name ? list[i].name : "?", list[i].id);
 }

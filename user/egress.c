@@ -172,8 +172,8 @@ static void report_change(const struct egress_pool *was, const struct egress_poo
 		for (size_t k = 0; k < was->n; k++)
 			before |= was->address[k].id == now->address[i].id && was->address[k].present;
 		if (before && !now->address[i].present)
-			log_warning("egress address %s is gone from %s: its flows end", addr_str(&now->address[i].addr, text),
-				    now->interface);
+			log_warning("egress address %s is gone from %s: its flows end",
+				    addr_str(&now->address[i].addr, text), now->interface);
 		else if (!before && now->address[i].present && was->n)
 			log_info("egress address %s is on %s", addr_str(&now->address[i].addr, text), now->interface);
 		else if (!was->n && !now->address[i].present)
@@ -237,7 +237,8 @@ bool egress_open(struct gateway *g, char *error, size_t size)
 		if (config->interface)
 			snprintf(error, size, "egress interface %s is absent", config->interface);
 		else
-			snprintf(error, size, "no egress interface: there is no default route; name one with egress.interface");
+			snprintf(error, size,
+				 "no egress interface: there is no default route; name one with egress.interface");
 		return false;
 	}
 	egress_refresh(g);

@@ -116,7 +116,8 @@ static bool load_key(struct gateway *g, char *error, size_t size)
 
 	if (result == SECRET_ABSENT && g->state.has_identity) {
 		snprintf(error, size,
-			 "%s is missing, but clients know this gateway by another key: restore it, or remove %s/%s to begin anew",
+			 "%s is missing, but clients know this gateway by another key: restore it, or remove %s/%s to "
+			 "begin anew",
 			 file, g->config->state, STATE_FILE);
 		return false;
 	}
@@ -214,7 +215,8 @@ static void wg_asked(void *ctx)
 
 static bool open_commands(struct gateway *g, char *error, size_t size)
 {
-	struct uapi_device settings = {.show_secrets = true}; /* root's socket; `wg` tells our public key by the private one */
+	struct uapi_device settings = {.show_secrets =
+					       true}; /* root's socket; `wg` tells our public key by the private one */
 
 	g->control = control_open(g->config->socket, gateway_verbs, g, error, size);
 	if (!g->control)
@@ -282,8 +284,9 @@ static bool start(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "clients could not be set up");
 		return false;
 	}
-	return egress_open(g, error, size) && host_routes(g, error, size) && host_reserve(g) && apply_rules(g, error, size) &&
-	       notices_open(g, error, size) && hooks_open(g, error, size) && go(g, error, size);
+	return egress_open(g, error, size) && host_routes(g, error, size) && host_reserve(g) &&
+	       apply_rules(g, error, size) && notices_open(g, error, size) && hooks_open(g, error, size) &&
+	       go(g, error, size);
 }
 
 /* ---- end ------------------------------------------------------------------------------------------ */

@@ -60,7 +60,8 @@ bool host_able(char *error, size_t size)
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		if (capng_have_capability(CAPNG_EFFECTIVE, needed[i].cap))
 			continue;
-		snprintf(error, size, "missing privilege %s: run as root, or by the shipped systemd unit", needed[i].name);
+		snprintf(error, size, "missing privilege %s: run as root, or by the shipped systemd unit",
+			 needed[i].name);
 		return false;
 	}
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* keys and, before 5.11, maps */

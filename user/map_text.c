@@ -216,10 +216,11 @@ static void text_settings(struct map_printer *p, const void *data)
 
 	memcpy(&v, data, sizeof(v));
 	put(p,
-	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  client share %u%%  udp %llus  tcp %llus/%llus  "
+	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  client share %u%%  udp %llus  tcp "
+	    "%llus/%llus  "
 	    "icmp %llus",
-	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering, v.client_share,
-	    v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
+	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering,
+	    v.client_share, v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
 }
 
 static void text_policy(struct map_printer *p, const void *data)

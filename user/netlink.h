@@ -63,7 +63,8 @@ int netlink_route_delete(struct netlink *n, const struct prefix *p, enum netlink
 
 /* All routes of ours in the main table. @each must not call netlink. Returns 0 or -errno. */
 int netlink_each_route(struct netlink *n,
-		       void (*each)(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex), void *ctx);
+		       void (*each)(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex),
+		       void *ctx);
 
 /* Where the kernel would send: interface and next hop (all zero: on link). -ENETUNREACH and the like: nowhere. */
 int netlink_route_get(struct netlink *n, const struct addr *to, const struct addr *from, int oif, int *ifindex,

@@ -76,7 +76,8 @@ int offload_get(const char *interface, const char *feature, bool *on)
 
 int offload_set(const char *interface, const char *feature, bool on)
 {
-	uint32_t blocks = (count_features(interface) + BLOCK_BITS - 1) / BLOCK_BITS; /* exactly, or the kernel refuses */
+	uint32_t blocks =
+		(count_features(interface) + BLOCK_BITS - 1) / BLOCK_BITS; /* exactly, or the kernel refuses */
 	struct {
 		struct ethtool_sfeatures head;
 		struct ethtool_set_features_block block[BLOCKS];

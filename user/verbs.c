@@ -424,7 +424,8 @@ static int verb_down(void *gateway, const json_t *args, json_t **result, char **
 	g->remove = true;
 	g->loop.stop = true;
 	snprintf(text, sizeof(text), "tap %s", g->device.tap.name);
-	return give(json_pack("{s:i, s:[s, s, s]}", "schema", REPORT_SCHEMA, "removed", "programs and maps", "routes", text),
+	return give(json_pack("{s:i, s:[s, s, s]}", "schema", REPORT_SCHEMA, "removed", "programs and maps", "routes",
+			      text),
 		    result, error);
 }
 

@@ -182,7 +182,8 @@ int cmd_wireguard(int argc, char **argv)
 		return EXIT_USAGE;
 	name = a.words[0];
 	if (!name[0] || strlen(name) >= IFNAMSIZ) {
-		fprintf(stderr, "sluice wireguard: \"%s\" is no name of an interface: 1 to %d characters\n", name, IFNAMSIZ - 1);
+		fprintf(stderr, "sluice wireguard: \"%s\" is no name of an interface: 1 to %d characters\n", name,
+			IFNAMSIZ - 1);
 		return EXIT_USAGE;
 	}
 	return command_option(&a, "foreground") ? serve(name, -1) : background(name);

@@ -206,8 +206,8 @@ static int allocate(struct worker *w)
 	return err;
 }
 
-int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay, int tap_fd,
-		bool gso, bool uso)
+int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay,
+		int tap_fd, bool gso, bool uso)
 {
 	int err;
 
@@ -222,7 +222,8 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 	err = w->event < 0 || w->epoll < 0 ? -errno : allocate(w);
 	if (!err) {
 		receive_init(w, gso, uso);
-		err = watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4) ?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6)
+		err = watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
+			?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6)
 			?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);
 	}
 	if (err)

@@ -89,8 +89,8 @@ struct worker {
 };
 
 /* Takes over @underlay's sockets on success. Returns 0 or -errno. */
-int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay, int tap_fd,
-		bool gso, bool uso);
+int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay,
+		int tap_fd, bool gso, bool uso);
 int worker_start(struct worker *w);
 /* After shared->stop is set: waits for the thread. */
 void worker_stop(struct worker *w);

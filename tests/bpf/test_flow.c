@@ -19,14 +19,17 @@ struct segment {
 #define TRANSITORY  240
 #define ESTABLISHED 7440
 
+/* The client's next byte is 1001 then, the remote's 5001. */
+#define HANDSHAKE                                                                                         \
+	{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0}, \
+	{OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED}
+
 static const struct {
 	const char *name;
 	struct segment segments[12];
 } scripts[] = {
 	{"opens",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED}}},
+	 {HANDSHAKE}},
 	{"5382-2 simultaneous open",
 	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
 	  {IN, TH_SYN, 5000, 0, FLOW_NEW, 0},
@@ -37,17 +40,13 @@ static const struct {
 	  {IN, TH_ACK, 5000, 1001, FLOW_NEW, 0},
 	  {OUT, TH_ACK, 1001, 5001, FLOW_NEW, 0}}},
 	{"closes from the client",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {OUT, TH_FIN | TH_ACK, 1011, 5001, FLOW_CLOSING, ESTABLISHED},
 	  {IN, TH_ACK, 5001, 1022, FLOW_CLOSING, ESTABLISHED},
 	  {IN, TH_FIN | TH_ACK, 5011, 1022, FLOW_CLOSING, TRANSITORY},
 	  {OUT, TH_ACK, 1022, 5022, FLOW_CLOSING, TRANSITORY}}},
 	{"closes from the remote",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {IN, TH_FIN | TH_ACK, 5001, 1011, FLOW_CLOSING, ESTABLISHED},
 	  {OUT, TH_FIN | TH_ACK, 1011, 5012, FLOW_CLOSING, TRANSITORY}}},
 	{"opens again after both FINs",
@@ -65,32 +64,22 @@ static const struct {
 	{"7857 a refusal that does not know us",
 	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST | TH_ACK, 0, 77777, FLOW_NEW, 0}}},
 	{"7857 reset in sequence",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY}}},
 	{"7857 reset behind data in flight",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {IN, TH_ACK, 5001, 1011, FLOW_ESTABLISHED, 0},
 	  {IN, TH_RST, 5011, 0, FLOW_RESET, TRANSITORY}}},
 	{"7857 reset out of sequence",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {IN, TH_RST, 5002, 0, FLOW_ESTABLISHED, ESTABLISHED},
 	  {IN, TH_RST, 5000, 0, FLOW_ESTABLISHED, ESTABLISHED},
 	  {OUT, TH_RST, 900, 0, FLOW_ESTABLISHED, ESTABLISHED}}},
 	{"reset by the client",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {OUT, TH_RST, 1011, 0, FLOW_RESET, TRANSITORY}}},
 	{"6146 goes on after a reset",
-	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
-	  {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0},
-	  {OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED},
+	 {HANDSHAKE,
 	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY},
 	  {OUT, TH_ACK, 1011, 5001, FLOW_ESTABLISHED, ESTABLISHED}}},
 	{"sequence numbers wrap",

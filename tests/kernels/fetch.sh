@@ -6,7 +6,8 @@
 set -euo pipefail
 
 cache=${SLUICE_KERNELS:-$HOME/.cache/sluice-kernels}
-package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null | sed -n 's/.*Depends: \(linux-image-6\.1\.[^ ]*\)$/\1/p' | head -1)
+package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null |
+	sed -n 's/.*Depends: \(linux-image-6\.1\.[^ ]*\)$/\1/p' | head -1)
 if [ -z "$package" ]; then		# another release, or no package lists: what an earlier run fetched will do
 	package=$(cd "$cache" 2> /dev/null && ls -d linux-image-6.1.* | tail -1) ||
 		{ echo "fetch.sh: no 6.1 cloud kernel: apt-get update on Debian 12" >&2; exit 1; }

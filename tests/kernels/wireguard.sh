@@ -119,11 +119,13 @@ transfer() {
 	case $3 in
 	up)
 		in_ns service socat -u TCP6-LISTEN:5000,ipv6only=0,reuseaddr "CREATE:$dir/got" & listener=$!
-		in_ns client socat -u "OPEN:$dir/part" "TCP:$to:5000,retry=50,interval=0.1" || die "IPv$1 up: no connection"
+		in_ns client socat -u "OPEN:$dir/part" "TCP:$to:5000,retry=50,interval=0.1" ||
+			die "IPv$1 up: no connection"
 		;;
 	down)
 		in_ns service socat -u "OPEN:$dir/part" TCP6-LISTEN:5000,ipv6only=0,reuseaddr & listener=$!
-		in_ns client socat -u "TCP:$to:5000,retry=50,interval=0.1" "CREATE:$dir/got" || die "IPv$1 down: no connection"
+		in_ns client socat -u "TCP:$to:5000,retry=50,interval=0.1" "CREATE:$dir/got" ||
+			die "IPv$1 down: no connection"
 		;;
 	esac
 	wait "$listener" || die "IPv$1 $3: the service's end failed"

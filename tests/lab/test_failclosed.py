@@ -43,7 +43,8 @@ def forwarding(world):
 def pinned_links(host):
     """The attachments of programs, as bpffs paths."""
     paths = host.out("find /sys/fs/bpf/sluice -type f").split()
-    return [path for path in paths if host.run(["bpftool", "link", "show", "pinned", path], check=False).returncode == 0]
+    return [path for path in paths
+            if host.run(["bpftool", "link", "show", "pinned", path], check=False).returncode == 0]
 
 
 def detach_programs(world):

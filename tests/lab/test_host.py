@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The gateway is a host too: its own services, its own traffic, its other programs go on as if Sluice were not there."""
+"""The gateway is a host too: its services, its own traffic, its other programs go on as if Sluice were not there."""
 import time
 
 import pytest
@@ -141,7 +141,8 @@ table ip filter {
 	chain DOCKER-USER { return; }
 }
 table ip nat {
-	chain POSTROUTING { type nat hook postrouting priority 100; ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }
+	chain POSTROUTING { type nat hook postrouting priority 100;
+		ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }
 	chain PREROUTING { type nat hook prerouting priority -100; fib daddr type local jump DOCKER; }
 	chain DOCKER { iifname docker0 return; }
 }

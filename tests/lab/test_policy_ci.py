@@ -128,7 +128,7 @@ def test_what_is_tested_is_what_runs(world):
     gateway.write()
     files = ["-c", str(gateway.folder / "gateway.yaml"), str(gateway.folder / "policy.yaml")]
     answer = json.loads(gateway.command("policy", "test", "--maps", "--json", *files).stdout)
-    assert (answer["passed"], answer["failed"], answer["elsewhere"]) == (3, 0, 1), "192.0.2.9 is no route of this gateway"
+    assert (answer["passed"], answer["failed"], answer["elsewhere"]) == (3, 0, 1), "192.0.2.9 is no route of ours"
     (gateway.folder / "drop.txt").write_text("203.0.113.8/30\n")
     gateway.policy["blocklists"] = [{"name": "drop", "file": "drop.txt"}]
     gateway.write()

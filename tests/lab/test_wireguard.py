@@ -29,8 +29,8 @@ def pair(lab, left, right):
     for name, implementation in (("left", left), ("right", right)):
         hosts[name].address("eth0", f"{WIRE[name][4]}/24", f"{WIRE[name][6]}/64")
         kind = Engine if implementation == "sluice" else WireGuard
-        devices[name] = kind(hosts[name], implementation, addresses=[f"{ADDRESS[name][4]}/24", f"{ADDRESS[name][6]}/64"],
-                             port=51820)
+        devices[name] = kind(hosts[name], implementation,
+                             addresses=[f"{ADDRESS[name][4]}/24", f"{ADDRESS[name][6]}/64"], port=51820)
     return devices["left"], devices["right"]
 
 

@@ -274,7 +274,8 @@ static void test_random_mixes(void **state)
 			unsigned flow = (unsigned)rand() % 8;
 			uint16_t payload = rand() % 4 ? 600 : (uint16_t)(rand() % 700);
 
-			s[i] = flow & 1 ? (struct shape){UDP, .payload = payload} : (struct shape){TCP, .payload = payload};
+			s[i] = flow & 1 ? (struct shape){UDP, .payload = payload}
+					: (struct shape){TCP, .payload = payload};
 			s[i].v6 = flow & 2;
 			s[i].sport = (uint16_t)(6000 + flow);
 			s[i].seq = seq[flow];
@@ -295,7 +296,8 @@ static void test_random_mixes(void **state)
 			assert_true(at[flow] < PACKETS);
 			assert_int_equal(sink.len[at[flow]], len);
 			if (!s[i].v6) /* ids of a merged run count up from the first's */
-				memcpy(want + 4, sink.packet[at[flow]] + 4, 2), memcpy(want + 10, sink.packet[at[flow]] + 10, 2);
+				memcpy(want + 4, sink.packet[at[flow]] + 4, 2),
+					memcpy(want + 10, sink.packet[at[flow]] + 10, 2);
 			assert_memory_equal(sink.packet[at[flow]++], want, len);
 		}
 	}
