@@ -63,7 +63,12 @@
 	X(SOURCE_ROUTE, "source_route", "IPv4 source route option")                                            \
 	X(ROUTING_HEADER, "routing_header", "IPv6 routing header")                                             \
 	X(EXTENSION, "extension", "IPv6 extension headers that are not understood")                            \
-	X(FRAGMENT, "fragment", "fragment that could not be put together")                                     \
+	X(FRAGMENT, "fragment", "fragment that makes no sense, or of a packet too large or in too many pieces") \
+	X(FRAGMENT_OVERLAP, "fragment_overlap", "fragments that overlap or contradict each other")             \
+	X(FRAGMENT_REPEATED, "fragment_repeated", "fragment that was there already")                           \
+	X(FRAGMENT_TIMEOUT, "fragment_timeout", "fragments whose packet was not complete in time")             \
+	X(FRAGMENT_FULL, "fragment_full", "fragments that made room: too many packets were in pieces")         \
+	X(FRAGMENT_RATE, "fragment_rate", "more fragments a second than are put together")                     \
 	X(TTL, "ttl", "time to live ran out")                                                                  \
 	X(TOO_BIG, "too_big", "larger than the tunnel's MTU")                                                  \
 	/* decisions */                                                                                        \

@@ -223,6 +223,12 @@ struct sk_reuseport_md {
 };
 
 enum {
+	BPF_F_INGRESS = 1,
+	BPF_F_BROADCAST = 8,
+	BPF_F_EXCLUDE_INGRESS = 16,
+};
+
+enum {
 	IPPROTO_IP = 0,
 	IPPROTO_ICMP = 1,
 	IPPROTO_IGMP = 2,

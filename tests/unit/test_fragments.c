@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * 4787-14: fragments in any order become the packet they were, whatever else comes
+ * with them; and packets become fragments (4787-13).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/random.h"
+#include "user/csum.h"
+#include "user/cut.h"
+#include "user/reassemble.h"
+
+#define N(table)   (sizeof(table) / sizeof(*(table)))
+#define SECOND	   1000000000ull
+#define PACKET_MAX 66000
+
+struct test {
+	struct reassembly *r;
+	uint64_t drops[DROP_MAX];
+	uint64_t now;
+};
+
+static void count(void *ctx, enum drop_reason reason, unsigned n)
+{
+	struct test *t = ctx;
+
+	t->drops[reason] += n;
+}
+
+static int open_test(void **state)
+{
+	struct test *t = calloc(1, sizeof(*t));
+
+	t->r = reassembly_new(count, t);
+	t->now = 1000 * SECOND;
+	*state = t;
+	return 0;
+}
+
+static int close_test(void **state)
+{
+	struct test *t = *state;
+
+	reassembly_free(t->r);
+	free(t);
+	return 0;
+}
+
+static uint64_t all_drops(const struct test *t)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < DROP_MAX; i++)
+		n += t->drops[i];
+	return n;
+}
+
+/* ---- packets ------------------------------------------------------------------------ */
+
+/* The data of all packets, by offset. */
+static uint8_t byte_at(size_t at)
+{
+	return (uint8_t)(at * 7 + (at >> 8));
+}
+
+static void put16(uint8_t *p, size_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static size_t header_of(bool v6)
+{
+	return v6 ? 40 : 20;
+}
+
+/* IPv4 or IPv6 of @len bytes of data; addresses end in @from and 9. */
+static size_t whole_packet(uint8_t *p, bool v6, size_t len, uint8_t from)
+{
+	size_t header = header_of(v6);
+	uint16_t check;
+
+	memset(p, 0, header);
+	if (v6) {
+		p[0] = 0x60;
+		put16(p + 4, len);
+		p[6] = IPPROTO_UDP;
+		p[7] = 64;
+		p[8] = p[24] = 0x20;
+		p[23] = from;
+		p[39] = 9;
+	} else {
+		p[0] = 0x45;
+		put16(p + 2, header + len);
+		p[8] = 64;
+		p[9] = IPPROTO_UDP;
+		p[12] = p[16] = 10;
+		p[15] = from;
+		p[19] = 9;
+		check = csum_finish(csum_add(0, p, header));
+		memcpy(p + 10, &check, 2);
+	}
+	for (size_t i = 0; i < len; i++)
+		p[header + i] = byte_at(i);
+	return header + len;
+}
+
+/* A fragment by hand, not by cut.c. */
+static size_t piece(uint8_t *p, bool v6, uint8_t from, uint16_t id, size_t at, size_t len, bool more)
+{
+	size_t header = header_of(v6);
+
+	whole_packet(p, v6, 0, from);
+	if (v6) {
+		put16(p + 4, 8 + len);
+		p[6] = IPPROTO_FRAGMENT;
+		p[40] = IPPROTO_UDP;
+		p[41] = 0;
+		put16(p + 42, at | more);
+		put16(p + 44, 0);
+		put16(p + 46, id);
+		header += 8;
+	} else {
+		put16(p + 2, header + len);
+		put16(p + 4, id);
+		put16(p + 6, at / 8 | (more ? 0x2000 : 0));
+	}
+	for (size_t i = 0; i < len; i++)
+		p[header + i] = byte_at(at + i);
+	return header + len;
+}
+
+static void assert_whole(const uint8_t *got, size_t len, bool v6, size_t data, uint8_t from)
+{
+	static uint8_t want[PACKET_MAX];
+	size_t n = whole_packet(want, v6, data, from);
+
+	assert_non_null(got);
+	assert_int_equal(len, n);
+	if (!v6) { /* the identification stays, and is part of the sum */
+		assert_int_equal(csum_finish(csum_add(0, got, 20)), 0);
+		memcpy(want + 4, got + 4, 2);
+		memcpy(want + 10, got + 10, 2);
+	}
+	assert_memory_equal(got, want, n);
+}
+
+/* ---- what comes, and what becomes of it -------------------------------------------------- */
+
+struct given {
+	uint16_t at, len;
+	bool more;
+	uint8_t tos;
+	bool spoilt; /* other bytes */
+};
+
+#define MORE(from, n) {.at = from, .len = n, .more = true}
+#define LAST(from, n) {.at = from, .len = n}
+
+static const struct sequence {
+	const char *name;
+	struct given given[6];
+	int whole; /* which of them completes the packet; -1: none */
+	uint16_t data;
+	enum drop_reason reason; /* of what died */
+	unsigned dropped;
+} sequences[] = {
+	{"in order", {MORE(0, 1400), MORE(1400, 1400), LAST(2800, 200)}, 2, 3000, 0, 0},
+	{"last first", {LAST(2800, 200), MORE(1400, 1400), MORE(0, 1400)}, 2, 3000, 0, 0},
+	{"first last", {MORE(1400, 1400), LAST(2800, 200), MORE(0, 1400)}, 2, 3000, 0, 0},
+	{"one byte at the end", {MORE(0, 8), LAST(8, 1)}, 1, 9, 0, 0},
+	{"repeated", {MORE(0, 1400), MORE(0, 1400), LAST(1400, 8)}, 2, 1408, DROP_FRAGMENT_REPEATED, 1},
+	{"the last repeated", {LAST(1400, 8), LAST(1400, 8), MORE(0, 1400)}, 2, 1408, DROP_FRAGMENT_REPEATED, 1},
+	{"repeated with other bytes",
+	 {MORE(0, 1400), {.at = 0, .len = 1400, .more = true, .spoilt = true}, LAST(1400, 8)},
+	 -1,
+	 0,
+	 DROP_FRAGMENT_OVERLAP,
+	 3},
+	{"overlaps by one unit", {MORE(0, 1400), MORE(1392, 1400), LAST(2792, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"within another", {MORE(0, 1400), MORE(8, 8), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"around another", {MORE(8, 8), MORE(0, 1400), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"behind the last", {MORE(0, 1400), LAST(1400, 8), MORE(1408, 8), LAST(1416, 8)}, 1, 1408, 0, 0},
+	{"behind the last, first missing", {LAST(1400, 8), MORE(1408, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"two that are last", {LAST(1400, 8), LAST(2000, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"a last that others go beyond", {MORE(2000, 8), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
+	{"the end, but not the last", {LAST(1400, 8), MORE(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
+	{"empty", {MORE(0, 0), MORE(0, 8), LAST(8, 8)}, 2, 16, DROP_FRAGMENT, 1},
+	{"no multiple of eight", {MORE(0, 12), LAST(8, 8)}, -1, 0, DROP_FRAGMENT, 1},
+	{"beyond the longest packet", {LAST(65528, 600)}, -1, 0, DROP_FRAGMENT, 1},
+	{"incomplete", {MORE(0, 1400), LAST(2800, 8)}, -1, 0, 0, 0},
+	{"congestion joins", {{.at = 0, .len = 8, .more = 1, .tos = 2}, {.at = 8, .len = 8, .more = 1, .tos = 3}, {.at = 16, .len = 8, .more = 0, .tos = 2}}, 2, 24, 0, 0},
+	{"congestion on what takes none", {{.at = 0, .len = 8, .more = 1, .tos = 0}, {.at = 8, .len = 8, .more = 0, .tos = 3}}, -1, 0, DROP_FRAGMENT, 2},
+};
+
+static void set_tos(uint8_t *p, bool v6, uint8_t tos)
+{
+	if (v6)
+		p[1] = (uint8_t)(tos << 4);
+	else
+		p[1] = tos;
+}
+
+static void run_sequence(struct test *t, const struct sequence *s, bool v6, uint16_t id)
+{
+	uint8_t packet[2048];
+	int whole = -1;
+
+	memset(t->drops, 0, sizeof(t->drops));
+	for (int i = 0; i < 6 && (s->given[i].len || s->given[i].more); i++) {
+		const struct given *g = &s->given[i];
+		size_t n = piece(packet, v6, 1, id, g->at, g->len, g->more), len;
+		uint8_t *got;
+
+		set_tos(packet, v6, g->tos);
+		packet[n - 1] ^= g->spoilt;
+		got = reassemble(t->r, 7, packet, n, t->now, &len);
+		if (!got)
+			continue;
+		assert_int_equal(whole, -1);
+		whole = i;
+		if (g->tos) { /* the first of the table's that marks: all are marked then */
+			assert_int_equal(got[1] >> (v6 ? 4 : 0) & 3, 3);
+			set_tos(got, v6, 0);
+			memset(got + 10, 0, v6 ? 0 : 2);
+			uint16_t check = v6 ? 0 : csum_finish(csum_add(0, got, 20));
+			memcpy(got + 10, &check, v6 ? 0 : 2);
+		}
+		assert_whole(got, len, v6, s->data, 1);
+	}
+	assert_int_equal(whole, s->whole);
+	assert_int_equal(t->drops[s->reason], s->reason ? s->dropped : 0);
+	assert_int_equal(all_drops(t), s->dropped);
+}
+
+static void test_4787_14_sequences(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++)
+		for (size_t i = 0; i < N(sequences); i++) {
+			print_message("  IPv%d %s\n", v6 ? 6 : 4, sequences[i].name);
+			run_sequence(*state, &sequences[i], v6, (uint16_t)i);
+		}
+}
+
+static size_t add(struct test *t, bool v6, uint8_t from, uint16_t id, size_t at, size_t len, bool more)
+{
+	static uint8_t packet[PACKET_MAX];
+	size_t n = piece(packet, v6, from, id, at, len, more), whole;
+
+	return reassemble(t->r, 7, packet, n, t->now, &whole) ? whole : 0;
+}
+
+/* Fragments meet by sender, receiver, identification, protocol and scope. */
+static void test_4787_14_keys(void **state)
+{
+	struct test *t = *state;
+	uint8_t packet[64];
+	size_t n, whole;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		assert_int_equal(add(t, v6, 1, 5, 0, 8, true), 0);
+		assert_int_equal(add(t, v6, 2, 5, 8, 8, false), 0);
+		assert_int_equal(add(t, v6, 1, 6, 8, 8, false), 0);
+		n = piece(packet, v6, 1, 5, 8, 8, false);
+		assert_null(reassemble(t->r, 8, packet, n, t->now, &whole));
+		packet[v6 ? 39 : 19] = 10;
+		assert_null(reassemble(t->r, 7, packet, n, t->now, &whole));
+		packet[v6 ? 39 : 19] = 9;
+		packet[v6 ? 40 : 9] = IPPROTO_TCP;
+		assert_int_equal(!!reassemble(t->r, 7, packet, n, t->now, &whole), v6); /* as RFC 8200 says */
+		assert_int_equal(add(t, v6, 1, 5, 8, 8, false), v6 ? 0 : 20 + 16);
+	}
+	assert_int_equal(all_drops(t), 0);
+}
+
+/* What was refused stays so until its time is over; then the identification is new. */
+static void test_4787_14_time(void **state)
+{
+	struct test *t = *state;
+
+	assert_int_equal(reassemble_expire(t->r, t->now), UINT64_MAX);
+	assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
+	assert_int_equal(add(t, false, 1, 5, 8, 16, true), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT_OVERLAP], 2);
+	assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
+	assert_int_equal(add(t, false, 1, 5, 16, 16, false), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT_OVERLAP], 4);
+	assert_int_equal(add(t, false, 1, 6, 0, 16, true), 0);
+	assert_int_equal(reassemble_expire(t->r, t->now + REASSEMBLE_NS - 1), t->now + REASSEMBLE_NS);
+	assert_int_equal(t->drops[DROP_FRAGMENT_TIMEOUT], 0);
+	t->now += REASSEMBLE_NS;
+	assert_int_equal(reassemble_expire(t->r, t->now), UINT64_MAX);
+	assert_int_equal(t->drops[DROP_FRAGMENT_TIMEOUT], 1);
+	assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
+	assert_int_equal(add(t, false, 1, 5, 16, 16, false), 20 + 32);
+	/* Late by the clock, not by a call of expire. */
+	assert_int_equal(add(t, false, 1, 6, 0, 16, true), 0);
+	t->now += REASSEMBLE_NS;
+	assert_int_equal(add(t, false, 1, 6, 16, 16, false), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT_TIMEOUT], 2);
+}
+
+/* One sender floods: its own packets make room, another's wait on. Many do: the oldest goes. */
+static void test_4787_14_floods(void **state)
+{
+	struct test *t = *state;
+
+	assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
+	for (uint16_t id = 0; id < 10000; id++, t->now++)
+		assert_int_equal(add(t, false, 66, id, 0, 16, true), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT_FULL], 10000 - REASSEMBLE_OF_SOURCE);
+	assert_int_equal(add(t, false, 66, 9999, 16, 8, false), 20 + 24);
+	assert_int_equal(add(t, false, 1, 5, 16, 16, false), 20 + 32);
+	assert_int_equal(add(t, false, 1, 6, 0, 16, true), 0);
+	for (uint16_t id = 0; id < 10 * REASSEMBLE_PACKETS; id++, t->now++)
+		assert_int_equal(add(t, false, (uint8_t)(id % 8 + 100), id, 0, 16, true), 0);
+	assert_int_equal(add(t, false, 1, 6, 16, 16, false), 0); /* it was the oldest */
+	assert_int_equal(add(t, false, 107, 10 * REASSEMBLE_PACKETS - 1, 16, 8, false), 20 + 24);
+}
+
+static void test_4787_14_many_pieces(void **state)
+{
+	struct test *t = *state;
+
+	for (unsigned i = 0; i < REASSEMBLE_PIECES; i++)
+		assert_int_equal(add(t, false, 1, 5, i * 8, 8, true), 0);
+	assert_int_equal(all_drops(t), 0);
+	assert_int_equal(add(t, false, 1, 5, REASSEMBLE_PIECES * 8, 8, false), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT], REASSEMBLE_PIECES + 1);
+}
+
+/* RFC 6946: a fragment that is a whole packet meets no others. */
+static void test_4787_14_alone(void **state)
+{
+	struct test *t = *state;
+
+	assert_int_equal(add(t, true, 1, 5, 8, 8, true), 0);
+	assert_int_equal(add(t, true, 1, 5, 0, 24, false), 40 + 24);
+	assert_int_equal(add(t, true, 1, 5, 0, 8, true), 0);
+	assert_int_equal(add(t, true, 1, 5, 16, 8, false), 40 + 24);
+	assert_int_equal(all_drops(t), 0);
+}
+
+/* IPv6 headers that stand before the fragment header stay, and name what followed it. */
+static void test_4787_14_extensions(void **state)
+{
+	static const uint8_t hop[8] = {IPPROTO_FRAGMENT, 0, 1, 4};
+	struct test *t = *state;
+	uint8_t packet[256], *got = NULL;
+	size_t whole = 0;
+
+	for (size_t at = 0; at < 16; at += 8) {
+		size_t n = piece(packet, true, 1, 5, at, 8, !at);
+
+		memmove(packet + 48, packet + 40, n - 40);
+		memcpy(packet + 40, hop, 8);
+		packet[6] = IPPROTO_HOPOPTS;
+		put16(packet + 4, n + 8 - 40);
+		assert_true(reassemble_is_fragment(packet, n + 8));
+		got = reassemble(t->r, 7, packet, n + 8, t->now, &whole);
+	}
+	assert_non_null(got);
+	assert_int_equal(whole, 40 + 8 + 16);
+	assert_int_equal(got[6], IPPROTO_HOPOPTS);
+	assert_int_equal(got[40], IPPROTO_UDP);
+	assert_memory_equal(got + 41, hop + 1, 7);
+	assert_int_equal(got[4] << 8 | got[5], 24);
+	assert_int_equal(got[48], byte_at(0));
+	assert_int_equal(got[63], byte_at(15));
+}
+
+/* The header is the first fragment's, whenever that comes; DF is gone. */
+static void test_4787_14_header(void **state)
+{
+	struct test *t = *state;
+	uint8_t packet[256], *got;
+	size_t n, whole;
+
+	n = piece(packet, false, 1, 5, 8, 8, false);
+	packet[8] = 3; /* its time to live */
+	assert_null(reassemble(t->r, 7, packet, n, t->now, &whole));
+	n = piece(packet, false, 1, 5, 0, 8, true);
+	packet[6] |= 0x40; /* DF */
+	memmove(packet + 24, packet + 20, 8);
+	memset(packet + 20, 1, 4); /* options */
+	packet[0] = 0x46;
+	put16(packet + 2, n + 4);
+	got = reassemble(t->r, 7, packet, n + 4, t->now, &whole);
+	assert_non_null(got);
+	assert_int_equal(whole, 24 + 16);
+	assert_int_equal(got[8], 64);
+	assert_int_equal(got[6] | got[7], 0);
+	assert_int_equal(got[20], 1);
+	assert_int_equal(csum_finish(csum_add(0, got, 24)), 0);
+}
+
+static void test_what_is_no_fragment(void **state)
+{
+	struct test *t = *state;
+	uint8_t packet[256];
+	size_t whole;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t n = whole_packet(packet, v6, 16, 1);
+
+		assert_false(reassemble_is_fragment(packet, n));
+		assert_null(reassemble(t->r, 7, packet, n, t->now, &whole));
+		n = piece(packet, v6, 1, 5, 8, 8, false);
+		assert_true(reassemble_is_fragment(packet, n));
+		for (size_t cut = 0; cut < n; cut++) { /* less than it says */
+			uint8_t *exact = malloc(cut);
+
+			memcpy(exact, packet, cut);
+			assert_false(reassemble_is_fragment(exact, cut));
+			assert_null(reassemble(t->r, 7, exact, cut, t->now, &whole));
+			free(exact);
+		}
+	}
+	assert_int_equal(t->drops[DROP_FRAGMENT], all_drops(t));
+}
+
+/* ---- cutting ------------------------------------------------------------------------------- */
+
+static const struct {
+	size_t data, mtu;
+	unsigned pieces; /* 0: not to be cut so */
+} cuts[] = {
+	{3000, 1500, 3}, {1480, 1500, 1}, {1481, 1500, 2}, {3000, 1280, 3}, {65000, 1280, 52}, {65000, 576, 118},
+	{200, 68, 5},	 {20, 28, 3},	  {20, 27, 0},	   {20, 0, 0},
+};
+
+/* Each fragment is well formed, full, and none has a byte of another; together they are the packet. */
+static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsigned pieces)
+{
+	static uint8_t packet[PACKET_MAX], parts[128][1500];
+	size_t len = whole_packet(packet, v6, data, 1), sizes[128], whole;
+	uint8_t *got = NULL;
+	unsigned n = 0;
+	struct cut c;
+
+	assert_int_equal(cut_begin(&c, packet, len, mtu, 0x12345678), pieces > 0);
+	if (!pieces)
+		return;
+	while ((sizes[n] = cut_next(&c, parts[n]))) {
+		assert_true(sizes[n] <= mtu && sizes[n] + 8 > (n + 1 < pieces ? mtu : 0));
+		assert_true(v6 || !csum_finish(csum_add(0, parts[n], 20)));
+		n++;
+	}
+	assert_int_equal(n, pieces);
+	assert_true(n <= cut_most(len, mtu));
+	assert_int_equal(cut_next(&c, parts[n]), 0);
+	if (n == 1 && !v6)
+		return; /* it is no fragment */
+	for (unsigned i = n; i-- > 0;) { /* backwards */
+		assert_null(got);
+		got = reassemble(t->r, 7, parts[i], sizes[i], t->now, &whole);
+	}
+	assert_whole(got, whole, v6, data, 1);
+}
+
+static void test_4787_13_cut(void **state)
+{
+	for (size_t i = 0; i < N(cuts); i++) {
+		size_t more = cuts[i].mtu ? 28 : 0; /* IPv6 with a fragment header needs so much more than IPv4 */
+
+		print_message("  %zu bytes for %zu\n", cuts[i].data, cuts[i].mtu);
+		cut_and_join(*state, false, cuts[i].data, cuts[i].mtu, cuts[i].pieces);
+		if (cuts[i].mtu + more <= 1500)
+			cut_and_join(*state, true, cuts[i].data, cuts[i].mtu + more, cuts[i].pieces);
+	}
+}
+
+/* Options marked for it are copied, others blanked (RFC 791 section 3.1). */
+static void test_4787_13_cut_options(void **state)
+{
+	static const uint8_t options[12] = {1, 7, 3, 4, 148, 4, 0, 0, 68, 4, 5, 0}; /* record route, alert, time */
+	static const uint8_t later[12] = {1, 1, 1, 1, 148, 4, 0, 0, 1, 1, 1, 1};
+	uint8_t packet[1024], out[512];
+	size_t n = whole_packet(packet, false, 500, 1);
+	struct cut c;
+
+	memmove(packet + 32, packet + 20, 500);
+	memcpy(packet + 20, options, 12);
+	packet[0] = 0x48;
+	put16(packet + 2, n + 12);
+	assert_true(cut_begin(&c, packet, n + 12, 300, 1));
+	assert_int_equal(cut_next(&c, out), 32 + 264);
+	assert_memory_equal(out + 20, options, 12);
+	assert_int_equal(cut_next(&c, out), 32 + 236);
+	assert_memory_equal(out + 20, later, 12);
+	assert_int_equal(csum_finish(csum_add(0, out, 32)), 0);
+	assert_int_equal(cut_next(&c, out), 0);
+	packet[21] = 0; /* an option of no length: left as it is */
+	packet[22] = 0;
+	assert_true(cut_begin(&c, packet, n + 12, 300, 1));
+	assert_int_equal(cut_next(&c, out), 32 + 264);
+	assert_int_equal(cut_next(&c, out), 32 + 236);
+}
+
+static void test_cut_refuses(void **state)
+{
+	uint8_t packet[2048];
+	struct cut c;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t n = piece(packet, v6, 1, 5, 8, 1000, true);
+
+		assert_false(cut_begin(&c, packet, n, 576, 1)); /* a fragment already */
+		n = whole_packet(packet, v6, 1000, 1);
+		for (size_t len = 0; len < 64; len++) {
+			uint8_t *exact = malloc(len);
+
+			memcpy(exact, packet, len);
+			assert_false(cut_begin(&c, exact, len, 576, 1));
+			free(exact);
+		}
+		assert_false(cut_begin(&c, packet, n - 1, 576, 1));
+		packet[0] = 0x55;
+		assert_false(cut_begin(&c, packet, n, 576, 1));
+	}
+}
+
+/* Many packets at once, in random pieces, order, with repetitions: every one arrives once, whole. */
+static void test_4787_14_random(void **state)
+{
+	struct test *t = *state;
+	static uint8_t packet[PACKET_MAX], parts[16 * 80][1500];
+	struct rng rng = {7};
+
+	for (int round = 0; round < 50; round++) {
+		unsigned n = 0, order[16 * 80], done = 0;
+		size_t sizes[16 * 80], data[16];
+		struct cut c;
+
+		for (unsigned k = 0; k < 16; k++) {
+			bool v6 = k & 1;
+
+			data[k] = 3000 + rng_below(&rng, 20000);
+			assert_true(cut_begin(&c, packet, whole_packet(packet, v6, data[k], (uint8_t)k),
+					      600 + rng_below(&rng, 900), k));
+			while ((sizes[n] = cut_next(&c, parts[n])))
+				n++;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			unsigned j = rng_below(&rng, i + 1);
+
+			order[i] = order[j];
+			order[j] = i;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			size_t whole;
+			uint8_t *got = reassemble(t->r, 7, parts[order[i]], sizes[order[i]], t->now, &whole);
+
+			if (!got)
+				continue;
+			unsigned k = got[0] >> 4 == 6 ? got[23] : got[15];
+
+			assert_whole(got, whole, k & 1, data[k], (uint8_t)k);
+			done++;
+		}
+		assert_int_equal(done, 16);
+		assert_int_equal(all_drops(t), 0);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, open_test, close_test)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_4787_14_sequences),   T(test_4787_14_keys),	 T(test_4787_14_time),
+		T(test_4787_14_floods),	     T(test_4787_14_many_pieces), T(test_4787_14_alone),
+		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
+		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
+		T(test_4787_14_random),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

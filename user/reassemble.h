@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_REASSEMBLE_H
+#define SLUICE_REASSEMBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/contract.h"
+
+/*
+ * Fragments become packets again (RFC 791 section 3.2, RFC 8200 section 4.5), in
+ * whatever order they come (RFC 4787 REQ-14). Pure: bytes and time in, a packet or
+ * nothing out, and every fragment that dies is told to the owner with its reason.
+ *
+ * Nobody can take more than there is: a fixed number of packets wait, a source has a
+ * share of them, none waits longer than REASSEMBLE_NS. Where room is needed, the
+ * oldest goes. Fragments that overlap or contradict each other end their packet, and
+ * what still comes of it is refused, too (RFC 5722); one that was there already is
+ * ignored. Not for two threads at once.
+ */
+#define REASSEMBLE_PACKETS   128 /* that wait at once; 66 KB each, touched as far as fragments reach */
+#define REASSEMBLE_OF_SOURCE 32	 /* of one sender */
+#define REASSEMBLE_PIECES    128 /* of one packet: 64 KB over an MTU of 576 */
+#define REASSEMBLE_NS	     (30 * 1000000000ull)
+
+struct reassembly;
+
+/* @n fragments died. */
+typedef void reassemble_drop(void *ctx, enum drop_reason reason, unsigned n);
+
+/* NULL: out of memory. */
+struct reassembly *reassembly_new(reassemble_drop *drop, void *ctx);
+void reassembly_free(struct reassembly *r); /* NULL is fine */
+
+/* Whether the packet is a fragment; what is no whole IP packet is none. */
+bool reassemble_is_fragment(const uint8_t *packet, size_t len);
+
+/*
+ * Takes one fragment. @scope keeps apart what must not meet (who sent it, where it
+ * came in). Returns the packet that it completes, of *whole bytes, valid until the
+ * next call: header of the first fragment, without DF; congestion as RFC 3168
+ * section 5.3 wants it. NULL: others are missing, or it was dropped.
+ */
+uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet, size_t len, uint64_t now,
+		    size_t *whole);
+
+/* Drops what has waited long enough; returns when to call again, UINT64_MAX: nothing waits. */
+uint64_t reassemble_expire(struct reassembly *r, uint64_t now);
+
+#endif
