@@ -112,12 +112,27 @@ enum drop_reason {
  * (bpf_skb_change_type).
  */
 #define TAP_MAC_0 0x02 /* locally administered */
-#define TAP_MAC_1 0x53 /* 'S' */
+
+enum tap_mac_kind {
+	TAP_CLIENT = 'S',      /* id: the client that sent it */
+	TAP_REASSEMBLED = 'R', /* the same; it came in fragments, so it may leave in some */
+	TAP_RETURN = 'N',      /* fragments from a NIC, put together; id: its ifindex. Back to its ingress */
+	TAP_PIECE = 'P',       /* of a packet that was translated and then cut; id: its egress, twice 16 bits with 0 */
+};
 
 struct tap_mac {
-	__u8 tag[2]; /* TAP_MAC_0, TAP_MAC_1 */
-	__u8 id[4];  /* client id, big-endian; destination: zero */
+	__u8 local;  /* TAP_MAC_0 */
+	__u8 kind;   /* enum tap_mac_kind */
+	__u8 id[4];  /* big-endian; as a destination: zero, or what it was on the NIC */
 };
+
+/*
+ * What the programs ask of the daemon with a frame, they say by its type (IEEE's for
+ * local experiments: the kernel makes no such frames), with the Ethernet source as
+ * the answer will need it: TAP_RETURN, or TAP_PIECE with the MTU in the id's low half.
+ */
+#define ETH_P_REASSEMBLE 0x88b5
+#define ETH_P_CUT	 0x88b6
 
 /* ---- settings ------------------------------------------------------------- */
 
@@ -278,6 +293,12 @@ struct pool { /* array `pools` */
 	__u16 n4, n6;
 	__u16 v4[POOL_ADDRESSES], v6[POOL_ADDRESSES]; /* egress ids; client id modulo n keeps a client on its own */
 };
+
+/*
+ * Hash `reassembled`: an egress address, as 16 bytes -> until when (ns) its fragments are
+ * the daemon's to put together. The daemon renews it: once it is gone, they are the
+ * host's alone.
+ */
 
 /* ---- flows ---------------------------------------------------------------- */
 

@@ -47,7 +47,7 @@ CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct inbound *in, 
 		answer_ttl(skb, p, client, true);
 		return DROP_TTL;
 	}
-	if (s->mtu && largest(skb, p) > s->mtu) {
+	if (s->mtu && largest(skb, p) > s->mtu && !may_cut(skb, p)) { /* else the worker cuts it */
 		answer_too_big(skb, p, client, s->mtu, true);
 		return DROP_TOO_BIG;
 	}
@@ -157,11 +157,15 @@ static __always_inline int inbound(struct __sk_buff *skb)
 	struct inbound *in = element(&inbound_work, 0);
 	struct settings *s = element(&settings, 0);
 	struct flow *f;
+	int reason;
 
 	if (!s || !in)
 		return NOT_OURS;
 	__builtin_memset(in, 0, sizeof(*in));
-	if (parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET))
+	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
+	if (reason == DROP_FRAGMENT)
+		return fragment_in(skb, &in->p, s, bpf_ktime_get_ns());
+	if (reason)
 		return NOT_OURS;
 	if (in->p.kind == KIND_UDP && in->p.t.dport == bpf_htons(s->wg_port)) /* our own: no flow has this port */
 		return NOT_OURS;

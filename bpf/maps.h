@@ -173,6 +173,13 @@ struct {
 	__type(value, struct pool);
 } pools SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_EGRESS);
+	__type(key, struct addr);
+	__type(value, __u64);
+} reassembled SEC(".maps");
+
 /* ---- state --------------------------------------------------------------------- */
 
 struct {

@@ -10,6 +10,7 @@
  *              `-> decide -> create -> as above
  */
 #include "create.h"
+#include "fragment.h"
 #include "icmp.h"
 #include "rewrite.h"
 #include "tcp.h"
@@ -18,6 +19,7 @@ struct outbound {
 	struct packet p;
 	struct creation c; /* also who, when, under which policy */
 	__u32 ifindex;	   /* to leave by, once it may */
+	bool cut;	   /* in fragments: it is too large, and may */
 	struct quote q;	   /* of an ICMP error */
 };
 
@@ -29,24 +31,14 @@ struct {
 	__type(value, struct outbound);
 } outbound_work SEC(".maps");
 
-static __always_inline int drop(__u32 reason)
-{
-	count_drop(reason);
-	return TC_ACT_SHOT;
-}
-
-/* The client that the daemon authenticated; 0: not the daemon's frame. */
+/* The client that the daemon authenticated; 0: not a client's frame. */
 static __always_inline __u32 client_of(struct __sk_buff *skb)
 {
 	struct tap_mac mac;
-	__be32 id;
 
-	if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), &mac, sizeof(mac)))
+	if (!tap_mac_of(skb, &mac) || (mac.kind != TAP_CLIENT && mac.kind != TAP_REASSEMBLED))
 		return 0;
-	if (mac.tag[0] != TAP_MAC_0 || mac.tag[1] != TAP_MAC_1)
-		return 0;
-	__builtin_memcpy(&id, mac.id, sizeof(id));
-	return bpf_ntohl(id);
+	return tap_mac_id(&mac);
 }
 
 /* The largest packet of a (super-)packet. */
@@ -164,8 +156,11 @@ CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
 		return DROP_TTL;
 	}
 	if (e->mtu && largest(skb, &o->p) > e->mtu) {
-		answer_too_big(skb, &o->p, o->c.client, e->mtu, false);
-		return DROP_TOO_BIG;
+		o->cut = may_cut(skb, &o->p);
+		if (!o->cut) {
+			answer_too_big(skb, &o->p, o->c.client, e->mtu, false);
+			return DROP_TOO_BIG;
+		}
 	}
 	return DROP_NONE;
 }
@@ -240,6 +235,14 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 	return DROP_NONE;
 }
 
+/* Translated: by the NIC, or first to be cut. */
+static __always_inline int leave(struct __sk_buff *skb, const struct outbound *o, const struct settings *s)
+{
+	if (o->cut)
+		return cut_out(skb, s, o->c.client, o->c.egress);
+	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
+}
+
 static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, struct flow *f, const struct settings *s)
 {
 	struct endpoint to = {f->back.dst, f->back.dport};
@@ -251,7 +254,7 @@ static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, s
 	flow_count_out(f, skb, &o->p, o->c.now);
 	if (tcp_clamp(skb, &o->p, s) || rewrite(skb, &o->p, &to, false))
 		return drop(DROP_REWRITE);
-	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
+	return leave(skb, o, s);
 }
 
 /* For the gateway itself: what opens something needs a rule. */
@@ -268,7 +271,7 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o
 }
 
 /* An error about something that a service sent: it goes to that service. */
-static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o)
+static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
 {
 	struct flow *f = icmp_flow(skb, &o->p, SIDE_CLIENT, o->c.now, &o->q);
 	struct endpoint to;
@@ -287,7 +290,7 @@ static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound
 	if (icmp_translate(skb, &o->p, &o->q, &to, true))
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_OUT, 1, o->p.len);
-	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
+	return leave(skb, o, s);
 }
 
 /* What there is of the packet, and of the moment. */
@@ -317,7 +320,7 @@ static __always_inline int outbound(struct __sk_buff *skb)
 		return drop(DROP_CLIENT);
 	reason = outbound_read(skb, o);
 	if (reason)
-		return drop(reason);
+		return o->c.client ? drop(reason) : from_daemon(skb);
 	f = usable_flow(o);
 	if (f) {
 		reason = decide_again(o->c.slot, o->c.word, o->c.now, &o->c.decision);
@@ -329,7 +332,7 @@ static __always_inline int outbound(struct __sk_buff *skb)
 		if (kind_is_host(reserved_kind(&o->p.t.dst)))
 			return host_packet(skb, o);
 		if (o->p.kind == KIND_ICMP_ERROR)
-			return icmp_error_out(skb, o);
+			return icmp_error_out(skb, o, s);
 		reason = open_flow(skb, o, s);
 		f = flow_at(o->c.slot);
 	}

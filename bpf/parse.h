@@ -67,7 +67,10 @@ struct packet {
 	__u8 df;
 };
 
-/* How strict: a quote is cut off somewhere behind its transport's first 8 bytes. */
+/*
+ * How strict: a quote is cut off somewhere behind its transport's first 8 bytes, and may
+ * be of a packet's first fragment.
+ */
 enum whole { WHOLE_PACKET, QUOTED };
 
 static __always_inline void addr_v4(struct addr *a, __be32 v4)
@@ -116,7 +119,7 @@ static __always_inline int parse_v4_options(struct __sk_buff *skb, __u32 off, __
 	return DROP_NONE;
 }
 
-static __always_inline int parse_v4(struct __sk_buff *skb, struct packet *p)
+static __always_inline int parse_v4(struct __sk_buff *skb, struct packet *p, enum whole whole)
 {
 	struct iphdr ip;
 	__u32 hl;
@@ -140,13 +143,21 @@ static __always_inline int parse_v4(struct __sk_buff *skb, struct packet *p)
 		if (reason)
 			return reason;
 	}
-	if (ip.frag_off & bpf_htons(IP_MF | IP_OFFSET))
+	if (ip.frag_off & (whole == QUOTED ? bpf_htons(IP_OFFSET) : bpf_htons(IP_MF | IP_OFFSET)))
 		return DROP_FRAGMENT;
 	return DROP_NONE;
 }
 
+/* The header at @off is of a packet's first fragment. */
+static __always_inline bool is_first_fragment(struct __sk_buff *skb, __u32 off)
+{
+	__be16 place;
+
+	return !bpf_skb_load_bytes(skb, off + 2, &place, sizeof(place)) && !(place & bpf_htons(0xfff8));
+}
+
 /* Walks to the transport header: hop-by-hop and destination options may stand before it. */
-static __always_inline int parse_extensions(struct __sk_buff *skb, struct packet *p, __u8 next)
+static __always_inline int parse_extensions(struct __sk_buff *skb, struct packet *p, __u8 next, enum whole whole)
 {
 	__u32 off = p->l3 + sizeof(struct ipv6hdr);
 
@@ -157,7 +168,9 @@ static __always_inline int parse_extensions(struct __sk_buff *skb, struct packet
 		case IPPROTO_ROUTING:
 			return DROP_ROUTING_HEADER;
 		case IPPROTO_FRAGMENT:
-			return DROP_FRAGMENT;
+			if (whole != QUOTED || !is_first_fragment(skb, off))
+				return DROP_FRAGMENT;
+			break; /* its second byte is zero: it is 8 bytes long */
 		case IPPROTO_HOPOPTS:
 		case IPPROTO_DSTOPTS:
 			break;
@@ -174,7 +187,7 @@ static __always_inline int parse_extensions(struct __sk_buff *skb, struct packet
 	return DROP_EXTENSION;
 }
 
-static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p)
+static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p, enum whole whole)
 {
 	struct ipv6hdr ip;
 
@@ -191,7 +204,7 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p)
 	/* Within the maps these are IPv4 addresses: on the wire they are forgeries (RFC 4942 2.2). */
 	if (addr_is_v4(&p->t.src) || addr_is_v4(&p->t.dst))
 		return DROP_MALFORMED;
-	return parse_extensions(skb, p, ip.nexthdr);
+	return parse_extensions(skb, p, ip.nexthdr, whole);
 }
 
 static __always_inline int parse_tcp(struct __sk_buff *skb, struct packet *p, enum whole whole)
@@ -282,9 +295,9 @@ CHECKED_ALONE int parse(struct __sk_buff *skb, struct packet *p, __u32 l3, __be1
 		return DROP_MALFORMED;
 	p->l3 = l3;
 	if (ethertype == bpf_htons(ETH_P_IP))
-		reason = parse_v4(skb, p);
+		reason = parse_v4(skb, p, whole);
 	else if (ethertype == bpf_htons(ETH_P_IPV6))
-		reason = parse_v6(skb, p);
+		reason = parse_v6(skb, p, whole);
 	else
 		return DROP_NOT_IP;
 	if (reason)

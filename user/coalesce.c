@@ -26,7 +26,7 @@ void coalesce_init(struct coalesce *c, bool gso, bool uso, coalesce_emit *emit, 
 
 static struct ethhdr frame_header(const struct coalesce *c, const struct packet *p, uint32_t client)
 {
-	struct tap_mac mac = {.tag = {TAP_MAC_0, TAP_MAC_1}};
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	struct ethhdr eth = c->eth;
 	__be32 id = htonl(client);
 

@@ -14,6 +14,7 @@
 #include "user/ports.h"
 
 #define PORTS_KEPT MAX_PORT_RANGES
+#define FRAGMENTS_KEPT (5 * NS_PER_SEC) /* after we last said that we live */
 
 static bool is_none(const struct addr *a)
 {
@@ -222,6 +223,16 @@ void egress_refresh(struct gateway *g)
 	}
 	g->egress.n = g->config->n_pools;
 	retire(g);
+}
+
+void egress_keep_fragments(struct gateway *g)
+{
+	uint64_t until = loop_now() + FRAGMENTS_KEPT;
+
+	for (size_t i = 0; i < g->egress.n; i++)
+		for (size_t k = 0; k < g->egress.pool[i].n; k++)
+			if (g->egress.pool[i].address[k].present)
+				maps_reassemble(g->maps, &g->egress.pool[i].address[k].addr, until);
 }
 
 bool egress_open(struct gateway *g, char *error, size_t size)

@@ -88,6 +88,7 @@ static void each_second(struct gateway *g)
 	clients_expire(g);
 	host_guard(g);
 	hooks_verify(g);
+	egress_keep_fragments(g);
 	if (g->second >= g->save_after)
 		gateway_remember(g);
 }
@@ -263,6 +264,8 @@ static bool go(struct gateway *g, char *error, size_t size)
 	int err = tunnel_tell(g) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
 	if (err)
 		snprintf(error, size, "starting: %s", strerror(-err));
+	else
+		egress_keep_fragments(g);
 	return !err;
 }
 
@@ -295,6 +298,8 @@ static void stop(struct gateway *g)
 {
 	if (g->device.running)
 		gateway_remember(g);
+	if (g->maps)
+		maps_reassemble_none(g->maps);
 	uapi_socket_close(g->uapi);
 	if (g->device.loop)
 		device_close(&g->device);

@@ -87,6 +87,8 @@ struct egress_state {
 bool egress_open(struct gateway *g, char *error, size_t size);
 /* After any change of links or addresses: pools, ends of flows, notes. */
 void egress_refresh(struct gateway *g);
+/* Once a second: the programs give us fragments as long as we say that we live. */
+void egress_keep_fragments(struct gateway *g);
 
 /* ---- hooks.c: programs on interfaces ------------------------------------------------- */
 

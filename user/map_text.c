@@ -182,6 +182,15 @@ static void text_expires(struct map_printer *p, const void *data)
 	put_left(p, v);
 }
 
+static void text_address(struct map_printer *p, const void *data)
+{
+	char text[ADDR_STRLEN];
+	struct addr a;
+
+	memcpy(&a, data, sizeof(a));
+	put(p, "%s", addr_str(&a, text));
+}
+
 static void text_pair(struct map_printer *p, const void *data)
 {
 	char proto[TEXT_SIZE];
@@ -350,6 +359,7 @@ static void text_route(struct map_printer *p, const void *data)
 static const struct map_layout layouts[] = {
 	{"clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false},
 	{"reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false},
+	{"reassembled", sizeof(struct addr), 8, text_address, text_expires, false},
 	{"sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false},
 	{"flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false},
 	{"flows", 4, sizeof(struct flow), text_u32, text_flow, true},

@@ -102,6 +102,10 @@ int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e);
 int maps_egress_get(struct maps *m, uint32_t id, struct egress *e);
 int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p);
 
+/* Fragments to the egress address @a come to the daemon until @until (monotonic ns). */
+int maps_reassemble(struct maps *m, const struct addr *a, uint64_t until);
+int maps_reassemble_none(struct maps *m); /* any more: they are the host's */
+
 struct maps_ports {
 	uint16_t first, last; /* host order, inclusive */
 };

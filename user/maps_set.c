@@ -207,6 +207,16 @@ int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p)
 	return set(m->skel->maps.pools, &id, p);
 }
 
+int maps_reassemble(struct maps *m, const struct addr *a, uint64_t until)
+{
+	return set(m->skel->maps.reassembled, a, &until);
+}
+
+int maps_reassemble_none(struct maps *m)
+{
+	return clear(m->skel->maps.reassembled, sizeof(struct addr));
+}
+
 /* Puts a range into @out, sorted by size, largest first; the smallest falls out at the end. */
 static void keep_range(struct port_range out[MAX_PORT_RANGES], uint32_t first, uint32_t end)
 {

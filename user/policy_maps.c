@@ -190,7 +190,7 @@ static size_t put_v6(uint8_t *at, const struct packet_of *p)
 /* As the daemon gives it to the TAP for the client. */
 static size_t put_frame(uint8_t *frame, const struct packet_of *p, uint32_t client)
 {
-	struct tap_mac mac = {.tag = {TAP_MAC_0, TAP_MAC_1}};
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	bool v4 = addr_is_v4(&p->dst);
 	struct ether_header eth = {.ether_type = htons(v4 ? ETHERTYPE_IP : ETHERTYPE_IPV6)};
 	uint32_t id = htonl(client);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "user/log.h"
+#include "user/pieces.h"
+#include "user/reassemble.h"
 #include "user/worker.h"
 
 #define RECEIVE_ROUNDS 4 /* batches until the TAP has its turn */
@@ -29,7 +31,7 @@ static void write_frame(void *context, const struct iovec *iov, unsigned n)
 
 void receive_init(struct worker *w, bool gso, bool uso)
 {
-	static const struct tap_mac elsewhere = {.tag = {TAP_MAC_0, TAP_MAC_1}};
+	static const struct tap_mac elsewhere = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 
 	coalesce_init(&w->coalesce, gso, uso, write_frame, w);
 	if (w->shared->to_host)
@@ -50,7 +52,10 @@ static void deliver(struct worker *w, const struct opened *o)
 			return;
 		}
 	}
-	coalesce_add(&w->coalesce, &o->packet, client);
+	if (client && !o->packet.proto && reassemble_is_fragment(o->packet.data, o->packet.len))
+		pieces_from_client(w, &o->packet, client);
+	else
+		coalesce_add(&w->coalesce, &o->packet, client);
 }
 
 static void receive_data(struct worker *w, uint8_t *msg, size_t len, const struct rx_message *m)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "user/ecn.h"
+#include "user/pieces.h"
 #include "user/split.h"
 #include "user/tap.h"
 #include "user/worker.h"
@@ -78,10 +79,10 @@ static uint8_t outer_tos(const uint8_t *packet)
 /* No session: what is cut is kept until there is one. */
 static void stage(struct worker *w, struct transport *t, struct split *s)
 {
-	uint8_t *packet;
+	const uint8_t *packet;
 	size_t len;
 
-	while ((packet = split_next(s, &len)))
+	while ((packet = pieces_next(w, s, &len)))
 		if (!transport_stage(t, packet, len))
 			worker_drop(w, DROP_NO_SESSION, 1);
 }
@@ -98,10 +99,13 @@ static void send_frame(struct worker *w, size_t frame_len)
 	struct transport *t;
 	struct sealer sealer;
 	struct split split;
-	uint8_t *packet;
+	const uint8_t *packet;
+	unsigned most;
 	uint32_t peer;
 	size_t len;
 
+	if (pieces_take(w, w->frame, frame_len))
+		return;
 	if (!split_begin(&split, w->frame, frame_len)) {
 		worker_drop(w, DROP_MALFORMED, 1);
 		return;
@@ -112,11 +116,12 @@ static void send_frame(struct worker *w, size_t frame_len)
 		worker_drop(w, DROP_NO_PEER, packets_of(&split));
 		return;
 	}
-	switch (transport_seal_begin(&w->transports, t, packets_of(&split), true, w->now, &sealer)) {
+	most = packets_of(&split) * pieces_most(w, &split);
+	switch (transport_seal_begin(&w->transports, t, most, true, w->now, &sealer)) {
 	case SEAL_OK: {
 		uint8_t tos = outer_tos(split.whole.data);
 
-		while ((packet = split_next(&split, &len)))
+		while ((packet = pieces_next(w, &split, &len)))
 			seal_one(w, &sealer, packet, len, tos);
 		break;
 	}

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "user/log.h"
+#include "user/pieces.h"
 #include "user/tap.h"
 #include "user/worker.h"
 
@@ -167,7 +168,7 @@ static void *run(void *arg)
 	snprintf(name, sizeof(name), "worker %u", w->id);
 	pthread_setname_np(pthread_self(), name);
 	while (!atomic_load(&w->shared->stop)) { /* asked after the eventfd was emptied: no wake-up is lost */
-		int n = epoll_wait(w->epoll, events, SOURCES, -1);
+		int n = epoll_wait(w->epoll, events, SOURCES, pieces_timeout(w));
 
 		atomic_fetch_add(&w->pass, 1);
 		w->now = clock_now();
@@ -196,7 +197,7 @@ static int allocate(struct worker *w)
 	int err = rx_batch_init(&w->rx);
 
 	w->frame = malloc(TAP_FRAME_MAX);
-	if (!w->frame)
+	if (!w->frame || !pieces_open(w))
 		return -ENOMEM;
 	for (int i = 0; i < TX_BATCHES; i++) {
 		w->tx[i].data = malloc(TX_SIZE);
@@ -269,6 +270,7 @@ void worker_free(struct worker *w)
 	for (int i = 0; i < TX_BATCHES; i++)
 		free(w->tx[i].data);
 	free(w->frame);
+	pieces_close(w);
 	free(w->mail.commands);
 	transport_set_free(&w->transports);
 	pthread_mutex_destroy(&w->mail.lock);

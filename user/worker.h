@@ -86,6 +86,7 @@ struct worker {
 	const struct transport *tx_owner[TX_BATCHES]; /* NULL: takes no more */
 	unsigned n_tx;
 	uint8_t *frame; /* TAP_FRAME_MAX */
+	struct pieces *pieces; /* pieces.h */
 };
 
 /* Takes over @underlay's sockets on success. Returns 0 or -errno. */

@@ -388,7 +388,7 @@ static inline struct ran run(struct scratch *s, enum program program, const stru
 /* The frame as the daemon gives it to the TAP for @client. */
 static inline void from_client(struct frame *f, uint32_t client)
 {
-	struct tap_mac mac = {.tag = {TAP_MAC_0, TAP_MAC_1}};
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 
 	memset(f->b, 0, 6);
 	put32(mac.id, client);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/virtio_net.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "user/cut.h"
+#include "user/pieces.h"
+#include "user/reassemble.h"
+#include "user/tap.h"
+
+struct pieces {
+	struct reassembly *reassembly;
+	uint64_t expire; /* UINT64_MAX: nothing waits */
+	struct cut cut;	 /* of the packet that is being cut; all of it is, when it is done */
+	uint8_t piece[UINT16_MAX];
+};
+
+static void dropped(void *ctx, enum drop_reason reason, unsigned n)
+{
+	worker_drop(ctx, reason, n);
+}
+
+bool pieces_open(struct worker *w)
+{
+	w->pieces = calloc(1, sizeof(*w->pieces));
+	if (!w->pieces)
+		return false;
+	w->pieces->expire = UINT64_MAX;
+	w->pieces->reassembly = reassembly_new(dropped, w);
+	return w->pieces->reassembly;
+}
+
+void pieces_close(struct worker *w)
+{
+	if (w->pieces)
+		reassembly_free(w->pieces->reassembly);
+	free(w->pieces);
+	w->pieces = NULL;
+}
+
+int pieces_timeout(struct worker *w)
+{
+	struct pieces *p = w->pieces;
+
+	if (p->expire == UINT64_MAX)
+		return -1;
+	if (p->expire <= w->now)
+		p->expire = reassemble_expire(p->reassembly, w->now);
+	return p->expire == UINT64_MAX ? -1 : (int)((p->expire - w->now) / NS_PER_MS) + 1;
+}
+
+/* One frame to the TAP; the type is the packet's. */
+static void give(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+{
+	struct virtio_net_hdr vnet = {0};
+	struct iovec iov[] = {{&vnet, sizeof(vnet)}, {eth, sizeof(*eth)}, {(void *)packet, len}};
+
+	eth->h_proto = htons(packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6);
+	if (writev(w->tap_fd, iov, 3) < 0)
+		worker_drop(w, DROP_TAP, 1);
+}
+
+static uint32_t mac_id(const struct tap_mac *mac)
+{
+	__be32 id;
+
+	memcpy(&id, mac->id, sizeof(id));
+	return ntohl(id);
+}
+
+/* ---- put together --------------------------------------------------------------------- */
+
+/* @eth: as the whole packet is to have it; its source says whose fragment it is. */
+static void add(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+{
+	struct pieces *p = w->pieces;
+	struct tap_mac mac;
+	uint8_t *whole;
+	uint32_t scope;
+
+	memcpy(&mac, eth->h_source, sizeof(mac));
+	scope = mac_id(&mac) ^ (uint32_t)mac.kind << 24; /* clients and interfaces do not meet */
+	whole = reassemble(p->reassembly, scope, packet, len, w->now, &len);
+	if (whole)
+		give(w, eth, whole, len);
+	p->expire = reassemble_expire(p->reassembly, w->now);
+}
+
+void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t client)
+{
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_REASSEMBLED};
+	struct ethhdr eth = w->coalesce.eth;
+	__be32 id = htonl(client);
+
+	memcpy(mac.id, &id, sizeof(id));
+	memcpy(eth.h_source, &mac, sizeof(mac));
+	add(w, &eth, packet->data, packet->len);
+}
+
+/* ---- cut -------------------------------------------------------------------------------- */
+
+static bool begin(struct worker *w, const uint8_t *packet, size_t len, size_t mtu)
+{
+	if (cut_begin(&w->pieces->cut, packet, len, mtu, randombytes_random()))
+		return true;
+	worker_drop(w, DROP_TOO_BIG, 1);
+	return false;
+}
+
+const uint8_t *pieces_next(struct worker *w, struct split *s, size_t *len)
+{
+	struct pieces *p = w->pieces;
+	const uint8_t *packet;
+
+	for (;;) {
+		if (p->cut.at < p->cut.len) {
+			*len = cut_next(&p->cut, p->piece);
+			return p->piece;
+		}
+		packet = split_next(s, len);
+		if (!packet || *len <= w->mtu)
+			return packet;
+		if (!begin(w, packet, *len, w->mtu))
+			p->cut = (struct cut){0};
+	}
+}
+
+unsigned pieces_most(const struct worker *w, const struct split *s)
+{
+	size_t len = s->segment ? (size_t)s->header + s->segment : s->whole.len;
+
+	return len <= w->mtu ? 1 : cut_most(len, w->mtu);
+}
+
+/* A translated packet, or several, for an MTU that the program names. */
+static void cut_out(struct worker *w, uint8_t *frame, size_t len)
+{
+	struct pieces *p = w->pieces;
+	struct ethhdr eth = w->coalesce.eth;
+	struct split split;
+	struct tap_mac mac;
+	uint8_t *packet;
+	uint16_t mtu;
+
+	if (!split_begin(&split, frame, len)) {
+		worker_drop(w, DROP_MALFORMED, 1);
+		return;
+	}
+	memcpy(eth.h_source, frame + sizeof(struct virtio_net_hdr) + offsetof(struct ethhdr, h_source), ETH_ALEN);
+	memcpy(&mac, eth.h_source, sizeof(mac));
+	mtu = (uint16_t)mac_id(&mac);
+	while ((packet = split_next(&split, &len))) {
+		if (len <= mtu) {
+			give(w, &eth, packet, len);
+			continue;
+		}
+		if (!begin(w, packet, len, mtu))
+			continue;
+		while ((len = cut_next(&p->cut, p->piece)))
+			give(w, &eth, p->piece, len);
+	}
+}
+
+bool pieces_take(struct worker *w, uint8_t *frame, size_t len)
+{
+	const size_t head = sizeof(struct virtio_net_hdr) + sizeof(struct ethhdr);
+	struct ethhdr eth;
+
+	if (len < head)
+		return false;
+	memcpy(&eth, frame + sizeof(struct virtio_net_hdr), sizeof(eth));
+	if (eth.h_proto == htons(ETH_P_REASSEMBLE))
+		add(w, &eth, frame + head, len - head);
+	else if (eth.h_proto == htons(ETH_P_CUT))
+		cut_out(w, frame, len);
+	else
+		return false;
+	return true;
+}
