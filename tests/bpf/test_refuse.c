@@ -120,9 +120,13 @@ static void test_frames_without_client(void **state)
 	from_client(&in, 1);
 	in.b[6] = TAP_MAC_0 + 1;
 	assert_dropped(run(*state, PROGRAM_TAP_IN, &in), DROP_CLIENT);
-	from_client(&in, 1);
-	in.b[7] ^= 1;
-	assert_dropped(run(*state, PROGRAM_TAP_IN, &in), DROP_CLIENT);
+	for (int kind = 0; kind < 256; kind++) {
+		if (kind == TAP_CLIENT || kind == TAP_REASSEMBLED || kind == TAP_RETURN || kind == TAP_PIECE)
+			continue;
+		from_client(&in, 1);
+		in.b[7] = (uint8_t)kind;
+		assert_dropped(run(*state, PROGRAM_TAP_IN, &in), DROP_CLIENT);
+	}
 }
 
 /* ---- block lists ------------------------------------------------------------------ */
