@@ -112,7 +112,7 @@ static __always_inline int fragment_in(struct __sk_buff *skb, const struct packe
 
 	if (!until || *until <= now || !s->tap_ifindex)
 		return TC_ACT_UNSPEC;
-	hash = (hash * 0x9e3779b1) >> 16;
+	hash = (hash * 0x9e3779b1) >> 24; /* these bits depend on all of them */
 	if (!within_budget(hash, now))
 		return drop(DROP_FRAGMENT_RATE);
 	return to_daemon(skb, s, ETH_P_REASSEMBLE, TAP_RETURN, skb->ifindex, s->workers ? hash % s->workers : 0);
