@@ -107,6 +107,8 @@ def pytest_reader(count, line):
         count.names.append(line)
     elif line.startswith("SKIPPED "):
         count.reasons.append(line)
+    elif line.startswith("| "):  # the table of tests/nat
+        print(line)
     elif PYTEST_END.match(line):
         for number, what in PYTEST.findall(line):
             if what == "passed":
@@ -200,7 +202,7 @@ def fuzz(count, args):
 
 
 def pytest(count, env=None, *select):
-    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", LAB_WORKERS, "-q", "-rfEs",
+    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", LAB_WORKERS, "--dist", "loadgroup", "-q", "-rfEs",
                      "-p", "no:cacheprovider", *select],
         pytest_reader, env)
 
@@ -216,7 +218,7 @@ def peers(count):
 
 def lab(count, args):
     peers(count)
-    pytest(count, None, "tests/lab")
+    pytest(count, None, "tests/nat", "tests/lab")
 
 
 def san_lab(count, args):
