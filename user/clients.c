@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The configured clients as the parts of the gateway know them: a WireGuard peer,
+ * The clients, of the configuration or the netmap, as the parts of the gateway know them: a WireGuard peer,
  * an id in maps and frames, addresses that belong to it alone, and the host's
  * routes to these. A client's id stays while its flows may live, also over a
  * restart (the pinned map of addresses remembers it).
@@ -124,15 +124,25 @@ static void add(struct gateway *g, struct client *c, const struct psk *psk)
 		return;
 	}
 	c->worker = engine_peer_transport(c->peer)->worker;
-	if (was) {
+	if (was)
 		engine_peer_restore_timestamp(c->peer, was->timestamp);
-		if (was->endpoint.port)
-			engine_peer_set_endpoint(g->device.engine, c->peer, &was->endpoint);
-	}
+	if (was && was->endpoint.port)
+		engine_peer_set_endpoint(g->device.engine, c->peer, &was->endpoint);
+	else
+		membership_place(g, c);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		add_address(g, c, &c->config->addresses.v[i]);
 	set_options(g, c, psk, NULL);
 	device_set_client(&g->device, engine_peer_id(c->peer), c->id);
+}
+
+static void remove_peer(struct gateway *g, struct client *c)
+{
+	if (!c->peer)
+		return;
+	device_set_client(&g->device, engine_peer_id(c->peer), 0);
+	engine_peer_remove(g->device.engine, c->peer);
+	c->peer = NULL;
 }
 
 static void withdraw(struct gateway *g, struct client *c)
@@ -142,9 +152,7 @@ static void withdraw(struct gateway *g, struct client *c)
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		remove_address(g, c, &c->config->addresses.v[i]);
 	gateway_kill_flows(g, of_client, &c->id);
-	if (c->peer)
-		engine_peer_remove(g->device.engine, c->peer);
-	c->peer = NULL;
+	remove_peer(g, c);
 }
 
 static bool has_address(const struct config_client *c, const struct addr *a)
@@ -155,8 +163,8 @@ static bool has_address(const struct config_client *c, const struct addr *a)
 	return false;
 }
 
-/* @c->config is the new one already. */
-static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+/* Addresses that it has no longer. */
+static void remove_lost(struct gateway *g, struct client *c, const struct config_client *old)
 {
 	for (size_t i = 0; i < old->addresses.n; i++) {
 		struct addr *a = &old->addresses.v[i];
@@ -166,10 +174,24 @@ static void change(struct gateway *g, struct client *c, const struct config_clie
 		remove_address(g, c, a);
 		gateway_kill_flows(g, from_address, a);
 	}
+}
+
+/* @c->config is the new one already. */
+static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+{
+	remove_lost(g, c, old);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		if (!has_address(old, &c->config->addresses.v[i]))
 			add_address(g, c, &c->config->addresses.v[i]);
 	set_options(g, c, psk, old);
+}
+
+/* A node of a tailnet with another key: its flows go on. @c->config is the new one already. */
+static void change_key(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+{
+	remove_lost(g, c, old);
+	remove_peer(g, c);
+	add(g, c, psk);
 }
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -195,22 +217,22 @@ static struct psk *read_psks(const struct config *config)
 	return psks;
 }
 
-/* Ten thousand clients are looked up among ten thousand: sorted by key. */
-struct by_key {
-	const uint8_t *key;
+/* Ten thousand clients are looked up among ten thousand: sorted by who they are. */
+struct identity {
+	const struct config_client *config;
 	struct client *client; /* NULL in an index of configured clients */
 };
 
-static int compare_keys(const void *a, const void *b)
+static int compare_identities(const void *a, const void *b)
 {
-	return memcmp(((const struct by_key *)a)->key, ((const struct by_key *)b)->key, KEY_LEN);
+	return config_client_cmp(((const struct identity *)a)->config, ((const struct identity *)b)->config);
 }
 
-static const struct by_key *find(const struct by_key *index, size_t n, const uint8_t public[KEY_LEN])
+static const struct identity *find(const struct identity *index, size_t n, const struct config_client *c)
 {
-	struct by_key wanted = {.key = public};
+	struct identity wanted = {.config = c};
 
-	return bsearch(&wanted, index, n, sizeof(*index), compare_keys);
+	return bsearch(&wanted, index, n, sizeof(*index), compare_identities);
 }
 
 struct pinned { /* what an earlier run left in the map of clients */
@@ -277,17 +299,17 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 	gateway_kill_flows(g, of_nobody, g);
 }
 
-static void withdraw_missing(struct gateway *g, const struct config *next, struct by_key *index)
+static void withdraw_missing(struct gateway *g, const struct config *next, struct identity *index)
 {
 	struct clients *s = &g->clients;
 
 	for (size_t i = 0; i < next->n_clients; i++)
-		index[i] = (struct by_key){.key = next->clients[i].public_key};
-	qsort(index, next->n_clients, sizeof(*index), compare_keys);
+		index[i] = (struct identity){.config = &next->clients[i]};
+	qsort(index, next->n_clients, sizeof(*index), compare_identities);
 	for (size_t i = 0; i < s->n; i++) {
 		struct client *c = &s->list[i];
 
-		if (find(index, next->n_clients, c->config->public_key))
+		if (find(index, next->n_clients, c->config))
 			continue;
 		withdraw(g, c);
 		s->by_id[c->id] = NULL;
@@ -297,13 +319,13 @@ static void withdraw_missing(struct gateway *g, const struct config *next, struc
 
 /* Builds the new list: ids first, so that newcomers never take one that is in use. */
 static void carry_over(struct gateway *g, const struct config *next, struct client *list, const struct pinned *pinned,
-		       struct by_key *index)
+		       struct identity *index)
 {
 	for (size_t i = 0; i < g->clients.n; i++)
-		index[i] = (struct by_key){g->clients.list[i].config->public_key, &g->clients.list[i]};
-	qsort(index, g->clients.n, sizeof(*index), compare_keys);
+		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
+	qsort(index, g->clients.n, sizeof(*index), compare_identities);
 	for (size_t i = 0; i < next->n_clients; i++) {
-		const struct by_key *was = find(index, g->clients.n, next->clients[i].public_key);
+		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
 
 		list[i] = was ? *was->client : (struct client){.config = &next->clients[i]};
 		if (was)
@@ -336,14 +358,17 @@ static void make_so(struct gateway *g, struct client *c, const struct config_cli
 		g->clients.added++;
 		return;
 	}
-	change(g, c, old, psk);
+	if (memcmp(old->public_key, next->public_key, KEY_LEN))
+		change_key(g, c, old, psk);
+	else
+		change(g, c, old, psk);
 	g->clients.changed += !config_client_same(old, next);
 }
 
 bool clients_apply(struct gateway *g, const struct config *next)
 {
 	struct client *list = calloc(next->n_clients + 1, sizeof(*list));
-	struct by_key *index = calloc(next->n_clients + g->clients.n + 1, sizeof(*index));
+	struct identity *index = calloc(next->n_clients + g->clients.n + 1, sizeof(*index));
 	struct psk *psks = read_psks(next);
 	bool first = !g->clients.list;
 	struct pinned pinned = {0};

@@ -17,6 +17,7 @@
 #define FLOWS_MIN	 1024
 #define FLOWS_MAX	 (16u << 20)
 #define FLOWS_DEFAULT	 (256u << 10)
+#define LISTEN_DEFAULT	 51820
 #define TUNNEL_ADDRESSES 4 /* settings.tunnel of the contract */
 
 /* ---- tunnel -------------------------------------------------------------------- */
@@ -88,7 +89,8 @@ static const struct config_field tunnel_fields[] = {
 
 static void read_tunnel(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	if (config_read_map(r, what, "tunnel.", n, tunnel_fields, out) && !doc_get(n, "addresses"))
+	if (config_read_map(r, what, "tunnel.", n, tunnel_fields, out) && !doc_get(n, "addresses") &&
+	    !r->cfg->tailnet.node)
 		diag_error(r->d, n->at,
 			   "tunnel.addresses: missing, expected our addresses inside the tunnel, "
 			   "such as [100.64.0.1/10]");
@@ -290,6 +292,7 @@ static const struct config_field top_fields[] = {
 	CONFIG_FIELD(config, state, "state", config_read_path),
 	CONFIG_FIELD(config, socket, "socket", read_socket),
 	CONFIG_FIELD(config, pins, "pins", config_read_path),
+	CONFIG_FIELD(config, tailnet, "tailnet", config_read_tailnet), /* first: of the tunnel it needs less */
 	CONFIG_FIELD(config, tunnel, "tunnel", read_tunnel),
 	CONFIG_FIELD(config, pools, "egress", read_egress),
 	CONFIG_FIELD(config, nat, "nat", read_nat),
@@ -310,7 +313,8 @@ static struct config *with_defaults(const char *hostname)
 	cfg->state = CONFIG_STATE;
 	cfg->socket = CONFIG_SOCKET;
 	cfg->pins = CONFIG_PINS;
-	cfg->tunnel = (struct config_tunnel){.interface = "sluice0", .listen = 51820};
+	cfg->tunnel = (struct config_tunnel){.interface = "sluice0"};
+	cfg->tailnet.derp = true;
 	cfg->pools = mem_grow(NULL, 0, sizeof(*cfg->pools));
 	cfg->pools[0] = (struct config_pool){.name = "default"};
 	cfg->n_pools = 1;
@@ -334,11 +338,14 @@ struct config *config_parse(struct doc *doc, const char *hostname, struct diags 
 	if (config_read_map(&r, "gateway", "", &doc->root, top_fields, cfg)) {
 		if (!doc_get(&doc->root, "version"))
 			diag_error(d, doc->root.at, "version: missing, expected version: 1");
-		if (!doc_get(&doc->root, "tunnel"))
+		if (!doc_get(&doc->root, "tunnel") && !cfg->tailnet.node)
 			diag_error(d, doc->root.at,
 				   "tunnel: missing, expected at least tunnel: "
-				   "{addresses: [100.64.0.1/10]}");
+				   "{addresses: [100.64.0.1/10]}, or tailnet");
 	}
+	config_settle_tailnet(&r, &doc->root);
+	if (!cfg->tunnel.listen)
+		cfg->tunnel.listen = LISTEN_DEFAULT;
 	if (!cfg->tunnel.private_key_file)
 		cfg->tunnel.private_key_file = config_keep(cfg, mem_printf("%s/private.key", cfg->state));
 	free(dir);
@@ -354,11 +361,8 @@ void config_free(struct config *cfg)
 	free_pools(cfg);
 	free(cfg->routes);
 	free(cfg->tags.v);
-	for (size_t i = 0; i < cfg->n_clients; i++) {
-		free(cfg->clients[i].tags.v);
-		free(cfg->clients[i].addresses.v);
-	}
-	free(cfg->clients);
+	config_clients_free(cfg->clients, cfg->n_clients);
+	config_netmap_free(cfg->netmap);
 	for (size_t i = 0; i < cfg->n_users; i++)
 		free(cfg->users[i].roles.v);
 	free(cfg->users);

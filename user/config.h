@@ -8,6 +8,7 @@
 
 #include "bpf/contract.h"
 #include "policy/addr.h"
+#include "policy/alloc.h"
 #include "policy/diag.h"
 #include "policy/doc.h"
 
@@ -47,11 +48,12 @@ struct config_address { /* 100.64.0.1/10: our address and the tunnel's prefix */
 
 struct config_tunnel {
 	const char *interface;		  /* default "sluice0" */
-	uint16_t listen;		  /* default 51820 */
-	const char *private_key_file;	  /* default STATE/private.key */
-	struct config_address *addresses; /* at least one, at most 4; at most 2 of a family */
+	uint16_t listen;		  /* default 51820; in a tailnet 41641 */
+	const char *private_key_file;	  /* default STATE/private.key; not for a tailnet */
+	struct config_address *addresses; /* at least one, at most 4; at most 2 of a family; in a
+					   * tailnet the netmap's, none until there is one */
 	size_t n_addresses;
-	uint16_t mtu;		      /* 0: min(1420, underlay - 80) */
+	uint16_t mtu;		      /* 0: min(1420, underlay - 80); in a tailnet 1280 */
 	struct config_names underlay; /* empty: the default route's */
 	enum config_xdp xdp;
 	uint16_t workers; /* 0: one a core, at most MAX_WORKERS */
@@ -86,6 +88,7 @@ struct config_client {
 	struct addr endpoint;
 	uint16_t endpoint_port;	     /* 0: not configured */
 	uint16_t keepalive;	     /* seconds, 0: off */
+	uint64_t tailnet_id;	     /* of the node, which may change its key; 0: it is its key */
 	int64_t expires;	     /* UTC seconds since 1970, the first at which it is out; 0: never */
 	const struct doc_node *node; /* where it stands */
 };
@@ -96,16 +99,38 @@ struct config_user {
 	struct diag_at at;
 };
 
+struct config_tailnet { /* a node of a tailnet: clients and rules are its coordination server's */
+	const char *login_server;    /* URL */
+	const char *auth_key_file;   /* NULL: somebody opens a URL */
+	const char *hostname;	     /* default: name */
+	const char *ca_file;	     /* PEM, roots besides the system's; NULL: none */
+	uint8_t control_key[32];     /* the server's, instead of a certificate; all zero: not given */
+	bool derp;		     /* reach and be reached by relays; default true */
+	const struct doc_node *node; /* where it stands; NULL: no tailnet */
+};
+
+struct filter;
+
+/* What a tailnet's netmap says for the policy (netmap_config.h); NULL in a configuration: nothing yet. */
+struct config_netmap {
+	struct arena mem;      /* strings of the clients made of it */
+	struct filter *rules;  /* the server's */
+	struct prefix *serves; /* what the server says this node serves */
+	size_t n_serves;
+};
+
 struct config {
 	const char *name; /* default: the host's name, "gateway" if it has none */
 	const char *state, *socket, *pins;
 	struct config_tunnel tunnel;
+	struct config_tailnet tailnet;
+	struct config_netmap *netmap;
 	struct config_pool *pools; /* at least one */
 	size_t n_pools;
 	struct config_nat nat;
 	struct config_route *routes;
 	size_t n_routes;
-	struct config_names tags;
+	struct config_names tags; /* the gateway's own */
 	const char *policy;	 /* NULL: none, so nothing is allowed */
 	const char *clients_dir; /* NULL: clients stand in the file */
 	struct config_client *clients;
@@ -143,9 +168,13 @@ bool config_check(const struct config *cfg, struct diags *d);
 struct config *config_load(const char *file, struct diags *d);
 
 void config_free(struct config *cfg); /* NULL is fine */
+void config_netmap_free(struct config_netmap *m); /* NULL is fine */
+void config_clients_free(struct config_client *clients, size_t n);
 
 /* The client with this name; NULL: there is none. */
 const struct config_client *config_client(const struct config *cfg, const char *name);
+/* The same client, with whatever other properties. */
+int config_client_cmp(const struct config_client *a, const struct config_client *b);
 /* Everything equal, the place in the file aside. A changed preshared key is not
  * seen here (the configuration does not hold it). */
 bool config_client_same(const struct config_client *a, const struct config_client *b);

@@ -191,6 +191,15 @@ bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d)
 	return d->errors == before;
 }
 
+void config_clients_free(struct config_client *clients, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(clients[i].tags.v);
+		free(clients[i].addresses.v);
+	}
+	free(clients);
+}
+
 void config_read_users(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	static const struct config_field fields[] = {

@@ -33,7 +33,14 @@ bool config_client_same(const struct config_client *a, const struct config_clien
 	       !memcmp(a->public_key, b->public_key, sizeof(a->public_key)) &&
 	       same_addrs(&a->addresses, &b->addresses) && same_text(a->preshared_key_file, b->preshared_key_file) &&
 	       a->endpoint_port == b->endpoint_port && !addr_cmp(&a->endpoint, &b->endpoint) &&
-	       a->keepalive == b->keepalive && a->expires == b->expires;
+	       a->keepalive == b->keepalive && a->expires == b->expires && a->tailnet_id == b->tailnet_id;
+}
+
+int config_client_cmp(const struct config_client *a, const struct config_client *b)
+{
+	if (a->tailnet_id || b->tailnet_id)
+		return (a->tailnet_id > b->tailnet_id) - (a->tailnet_id < b->tailnet_id);
+	return memcmp(a->public_key, b->public_key, sizeof(a->public_key));
 }
 
 const struct config_client *config_client(const struct config *cfg, const char *name)
@@ -65,10 +72,25 @@ SAME(same_xdp, a->tunnel.xdp == b->tunnel.xdp)
 SAME(same_workers, a->tunnel.workers == b->tunnel.workers)
 SAME(same_flows, a->nat.flows == b->nat.flows)
 SAME(same_policy, same_text(a->policy, b->policy))
-SAME(same_tags, same_names(&a->tags, &b->tags))
+static bool same_tailnet(const struct config *a, const struct config *b)
+{
+	const struct config_tailnet *x = &a->tailnet, *y = &b->tailnet;
+
+	return same_text(x->login_server, y->login_server) && same_text(x->auth_key_file, y->auth_key_file) &&
+	       same_text(x->hostname, y->hostname) && same_text(x->ca_file, y->ca_file) &&
+	       !memcmp(x->control_key, y->control_key, sizeof(x->control_key)) && x->derp == y->derp;
+}
+
+/* In a tailnet they come from the netmap: a file has none to compare. */
+static bool same_tags(const struct config *a, const struct config *b)
+{
+	return a->tailnet.node || same_names(&a->tags, &b->tags);
+}
 
 static bool same_tunnel_addresses(const struct config *a, const struct config *b)
 {
+	if (a->tailnet.node)
+		return true;
 	if (a->tunnel.n_addresses != b->tunnel.n_addresses)
 		return false;
 	for (size_t i = 0; i < a->tunnel.n_addresses; i++)
@@ -121,6 +143,8 @@ static bool same_routes(const struct config *a, const struct config *b)
 
 static bool same_clients(const struct config *a, const struct config *b)
 {
+	if (a->tailnet.node)
+		return true;
 	if (a->n_clients != b->n_clients)
 		return false;
 	for (size_t i = 0; i < a->n_clients; i++)
@@ -157,6 +181,7 @@ static const struct key {
 	{"tunnel.underlay", 0, same_underlay},
 	{"tunnel.xdp", 0, same_xdp},
 	{"tunnel.workers", 0, same_workers},
+	{"tailnet", 0, same_tailnet},
 	{"egress", 0, same_egress},
 	{"egress.pools", 0, same_pools},
 	{"nat.flows", 0, same_flows},

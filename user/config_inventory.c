@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "user/config_inventory.h"
 
+#include "user/netmap_config.h"
+
 #define BY_CONFIGURATION "configuration"
 
 static void add_client(struct inventory *inv, const struct config_client *c)
@@ -42,11 +44,31 @@ struct inventory_node *config_inventory_gateway(const struct inventory *inv)
 	return &inv->nodes[inv->n_nodes - 1];
 }
 
+/* In a tailnet the server approves; its word is all there is. */
+static void approve_served(const struct config *config, struct inventory_node *self, const char **by)
+{
+	for (size_t i = 0; i < config->n_routes; i++) {
+		const struct prefix *route = &config->routes[i].prefix;
+		const char *who = netmap_config_serves(config, route);
+
+		if (who)
+			prefixes_add(&self->approved, route);
+		if (by)
+			by[i] = who;
+	}
+}
+
 void config_approve(const struct config *config, const struct policy *policy, struct inventory *inv, const char **by)
 {
 	struct inventory_node *self = config_inventory_gateway(inv);
 	bool automatic = policy && (policy->n_approvers || policy->exit_approvers.n);
-	struct resolver *r = automatic ? resolver_new(policy, inv) : NULL;
+	struct resolver *r;
+
+	if (config->netmap) {
+		approve_served(config, self, by);
+		return;
+	}
+	r = automatic ? resolver_new(policy, inv) : NULL;
 
 	for (size_t i = 0; i < config->n_routes; i++) {
 		const struct prefix *route = &config->routes[i].prefix;

@@ -17,7 +17,8 @@ struct inventory_node *config_inventory_gateway(const struct inventory *inv);
 
 /*
  * Approves routes of the gateway's node: what autoApprovers say, or, without any,
- * all of them: then the configuration is the operator's word. @by (n_routes
+ * all of them: then the configuration is the operator's word. In a tailnet, what the
+ * coordination server has us serve. @by (n_routes
  * entries, may be NULL) gets the selector's text, or NULL where not approved.
  */
 void config_approve(const struct config *config, const struct policy *policy, struct inventory *inv, const char **by);

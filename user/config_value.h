@@ -64,4 +64,8 @@ char *config_folder(const char *file);
 config_read_fn config_read_clients; /* a folder or a list, into the configuration (config_clients.c) */
 config_read_fn config_read_users;
 
+/* config_tailnet.c: the section, and, after all sections, what it means for the others. */
+config_read_fn config_read_tailnet;
+void config_settle_tailnet(struct config_reader *r, const struct doc_node *root);
+
 #endif

@@ -126,6 +126,7 @@ struct bag { /* one worker's mail, out of its lock */
 	uint32_t requests[MAIL_REQUESTS];
 	unsigned n_handshakes, n_requests;
 	struct garbage garbage;
+	struct parcels leaving, others;
 };
 
 static void collect(struct mail *m, struct bag *bag)
@@ -139,6 +140,9 @@ static void collect(struct mail *m, struct bag *bag)
 	m->n_handshakes = 0;
 	m->n_requests = 0;
 	m->garbage = (struct garbage){0};
+	bag->leaving = m->leaving;
+	bag->others = m->others;
+	m->leaving = m->others = (struct parcels){0};
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -158,6 +162,22 @@ static void take_handshakes(struct device *d, const struct bag *bag)
 	}
 }
 
+static void take_parcels(struct device *d, struct bag *bag)
+{
+	struct parcel *p;
+	uint32_t peer;
+
+	while ((p = parcels_take(&bag->others))) {
+		d->options.other(d->options.ctx, p->bytes, p->len, &p->at);
+		free(p);
+	}
+	while ((p = parcels_take(&bag->leaving))) {
+		if (endpoint_relay_peer(&p->at, &peer))
+			d->options.relay(d->options.ctx, peer, p->at.port, p->bytes, p->len);
+		free(p);
+	}
+}
+
 static void take_mail(void *ctx)
 {
 	struct device *d = ctx;
@@ -174,7 +194,33 @@ static void take_mail(void *ctx)
 		for (unsigned i = 0; i < bag.n_requests; i++)
 			engine_initiate(d->engine, bag.requests[i], &time);
 		engine_release(d->engine, &bag.garbage);
+		take_parcels(d, &bag);
 	}
+}
+
+void device_relayed(struct device *d, const struct peer *peer, uint16_t region, const uint8_t *msg, size_t len)
+{
+	struct endpoint from = endpoint_of_relay(region, engine_peer_id(peer));
+	unsigned worker = engine_peer_transport(peer)->worker;
+	struct engine_time time = now();
+	enum engine_result result;
+
+	if (len && msg[0] == MESSAGE_DATA) {
+		if (!worker_arrive(&d->workers[worker], &from, msg, len))
+			d->drops[DROP_WG_BUSY]++;
+		return;
+	}
+	result = engine_input(d->engine, msg, len, &from, &time);
+	if (result != ENGINE_OK && result != ENGINE_COOKIE_SENT)
+		d->drops[input_drops[result]]++;
+}
+
+bool device_send(struct device *d, const struct endpoint *to, const void *bytes, size_t len)
+{
+	bool sent = underlay_send_one(&d->workers[0].underlay, to, 0, bytes, len);
+
+	d->drops[DROP_SEND] += !sent;
+	return sent;
 }
 
 uint64_t device_tick(struct device *d)
@@ -270,6 +316,8 @@ static bool assemble(struct device *d, char *error, size_t size)
 	d->engine = engine_new(&engine_ops, d);
 	if (!d->engine)
 		return fail(error, size, "engine: locked memory (raise RLIMIT_MEMLOCK)", -ENOMEM);
+	if (d->options.other)
+		engine_fix_endpoints(d->engine);
 	err = loop_add(d->loop, &d->mail, d->shared.control_event, take_mail, d);
 	return err ? fail(error, size, "epoll", err) : true;
 }
@@ -280,7 +328,7 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 		.options = *options,
 		.loop = loop,
 		.n_workers = options->workers,
-		.shared = {.to_host = options->to_host, .n_peers = MAX_CLIENTS, .control_event = -1},
+		.shared = {.to_host = options->to_host, .parcels = options->other, .n_peers = MAX_CLIENTS, .control_event = -1},
 	};
 	d->shared.mtu = options->mtu;
 	if (assemble(d, error, size))

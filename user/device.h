@@ -26,6 +26,12 @@ struct device_options {
 	void (*index)(void *ctx, uint32_t index, unsigned worker, bool used);
 	/* The worker of a new peer. NULL: in turn. */
 	unsigned (*worker)(void *ctx, uint32_t peer);
+	/*
+	 * In a tailnet, both or none: a datagram on our port that is not WireGuard's (disco, STUN, nonsense),
+	 * and one that is to go to a peer by the relay of a region. Endpoints are then set by the owner alone.
+	 */
+	void (*other)(void *ctx, const uint8_t *bytes, size_t len, const struct endpoint *from);
+	void (*relay)(void *ctx, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
 	void *ctx;
 };
 
@@ -52,6 +58,11 @@ int device_start(struct device *d);
 
 /* Timers; returns when to call again. */
 uint64_t device_tick(struct device *d);
+
+/* A WireGuard message for us that a relay brought from @peer. */
+void device_relayed(struct device *d, const struct peer *peer, uint16_t region, const uint8_t *msg, size_t len);
+/* Sends a datagram from our port; false: it did not go out. */
+bool device_send(struct device *d, const struct endpoint *to, const void *bytes, size_t len);
 
 /* Whose packets a peer's are; 0: nobody's. */
 void device_set_client(struct device *d, uint32_t peer, uint32_t client);

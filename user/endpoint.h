@@ -29,6 +29,35 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 }
 
 /*
+ * A peer that is reached by a relay of its region has the endpoint that Tailscale
+ * gives such peers: 127.3.3.40 and the region as the port. Ours has the peer's id
+ * beside it, for the relay wants to be told whom a datagram is for; in what the
+ * kernel tells of a real datagram from there that is 0.
+ */
+static inline struct endpoint endpoint_of_relay(uint16_t region, uint32_t peer)
+{
+	struct endpoint e = {.port = region, .ifindex = peer + 1};
+	static const uint8_t meaning[] = {0xff, 0xff, 127, 3, 3, 40};
+
+	memcpy(e.addr.b + sizeof(e.addr.b) - sizeof(meaning), meaning, sizeof(meaning));
+	return e;
+}
+
+static inline bool endpoint_is_relay(const struct endpoint *e)
+{
+	const struct endpoint relay = endpoint_of_relay(0, 0);
+
+	return memcmp(&e->addr, &relay.addr, sizeof(e->addr)) == 0;
+}
+
+/* False: the endpoint names no peer. */
+static inline bool endpoint_relay_peer(const struct endpoint *e, uint32_t *peer)
+{
+	*peer = e->ifindex - 1;
+	return e->ifindex;
+}
+
+/*
  * An endpoint that one thread writes and others read, without a lock: a sequence
  * counter, odd while a write is under way. Zero initialised, version 0: never written.
  */

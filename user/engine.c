@@ -225,7 +225,7 @@ static enum engine_result admit(struct engine *e, const void *msg, size_t len, c
 static void move_peer(struct engine *e, struct peer *p, const struct endpoint *from)
 {
 	peer_look_at_endpoint(p);
-	if (endpoint_equal(&p->endpoint, from))
+	if (endpoint_equal(&p->endpoint, from) || (p->transport->fixed && p->endpoint.port))
 		return;
 	p->endpoint = *from;
 	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *from });
@@ -494,6 +494,11 @@ bool engine_public_key(const struct engine *e, uint8_t public[KEY_LEN])
 void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN])
 {
 	memcpy(secret, e->own->identity.secret, KEY_LEN);
+}
+
+void engine_fix_endpoints(struct engine *e)
+{
+	e->fixed = true;
 }
 
 void engine_set_under_load(struct engine *e, bool under_load)

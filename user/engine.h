@@ -53,6 +53,10 @@ void engine_set_identity(struct engine *e, const uint8_t secret[KEY_LEN]);
 bool engine_public_key(const struct engine *e, uint8_t public[KEY_LEN]); /* false: there is no identity */
 void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN]); /* for `wg show`; wipe it */
 
+/* Endpoints of peers that are added from now on are only set by engine_peer_set_endpoint(),
+ * for somebody else finds the paths (disco): messages move nobody (else W12). */
+void engine_fix_endpoints(struct engine *e);
+
 /* While true, handshakes need a cookie (W7, W9). */
 void engine_set_under_load(struct engine *e, bool under_load);
 

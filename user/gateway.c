@@ -17,6 +17,7 @@
 #include "user/crypto.h"
 #include "user/log.h"
 #include "user/loop.h"
+#include "user/membership.h"
 #include "user/notify.h"
 #include "user/secret.h"
 
@@ -86,6 +87,7 @@ static void each_second(struct gateway *g)
 {
 	verbs_sample(g);
 	clients_expire(g);
+	membership_second(g);
 	host_guard(g);
 	hooks_verify(g);
 	egress_keep_fragments(g);
@@ -93,12 +95,17 @@ static void each_second(struct gateway *g)
 		gateway_remember(g);
 }
 
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void run(struct gateway *g)
 {
 	while (!g->loop.stop) {
-		uint64_t due = device_tick(&g->device);
+		uint64_t due = earlier(earlier(device_tick(&g->device), membership_tick(g)), g->second + NS_PER_SEC);
 
-		loop_run_once(&g->loop, due < g->second + NS_PER_SEC ? due : g->second + NS_PER_SEC);
+		loop_run_once(&g->loop, due);
 		follow_host(g);
 		if (loop_now() >= g->second + NS_PER_SEC) {
 			g->second = loop_now();
@@ -109,12 +116,16 @@ static void run(struct gateway *g)
 
 /* ---- start -------------------------------------------------------------------------------------- */
 
+/* In a tailnet the node's key is made, and replaced, as the coordination server wants it. */
 static bool load_key(struct gateway *g, char *error, size_t size)
 {
 	const char *file = g->config->tunnel.private_key_file;
+	enum secret_result result;
 	uint8_t key[KEY_LEN];
-	enum secret_result result = secret_read(file, key, error, size);
 
+	if (g->membership)
+		return true;
+	result = secret_read(file, key, error, size);
 	if (result == SECRET_ABSENT && g->state.has_identity) {
 		snprintf(error, size,
 			 "%s is missing, but clients know this gateway by another key: restore it, or remove %s/%s to "
@@ -160,6 +171,8 @@ static bool open_device(struct gateway *g, char *error, size_t size)
 		.workers = worker_count(g->config),
 		.mtu = g->mtu,
 		.index = on_index,
+		.other = g->membership ? paths_other : NULL,
+		.relay = g->membership ? paths_relay : NULL,
 		.ctx = g,
 	};
 
@@ -280,8 +293,11 @@ static bool start(struct gateway *g, char *error, size_t size)
 	if (!host_able(error, size) || !open_loop(g, error, size) || !load_state(g, error, size))
 		return false;
 	g->mtu = tunnel_mtu(g);
-	if (!open_device(g, error, size) || !load_key(g, error, size) || !open_commands(g, error, size) ||
-	    !open_maps(g, error, size) || !tunnel_open(g, error, size))
+	if (!membership_open(g, error, size) || !open_device(g, error, size) || !load_key(g, error, size) ||
+	    !open_commands(g, error, size) || !open_maps(g, error, size))
+		return false;
+	membership_begin(g);
+	if (!tunnel_open(g, error, size))
 		return false;
 	if (!clients_open(g) || !clients_apply(g, g->config)) {
 		snprintf(error, size, "clients could not be set up");
@@ -301,6 +317,7 @@ static void stop(struct gateway *g)
 	if (g->maps)
 		maps_reassemble_none(g->maps);
 	uapi_socket_close(g->uapi);
+	membership_close(g);
 	if (g->device.loop)
 		device_close(&g->device);
 	hooks_close(g);
@@ -313,6 +330,17 @@ static void stop(struct gateway *g)
 	state_free(&g->state);
 	if (g->lock >= 0)
 		close(g->lock);
+}
+
+/* Ready means forwarding: in a tailnet, once there is a netmap. */
+static void say_ready(const struct gateway *g)
+{
+	if (membership_waits(g)) {
+		log_info("started: %s; nobody is served before there is a netmap", g->config->name);
+		return;
+	}
+	log_info("ready: %s", g->config->name);
+	notify_ready(NULL);
 }
 
 static void log_removed(void *ctx, const char *what)
@@ -332,9 +360,9 @@ int gateway_run(const char *file, struct config *config)
 	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
 	ok = start(g, error, sizeof(error));
 	if (ok) {
+		membership_forward(g);
 		clients_greet(g);
-		log_info("ready: %s", config->name);
-		notify_ready(NULL);
+		say_ready(g);
 		run(g);
 		notify_stopping();
 	} else {

@@ -125,6 +125,8 @@ uint32_t tunnel_mtu(struct gateway *g);
 bool tunnel_open(struct gateway *g, char *error, size_t size);
 /* What the programs are told of interface and configuration. 0 or -errno. */
 int tunnel_tell(struct gateway *g);
+/* The tunnel's addresses are others than those of @old: on the TAP, in the maps. */
+void tunnel_readdress(struct gateway *g, const struct config *old);
 /* After any change of the host: there and up again. */
 void tunnel_keep(struct gateway *g);
 
@@ -149,6 +151,9 @@ bool rules_start(struct gateway *g, struct diags *d);
 /* A reload: the configured policy, for @config's clients, which have their ids. False:
  * mistakes, which are in @d; the running policy goes on. */
 bool rules_apply(struct gateway *g, const struct config *config, struct diags *d);
+/* The running policy once more, for clients or a server's rules that have changed. A policy that does
+ * not fit them any more is said, and stays as it was. */
+void rules_refresh(struct gateway *g);
 void rules_close(struct gateway *g);
 
 /* A policy by its text, as a request brings it: built and tested, not in the maps. NULL: mistakes. */
@@ -179,6 +184,39 @@ uint32_t host_underlay_mtu(struct gateway *g); /* the smallest; 0: not known */
 bool host_guard(struct gateway *g);
 /* Destinations that only a rule naming them opens: the clouds' metadata, loopback, our own. */
 bool host_reserve(struct gateway *g);
+
+/* ---- membership.c: a node of a tailnet (membership.h); without the section, all of it is nothing ---- */
+
+struct membership;
+
+/* Keys and configuration of the node. False with one line in @error. */
+bool membership_open(struct gateway *g, char *error, size_t size);
+/* With a device: who we are, the netmap that was kept into the configuration, and the network process. */
+void membership_begin(struct gateway *g);
+/* All is there: from now on netmaps are applied as they come. */
+void membership_forward(struct gateway *g);
+/* There is no netmap yet, so nobody is served. */
+bool membership_waits(const struct gateway *g);
+uint64_t membership_tick(struct gateway *g); /* when to call again */
+void membership_second(struct gateway *g);
+/* Tells the engine how a new peer is reached. */
+void membership_place(struct gateway *g, const struct client *c);
+/* A configuration that was read again gets what the netmap says. */
+void membership_configure(struct gateway *g, struct config *next);
+void membership_reloaded(struct gateway *g);
+struct report_tailnet;
+/* How we stand with the server; strings live until the next event. Only in a tailnet. */
+void membership_report(const struct gateway *g, struct report_tailnet *out);
+/* A relay's name, into @buf. */
+const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size);
+void membership_close(struct gateway *g);
+
+/* verbs_tailnet.c */
+int verb_up(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_logout(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_netmap(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_ping(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_pong(void *gateway, const json_t *args, json_t **result, char **error);
 
 /* ---- notices.c: what the programs want said --------------------------------------------- */
 
@@ -219,6 +257,7 @@ struct gateway {
 	struct egress_state egress;
 	struct hooks hooks;
 	struct rules rules;
+	struct membership *membership; /* NULL: clients are the configuration's */
 	struct notices *notices;
 	struct history history;
 	struct addr own[256]; /* the host's addresses, as the programs know them */

@@ -8,6 +8,7 @@
 #include "policy/diag.h"
 #include "user/commands.h"
 #include "user/control.h"
+#include "user/tailnet/process.h"
 #include "user/text.h"
 
 static bool is_help(const char *word)
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
 	const struct command *c;
 	int words;
 
+	if (argc > 1 && !strcmp(argv[1], PROCESS_ARGUMENT)) /* no command, but a part of `run` */
+		return process_main();
 	argc--;
 	argv++;
 	if (argc && !strcmp(argv[0], "help")) { /* help COMMAND is COMMAND --help */

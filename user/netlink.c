@@ -196,6 +196,20 @@ int netlink_address_add(struct netlink *n, int ifindex, const struct addr *a)
 	return ask(n, &r, NULL, NULL);
 }
 
+int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a)
+{
+	struct request r;
+	struct ifaddrmsg *ifa = begin(&r, RTM_DELADDR, 0, sizeof(*ifa));
+	int err;
+
+	ifa->ifa_family = (uint8_t)family_of(a);
+	ifa->ifa_prefixlen = addr_is_v4(a) ? 32 : 128;
+	ifa->ifa_index = (uint32_t)ifindex;
+	put_addr(r.nlh, IFA_LOCAL, a);
+	err = ask(n, &r, NULL, NULL);
+	return err == -EADDRNOTAVAIL ? 0 : err;
+}
+
 struct address_list {
 	struct addr *out;
 	size_t n, max;

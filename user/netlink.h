@@ -43,6 +43,8 @@ int netlink_link_delete(struct netlink *n, int ifindex);
 /* The address alone (/32, /128), no duplicate address detection. */
 int netlink_address_add(struct netlink *n, int ifindex, const struct addr *a);
 
+int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a);
+
 /* Addresses of an interface that others can reach: no link-local, no temporary,
  * no tentative ones. Returns the number, at most @max, or -errno. */
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max);

@@ -102,6 +102,7 @@ static struct peer *make_peer(struct engine *e, const uint8_t public[KEY_LEN], u
 	}
 	memset(t, 0, sizeof(*t));
 	t->peer = id;
+	t->fixed = e->fixed;
 	t->worker = e->ops->worker(e->ctx, id);
 	p->id = id;
 	p->transport = t;

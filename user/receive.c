@@ -5,6 +5,7 @@
  * super-packets (coalesce.h). Handshakes go to the control thread.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/log.h"
@@ -85,8 +86,9 @@ static void receive_datagram(struct worker *w, uint8_t *msg, size_t len, const s
 		worker_drop(w, DROP_WG_LENGTH, 1);
 		return;
 	}
-	if (msg[1] || msg[2] || msg[3]) {
-		worker_drop(w, DROP_WG_RESERVED, 1);
+	if (msg[1] || msg[2] || msg[3]) { /* as all of disco and STUN have it */
+		if (!worker_pass_other(w, msg, len, &m->from))
+			worker_drop(w, DROP_WG_RESERVED, 1);
 		return;
 	}
 	switch (msg[0]) {
@@ -127,5 +129,21 @@ void receive(struct worker *w, int family)
 		coalesce_flush(&w->coalesce);
 		if (n < RX_MESSAGES)
 			break;
+	}
+}
+
+void receive_arrivals(struct worker *w)
+{
+	struct parcels arrived = worker_arrivals(w);
+	struct parcel *p;
+
+	if (!arrived.n)
+		return;
+	while ((p = parcels_take(&arrived))) {
+		const struct rx_message m = {.data = p->bytes, .len = p->len, .segment = p->len, .from = p->at};
+
+		receive_datagram(w, p->bytes, p->len, &m);
+		coalesce_flush(&w->coalesce); /* it holds pointers into the message */
+		free(p);
 	}
 }

@@ -49,6 +49,7 @@ int gateway_reload(struct gateway *g, char **error)
 		diags_free(&d);
 		return name_restart_keys(&changes, error);
 	}
+	membership_configure(g, next);
 	if (!rules_check(g, next, &d)) {
 		config_free(next);
 		return refuse(error, EXIT_USAGE, &d, NULL);
@@ -60,6 +61,7 @@ int gateway_reload(struct gateway *g, char **error)
 	}
 	config_free(g->config);
 	g->config = next;
+	membership_reloaded(g);
 	tunnel_tell(g);
 	if (!rules_apply(g, next, &d))
 		return refuse(error, EXIT_NO, &d, NULL);

@@ -21,6 +21,8 @@ static bool peer_state(const struct gateway *g, const struct client *c, struct s
 	if (!c->peer)
 		return false;
 	engine_peer_state(g->device.engine, c->peer, &s);
+	if (endpoint_is_relay(&s.endpoint))
+		s.endpoint = (struct endpoint){0}; /* its relay is in the netmap */
 	*out = (struct state_peer){
 		.endpoint = {.addr = s.endpoint.addr, .port = s.endpoint.port},
 		.handshake = s.last_handshake / NS_PER_SEC,

@@ -66,9 +66,14 @@ static json_t *policy_json(const struct report_source *s)
 
 static json_t *tailnet_json(const struct report_source *s)
 {
-	if (!s->tailnet)
+	const struct report_tailnet *t = s->tailnet;
+
+	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:I}", "state", text(s->tailnet), "peers", (json_int_t)s->tailnet_peers);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "server", text(t->server), "state", text(t->state),
+			 "text", text(t->text), "login", text(t->login), "node", text(t->node), "home", text(t->home),
+			 "peers", (json_int_t)t->peers, "expires",
+			 t->expires ? json_integer((json_int_t)t->expires) : json_null());
 }
 
 static json_t *tunnel_json(const struct report_source *s)

@@ -21,7 +21,9 @@
  *
  * status	{"schema", "name", "version", "pid", "uptime",
  *		 "policy": null | {"generation", "file", "hash", "applied" (s ago), "differs" (file against running)},
- *		 "tailnet": null | {"state", "peers"},
+ *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
+ *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
+ *			"home" (relay), "peers", "expires" (Unix seconds)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
  *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present"}],
@@ -111,6 +113,14 @@ struct report_policy {
 	bool differs;
 };
 
+struct report_tailnet {
+	const char *server, *state; /* "connected", ... */
+	const char *text, *login;   /* what the server says, where to log in; NULL */
+	const char *node, *home;    /* our name there, our home relay; NULL: not known yet */
+	size_t peers;
+	int64_t expires; /* of our key, Unix seconds; 0: never */
+};
+
 /* What only the daemon knows. Plain fields are filled before each report; the
  * callbacks get @ctx. */
 struct report_source {
@@ -128,8 +138,7 @@ struct report_source {
 	size_t n_egress;
 	const char *front_mode, *front_reason;
 	const struct report_policy *policy; /* NULL: none */
-	const char *tailnet;		    /* state; NULL: no tailnet */
-	size_t tailnet_peers;
+	const struct report_tailnet *tailnet; /* NULL: no tailnet */
 	const char *const *notes;
 	size_t n_notes;
 	const struct history *history;

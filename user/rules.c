@@ -210,7 +210,8 @@ static void log_warnings(const struct diags *d)
 				    d->list[i].text);
 }
 
-static bool swap(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+/* Into the maps, and in the place of the running one. */
+static bool install(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
@@ -220,8 +221,17 @@ static bool swap(struct gateway *g, struct ruleset *r, const struct config *conf
 	now->rules = r;
 	now->report.file = r->file;
 	now->report.hash = r->hash;
-	now->report.applied_ns = loop_now();
 	g->rules.report = r->policy ? &now->report : NULL;
+	return true;
+}
+
+static bool swap(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+{
+	struct rules_running *now = g->rules.running;
+
+	if (!install(g, r, config, d))
+		return false;
+	now->report.applied_ns = loop_now();
 	remember(now, config, d);
 	log_warnings(d);
 	if (r->policy)
@@ -255,6 +265,24 @@ bool rules_start(struct gateway *g, struct diags *d)
 bool rules_apply(struct gateway *g, const struct config *config, struct diags *d)
 {
 	return swap_or_free(g, build_configured(config, &g->rules.running->store, config->state, d), config, d);
+}
+
+/* Its tests are not asked: they were about the policy, and who is there must count at once. */
+void rules_refresh(struct gateway *g)
+{
+	const struct ruleset *old = g->rules.running->rules;
+	struct ruleset_place place = {.config = g->config};
+	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
+	struct ruleset_source source = {old->file, old->text, old->len, folder, g->config->state, wall_seconds()};
+	struct diags d = {0};
+	struct ruleset *r = ruleset_build(&place, old->policy ? &source : NULL, &d);
+
+	if (!r || !install(g, r, g->config, &d)) {
+		log_error("the policy does not fit the netmap, so the former rules stay: %s", d.n ? d.list[0].text : "");
+		ruleset_free(r);
+	}
+	diags_free(&d);
+	free(folder);
 }
 
 void rules_close(struct gateway *g)

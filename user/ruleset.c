@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "policy/check.h"
+#include "policy/narrow.h"
 #include "policy/test.h"
 #include "user/config_inventory.h"
 #include "user/config_value.h"
@@ -106,7 +107,16 @@ static void check_pools(const struct ruleset *r, const struct config *config, st
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
-static bool lay_out(struct ruleset *r, const struct policy *p, struct diags *d)
+/* In a tailnet the server's rules are what a policy takes away from. */
+static void narrow(struct reach *x, const struct filter *server)
+{
+	struct filter *local = x->f;
+
+	x->f = filter_narrow(server, local, x->p->has_rules);
+	filter_free(local);
+}
+
+static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
 {
 	static const struct tables_limits limits = {
 		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = INT32_MAX};
@@ -115,6 +125,8 @@ static bool lay_out(struct ruleset *r, const struct policy *p, struct diags *d)
 
 	*x = (struct reach){.p = p, .inv = inv, .r = resolver_new(p, inv)};
 	x->f = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
+	if (place->config && place->config->netmap)
+		narrow(x, place->config->netmap->rules);
 	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		x->clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
@@ -124,6 +136,8 @@ static bool lay_out(struct ruleset *r, const struct policy *p, struct diags *d)
 
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
 {
+	if (!r->policy && place->config && place->config->tailnet.node)
+		return; /* the server's rules are enough */
 	if (!r->policy) {
 		diag_warning(d, (struct diag_at){.file = "gateway.yaml"},
 			     "no policy is configured: everything is refused");
@@ -145,7 +159,7 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 		sound = read_policy(r, source, d);
 		p = r->policy;
 	}
-	if (p && read_place(r, place, p, d) && lay_out(r, p, d) && sound) {
+	if (p && read_place(r, place, p, d) && lay_out(r, place, p, d) && sound) {
 		warn(r, place, d);
 		return r;
 	}

@@ -14,6 +14,8 @@
 #include "user/key.h"
 #include "user/secret.h"
 
+#define TEXT_MAX 511 /* of an auth key */
+
 static enum secret_result check_file(int fd, const char *path, char *error, size_t size)
 {
 	struct stat st;
@@ -61,26 +63,60 @@ static enum secret_result read_key(int fd, const char *path, uint8_t key[32], ch
 	return result;
 }
 
+/* A file that may be read; *@fd is -1 if not. */
+static enum secret_result open_file(const char *path, int *fd, char *error, size_t size)
+{
+	enum secret_result result;
+
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe in its place must not hold us */
+	if (*fd < 0) {
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+		return errno == ENOENT ? SECRET_ABSENT : SECRET_FAILED;
+	}
+	result = check_file(*fd, path, error, size);
+	if (result == SECRET_OK)
+		return result;
+	close(*fd);
+	*fd = -1;
+	return result;
+}
+
 enum secret_result secret_read(const char *path, uint8_t key[32], char *error, size_t size)
 {
 	uint8_t own[KEY_LEN] = {0};
-	/* O_NONBLOCK: a pipe in its place must not hold us */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	enum secret_result result;
+	int fd;
+	enum secret_result result = open_file(path, &fd, error, size);
 
-	if (fd < 0) {
-		result = errno == ENOENT ? SECRET_ABSENT : SECRET_FAILED;
-		snprintf(error, size, "%s: %s", path, strerror(errno));
-	} else {
-		result = check_file(fd, path, error, size);
-		if (result == SECRET_OK)
-			result = read_key(fd, path, own, error, size);
+	if (result == SECRET_OK) {
+		result = read_key(fd, path, own, error, size);
 		close(fd);
 	}
 	if (key)
 		memcpy(key, own, KEY_LEN); /* zeros on failure */
 	sodium_memzero(own, sizeof(own));
 	return result;
+}
+
+char *secret_text(const char *path, char *error, size_t size)
+{
+	char text[TEXT_MAX + 1], *copy = NULL;
+	ssize_t n;
+	int fd;
+
+	if (open_file(path, &fd, error, size) != SECRET_OK)
+		return NULL;
+	n = read(fd, text, sizeof(text));
+	while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+		n--;
+	if (n < 0)
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+	else if (!n || n > TEXT_MAX || memchr(text, '\0', (size_t)n) || memchr(text, '\n', (size_t)n))
+		snprintf(error, size, "%s: expected one line of at most %d bytes", path, TEXT_MAX);
+	else
+		copy = strndup(text, (size_t)n);
+	close(fd);
+	sodium_memzero(text, sizeof(text));
+	return copy;
 }
 
 enum secret_result secret_create(const char *path, const uint8_t key[32], char *error, size_t size)

@@ -26,4 +26,8 @@ enum secret_result secret_read(const char *path, uint8_t key[32], char *error, s
 /* Creates @path with mode 0600, never over an existing file. */
 enum secret_result secret_create(const char *path, const uint8_t key[32], char *error, size_t size);
 
+/* A secret that is one line of text (an auth key), under the same conditions. From malloc, to be wiped;
+ * NULL: @error says why. */
+char *secret_text(const char *path, char *error, size_t size);
+
 #endif

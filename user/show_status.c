@@ -33,7 +33,7 @@ static void show_head(const json_t *r, FILE *out)
 		fprintf(out, "policy %llu (%s, %s ago)", (unsigned long long)show_number(policy, "generation"),
 			text_escape(base(show_text(policy, "file")), file, sizeof(file)),
 			text_duration(show_number(policy, "applied"), ago));
-	else
+	else if (!json_is_object(tailnet))
 		fputs("no policy: everything is refused", out);
 	if (json_is_object(tailnet))
 		fprintf(out, "   tailnet: %s, %llu peers", text_escape(show_text(tailnet, "state"), file, sizeof(file)),

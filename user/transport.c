@@ -141,17 +141,26 @@ static bool install(struct transport_set *set, struct transport *t, struct sessi
 	return true;
 }
 
-void transport_move(struct transport *t, const struct endpoint *to)
+static void move(struct transport *t, const struct endpoint *to)
 {
-	if (endpoint_equal(&t->endpoint, to))
-		return;
 	t->endpoint = *to;
 	endpoint_publish(&t->published, to);
 }
 
+void transport_follow(struct transport *t, const struct endpoint *from, uint64_t now)
+{
+	bool same = endpoint_equal(&t->endpoint, from);
+
+	if (t->fixed && same)
+		stamp(&t->stamps.heard, now);
+	else if (!same && !(t->fixed && t->endpoint.port))
+		move(t, from);
+}
+
 static void set_endpoint(struct transport_set *set, struct transport *t, const struct endpoint *to)
 {
-	transport_move(t, to);
+	if (!endpoint_equal(&t->endpoint, to))
+		move(t, to);
 	if (t->n_staged) /* perhaps this is what they waited for */
 		transport_want(set, t, TRANSPORT_FLUSH);
 }

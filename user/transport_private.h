@@ -11,8 +11,8 @@ void transport_want(struct transport_set *set, struct transport *t, unsigned tod
 void transport_want_handshake(struct transport_set *set, struct transport *t, uint64_t now);
 /* Makes garbage of *@s, which becomes NULL and may be NULL. */
 void transport_retire(struct transport_set *set, struct session **s);
-/* The peer is at @to now; cheap when it was before. */
-void transport_move(struct transport *t, const struct endpoint *to);
+/* A message came from there (W12); cheap when the last one did, too. */
+void transport_follow(struct transport *t, const struct endpoint *from, uint64_t now);
 
 /* Stamps and counters have one writer, so a load and a store are enough. */
 static inline void stamp(_Atomic uint64_t *where, uint64_t value)

@@ -46,6 +46,7 @@ static void fill_settings(const struct gateway *g, struct settings *s)
 	s->tap_ifindex = (uint32_t)g->device.tap.ifindex;
 	s->wg_port = g->device.options.listen;
 	s->front_armed = 1;
+	s->front_disco = s->front_stun = g->membership != NULL;
 	s->filtering = (uint8_t)nat->filtering;
 	s->mtu = (uint16_t)g->mtu;
 	s->mss4 = (uint16_t)(g->mtu - 40);
@@ -69,6 +70,30 @@ int tunnel_tell(struct gateway *g)
 
 	fill_settings(g, &s);
 	return maps_settings_set(g->maps, &s);
+}
+
+static bool is_own(const struct config *config, const struct addr *a)
+{
+	for (size_t i = 0; i < config->tunnel.n_addresses; i++)
+		if (!addr_cmp(&config->tunnel.addresses[i].host, a))
+			return true;
+	return false;
+}
+
+void tunnel_readdress(struct gateway *g, const struct config *old)
+{
+	char error[512];
+	int err;
+
+	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
+		if (!is_own(g->config, &old->tunnel.addresses[i].host))
+			netlink_address_delete(&g->netlink, g->device.tap.ifindex, &old->tunnel.addresses[i].host);
+	if (!tunnel_open(g, error, sizeof(error)))
+		log_error("%s", error);
+	err = tunnel_tell(g);
+	if (err)
+		log_error("settings: %s", strerror(-err));
+	host_reserve(g);
 }
 
 /* ---- kept ------------------------------------------------------------------------ */

@@ -324,6 +324,11 @@ static int address_message(struct msghdr *m, struct tx_header *h, const struct e
 	return v4 ? UNDERLAY_4 : UNDERLAY_6;
 }
 
+static bool is_relayed(const struct underlay *u, const struct endpoint *to)
+{
+	return u->relay && endpoint_is_relay(to);
+}
+
 bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint8_t tos, const void *data, size_t len)
 {
 	struct tx_header h;
@@ -331,6 +336,8 @@ bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint
 	int family = address_message(&m, &h, to, tos);
 	static const struct addr none;
 
+	if (is_relayed(u, to))
+		return u->relay(u->relay_ctx, to, data, len);
 	h.iov = (struct iovec){(void *)data, len};
 	if (sendmsg(u->fd[family], &m, MSG_DONTWAIT) >= 0)
 		return true;
@@ -346,18 +353,23 @@ bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint
 	return sendmsg(u->fd[family], &m, MSG_DONTWAIT) >= 0;
 }
 
-/* A NIC without checksum offload answers UDP_SEGMENT with EIO, and only when it is tried. */
-static unsigned send_singly(struct underlay *u, const struct tx_batch *b)
+static unsigned send_each(const struct underlay *u, const struct tx_batch *b)
 {
 	unsigned refused = 0;
 
-	u->gso_refused++;
 	for (size_t at = 0; at < b->len; at += b->segment) {
 		size_t len = b->len - at < b->segment ? b->len - at : b->segment;
 
 		refused += !underlay_send_one(u, &b->to, b->tos, b->data + at, len);
 	}
 	return refused;
+}
+
+/* A NIC without checksum offload answers UDP_SEGMENT with EIO, and only when it is tried. */
+static unsigned send_singly(struct underlay *u, const struct tx_batch *b)
+{
+	u->gso_refused++;
+	return send_each(u, b);
 }
 
 static unsigned send_family(struct underlay *u, int family, struct mmsghdr *msg, const struct tx_batch **batch,
@@ -395,6 +407,10 @@ unsigned underlay_send(struct underlay *u, const struct tx_batch *batches, unsig
 		struct msghdr m;
 		int family = address_message(&m, &header[i], &b->to, b->tos);
 
+		if (is_relayed(u, &b->to)) {
+			refused += send_each(u, b);
+			continue;
+		}
 		if (u->fd[family] < 0) {
 			refused += b->count;
 			continue;

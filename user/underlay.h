@@ -21,6 +21,9 @@ struct underlay {
 	uint16_t port;		   /* host order */
 	bool gro, gso;		   /* granted by the kernel */
 	uint64_t gso_refused;	   /* sends that had to be done again one by one */
+	/* Takes datagrams for a relay (endpoint_is_relay()); false: dropped. NULL: there are none. */
+	bool (*relay)(void *ctx, const struct endpoint *to, const void *data, size_t len);
+	void *relay_ctx;
 };
 
 /*

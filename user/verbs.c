@@ -28,7 +28,9 @@ struct view {
 	struct addr tunnel[4];
 	struct traffic totals[TOTAL_MAX];
 	uint64_t drops[DROP_MAX];
-	char note_text[NOTES_MAX][160];
+	struct report_tailnet tailnet;
+	char relay[64]; /* of the last client */
+	char note_text[NOTES_MAX][512];
 	const char *notes[NOTES_MAX];
 };
 
@@ -39,7 +41,8 @@ static struct report_who who_is(const struct config_client *c)
 
 static bool view_client(void *ctx, size_t i, struct report_client *out)
 {
-	struct gateway *g = ((struct view *)ctx)->g;
+	struct view *v = ctx;
+	struct gateway *g = v->g;
 	const struct client *c;
 	struct engine_peer_state s;
 
@@ -59,8 +62,12 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	if (!c->peer)
 		return true;
 	engine_peer_state(g->device.engine, c->peer, &s);
-	out->endpoint = s.endpoint.addr;
-	out->endpoint_port = s.endpoint.port;
+	if (endpoint_is_relay(&s.endpoint)) {
+		out->relay = membership_region(g, s.endpoint.port, v->relay, sizeof(v->relay));
+	} else {
+		out->endpoint = s.endpoint.addr;
+		out->endpoint_port = s.endpoint.port;
+	}
 	out->received = s.rx_bytes;
 	out->sent = s.tx_bytes;
 	if (s.last_handshake)
@@ -219,6 +226,20 @@ static void view_modes(struct view *v)
 			     maps_program_name(g->hooks.list[i].program));
 }
 
+static void view_tailnet(struct view *v)
+{
+	struct gateway *g = v->g;
+
+	if (!g->membership)
+		return;
+	membership_report(g, &v->tailnet);
+	v->source.tailnet = &v->tailnet;
+	if (v->tailnet.text && strcmp(v->tailnet.state, "connected"))
+		note(v, "tailnet: %s", v->tailnet.text);
+	if (v->tailnet.login)
+		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+}
+
 static void view_open(struct view *v, struct gateway *g)
 {
 	memset(v, 0, sizeof(*v));
@@ -258,6 +279,7 @@ static void view_open(struct view *v, struct gateway *g)
 	v->source.max_flows = maps_flows_max(g->maps);
 	view_egress(v);
 	view_modes(v);
+	view_tailnet(v);
 }
 
 void verbs_sample(struct gateway *g)

@@ -127,6 +127,60 @@ bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const 
 	return room;
 }
 
+bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from)
+{
+	bool room;
+
+	if (!w->shared->parcels)
+		return false;
+	pthread_mutex_lock(&w->mail.lock);
+	room = parcels_add(&w->mail.others, from, bytes, len, MAIL_PARCELS);
+	pthread_mutex_unlock(&w->mail.lock);
+	if (room)
+		ring(w->shared->control_event);
+	return room;
+}
+
+/* The underlay's way out for what goes to a relay; also called by the control thread. */
+static bool leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
+{
+	struct worker *w = ctx;
+	bool room;
+
+	pthread_mutex_lock(&w->mail.lock);
+	room = parcels_add(&w->mail.leaving, to, data, len, MAIL_PARCELS);
+	pthread_mutex_unlock(&w->mail.lock);
+	if (room)
+		ring(w->shared->control_event);
+	return room;
+}
+
+bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len)
+{
+	bool room;
+
+	pthread_mutex_lock(&w->mail.lock);
+	room = parcels_add(&w->mail.arrived, from, msg, len, MAIL_PARCELS);
+	atomic_store_explicit(&w->mail.has_arrived, true, memory_order_release);
+	pthread_mutex_unlock(&w->mail.lock);
+	ring(w->event);
+	return room;
+}
+
+struct parcels worker_arrivals(struct worker *w)
+{
+	struct parcels got = {0};
+
+	if (!atomic_load_explicit(&w->mail.has_arrived, memory_order_acquire))
+		return got;
+	pthread_mutex_lock(&w->mail.lock);
+	got = w->mail.arrived;
+	w->mail.arrived = (struct parcels){0};
+	atomic_store_explicit(&w->mail.has_arrived, false, memory_order_relaxed);
+	pthread_mutex_unlock(&w->mail.lock);
+	return got;
+}
+
 uint64_t worker_pass(const struct worker *w)
 {
 	return atomic_load(&w->pass);
@@ -175,6 +229,7 @@ static void *run(void *arg)
 		w->allowed = atomic_load(&w->shared->allowed);
 		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
 		worker_apply_commands(w);
+		receive_arrivals(w);
 		for (int i = 0; i < n; i++)
 			handle(w, events[i].data.u32);
 		send_todo(w);
@@ -207,6 +262,15 @@ static int allocate(struct worker *w)
 	return err;
 }
 
+static void take_underlay(struct worker *w, const struct underlay *underlay)
+{
+	w->underlay = *underlay;
+	if (w->shared->parcels) {
+		w->underlay.relay = leave;
+		w->underlay.relay_ctx = w;
+	}
+}
+
 int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay,
 		int tap_fd, bool gso, bool uso)
 {
@@ -230,7 +294,7 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 	if (err)
 		worker_free(w);
 	else
-		w->underlay = *underlay;
+		take_underlay(w, underlay);
 	return err;
 }
 
@@ -248,7 +312,7 @@ void worker_stop(struct worker *w)
 void worker_rebind(struct worker *w, const struct underlay *underlay)
 {
 	underlay_close(&w->underlay); /* epoll forgets what is closed */
-	w->underlay = *underlay;
+	take_underlay(w, underlay);
 	watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4);
 	watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
 }
@@ -272,6 +336,9 @@ void worker_free(struct worker *w)
 	free(w->frame);
 	pieces_close(w);
 	free(w->mail.commands);
+	parcels_clear(&w->mail.arrived);
+	parcels_clear(&w->mail.leaving);
+	parcels_clear(&w->mail.others);
 	transport_set_free(&w->transports);
 	pthread_mutex_destroy(&w->mail.lock);
 }

@@ -11,6 +11,7 @@
 #include "user/allowedips.h"
 #include "user/coalesce.h"
 #include "user/messages.h"
+#include "user/parcel.h"
 #include "user/transport.h"
 #include "user/underlay.h"
 
@@ -37,18 +38,23 @@ struct handshake {
 
 #define MAIL_HANDSHAKES 256 /* messages that wait for the control thread; more are dropped, counted */
 #define MAIL_REQUESTS 256
+#define MAIL_PARCELS 1024 /* of each kind; more are dropped, counted */
 
 struct mail {
 	pthread_mutex_t lock;
 	_Atomic unsigned waiting; /* commands; looked at without the lock */
 	struct transport_command *commands; /* to the worker */
 	unsigned n_commands, cap_commands;
+	struct parcels arrived; /* to the worker: data messages that came by a relay */
+	_Atomic bool has_arrived;
 
 	struct handshake handshakes[MAIL_HANDSHAKES]; /* to control */
 	unsigned n_handshakes;
 	uint32_t requests[MAIL_REQUESTS]; /* peers that need a handshake */
 	unsigned n_requests;
 	struct garbage garbage;
+	struct parcels leaving; /* for a relay */
+	struct parcels others;	/* disco, STUN, or nonsense */
 };
 
 /* What all workers of a device share. */
@@ -58,6 +64,7 @@ struct worker_shared {
 	_Atomic bool stop;
 	_Atomic bool tap_gone; /* somebody deleted the interface */
 	bool to_host;			   /* a plain device: every packet is the host's */
+	bool parcels;			   /* in a tailnet: datagrams of other protocols and of relays are mail */
 	_Atomic uint32_t *client_of_peer; /* by peer id, 0: no identity, forwards nothing; NULL when to_host */
 	uint32_t n_peers;		   /* of client_of_peer */
 	uint8_t tap_mac[ETH_ALEN];
@@ -104,6 +111,8 @@ void worker_retap(struct worker *w, int tap_fd);
 /* ---- for the control thread ---- */
 /* Queues a command, in order; never lost (a gateway that cannot allocate 100 bytes ends). */
 void worker_command(struct worker *w, const struct transport_command *c);
+/* Hands in a data message that came by a relay. False: too many wait already. */
+bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len);
 /* The pass now; what was unpublished before may be freed once worker_quiet(w, pass). */
 uint64_t worker_pass(const struct worker *w);
 bool worker_quiet(const struct worker *w, uint64_t pass);
@@ -121,9 +130,14 @@ void worker_tap_gone(struct worker *w);
 void worker_request_handshake(struct worker *w, uint32_t peer);
 /* False: too many wait already. */
 bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from);
+/* A datagram that is not WireGuard's, for the control thread. False: not wanted, or too many wait already. */
+bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from);
+/* Moves out what came by relays. */
+struct parcels worker_arrivals(struct worker *w);
 
 /* receive.c: underlay -> open -> coalesce -> TAP */
 void receive(struct worker *w, int family);
+void receive_arrivals(struct worker *w); /* what came by relays */
 void receive_init(struct worker *w, bool gso, bool uso);
 
 /* send.c: TAP -> split -> seal -> underlay */

@@ -18,6 +18,7 @@ import subprocess
 import time
 
 import pytest
+from gateways import Sluice
 from lab import ROOT, say, wait_for
 
 PEERS = pathlib.Path(os.environ.get("SLUICE_PEERS", pathlib.Path.home() / ".cache/sluice-peers"))
@@ -74,21 +75,47 @@ def require():
         pytest.skip(f"{PROBE}: not built; run make {PROBE.relative_to(ROOT)}")
 
 
-class Tailnet:
-    def __init__(self, lab, two_regions=False, by_name=False):
-        """by_name: the relay's address is not in the DERP map."""
-        self.lab, self.dir, self.hosts, self.by_name = lab, lab.dir / "tailnet", 0, by_name
-        self.dir.mkdir()
-        self.net = lab.host("net")
+class Bridge:
+    """The drawing above: all machines on one wire."""
+    servers = {"headscale": "10.9.1.254", "relay2": "10.9.1.253"}
+
+    def __init__(self, lab):
+        self.lab, self.hosts, self.net = lab, 0, lab.host("net")
         self.net.run("ip link add br0 type bridge")
         self.net.run("ip link set br0 up")
-        self.control = self.machine("headscale", "10.9.1.254")
+
+    def machine(self, name, address):
+        host = self.lab.host(name)
+        self.hosts += 1
+        self.lab.cable(host, "eth0", self.net, f"p{self.hosts}")
+        self.net.run(f"ip link set p{self.hosts} master br0")
+        host.address("eth0", f"{address}/24")
+        return host
+
+
+class Lan:
+    """Machines on the clients' network of an Internet (net.py), which numbers them; servers are the first two."""
+    servers = {"headscale": "192.0.2.44", "relay2": "192.0.2.45"}
+
+    def __init__(self, net):
+        self.net = net
+
+    def machine(self, name, _address):
+        return self.net.client(name)
+
+
+class Tailnet:
+    def __init__(self, lab, two_regions=False, by_name=False, wire=None):
+        """by_name: the relay's address is not in the DERP map."""
+        self.lab, self.dir, self.by_name, self.wire = lab, lab.dir / "tailnet", by_name, wire or Bridge(lab)
+        self.dir.mkdir()
+        self.control = self.machine("headscale", self.wire.servers["headscale"])
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                         "-days", "30", "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem", "-subj",
                         "/CN=headscale.test", "-addext", "subjectAltName=DNS:headscale.test,DNS:relay2.test"],
                        check=True, capture_output=True)
-        (self.dir / "regions.yaml").write_text(SECOND_REGION)
-        self.configure(self.dir, SERVER, "10.9.1.254", 999, "lab", "true",
+        (self.dir / "regions.yaml").write_text(SECOND_REGION.replace("10.9.1.253", self.wire.servers["relay2"]))
+        self.configure(self.dir, SERVER, self.wire.servers["headscale"], 999, "lab", "true",
                        [str(self.dir / "regions.yaml")] if two_regions else [])
         if two_regions:
             self.second_relay()
@@ -108,21 +135,20 @@ class Tailnet:
         for name in ("cert.pem", "key.pem"):
             shutil.copy(self.dir / name, folder / name)
         (folder / "policy.json").write_text("{}")
-        self.configure(folder, SECOND, "10.9.1.253", 998, "far", "false", [])
-        host = self.machine("relay2", "10.9.1.253")
+        self.configure(folder, SECOND, self.wire.servers["relay2"], 998, "far", "false", [])
+        host = self.machine("relay2", self.wire.servers["relay2"])
         host.popen("relay2", [PEERS / "headscale", "-c", folder / "hs.yaml", "serve"])
         wait_for("relay2", lambda: host.run(["curl", "-sk", f"{SECOND}/health"], check=False,
                                             quiet=True).returncode == 0, seconds=20)
 
     def machine(self, name, address):
-        """A host on the bridge that knows the server by name."""
-        host = self.lab.host(name)
-        self.hosts += 1
-        self.lab.cable(host, "eth0", self.net, f"p{self.hosts}")
-        self.net.run(f"ip link set p{self.hosts} master br0")
-        host.address("eth0", f"{address}/24")
-        for file, text in (("hosts", "127.0.0.1 localhost\n10.9.1.254 headscale.test\n10.9.1.253 relay2.test\n"), ("resolv.conf", "")):
-            path = self.dir / f"{name}.{file}"
+        """A host on the wire that knows the servers by name."""
+        return self.introduce(self.wire.machine(name, address))
+
+    def introduce(self, host):
+        names = "".join(f"{address} {name}.test\n" for name, address in self.wire.servers.items())
+        for file, text in (("hosts", "127.0.0.1 localhost\n" + names), ("resolv.conf", "")):
+            path = self.dir / f"{host.name}.{file}"
             path.write_text(text)
             host.run(["mount", "--bind", path, f"/etc/{file}"])
         return host
@@ -182,6 +208,30 @@ class TailscaleClient:
     def knock(self, address="203.0.113.9"):
         """Sends something into the tunnel; nobody answers."""
         self.host.run(["timeout", "1", "bash", "-c", f"echo x > /dev/tcp/{address}/80"], check=False)
+
+
+class Member(Sluice):
+    """`sluice run` as a node of a tailnet, on the gateway of an Internet."""
+
+    def __init__(self, tailnet, net, key=None, name="gw-1", **section):
+        super().__init__(net)
+        self.tailnet, self.name = tailnet, name
+        tailnet.introduce(self.host)
+        self.config["name"] = name
+        self.config["tunnel"] = {"interface": self.tunnel, "underlay": [net.underlay]}
+        self.config["tailnet"] = {"login_server": SERVER, "ca_file": str(tailnet.dir / "cert.pem"), **section}
+        for key_of_static in ("clients", "policy"):
+            del self.config[key_of_static]
+        if key:
+            self.config["tailnet"]["auth_key_file"] = "authkey"
+            (self.folder / "authkey").write_text(key + "\n")
+            (self.folder / "authkey").chmod(0o600)
+
+    def state(self):
+        return self.json("status")["tailnet"]
+
+    def await_state(self, state, seconds=15):
+        return wait_for(f"tailnet {state}", lambda: self.state()["state"] == state, seconds)
 
 
 class Probe:

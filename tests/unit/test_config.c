@@ -20,6 +20,8 @@
 #define BOB    "6BKt2rDCnOoWIHaNvYCs1e3OtHbZFpCnhb0YwTuxkDM="
 #define TUNNEL "tunnel: {addresses: [100.64.0.1/10, \"fd7a:115c:a1e0::1/48\"]}\n"
 #define TOP    "version: 1\n" TUNNEL
+#define MEMBER "version: 1\ntailnet: {login_server: \"https://hs.test\", auth_key_file: authkey}\n"
+#define MKEY   "\"mkey:00000000000000000000000000000000000000000000000000000000000000ff\""
 
 static struct config *parse(const char *text, struct diags *d)
 {
@@ -155,6 +157,27 @@ static void test_every_key(void **state)
 	config_free(cfg);
 }
 
+static void test_tailnet(void **state)
+{
+	struct config *cfg = parse_well(MEMBER "name: gw-1\n");
+
+	assert_string_equal(cfg->tailnet.login_server, "https://hs.test");
+	assert_string_equal(cfg->tailnet.auth_key_file, "authkey");
+	assert_string_equal(cfg->tailnet.hostname, "gw-1");
+	assert_true(cfg->tailnet.derp);
+	assert_int_equal(cfg->tunnel.listen, 41641);
+	assert_int_equal(cfg->tunnel.mtu, 1280);
+	config_free(cfg);
+	cfg = parse_well("version: 1\ntunnel: {listen: 4500, mtu: 1300}\n"
+			 "tailnet: {login_server: \"http://hs.test\", control_key: " MKEY ", derp: false, hostname: x}\n");
+	assert_int_equal(cfg->tailnet.control_key[31], 0xff);
+	assert_string_equal(cfg->tailnet.hostname, "x");
+	assert_false(cfg->tailnet.derp);
+	assert_int_equal(cfg->tunnel.listen, 4500);
+	assert_int_equal(cfg->tunnel.mtu, 1300);
+	config_free(cfg);
+}
+
 static void test_clients(void **state)
 {
 	struct config *cfg = parse_well(whole);
@@ -198,7 +221,8 @@ static const struct {
 	{"", "g.yaml:1:1: gateway: found nothing, expected a map\n"},
 	{"[]", "g.yaml:1:1: gateway: found a list, expected a map\n"},
 	{TUNNEL, "g.yaml:1:1: version: missing, expected version: 1\n"},
-	{"version: 1\n", "g.yaml:1:1: tunnel: missing, expected at least tunnel: {addresses: [100.64.0.1/10]}\n"},
+	{"version: 1\n", "g.yaml:1:1: tunnel: missing, expected at least tunnel: {addresses: [100.64.0.1/10]}, or "
+			 "tailnet\n"},
 	{"version: 2\n" TUNNEL, "g.yaml:1:10: version: found \"2\", expected 1, the only version there is\n"},
 	{TOP "rutes: []\n", "g.yaml:3:1: gateway: unknown field \"rutes\"; did you mean \"routes\"?\n"},
 	{TOP "name: [a]\n",
@@ -339,6 +363,30 @@ static const struct {
 	     "addresses: [100.64.0.6]}]\n",
 	 "g.yaml:3:44: client.public_key: found \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\", expected a public "
 	 "key: 44 characters of base64, as from `sluice pubkey`\n"},
+	/* tailnet */
+	{MEMBER, ""},
+	{MEMBER "tunnel: {mtu: 1400}\nusers: [{name: alice@, roles: [admin]}]\n", ""},
+	{"version: 1\ntailnet: {}\n", "g.yaml:2:10: tailnet.login_server: missing, expected the coordination server's "
+				      "URL, such as https://headscale.example.com\n"},
+	{"version: 1\ntailnet: hs\n", "g.yaml:2:10: tailnet: found \"hs\", expected a map\n"},
+	{"version: 1\ntailnet: {login_server: headscale.test}\n",
+	 "g.yaml:2:25: tailnet.login_server: found \"headscale.test\", expected the coordination server's URL, such as "
+	 "https://headscale.example.com\n"},
+	{"version: 1\ntailnet: {login_server: \"http://hs.test\"}\n",
+	 "g.yaml:2:25: tailnet.login_server: found \"http://hs.test\", expected https://, or control_key beside it: "
+	 "over plain HTTP anybody could answer\n"},
+	{"version: 1\ntailnet: {login_server: \"http://hs.test\", control_key: " MKEY "}\n", ""},
+	{"version: 1\ntailnet: {login_server: \"https://hs.test\", control_key: nodekey:00, drp: false}\n",
+	 "g.yaml:2:57: tailnet.control_key: found \"nodekey:00\", expected the server's public key: \"mkey:\" and 64 "
+	 "hexadecimal digits, as its /key?v=131 tells\n"
+	 "g.yaml:2:69: tailnet: unknown field \"drp\"; did you mean \"derp\"?\n"},
+	{MEMBER "clients: clients.d\ntags: [\"tag:gw\"]\n",
+	 "g.yaml:3:10: clients: found beside tailnet, expected none: they are the nodes of the tailnet\n"
+	 "g.yaml:4:7: tags: found beside tailnet, expected none: the coordination server gives them\n"},
+	{MEMBER "tunnel: {addresses: [100.64.0.1/10], private_key_file: key}\n",
+	 "g.yaml:3:21: tunnel.addresses: found beside tailnet, expected none: the coordination server gives them\n"
+	 "g.yaml:3:56: tunnel.private_key_file: found beside tailnet, expected none: the node's keys are made and kept "
+	 "in state\n"},
 	/* mistakes that only cross checks see are reported beside the others */
 	{"version: 1\ntunnel: {addresses: [100.64.0.1/10], mtu: 1}\nroutes: [100.64.9.0/24]\n",
 	 "g.yaml:2:43: tunnel.mtu: found \"1\", expected a number from 1280 to 65455\n"
@@ -543,6 +591,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_tailnet),
 		cmocka_unit_test(test_clients),	     cmocka_unit_test(test_relative_paths_start_at_the_file),
 		cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_diff),	     cmocka_unit_test(test_folder_of_clients),

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The gateway as a node of a tailnet: what the coordination server says becomes
+ * clients, addresses and rules of the running gateway, by the way of the
+ * configuration (netmap_config.h), so that a netmap is applied as a reload is:
+ * what did not change loses nothing, and what was revoked passes nothing more.
+ */
+#include "user/membership.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/alloc.h"
+#include "user/crypto.h"
+#include "user/log.h"
+#include "user/loop.h"
+#include "user/netmap_config.h"
+#include "user/notify.h"
+#include "user/report.h"
+#include "user/secret.h"
+#include "user/version.h"
+
+const char *membership_state_name(enum wire_state state)
+{
+	static const char *const names[WIRE_STATES] = {
+		[WIRE_STATE_CONNECTING] = "connecting", [WIRE_STATE_CONNECTED] = "connected",
+		[WIRE_STATE_LOGIN] = "login",		[WIRE_STATE_APPROVAL] = "approval",
+		[WIRE_STATE_EXPIRED] = "expired",	[WIRE_STATE_OFFLINE] = "offline",
+		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_LOGGED_OUT] = "logged out",
+	};
+
+	return state < WIRE_STATES ? names[state] : "unknown";
+}
+
+static void set_text(char **field, const char *text)
+{
+	char *copy = text && *text ? mem_strdup(text) : NULL;
+
+	free(*field);
+	*field = copy;
+}
+
+/* ---- the netmap becomes so ------------------------------------------------------------- */
+
+static const struct netmap *netmap_of(const struct membership *m)
+{
+	return &tailnet_roster(m->tailnet)->map;
+}
+
+/* Before the start is over it is the configuration that the start works with. */
+static void apply(struct membership *m)
+{
+	struct gateway *g = m->g;
+	struct config next = *g->config, old = *g->config;
+	bool rules_same = old.netmap && !netmap_of(m)->rules_changed;
+
+	netmap_config(&next, netmap_of(m));
+	if (rules_same && netmap_config_same(&old, &next)) {
+		netmap_config_free(&next);
+		return;
+	}
+	if (m->forwarding && !clients_apply(g, &next)) {
+		log_error("tailnet: the netmap is not applied: out of memory");
+		netmap_config_free(&next);
+		return;
+	}
+	*g->config = next;
+	if (m->forwarding) {
+		tunnel_readdress(g, &old);
+		rules_refresh(g);
+	}
+	netmap_config_free(&old);
+}
+
+/* Those who are gone, or have another key, are not looked for any more. */
+static void forget_peers(struct membership *m, const struct netmap *map)
+{
+	struct known *now = mem_alloc(map->n_peers + 1, sizeof(*now));
+
+	for (size_t i = 0; i < map->n_peers; i++) {
+		now[i].id = map->peers[i].node->id;
+		memcpy(now[i].key, map->peers[i].node->node_key, KEY_LEN);
+	}
+	for (size_t i = 0, k = 0; i < m->n_known; i++) { /* both in order of ids */
+		while (k < map->n_peers && now[k].id < m->known[i].id)
+			k++;
+		if (k == map->n_peers || memcmp(&now[k], &m->known[i], sizeof(*now)))
+			disco_peer_remove(m->disco, m->known[i].key);
+	}
+	free(m->known);
+	m->known = now;
+	m->n_known = map->n_peers;
+}
+
+static void look_for_peers(struct membership *m, const struct netmap *map)
+{
+	uint64_t now = loop_now();
+
+	for (size_t i = 0; i < map->n_peers; i++)
+		if (map->peers[i].changed)
+			disco_peer_set(m->disco, map->peers[i].node, now);
+}
+
+static void say_ready(const struct membership *m)
+{
+	if (!m->g->config->netmap)
+		return;
+	log_info("tailnet: %zu clients in the netmap", m->g->config->n_clients);
+	notify_ready(NULL);
+}
+
+static void on_map(void *ctx, const struct roster *r)
+{
+	struct membership *m = ctx;
+	bool first = !m->g->config->netmap;
+
+	if (!r->map.self.node)
+		return; /* who we are is not known yet */
+	apply(m);
+	forget_peers(m, &r->map);
+	look_for_peers(m, &r->map);
+	if (r->stun_changed)
+		netcheck_set_servers(m->netcheck, &r->stun, loop_now());
+	if (first && m->forwarding)
+		say_ready(m);
+}
+
+/* ---- what else there is to know ----------------------------------------------------------- */
+
+static void on_status(void *ctx, enum wire_state state, const char *text)
+{
+	struct membership *m = ctx;
+	bool new = state != m->state || strcmp(text, m->text ? m->text : "");
+
+	m->state = state;
+	set_text(&m->text, text);
+	if (state == WIRE_STATE_CONNECTED)
+		set_text(&m->url, NULL);
+	if (new)
+		log_info("tailnet: %s%s%s", membership_state_name(state), *text ? ": " : "", text);
+	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
+}
+
+static void on_login(void *ctx, const char *url)
+{
+	struct membership *m = ctx;
+
+	set_text(&m->url, url);
+	log_info("tailnet: to log in, open %s", url);
+}
+
+static void on_relay(void *ctx, uint16_t region, bool up)
+{
+	struct membership *m = ctx;
+	char name[64];
+
+	log_info("tailnet: relay %s is %s", paths_region_name(m, region, name, sizeof(name)),
+		 up ? "connected" : "away");
+}
+
+static void link_ready(void *ctx)
+{
+	struct membership *m = ctx;
+
+	tailnet_ready(m->tailnet, loop_now());
+}
+
+static void on_fd(void *ctx, int fd)
+{
+	struct membership *m = ctx;
+
+	if (m->link.ready)
+		loop_remove(&m->g->loop, &m->link);
+	m->link = (struct loop_watch){.fd = -1};
+	if (fd >= 0 && loop_add(&m->g->loop, &m->link, fd, link_ready, m))
+		log_error("tailnet: %s", strerror(errno));
+}
+
+static void on_identity(void *ctx)
+{
+	struct membership *m = ctx;
+	struct tailnet_secrets secrets;
+	uint8_t public[KEY_LEN];
+
+	tailnet_secrets(m->tailnet, &secrets);
+	crypto_public_key(secrets.node, public);
+	engine_set_identity(m->g->device.engine, secrets.node);
+	paths_identity(m, &secrets, public);
+	crypto_wipe(&secrets, sizeof(secrets));
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void tell_routes(struct membership *m)
+{
+	const struct config *config = m->g->config;
+	struct prefix *list = mem_alloc(config->n_routes + 1, sizeof(*list));
+	size_t n = config->n_routes < WIRE_ROUTES_MAX ? config->n_routes : WIRE_ROUTES_MAX;
+
+	if (n < config->n_routes)
+		log_warning("tailnet: of %zu routes the first %zu are advertised: so many there can be",
+			    config->n_routes, n);
+	for (size_t i = 0; i < n; i++)
+		list[i] = config->routes[i].prefix;
+	tailnet_set_routes(m->tailnet, list, n);
+	free(list);
+}
+
+/* What it was for is done once the node is known: that it is missing is no reason not to start. */
+static char *read_auth_key(const struct config_tailnet *t)
+{
+	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL;
+
+	if (t->auth_key_file && !key)
+		log_warning("tailnet: no auth key: %s", error);
+	return key;
+}
+
+static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
+{
+	static const struct tailnet_ops ops = {on_status, on_login, on_map,	paths_relayed,
+					       on_relay,  on_fd,    on_identity};
+	const struct config_tailnet *t = &m->g->config->tailnet;
+	char *auth_key = read_auth_key(t);
+	const struct tailnet_config config = {
+		.state = m->g->config->state,
+		.server = t->login_server,
+		.auth_key = auth_key,
+		.hostname = t->hostname,
+		.version = version_commit(),
+		.ca = ca,
+		.server_key = key_is_zero(t->control_key) ? NULL : t->control_key,
+		.relays = t->derp,
+	};
+
+	m->tailnet = tailnet_new(&config, &ops, m, error, size);
+	if (auth_key)
+		crypto_wipe(auth_key, strlen(auth_key));
+	free(auth_key);
+	return m->tailnet;
+}
+
+bool membership_open(struct gateway *g, char *error, size_t size)
+{
+	const char *ca_file = g->config->tailnet.ca_file;
+	struct membership *m;
+	char *ca = NULL;
+	size_t len;
+	bool ok;
+
+	if (!g->config->tailnet.node)
+		return true;
+	if (ca_file && !(ca = state_read_file(ca_file, WIRE_CA_MAX, &len))) {
+		snprintf(error, size, "%s: %s", ca_file, strerror(errno));
+		return false;
+	}
+	m = mem_alloc(1, sizeof(*m));
+	m->g = g;
+	m->link.fd = -1;
+	g->membership = m;
+	paths_open(m);
+	ok = make_node(m, ca, error, size);
+	free(ca);
+	return ok;
+}
+
+void membership_begin(struct gateway *g)
+{
+	struct membership *m = g->membership;
+
+	if (!m)
+		return;
+	on_identity(m);
+	tell_routes(m);
+	tailnet_start(m->tailnet, loop_now());
+}
+
+void membership_forward(struct gateway *g)
+{
+	struct membership *m = g->membership;
+
+	if (!m)
+		return;
+	m->forwarding = true;
+	paths_second(m);
+}
+
+bool membership_waits(const struct gateway *g)
+{
+	return g->membership && !g->config->netmap;
+}
+
+uint64_t membership_tick(struct gateway *g)
+{
+	struct membership *m = g->membership;
+	uint64_t now = loop_now(), a, b;
+
+	if (!m)
+		return UINT64_MAX;
+	a = paths_tick(m, now);
+	b = tailnet_tick(m->tailnet, now); /* last: it sends what the others have queued */
+	return a < b ? a : b;
+}
+
+void membership_second(struct gateway *g)
+{
+	if (g->membership)
+		paths_second(g->membership);
+}
+
+void membership_place(struct gateway *g, const struct client *c)
+{
+	if (g->membership)
+		paths_place(g->membership, c);
+}
+
+void membership_configure(struct gateway *g, struct config *next)
+{
+	if (g->membership && g->config->netmap)
+		netmap_config(next, netmap_of(g->membership));
+}
+
+void membership_reloaded(struct gateway *g)
+{
+	if (g->membership)
+		tell_routes(g->membership);
+}
+
+void membership_report(const struct gateway *g, struct report_tailnet *out)
+{
+	struct membership *m = g->membership;
+	const struct netmap *map = netmap_of(m);
+
+	*out = (struct report_tailnet){
+		.server = g->config->tailnet.login_server,
+		.state = membership_state_name(m->state),
+		.text = m->text,
+		.login = m->url,
+		.peers = map->n_peers,
+	};
+	if (m->seen.home && g->config->tailnet.derp)
+		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
+	if (map->self.node) {
+		out->node = map->self.node->name;
+		out->expires = map->self.node->key_expiry;
+	}
+}
+
+const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size)
+{
+	return paths_region_name(g->membership, region, buf, size);
+}
+
+void membership_close(struct gateway *g)
+{
+	struct membership *m = g->membership;
+
+	if (!m)
+		return;
+	on_fd(m, -1);
+	tailnet_free(m->tailnet);
+	paths_close(m);
+	free(m->known);
+	free(m->text);
+	free(m->url);
+	free(m);
+	g->membership = NULL;
+}
