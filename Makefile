@@ -84,17 +84,19 @@ $(O)/version: FORCE
 	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 FORCE:
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
 
-$(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
+$(O)/%.skel.h: $(O)/%.bpf.o
 	$(call say,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$(*F))_bpf > $@
 
 $(O)/tests/%: tests/%.c $(O)/libsluice.a
 	$(call say,TEST,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS) -lm
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -I$(O) -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS) -lm
+
+$(O)/tests/bpf/test_swap: $(O)/tests/bpf/swap.skel.h
 
 # Fuzzers: the sources once with clang's coverage, then each harness with libFuzzer.
 fuzz_cflags = $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -Wno-gnu-variable-sized-type-not-at-end -O1 -fsanitize=address,undefined

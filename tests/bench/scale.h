@@ -163,7 +163,7 @@ struct packed { /* a frame, small enough to prepare a million */
 	uint8_t b[FRAME_MAX - 2];
 };
 
-struct costs { /* ns in the program */
+struct costs {				 /* ns in the program */
 	uint64_t total, n, worst, other; /* other: runs with another verdict than wanted */
 };
 
@@ -245,7 +245,9 @@ static inline struct scratch *gateway_open(uint32_t flows, bool no_sweep)
 	scratch_settings(s);
 	scratch_addresses(s);
 	for (int v6 = 0; v6 < 2; v6++) {
-		struct egress e = {.addr = family_of(v6).external, .ifindex = 2, .mtu = EGRESS_MTU,
+		struct egress e = {.addr = family_of(v6).external,
+				   .ifindex = 2,
+				   .mtu = EGRESS_MTU,
 				   .range = {{1024, WG_PORT - 1024}, {WG_PORT + 1, 65535 - WG_PORT}}};
 
 		check(maps_egress_set(s->m, v6 ? 2 : 1, &e), "egress");

@@ -31,8 +31,14 @@ static void open_policy(struct scratch *s)
 	};
 	struct maps_acl acl = {1, prefix_of("10.0.0.0/8"), 0, N(rules), ACL_ACCEPTS};
 	struct maps_route route = {acl.dst, {ROUTE_POOL_OF_CLIENT, 0}};
-	struct maps_policy p = {.classes = classes, .n_classes = CLIENTS + 1, .acl = &acl, .n_acl = 1, .rules = rules,
-				.n_rules = N(rules), .routes = &route, .n_routes = 1};
+	struct maps_policy p = {.classes = classes,
+				.n_classes = CLIENTS + 1,
+				.acl = &acl,
+				.n_acl = 1,
+				.rules = rules,
+				.n_rules = N(rules),
+				.routes = &route,
+				.n_routes = 1};
 	char *error = NULL;
 
 	for (int i = 1; i <= CLIENTS; i++)
@@ -127,7 +133,8 @@ static void memory_row(struct sheet *sheet, const struct scratch *s, const char 
 	table_addf(&sheet->table, "%.0f", (double)(m.index + m.slots) * share);
 	table_addf(&sheet->table, "%.0f", (double)m.pairs / n);
 	table_addf(&sheet->table, "%.0f", (double)m.permissions / n);
-	table_addf(&sheet->table, "%.0f", (double)(m.flows + m.index + m.slots) * share + (double)(m.pairs + m.permissions) / n);
+	table_addf(&sheet->table, "%.0f",
+		   (double)(m.flows + m.index + m.slots) * share + (double)(m.pairs + m.permissions) / n);
 	table_addf(&sheet->table, "%.0f", mib(all));
 }
 
@@ -188,12 +195,14 @@ static void bench_proto(uint8_t proto, struct sheet *packets, struct sheet *memo
 
 static void bench_packets(json_t *document)
 {
-	static const char *const heads[] = {"flows of", ">there are", ">to open one", ">out, any", ">ratio",
-					    ">out, 1000 hot", ">ratio", ">in, any", ">ratio", ">in, 1000 hot", ">ratio",
-					    NULL};
-	static const char *const memory_heads[] = {"flows of", ">slots a flow", ">flow", ">index", ">pairs",
-						   ">permissions", ">bytes a flow", ">MiB of all maps", NULL};
-	struct sheet packets = sheet_begin("NAT: ns in the program, for a packet of any or of a few of the flows (target: at most 1.3)", heads);
+	static const char *const heads[] = {"flows of", ">there are",	  ">to open one", ">out, any",
+					    ">ratio",	">out, 1000 hot", ">ratio",	  ">in, any",
+					    ">ratio",	">in, 1000 hot",  ">ratio",	  NULL};
+	static const char *const memory_heads[] = {"flows of",	    ">slots a flow",	">flow",
+						   ">index",	    ">pairs",		">permissions",
+						   ">bytes a flow", ">MiB of all maps", NULL};
+	struct sheet packets = sheet_begin(
+		"NAT: ns in the program, for a packet of any or of a few of the flows (target: at most 1.3)", heads);
 	struct sheet memory = sheet_begin("NAT: memory of 1,000,000 flows (target: at most 450 bytes)", memory_heads);
 
 	bench_proto(IPPROTO_TCP, &packets, &memory);
@@ -238,7 +247,8 @@ static void bench_ports(json_t *document)
 {
 	static const char *const heads[] = {">taken", ">mean ns", ">ratio", ">worst ns", ">unlike", NULL};
 	static const double shares[] = {0, 0.5, 0.9, 0.99, 0.999};
-	struct sheet sheet = sheet_begin("NAT: to open one more connection to a remote, by ports taken of 64,511", heads);
+	struct sheet sheet =
+		sheet_begin("NAT: to open one more connection to a remote, by ports taken of 64,511", heads);
 	struct scratch *s = gateway_open(100000, true);
 	unsigned have = 0, sample = 60;
 	struct costs c;
@@ -350,9 +360,11 @@ static void expire_now(struct scratch *s)
 
 static void bench_expiry(json_t *document)
 {
-	static const char *const heads[] = {"meanwhile", ">seconds", ">slots left", ">core 0: worst gap ms", ">lost",
-					    ">core 1: worst gap ms", ">lost", NULL};
-	struct sheet sheet = sheet_begin("NAT: a packet each 0.2 ms while 1,000,000 flows expire (target: gaps under 5 ms)", heads);
+	static const char *const heads[] = {
+		"meanwhile", ">seconds", ">slots left", ">core 0: worst gap ms", ">lost", ">core 1: worst gap ms",
+		">lost",     NULL};
+	struct sheet sheet =
+		sheet_begin("NAT: a packet each 0.2 ms while 1,000,000 flows expire (target: gaps under 5 ms)", heads);
 
 	for (int i = 0; i < 2; i++) {
 		uint8_t proto = i ? IPPROTO_UDP : IPPROTO_TCP;
@@ -364,7 +376,8 @@ static void bench_expiry(json_t *document)
 		open_to_one(s, 0, 2, REDIRECT);
 		open_flows(s, proto, 0, MILLION);
 		took = wait_watched(s, w, 0, 3);
-		watched_row(&sheet, i ? "1,000,000 UDP flows live" : "1,000,000 TCP flows live", w, took, maps_flows_used(s->m));
+		watched_row(&sheet, i ? "1,000,000 UDP flows live" : "1,000,000 TCP flows live", w, took,
+			    maps_flows_used(s->m));
 		expire_now(s);
 		took = wait_watched(s, w, 2, 30);
 		watched_row(&sheet, "they expire", w, took, maps_flows_used(s->m));

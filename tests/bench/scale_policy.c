@@ -176,8 +176,9 @@ static struct config *read_config(const struct size *size)
 /* What ten lists of rules cost, each size of the policy three times: the median. */
 static void bench_compile(struct scratch *s, json_t *document, const char *folder)
 {
-	static const char *const heads[] = {">clients", ">groups", ">rules", ">classes", ">destinations",
-					    ">build ms", ">swap ms", ">both ms", ">growth", ">peak MiB", NULL};
+	static const char *const heads[] = {">clients",	     ">groups",	  ">rules",   ">classes",
+					    ">destinations", ">build ms", ">swap ms", ">both ms",
+					    ">growth",	     ">peak MiB", NULL};
 	static const struct size sizes[] = {{1000, 100, 1000}, {3000, 300, 3000}, {CLIENTS, CLIENTS / 10, 10000}};
 	struct sheet sheet = sheet_begin("policy: compile and swap (target: 10,000 rules under 2,000 ms)", heads);
 	double before = 0;
@@ -246,12 +247,12 @@ static void write_list(const char *folder, enum list kind, unsigned n)
 
 static void bench_lists(struct scratch *s, json_t *document, const char *folder)
 {
-	static const char *const heads[] = {"list", ">prefixes", ">read ms", ">swap ms", ">both ms", ">growth",
-					    ">peak MiB", NULL};
+	static const char *const heads[] = {"list",	">prefixes", ">read ms",  ">swap ms",
+					    ">both ms", ">growth",   ">peak MiB", NULL};
 	static const char policy[] = "blocklists: [{name: drop, file: drop.txt}]\nacls: []\n";
 	static const unsigned sizes[] = {100000, 1000000};
-	struct sheet sheet = sheet_begin("block lists: read, compile and swap (target: 1,000,000 under 6,000 ms and 1 GiB)",
-					 heads);
+	struct sheet sheet =
+		sheet_begin("block lists: read, compile and swap (target: 1,000,000 under 6,000 ms and 1 GiB)", heads);
 	struct config *config = read_config(&(struct size){10, 1, 10});
 
 	for (int kind = 0; kind <= LIST_V6; kind++) {
@@ -268,7 +269,8 @@ static void bench_lists(struct scratch *s, json_t *document, const char *folder)
 			table_addf(&sheet.table, "%.0f", c.swap);
 			table_addf(&sheet.table, "%.0f", c.build + c.swap);
 			if (i)
-				table_addf(&sheet.table, "n^%.2f", growth(sizes[0], before, sizes[1], c.build + c.swap));
+				table_addf(&sheet.table, "n^%.2f",
+					   growth(sizes[0], before, sizes[1], c.build + c.swap));
 			else
 				table_add(&sheet.table, NULL);
 			table_addf(&sheet.table, "%.0f", mib(c.peak));
@@ -352,16 +354,21 @@ static void felt_row(struct sheet *sheet, const char *name, const struct felt *f
 
 static void bench_packets(struct scratch *s, json_t *document, const char *folder)
 {
-	static const char *const heads[] = {"policy", ">new flow ns", ">of small", ">established ns", ">of small",
-					    ">refused ns", ">of small", NULL};
+	static const char *const heads[] = {"policy",	 ">new flow ns", ">of small", ">established ns",
+					    ">of small", ">refused ns",	 ">of small", NULL};
 	static const struct size size = {CLIENTS, CLIENTS / 10, 10000};
-	static const struct { const char *name; unsigned blocked; enum list kind; } cases[] = {
+	static const struct {
+		const char *name;
+		unsigned blocked;
+		enum list kind;
+	} cases[] = {
 		{"10,000 rules", 0, 0},
 		{"10,000 rules, 100,000 IPv4 blocked", 100000, LIST_MIXED},
 		{"10,000 rules, 1,000,000 IPv4 blocked", 1000000, LIST_MIXED},
 		{"10,000 rules, 1,000,000 IPv6 blocked", 1000000, LIST_V6},
 	};
-	struct sheet sheet = sheet_begin("policy: each packet (target: new flows at most 1.5, established the same)", heads);
+	struct sheet sheet =
+		sheet_begin("policy: each packet (target: new flows at most 1.5, established the same)", heads);
 	struct config *config = read_config(&size);
 	char *small = small_text(), *large = large_text(&size);
 	struct load load = load_make();

@@ -355,7 +355,8 @@ static inline enum drop_reason counted(const uint64_t *before, const uint64_t *a
 	return reason;
 }
 
-static inline struct ran run_with(struct scratch *s, enum program program, const struct frame *f, struct push push)
+/* @xdp: the program takes no context. */
+static inline struct ran run_fd(struct scratch *s, int program, bool xdp, const struct frame *f, struct push push)
 {
 	struct __sk_buff ctx = {.gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark}, ctx_out = {};
 	uint64_t before[DROP_MAX], after[DROP_MAX];
@@ -363,14 +364,14 @@ static inline struct ran run_with(struct scratch *s, enum program program, const
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = r.out.b,
 		    .data_size_out = sizeof(r.out.b));
 
-	if (program != PROGRAM_FRONT) {
+	if (!xdp) {
 		opts.ctx_in = &ctx;
 		opts.ctx_size_in = sizeof(ctx);
 		opts.ctx_out = &ctx_out;
 		opts.ctx_size_out = sizeof(ctx_out);
 	}
 	must(maps_drops(s->m, before));
-	must(bpf_prog_test_run_opts(maps_program(s->m, program), &opts));
+	must(bpf_prog_test_run_opts(program, &opts));
 	must(maps_drops(s->m, after));
 	r.verdict = (int)opts.retval;
 	r.reason = counted(before, after);
@@ -378,6 +379,11 @@ static inline struct ran run_with(struct scratch *s, enum program program, const
 	r.out.len = opts.data_size_out;
 	frame_like(&r.out, f);
 	return r;
+}
+
+static inline struct ran run_with(struct scratch *s, enum program program, const struct frame *f, struct push push)
+{
+	return run_fd(s, maps_program(s->m, program), program == PROGRAM_FRONT, f, push);
 }
 
 static inline struct ran run(struct scratch *s, enum program program, const struct frame *f)
