@@ -89,6 +89,8 @@
 	X(FLOWS_FULL, "flows_full", "the flow table is full")                                                  \
 	X(PORTS_FULL, "ports_full", "no port is free towards this destination")                                \
 	X(NO_EGRESS, "no_egress", "no external address of this family in the pool")                            \
+	X(UNSOLICITED, "unsolicited", "a SYN from outside to a port of ours that no mapping and no listener has") \
+	X(EXCLUSIVE, "exclusive", "belongs to no flow, and on an exclusive address the host does not answer") \
 	X(FILTERED, "filtered", "inbound to a mapping from an address it did not talk to")                     \
 	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
 	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
@@ -289,6 +291,8 @@ struct egress { /* array `egresses`, by egress id */
 	struct port_range range[MAX_PORT_RANGES];
 };
 
+/* Hash `egress_ids`: struct addr -> egress id, of what comes in by a NIC. */
+
 struct pool { /* array `pools` */
 	__u16 n4, n6;
 	__u16 v4[POOL_ADDRESSES], v6[POOL_ADDRESSES]; /* egress ids; client id modulo n keeps a client on its own */
@@ -337,6 +341,7 @@ enum flow_state {
 #define FLOW_REPLIED 4
 
 #define FLOW_LIMITED 1 /* trait: its client has a quota of packets or bytes */
+#define FLOW_HAIRPIN 2 /* trait: to another client, by its external endpoint */
 
 /*
  * Array `flows`, mappable: userspace reads it without a system call. Slot 0 is
@@ -361,7 +366,7 @@ struct flow {
 	__u16 pool;
 	__u16 route;
 	__u8 flags;  /* FLOW_FIN_OUT, ... */
-	__u8 traits; /* FLOW_LIMITED: written with the decision only */
+	__u8 traits; /* FLOW_LIMITED, ...: written with the decision only */
 	__u64 created, seen, expires; /* ns; seen: last packet from the client; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */

@@ -8,6 +8,7 @@
  * mapping, which is made first if need be.
  */
 #include "port.h"
+#include "tcp.h"
 
 struct creation {
 	__u64 word, now;
@@ -112,6 +113,10 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->route = c->decision.route;
 	f->traits = c->decision.traits;
 	f->mapping = c->mapping;
+	if (tcp_answers(p)) { /* a SYN that came in by the mapping */
+		f->flags = FLOW_REPLIED;
+		f->end_in = p->ack;
+	}
 	f->created = f->seen = c->now;
 }
 

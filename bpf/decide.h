@@ -15,7 +15,6 @@ struct decision {
 	__u32 pool;
 	__u32 route;
 	__u8 traits; /* of the flow */
-	bool host;   /* for the gateway itself */
 };
 
 static __always_inline __u64 policy_word(void)
@@ -174,10 +173,11 @@ CHECKED_ALONE int decide(__u64 word, __u32 client, const struct tuple *t, struct
 	entry = acl_of(word, class->class, &t->dst);
 	if (kind && !(entry && entry->flags & ACL_EXACT))
 		return DROP_RESERVED;
-	d->host = kind_is_host(kind);
 	d->pool = class->pool;
 	d->traits = class->quota.packets || class->quota.bytes ? FLOW_LIMITED : 0;
-	if (!d->host) {
+	if (kind_is_host(kind)) { /* as a flow: by an address of ours to another client */
+		d->traits |= FLOW_HAIRPIN;
+	} else {
 		route = route_of(word, &t->dst);
 		if (!route)
 			return DROP_NO_ROUTE;

@@ -30,6 +30,9 @@ static __always_inline struct flow *icmp_flow(struct __sk_buff *skb, const struc
 
 	if (parse(skb, &q->p, p->payload, p->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP), QUOTED))
 		return NULL;
+	/* It goes to who sent what it is about, or it is somebody's trick to get by the policy. */
+	if (!addr_equal(&p->t.dst, &q->p.t.src))
+		return NULL;
 	q->check = p->l4 + offsetof(struct icmphdr, checksum);
 	q->end = p->l3 + p->len;
 	if (q->p.l4 + 8 > q->end)

@@ -7,6 +7,7 @@
  * no flow is the host's and is not touched.
  */
 #include "out.h"
+#include "stray.h"
 
 struct inbound {
 	struct packet p;
@@ -24,6 +25,14 @@ struct {
 
 /* Goes on to whoever is next on the interface, then to the host. */
 #define NOT_OURS TC_ACT_UNSPEC
+
+/* Of no flow. */
+static __always_inline int no_flow(struct __sk_buff *skb, const struct inbound *in)
+{
+	int reason = stray(skb, &in->p, &in->q.p);
+
+	return reason ? drop(reason) : NOT_OURS;
+}
 
 /* Marks the packet with its client's worker, for steer_tap, and hands it to the TAP. */
 static __always_inline int to_client(struct __sk_buff *skb, const struct settings *s, __u32 client)
@@ -106,14 +115,14 @@ static __always_inline bool may_enter(const struct packet *p, __u16 egress, cons
  */
 static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
-	struct tuple t = {.dst = in->p.t.dst, .dport = in->p.t.dport, .proto = in->p.t.proto, .side = SIDE_REMOTE};
-	struct flow *m = flow_find(&t, &in->slot);
+	struct flow *m = mapping_at(s, &in->p, in->now, &in->slot);
+	struct tuple t = {.proto = in->p.t.proto, .side = SIDE_REMOTE};
 	struct decision d;
 	struct egress *e;
 	int reason;
 
-	if (!m || m->state != FLOW_MAPPING || m->expires <= in->now)
-		return NOT_OURS;
+	if (!m)
+		return no_flow(skb, in);
 	e = element(&egresses, m->egress);
 	if (!e || !e->ifindex)
 		return NOT_OURS;
@@ -140,7 +149,7 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 	int reason;
 
 	if (!f)
-		return NOT_OURS;
+		return no_flow(skb, in);
 	reason = check_way_in(skb, in, f->client, f->traits);
 	if (reason)
 		return drop(reason);
@@ -150,6 +159,17 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_IN, 1, in->p.len);
 	return to_client(skb, s, f->client);
+}
+
+/* A fragment, or nothing that we understand. */
+static __always_inline int not_whole(struct __sk_buff *skb, const struct inbound *in, const struct settings *s,
+				     int reason)
+{
+	int verdict = NOT_OURS;
+
+	if (reason == DROP_FRAGMENT)
+		verdict = fragment_in(skb, &in->p, s, bpf_ktime_get_ns());
+	return verdict == NOT_OURS && is_exclusive(&in->p.t.dst) ? drop(reason) : verdict;
 }
 
 static __always_inline int inbound(struct __sk_buff *skb)
@@ -163,10 +183,8 @@ static __always_inline int inbound(struct __sk_buff *skb)
 		return NOT_OURS;
 	__builtin_memset(in, 0, sizeof(*in));
 	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
-	if (reason == DROP_FRAGMENT)
-		return fragment_in(skb, &in->p, s, bpf_ktime_get_ns());
 	if (reason)
-		return NOT_OURS;
+		return not_whole(skb, in, s, reason);
 	if (in->p.kind == KIND_UDP && in->p.t.dport == bpf_htons(s->wg_port)) /* our own: no flow has this port */
 		return NOT_OURS;
 	in->p.t.side = SIDE_REMOTE;
@@ -176,11 +194,11 @@ static __always_inline int inbound(struct __sk_buff *skb)
 	if (in->p.kind == KIND_ICMP_ERROR)
 		return icmp_error_in(skb, in, s);
 	if (in->p.kind != KIND_TCP && in->p.kind != KIND_UDP && in->p.kind != KIND_ECHO_REPLY)
-		return NOT_OURS;
+		return no_flow(skb, in);
 	f = flow_find(&in->p.t, &in->slot);
 	if (f && flow_lives(f, in->now))
 		return flow_in(skb, in, s, f);
-	return is_endpoint_independent(s, in->p.t.proto) ? mapping_in(skb, in, s) : NOT_OURS;
+	return is_endpoint_independent(s, in->p.t.proto) ? mapping_in(skb, in, s) : no_flow(skb, in);
 }
 
 #endif

@@ -167,6 +167,13 @@ struct {
 } egresses SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_EGRESS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} egress_ids SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_POOLS);
 	__type(key, __u32);

@@ -6,14 +6,12 @@
  * From a client towards a service: what comes in by the TAP.
  *
  *   parse -> flow? -> decided under this policy? -> rewrite -> NIC
- *              `-> for the host? -> the kernel, unchanged
+ *              `-> for the host? -> the kernel, unchanged (hairpin.h: unless a client is behind it)
  *              `-> decide -> create -> as above
  */
-#include "create.h"
-#include "fragment.h"
+#include "hairpin.h"
 #include "icmp.h"
 #include "rewrite.h"
-#include "tcp.h"
 
 struct outbound {
 	struct packet p;
@@ -30,16 +28,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct outbound);
 } outbound_work SEC(".maps");
-
-/* The client that the daemon authenticated; 0: not a client's frame. */
-static __always_inline __u32 client_of(struct __sk_buff *skb)
-{
-	struct tap_mac mac;
-
-	if (!tap_mac_of(skb, &mac) || (mac.kind != TAP_CLIENT && mac.kind != TAP_REASSEMBLED))
-		return 0;
-	return tap_mac_id(&mac);
-}
 
 /* The largest packet of a (super-)packet. */
 static __always_inline __u32 largest(const struct __sk_buff *skb, const struct packet *p)
@@ -125,12 +113,17 @@ static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, int
 	return reason;
 }
 
+/* A SYN; where mappings are for every remote, the answer to one that came in, too (RFC 5382 REQ-3). */
+static __always_inline bool tcp_begins(const struct packet *p, const struct settings *s)
+{
+	return tcp_opens(p) || (s->tcp_endpoint_independent && tcp_answers(p));
+}
+
 /* May the packet begin a flow, as it is? A refusal by policy comes first: it is answered. */
 static __always_inline int may_open(const struct packet *p)
 {
 	switch (p->kind) {
-	case KIND_TCP:
-		return tcp_opens(p) ? DROP_NONE : DROP_NO_FLOW;
+	case KIND_TCP: /* tcp_begins() */
 	case KIND_UDP:
 	case KIND_ECHO:
 		return DROP_NONE;
@@ -151,7 +144,7 @@ CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
 	if (!e || !e->ifindex)
 		return DROP_NO_EGRESS;
 	o->ifindex = e->ifindex;
-	if (o->p.ttl <= 1) {
+	if (o->p.ttl <= 1 + !!(o->c.decision.traits & FLOW_HAIRPIN)) { /* which is on its way in next */
 		answer_ttl(skb, &o->p, o->c.client, false);
 		return DROP_TTL;
 	}
@@ -170,7 +163,7 @@ static __always_inline int open_flow(struct __sk_buff *skb, struct outbound *o, 
 {
 	int reason;
 
-	if (o->p.kind == KIND_TCP && !tcp_opens(&o->p)) /* whatever the rules say; cheap */
+	if (o->p.kind == KIND_TCP && !tcp_begins(&o->p, s)) /* whatever the rules say; cheap */
 		return DROP_NO_FLOW;
 	reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
 	if (!reason)
@@ -235,9 +228,14 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 	return DROP_NONE;
 }
 
-/* Translated: by the NIC, or first to be cut. */
+/*
+ * Translated: by the NIC, or first to be cut, or round. A frame that turns round keeps its
+ * source: should no mapping take it, it is somebody else's to the kernel, too.
+ */
 static __always_inline int leave(struct __sk_buff *skb, const struct outbound *o, const struct settings *s)
 {
+	if (o->c.decision.traits & FLOW_HAIRPIN)
+		return bpf_redirect(o->ifindex, BPF_F_INGRESS);
 	if (o->cut)
 		return cut_out(skb, s, o->c.client, o->c.egress);
 	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
@@ -278,8 +276,9 @@ static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound
 	int reason;
 
 	if (!f || f->client != o->c.client)
-		return drop(DROP_NO_FLOW);
+		return kind_is_host(reserved_kind(&o->p.t.dst)) ? to_host(skb, &o->p) : drop(DROP_NO_FLOW);
 	o->c.egress = f->egress;
+	o->c.decision.traits = f->traits;
 	reason = check_way(skb, o);
 	if (!reason && f->traits & FLOW_LIMITED)
 		reason = quota_pass(skb, &o->p, f->client, o->c.word, WAY_OUT);
@@ -327,12 +326,13 @@ static __always_inline int outbound(struct __sk_buff *skb)
 		if (reason)
 			return drop(refuse(skb, o, reason));
 		o->c.egress = f->egress;
+		o->c.decision.traits = f->traits;
 		reason = check_way(skb, o);
 	} else {
-		if (kind_is_host(reserved_kind(&o->p.t.dst)))
-			return host_packet(skb, o);
 		if (o->p.kind == KIND_ICMP_ERROR)
 			return icmp_error_out(skb, o, s);
+		if (kind_is_host(reserved_kind(&o->p.t.dst)) && !mapping_at(s, &o->p, o->c.now, &o->c.slot))
+			return host_packet(skb, o);
 		reason = open_flow(skb, o, s);
 		f = flow_at(o->c.slot);
 	}

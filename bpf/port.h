@@ -63,6 +63,14 @@ static __always_inline bool port_is_hosts(struct __sk_buff *skb, const struct tu
 	return true;
 }
 
+/* The tunnel's own, also on an exclusive address. */
+static __always_inline bool port_is_wireguards(const struct tuple *back)
+{
+	struct settings *s = element(&settings, 0);
+
+	return s && back->proto == IPPROTO_UDP && back->dport == bpf_htons(s->wg_port);
+}
+
 /* One port of the walk; 1 ends it. */
 static long port_try(__u32 i, struct port_search *search)
 {
@@ -79,7 +87,7 @@ static long port_try(__u32 i, struct port_search *search)
 	f->back.dport = bpf_htons(port);
 	if (flow_link(&f->back, search->slot, f->serial))
 		return 0;
-	if (!e->exclusive && port_is_hosts(search->skb, &f->back)) {
+	if (port_is_wireguards(&f->back) || (!e->exclusive && port_is_hosts(search->skb, &f->back))) {
 		flow_unlink(&f->back, search->slot, f->serial);
 		return 0;
 	}

@@ -33,6 +33,11 @@ static __always_inline bool tcp_opens(const struct packet *p)
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+static __always_inline bool tcp_answers(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == (TCP_SYN | TCP_ACK);
+}
+
 static __always_inline bool tcp_in_sequence(__u32 seq, __u32 acknowledged, __u32 end)
 {
 	return !seq_before(seq, acknowledged) && !seq_before(end, seq);

@@ -85,6 +85,14 @@ static void text_u32(struct map_printer *p, const void *data)
 	put(p, "%u", v);
 }
 
+static void text_addr(struct map_printer *p, const void *data)
+{
+	struct addr a;
+
+	memcpy(&a, data, sizeof(a));
+	put_addr(p, &a);
+}
+
 static void text_lpm(struct map_printer *p, const void *data)
 {
 	char text[ADDR_STRLEN];
@@ -365,6 +373,7 @@ static const struct map_layout layouts[] = {
 	{"flows", 4, sizeof(struct flow), text_u32, text_flow, true},
 	{"permissions", sizeof(struct permission), 8, text_permission_key, text_expires, false},
 	{"pairs", sizeof(struct pair), sizeof(struct pair_use), text_pair, text_pair_use, false},
+	{"egress_ids", sizeof(struct addr), 4, text_addr, text_u32, false},
 	{"egresses", 4, sizeof(struct egress), text_u32, text_egress, true},
 	{"settings", 4, sizeof(struct settings), text_u32, text_settings, false},
 	{"policy", 4, 8, text_u32, text_policy, false},

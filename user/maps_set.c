@@ -192,7 +192,7 @@ int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e)
 	full.prime = full.ports < 3 ? 3 : full.ports;
 	while (!is_prime(full.prime))
 		full.prime++;
-	return set(m->skel->maps.egresses, &id, &full);
+	return set(m->skel->maps.egresses, &id, &full) ?: set(m->skel->maps.egress_ids, &e->addr, &id);
 }
 
 int maps_egress_get(struct maps *m, uint32_t id, struct egress *e)

@@ -156,6 +156,30 @@ static inline void scratch_policy(struct scratch *s, bool strict)
 		fail_msg("%s", error);
 }
 
+/* Clients 1 and 4 may reach the remote and the external address by @proto, client 5 just the remote. */
+static inline void allow_external(struct scratch *s, uint8_t proto)
+{
+	struct client_class classes[] = {[1] = {.class = 1}, [4] = {.class = 1}, [5] = {.class = 2}};
+	struct acl_rule rules[] = {rule_of(proto, 0, 65535, VERDICT_ACCEPT, RULE_WEB)};
+	struct maps_acl acl[6];
+	struct maps_route routes[2];
+	struct maps_policy p = {.classes = classes, .n_classes = N(classes), .acl = acl, .rules = rules,
+				.n_rules = N(rules), .routes = routes};
+	char *error = NULL;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct prefix service = {f.remote, 128};
+
+		for (uint32_t class = 1; class <= 2; class++)
+			acl[p.n_acl++] = (struct maps_acl){class, service, 0, 1, ACL_ACCEPTS};
+		acl[p.n_acl++] = (struct maps_acl){1, {f.external, 128}, 0, 1, ACL_EXACT | ACL_ACCEPTS};
+		routes[p.n_routes++] = (struct maps_route){service, {ROUTE_POOL_OF_CLIENT, 7}};
+	}
+	if (maps_policy_apply(s->m, &p, &s->generation, &error))
+		fail_msg("%s", error);
+}
+
 static inline void scratch_settings(struct scratch *s)
 {
 	s->settings = (struct settings){

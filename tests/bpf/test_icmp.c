@@ -154,6 +154,9 @@ static void error_out(struct scratch *s, const struct family *f, size_t i)
 	assert_true(frame_checks(&r.out));
 	assert_quote(&r, &answer, n, 63);
 	assert_expires_in(flow, 7 * SECOND - SECOND / 4);
+	/* To nobody but the one who sent what it quotes: no way around the policy. */
+	error.dst = f->denied;
+	assert_dropped(out_of(s, &error, 1), DROP_NO_FLOW);
 	/* Another client's errors about it are not taken. */
 	assert_dropped(run_as(s, &in, 2), DROP_NO_FLOW);
 }

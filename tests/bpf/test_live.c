@@ -271,6 +271,26 @@ static void test_tcp(void **state)
 	}
 }
 
+static void send_as(struct live *l, const struct shape *shape, uint32_t client)
+{
+	struct virtio_net_hdr h = {};
+	struct frame in;
+
+	frame_build(&in, shape);
+	from_client(&in, client);
+	tap_write(&l->sluice, &h, &in);
+}
+
+static uint16_t external_port(struct live *l, const struct family *f, const struct shape *shape, uint32_t client)
+{
+	struct virtio_net_hdr h;
+	struct frame out;
+
+	send_as(l, shape, client);
+	assert_true(tap_read(&l->nic, &h, &out, &f->external, &f->remote));
+	return frame_sport(&out);
+}
+
 static void test_udp(void **state)
 {
 	struct virtio_net_hdr h = {};
@@ -301,6 +321,45 @@ static void test_udp(void **state)
 			complete(&h, &out);
 			assert_true(frame_checks(&out));
 		}
+	}
+	live_close(&l);
+}
+
+/* From client 1 to client 4 by the external address, both of which it has: in at the NIC, out at none. */
+static void test_hairpin(void **state)
+{
+	struct virtio_net_hdr h = {};
+	struct live l;
+
+	live_open(&l, 0);
+	allow_external(&l.s, IPPROTO_UDP);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct shape alice = tcp(&f, 0, 100), bob = alice;
+		uint16_t alices, bobs;
+		struct frame in, out;
+
+		alice.proto = bob.proto = IPPROTO_UDP;
+		bob.src = f.client2;
+		bob.sport = 2222;
+		alices = external_port(&l, &f, &alice, 1);
+		bobs = external_port(&l, &f, &bob, 4);
+		bob.dst = alice.dst = f.external;
+		alice.dport = bobs;
+		bob.dport = alices;
+		send_as(&l, &alice, 1); /* lets bob in */
+		for (int partially = 0; partially < 2; partially++) {
+			frame_build(&in, &bob);
+			h = partially ? make_partial(&in, 0) : (struct virtio_net_hdr){};
+			from_client(&in, 4);
+			tap_write(&l.sluice, &h, &in);
+			assert_true(tap_read(&l.sluice, &h, &out, &f.external, &f.client));
+			complete(&h, &out);
+			assert_true(frame_checks(&out));
+			assert_int_equal(frame_sport(&out), bobs);
+			assert_int_equal(frame_dport(&out), alice.sport);
+		}
+		assert_false(tap_read(&l.nic, &h, &out, &f.external, &f.external));
 	}
 	live_close(&l);
 }
@@ -408,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_hairpin),
 		cmocka_unit_test(test_to_host),
 		cmocka_unit_test(test_guard),
 	};
