@@ -8,7 +8,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
-from .station import fold, transport
+from .wire import fold, transport
 
 # kind of error -> (type, code) by IP version
 ERRORS = {
@@ -138,3 +138,33 @@ def is_fragment(packet):
     if isinstance(packet, IP):
         return bool(packet.frag or packet.flags.MF)
     return IPv6ExtHdrFragment in packet
+
+
+def piece(packet):
+    """(what names its whole, offset, data, more follow) of a packet; one that is whole is its own only piece."""
+    raw, four = bytes(packet.original), isinstance(packet, IP)
+    if not is_fragment(packet):
+        proto, _ = body(packet)
+        return (packet.src, packet.dst, proto, id(packet)), 0, body(packet)[1], False
+    end = packet.len if four else 40 + packet.plen
+    head = packet if four else packet[IPv6ExtHdrFragment]
+    start = packet.ihl * 4 if four else 48
+    more, offset = (bool(packet.flags.MF), packet.frag) if four else (bool(head.m), head.offset)
+    return (packet.src, packet.dst, packet.id if four else head.id), offset * 8, raw[start:end], more
+
+
+def join(packets):
+    """The transport bytes of all packets that are there in full, whether they came whole or in fragments."""
+    wholes = {}
+    for packet in packets:
+        name, offset, data, more = piece(packet)
+        pieces, end = wholes.setdefault(name, ({}, []))
+        pieces[offset] = data
+        if not more:
+            end.append(offset + len(data))
+    for pieces, end in wholes.values():
+        data = b""
+        while len(data) in pieces and pieces[len(data)]:
+            data += pieces[len(data)]
+        if end and len(data) == end[0]:
+            yield data

@@ -14,28 +14,12 @@ import time
 from scapy.layers.inet import IP
 from scapy.layers.inet6 import IPv6
 
+from .packets import join
+from .wire import fold, transport
+
 AGENT = pathlib.Path(__file__).with_name("agent.py").read_text()
 PATIENCE = 5.0          # seconds for what must come
 CHECKSUM = {6: 16, 17: 6, 1: 2, 58: 2}
-
-
-def fold(data):
-    data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
-def transport(raw):
-    """(protocol, offset, end) of the transport header, or None behind what is not understood or of a fragment."""
-    if raw[0] >> 4 == 4:
-        fragment = struct.unpack_from("!H", raw, 6)[0] & 0x3FFF
-        return None if fragment else (raw[9], (raw[0] & 15) * 4, struct.unpack_from("!H", raw, 2)[0])
-    proto, at = raw[6], 40
-    while proto in (0, 60):
-        proto, at = raw[at], at + (raw[at + 1] + 1) * 8
-    return None if proto == 44 else (proto, at, 40 + struct.unpack_from("!H", raw, 4)[0])
 
 
 def damage(raw, filled):
@@ -123,6 +107,20 @@ class Station:
         seen = "".join(f"\n    {packet.summary()}" for packet in self.arrived[-8:])
         raise AssertionError(f"{self.name}: no {what} within {seconds} s; arrived were:{seen or ' none'}"
                              + "".join(f"\n    not sent: {text}" for text in self.refused))
+
+    def expect_whole(self, what, match, seconds=PATIENCE):
+        """The transport header and payload of a packet that may come in fragments; match looks at these bytes."""
+        end = time.monotonic() + seconds
+        while True:
+            found = next((data for data in self.whole() if match(data)), None)
+            if found:
+                return found
+            assert time.monotonic() < end, f"{self.name}: no {what} within {seconds} s: {self.arrived}"
+            time.sleep(0.01)
+
+    def whole(self):
+        """The transport bytes of all packets that have arrived in full, in fragments or not."""
+        return list(join(self.seen(lambda p: True)))
 
     def seen(self, match):
         """All that has arrived by now and matches; nothing is taken."""

@@ -8,7 +8,7 @@ from scapy.layers.inet import TCP, UDP
 from scapy.packet import Raw
 
 from .packets import HEADER, as_quoted, echo, error, fragment, icmp, ip, is_error, read_icmp, token, ttl
-from .station import fold
+from .wire import fold
 
 NOT_TRANSLATED = (2, 4, 33, 41, 47, 50, 51, 89, 132, 136, 253)      # IP protocols
 

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """UDP (RFC 4787). A flow is "endpoint -> remote"; its external endpoint is what the remote sees."""
-import pytest
+import random
 
-from .packets import HEADER, as_quoted, error, error_mtu, is_error, read_icmp, token
+import pytest
+from scapy.layers.inet6 import IPv6ExtHdrFragment
+
+from .packets import (HEADER, as_quoted, cut, error, error_mtu, fragment, is_error, is_fragment, read_icmp,
+                      token)
 
 MANY = 100
 
@@ -292,3 +296,92 @@ def test_4787_13_not_when_it_fits(nat, version):
     flow.out()
     flow.back(token(size_for(nat, version)), df=True)
     nat.nothing(nat.remote, "ICMP: too big", lambda p: is_error(p, "too big"), version)
+
+
+def test_4787_13_df_clear_and_too_big_arrives_in_fragments(nat):
+    nat.need(nat.promise.inside_mtu < nat.promise.outside_mtu, "both sides take the same size")
+    nat.need(nat.external(4), "IPv6's routers never fragment")
+    flow, payload = nat.udp(4), token(size_for(nat, 4) + 24)
+    flow.out()
+    nat.remote.send(flow.answer(payload))
+    data = nat.client.expect_whole("a large datagram", lambda data: payload in data)
+    assert data[:4] == flow.dport.to_bytes(2, "big") + flow.sport.to_bytes(2, "big")
+    assert nat.client.seen(is_fragment)
+
+
+def test_4787_13_not_fragmented_without_need(nat, version):
+    flow, payload = nat.udp(version), token(size_for(nat, version))
+    flow.out()
+    flow.back(payload)
+    assert not nat.client.seen(is_fragment)
+
+
+# ---- REQ-14: fragments ----------------------------------------------------------
+
+CUTS = (24, 480)                                    # a first piece with little more than the UDP header
+ORDERS = ((0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1), (0, 1, 1, 2), (2, 2, 1, 0))      # the last two with duplicates
+
+
+def send_cut(station, packet, order, cuts=CUTS):
+    pieces = cut(packet, cuts)
+    station.send(*(pieces[i] for i in order))
+
+
+def check_cut(nat, flow, order, size=1200):
+    """A datagram in fragments, there and back."""
+    payload, answer = token(size), token(size)
+    send_cut(nat.client, flow.packet(payload), order)
+    data = nat.remote.expect_whole(f"a datagram in fragments {order}", lambda data: payload in data)
+    flow.external = flow.external or (nat.external(flow.version)[0], int.from_bytes(data[:2], "big"))
+    assert data[:4] == flow.external[1].to_bytes(2, "big") + flow.dport.to_bytes(2, "big") and data[8:] == payload
+    send_cut(flow.remote, flow.answer(answer), order)
+    data = nat.client.expect_whole(f"an answer in fragments {order}", lambda data: answer in data)
+    assert data[:4] == flow.dport.to_bytes(2, "big") + flow.sport.to_bytes(2, "big") and data[8:] == answer
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join(map(str, order)))
+def test_4787_14_fragments_in_any_order(nat, version, order):
+    check_cut(nat, nat.udp(version), order)
+
+
+def test_4787_14_larger_than_any_packet(nat, version):
+    """More than one frame in each direction, whatever the link takes."""
+    flow, payload, answer = nat.udp(version), token(6000), token(6000)
+    cuts = range(1200, 6000, 1200)
+    backwards = range(len(cuts), -1, -1)
+    flow.out()
+    send_cut(nat.client, flow.packet(payload), backwards, cuts)
+    nat.remote.expect_whole("6,000 bytes", lambda data: payload in data)
+    send_cut(nat.remote, flow.answer(answer), backwards, cuts)
+    nat.client.expect_whole("6,000 bytes", lambda data: answer in data)
+
+
+def test_4787_14_not_overlapping(nat, version):
+    """Pieces that contradict each other are no datagram (RFC 5722, RFC 8200 4.5), whichever came first."""
+    flow = nat.udp(version)
+    flow.out()
+    for early in (True, False):
+        for station, make, receiver in ((nat.client, flow.packet, nat.remote), (nat.remote, flow.answer, nat.client)):
+            good, lie = token(1200), token(64)
+            pieces = cut(make(good), CUTS)
+            number = pieces[0].id if version == 4 else pieces[0][IPv6ExtHdrFragment].id
+            pieces.insert(1 if early else 2, fragment(make(good), number, CUTS[1] - 40, lie, True))
+            station.send(*pieces)
+            nat.fence(version)
+            assert not [data for data in receiver.whole() if good in data or lie in data]
+
+
+def test_4787_14_not_harmed_by_a_flood(nat, version):
+    """Thousands of datagrams that are never completed, from both sides: packets pass meanwhile, and so do the
+    fragments of somebody else."""
+    flow, calm = nat.udp(version), nat.udp(version, nat.other)
+    flow.out()
+    calm.out()
+    for station, packet in ((nat.client, flow.packet(token(64))), (nat.remote, flow.answer(token(64)))):
+        for _ in range(10):
+            station.send(*(fragment(packet, number, 0, bytes(64), True) for number in random.sample(range(65536), 300)))
+            flow.out()
+            flow.back()
+        answer = token(1200)
+        send_cut(nat.other, calm.answer(answer), (1, 2, 0))
+        nat.client.expect_whole("another's datagram in fragments", lambda data: answer in data)
