@@ -90,7 +90,7 @@ CHECKED_ALONE int mapping_get(struct __sk_buff *skb, const struct packet *p, str
 		return reason;
 	}
 	c->mapping = slot;
-	if (!flow_link(&m->out, slot, m->serial))
+	if (!flow_show(m, slot))
 		return DROP_NONE;
 	flow_end(slot, c->now); /* another CPU was faster: its mapping is the one */
 	return mapping_find(&out, c->client, c->now, &c->mapping) ? DROP_NONE : DROP_FLOWS_FULL;
@@ -120,24 +120,37 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->created = f->seen = c->now;
 }
 
+/*
+ * The slot that has the remote's side of @f already, 0: none. Under one mapping that is the
+ * same flow: another CPU made it from its other packet, or is about to (its state is still
+ * FLOW_FREE, but its translation is complete). An expired one ends.
+ */
+static __always_inline __u32 flow_twin(const struct flow *f, __u64 now)
+{
+	__u32 slot = 0;
+	struct flow *old = flow_find(&f->back, &slot);
+
+	if (!old)
+		return 0;
+	if (old->state == FLOW_FREE || flow_lives(old, now))
+		return slot;
+	flow_end(slot, now);
+	return 0;
+}
+
 /* Links the remote's side under the mapping's port; a leftover of an expired flow may be in the way. */
 static __always_inline int mapping_link(struct flow *f, __u32 slot, __u64 now)
 {
-	struct flow *m = flow_at(f->mapping), *old;
-	__u32 old_slot = 0;
+	struct flow *m = flow_at(f->mapping);
 
 	if (!m)
 		return DROP_FLOWS_FULL;
 	if (m->expires < now + SECOND)
 		m->expires = now + SECOND;
 	f->back.dport = m->back.dport;
-	if (flow_link(&f->back, slot, f->serial)) {
-		old = flow_find(&f->back, &old_slot);
-		if (old && !flow_lives(old, now))
-			flow_end(old_slot, now);
-		if (flow_link(&f->back, slot, f->serial))
-			return DROP_PORTS_FULL;
-	}
+	if (flow_link(&f->back, slot, f->serial) &&
+	    (flow_twin(f, now) || flow_link(&f->back, slot, f->serial)))
+		return DROP_PORTS_FULL;
 	if (m->state == FLOW_MAPPING)
 		return DROP_NONE;
 	flow_unlink(&f->back, slot, f->serial); /* it ended under our hands */
@@ -149,15 +162,18 @@ static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet
 				      const struct settings *s, struct flow *f)
 {
 	int reason = c->mapping ? mapping_link(f, c->slot, c->now) : port_take(skb, p, c->slot);
+	__u32 twin = reason && c->mapping ? flow_twin(f, c->now) : 0;
 
 	if (reason) {
 		flow_free(f, c->slot);
-		return reason;
+		c->slot = twin;
+		return twin ? DROP_NONE : reason;
 	}
 	client_flows_add(f->client, 1);
-	f->state = p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED;
+	f->expires = c->now + SECOND / 2; /* before it lives: whoever sees it next would end it */
+	__sync_val_compare_and_swap(&f->state, FLOW_FREE, p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED);
 	flow_refresh(f, s, c->now);
-	if (flow_link(&f->out, c->slot, f->serial)) {
+	if (flow_show(f, c->slot)) {
 		flow_end(c->slot, c->now); /* another CPU was faster: its flow is the one */
 		return flow_find(&f->out, &c->slot) ? DROP_NONE : DROP_FLOWS_FULL;
 	}

@@ -147,6 +147,20 @@ static __always_inline void flow_unlink(const struct tuple *t, __u32 slot, __u32
 		bpf_map_delete_elem(&flow_index, t);
 }
 
+/*
+ * Links the client's side, the last step of making a flow or mapping; not 0: another one has
+ * it. One that was ended meanwhile (its policy, its address) must leave no entry behind:
+ * either its end sees the entry, or this sees its end.
+ */
+static __always_inline long flow_show(struct flow *f, __u32 slot)
+{
+	long err = flow_link(&f->out, slot, f->serial);
+
+	if (!err && f->state == FLOW_DEAD)
+		flow_unlink(&f->out, slot, f->serial);
+	return err;
+}
+
 /* The owner of a tuple; NULL: none, or its entry is a leftover. */
 static __always_inline struct flow *flow_find(const struct tuple *t, __u32 *slot)
 {

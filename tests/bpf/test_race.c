@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows made on two processors at once: the same flow on both, flows of one endpoint,
+ * of one remote, of nothing in common, and more than there is room for. Whoever loses a
+ * race goes on with what the winner made; afterwards no entry is without its twin, no slot
+ * and no port is lost.
+ *
+ * Each round both threads wait for each other and then push one packet each. How often
+ * they really meet is the machine's; a round has nothing else to do, so it is often.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "tests/bpf/slots.h"
+
+#define THREADS 2
+
+struct race {
+	const char *name;
+	uint8_t proto;
+	/* The packet of thread @who in @round. */
+	struct shape (*packet)(const struct family *f, const struct race *race, uint32_t round, uint32_t who);
+	uint32_t rounds;
+	uint16_t ports; /* of the egress address */
+	bool same;	/* both packets are of one flow: they leave alike */
+	bool lacks;	/* there is not enough for all of them */
+};
+
+struct runner {
+	pthread_t thread;
+	struct scratch *s;
+	const struct race *race;
+	struct family family;
+	uint32_t who;
+	uint32_t *at;	/* how many threads have come to each round; shared */
+	uint16_t *left; /* by round: the source port that the packet left with, 0: dropped */
+};
+
+/* ---- running -------------------------------------------------------------------------- */
+
+static void wait_for_all(uint32_t *at)
+{
+	__atomic_add_fetch(at, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t spins = 0; __atomic_load_n(at, __ATOMIC_SEQ_CST) < THREADS; spins++)
+		if (spins % 1024 == 1023)
+			sched_yield();
+}
+
+static uint16_t push(struct runner *r, const struct frame *in)
+{
+	struct frame out = *in;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->b, .data_size_in = (uint32_t)in->len, .data_out = out.b,
+		    .data_size_out = sizeof(out.b));
+
+	if (bpf_prog_test_run_opts(maps_program(r->s->m, PROGRAM_TAP_IN), &opts) || opts.retval != REDIRECT)
+		return 0;
+	return frame_sport(&out);
+}
+
+static void *run_race(void *arg)
+{
+	struct runner *r = arg;
+	struct frame frame;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(r->who, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	for (uint32_t i = 0; i < r->race->rounds; i++) {
+		struct shape shape = r->race->packet(&r->family, r->race, i, r->who);
+
+		frame_build(&frame, &shape);
+		from_client(&frame, 1);
+		wait_for_all(&r->at[i]);
+		r->left[i] = push(r, &frame);
+	}
+	return NULL;
+}
+
+static void run_both(struct scratch *s, const struct family *f, const struct race *race, struct runner r[THREADS])
+{
+	uint32_t *at = calloc(race->rounds, sizeof(*at));
+
+	for (uint32_t i = 0; i < THREADS; i++) {
+		r[i] = (struct runner){.s = s,
+				       .race = race,
+				       .family = *f,
+				       .who = i,
+				       .at = at,
+				       .left = calloc(race->rounds, sizeof(uint16_t))};
+		assert_int_equal(pthread_create(&r[i].thread, NULL, run_race, &r[i]), 0);
+	}
+	for (uint32_t i = 0; i < THREADS; i++)
+		pthread_join(r[i].thread, NULL);
+	free(at);
+}
+
+/* ---- what must hold ---------------------------------------------------------------------- */
+
+static void assert_linked(struct scratch *s, const struct tuple *t, uint32_t slot)
+{
+	struct flow_ref ref;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(s->m->skel->maps.flow_index), t, &ref))
+		fail_msg("slot %u: an entry has no twin", slot);
+	assert_int_equal(ref.slot, slot);
+	assert_int_equal(ref.serial, s->m->flows[slot].serial);
+}
+
+static uint32_t ports_taken(struct scratch *s)
+{
+	int fd = bpf_map__fd(s->m->skel->maps.pairs);
+	struct pair key, *last = NULL;
+	struct pair_use use;
+	uint32_t n = 0;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		must(bpf_map_lookup_elem(fd, &key, &use));
+		n += use.used;
+		last = &key;
+	}
+	return n;
+}
+
+/* Live slots, their entries and their ports are the same number; the others are dead or free. */
+static void assert_sound(struct scratch *s)
+{
+	uint32_t n, one = 1, live = 0, with_port = 0, dead = 0, connections = 0;
+	struct client_state client;
+
+	maps_flows(s->m, &n);
+	for (uint32_t i = 1; i < n; i++) {
+		const struct flow *f = &s->m->flows[i];
+
+		dead += f->state == FLOW_DEAD;
+		if (!flow_is_live(f->state) && f->state != FLOW_MAPPING)
+			continue;
+		live++;
+		with_port += !f->mapping;
+		connections += f->state != FLOW_MAPPING;
+		assert_linked(s, &f->out, i);
+		assert_linked(s, &f->back, i);
+	}
+	assert_int_equal(entries(s->m->skel->maps.flow_index), 2 * live);
+	assert_int_equal(ports_taken(s), with_port);
+	assert_int_equal(maps_flows_used(s->m), live + dead);
+	must(bpf_map_lookup_elem(bpf_map__fd(s->m->skel->maps.client_state), &one, &client));
+	assert_int_equal(client.flows, connections);
+}
+
+static void assert_outcome(const struct race *race, const struct runner r[THREADS])
+{
+	for (uint32_t i = 0; i < race->rounds; i++) {
+		for (uint32_t k = 0; k < THREADS && !race->lacks; k++)
+			if (!r[k].left[i])
+				fail_msg("round %u: the packet of thread %u was dropped", i, k);
+		if (race->same && r[0].left[i] && r[1].left[i])
+			assert_int_equal(r[0].left[i], r[1].left[i]);
+	}
+}
+
+static void race(struct scratch *s, const struct race *race)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct runner r[THREADS];
+
+		scratch_egress(s, v6 ? 2 : 1, f.external, 2, PORT_FIRST, race->ports);
+		run_both(s, &f, race, r);
+		print_message("  %s, %s\n", f.name, race->name);
+		assert_sound(s);
+		assert_outcome(race, r);
+		for (uint32_t i = 0; i < THREADS; i++)
+			free(r[i].left);
+		expire_all(s);
+		sweep(s);
+		assert_empty(s);
+		scratch_egress(s, v6 ? 2 : 1, f.external, 2, PORT_FIRST, PORT_COUNT);
+	}
+}
+
+/* ---- packets -------------------------------------------------------------------------------- */
+
+/* One flow a round, from both. */
+static struct shape same_flow(const struct family *f, const struct race *race, uint32_t round, uint32_t who)
+{
+	return shape_of(f, race->proto, (uint16_t)(1024 + round), race->proto == IPPROTO_UDP ? 53 : 80);
+}
+
+/* One endpoint a round, each thread to a port of its own. */
+static struct shape same_endpoint(const struct family *f, const struct race *race, uint32_t round, uint32_t who)
+{
+	return shape_of(f, race->proto, (uint16_t)(1024 + round), (uint16_t)(4000 + who));
+}
+
+/* Endpoints of their own, one remote. */
+static struct shape same_remote(const struct family *f, const struct race *race, uint32_t round, uint32_t who)
+{
+	return shape_of(f, race->proto, (uint16_t)(1024 + 2 * round + who), race->proto == IPPROTO_UDP ? 53 : 80);
+}
+
+static struct shape nothing_same(const struct family *f, const struct race *race, uint32_t round, uint32_t who)
+{
+	uint16_t first = race->proto == IPPROTO_UDP ? 4000 : 8000;
+
+	return shape_of(f, race->proto, (uint16_t)(1024 + 2 * round + who),
+			(uint16_t)(first + 2 * (round % 500) + who));
+}
+
+#define MANY 40000 /* ports */
+
+static const struct race races[] = {
+	{"TCP, the same flow", IPPROTO_TCP, same_flow, 2000, MANY, .same = true},
+	{"UDP, the same flow", IPPROTO_UDP, same_flow, 1000, MANY, .same = true},
+	{"echo, the same flow", IPPROTO_ICMP, same_flow, 2000, MANY, .same = true},
+	{"UDP, the same endpoint", IPPROTO_UDP, same_endpoint, 1000, MANY, .same = true},
+	{"TCP, the same remote", IPPROTO_TCP, same_remote, 1000, MANY, .same = false},
+	{"UDP, the same remote", IPPROTO_UDP, same_remote, 500, MANY, .same = false},
+	{"TCP, nothing in common", IPPROTO_TCP, nothing_same, 1000, MANY, .same = false},
+	{"TCP, the same flow, the last ports", IPPROTO_TCP, same_flow, 300, 200, .same = true, .lacks = true},
+	{"TCP, the same remote, the last ports", IPPROTO_TCP, same_remote, 300, 200, .same = false, .lacks = true},
+	{"TCP, more flows than slots", IPPROTO_TCP, same_remote, 3000, MANY, .same = false, .lacks = true},
+	{"UDP, more endpoints than slots", IPPROTO_UDP, same_endpoint, 2000, MANY, .same = true, .lacks = true},
+};
+
+static void test_races(void **state)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < THREADS)
+		skip();
+	for (size_t i = 0; i < N(races); i++)
+		race(*state, &races[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {T(test_races)};
+
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}
