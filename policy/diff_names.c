@@ -14,9 +14,15 @@ struct crowd { /* nodes that have one name together */
 	size_t n, members;
 };
 
+struct opening { /* a node of the first person of a crowd */
+	uint32_t node, crowd;
+};
+
 struct crowds {
 	struct crowd *v;
 	size_t n;
+	struct opening *opening; /* by node, then by crowd */
+	size_t n_openings;
 };
 
 struct subject;
@@ -26,13 +32,15 @@ struct namer {
 	const struct inventory *inv;
 	const struct policy *p; /* whose hosts give the names: the new one's for gains */
 	const struct delta *d;
-	struct subject *nodes;
+	struct subject *nodes; /* all zero but has_v4 and has_v6, between deltas */
+	uint32_t *crowds;      /* that may be meant */
+	size_t n_crowds;
 };
 
 struct subject { /* what a delta has to do with a node */
-	bool in;      /* it is about it */
-	bool outside; /* it cannot be: the node has no address of this family */
+	bool in; /* it is about it */
 	bool named;
+	bool has_v4, has_v6;
 };
 
 static int cmp_ports(const struct ports *a, const struct ports *b)
@@ -214,8 +222,48 @@ static void make_crowds(struct crowds *c, const struct policy *p, const struct i
 	free(people);
 }
 
+/* Index behind the nodes that belong to the user of the @i-th node of the crowd. */
+static size_t person_end(const struct inventory *inv, const struct crowd *c, size_t i)
+{
+	const struct inventory_node *first;
+	size_t end = i + 1;
+
+	if (i >= c->n)
+		return i;
+	first = &inv->nodes[c->nodes[i]];
+	while (end < c->n && !first->n_tags && first->user) {
+		const struct inventory_node *node = &inv->nodes[c->nodes[end]];
+
+		if (!node->user || strcmp(node->user, first->user))
+			break;
+		end++;
+	}
+	return end;
+}
+
+static int by_node(const void *pa, const void *pb)
+{
+	const struct opening *a = pa, *b = pb;
+	int order = (a->node > b->node) - (a->node < b->node);
+
+	return order ? order : (a->crowd > b->crowd) - (a->crowd < b->crowd);
+}
+
+/* A crowd can only be meant by a delta that is about a node of its first person. */
+static void index_crowds(struct crowds *c, const struct inventory *inv)
+{
+	for (size_t i = 0; i < c->n; i++)
+		for (size_t j = 0, end = person_end(inv, &c->v[i], 0); j < end; j++) {
+			c->opening = mem_grow(c->opening, c->n_openings, sizeof(*c->opening));
+			c->opening[c->n_openings++] = (struct opening){ c->v[i].nodes[j], (uint32_t)i };
+		}
+	if (c->n_openings)
+		qsort(c->opening, c->n_openings, sizeof(*c->opening), by_node);
+}
+
 static void free_crowds(struct crowds *c)
 {
+	free(c->opening);
 	for (size_t i = 0; i < c->n; i++)
 		free(c->v[i].nodes);
 	free(c->v);
@@ -246,27 +294,18 @@ static void add_change(struct namer *x, const struct crowd *crowd)
 	for (size_t i = 0; i < crowd->n; i++) {
 		struct subject *node = &x->nodes[crowd->nodes[i]];
 
+		if (!node->in)
+			continue;
 		node->named = true;
-		if (node->in)
-			c->clients[c->n_clients++] = crowd->nodes[i];
+		c->clients[c->n_clients++] = crowd->nodes[i];
 	}
 	qsort(c->clients, c->n_clients, sizeof(*c->clients), by_index);
 }
 
-/* Index behind the nodes that belong to the user of the @i-th node of the crowd. */
-static size_t person_end(const struct namer *x, const struct crowd *c, size_t i)
+/* A delta cannot be about a node without an address of its family. */
+static bool is_outside(const struct namer *x, const struct subject *node)
 {
-	const struct inventory_node *first = &x->inv->nodes[c->nodes[i]];
-	size_t end = i + 1;
-
-	while (end < c->n && !first->n_tags && first->user) {
-		const struct inventory_node *node = &x->inv->nodes[c->nodes[end]];
-
-		if (!node->user || strcmp(node->user, first->user))
-			break;
-		end++;
-	}
-	return end;
+	return prefix_is_v4(&x->d->dst) ? !node->has_v4 : !node->has_v6;
 }
 
 /* Each one of the crowd is meant, with every node that can be, and one has no name yet. */
@@ -277,11 +316,11 @@ static bool fits(const struct namer *x, const struct crowd *c)
 	for (size_t i = 0, end; i < c->n; i = end) {
 		bool meant = false;
 
-		end = person_end(x, c, i);
+		end = person_end(x->inv, c, i);
 		for (size_t j = i; j < end; j++) {
 			const struct subject *node = &x->nodes[c->nodes[j]];
 
-			if (!node->in && !node->outside)
+			if (!node->in && !is_outside(x, node))
 				return false;
 			meant |= node->in;
 			brings_names |= node->in && !node->named;
@@ -292,32 +331,71 @@ static bool fits(const struct namer *x, const struct crowd *c)
 	return brings_names;
 }
 
-static bool has_family(const struct inventory_node *node, bool v4)
+static void make_subjects(struct namer *x)
 {
-	for (size_t i = 0; i < node->addrs.n; i++)
-		if (prefix_is_v4(&node->addrs.v[i]) == v4)
-			return true;
-	return false;
+	x->nodes = mem_alloc(x->inv->n_nodes, sizeof(*x->nodes));
+	for (size_t i = 0; i < x->inv->n_nodes; i++) {
+		const struct inventory_node *node = &x->inv->nodes[i];
+
+		for (size_t k = 0; k < node->addrs.n; k++)
+			if (prefix_is_v4(&node->addrs.v[k]))
+				x->nodes[i].has_v4 = true;
+			else
+				x->nodes[i].has_v6 = true;
+	}
+}
+
+/* The crowds that the delta's nodes open, in order of preference. */
+static void find_crowds(struct namer *x, const struct crowds *c)
+{
+	size_t kept = 0;
+
+	x->n_crowds = 0;
+	for (size_t i = 0; i < x->d->n_clients; i++) {
+		uint32_t node = x->d->clients[i];
+		size_t low = 0, high = c->n_openings;
+
+		while (low < high) {
+			size_t mid = low + (high - low) / 2;
+
+			if (c->opening[mid].node < node)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		for (; low < c->n_openings && c->opening[low].node == node; low++) {
+			x->crowds = mem_grow(x->crowds, x->n_crowds, sizeof(*x->crowds));
+			x->crowds[x->n_crowds++] = c->opening[low].crowd;
+		}
+	}
+	if (x->n_crowds)
+		qsort(x->crowds, x->n_crowds, sizeof(*x->crowds), by_index);
+	for (size_t i = 0; i < x->n_crowds; i++)
+		if (!kept || x->crowds[kept - 1] != x->crowds[i])
+			x->crowds[kept++] = x->crowds[i];
+	x->n_crowds = kept;
 }
 
 static void name_delta(struct namer *x, const struct crowds *crowds)
 {
-	bool v4 = prefix_is_v4(&x->d->dst);
-	size_t n = x->inv->n_nodes;
+	size_t n = x->d->n_clients;
 
+	qsort(x->d->clients, n, sizeof(*x->d->clients), by_index);
 	for (size_t i = 0; i < n; i++)
-		x->nodes[i] = (struct subject){ .outside = !has_family(&x->inv->nodes[i], v4) };
-	for (size_t i = 0; i < x->d->n_clients; i++)
-		x->nodes[x->d->clients[i]].in = !x->nodes[x->d->clients[i]].outside;
-	for (size_t i = 0; i < crowds->n; i++)
-		if (fits(x, &crowds->v[i]))
-			add_change(x, &crowds->v[i]);
-	for (uint32_t i = 0; i < n; i++) {
-		struct crowd one = { .name = x->inv->nodes[i].name, .nodes = &i, .n = 1, .members = 1 };
+		x->nodes[x->d->clients[i]].in = !is_outside(x, &x->nodes[x->d->clients[i]]);
+	find_crowds(x, crowds);
+	for (size_t i = 0; i < x->n_crowds; i++)
+		if (fits(x, &crowds->v[x->crowds[i]]))
+			add_change(x, &crowds->v[x->crowds[i]]);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t node = x->d->clients[i];
+		struct crowd one = { .name = x->inv->nodes[node].name, .nodes = &node, .n = 1, .members = 1 };
 
-		if (x->nodes[i].in && !x->nodes[i].named)
+		if (x->nodes[node].in && !x->nodes[node].named)
 			add_change(x, &one);
 	}
+	for (size_t i = 0; i < n; i++)
+		x->nodes[x->d->clients[i]].in = x->nodes[x->d->clients[i]].named = false;
 }
 
 /* ---- order ------------------------------------------------------------------------------ */
@@ -372,7 +450,9 @@ void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const stru
 
 	make_crowds(&before, old->p, old->inv);
 	make_crowds(&after, new->p, new->inv);
-	x.nodes = mem_alloc(x.inv->n_nodes, sizeof(*x.nodes));
+	index_crowds(&before, old->inv);
+	index_crowds(&after, new->inv);
+	make_subjects(&x);
 	n = merge_deltas(v, n);
 	for (size_t i = 0; i < n; i++) {
 		x.d = &v[i];
@@ -385,6 +465,7 @@ void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const stru
 	free_crowds(&before);
 	free_crowds(&after);
 	free(x.nodes);
+	free(x.crowds);
 }
 
 /* ---- printing ------------------------------------------------------------------------ */

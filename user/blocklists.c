@@ -34,6 +34,32 @@ static char *list_path(const char *folder, const char *file)
 	return file[0] == '/' || !folder[0] ? mem_strdup(file) : mem_printf("%s/%s", folder, file);
 }
 
+static struct blocklist_stamp stamp_of(const struct policy_blocklist *b, const struct blocklists_where *where)
+{
+	char *path = list_path(where->folder, b->file);
+	struct blocklist_stamp s = {0};
+	struct stat st;
+
+	if (!stat(path, &st))
+		s = (struct blocklist_stamp){
+			.there = true,
+			.old = b->max_age && where->now - st.st_mtime > (int64_t)b->max_age,
+			.device = st.st_dev,
+			.inode = st.st_ino,
+			.size = st.st_size,
+			.seconds = st.st_mtim.tv_sec,
+			.nanoseconds = st.st_mtim.tv_nsec,
+		};
+	free(path);
+	return s;
+}
+
+static bool same_stamp(const struct blocklist_stamp *a, const struct blocklist_stamp *b)
+{
+	return a->there == b->there && a->old == b->old && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->seconds == b->seconds && a->nanoseconds == b->nanoseconds;
+}
+
 /* Seconds since the file was written, 0 where it is of tomorrow; negative: it is not there. */
 static int64_t age_of(const char *path, int64_t now)
 {
@@ -140,6 +166,7 @@ static bool read_one(const struct reading *x)
 	bool ok;
 
 	l->name = x->b->name;
+	l->stamp = stamp_of(x->b, x->where);
 	l->text = state_read_file(path, BLOCKLIST_MAX, &l->len);
 	ok = l->text ? take(x, path, l) : missing(x, path, errno);
 	free(path);
@@ -156,6 +183,25 @@ bool blocklists_read(const struct policy *p, const struct blocklists_where *wher
 		ok &= read_one(&(struct reading){&p->blocklists[i], where, out, d});
 	prefixes_merge(&out->all);
 	return ok;
+}
+
+/* ---- again ------------------------------------------------------------------------------- */
+
+bool blocklists_changed(const struct policy *p, const struct blocklists_where *where, const struct blocklists *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct blocklist_stamp now = stamp_of(&p->blocklists[i], where);
+
+		if (!same_stamp(&now, &b->list[i].stamp))
+			return true;
+	}
+	return false;
+}
+
+void blocklists_seen(const struct policy *p, const struct blocklists_where *where, struct blocklists *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->list[i].stamp = stamp_of(&p->blocklists[i], where);
 }
 
 /* ---- afterwards -------------------------------------------------------------------------- */

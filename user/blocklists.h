@@ -11,13 +11,21 @@
  * list that is missing, broken or older than its max_age is replaced by its copy,
  * and that is said. Without a copy an old list is better than none, but a missing
  * or broken one refuses the policy: less would be blocked than its author thinks.
+ * While a policy runs, refresh.c looks after the files.
  */
 #define BLOCKLIST_MAX (256u << 20)
+
+struct blocklist_stamp { /* what tells that a file is another one, or has grown too old */
+	bool there, old;
+	uint64_t device, inode;
+	int64_t size, seconds, nanoseconds; /* of its last change */
+};
 
 struct blocklist { /* one of them, as it was read */
 	const char *name;
 	char *text; /* NULL: taken from the copy, or not there */
 	size_t len;
+	struct blocklist_stamp stamp; /* of the file, a moment before */
 };
 
 struct blocklists {
@@ -35,6 +43,11 @@ struct blocklists_where {
 /* False when a list cannot be had: reported. *out is to be freed in any case; it points into @p. */
 bool blocklists_read(const struct policy *p, const struct blocklists_where *where, struct blocklists *out,
 		     struct diags *d);
+
+/* Whether the files are others than @b was read from, or older than they may be by now. */
+bool blocklists_changed(const struct policy *p, const struct blocklists_where *where, const struct blocklists *b);
+/* The files are as they are, whatever became of them: not to be asked again before the next change. */
+void blocklists_seen(const struct policy *p, const struct blocklists_where *where, struct blocklists *b);
 
 /* Writes the copies of what was read. 0 or -errno of the first failure. */
 int blocklists_keep(const struct blocklists *b, const char *kept);

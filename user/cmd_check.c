@@ -35,7 +35,7 @@ int cmd_check(int argc, char **argv)
 	cfg = config_load(a.n ? a.words[0] : CONFIG_FILE, &d);
 	if (cfg) {
 		warn_expired(cfg, &d);
-		rules_check(NULL, cfg, &d);
+		rules_check(cfg, &d);
 	}
 	in_files = d.errors;
 	if (cfg && command_option(&a, "host"))

@@ -69,7 +69,7 @@ struct tests {
 };
 
 /* The count of those that failed is theirs of the messages, less the sum at the end. */
-static int run_tests(const struct ruleset *r, struct policy_files *f, bool maps, struct tests *t)
+static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struct tests *t)
 {
 	size_t before = f->d.errors;
 	bool ok = ruleset_test(r, &t->passed, &f->d);

@@ -10,6 +10,7 @@ int cmd_run(int argc, char **argv)
 {
 	struct command_args a;
 	struct diags d = {0};
+	struct rules_running *rules;
 	struct config *config;
 	const char *file;
 
@@ -19,12 +20,14 @@ int cmd_run(int argc, char **argv)
 	if (!file)
 		file = CONFIG_FILE;
 	config = config_load(file, &d);
-	if (config && !rules_check_start(config, &d)) {
-		config_free(config);
-		config = NULL;
-	}
-	if (!config)
+	rules = config ? rules_prepare(config, &d) : NULL;
+	if (rules)
+		rules_log(&d);
+	else
 		diags_print(&d, stderr, true);
 	diags_free(&d);
-	return config ? gateway_run(file, config) : EXIT_USAGE;
+	if (rules)
+		return gateway_run(file, config, rules);
+	config_free(config);
+	return EXIT_USAGE;
 }

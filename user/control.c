@@ -3,9 +3,10 @@
  * The control socket, the gateway's side (protocol and bounds: control.h).
  *
  * An epoll set of its own holds the listening socket, the connections and a
- * timer, so the daemon's loop watches one descriptor. A connection is either
- * reading a request or writing the answer, never both: what a client sends
- * meanwhile waits in the kernel, which is all the back pressure there is to make.
+ * timer, so the daemon's loop watches one descriptor. A connection is reading a
+ * request, waiting for an answer that takes long, or writing it, never two of them:
+ * what a client sends meanwhile waits in the kernel, which is all the back pressure
+ * there is to make.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@
 struct connection {
 	int fd; /* -1: free */
 	uid_t uid;
+	uint64_t ticket;   /* of the answer that comes later; 0: none is awaited */
 	uint64_t progress; /* monotonic seconds of the last byte in or out */
 	char *in;	   /* the request so far */
 	size_t in_len, in_cap;
@@ -44,6 +46,8 @@ struct control {
 	char *path;
 	const struct control_verb *verbs;
 	void *gateway;
+	struct connection *asking; /* whose request a handler works on */
+	uint64_t tickets;	   /* given out so far */
 	struct connection connections[CONTROL_CONNECTIONS];
 };
 
@@ -222,11 +226,10 @@ static const struct control_verb *find_verb(const struct control_verb *verbs, co
 	return NULL;
 }
 
-static json_t *run(const struct control_verb *verb, void *gateway, const json_t *args)
+/* What a handler brought, which it takes over, as an answer. */
+static json_t *answer_of(int status, json_t *result, char *error)
 {
-	json_t *result = NULL, *answer;
-	char *error = NULL;
-	int status = verb->handler(gateway, args, &result, &error);
+	json_t *answer;
 
 	if (status == EXIT_YES)
 		answer = json_pack("{s:i, s:b, s:o}", "schema", CONTROL_SCHEMA, "ok", 1, "result",
@@ -237,6 +240,15 @@ static json_t *run(const struct control_verb *verb, void *gateway, const json_t 
 		json_decref(result);
 	free(error);
 	return answer;
+}
+
+static json_t *run(const struct control_verb *verb, void *gateway, const json_t *args)
+{
+	json_t *result = NULL;
+	char *error = NULL;
+	int status = verb->handler(gateway, args, &result, &error);
+
+	return status == EXIT_LATER ? NULL : answer_of(status, result, error);
 }
 
 #define LOG_ARGS_MAX 4096 /* what is longer is a policy */
@@ -310,7 +322,7 @@ static struct connection *free_place(struct control *c)
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
 		if (k->fd < 0)
 			return k;
-		if (k->progress < idlest->progress)
+		if (!k->ticket && (idlest->ticket || k->progress < idlest->progress))
 			idlest = k;
 	}
 	drop(c, idlest);
@@ -396,12 +408,9 @@ static char *dump_answer(json_t *answer, size_t *len)
 	return t.bytes;
 }
 
-/* Answers the request of @len bytes that stands first in k->in; what follows it stays. */
-static void answer_one(struct control *c, struct connection *k, size_t len)
+/* Puts an answer into k->out, and releases it. */
+static void put_answer(struct connection *k, json_t *answer)
 {
-	json_t *answer;
-
-	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, len);
 	k->out = dump_answer(answer, &k->out_len);
 	json_decref(answer);
 	if (!k->out) {
@@ -410,6 +419,20 @@ static void answer_one(struct control *c, struct connection *k, size_t len)
 		json_decref(answer);
 	}
 	k->out_sent = 0;
+}
+
+/* Answers the request of @len bytes that stands first in k->in; what follows it stays. */
+static void answer_one(struct control *c, struct connection *k, size_t len)
+{
+	json_t *answer;
+
+	c->asking = k;
+	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, len);
+	c->asking = NULL;
+	if (k->ticket)
+		watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
+	else
+		put_answer(k, answer);
 	k->in_len -= len + 1;
 	memmove(k->in, k->in + len + 1, k->in_len);
 }
@@ -451,13 +474,39 @@ static void answer_all(struct control *c, struct connection *k)
 {
 	char *end;
 
-	while (k->fd >= 0 && !k->out && k->in_len && (end = memchr(k->in, '\n', k->in_len))) {
+	while (k->fd >= 0 && !k->out && !k->ticket && k->in_len && (end = memchr(k->in, '\n', k->in_len))) {
 		answer_one(c, k, (size_t)(end - k->in));
+		if (k->ticket)
+			return;
 		if (!k->out)
 			drop(c, k); /* no memory even for a refusal */
 		else if (!flush(c, k))
 			return;
 	}
+}
+
+uint64_t control_later(struct control *c)
+{
+	return c->asking ? c->asking->ticket = ++c->tickets : 0;
+}
+
+void control_finish(struct control *c, uint64_t ticket, int status, json_t *result, char *error)
+{
+	json_t *answer = answer_of(status, result, error);
+
+	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
+		if (!ticket || k->fd < 0 || k->ticket != ticket)
+			continue;
+		k->ticket = 0;
+		k->progress = now_seconds();
+		put_answer(k, json_incref(answer));
+		if (!k->out)
+			drop(c, k);
+		else if (flush(c, k))
+			answer_all(c, k);
+		break;
+	}
+	json_decref(answer);
 }
 
 static void read_some(struct control *c, struct connection *k)
@@ -488,7 +537,7 @@ static void drop_idle(struct control *c)
 	if (read(c->timer, &fired, sizeof(fired)) < 0)
 		return;
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++)
-		if (k->fd >= 0 && now - k->progress > CONTROL_PATIENCE)
+		if (k->fd >= 0 && !k->ticket && now - k->progress > CONTROL_PATIENCE)
 			drop(c, k);
 }
 
@@ -496,7 +545,9 @@ static void serve_connection(struct control *c, struct connection *k, uint32_t e
 {
 	if (k->fd < 0) /* dropped by an event before this one */
 		return;
-	if (k->out) {
+	if (k->ticket) {
+		drop(c, k); /* it hung up */
+	} else if (k->out) {
 		if (flush(c, k))
 			answer_all(c, k);
 	} else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {

@@ -34,6 +34,8 @@
 /* Exit statuses, of every command and in answers. */
 enum exit_status { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
+#define EXIT_LATER (-1) /* of a handler: control_finish() will bring the answer */
+
 /* ---- in the gateway ---------------------------------------------------------- */
 
 struct control_verb {
@@ -42,7 +44,9 @@ struct control_verb {
 	/*
 	 * @args is an object. Returns EXIT_YES with *result (a new reference; NULL
 	 * gives null), or another exit status with *error (from malloc; one line
-	 * that says what to do). Runs in the thread that calls control_serve().
+	 * that says what to do). Runs in the thread that calls control_serve(). What
+	 * takes long is done elsewhere: the handler takes a ticket by control_later()
+	 * and returns EXIT_LATER; its connection hears nothing until then.
 	 */
 	int (*handler)(void *gateway, const json_t *args, json_t **result, char **error);
 };
@@ -65,6 +69,14 @@ int control_fd(const struct control *c);
 /* Does what can be done without waiting. */
 void control_serve(struct control *c);
 
+/* In a handler: names who asks, so that the answer can come later. Never 0 but in control_answer(). */
+uint64_t control_later(struct control *c);
+/*
+ * The answer to a handler that returned EXIT_LATER; not from within a handler. Takes over
+ * @result and @error. It is dropped where whoever asked has gone, and with a ticket of 0.
+ */
+void control_finish(struct control *c, uint64_t ticket, int status, json_t *result, char *error);
+
 /* Closes all connections and removes the socket. A last answer that is still
  * unsent gets one more try. NULL is fine. */
 void control_close(struct control *c);
@@ -73,8 +85,8 @@ void control_close(struct control *c);
 int control_fail(char **error, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Pure: one request line (@len bytes, without the newline) of a caller with this
- * uid to one answer object (new reference, never NULL but when out of memory).
- * Here for tests and the fuzzer. */
+ * uid to one answer object (new reference; NULL: it comes later, or there is no
+ * memory). Here for tests and the fuzzer. */
 json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t uid, const char *line, size_t len);
 
 /* ---- in commands --------------------------------------------------------------- */

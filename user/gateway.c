@@ -43,17 +43,10 @@ static void signalled(void *ctx)
 	struct signalfd_siginfo info;
 
 	while (read(g->signals.fd, &info, sizeof(info)) == sizeof(info)) {
-		char *error = NULL;
-
-		if (info.ssi_signo != SIGHUP) {
+		if (info.ssi_signo != SIGHUP)
 			g->loop.stop = true;
-			continue;
-		}
-		notify_reloading(loop_now());
-		if (gateway_reload(g, &error))
-			log_error("reload: %s", error ? error : "out of memory");
-		free(error);
-		notify_ready(NULL);
+		else if (!changes_add(g, gateway_reload()))
+			log_error("reload: too many changes wait");
 	}
 }
 
@@ -86,6 +79,7 @@ static void follow_host(struct gateway *g)
 static void each_second(struct gateway *g)
 {
 	verbs_sample(g);
+	refresh_lists(g);
 	clients_expire(g);
 	membership_second(g);
 	host_guard(g);
@@ -211,7 +205,7 @@ static int watch_signals(struct gateway *g)
 
 static bool open_loop(struct gateway *g, char *error, size_t size)
 {
-	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: watch_signals(g);
+	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: watch_signals(g) ?: changes_open(g);
 	int monitor = err ? err : netlink_monitor_open();
 
 	if (monitor >= 0)
@@ -312,6 +306,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 
 static void stop(struct gateway *g)
 {
+	changes_close(g);
 	if (g->device.running)
 		gateway_remember(g);
 	if (g->maps)
@@ -348,14 +343,15 @@ static void log_removed(void *ctx, const char *what)
 	log_info("removed %s", what);
 }
 
-int gateway_run(const char *file, struct config *config)
+int gateway_run(const char *file, struct config *config, struct rules_running *rules)
 {
 	static struct gateway gateway; /* one a process; large */
 	struct gateway *g = &gateway;
 	char error[1024] = "";
 	bool ok, fresh;
 
-	*g = (struct gateway){.file = file, .config = config, .lock = -1, .started = loop_now()};
+	*g = (struct gateway){
+		.file = file, .config = config, .rules = {.running = rules}, .lock = -1, .started = loop_now()};
 	g->second = g->started;
 	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
 	ok = start(g, error, sizeof(error));

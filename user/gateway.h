@@ -2,6 +2,7 @@
 #ifndef SLUICE_GATEWAY_H
 #define SLUICE_GATEWAY_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include "user/history.h"
 #include "user/maps.h"
 #include "user/netlink.h"
+#include "user/ruleset.h"
 #include "user/state.h"
 #include "user/uapi_socket.h"
 
@@ -90,6 +92,59 @@ void egress_refresh(struct gateway *g);
 /* Once a second: the programs give us fragments as long as we say that we live. */
 void egress_keep_fragments(struct gateway *g);
 
+/* ---- changes.c: policy and configuration, changed while packets flow -------------------- */
+
+struct change;
+
+struct change_kind {
+	const char *name;
+	/* On the control thread, when its turn has come; once more when the configuration has
+	 * changed under it: forgets what was worked out before. */
+	void (*begin)(struct change *c);
+	/* On a thread of its own: reads the gateway's configuration, rules and clients, which
+	 * change in finish() alone, and changes nothing. */
+	void (*work)(struct change *c);
+	/* Then, on the control thread, in the form of a control verb. */
+	int (*finish)(struct change *c, json_t **result, char **error);
+	void (*free)(struct change *c);
+};
+
+struct change { /* the first member of what it is about */
+	const struct change_kind *kind;
+	struct gateway *g;
+	uint64_t ticket; /* who awaits the answer (control.h); 0: a failure is logged */
+	struct change *next;
+};
+
+struct changes {
+	struct change *first; /* the one that is worked on */
+	size_t n;
+	struct loop_watch event;
+	pthread_t thread;
+	bool working;
+	bool threaded; /* the thread is not joined yet */
+	bool again;    /* what it worked out is not of use any more */
+	bool refreshing;     /* refresh.c: one of these waits or is worked on */
+	uint64_t look_after; /* refresh.c: monotonic ns */
+};
+
+int changes_open(struct gateway *g); /* 0 or -errno */
+/* Those that wait are answered that nothing was changed. */
+void changes_close(struct gateway *g);
+/* Takes @c over. False: too many wait. */
+bool changes_add(struct gateway *g, struct change *c);
+/* The same in the handler of a verb, whose status it returns. */
+int changes_ask(struct gateway *g, struct change *c, char **error);
+
+/* Before the configuration changes by another way, as a netmap's: waits for the thread, which reads
+ * it; its change begins anew. */
+void changes_restart(struct gateway *g);
+
+/* reload.c: reads the configuration again and applies it live. */
+struct change *gateway_reload(void);
+/* refresh.c, once a second: block lists whose files changed. */
+void refresh_lists(struct gateway *g);
+
 /* ---- hooks.c: programs on interfaces ------------------------------------------------- */
 
 #define HOOKS_MAX 32
@@ -137,30 +192,46 @@ struct rules {
 	struct report_policy *report;  /* what `status` says of it; NULL: none */
 };
 
-struct ruleset;
 struct policy_saved;
 
 /* Whether the configured policy can be read and compiled for @config's clients, and
- * passes its tests. Changes nothing. @g may be NULL: far from any gateway. */
-bool rules_check(struct gateway *g, const struct config *config, struct diags *d);
-/* Whether there is a policy that a start would take. */
-bool rules_check_start(const struct config *config, struct diags *d);
+ * passes its tests. Far from any gateway. */
+bool rules_check(const struct config *config, struct diags *d);
 
-/* At start: the policy file, or what was applied last (policy_store.h tells which). */
+/* For a start: the policy file, or what was applied last (policy_store.h tells which). NULL: mistakes. */
+struct rules_running *rules_prepare(const struct config *config, struct diags *d);
+void rules_free(struct rules_running *r); /* NULL is fine */
+/* Puts what is prepared in @g into force. */
 bool rules_start(struct gateway *g, struct diags *d);
-/* A reload: the configured policy, for @config's clients, which have their ids. False:
- * mistakes, which are in @d; the running policy goes on. */
-bool rules_apply(struct gateway *g, const struct config *config, struct diags *d);
 /* The running policy once more, for clients or a server's rules that have changed. A policy that does
  * not fit them any more is said, and stays as it was. */
 void rules_refresh(struct gateway *g);
 void rules_close(struct gateway *g);
 
-/* A policy by its text, as a request brings it: built and tested, not in the maps. NULL: mistakes. */
-struct ruleset *rules_build(struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
+/*
+ * Three steps to another policy: build and test it, lay out what takes long, swap it in.
+ * The first two change nothing that is in force, and are for a change's thread
+ * (changes.c). Each is false or NULL with the mistakes in @d.
+ *
+ * From the text that a request brings; from the configured file, for @config's clients.
+ */
+struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d);
-/* Makes it the running one and remembers it. Takes it over, but not on failure. */
+struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d);
+bool rules_lay(const struct gateway *g, struct ruleset *r, struct diags *d);
+/* For the clients of the running configuration, which have their ids. Remembers it, and
+ * logs @d's warnings. Takes @r over, but not on failure. */
 bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);
+
+/* The running policy's block lists: their files changed; read them again (any thread); they
+ * are not to be asked again before the next change; in the place of those in force, which
+ * @generation did in the maps (0: they are the same). Takes @lists over. */
+bool rules_lists_changed(const struct gateway *g);
+bool rules_lists_read(const struct gateway *g, struct blocklists *out, struct diags *d);
+void rules_lists_seen(struct gateway *g);
+void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t generation);
+
+void rules_log(const struct diags *d);
 const struct ruleset *rules_running(const struct gateway *g); /* NULL: not started */
 const struct policy_saved *rules_previous(const struct gateway *g); /* NULL: there is none */
 
@@ -258,21 +329,18 @@ struct gateway {
 	struct hooks hooks;
 	struct rules rules;
 	struct membership *membership; /* NULL: clients are the configuration's */
+	struct changes changing;
 	struct notices *notices;
 	struct history history;
 	struct addr own[256]; /* the host's addresses, as the programs know them */
 	size_t n_own;
 };
 
-/* `sluice run`, with the configuration it takes over. An exit status. */
-int gateway_run(const char *file, struct config *config);
+/* `sluice run`, with a configuration and the rules prepared for it, both taken over. An exit status. */
+int gateway_run(const char *file, struct config *config, struct rules_running *rules);
 
 /* remember.c: writes what the next start wants to know, if it has changed. */
 void gateway_remember(struct gateway *g);
-
-/* reload.c: reads the configuration again and applies it live. EXIT_YES, or another exit
- * status with *error (from malloc): nothing was changed. */
-int gateway_reload(struct gateway *g, char **error);
 
 /* Ends all flows for which @match is true; returns how many. */
 size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx);

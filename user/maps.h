@@ -161,10 +161,16 @@ struct maps_policy {
 	size_t n_rules;
 	const struct maps_route *routes;
 	size_t n_routes;
-	bool change_blocked;	      /* the block lists too, by the same write; else they stay as they are */
-	const struct prefix *blocked; /* merged, any order */
-	size_t n_blocked;
+	const struct maps_blocked *blocked; /* the block lists too, by the same write; NULL: they stay as they are */
 };
+
+/*
+ * Block lists laid out in tables of their own, which takes a second for a million
+ * prefixes: so from any thread, and in place later. @list: merged, any order. NULL
+ * on failure. They live on in the maps when they are freed here (NULL is fine).
+ */
+struct maps_blocked *maps_blocked_make(struct maps *m, const struct prefix *list, size_t n, char **error);
+void maps_blocked_free(struct maps_blocked *b);
 
 /*
  * Builds the tables aside, freezes them, and makes them live by writing one word;
@@ -175,6 +181,9 @@ struct maps_policy {
 int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error);
 
 /* Replaces the block lists alone, in the same way. */
+int maps_blocked_put(struct maps *m, const struct maps_blocked *b, uint32_t *generation, char **error);
+
+/* Makes them and puts them in place. */
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error);
 
 uint32_t maps_generation(const struct maps *m); /* 0: no policy was ever applied */

@@ -117,18 +117,21 @@ static void drop(const struct maps *m, const struct table *tables, size_t n, boo
 	}
 }
 
+static void close_table(struct table *t)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+}
+
 /*
- * Builds all tables into their slots, writes @word, and empties the old slots once no
+ * Hangs built tables into their slots, writes @word, and empties the old slots once no
  * program looks there.
  */
-static int swap(struct maps *m, struct table *tables, size_t n, uint64_t word, char **error)
+static int swap(struct maps *m, const struct table *tables, size_t n, uint64_t word, char **error)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < n; i++)
-		tables[i].fd = -1;
-	for (size_t i = 0; i < n && !err; i++)
-		err = table_build(m, &tables[i], error);
 	for (size_t i = 0; i < n && !err; i++) {
 		err = hang(m, &tables[i]);
 		if (err)
@@ -143,9 +146,6 @@ static int swap(struct maps *m, struct table *tables, size_t n, uint64_t word, c
 	if (!err)
 		hang(m, &tables[0]); /* nothing changes, but it waits */
 	drop(m, tables, n, err);
-	for (size_t i = 0; i < n; i++)
-		if (tables[i].fd >= 0)
-			close(tables[i].fd);
 	return err;
 }
 
@@ -338,63 +338,115 @@ static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
 	return b->n_nets + b->n_keys > 0 || n == 0;
 }
 
-static bool blocks_fit(size_t n, char **error)
+#define BLOCK_TABLES 2
+
+struct maps_blocked {
+	struct table table[BLOCK_TABLES]; /* built; keys and values are gone */
+};
+
+static bool blocks_build(struct maps *m, const struct blocks *b, struct maps_blocked *out, char **error)
 {
+	struct table table[BLOCK_TABLES] = {
+		{MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, 0, -1},
+		{MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, 0, -1},
+	};
+	bool ok = true;
+
+	for (size_t i = 0; i < BLOCK_TABLES; i++) {
+		ok = ok && !table_build(m, &table[i], error);
+		out->table[i] = (struct table){.which = table[i].which, .fd = table[i].fd};
+	}
+	return ok;
+}
+
+struct maps_blocked *maps_blocked_make(struct maps *m, const struct prefix *list, size_t n, char **error)
+{
+	struct maps_blocked *out = calloc(1, sizeof(*out));
+	struct blocks b = {};
+	bool ok = false;
+
+	for (size_t i = 0; out && i < BLOCK_TABLES; i++)
+		out->table[i].fd = -1;
 	if (n > INT32_MAX)
 		maps_fail(error, -E2BIG, "the block lists have %zu prefixes", n);
-	return n <= INT32_MAX;
+	else if (!out || !blocks_make(&b, list, n))
+		maps_fail(error, -ENOMEM, "no memory for the block lists");
+	else
+		ok = blocks_build(m, &b, out, error);
+	blocks_free(&b);
+	if (ok)
+		return out;
+	maps_blocked_free(out);
+	return NULL;
 }
 
-static void blocks_tables(const struct blocks *b, uint32_t slot, struct table out[2])
+void maps_blocked_free(struct maps_blocked *b)
 {
-	out[0] = (struct table){MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, slot, -1};
-	out[1] = (struct table){MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, slot, -1};
+	for (size_t i = 0; b && i < BLOCK_TABLES; i++)
+		close_table(&b->table[i]);
+	free(b);
 }
 
-int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
+/* The tables of block lists among those of one swap. */
+static void blocks_place(const struct maps_blocked *b, uint32_t slot, struct table *out)
+{
+	for (size_t i = 0; i < BLOCK_TABLES; i++) {
+		out[i] = b->table[i];
+		out[i].slot = slot;
+	}
+}
+
+int maps_blocked_put(struct maps *m, const struct maps_blocked *b, uint32_t *generation, char **error)
 {
 	uint64_t word = word_of(m);
 	uint32_t slot = !POLICY_BLOCK_SLOT(word), g = next_generation(word);
-	struct blocks b = {};
-	struct table tables[2];
+	struct table tables[BLOCK_TABLES];
 	int err;
 
-	if (!blocks_fit(n, error))
-		return -E2BIG;
-	if (blocks_make(&b, list, n)) {
-		blocks_tables(&b, slot, tables);
-		err = swap(m, tables, 2, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
-	} else {
-		err = maps_fail(error, -ENOMEM, "no memory for the block lists");
-	}
-	blocks_free(&b);
+	blocks_place(b, slot, tables);
+	err = swap(m, tables, BLOCK_TABLES, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
 	if (!err && generation)
 		*generation = g;
 	return err;
 }
 
+int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
+{
+	struct maps_blocked *b = maps_blocked_make(m, list, n, error);
+	int err = b ? maps_blocked_put(m, b, generation, error) : -ENOMEM;
+
+	maps_blocked_free(b);
+	return err;
+}
+
 /* ---- both ------------------------------------------------------------------------ */
 
-static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, const struct blocks *b,
-		       uint32_t *generation, char **error)
+#define POLICY_TABLES 4
+
+static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, uint32_t *generation,
+		       char **error)
 {
 	uint64_t word = word_of(m);
 	uint32_t slot = !POLICY_SLOT(word), block_slot = POLICY_BLOCK_SLOT(word), g = next_generation(word);
-	struct table tables[6] = {
+	struct table tables[POLICY_TABLES + BLOCK_TABLES] = {
 		{MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1},
 		{MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1},
 		{MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1},
 		{MAPS_ROUTES, c->route_keys, c->route_values, c->n_routes, slot, -1},
 	};
-	size_t n = 4;
-	int err;
+	size_t n = POLICY_TABLES;
+	int err = 0;
 
-	if (p->change_blocked) {
+	for (size_t i = 0; i < POLICY_TABLES && !err; i++)
+		err = table_build(m, &tables[i], error);
+	if (p->blocked) {
 		block_slot = !block_slot;
-		blocks_tables(b, block_slot, &tables[n]);
-		n += 2;
+		blocks_place(p->blocked, block_slot, &tables[n]);
+		n += BLOCK_TABLES;
 	}
-	err = swap(m, tables, n, POLICY_WORD(g, slot, block_slot), error);
+	err = err ?: swap(m, tables, n, POLICY_WORD(g, slot, block_slot), error);
+	for (size_t i = 0; i < POLICY_TABLES; i++)
+		close_table(&tables[i]);
 	if (!err && generation)
 		*generation = g;
 	return err;
@@ -403,20 +455,16 @@ static int policy_swap(struct maps *m, const struct maps_policy *p, const struct
 int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error)
 {
 	struct columns c = {};
-	struct blocks b = {};
 	int err = policy_fits(p, error);
 
 	if (err)
 		return err;
-	if (p->change_blocked && !blocks_fit(p->n_blocked, error))
-		return -E2BIG;
-	if (columns_alloc(&c, p) && (!p->change_blocked || blocks_make(&b, p->blocked, p->n_blocked))) {
+	if (columns_alloc(&c, p)) {
 		columns_fill(&c, p);
-		err = policy_swap(m, p, &c, &b, generation, error);
+		err = policy_swap(m, p, &c, generation, error);
 	} else {
 		err = maps_fail(error, -ENOMEM, "no memory for the policy");
 	}
 	columns_free(&c);
-	blocks_free(&b);
 	return err;
 }

@@ -60,6 +60,7 @@ static void apply(struct membership *m)
 		netmap_config_free(&next);
 		return;
 	}
+	changes_restart(g);
 	if (m->forwarding && !clients_apply(g, &next)) {
 		log_error("tailnet: the netmap is not applied: out of memory");
 		netmap_config_free(&next);

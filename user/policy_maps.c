@@ -98,7 +98,7 @@ static int set_clients(struct maps *m, const struct config *config)
 	return err;
 }
 
-static struct maps *scratch(const struct ruleset *r, const struct config *config, char **error)
+static struct maps *scratch(struct ruleset *r, const struct config *config, char **error)
 {
 	struct maps_options o = {.flows = SCRATCH_FLOWS, .no_sweep = true};
 	uint32_t *ids = mem_alloc(config->n_clients, sizeof(*ids));
@@ -319,7 +319,7 @@ static void run_case(const struct policy_case *c, void *arg)
 	}
 }
 
-bool policy_maps_test(const struct ruleset *r, const struct config *config, const struct policy_maps_result *result,
+bool policy_maps_test(struct ruleset *r, const struct config *config, const struct policy_maps_result *result,
 		      struct diags *d, char **error)
 {
 	struct prober x = {.r = r, .config = config, .result = result, .d = d, .sport = SPORT_FIRST};

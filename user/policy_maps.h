@@ -15,7 +15,7 @@ struct policy_maps_result { /* counts, added to */
  * program. Needs root. @r passed ruleset_test(). What fails is reported in @d; false
  * with *error (from malloc) when the kernel does not let it be tried.
  */
-bool policy_maps_test(const struct ruleset *r, const struct config *config, const struct policy_maps_result *result,
+bool policy_maps_test(struct ruleset *r, const struct config *config, const struct policy_maps_result *result,
 		      struct diags *d, char **error);
 
 #endif

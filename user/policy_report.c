@@ -51,6 +51,19 @@ json_t *policy_lines_json(struct diags *d, enum diag_level level)
 	return list;
 }
 
+char *policy_mistakes(struct diags *d)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	diags_print(d, out, true);
+	fclose(out);
+	return text;
+}
+
 /* ---- what changes ------------------------------------------------------------------- */
 
 static bool has_client(const struct policy_change *c, uint32_t client)

@@ -4,25 +4,62 @@
  * judged first; what is refused leaves all as it was.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/gateway.h"
 #include "user/log.h"
+#include "user/loop.h"
+#include "user/notify.h"
+#include "user/policy_report.h"
+#include "user/report.h"
 
-static int refuse(char **error, int status, struct diags *d, const char *text)
+struct reload {
+	struct change change;
+	struct config *next; /* NULL: mistakes; in the end the old one, where @next is in force */
+	struct config_changes changes;
+	struct ruleset *rules; /* NULL: mistakes, not asked for, or taken over */
+	struct diags d;
+};
+
+static void forget(struct reload *r)
 {
-	size_t size;
-	FILE *out = open_memstream(error, &size);
+	config_free(r->next);
+	r->next = NULL;
+	ruleset_free(r->rules);
+	r->rules = NULL;
+	diags_free(&r->d);
+}
 
-	if (out) {
-		if (d)
-			diags_print(d, out, true);
-		if (text)
-			fputs(text, out);
-		fclose(out);
-	}
-	if (d)
-		diags_free(d);
+static void begin(struct change *c)
+{
+	struct reload *r = (struct reload *)c;
+
+	forget(r);
+	r->next = config_load(c->g->file, &r->d);
+	if (!r->next)
+		return;
+	config_diff(c->g->config, r->next, &r->changes);
+	if (!r->changes.n_restart)
+		membership_configure(c->g, r->next);
+}
+
+static void work(struct change *c)
+{
+	struct reload *r = (struct reload *)c;
+
+	if (!r->next || r->changes.n_restart)
+		return;
+	r->rules = rules_build_configured(c->g, r->next, &r->d);
+	if (!r->rules || rules_lay(c->g, r->rules, &r->d))
+		return;
+	ruleset_free(r->rules);
+	r->rules = NULL;
+}
+
+static int refuse(char **error, int status, struct diags *d)
+{
+	*error = policy_mistakes(d);
 	return status;
 }
 
@@ -32,41 +69,74 @@ static int name_restart_keys(const struct config_changes *changes, char **error)
 
 	for (size_t i = 0; i < changes->n_restart; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s %s", i ? "," : "", changes->restart[i]);
-	return refuse(error, EXIT_USAGE, NULL, text);
+	return control_fail(error, EXIT_USAGE, "%s", text);
 }
 
-int gateway_reload(struct gateway *g, char **error)
+static json_t *report(const struct gateway *g, struct diags *d)
 {
-	struct diags d = {0};
-	struct config *next = config_load(g->file, &d);
-	struct config_changes changes;
+	return json_pack("{s:i, s:{s:I, s:I, s:I}, s:I, s:o}", "schema", REPORT_SCHEMA, "clients", "added",
+			 (json_int_t)g->clients.added, "removed", (json_int_t)g->clients.removed, "changed",
+			 (json_int_t)g->clients.changed, "policy", (json_int_t)maps_generation(g->maps), "notes",
+			 policy_lines_json(d, DIAG_WARNING));
+}
 
-	if (!next)
-		return refuse(error, EXIT_USAGE, &d, NULL);
-	config_diff(g->config, next, &changes);
-	if (changes.n_restart) {
-		config_free(next);
-		diags_free(&d);
-		return name_restart_keys(&changes, error);
+/* Clients and rules go together: both of the new configuration, or both of the old. */
+static bool take_over(struct reload *r)
+{
+	struct gateway *g = r->change.g;
+	struct config *old = g->config;
+
+	if (!clients_apply(g, r->next))
+		return false;
+	g->config = r->next;
+	if (!rules_swap(g, r->rules, &r->d)) {
+		clients_apply(g, old);
+		g->config = old;
+		return false;
 	}
-	membership_configure(g, next);
-	if (!rules_check(g, next, &d)) {
-		config_free(next);
-		return refuse(error, EXIT_USAGE, &d, NULL);
-	}
-	if (!clients_apply(g, next)) {
-		config_free(next);
-		diags_free(&d);
-		return refuse(error, EXIT_NO, NULL, "clients were not changed: see the log");
-	}
-	config_free(g->config);
-	g->config = next;
+	r->rules = NULL;
+	r->next = old; /* to be freed */
 	membership_reloaded(g);
 	tunnel_tell(g);
-	if (!rules_apply(g, next, &d))
-		return refuse(error, EXIT_NO, &d, NULL);
-	diags_free(&d);
+	return true;
+}
+
+static int finish(struct change *c, json_t **result, char **error)
+{
+	struct reload *r = (struct reload *)c;
+	struct gateway *g = c->g;
+
+	if (!r->next)
+		return refuse(error, EXIT_USAGE, &r->d);
+	if (r->changes.n_restart)
+		return name_restart_keys(&r->changes, error);
+	if (!r->rules)
+		return refuse(error, EXIT_USAGE, &r->d);
+	if (!take_over(r))
+		return r->d.errors ? refuse(error, EXIT_NO, &r->d)
+				   : control_fail(error, EXIT_NO, "clients were not changed: see the log");
 	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
 		 g->clients.changed);
+	*result = report(g, &r->d);
 	return EXIT_YES;
+}
+
+static void free_reload(struct change *c)
+{
+	struct reload *r = (struct reload *)c;
+
+	forget(r);
+	free(r);
+	notify_ready(NULL); /* the service manager was told that we reload */
+}
+
+static const struct change_kind reloading = {"reload", begin, work, finish, free_reload};
+
+struct change *gateway_reload(void)
+{
+	struct reload *r = mem_alloc(1, sizeof(*r));
+
+	r->change.kind = &reloading;
+	notify_reloading(loop_now());
+	return &r->change;
 }

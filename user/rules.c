@@ -128,33 +128,49 @@ static void load_store(const char *folder, struct policy_store *store)
 		log_warning("%s: the policy that was applied last is lost", why);
 }
 
-bool rules_check(struct gateway *g, const struct config *config, struct diags *d)
+bool rules_check(const struct config *config, struct diags *d)
 {
 	static const struct policy_store none;
-	bool here = g && g->rules.running;
-	struct ruleset *r =
-		build_configured(config, here ? &g->rules.running->store : &none, here ? config->state : NULL, d);
+	struct ruleset *r = build_configured(config, &none, NULL, d);
 
 	ruleset_free(r);
 	return r;
 }
 
-bool rules_check_start(const struct config *config, struct diags *d)
-{
-	struct policy_store store;
-	struct ruleset *r;
-
-	load_store(config->state, &store);
-	r = build_for_start(config, &store, d);
-	policy_store_free(&store);
-	ruleset_free(r);
-	return r;
-}
-
-struct ruleset *rules_build(struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
+struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d)
 {
 	return build(g->config, file, text, len, g->config->state, passed, d);
+}
+
+struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d)
+{
+	return build_configured(config, &g->rules.running->store, config->state, d);
+}
+
+static bool blocks_other(const struct gateway *g, const struct ruleset *r)
+{
+	const struct ruleset *now = g->rules.running->rules;
+
+	return !now || !blocklists_same(&now->blocked, &r->blocked);
+}
+
+bool rules_lay(const struct gateway *g, struct ruleset *r, struct diags *d)
+{
+	char *why = NULL;
+	int err;
+
+	if (blocks_other(g, r) && !ruleset_lay_blocked(r, g->maps, &why)) {
+		diag_error(d, (struct diag_at){.file = r->file}, "the block lists cannot be put into the maps: %s",
+			   why ? why : "out of memory");
+		free(why);
+		return false;
+	}
+	err = blocklists_keep(&r->blocked, g->config->state);
+	if (err)
+		diag_warning(d, (struct diag_at){.file = g->config->state},
+			     "the block lists are in force, but their copies cannot be written: %s", strerror(-err));
+	return true;
 }
 
 /* ---- into the maps ----------------------------------------------------------------------- */
@@ -168,13 +184,11 @@ static uint32_t *client_ids(const struct gateway *g, const struct config *config
 	return ids;
 }
 
-static bool put_into_maps(struct gateway *g, const struct ruleset *r, const struct config *config, struct diags *d)
+static bool put_into_maps(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
 {
-	const struct rules_running *now = g->rules.running;
-	bool blocked = !now->rules || !blocklists_same(&now->rules->blocked, &r->blocked);
 	uint32_t *ids = client_ids(g, config), generation = 0;
 	char *why = NULL;
-	int err = ruleset_apply(r, config, ids, blocked, g->maps, &generation, &why);
+	int err = ruleset_apply(r, config, ids, false, g->maps, &generation, &why);
 
 	if (err)
 		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
@@ -196,26 +210,25 @@ static void remember(struct rules_running *now, const struct config *config, str
 		return;
 	hash_file(config, hash);
 	policy_store_add(&now->store, now->rules, hash, wall_seconds());
-	err = policy_store_save(config->state, &now->store) ?: blocklists_keep(&now->rules->blocked, config->state);
+	err = policy_store_save(config->state, &now->store);
 	if (err)
 		diag_warning(d, (struct diag_at){.file = config->state},
 			     "the policy runs, but a restart will not know it: %s", strerror(-err));
 }
 
-static void log_warnings(const struct diags *d)
+void rules_log(const struct diags *d)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (d->list[i].level == DIAG_WARNING)
-			log_warning("%s:%u: %s", d->list[i].at.file ? d->list[i].at.file : "policy", d->list[i].at.line,
-				    d->list[i].text);
+		log_warning("%s:%u: %s", d->list[i].at.file ? d->list[i].at.file : "policy", d->list[i].at.line,
+			    d->list[i].text);
 }
 
 /* Into the maps, and in the place of the running one. */
-static bool install(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
-	if (!put_into_maps(g, r, config, d))
+	if (!put_into_maps(g, r, g->config, d))
 		return false;
 	ruleset_free(now->rules);
 	now->rules = r;
@@ -225,46 +238,18 @@ static bool install(struct gateway *g, struct ruleset *r, const struct config *c
 	return true;
 }
 
-static bool swap(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
+bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
-	if (!install(g, r, config, d))
+	if (!install(g, r, d))
 		return false;
 	now->report.applied_ns = loop_now();
-	remember(now, config, d);
-	log_warnings(d);
+	remember(now, g->config, d);
+	rules_log(d);
 	if (r->policy)
 		log_info("policy %u: %s, %.12s", now->report.generation, r->file, r->hash);
 	return true;
-}
-
-bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
-{
-	return swap(g, r, g->config, d);
-}
-
-static bool swap_or_free(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
-{
-	bool ok = r && swap(g, r, config, d);
-
-	if (!ok)
-		ruleset_free(r);
-	return ok;
-}
-
-bool rules_start(struct gateway *g, struct diags *d)
-{
-	struct rules_running *now = mem_alloc(1, sizeof(*now));
-
-	g->rules.running = now;
-	load_store(g->config->state, &now->store);
-	return swap_or_free(g, build_for_start(g->config, &now->store, d), g->config, d);
-}
-
-bool rules_apply(struct gateway *g, const struct config *config, struct diags *d)
-{
-	return swap_or_free(g, build_configured(config, &g->rules.running->store, config->state, d), config, d);
 }
 
 /* Its tests are not asked: they were about the policy, and who is there must count at once. */
@@ -277,7 +262,7 @@ void rules_refresh(struct gateway *g)
 	struct diags d = {0};
 	struct ruleset *r = ruleset_build(&place, old->policy ? &source : NULL, &d);
 
-	if (!r || !install(g, r, g->config, &d)) {
+	if (!r || !rules_lay(g, r, &d) || !install(g, r, &d)) {
 		log_error("the policy does not fit the netmap, so the former rules stay: %s", d.n ? d.list[0].text : "");
 		ruleset_free(r);
 	}
@@ -285,14 +270,97 @@ void rules_refresh(struct gateway *g)
 	free(folder);
 }
 
+/* ---- start ---------------------------------------------------------------------------------- */
+
+struct rules_running *rules_prepare(const struct config *config, struct diags *d)
+{
+	struct rules_running *next = mem_alloc(1, sizeof(*next));
+
+	load_store(config->state, &next->store);
+	next->rules = build_for_start(config, &next->store, d);
+	if (next->rules)
+		return next;
+	rules_free(next);
+	return NULL;
+}
+
+bool rules_start(struct gateway *g, struct diags *d)
+{
+	struct ruleset *r = g->rules.running->rules;
+
+	g->rules.running->rules = NULL; /* nothing of it is in the maps yet */
+	if (g->config->netmap) { /* it was not known then */
+		ruleset_free(r);
+		r = build_for_start(g->config, &g->rules.running->store, d);
+	}
+	if (r && rules_lay(g, r, d) && rules_swap(g, r, d))
+		return true;
+	ruleset_free(r);
+	return false;
+}
+
+void rules_free(struct rules_running *r)
+{
+	if (!r)
+		return;
+	ruleset_free(r->rules);
+	policy_store_free(&r->store);
+	free(r);
+}
+
 void rules_close(struct gateway *g)
 {
-	if (g->rules.running) {
-		ruleset_free(g->rules.running->rules);
-		policy_store_free(&g->rules.running->store);
-		free(g->rules.running);
-	}
+	rules_free(g->rules.running);
 	g->rules = (struct rules){0};
+}
+
+/* ---- block lists that change ------------------------------------------------------------------ */
+
+static struct blocklists_where lists_place(const struct gateway *g, char *folder)
+{
+	return (struct blocklists_where){folder, g->config->state, wall_seconds()};
+}
+
+bool rules_lists_changed(const struct gateway *g)
+{
+	const struct ruleset *r = rules_running(g);
+	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
+	struct blocklists_where where = lists_place(g, folder);
+	bool changed = r && r->policy && blocklists_changed(r->policy, &where, &r->blocked);
+
+	free(folder);
+	return changed;
+}
+
+bool rules_lists_read(const struct gateway *g, struct blocklists *out, struct diags *d)
+{
+	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
+	struct blocklists_where where = lists_place(g, folder);
+	bool ok = blocklists_read(rules_running(g)->policy, &where, out, d);
+
+	free(folder);
+	return ok;
+}
+
+void rules_lists_seen(struct gateway *g)
+{
+	struct ruleset *r = g->rules.running->rules;
+	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
+	struct blocklists_where where = lists_place(g, folder);
+
+	blocklists_seen(r->policy, &where, &r->blocked);
+	free(folder);
+}
+
+void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t generation)
+{
+	struct rules_running *now = g->rules.running;
+
+	blocklists_free(&now->rules->blocked);
+	now->rules->blocked = *lists;
+	*lists = (struct blocklists){0};
+	if (generation)
+		now->report.generation = generation;
 }
 
 /* ---- for reports ---------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "policy/test.h"
 #include "user/config_inventory.h"
 #include "user/config_value.h"
+#include "user/maps.h"
 
 /* An inner map of so many is 12 MiB; what is behind a class's prefix is searched by halving. */
 #define TABLE_RULES_MAX (MAX_RULES * 16u)
@@ -23,6 +24,7 @@ void ruleset_free(struct ruleset *r)
 	if (!r)
 		return;
 	reach_free(&r->reach);
+	maps_blocked_free(r->laid);
 	blocklists_free(&r->blocked);
 	inventory_free(&r->inventory);
 	policy_free(r->policy);

@@ -36,6 +36,7 @@ struct ruleset {
 	const char **approved_by;	      /* by configured route; NULL: nobody */
 	struct reach reach;
 	struct blocklists blocked;
+	struct maps_blocked *laid; /* in tables that wait for ruleset_apply(); NULL: not laid out */
 	char *file, *text; /* the source's */
 	size_t len;
 	char hash[RULESET_HASH_LEN + 1]; /* of text; "" without a policy */
@@ -71,12 +72,15 @@ char *ruleset_folder(const struct config *config, const char *config_file);
 
 struct maps;
 
+/* Lays the block lists out ahead of ruleset_apply(), from any thread. False with *error (from malloc). */
+bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error);
+
 /*
  * Puts the tables into the maps: one swap for all. @ids: the clients' ids in the
- * order of @config. @blocked: the block lists, too; else those in the maps stay.
- * 0 or -errno with *error (from malloc).
+ * order of @config. @blocked: the block lists, too, if they are not laid out already;
+ * else those in the maps stay. 0 or -errno with *error (from malloc).
  */
-int ruleset_apply(const struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
+int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
 		  struct maps *maps, uint32_t *generation, char **error);
 
 #endif

@@ -66,7 +66,13 @@ static struct maps_route *fill_routes(const struct ruleset *r, const struct conf
 	return routes;
 }
 
-int ruleset_apply(const struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
+bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error)
+{
+	r->laid = maps_blocked_make(maps, r->blocked.all.v, r->blocked.all.n, error);
+	return r->laid;
+}
+
+int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
 		  struct maps *maps, uint32_t *generation, char **error)
 {
 	struct client_class *classes = fill_classes(r, config, ids);
@@ -82,12 +88,15 @@ int ruleset_apply(const struct ruleset *r, const struct config *config, const ui
 		.n_rules = r->reach.t->n_rules,
 		.routes = routes,
 		.n_routes = n_routes,
-		.change_blocked = blocked,
-		.blocked = r->blocked.all.v,
-		.n_blocked = r->blocked.all.n,
 	};
-	int err = maps_policy_apply(maps, &policy, generation, error);
+	int err = -ENOMEM;
 
+	if (!blocked || r->laid || ruleset_lay_blocked(r, maps, error)) {
+		policy.blocked = r->laid;
+		err = maps_policy_apply(maps, &policy, generation, error);
+	}
+	maps_blocked_free(r->laid);
+	r->laid = NULL;
 	free(classes);
 	free(acl);
 	free(routes);

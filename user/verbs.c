@@ -427,15 +427,7 @@ static int verb_map_dump(void *gateway, const json_t *args, json_t **result, cha
 
 static int verb_reload(void *gateway, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
-	int status = gateway_reload(g, error);
-
-	if (status)
-		return status;
-	return give(json_pack("{s:i, s:{s:I, s:I, s:I}, s:I, s:[]}", "schema", REPORT_SCHEMA, "clients", "added",
-			      (json_int_t)g->clients.added, "removed", (json_int_t)g->clients.removed, "changed",
-			      (json_int_t)g->clients.changed, "policy", (json_int_t)maps_generation(g->maps), "notes"),
-		    result, error);
+	return changes_ask(gateway, gateway_reload(), error);
 }
 
 static int verb_down(void *gateway, const json_t *args, json_t **result, char **error)

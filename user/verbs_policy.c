@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What commands may ask about the running policy, and how they change it. */
+/* What commands may ask about the running policy. How they change it: apply.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,6 @@
 #include "user/policy_report.h"
 #include "user/policy_store.h"
 #include "user/report.h"
-
-#define MATCH_MIN 8 /* digits of a hash that are enough to name it */
 
 /* ---- explain --------------------------------------------------------------------------- */
 
@@ -117,123 +115,4 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 			    r->len);
 	free(text);
 	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
-}
-
-/* ---- apply ----------------------------------------------------------------------------------- */
-
-static int refuse(char **error, struct diags *d)
-{
-	size_t size;
-	FILE *out = open_memstream(error, &size);
-
-	if (out) {
-		diags_print(d, out, true);
-		fclose(out);
-	}
-	diags_free(d);
-	return EXIT_USAGE;
-}
-
-/* --if-match: somebody else may have applied meanwhile. */
-static bool matches(const struct ruleset *running, const json_t *args, char **error)
-{
-	const char *wanted = json_string_value(json_object_get(args, "if_match"));
-	const char *is = *running->hash ? running->hash : "none";
-
-	if (!wanted || !strcmp(wanted, is) || (strlen(wanted) >= MATCH_MIN && !strncmp(wanted, is, strlen(wanted))))
-		return true;
-	return control_fail(error, 0, "another policy runs: %s (%s), expected %s; `sluice policy show` prints it", is,
-			    running->file ? running->file : "no file", wanted);
-}
-
-/* Index of the configured client by its id, for those who count live flows. */
-static uint32_t *clients_by_id(const struct gateway *g)
-{
-	uint32_t *index = mem_alloc(MAX_CLIENTS, sizeof(*index));
-
-	memset(index, 0xff, MAX_CLIENTS * sizeof(*index));
-	for (size_t i = 0; i < g->clients.n; i++)
-		index[g->clients.list[i].id] = (uint32_t)i;
-	return index;
-}
-
-static json_t *changes(struct gateway *g, const struct ruleset *next)
-{
-	uint32_t *index = clients_by_id(g);
-	struct policy_live live = {.client_of = index};
-	json_t *j;
-
-	live.flows = maps_flows(g->maps, &live.n_flows);
-	j = policy_diff_json(rules_running(g), next, g->config, &live);
-	free(index);
-	return j;
-}
-
-static void finish(json_t *j, const char *key, json_t *value)
-{
-	json_object_set_new(j, key, value);
-}
-
-static json_t *hash_json(const struct ruleset *r)
-{
-	return *r->hash ? json_string(r->hash) : json_null();
-}
-
-/* A ruleset that stood all tests. Takes it over. */
-static int apply(struct gateway *g, struct ruleset *next, const json_t *args, size_t passed, struct diags *d,
-		 json_t **result, char **error)
-{
-	bool dry = json_is_true(json_object_get(args, "dry_run"));
-	json_t *j = changes(g, next);
-
-	finish(j, "applied", json_boolean(!dry));
-	finish(j, "previous", hash_json(rules_running(g)));
-	finish(j, "hash", hash_json(next));
-	finish(j, "tests", json_integer((json_int_t)passed));
-	if (!dry && !rules_swap(g, next, d)) {
-		ruleset_free(next);
-		json_decref(j);
-		refuse(error, d);
-		return EXIT_NO;
-	}
-	finish(j, "generation", json_integer((json_int_t)maps_generation(g->maps)));
-	finish(j, "warnings", policy_lines_json(d, DIAG_WARNING));
-	if (dry)
-		ruleset_free(next);
-	diags_free(d);
-	*result = j;
-	return EXIT_YES;
-}
-
-int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char **error)
-{
-	const json_t *text = json_object_get(args, "text");
-	const char *file = json_string_value(json_object_get(args, "file"));
-	struct gateway *g = gateway;
-	struct diags d = {0};
-	struct ruleset *next;
-	size_t passed;
-
-	if (!json_is_string(text) || !file || !*file)
-		return control_fail(error, EXIT_USAGE, "expected a policy's text and the name of its file");
-	if (!matches(rules_running(g), args, error))
-		return EXIT_NO;
-	next = rules_build(g, file, json_string_value(text), json_string_length(text), &passed, &d);
-	return next ? apply(g, next, args, passed, &d, result, error) : refuse(error, &d);
-}
-
-int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, char **error)
-{
-	struct gateway *g = gateway;
-	const struct policy_saved *p = rules_previous(g);
-	struct diags d = {0};
-	struct ruleset *next;
-	size_t passed;
-
-	if (!p)
-		return control_fail(error, EXIT_NO, "there is no earlier policy to return to");
-	if (!matches(rules_running(g), args, error))
-		return EXIT_NO;
-	next = rules_build(g, p->file, p->text, p->len, &passed, &d);
-	return next ? apply(g, next, args, passed, &d, result, error) : refuse(error, &d);
 }

@@ -26,6 +26,7 @@
 struct fixture {
 	char folder[64], path[128];
 	struct control *control;
+	uint64_t ticket; /* of the last request for "later" */
 	int calls;
 };
 
@@ -65,7 +66,16 @@ static int verb_mute(void *gateway, const json_t *args, json_t **result, char **
 	return EXIT_NO;
 }
 
+static int verb_later(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	struct fixture *f = gateway;
+
+	f->ticket = control_later(f->control);
+	return EXIT_LATER;
+}
+
 static const struct control_verb verbs[] = {
+	{"later", false, verb_later},
 	{"echo", false, verb_echo},
 	{"change", true, verb_echo},
 	{"fail", false, verb_fail},
@@ -399,6 +409,109 @@ static void test_many_idle_clients_make_room(void **state)
 	serve(f);
 }
 
+/* ---- answers that come later ------------------------------------------------------------------- */
+
+#define LATER "{\"schema\":1,\"command\":\"later\"}\n"
+
+static void expect_nothing(int fd)
+{
+	char buf[16];
+
+	assert_int_equal(recv(fd, buf, sizeof(buf), 0), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+static void expect(struct fixture *f, int fd, const char *answer)
+{
+	char buf[4096];
+	ssize_t n;
+
+	serve(f);
+	hear(fd, buf, sizeof(buf), &n);
+	assert_string_equal(buf, answer);
+}
+
+/* What stands behind the request waits with it, others do not. */
+static void test_an_answer_that_comes_later(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_client(f);
+	uint64_t first;
+
+	say(fd, LATER);
+	serve(f);
+	first = f->ticket;
+	say(fd, exchanges[0].request);
+	serve(f);
+	expect_nothing(fd);
+	ask_and_expect(f, exchanges[0].request, exchanges[0].answer);
+	control_finish(f->control, first + 1, EXIT_YES, json_true(), NULL); /* nobody's */
+	control_finish(f->control, 0, EXIT_YES, json_true(), NULL);
+	expect_nothing(fd);
+	control_finish(f->control, first, EXIT_YES, json_pack("[i]", 7), NULL);
+	expect(f, fd, "{\"schema\":1,\"ok\":true,\"result\":[7]}\n{\"schema\":1,\"ok\":true,\"result\":{\"a\":1}}\n");
+	say(fd, LATER);
+	serve(f);
+	assert_int_not_equal(f->ticket, first);
+	control_finish(f->control, f->ticket, EXIT_USAGE, NULL, strdup("no"));
+	expect(f, fd, REFUSED("no", "2"));
+	close(fd);
+	serve(f);
+}
+
+/* It has said all it had to say, and listens. */
+static void test_a_half_closed_connection_hears_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_client(f);
+
+	say(fd, LATER);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	serve(f);
+	control_finish(f->control, f->ticket, EXIT_YES, NULL, NULL);
+	expect(f, fd, "{\"schema\":1,\"ok\":true,\"result\":null}\n");
+	close(fd);
+	serve(f);
+}
+
+/* Neither the one that hung up nor the next one at its place hears of it. */
+static void test_who_hangs_up_gets_no_answer(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_client(f), other;
+
+	say(fd, LATER);
+	serve(f);
+	close(fd);
+	serve(f);
+	other = connect_client(f);
+	serve(f);
+	control_finish(f->control, f->ticket, EXIT_YES, NULL, NULL);
+	serve(f);
+	expect_nothing(other);
+	close(other);
+	serve(f);
+}
+
+static void test_who_waits_does_not_make_room(void **state)
+{
+	struct fixture *f = *state;
+	int fds[2 * CONTROL_CONNECTIONS], fd = connect_client(f);
+
+	say(fd, LATER);
+	serve(f);
+	for (int i = 0; i < 2 * CONTROL_CONNECTIONS; i++) {
+		fds[i] = connect_client(f);
+		serve(f);
+	}
+	control_finish(f->control, f->ticket, EXIT_YES, NULL, NULL);
+	expect(f, fd, "{\"schema\":1,\"ok\":true,\"result\":null}\n");
+	for (int i = 0; i < 2 * CONTROL_CONNECTIONS; i++)
+		close(fds[i]);
+	close(fd);
+	serve(f);
+}
+
 /* ---- the commands' side ---------------------------------------------------------------------------- */
 
 struct server {
@@ -469,6 +582,10 @@ int main(void)
 		WITH_SOCKET(test_hang_up_while_answering),
 		WITH_SOCKET(test_slow_reader_gets_all),
 		WITH_SOCKET(test_many_idle_clients_make_room),
+		WITH_SOCKET(test_an_answer_that_comes_later),
+		WITH_SOCKET(test_a_half_closed_connection_hears_its_answer),
+		WITH_SOCKET(test_who_hangs_up_gets_no_answer),
+		WITH_SOCKET(test_who_waits_does_not_make_room),
 		WITH_SOCKET(test_call),
 		cmocka_unit_test(test_call_without_gateway),
 	};
