@@ -36,8 +36,7 @@ CHECKED_ALONE int quota_open(__u32 client, __u64 word, __u64 now)
 	flows = q->flows ?: quota_share(flow_slots, s);
 	if (flows && state->flows >= flows)
 		return DROP_QUOTA_FLOWS;
-	if (q->new_flows &&
-	    !bucket_take(&state->full_at[BUCKET_NEW_FLOWS], bucket_cost(1, q->new_flows), now))
+	if (q->new_flows && !bucket_take(&state->full_at[BUCKET_NEW_FLOWS], bucket_cost(1, q->new_flows), now))
 		return DROP_QUOTA_NEW_FLOWS;
 	return DROP_NONE;
 }

@@ -195,6 +195,17 @@ static json_t *route_json(const struct asked *x)
 			 x->s->rules->approved_by[x->d.route]);
 }
 
+static json_t *quota_json(const struct asked *x)
+{
+	const struct policy_quota *q = x->client == NO_CLIENT ? NULL : ruleset_quota(x->s->rules, x->client);
+
+	if (!q || x->d.reason || x->d.host)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "file", q->at.file ? q->at.file : "", "line",
+			 (json_int_t)q->at.line, "flows", (json_int_t)q->flows, "new_flows", (json_int_t)q->new_flows,
+			 "packets", (json_int_t)q->packets, "bytes", (json_int_t)q->bytes);
+}
+
 static json_t *addr_json(const struct addr *a, bool there)
 {
 	char buf[ADDR_STRLEN];
@@ -237,12 +248,12 @@ static json_t *answer_json(const struct asked *x)
 	const struct inventory_node *node = x->client == NO_CLIENT ? NULL : &x->s->rules->inventory.nodes[x->client];
 	char buf[TEXT_SIZE];
 
-	return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o}", "allowed", !x->d.reason,
-			 "source", addr_json(&x->src, true), "destination", addr_json(&x->dst, true), "proto",
-			 text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
+	return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed",
+			 !x->d.reason, "source", addr_json(&x->src, true), "destination", addr_json(&x->dst, true),
+			 "proto", text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",
 			 x->d.reason ? drop_name(x->d.reason) : NULL, "why", why_json(x), "rule", rule_json(x), "route",
-			 route_json(x), "egress", egress_json(x), "counters", counters_json(x));
+			 route_json(x), "quota", quota_json(x), "egress", egress_json(x), "counters", counters_json(x));
 }
 
 /* A name's addresses; of a prefix the first. */

@@ -14,6 +14,7 @@
  *			"proto", "port", "client", "class", "why", "reason" (of a refusal: as in `drops`),
  *			"rule": null | {"id", "file", "line", "text"},
  *			"route": null | {"prefix", "by"},
+ *			"quota": null | {"file", "line", "flows", "new_flows", "packets", "bytes" (0: no limit)},
  *			"egress": null | {"pool", "interface", "address", "public", "next_hop"},
  *			"counters": null | {"flows" (begun), "live", "refused", "bytes_out", "bytes_in"}}],
  *		 "left_out"}   what only a running gateway knows is null without one

@@ -29,6 +29,29 @@ static void show_route(const json_t *route, FILE *out)
 			text_escape(show_text(route, "by"), by, sizeof(by)));
 }
 
+static void add_limit(FILE *out, const json_t *quota, const char *key, const char *what)
+{
+	char n[TEXT_SIZE];
+
+	if (show_number(quota, key))
+		fprintf(out, ", %s %s", text_number(show_number(quota, key), n), what);
+}
+
+static void show_quota(const json_t *quota, FILE *out)
+{
+	char file[LINE];
+
+	if (!json_is_object(quota))
+		return;
+	fprintf(out, "  quota     %s:%llu", text_escape(show_text(quota, "file"), file, sizeof(file)),
+		(unsigned long long)show_number(quota, "line"));
+	add_limit(out, quota, "flows", "flows");
+	add_limit(out, quota, "new_flows", "new flows a second");
+	add_limit(out, quota, "packets", "packets a second each way");
+	add_limit(out, quota, "bytes", "bytes a second each way");
+	fputc('\n', out);
+}
+
 static void show_egress(const json_t *e, FILE *out)
 {
 	char pool[LINE];
@@ -76,6 +99,7 @@ static void show_answer(const json_t *a, FILE *out)
 		fprintf(out, " %llu", (unsigned long long)show_number(a, "port"));
 	fputc('\n', out);
 	show_route(json_object_get(a, "route"), out);
+	show_quota(json_object_get(a, "quota"), out);
 	show_egress(json_object_get(a, "egress"), out);
 	show_counters(json_object_get(a, "counters"), out);
 }

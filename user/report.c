@@ -198,6 +198,9 @@ static json_t *client_json(const struct report_client *c)
 	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
 	json_object_set_new(j, "received", json_integer((json_int_t)c->received));
 	json_object_set_new(j, "sent", json_integer((json_int_t)c->sent));
+	json_object_set_new(j, "flows", json_integer((json_int_t)c->flows));
+	json_object_set_new(j, "refused", json_integer((json_int_t)c->refused));
+	json_object_set_new(j, "held", json_integer((json_int_t)c->held));
 	json_object_set_new(j, "worker", json_integer(c->worker));
 	json_object_set_new(j, "expired", json_boolean(c->expired));
 	json_object_set_new(j, "public_key", json_string(key_to_base64(c->public_key, key)));

@@ -38,6 +38,7 @@
  *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
  * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
  *			"path" ("direct", "relay"), "relay", "handshake" (s ago), "received", "sent" (bytes),
+ *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
  *			"worker", "expired", "public_key"}]}   user: null for a tagged client
  * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",
  *			"service", "as", "proto", "state", "age", "idle", "expires", "packets_out",
@@ -79,6 +80,8 @@ struct report_client {
 	const char *relay;	 /* NULL: direct */
 	int64_t handshake_age;	 /* seconds since the last one; negative: none yet */
 	uint64_t received, sent; /* bytes */
+	uint64_t flows;		 /* that live */
+	uint64_t refused, held;	 /* flows refused, packets that a quota stopped, since the maps were made */
 	uint32_t worker;
 	bool expired;
 	uint8_t public_key[32];

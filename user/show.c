@@ -163,12 +163,14 @@ static void add_client(struct table *t, const json_t *c)
 	add_duration(t, c, "handshake");
 	add_bytes(t, c, "received");
 	add_bytes(t, c, "sent");
+	add_number(t, c, "flows");
+	add_number(t, c, "held");
 }
 
 void show_clients(const json_t *r, const char *sort, FILE *out)
 {
-	static const char *const heads[] = {"NAME",	 "USER",      "ADDRESS", "ENDPOINT", "PATH",
-					    "HANDSHAKE", ">RECEIVED", ">SENT",	 NULL};
+	static const char *const heads[] = {"NAME",	 "USER",  "ADDRESS", "ENDPOINT", "PATH", "HANDSHAKE",
+					    ">RECEIVED", ">SENT", ">FLOWS",  ">HELD",	 NULL};
 	const json_t *list = json_object_get(r, "clients");
 	size_t n = json_array_size(list);
 	json_t **sorted = mem_alloc(n + 1, sizeof(*sorted));

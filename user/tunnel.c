@@ -52,7 +52,8 @@ static void fill_settings(const struct gateway *g, struct settings *s)
 	s->mss4 = (uint16_t)(g->mtu - 40);
 	s->mss6 = (uint16_t)(g->mtu - 60);
 	s->workers = (uint16_t)g->device.n_workers;
-	s->client_share = nat->client_share < 100 ? nat->client_share : 0;
+	/* One client alone has nobody to leave anything to. */
+	s->client_share = nat->client_share < 100 && g->config->n_clients > 1 ? nat->client_share : 0;
 	s->tcp_endpoint_independent = nat->tcp_endpoint_independent;
 	s->udp_ns = nat->udp * NS_PER_SEC;
 	s->tcp_established_ns = nat->tcp_established * NS_PER_SEC;

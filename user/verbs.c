@@ -45,6 +45,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	struct gateway *g = v->g;
 	const struct client *c;
 	struct engine_peer_state s;
+	struct client_use use;
 
 	if (i >= g->clients.n)
 		return false;
@@ -59,6 +60,11 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.expired = c->expired,
 	};
 	memcpy(out->public_key, c->config->public_key, sizeof(out->public_key));
+	out->flows = maps_client_flows(g->maps, c->id);
+	if (!maps_client_use(g->maps, c->id, &use)) {
+		out->refused = use.refused;
+		out->held = use.held;
+	}
 	if (!c->peer)
 		return true;
 	engine_peer_state(g->device.engine, c->peer, &s);

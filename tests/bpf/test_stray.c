@@ -102,8 +102,12 @@ static void test_neighbours(void **state)
 
 	set_exclusive(s, &f, true);
 	for (uint8_t type = 133; type <= 137; type++) {
-		struct shape shape = {
-			.v6 = true, .proto = IPPROTO_ICMP, .src = f.remote, .dst = f.external, .type = type, .payload = 24};
+		struct shape shape = {.v6 = true,
+				      .proto = IPPROTO_ICMP,
+				      .src = f.remote,
+				      .dst = f.external,
+				      .type = type,
+				      .payload = 24};
 
 		assert_ran(into(s, &shape), NEXT, DROP_NONE);
 	}

@@ -174,13 +174,16 @@ def many(options):
     start = time.monotonic()
     for number in range(options.count):
         for place, sock in enumerate(sockets.values()):
-            sock.send((number * options.flows + place).to_bytes(8, "big") + bytes(8))
-            result["sent"] += 1
+            try:
+                sock.send((number * options.flows + place).to_bytes(8, "big") + bytes(8))
+                result["sent"] += 1
+            except OSError as error:
+                result["errors"][error_name(error)] = result["errors"].get(error_name(error), 0) + 1
             if place % 50 == 49:
                 listen(time.monotonic() + options.interval * 50 / options.flows / 2)
         listen(start + (number + 1) * options.interval)
     listen(time.monotonic() + options.timeout)
-    result["received"] = len(seen)
+    result["received"], result["seconds"] = len(seen), time.monotonic() - start
     return result
 
 

@@ -296,12 +296,9 @@ static const struct {
 	{TOP "nat: {filtering: open}\n",
 	 "g.yaml:3:18: nat.filtering: found \"open\", expected address-dependent, endpoint-independent or "
 	 "address-and-port-dependent\n"},
-	{TOP "nat: {client_share: 25}\n",
-	 "g.yaml:3:21: nat.client_share: found \"25\", expected 1% to 100%\n"},
-	{TOP "nat: {client_share: 0%}\n",
-	 "g.yaml:3:21: nat.client_share: found \"0%\", expected 1% to 100%\n"},
-	{TOP "nat: {client_share: 101%}\n",
-	 "g.yaml:3:21: nat.client_share: found \"101%\", expected 1% to 100%\n"},
+	{TOP "nat: {client_share: 25}\n", "g.yaml:3:21: nat.client_share: found \"25\", expected 1% to 100%\n"},
+	{TOP "nat: {client_share: 0%}\n", "g.yaml:3:21: nat.client_share: found \"0%\", expected 1% to 100%\n"},
+	{TOP "nat: {client_share: 101%}\n", "g.yaml:3:21: nat.client_share: found \"101%\", expected 1% to 100%\n"},
 	{TOP "nat: {flows: 1}\n", "g.yaml:3:14: nat.flows: found \"1\", expected a number from 1024 to 16777216\n"},
 	/* routes */
 	{TOP "routes: [203.0.113.7/24]\n",

@@ -64,6 +64,8 @@ static bool client(void *ctx, size_t i, struct report_client *out)
 		out->handshake_age = 41;
 		out->received = 1288490188;
 		out->sent = 19756849561;
+		out->flows = 1234;
+		out->held = 9;
 	}
 	if (i == 1) {
 		out->relay = "lab";
@@ -299,23 +301,19 @@ static void show_by_name(const json_t *result, FILE *out)
 	show_clients(result, NULL, out);
 }
 
+static const char client_table[] =
+	"NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT  FLOWS  HELD\n"
+	"alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB  1,234     9\n"
+	"ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B      0     0\n"
+	"evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 B      0     0\n";
+
 /* Also: a name that would clear the screen does not. */
 static void test_clients(void **state)
 {
 	struct gateway_model g;
 
-	expect(report_clients(model(&g)), show_by_bytes,
-	       "NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT\n"
-	       "alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB\n"
-	       "ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B\n"
-	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 "
-	       "B\n");
-	expect(report_clients(model(&g)), show_by_name,
-	       "NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT\n"
-	       "alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB\n"
-	       "ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B\n"
-	       "evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 "
-	       "B\n");
+	expect(report_clients(model(&g)), show_by_bytes, client_table);
+	expect(report_clients(model(&g)), show_by_name, client_table);
 }
 
 /* Dead, expired and mapping slots are none; ICMP has an identifier on one side only. */

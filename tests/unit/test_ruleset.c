@@ -47,7 +47,10 @@ static const char policy[] = "hosts: {billing: 203.0.113.9, billing6: '2001:db8:
 			     "'meta:80', '198.18.0.0/15:*']}\n"
 			     "deny:\n"
 			     "- {src: ['*'], dst: ['203.0.113.9:444']}\n"
-			     "egress: {alice@example.com: bank}\n";
+			     "egress: {alice@example.com: bank}\n"
+			     "quotas:\n"
+			     "- {src: [bob@example.com], flows: 1}\n"
+			     "- {src: [alice@example.com], flows: 2000, new_flows: 100/s, bytes: 20M/s}\n";
 
 struct setup {
 	char folder[64];
@@ -323,12 +326,14 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	size_t size;
 	json_t *j = ask(s, r, &explain_cases[0], &error);
 	const char *pool, *prefix, *by;
-	json_int_t line;
+	json_int_t line, quota;
 	FILE *out = open_memstream(&text, &size);
 
-	assert_int_equal(json_unpack(j, "{s:[{s:{s:I}, s:{s:s, s:s}, s:{s:s}}]}", "answers", "rule", "line", &line,
-				     "route", "prefix", &prefix, "by", &by, "egress", "pool", &pool),
+	assert_int_equal(json_unpack(j, "{s:[{s:{s:I}, s:{s:s, s:s}, s:{s:s}, s:{s:I}}]}", "answers", "rule", "line",
+				     &line, "route", "prefix", &prefix, "by", &by, "egress", "pool", &pool, "quota",
+				     "bytes", &quota),
 			 0);
+	assert_int_equal(quota, 20000000);
 	assert_int_equal(line, 5);
 	assert_string_equal(prefix, "203.0.113.0/24");
 	assert_string_equal(by, "tag:gw");
@@ -337,6 +342,7 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "allowed  rule 1  p.yaml:5"));
 	assert_non_null(strstr(text, "pool bank via eth1"));
+	assert_non_null(strstr(text, "p.yaml:11, 2,000 flows, 100 new flows a second, 20,000,000 bytes a second"));
 	free(text);
 	json_decref(j);
 	ruleset_free(r);
@@ -398,7 +404,7 @@ static void test_diff_counts_live_flows(void **state)
 		ends += json_integer_value(json_object_get(change, "flows"));
 	}
 	assert_int_equal(ends, 2);
-	assert_int_equal(json_array_size(json_object_get(diff, "other")), 2); /* the pool, a route */
+	assert_int_equal(json_array_size(json_object_get(diff, "other")), 3); /* the pool, a route, quotas */
 	assert_false(policy_diff_is_empty(diff));
 	json_decref(diff);
 	diff = policy_diff_json(old, old, s->config, &live);
