@@ -15,28 +15,28 @@ struct quote {
 	struct packet p; /* the quoted packet */
 	__u32 end;	 /* of what is there of it */
 	__u32 check;	 /* of the ICMP message, where */
+	__u32 slot;	 /* of the flow that it names */
 };
 
 /*
- * Finds the flow that the error at *p is about. @side: on which it arrived. NULL:
- * there is none, or the quote is too short to tell.
+ * Reads what the error at *p quotes into *q. False: it is too short, or the error does not
+ * go to who sent that: somebody's trick to get by the policy, or to be believed.
  */
-static __always_inline struct flow *icmp_flow(struct __sk_buff *skb, const struct packet *p, __u8 side, __u64 now,
-					      struct quote *q)
+static __always_inline bool quote_read(struct __sk_buff *skb, const struct packet *p, struct quote *q)
+{
+	if (parse(skb, &q->p, p->payload, p->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP), QUOTED))
+		return false;
+	q->check = p->l4 + offsetof(struct icmphdr, checksum);
+	q->end = p->l3 + p->len;
+	return q->p.l4 + 8 <= q->end && addr_equal(&q->p.t.src, &p->t.dst);
+}
+
+/* Finds the flow that *q is about. @side: on which the error arrived. NULL: there is none. */
+static __always_inline struct flow *icmp_flow(struct quote *q, __u8 side, __u64 now)
 {
 	struct tuple t = {.side = side};
 	struct flow *f;
-	__u32 slot;
 
-	if (parse(skb, &q->p, p->payload, p->v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP), QUOTED))
-		return NULL;
-	/* It goes to who sent what it is about, or it is somebody's trick to get by the policy. */
-	if (!addr_equal(&p->t.dst, &q->p.t.src))
-		return NULL;
-	q->check = p->l4 + offsetof(struct icmphdr, checksum);
-	q->end = p->l3 + p->len;
-	if (q->p.l4 + 8 > q->end)
-		return NULL;
 	if (q->p.kind != KIND_TCP && q->p.kind != KIND_UDP &&
 	    q->p.kind != (side == SIDE_CLIENT ? KIND_ECHO_REPLY : KIND_ECHO))
 		return NULL;
@@ -45,7 +45,7 @@ static __always_inline struct flow *icmp_flow(struct __sk_buff *skb, const struc
 	t.sport = q->p.t.dport;
 	t.dport = q->p.t.sport;
 	t.proto = q->p.t.proto;
-	f = flow_find(&t, &slot);
+	f = flow_find(&t, &q->slot);
 	return f && flow_lives(f, now) ? f : NULL;
 }
 

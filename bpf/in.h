@@ -144,13 +144,17 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 /* An error about something that a client sent. */
 static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
-	struct flow *f = icmp_flow(skb, &in->p, SIDE_REMOTE, in->now, &in->q);
+	struct decision d;
 	struct endpoint to;
+	struct flow *f;
 	int reason;
 
+	f = quote_read(skb, &in->p, &in->q) ? icmp_flow(&in->q, SIDE_REMOTE, in->now) : NULL;
 	if (!f)
 		return no_flow(skb, in);
-	reason = check_way_in(skb, in, f->client, f->traits);
+	reason = decide_again(in->q.slot, in->word, in->now, &d);
+	if (!reason)
+		reason = check_way_in(skb, in, f->client, f->traits);
 	if (reason)
 		return drop(reason);
 	to.addr = f->out.src;

@@ -73,7 +73,6 @@ static __always_inline bool host_knows(struct __sk_buff *skb, const struct packe
 	case KIND_TCP:
 		return !tcp_opens(p);
 	case KIND_ECHO_REPLY:
-	case KIND_ICMP_ERROR:
 		return true;
 	case KIND_UDP:
 		return host_socket_waits(skb, p);
@@ -255,6 +254,18 @@ static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, s
 	return leave(skb, o, s);
 }
 
+/*
+ * An error about what the host sent to this very client. The kernel would believe any
+ * other, and cut the host's path to somebody else, another client's tunnel for one.
+ */
+static __always_inline bool host_sent_it(const struct outbound *o)
+{
+	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = o->q.p.t.dst};
+	struct client_ref *to = bpf_map_lookup_elem(&clients, &key);
+
+	return to && to->client == o->c.client && kind_is_host(reserved_kind(&o->p.t.dst));
+}
+
 /* For the gateway itself: what opens something needs a rule. */
 static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o)
 {
@@ -271,15 +282,20 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o
 /* An error about something that a service sent: it goes to that service. */
 static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
 {
-	struct flow *f = icmp_flow(skb, &o->p, SIDE_CLIENT, o->c.now, &o->q);
 	struct endpoint to;
+	struct flow *f;
 	int reason;
 
+	if (!quote_read(skb, &o->p, &o->q))
+		return drop(DROP_NO_FLOW);
+	f = icmp_flow(&o->q, SIDE_CLIENT, o->c.now);
 	if (!f || f->client != o->c.client)
-		return kind_is_host(reserved_kind(&o->p.t.dst)) ? to_host(skb, &o->p) : drop(DROP_NO_FLOW);
+		return host_sent_it(o) ? to_host(skb, &o->p) : drop(DROP_NO_FLOW);
 	o->c.egress = f->egress;
+	reason = decide_again(o->q.slot, o->c.word, o->c.now, &o->c.decision);
 	o->c.decision.traits = f->traits;
-	reason = check_way(skb, o);
+	if (!reason)
+		reason = check_way(skb, o);
 	if (!reason && f->traits & FLOW_LIMITED)
 		reason = quota_pass(skb, &o->p, f->client, o->c.word, WAY_OUT);
 	if (reason)

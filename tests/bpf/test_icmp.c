@@ -118,7 +118,7 @@ static void error_in(struct scratch *s, const struct family *f, size_t i)
 	assert_memory_equal(r.out.b + r.out.l4, before, 2); /* type and code */
 	assert_true(frame_checks(&r.out));
 	assert_quote(&r, &sent, n, 63);
-	assert_int_equal(r.mark, 3);
+	assert_int_equal(r.mark, TAP_MARK | 2);
 	assert_int_equal(frame_ttl(&r.out), 63);
 	/* 4787-12, 5382-10, 5508-6 */
 	assert_expires_in(flow, 7 * SECOND - SECOND / 4);
@@ -181,6 +181,100 @@ static void test_errors_in(void **state)
 static void test_errors_out(void **state)
 {
 	each(state, error_out);
+}
+
+/* An error goes to who sent what it quotes, and to nobody else: that would be a way around the policy. */
+static void error_astray(struct scratch *s, const struct family *f, size_t i)
+{
+	struct shape shape = flow_shape(f, i), back, error;
+	struct ran r = out_of(s, &shape, 1);
+	struct addr elsewhere[] = {f->remote2, f->denied, f->unrouted, f->metadata, f->client2, f->external, f->tunnel,
+				   addr_of(f->v6 ? "ff02::1" : "224.0.0.1")};
+	uint8_t quote[2048];
+	size_t n;
+
+	assert_sent(r);
+	n = quote_of(&r.out, i, quote);
+	error = error_shape(f, i, f->remote, f->tunnel, quote, n);
+	assert_ran(into(s, &error), NEXT, DROP_NONE);
+	back = answer_to(&shape, &r);
+	r = into(s, &back);
+	assert_sent(r);
+	n = quote_of(&r.out, i, quote);
+	for (size_t k = 0; k < N(elsewhere); k++) {
+		error = error_shape(f, i, f->client, elsewhere[k], quote, n);
+		assert_dropped(out_of(s, &error, 1), DROP_NO_FLOW);
+	}
+}
+
+static void test_errors_astray(void **state)
+{
+	each(state, error_astray);
+}
+
+/* A flow that the new policy does not allow has no errors any more, in no direction. */
+static void test_revoked(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		for (int out = 0; out < 2; out++) {
+			struct family f = family_of(v6);
+			struct shape shape = flow_shape(&f, 0), back, error;
+			struct ran r = out_of(s, &shape, 1);
+			uint8_t quote[2048];
+
+			assert_sent(r);
+			if (out) {
+				back = answer_to(&shape, &r);
+				r = into(s, &back);
+			}
+			error = error_shape(&f, 0, out ? f.client : f.remote, out ? f.remote : f.external, quote,
+					    quote_of(&r.out, 0, quote));
+			assert_sent(out ? out_of(s, &error, 1) : into(s, &error));
+			scratch_policy(s, true);
+			assert_dropped(out ? out_of(s, &error, 1) : into(s, &error), DROP_POLICY);
+			scratch_policy(s, false);
+		}
+	}
+}
+
+/* To the gateway itself: about what it sent to this client, or the kernel would believe a lie about others. */
+static void test_errors_to_host(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		const struct {
+			const char *name;
+			struct addr from, to, error_to;
+			bool taken;
+		} cases[] = {
+			{"to this client", f.tunnel, f.client, f.tunnel, true},
+			{"to another client", f.tunnel, f.client2, f.tunnel, false},
+			{"to the outside", f.external, f.remote, f.external, false},
+			{"to another's endpoint, told to the tunnel address", f.external, f.remote, f.tunnel, false},
+			{"to this client, told to another address", f.tunnel, f.client, f.external, false},
+			{"of somebody else", f.remote, f.client, f.tunnel, false},
+		};
+
+		for (size_t i = 0; i < N(cases); i++) {
+			struct shape sent = {.v6 = v6, .proto = IPPROTO_UDP, .src = cases[i].from, .dst = cases[i].to,
+					     .sport = WG_PORT, .dport = 4242, .payload = 64};
+			struct shape error;
+			struct frame frame;
+			uint8_t quote[2048];
+
+			print_message("  %s %s\n", f.name, cases[i].name);
+			frame_build(&frame, &sent);
+			error = error_shape(&f, 5, f.client, cases[i].error_to, quote, quote_of(&frame, 5, quote));
+			if (cases[i].taken)
+				assert_ran(out_of(s, &error, 1), OK, DROP_NONE);
+			else
+				assert_dropped(out_of(s, &error, 1), DROP_NO_FLOW);
+		}
+	}
 }
 
 /* Without a flow an error is the host's, or nobody's. */
@@ -289,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_errors_in),	T(test_errors_out),    T(test_no_flow),
+		T(test_errors_astray),	T(test_revoked),       T(test_errors_to_host),
 		T(test_hostile_quotes), T(test_outer_options), T(test_remote_pings),
 	};
 
