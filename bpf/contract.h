@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 2
+#define SLUICE_LAYOUT 3
 
 #define MAX_CLIENTS 65536 /* ids 1..MAX_CLIENTS-1; 0 is nobody */
 #define MAX_WORKERS 64
@@ -34,7 +34,7 @@
 /*
  * Every packet that dies has one of these. name: as `sluice drops` prints it;
  * text: what it means, and for the reader what to do about it.
- * Order is the index in the drops map: append only within a layout.
+ * Order is the index in the drops map, their number its size: another one is another layout.
  */
 #define DROP_REASONS(X)                                                                                        \
 	/* the front: the WireGuard port */                                                                    \
@@ -94,7 +94,8 @@
 	X(FILTERED, "filtered", "inbound to a mapping from an address it did not talk to")                     \
 	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
 	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
-	X(GUARD, "guard", "tunnel address about to leave by the NIC")
+	X(GUARD, "guard", "tunnel address about to leave by the NIC")                                          \
+	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway itself may reach one")
 
 enum drop_reason {
 	DROP_NONE, /* not dropped */
@@ -127,6 +128,13 @@ struct tap_mac {
 	__u8 kind;   /* enum tap_mac_kind */
 	__u8 id[4];  /* big-endian; as a destination: zero, or what it was on the NIC */
 };
+
+/*
+ * The mark of a frame that a program hands to the TAP: the low half is the worker's
+ * number. What has none comes from the host itself, or is forwarded and dies.
+ */
+#define TAP_MARK	0x53310000u
+#define TAP_MARK_WORKER 0x0000ffffu
 
 /*
  * What the programs ask of the daemon with a frame, they say by its type (IEEE's for

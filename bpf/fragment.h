@@ -82,7 +82,7 @@ static __always_inline int to_daemon(struct __sk_buff *skb, const struct setting
 	__builtin_memcpy(head.mac.id, &id, sizeof(id));
 	if (bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_source), &head, sizeof(head), 0))
 		return drop(DROP_REWRITE);
-	skb->mark = worker + 1; /* for steer_tap */
+	skb->mark = TAP_MARK | worker;
 	return bpf_redirect(s->tap_ifindex, 0);
 }
 

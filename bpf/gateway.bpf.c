@@ -4,7 +4,7 @@
  *
  *   underlay NIC --front--> stack --steer_udp, front_socket--> worker
  *   worker --TAP--> tap_in --(neighbour)--> nic_out --> egress NIC
- *   egress NIC --> nic_in --(TAP, steer_tap)--> worker
+ *   egress NIC --> nic_in --(TAP, steer_tap, fence_tap)--> worker
  */
 #include "front.h"
 #include "guard.h"
@@ -62,6 +62,12 @@ SEC("socket")
 int steer_tap(struct __sk_buff *skb)
 {
 	return steer_frame(skb);
+}
+
+SEC("socket")
+int fence_tap(struct __sk_buff *skb)
+{
+	return fence_frame(skb);
 }
 
 /* Run once, by BPF_PROG_TEST_RUN. */

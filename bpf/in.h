@@ -39,7 +39,7 @@ static __always_inline int to_client(struct __sk_buff *skb, const struct setting
 {
 	__u32 *worker = element(&client_worker, client);
 
-	skb->mark = (worker ? *worker : 0) + 1;
+	skb->mark = TAP_MARK | (worker ? *worker : 0);
 	return bpf_redirect(s->tap_ifindex, 0);
 }
 

@@ -3,7 +3,7 @@
 #define SLUICE_STEER_H
 
 /*
- * Which worker gets a packet. From outside, the receiver index of a message names it
+ * Which worker gets a packet, and what none gets. From outside, the receiver index of a message names it
  * (a super-packet is judged by its first: all indices of a peer name the same worker).
  * From inside, the mark that nic_in left, or else the client whose address it is.
  */
@@ -57,14 +57,19 @@ static __always_inline bool frame_dst(struct __sk_buff *skb, struct addr *dst)
 	return true;
 }
 
+static __always_inline bool is_handed_over(const struct __sk_buff *skb)
+{
+	return (skb->mark & ~TAP_MARK_WORKER) == TAP_MARK;
+}
+
 static __always_inline int steer_frame(struct __sk_buff *skb)
 {
 	struct route_key key = {.prefixlen = KEY_BITS + 128};
 	struct client_ref *c;
 	__u32 *worker;
 
-	if (skb->mark)
-		return skb->mark - 1;
+	if (is_handed_over(skb))
+		return skb->mark & TAP_MARK_WORKER;
 	if (!frame_dst(skb, &key.addr))
 		return 0;
 	c = bpf_map_lookup_elem(&clients, &key);
@@ -72,6 +77,20 @@ static __always_inline int steer_frame(struct __sk_buff *skb)
 		return 0;
 	worker = element(&client_worker, c->client);
 	return worker ? *worker : 0;
+}
+
+/*
+ * The host has routes to its clients, and may forward for others (Docker, libvirt, a
+ * router): then neighbours and containers could send to any client whatever they like,
+ * in anybody's name. What came in somewhere and no program hands over stays outside.
+ * Returns how much to keep: all or nothing.
+ */
+static __always_inline int fence_frame(struct __sk_buff *skb)
+{
+	if (is_handed_over(skb) || !skb->ingress_ifindex)
+		return skb->len;
+	count_drop(DROP_FORWARDED);
+	return 0;
 }
 
 #endif

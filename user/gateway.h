@@ -169,7 +169,7 @@ bool hooks_open(struct gateway *g, char *error, size_t size);
 void hooks_follow(struct gateway *g);
 /* Puts back what somebody removed, which nobody tells us: for once a second. */
 void hooks_verify(struct gateway *g);
-int hooks_steer_tap(struct gateway *g); /* for a TAP that was made anew; 0 or -errno */
+int hooks_tap(struct gateway *g); /* who gets in by the TAP, and to which worker: before it is up; 0 or -errno */
 void hooks_close(struct gateway *g);
 
 /* ---- tunnel.c: the tunnel interface ------------------------------------------------------ */

@@ -159,9 +159,10 @@ void hooks_verify(struct gateway *g)
 	settle(g, &same, error, sizeof(error));
 }
 
-int hooks_steer_tap(struct gateway *g)
+int hooks_tap(struct gateway *g)
 {
-	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP));
+	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP)) ?:
+	       tap_fence(&g->device.tap, maps_program(g->maps, PROGRAM_FENCE_TAP));
 }
 
 /* Which worker gets a datagram, and what does not even wake it. */
@@ -184,7 +185,7 @@ static int steer_sockets(struct gateway *g)
 				return err;
 		}
 	}
-	return hooks_steer_tap(g);
+	return 0;
 }
 
 bool hooks_open(struct gateway *g, char *error, size_t size)

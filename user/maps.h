@@ -56,6 +56,7 @@ enum program {
 	PROGRAM_FRONT_SOCKET, /* the same checks, SO_ATTACH_BPF on the WireGuard sockets */
 	PROGRAM_STEER_UDP,    /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
 	PROGRAM_STEER_TAP,    /* TUNSETSTEERINGEBPF on the TAP */
+	PROGRAM_FENCE_TAP,    /* TUNSETFILTEREBPF on the TAP */
 	PROGRAM_MAX
 };
 

@@ -86,6 +86,11 @@ int tap_steer(struct tap *t, int prog_fd)
 	return ioctl(t->fd[0], TUNSETSTEERINGEBPF, &prog_fd) ? -errno : 0;
 }
 
+int tap_fence(struct tap *t, int prog_fd)
+{
+	return ioctl(t->fd[0], TUNSETFILTEREBPF, &prog_fd) ? -errno : 0;
+}
+
 void tap_close(struct tap *t)
 {
 	while (t->queues)

@@ -38,6 +38,9 @@ int tap_persist(struct tap *t, bool persist);
 
 /* The socket-filter program @prog_fd chooses the queue of a packet. 0 or -errno. */
 int tap_steer(struct tap *t, int prog_fd);
+
+/* The socket-filter program @prog_fd says how much of a packet gets in. 0 or -errno. */
+int tap_fence(struct tap *t, int prog_fd);
 void tap_close(struct tap *t);
 
 #endif

@@ -25,7 +25,7 @@ uint32_t tunnel_mtu(struct gateway *g)
 
 bool tunnel_open(struct gateway *g, char *error, size_t size)
 {
-	int err = netlink_link_setup(&g->netlink, g->device.tap.ifindex, g->mtu, true);
+	int err = hooks_tap(g) ?: netlink_link_setup(&g->netlink, g->device.tap.ifindex, g->mtu, true);
 
 	if (!host_guard(g)) {
 		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
@@ -110,7 +110,7 @@ static void mend(struct gateway *g)
 		log_error("%s", error);
 		return;
 	}
-	err = tunnel_tell(g) ?: tap_persist(&g->device.tap, true) ?: hooks_steer_tap(g);
+	err = tunnel_tell(g) ?: tap_persist(&g->device.tap, true);
 	if (err)
 		log_error("%s: %s", g->device.tap.name, strerror(-err));
 	clients_route(g);

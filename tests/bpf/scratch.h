@@ -363,6 +363,7 @@ struct ran {
 
 struct push { /* what a frame comes with */
 	uint32_t gso_size, gso_segs, mark;
+	uint32_t from; /* interface it came in by, 0: made here */
 };
 
 static inline enum drop_reason counted(const uint64_t *before, const uint64_t *after)
@@ -382,7 +383,8 @@ static inline enum drop_reason counted(const uint64_t *before, const uint64_t *a
 /* @xdp: the program takes no context. */
 static inline struct ran run_fd(struct scratch *s, int program, bool xdp, const struct frame *f, struct push push)
 {
-	struct __sk_buff ctx = {.gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark}, ctx_out = {};
+	struct __sk_buff ctx = {.gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark,
+				.ingress_ifindex = push.from}, ctx_out = {};
 	uint64_t before[DROP_MAX], after[DROP_MAX];
 	struct ran r = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = r.out.b,

@@ -101,7 +101,7 @@ static void forward_and_back(struct scratch *s, const struct family *f, size_t i
 	assert_addr(frame_dst(&r.out), f->client);
 	assert_int_equal(frame_dport(&r.out), protocols[i].sport);
 	assert_int_equal(frame_ttl(&r.out), 63);
-	assert_int_equal(r.mark, 2 + 1);
+	assert_int_equal(r.mark, TAP_MARK | 2);
 	assert_true(frame_checks(&r.out));
 	assert_rest_same(&in, &r.out);
 

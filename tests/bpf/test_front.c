@@ -263,13 +263,18 @@ static void test_counted(void **state)
 /* ---- steering ------------------------------------------------------------------------- */
 
 /* BPF_PROG_TEST_RUN takes the first 14 bytes off: the frame stands behind them. */
-static int steered(struct scratch *s, const struct frame *frame, uint32_t mark)
+static struct ran at_tap(struct scratch *s, enum program program, const struct frame *frame, struct push push)
 {
 	struct frame f = {.len = frame->len + 14};
 
 	memcpy(f.b + 12, frame->b + 12, 2);
 	memcpy(f.b + 14, frame->b, frame->len);
-	return run_with(s, PROGRAM_STEER_TAP, &f, (struct push){.mark = mark}).verdict;
+	return run_with(s, program, &f, push);
+}
+
+static int steered(struct scratch *s, const struct frame *frame, uint32_t mark)
+{
+	return at_tap(s, PROGRAM_STEER_TAP, frame, (struct push){.mark = mark}).verdict;
 }
 
 static void test_steer_tap(void **state)
@@ -284,8 +289,9 @@ static void test_steer_tap(void **state)
 
 		frame_build(&f, &shape);
 		assert_int_equal(steered(s, &f, 0), 3); /* client 2 is worker 3's */
-		assert_int_equal(steered(s, &f, 1), 0); /* but nic_in knows best */
-		assert_int_equal(steered(s, &f, 6), 5);
+		assert_int_equal(steered(s, &f, TAP_MARK), 0); /* but nic_in knows best */
+		assert_int_equal(steered(s, &f, TAP_MARK | 5), 5);
+		assert_int_equal(steered(s, &f, 6), 3); /* the host's own mark (SO_MARK) means something else */
 		shape.dst = fam.client;
 		frame_build(&f, &shape);
 		assert_int_equal(steered(s, &f, 0), 2);
@@ -294,6 +300,41 @@ static void test_steer_tap(void **state)
 		assert_int_equal(steered(s, &f, 0), 0);
 		put16(f.b + 12, 0x0806);
 		assert_int_equal(steered(s, &f, 0), 0);
+	}
+}
+
+/* What the host would forward to a client stays out; answers and the host's own get in. */
+static void test_fence_tap(void **state)
+{
+	enum { NIC = 3 };
+	static const struct {
+		const char *name;
+		uint32_t mark, from;
+		bool in;
+	} cases[] = {
+		{"the host's own", 0, 0, true},
+		{"the host's own, marked by it", 1, 0, true},
+		{"an answer", TAP_MARK, NIC, true},
+		{"an answer for another worker", TAP_MARK | 63, NIC, true},
+		{"forwarded", 0, NIC, false},
+		{"forwarded, marked by the host", 1, NIC, false},
+		{"forwarded, with a mark near ours", TAP_MARK + 0x10000, NIC, false},
+	};
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family fam = family_of(v6);
+		struct shape shape = {
+			.v6 = v6, .proto = IPPROTO_UDP, .src = fam.remote, .dst = fam.client, .payload = 10};
+		struct frame f;
+
+		frame_build(&f, &shape);
+		for (size_t i = 0; i < N(cases); i++) {
+			struct push push = {.mark = cases[i].mark, .from = cases[i].from};
+
+			print_message("  %s %s\n", fam.name, cases[i].name);
+			assert_ran(at_tap(*state, PROGRAM_FENCE_TAP, &f, push), cases[i].in ? (int)f.len : 0,
+				   cases[i].in ? DROP_NONE : DROP_FORWARDED);
+		}
 	}
 }
 
@@ -393,6 +434,7 @@ int main(void)
 		cmocka_unit_test_setup(test_passes, setup),    cmocka_unit_test_setup(test_fragments, setup),
 		cmocka_unit_test_setup(test_options, setup),   cmocka_unit_test_setup(test_gro, setup),
 		cmocka_unit_test_setup(test_counted, setup),   cmocka_unit_test_setup(test_steer_tap, setup),
+		cmocka_unit_test_setup(test_fence_tap, setup),
 		cmocka_unit_test_setup(test_steer_udp, setup),
 	};
 

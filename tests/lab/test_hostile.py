@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What neighbours, strangers and clients try who mean no good, each where the host's kernel would help them."""
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.packet import Raw
+
+from lab import wait_for
+from net import SERVICE, STATIC
+from test_failclosed import forwarding
+
+ALICE = "192.0.2.44"        # the first client, outside the tunnel
+SEND = "import socket, sys; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).sendto(" \
+       "bytes.fromhex(sys.argv[1]), (sys.argv[2], 0))"
+
+
+def send(host, packet):
+    host.run(["/usr/bin/python3", "-c", SEND, bytes(packet).hex(), packet.dst])
+
+
+def too_big(source, destination, client, mtu=600):
+    """A router's word, or a liar's, that the gateway's datagrams to a client do not fit."""
+    port = int(client.host.out("wg show wg0 listen-port"))
+    quoted = IP(src=STATIC[4], dst=ALICE) / UDP(sport=51820, dport=port, len=1400) / Raw(bytes(20))
+    return IP(src=source, dst=destination) / ICMP(type=3, code=4, nexthopmtu=mtu) / quoted
+
+
+@pytest.mark.parametrize("form", ("one-armed", "two-armed"))
+def test_nobody_outside_reaches_a_client(world, form):
+    """The host forwards (Docker, a router) and knows the way to its clients; a neighbour, or the service itself,
+    sends to their addresses."""
+    world = world(form=form)
+    forwarding(world)
+    alice = world.joined("alice")
+    gateway = {4: "198.51.100.1", 6: "2001:db8:1::1"} if form == "one-armed" else {4: "198.18.0.1", 6: "2001:db8:18::1"}
+    with alice.host.capture("wg0", "icmp[icmptype] = icmp-echo or (icmp6 and ip6[40] = 128)") as capture:
+        for v in (4, 6):
+            address = alice.tunnel_address(v)
+            world.net.router.run(f"ip -{v} route add {address} via {gateway[v]}")
+            assert world.net.far.run(f"ping -c 3 -i 0.1 -W 1 {address}", check=False).returncode
+        assert world.gateway.drops()["forwarded"] >= 6
+        assert capture.count() == 0
+        for v in (4, 6):                                       # the gateway itself does
+            world.net.gateway.run(f"ping -c 1 -W 2 {alice.tunnel_address(v)}")
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
+
+
+def test_a_client_cannot_narrow_another_ones_tunnel(world):
+    """An ICMP error from inside the tunnel, about what the gateway sends to another client outside of it."""
+    world = world()
+    alice, bob = world.joined("alice", "bob")
+    before = world.gateway.drops()["no_flow"]
+    send(bob.host, too_big(bob.tunnel_address(4), "100.64.0.1", alice))
+    wait_for("the drop", lambda: world.gateway.drops()["no_flow"] > before)
+    assert "mtu" not in world.net.gateway.out(f"ip route get {ALICE}")
+
+
+def test_a_stranger_cannot_narrow_a_tunnel(world):
+    """The same from outside, in a router's name: the tunnel goes on in whole datagrams."""
+    world = world()
+    alice = world.joined("alice")
+    send(world.net.router, too_big("198.51.100.254", STATIC[4], alice))
+    wait_for("its arrival", lambda: world.net.gateway.json("nstat -asj")["kernel"]["IcmpInDestUnreachs"])
+    with world.net.gateway.capture("eth0", "ip[6:2] & 0x3fff != 0", "out") as fragments:
+        assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
+    assert fragments.count() == 0
