@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inventory.h"
+#include "inventory_read.h"
 
 struct inventory_user *inventory_add_user(struct inventory *inv, const char *name)
 {
@@ -89,7 +89,7 @@ size_t inventory_find(const struct inventory *inv, const char *name)
 
 /* ---- the file ----------------------------------------------------------------- */
 
-static const struct doc_node *list_of(const struct doc_node *map, const char *key, struct diags *d)
+const struct doc_node *inventory_list(const struct doc_node *map, const char *key, struct diags *d)
 {
 	const struct doc_node *n = doc_get(map, key);
 	char found[80];
@@ -100,9 +100,9 @@ static const struct doc_node *list_of(const struct doc_node *map, const char *ke
 	return NULL;
 }
 
-static void read_prefixes(const struct doc_node *map, const char *key, struct prefixes *out, struct diags *d)
+void inventory_prefixes(const struct doc_node *map, const char *key, struct prefixes *out, struct diags *d)
 {
-	const struct doc_node *list = list_of(map, key, d);
+	const struct doc_node *list = inventory_list(map, key, d);
 	struct prefix p;
 	const char *text;
 
@@ -129,7 +129,7 @@ static bool read_name(const struct doc_node *map, const char *what, const char *
 static void read_user(struct inventory *inv, const struct doc_node *map, struct diags *d)
 {
 	static const char *const known[] = { "name", "roles", NULL };
-	const struct doc_node *roles = list_of(map, "roles", d);
+	const struct doc_node *roles = inventory_list(map, "roles", d);
 	struct inventory_user *u;
 	const char *text;
 
@@ -145,7 +145,7 @@ static void read_user(struct inventory *inv, const struct doc_node *map, struct 
 static void read_node(struct inventory *inv, const struct doc_node *map, struct diags *d)
 {
 	static const char *const known[] = { "name", "user", "tags", "addresses", "routes", "approved", NULL };
-	const struct doc_node *user = doc_get(map, "user"), *tags = list_of(map, "tags", d);
+	const struct doc_node *user = doc_get(map, "user"), *tags = inventory_list(map, "tags", d);
 	struct inventory_node *node;
 	const char *text;
 
@@ -160,17 +160,23 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 			inventory_add_tag(inv, node, text);
 	if (!node->user == !node->n_tags)
 		diag_error(d, map->at, "nodes: \"%s\": expected either \"user\" or \"tags\"", node->name);
-	read_prefixes(map, "addresses", &node->addrs, d);
-	read_prefixes(map, "routes", &node->routable, d);
-	read_prefixes(map, "approved", &node->approved, d);
+	inventory_prefixes(map, "addresses", &node->addrs, d);
+	inventory_prefixes(map, "routes", &node->routable, d);
+	inventory_prefixes(map, "approved", &node->approved, d);
 }
 
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
 {
 	static const char *const known[] = { "users", "nodes", NULL };
-	const struct doc_node *users = list_of(&doc->root, "users", d), *nodes = list_of(&doc->root, "nodes", d);
+	const struct doc_node *users, *nodes;
 	size_t errors = d->errors;
 
+	if (inventory_is_netmap(&doc->root)) {
+		inventory_read_netmap(inv, &doc->root, d);
+		return d->errors == errors;
+	}
+	users = inventory_list(&doc->root, "users", d);
+	nodes = inventory_list(&doc->root, "nodes", d);
 	if (doc->root.kind != DOC_MAP)
 		diag_error(d, doc->root.at, "inventory: expected a map with \"users\" and \"nodes\"");
 	doc_only_keys(&doc->root, "inventory", known, d);

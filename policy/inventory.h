@@ -60,7 +60,8 @@ size_t inventory_find(const struct inventory *inv, const char *name);
  *	- {name: gw, tags: ["tag:gateway"], addresses: [100.64.0.1],
  *	   routes: [203.0.113.0/24], approved: [203.0.113.0/24]}
  *
- * in YAML or JSON. True when there was no mistake. @inv is to be freed in any case.
+ * in YAML or JSON; or a netmap, as a coordination server sends it or `tailscale debug
+ * netmap` prints it. True when there was no mistake. @inv is to be freed in any case.
  */
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d);
 

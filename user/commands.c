@@ -46,7 +46,7 @@ static const struct command_option client_options[] = {
 /* clang-format off */
 #define PLACE_OPTIONS                                                                                \
 	{"config", 'c', "FILE", "whose clients and routes: a gateway's configuration"},               \
-	{"inventory", 'i', "FILE", "or a list of users and nodes"}
+	{"inventory", 'i', "FILE", "or a list of users and nodes, or a netmap"}
 /* clang-format on */
 static const struct command_option place_options[] = {PLACE_OPTIONS, JSON_OPTION, {0}};
 static const struct command_option test_options[] = {
@@ -70,7 +70,7 @@ static const struct command_option apply_options[] = {
 static const struct command_option rollback_options[] = {CHANGE_OPTIONS, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option explain_options[] = {
 	{"policy", 'p', "FILE", "by this policy instead of the running one"},
-	{"inventory", 'i', "FILE", "and this list of users and nodes"},
+	{"inventory", 'i', "FILE", "and this list of users and nodes, or netmap"},
 	JSON_OPTION,
 	SOCKET_OPTIONS,
 	{0}};

@@ -9,6 +9,7 @@ import json
 import re
 
 import pytest
+from gateways import SLUICE
 from lab import wait_for
 from net import ROUTES, SERVICE, STATIC, Internet
 from tailnet import Lan, Member, TailscaleClient, Tailnet, require
@@ -68,3 +69,25 @@ def test_download_and_upload(world):
         down_and_up(alice, version)
     assert world.service.clients() == {STATIC[4], STATIC[6]}
     assert re.search(r"via (198.51.100.1|\[2001:db8:1::1\]):41641", alice.ping("gw-1", "--c", "5"))
+
+
+def test_a_netmap_says_who_is_who(world, lab):
+    """policy commands far from any gateway, with what `tailscale debug netmap` prints."""
+    world = world()
+    world.gateway().start()
+    alice = world.client()
+    await_service(alice)
+    netmap, policy = lab.file("netmap.json"), lab.file("policy.json")
+    netmap.write_text(alice.ts("debug", "netmap"))
+    owner = json.loads(alice.ts("status", "--json"))
+    login = owner["User"][str(owner["Self"]["UserID"])]["LoginName"]
+    policy.write_text(json.dumps({
+        "tagOwners": {"tag:gw": []},
+        "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": [f"{SERVICE[4]}:80", "tag:gw:22"]}],
+        "tests": [{"src": alice.ts("ip", "-4").strip(), "accept": [f"{SERVICE[4]}:80", "tag:gw:22"], "deny": ["tag:gw:23"]}]}))
+    done = alice.host.run([SLUICE, "policy", "test", "-i", netmap, policy])
+    assert "3 passed" in done.stdout
+    table = alice.host.run([SLUICE, "policy", "matrix", "-i", netmap, policy]).stdout
+    assert login in table or "autogroup:member" in table
+    checked = alice.host.run([SLUICE, "policy", "check", "-i", netmap, policy])
+    assert "outside every route" not in checked.stderr, "approved routes are known"

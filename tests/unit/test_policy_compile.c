@@ -421,6 +421,68 @@ static void test_inventory_mistakes(void **state)
 	inventory_free(&inv);
 }
 
+/* What a server sends, and what `tailscale debug netmap` prints of it, mean the same people. */
+static void test_inventory_of_a_netmap(void **state)
+{
+#define PEERS                                                                                                         \
+	"\"Peers\":[{\"ID\":2,\"Name\":\"gw.t.ts.net.\",\"User\":9,\"Tags\":[\"tag:gw\"],\"Key\":\"nodekey:00\","            \
+	"\"Addresses\":[\"100.64.0.1/32\"],\"AllowedIPs\":[\"100.64.0.1/32\",\"10.33.0.0/16\",\"0.0.0.0/0\",\"::/0\"],"     \
+	"\"Hostinfo\":{\"RoutableIPs\":[\"10.33.0.0/16\",\"10.44.0.0/16\",\"0.0.0.0/0\",\"::/0\"]}},"                      \
+	"{\"ID\":3,\"Name\":\"\",\"User\":7,\"Addresses\":[\"100.64.0.6/32\"],\"AllowedIPs\":null,"                        \
+	"\"Hostinfo\":{\"Hostname\":\"phone\"},\"SomethingNew\":{\"a\":[1.5]}}]"
+#define SELF                                                                                              \
+	"{\"ID\":1,\"Name\":\"laptop.t.ts.net.\",\"User\":7,\"Addresses\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]," \
+	"\"AllowedIPs\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]}"
+#define ALICE "{\"ID\":7,\"LoginName\":\"alice@example.com\"}"
+	static const char *const netmaps[] = {
+		"{\"Node\":" SELF "," PEERS ",\"UserProfiles\":[" ALICE "]}",
+		"{\"SelfNode\":" SELF "," PEERS ",\"UserProfiles\":{\"7\":" ALICE ",\"9\":{\"ID\":9,\"LoginName\":\"tagged-devices\"}}}",
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct inventory_node *gw;
+		struct inventory inv;
+		char *text;
+
+		load_inventory(&inv, netmaps[i]);
+		assert_int_equal(inv.n_nodes, 3);
+		assert_int_equal(inv.n_users, 1);
+		assert_string_equal(inv.nodes[inventory_find(&inv, "laptop")].user, "alice@example.com");
+		assert_string_equal(inv.nodes[inventory_find(&inv, "phone")].user, "alice@example.com");
+		assert_int_equal(inv.nodes[inventory_find(&inv, "laptop")].addrs.n, 2);
+		assert_int_equal(inv.nodes[inventory_find(&inv, "laptop")].approved.n, 0);
+		gw = &inv.nodes[inventory_find(&inv, "gw")];
+		assert_null(gw->user);
+		assert_string_equal(gw->tags[0], "tag:gw");
+		text = prefixes_text(gw->approved.v, gw->approved.n);
+		assert_string_equal(text, "0.0.0.0/0 10.33.0.0/16 ::/0");
+		free(text);
+		assert_int_equal(gw->routable.n, 4);
+		inventory_free(&inv);
+	}
+}
+
+static void test_netmap_mistakes(void **state)
+{
+	static const char text[] = "{\"Peers\": [\n"
+				   "{\"Name\": \"lost\", \"User\": 5},\n"
+				   "7,\n"
+				   "{\"Name\": \"bad\", \"Tags\": [\"tag:x\"], \"Addresses\": [\"x\"]}]}";
+	struct inventory inv = { 0 };
+	struct diags d = { 0 };
+	struct doc *doc = doc_parse("n.json", text, strlen(text), DOC_HUJSON, &d);
+	char *out;
+
+	assert_false(inventory_read(&inv, doc, &d));
+	out = said(&d);
+	assert_string_equal(out, "n.json:2:1: netmap: node \"lost\" is user 5's, who has no login name in UserProfiles\n"
+				 "n.json:3:1: netmap: expected a node\n"
+				 "n.json:4:50: Addresses: found \"x\", expected an address or a CIDR\n");
+	free(out);
+	doc_free(doc);
+	inventory_free(&inv);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_absent),	   cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_shared_sources), cmocka_unit_test(test_approval),
 		cmocka_unit_test(test_pool_and_quota), cmocka_unit_test(test_inventory_mistakes),
+		cmocka_unit_test(test_inventory_of_a_netmap), cmocka_unit_test(test_netmap_mistakes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
