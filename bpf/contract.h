@@ -20,7 +20,8 @@
  * pins of another one says so and does not touch them. */
 #define SLUICE_LAYOUT 3
 
-#define MAX_CLIENTS 65536 /* ids 1..MAX_CLIENTS-1; 0 is nobody */
+#define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
+#define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
 #define MAX_WORKERS 64
 #define MAX_RULES 65536	  /* rule ids with counters; 0 is the default deny */
 #define MAX_EGRESS 256	  /* external addresses, ids 1..; an id is never given to another address */

@@ -149,6 +149,18 @@ static __always_inline struct route *route_of(__u64 word, const struct addr *dst
 	return r && r->id != ROUTE_NONE ? r : NULL;
 }
 
+/* No rule binds the gateway; routes tell which pool a client would take. */
+static __always_inline int decide_gateway(__u64 word, const struct tuple *t, struct decision *d)
+{
+	struct route *route = route_of(word, &t->dst);
+
+	if (route)
+		d->route = route->id;
+	if (route && route->pool != ROUTE_POOL_OF_CLIENT)
+		d->pool = route->pool;
+	return DROP_NONE;
+}
+
 /*
  * @t: as the client sends it. Returns DROP_NONE or the reason of the refusal; *d is
  * set as far as it was decided.
@@ -168,6 +180,8 @@ CHECKED_ALONE int decide(__u64 word, __u32 client, const struct tuple *t, struct
 		return DROP_MULTICAST;
 	if (addr_is_link_local(&t->dst, kind))
 		return DROP_LINK_LOCAL;
+	if (client == CLIENT_GATEWAY)
+		return decide_gateway(word, t, d);
 	if (!class || !class->class)
 		return DROP_CLIENT;
 	entry = acl_of(word, class->class, &t->dst);

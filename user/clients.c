@@ -271,7 +271,7 @@ static uint32_t former_id(const struct gateway *g, const struct pinned *s, const
 
 static uint32_t free_id(const struct gateway *g)
 {
-	for (uint32_t id = 1; id < MAX_CLIENTS; id++)
+	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
 		if (!g->clients.by_id[id])
 			return id;
 	return 0;

@@ -31,6 +31,13 @@ static const struct command_option flows_options[] = {
 	FLOW_OPTIONS, {"limit", 'l', "N", "at most N of them (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option kill_options[] = {
 	FLOW_OPTIONS, {"all", 0, NULL, "every flow there is"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
+static const struct command_option probe_options[] = {
+	{"timeout", 't', "SECONDS", "how long to wait for an answer (5)"},
+	{"ipv4", '4', NULL, "its IPv4 address"},
+	{"ipv6", '6', NULL, "its IPv6 address"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
 static const struct command_option dump_options[] = {
 	{"limit", 'l', "N", "at most N entries (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option check_options[] = {
@@ -97,6 +104,10 @@ const struct command commands[] = {
 	{"map list", "", "the BPF maps", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_map_list},
 	{"map dump", "NAME", "what is in a BPF map, names resolved", NULL, COMMAND_GATEWAY, dump_options, 1, 1,
 	 cmd_map_dump},
+	{"probe", "HOST:PORT", "connect to a service from the egress address, and tell what happened",
+	 "A TCP connection through the real programs, which no rule refuses; it is reset as soon as it stands.\n"
+	 "Exit status 0 connected, 1 not.",
+	 COMMAND_GATEWAY, probe_options, 1, 1, cmd_probe},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
 	 "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_reload},

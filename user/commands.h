@@ -78,6 +78,7 @@ int cmd_reload(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
+int cmd_probe(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_policy_check(int argc, char **argv);
 int cmd_policy_test(int argc, char **argv);

@@ -147,8 +147,8 @@ static void read_client(struct config_reader *r, const struct doc_node *n)
 	struct config *cfg = r->cfg;
 	struct config_client *c;
 
-	if (cfg->n_clients == MAX_CLIENTS - 1) {
-		diag_error(r->d, n->at, "clients: found more than %d, the most there can be", MAX_CLIENTS - 1);
+	if (cfg->n_clients == CLIENT_GATEWAY - 1) {
+		diag_error(r->d, n->at, "clients: found more than %d, the most there can be", CLIENT_GATEWAY - 1);
 		return;
 	}
 	cfg->clients = mem_grow(cfg->clients, cfg->n_clients, sizeof(*c));

@@ -85,6 +85,7 @@ static void each_second(struct gateway *g)
 	host_guard(g);
 	hooks_verify(g);
 	egress_keep_fragments(g);
+	probe_tick(g);
 	if (g->second >= g->save_after)
 		gateway_remember(g);
 }

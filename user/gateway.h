@@ -14,6 +14,7 @@
 #include "user/history.h"
 #include "user/maps.h"
 #include "user/netlink.h"
+#include "user/probe.h"
 #include "user/ruleset.h"
 #include "user/state.h"
 #include "user/uapi_socket.h"
@@ -182,6 +183,8 @@ bool tunnel_open(struct gateway *g, char *error, size_t size);
 int tunnel_tell(struct gateway *g);
 /* The tunnel's addresses are others than those of @old: on the TAP, in the maps. */
 void tunnel_readdress(struct gateway *g, const struct config *old);
+/* Our address of this family inside it; NULL: it has none. */
+const struct addr *tunnel_address(const struct gateway *g, bool v4);
 /* After any change of the host: there and up again. */
 void tunnel_keep(struct gateway *g);
 
@@ -307,6 +310,27 @@ int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, cha
 
 /* ---- gateway.c: life ------------------------------------------------------------------------ */
 
+/* ---- verbs_probe.c: `sluice probe` ---------------------------------------------------------- */
+
+struct probing {
+	uint32_t id;	/* 0: there was none yet */
+	uint32_t seq;	/* of the SYN */
+	struct probe_ends ends;
+	uint64_t started, sent_at, until; /* ns */
+	unsigned sent;
+	bool has_flow;
+	uint32_t slot;
+	struct flow flow; /* as it began */
+	enum drop_reason reason;
+	struct probe_answer answer;
+	uint64_t rtt;
+};
+
+int verb_probe(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_probe_result(void *gateway, const json_t *args, json_t **result, char **error);
+void probe_refused(struct gateway *g, enum drop_reason reason); /* the programs refused its flow */
+void probe_tick(struct gateway *g);				/* once a second */
+
 struct gateway {
 	const char *file; /* gateway.yaml */
 	struct config *config;
@@ -331,6 +355,7 @@ struct gateway {
 	struct membership *membership; /* NULL: clients are the configuration's */
 	struct changes changing;
 	struct notices *notices;
+	struct probing probe;
 	struct history history;
 	struct addr own[256]; /* the host's addresses, as the programs know them */
 	size_t n_own;

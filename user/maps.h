@@ -132,6 +132,9 @@ uint32_t maps_flows_used(const struct maps *m);
 /* The next live connection after *slot (start with 0), copied whole. False: there is none. */
 bool maps_flow_next(const struct maps *m, uint32_t *slot, struct flow *out);
 
+/* The live flow of a client's side tuple, copied whole. False: there is none. */
+bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out);
+
 /* Ends a flow: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
 int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial);
 

@@ -64,6 +64,16 @@ bool maps_flow_next(const struct maps *m, uint32_t *slot, struct flow *out)
 	return false;
 }
 
+bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out)
+{
+	struct flow_ref ref;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.flow_index), out_tuple, &ref) || ref.slot >= m->slots)
+		return false;
+	*slot = ref.slot;
+	return copy_slot(&m->flows[ref.slot], out) && out->serial == ref.serial;
+}
+
 /*
  * Ended is what has expired: to every program it is none from this moment on, and the
  * sweep, or the next packet, removes it.

@@ -64,7 +64,7 @@ int maps_client_set(struct maps *m, const struct prefix *p, uint32_t client, uin
 	struct client_ref ref = {.client = client};
 	struct route_key key = maps_key(p);
 
-	if (!client || client >= MAX_CLIENTS || worker >= MAX_WORKERS)
+	if (!client || client >= CLIENT_GATEWAY || worker >= MAX_WORKERS)
 		return -EINVAL;
 	return set(m->skel->maps.client_worker, &client, &worker) ?: set(m->skel->maps.clients, &key, &ref);
 }

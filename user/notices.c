@@ -28,15 +28,6 @@ struct notices {
 	int icmp4, icmp6;
 };
 
-/* Our address towards a client of this family: inside the tunnel. */
-static const struct addr *tunnel_address(const struct gateway *g, bool v4)
-{
-	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
-		if (addr_is_v4(&g->config->tunnel.addresses[i].host) == v4)
-			return &g->config->tunnel.addresses[i].host;
-	return NULL;
-}
-
 static void send4(struct notices *n, const struct notice *notice, const struct addr *from, const struct addr *to)
 {
 	struct {
@@ -149,7 +140,9 @@ static int take(void *ctx, void *data, size_t size)
 	memcpy(&notice, data, sizeof(notice));
 	if (notice.len > NOTICE_BYTES)
 		notice.len = NOTICE_BYTES;
-	if (notice.kind == NOTICE_ICMP)
+	if (notice.client == CLIENT_GATEWAY)
+		probe_refused(g, notice.reason);
+	else if (notice.kind == NOTICE_ICMP)
 		send_icmp(g, &notice);
 	else
 		log_event(g, &notice);

@@ -48,6 +48,12 @@
  * drops	{"schema", "drops": [{"reason", "meaning", "packets", "minute"}]}  all reasons
  * routes	{"schema", "routes": [{"prefix", "advertised", "approved", "by", "active", "pool",
  *			"interface", "next_hop", "reason" (why not active)}]}
+ * probe		{"schema", "id", "outcome" ("waiting", "connected", "reset", "unreachable", "silent", "dropped"),
+ *			"service", "route" (null: clients have none), "egress": null | {"pool", "interface",
+ *			"address", "public", "next_hop"}, "as" (the flow's external end), "sent" (SYNs), "timeout",
+ *			"answer": null | {"from", "ms", "icmp_type", "icmp_code", "icmp"}, "reason", "meaning"
+ *			(of a drop)}   args: {"address", "port", "timeout"}; the command adds "name", "addresses"
+ * probe result	the same					args: {"id"}
  * map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
  *			"key_size", "value_size", "bytes" (memory)}]}
  *			(args of map dump: {"map": name, "limit"})

@@ -113,7 +113,8 @@ static void send_frame(struct worker *w, size_t frame_len)
 	peer = w->allowed ? allowedips_lookup(w->allowed, &split.whole.dst) : ALLOWEDIPS_NONE;
 	t = peer == ALLOWEDIPS_NONE ? NULL : transport_find(&w->transports, peer);
 	if (!t) {
-		worker_drop(w, DROP_NO_PEER, packets_of(&split));
+		if (!probe_catch(&w->shared->probe, &split.whole.dst, split.whole.data, split.whole.len, w->now))
+			worker_drop(w, DROP_NO_PEER, packets_of(&split));
 		return;
 	}
 	most = packets_of(&split) * pieces_most(w, &split);

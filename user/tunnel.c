@@ -14,6 +14,14 @@
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
 #define MTU_DEFAULT 1420
 
+const struct addr *tunnel_address(const struct gateway *g, bool v4)
+{
+	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
+		if (addr_is_v4(&g->config->tunnel.addresses[i].host) == v4)
+			return &g->config->tunnel.addresses[i].host;
+	return NULL;
+}
+
 uint32_t tunnel_mtu(struct gateway *g)
 {
 	uint32_t underlay = host_underlay_mtu(g);

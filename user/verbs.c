@@ -460,6 +460,8 @@ const struct control_verb gateway_verbs[] = {
 	{"map list", false, verb_map_list},
 	{"map dump", false, verb_map_dump},
 	{"explain", false, verb_explain},
+	{"probe", true, verb_probe},
+	{"probe result", false, verb_probe_result},
 	{"policy show", false, verb_policy_show},
 	{"policy apply", true, verb_policy_apply},
 	{"policy rollback", true, verb_policy_rollback},

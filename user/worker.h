@@ -12,6 +12,7 @@
 #include "user/coalesce.h"
 #include "user/messages.h"
 #include "user/parcel.h"
+#include "user/probe.h"
 #include "user/transport.h"
 #include "user/underlay.h"
 
@@ -68,6 +69,7 @@ struct worker_shared {
 	_Atomic uint32_t *client_of_peer; /* by peer id, 0: no identity, forwards nothing; NULL when to_host */
 	uint32_t n_peers;		   /* of client_of_peer */
 	uint8_t tap_mac[ETH_ALEN];
+	struct probe_watch probe; /* caught by the worker of CLIENT_GATEWAY */
 	int control_event; /* eventfd: there is mail for control */
 };
 
