@@ -199,7 +199,7 @@ static void take_clients(struct config *cfg, const struct netmap *m)
 	struct config_client *list = mem_alloc(m->n_peers + 1, sizeof(*list));
 	size_t n = 0;
 
-	for (size_t i = 0; i < m->n_peers && n < MAX_CLIENTS - 1; i++)
+	for (size_t i = 0; i < m->n_peers && n < CLIENT_GATEWAY - 1; i++)
 		list[n++] = client_of(cfg, m->peers[i].node);
 	settle_addresses(list, n);
 	cfg->n_clients = 0;

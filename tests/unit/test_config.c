@@ -407,7 +407,7 @@ static void test_mistakes(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-/* 65,535 clients are the most, and no work; one more is refused. */
+/* 65,534 clients are the most, and no work; one more is refused. */
 static void test_many_clients(void **state)
 {
 	size_t size = (MAX_CLIENTS + 1) * 128;
@@ -416,15 +416,15 @@ static void test_many_clients(void **state)
 	struct config *cfg;
 
 	p += sprintf(p, TOP "clients:\n");
-	for (int i = 1; i <= MAX_CLIENTS; i++)
+	for (int i = 1; i <= CLIENT_GATEWAY; i++)
 		p += sprintf(p,
 			     "- {name: c%d, user: a@x, public_key: AAAA%04x%04xAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
 			     "addresses: [100.%d.%d.%d]}\n",
 			     i, i & 0xffff, i >> 16, 65 + (i >> 16), i >> 8 & 255, i & 255);
 	cfg = parse(text, &d);
-	assert_int_equal(cfg->n_clients, MAX_CLIENTS - 1);
+	assert_int_equal(cfg->n_clients, CLIENT_GATEWAY - 1);
 	assert_int_equal(d.errors, 1);
-	assert_string_equal(d.list[0].text, "clients: found more than 65535, the most there can be");
+	assert_string_equal(d.list[0].text, "clients: found more than 65534, the most there can be");
 	diags_free(&d);
 	config_free(cfg);
 	free(text);
