@@ -73,10 +73,8 @@ static void apply(struct scratch *s, const struct side *side, const struct side 
 				.rules = rules,
 				.n_rules = 2,
 				.routes = routes,
-				.n_routes = 2,
-				.change_blocked = true,
-				.blocked = blocked,
-				.n_blocked = side->says == BLOCKS ? 2 : 0};
+				.n_routes = 2};
+	struct maps_blocked *list;
 	char *error = NULL;
 
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -87,8 +85,10 @@ static void apply(struct scratch *s, const struct side *side, const struct side 
 		routes[v6] = (struct maps_route){remote, {0, side->route}};
 		blocked[v6] = remote;
 	}
-	if (maps_policy_apply(s->m, &p, NULL, &error))
+	p.blocked = list = maps_blocked_make(s->m, blocked, side->says == BLOCKS ? 2 : 0, &error);
+	if (!list || maps_policy_apply(s->m, &p, NULL, &error))
 		fail_msg("%s", error);
+	maps_blocked_free(list);
 }
 
 static bool is_block_table(int t)
