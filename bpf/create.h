@@ -37,7 +37,6 @@ static __always_inline void mapping_fill(struct flow *m, const struct tuple *out
 	m->created = m->seen = c->now;
 	/* Until its first flow refreshes it. */
 	m->expires = c->now + 2 * SECOND;
-	m->state = FLOW_MAPPING;
 }
 
 /* A mapping of an endpoint, by the client's side of it; NULL: there is none. */
@@ -89,6 +88,7 @@ CHECKED_ALONE int mapping_get(struct __sk_buff *skb, const struct packet *p, str
 		flow_free(m, slot);
 		return reason;
 	}
+	m->state = FLOW_MAPPING; /* not sooner: who ended it would not see its port */
 	c->mapping = slot;
 	if (!flow_show(m, slot))
 		return DROP_NONE;
