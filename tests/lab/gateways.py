@@ -125,7 +125,9 @@ class Sluice:
         return next(entry for entry in self.json("clients")["clients"] if entry["name"] == client.name)
 
     def pids(self):
-        return [self.process.pid]
+        """The daemon, and the process that speaks with a coordination server."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
 
 
 class Baseline:

@@ -105,9 +105,10 @@ class Lan:
 
 
 class Tailnet:
-    def __init__(self, lab, two_regions=False, by_name=False, wire=None):
-        """by_name: the relay's address is not in the DERP map."""
+    def __init__(self, lab, two_regions=False, by_name=False, wire=None, headscale=PEERS / "headscale", more=""):
+        """by_name: the relay's address is not in the DERP map. more: of headscale's configuration."""
         self.lab, self.dir, self.by_name, self.wire = lab, lab.dir / "tailnet", by_name, wire or Bridge(lab)
+        self.headscale, self.more = headscale, more
         self.dir.mkdir()
         self.control = self.machine("headscale", self.wire.servers["headscale"])
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -127,7 +128,7 @@ class Tailnet:
     def configure(self, folder, server, address, region, code, verify, paths):
         (folder / "hs.yaml").write_text(CONFIG.format(server=server, dir=folder, address=address, region=region,
                                                       code=code, verify=verify, paths=json.dumps(paths),
-                                                      ipv4="" if self.by_name else f"ipv4: {address},"))
+                                                      ipv4="" if self.by_name else f"ipv4: {address},") + self.more)
 
     def second_relay(self):
         folder = self.dir / "second"
@@ -137,7 +138,7 @@ class Tailnet:
         (folder / "policy.json").write_text("{}")
         self.configure(folder, SECOND, self.wire.servers["relay2"], 998, "far", "false", [])
         host = self.machine("relay2", self.wire.servers["relay2"])
-        host.popen("relay2", [PEERS / "headscale", "-c", folder / "hs.yaml", "serve"])
+        host.popen("relay2", [self.headscale, "-c", folder / "hs.yaml", "serve"])
         wait_for("relay2", lambda: host.run(["curl", "-sk", f"{SECOND}/health"], check=False,
                                             quiet=True).returncode == 0, seconds=20)
 
@@ -154,7 +155,7 @@ class Tailnet:
         return host
 
     def serve(self):
-        self.server = self.control.popen("headscale", [PEERS / "headscale", "-c", self.dir / "hs.yaml", "serve"])
+        self.server = self.control.popen("headscale", [self.headscale, "-c", self.dir / "hs.yaml", "serve"])
         wait_for("headscale", lambda: self.control.run(["curl", "-sk", f"{SERVER}/health"], check=False,
                                                        quiet=True).returncode == 0, seconds=20)
 
@@ -166,7 +167,7 @@ class Tailnet:
         self.server.popen.send_signal(1)
 
     def hs(self, *arguments):
-        text = self.control.out([PEERS / "headscale", "-c", self.dir / "hs.yaml", *arguments, "-o", "json"])
+        text = self.control.out([self.headscale, "-c", self.dir / "hs.yaml", *arguments, "-o", "json"])
         return json.loads(text[re.search(r"[\[{\"n]", text).start():]) if text.strip() else None
 
     def key(self, *arguments):
@@ -179,22 +180,30 @@ class Tailnet:
 class TailscaleClient:
     """The real daemon on a host of its own."""
 
-    def __init__(self, tailnet, name="client", address="10.9.1.2", rules=""):
-        self.tailnet, self.name = tailnet, name
-        self.host = tailnet.machine(name, address)
+    def __init__(self, tailnet, name="client", address="10.9.1.2", rules="", host=None, programs=PEERS):
+        self.tailnet, self.name, self.programs = tailnet, name, programs
+        self.host = host or tailnet.machine(name, address)
         if rules:
             self.host.nft(rules)
         self.socket = f"/run/{name}.sock"
         self.env = {"SSL_CERT_FILE": str(tailnet.dir / "cert.pem"), "TS_NO_LOGS_NO_SUPPORT": "true"}
+        self.serve()
+        self.join()
+
+    def serve(self):
         self.daemon = self.host.popen("tailscaled", [
-            PEERS / "tailscaled", "--socket", self.socket, "--statedir", tailnet.dir / name, "--tun", "tailscale0",
-            "--port", "41641"], env=self.env)
+            self.programs / "tailscaled", "--socket", self.socket, "--statedir", self.tailnet.dir / self.name, "--tun",
+            "tailscale0", "--port", "41641"], env=self.env)
         wait_for("tailscaled", lambda: self.host.path(self.socket).exists())
-        self.ts("up", "--login-server", SERVER, "--timeout", "30s", "--authkey", tailnet.key(), "--accept-routes",
-                "--hostname", name)
+
+    def join(self):
+        self.up("--authkey", self.tailnet.key(), "--accept-routes")
+
+    def up(self, *arguments):
+        self.ts("up", "--login-server", SERVER, "--timeout", "30s", "--hostname", self.name, *arguments)
 
     def ts(self, *arguments, check=True):
-        return self.host.run([PEERS / "tailscale", "--socket", self.socket, *arguments], env=self.env, check=check,
+        return self.host.run([self.programs / "tailscale", "--socket", self.socket, *arguments], env=self.env, check=check,
                              timeout=60).stdout
 
     def peer(self, name):
@@ -208,6 +217,25 @@ class TailscaleClient:
     def knock(self, address="203.0.113.9"):
         """Sends something into the tunnel; nobody answers."""
         self.host.run(["timeout", "1", "bash", "-c", f"echo x > /dev/tcp/{address}/80"], check=False)
+
+
+class TailscaleRouter(TailscaleClient):
+    """The real subnet router, which Sluice stands in for."""
+
+    def __init__(self, tailnet, host, routes, name="router"):
+        self.routes = routes
+        host.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        super().__init__(tailnet, name, host=host)
+
+    def join(self):
+        self.up("--authkey", self.tailnet.key("--tags", "tag:gw"), "--advertise-routes", ",".join(self.routes))
+
+    def pids(self):
+        return [self.daemon.pid]
+
+    def leave(self):
+        self.ts("logout")
+        self.daemon.stop()
 
 
 class Member(Sluice):

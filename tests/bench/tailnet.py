@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+r"""The same download and upload through Sluice and through tailscaled as subnet routers of one real tailnet.
+
+    client (tailscaled) ─── bridge with headscale ─── eth0 gateway eth1 ─── service 203.0.113.9
+           core 1                                         core 0                 core 1
+
+As bench.py does it: the gateway's processes and the NAPI threads of its devices have core 0 to themselves, what they
+used is divided by the full segments delivered, and the two gateways take turns. Throughput stands beside it: here the
+client, a tailscaled too, is often what limits it. Nothing is asserted. Run it on an idle machine.
+"""
+import argparse
+import pathlib
+import statistics
+import sys
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "lab"), str(pathlib.Path(__file__).resolve().parent)]
+
+from bench import GATEWAY_CORE, OTHER_CORE, kernel_threads, run_time, steered, threaded  # noqa: E402
+from lab import Lab, reap, say, wait_for  # noqa: E402
+from tailnet import ROUTE, Tailnet, TailnetGateway, TailscaleClient, TailscaleRouter, require  # noqa: E402
+
+SERVICE = "203.0.113.9"
+SEGMENT = 1280 - 20 - 32        # payload of a TCP segment with timestamps in a tunnel of 1280
+
+
+class Bench:
+    def __init__(self, lab, options):
+        self.lab, self.options = lab, options
+        self.tailnet = Tailnet(lab)
+        self.gateway = self.tailnet.machine("gateway", "10.9.1.1")
+        self.service = lab.host("service")
+        lab.cable(self.service, "eth0", self.gateway, "eth1")
+        self.gateway.address("eth1", "198.51.100.1/24")
+        self.service.address("eth0", "198.51.100.2/24")
+        self.service.address("lo", SERVICE + "/32")
+        self.gateway.route(ROUTE, "via", "198.51.100.2")
+        self.gateway.cpu = GATEWAY_CORE
+        self.napi = threaded(self.gateway, "eth0", GATEWAY_CORE) | threaded(self.gateway, "eth1", GATEWAY_CORE)
+        self.softirq = kernel_threads(f"ksoftirqd/{GATEWAY_CORE}")
+        self.service.cpu = OTHER_CORE
+        threaded(self.service, "eth0", OTHER_CORE)
+        self.service.offloads("eth0", tso="off", gso="off", tx_udp_segmentation="off")
+        steered(self.service, "eth0", OTHER_CORE)
+        self.service.popen("iperf3", "iperf3 -s --forceflush")
+        self.client = TailscaleClient(self.tailnet)
+        self.client.host.cpu = OTHER_CORE
+
+    def usage(self, pids):
+        return sum(map(run_time, [*pids, *self.napi, *self.softirq]))
+
+    def iperf3(self, gateway, direction):
+        command = ["iperf3", "-c", SERVICE, "-J", "-t", self.options.seconds, *(["-R"] if direction == "down" else [])]
+        pids = gateway.pids()
+        before = self.usage(pids)
+        received = self.client.host.json(command, timeout=60)["end"]["sum_received"]
+        used = self.usage(pids) - before
+        return {"ns": used * SEGMENT / received["bytes"], "gbit": received["bits_per_second"] / 1e9}
+
+    def round(self, make):
+        gateway = make()
+        try:
+            wait_for("the route", seconds=30, condition=lambda: not self.client.host.run(
+                ["curl", "-s", "-m", "1", f"telnet://{SERVICE}:5201"], check=False, quiet=True).returncode in (7, 28))
+            return {direction: self.iperf3(gateway, direction) for direction in ("up", "down")}
+        finally:
+            gateway.leave()
+
+    def columns(self):
+        key = self.tailnet.key("--tags", "tag:gw")
+        return {"tailscaled": lambda: TailscaleRouter(self.tailnet, self.gateway, key),
+                "sluice": lambda: TailnetGateway(self.tailnet, self.gateway, key).start()}
+
+
+def table(results):
+    names = list(results)
+    lines = [f"{'':24}" + "".join(f"{name:>30}" for name in names)]
+    for direction in ("up", "down"):
+        line = f"{'real TCP ' + direction + ', 1 flow':24}"
+        base = None
+        for name in names:
+            ns, gbit = (statistics.median(r[direction][field] for r in results[name]) for field in ("ns", "gbit"))
+            ratio = f" {ns / base:.2f}" if base else ""
+            base = base or ns
+            line += f"{f'{gbit:.2f} Gbit/s {ns:7,.0f} ns{ratio}':>30}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=3)
+    options = options.parse_args()
+    require()
+    reap()
+    with Lab() as lab:
+        bench = Bench(lab, options)
+        results = {name: [] for name in bench.columns()}
+        for _ in range(options.rounds):
+            for name, make in bench.columns().items():
+                results[name].append(bench.round(make))
+    say(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-2-Clause
+r"""Several gateways, machines behind a NAT, other versions: the rest of a real tailnet (issue 6).
+
+    headscale 10.9.1.254 ─┐                  ┌─ gw-1 ─ 198.51.100.1 ─┐
+    client    10.9.1.2   ─┼── net (bridge) ──┤                       ├── out (bridge) ── 198.51.100.9 service
+    behind    10.0.0.2 ─ nat 10.9.1.5 ─┘     └─ gw-2 ─ 198.51.100.3 ─┘                      203.0.113.9, 203.0.114.9
+"""
+import signal
+import time
+
+import pytest
+from lab import say, wait_for
+from net import Service
+from tailnet import PEERS, Member, TailscaleClient, TailscaleRouter, Tailnet, require
+
+NEAR, FAR = "203.0.113.9", "203.0.114.9"        # of two services, that two gateways may have in turn
+ROUTES = {NEAR: "203.0.113.0/24", FAR: "203.0.114.0/24"}
+MEGABYTE = 1 << 20
+PROBING = """
+node: { routes: { ha: { probe_interval: 4s, probe_timeout: 2s } } }
+"""
+
+
+class Branch:
+    """A gateway's machine: eth0 on the tailnet's wire, eth1 towards the services. What Sluice wants of a net."""
+    underlay, egress = "eth0", "eth1"
+
+    def __init__(self, world, number):
+        self.lab, self.static, self.static6 = world.lab, f"198.51.100.{number}", f"2001:db8:1::{number}"
+        self.gateway = world.tailnet.machine(f"machine-{number}", f"10.9.1.{number}")
+        self.lab.cable(self.gateway, "eth1", world.out, f"o{number}")
+        world.out.run(f"ip link set o{number} master br0")
+        self.gateway.address("eth1", f"{self.static}/24", f"{self.static6}/64")
+        self.gateway.route("default", "via", "198.51.100.9")
+        self.gateway.run("ip -6 route add default via 2001:db8:1::9")
+
+    def egress_addresses(self):
+        return [self.static, self.static6]
+
+
+class World:
+    def __init__(self, lab, **options):
+        self.lab, self.tailnet, self.gateways = lab, Tailnet(lab, **options), []
+        self.out = lab.host("out")
+        self.out.run("ip link add br0 type bridge")
+        self.out.run("ip link set br0 up")
+        far = lab.host("service")
+        lab.cable(far, "eth0", self.out, "s0")
+        self.out.run("ip link set s0 master br0")
+        far.address("eth0", "198.51.100.9/24", "2001:db8:1::9/64")
+        far.address("lo", f"{NEAR}/32", f"{FAR}/32")
+        self.service = Service(far)
+        self.tailnet.policy["autoApprovers"] = {
+            "routes": {route: ["tag:gw"] for route in (*ROUTES.values(), "0.0.0.0/0", "::/0")}, "exitNode": ["tag:gw"]}
+        self.tailnet.policy["acls"] = [{"action": "accept", "src": ["group:eng"], "dst": ["*:*"]}]
+        self.tailnet.reload_policy()
+
+    def gateway(self, number, routes):
+        """`sluice run` on a branch of its own, as gw-NUMBER."""
+        member = Member(self.tailnet, Branch(self, number), self.tailnet.key("--tags", "tag:gw"), name=f"gw-{number}")
+        member.config |= {"state": str(self.tailnet.dir / f"gw-{number}"), "routes": routes}
+        self.gateways.append(member)
+        return member.start()
+
+    def router(self, number, routes):
+        """A real tailscaled there."""
+        return TailscaleRouter(self.tailnet, Branch(self, number).gateway, routes, name=f"router-{number}")
+
+    def primary(self, route):
+        """Who serves a route now."""
+        return [node["name"] for node in self.tailnet.hs("nodes", "list-routes") if route in node.get("subnet_routes", [])]
+
+    def seen_from(self, client, service):
+        """Opens a connection; the address that the service saw, or None."""
+        seen = len(self.service.seen())
+        if not client.host.probe("get", f"http://{service}/", "--timeout", 1).get("bytes"):
+            return None
+        return self.service.seen()[seen]["client"]
+
+    def await_seen(self, client, service, address, seconds=20):
+        start = time.monotonic()
+        try:
+            wait_for(f"{service} reached by {address}", lambda: self.seen_from(client, service) == address, seconds)
+        except TimeoutError:
+            for gateway in self.gateways:
+                for command in (["drops"], ["routes"], ["policy", "show"], ["clients"], ["netmap"]):
+                    say(gateway.command(*command, check=False).stdout)
+            raise
+        say(f"# {service} by {address} after {time.monotonic() - start:.1f} s")
+
+
+@pytest.fixture
+def world(lab):
+    require()
+    return lambda **options: World(lab, **options)
+
+
+def newer():
+    return {"headscale": PEERS / "newer/headscale", "more": PROBING}
+
+
+# ---- 5: behind a NAT, roaming -----------------------------------------------------------------------------------
+
+def behind_nat(world, address="10.9.1.5"):
+    """A client whose router masquerades; nothing from outside finds it unasked."""
+    router, inside = world.tailnet.machine("nat", address), world.lab.host("behind")
+    world.lab.cable(inside, "eth0", router, "eth1")
+    router.address("eth1", "10.0.0.1/24")
+    inside.address("eth0", "10.0.0.2/24")
+    inside.route("default", "via", "10.0.0.1")
+    router.sysctl(net__ipv4__ip_forward=1)
+    router.nft("""table ip nat {
+        chain out { type nat hook postrouting priority 100; oif eth0 masquerade fully-random; }
+        chain forward { type filter hook forward priority 0; policy drop; iif eth1 accept; ct state established accept; }
+    }""")
+    return router, TailscaleClient(world.tailnet, "behind", host=world.tailnet.introduce(inside))
+
+
+@pytest.mark.parametrize("first", ["client", "gateway"])
+def test_behind_a_nat(world, first):
+    """6.5: whoever begins, the path becomes direct, and it is the NAT's address that we send to."""
+    world = world()
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    _, client = behind_nat(world)
+    if first == "gateway":
+        wait_for("the peer", lambda: any(c["name"] == "behind" for c in gateway.json("clients")["clients"]), 15)
+        gateway.command("ping", "behind", check=False)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    wait_for("a direct path", lambda: (client.peer("gw-1") or {}).get("CurAddr") == "10.9.1.1:41641" or
+             not client.ping("gw-1", "--c", "2"), 30)
+    wait_for("our side of it", lambda: gateway.client_report(client)["endpoint"].startswith("10.9.1.5:"), 15)
+
+
+def test_roaming(world):
+    """6.5: the client's address changes under a download, which goes on."""
+    world = world()
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{20 * MEGABYTE}/{2 * MEGABYTE}", "--timeout", 40)
+    wait_for("the flow", lambda: gateway.json("flows")["flows"])
+    client.host.run("ip addr add 10.9.1.77/24 dev eth0")
+    client.host.run("ip addr del 10.9.1.2/24 dev eth0")
+    client.host.run("ip addr add 10.9.1.77/24 dev eth0", check=False)
+    wait_for("the new address", lambda: gateway.client_report(client)["endpoint"].startswith("10.9.1.77:"), 30)
+    assert download.popen.wait(60) == 0 and f'"bytes": {20 * MEGABYTE}' in download.output()
+
+
+# ---- 6: two gateways with one route -----------------------------------------------------------------------------
+
+def kill(gateway):
+    gateway.kill9()
+    return gateway.start
+
+
+def freeze(gateway):
+    pids = gateway.pids()
+    gateway.host.run(["kill", "-STOP", *map(str, pids)])
+    return lambda: gateway.host.run(["kill", "-CONT", *map(str, pids)])
+
+
+def cut_off(gateway):
+    gateway.host.run("ip link set eth0 down")
+    return lambda: gateway.host.run("ip link set eth0 up")
+
+
+@pytest.mark.parametrize("other", ["sluice", "tailscaled"])
+@pytest.mark.parametrize("end", [kill, freeze, cut_off], ids=["killed", "frozen", "cut-off"])
+def test_failover(world, end, other):
+    """6.6: the primary is lost: the other serves; the recovered one stays second."""
+    world = world(**newer())
+    first = world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    if other == "sluice":
+        world.gateway(3, [ROUTES[NEAR]])
+    else:
+        world.router(3, [ROUTES[NEAR]])
+    wait_for("two routers", lambda: len([n for n in world.tailnet.hs("nodes", "list-routes")
+                                         if ROUTES[NEAR] in n.get("approved_routes", [])]) == 2, 15)
+    assert world.seen_from(client, NEAR) == "198.51.100.1"
+    back = end(first)
+    world.await_seen(client, NEAR, "198.51.100.3", seconds=25)
+    back()
+    wait_for("the first is back", lambda: world.tailnet.node("gw-1").get("online"), 30)
+    assert world.seen_from(client, NEAR) == "198.51.100.3"
+    assert world.primary(ROUTES[NEAR]) == ["gw-3" if other == "sluice" else "router-3"]
+
+
+# ---- 7: two gateways with different routes; an exit node ----------------------------------------------------------
+
+def test_two_gateways(world):
+    """6.7: each service is reached by the gateway near it, at the same time."""
+    world = world()
+    world.gateway(1, [ROUTES[NEAR]])
+    world.gateway(3, [ROUTES[FAR]])
+    client = TailscaleClient(world.tailnet)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    world.await_seen(client, FAR, "198.51.100.3")
+    assert world.seen_from(client, NEAR) == "198.51.100.1"
+
+
+def test_exit_node(world):
+    """6.7: the default routes, approved and chosen by the client; not chosen, nothing goes that way."""
+    world = world()
+    world.gateway(1, ["0.0.0.0/0", "::/0"])
+    client = TailscaleClient(world.tailnet)
+    wait_for("the exit node", lambda: (client.peer("gw-1") or {}).get("ExitNodeOption"), 15)
+    assert world.seen_from(client, NEAR) is None
+    client.ts("set", f"--exit-node={client.peer('gw-1')['TailscaleIPs'][0]}")
+    world.await_seen(client, NEAR, "198.51.100.1")
+    client.ts("set", "--exit-node=")
+    wait_for("left", lambda: world.seen_from(client, NEAR) is None)
+
+
+# ---- 8: versions, restarts ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("versions", ["newer-headscale", "older-tailscaled"])
+def test_versions(world, versions):
+    """6.8: another server, another client."""
+    world = world(**(newer() if versions == "newer-headscale" else {}))
+    world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet, programs=PEERS / "older" if versions == "older-tailscaled" else PEERS)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    assert "via 10.9.1.1:41641" in client.ping("gw-1", "--c", "5")
+    down = client.host.probe("get", f"http://{NEAR}/bytes/{10 * MEGABYTE}", "--timeout", 20)
+    assert down["bytes"] == 10 * MEGABYTE and down["intact"]
+
+
+def restart_server(world, gateway, client):
+    world.tailnet.server.stop(signal.SIGTERM)
+    world.tailnet.serve()
+
+
+def restart_gateway(world, gateway, client):
+    gateway.restart()
+
+
+def restart_client(world, gateway, client):
+    client.daemon.stop()
+    client.serve()
+
+
+RESTARTS = {"gateway": restart_gateway, "headscale": restart_server, "client": restart_client}
+
+
+@pytest.mark.parametrize("order", ["gateway headscale client", "headscale client gateway", "client gateway headscale",
+                                   "client headscale gateway", "gateway client headscale", "headscale gateway client"])
+def test_restarts(world, order):
+    """6.8: everything restarts, one after the other, and finds back without help."""
+    world = world()
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    for name in order.split():
+        RESTARTS[name](world, gateway, client)
+        world.await_seen(client, NEAR, "198.51.100.1", seconds=30)
+    gateway.await_state("connected", 60)
+
+
