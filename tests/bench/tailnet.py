@@ -18,13 +18,19 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "lab"), str
 
 from bench import GATEWAY_CORE, OTHER_CORE, kernel_threads, run_time, steered, threaded  # noqa: E402
 from lab import Lab, reap, say, wait_for  # noqa: E402
-from tailnet import ROUTE, Tailnet, TailnetGateway, TailscaleClient, TailscaleRouter, require  # noqa: E402
+from tailnet import ROUTE, Member, Tailnet, TailscaleClient, TailscaleRouter, require  # noqa: E402
 
 SERVICE = "203.0.113.9"
 SEGMENT = 1280 - 20 - 32        # payload of a TCP segment with timestamps in a tunnel of 1280
 
 
 class Bench:
+    """Also what Member wants of a net."""
+    underlay, egress = "eth0", "eth1"
+
+    def egress_addresses(self):
+        return ["198.51.100.1"]
+
     def __init__(self, lab, options):
         self.lab, self.options = lab, options
         self.tailnet = Tailnet(lab)
@@ -34,7 +40,7 @@ class Bench:
         self.gateway.address("eth1", "198.51.100.1/24")
         self.service.address("eth0", "198.51.100.2/24")
         self.service.address("lo", SERVICE + "/32")
-        self.gateway.route(ROUTE, "via", "198.51.100.2")
+        self.gateway.route("default", "via", "198.51.100.2")
         self.gateway.cpu = GATEWAY_CORE
         self.napi = threaded(self.gateway, "eth0", GATEWAY_CORE) | threaded(self.gateway, "eth1", GATEWAY_CORE)
         self.softirq = kernel_threads(f"ksoftirqd/{GATEWAY_CORE}")
@@ -60,16 +66,19 @@ class Bench:
     def round(self, make):
         gateway = make()
         try:
-            wait_for("the route", seconds=30, condition=lambda: not self.client.host.run(
-                ["curl", "-s", "-m", "1", f"telnet://{SERVICE}:5201"], check=False, quiet=True).returncode in (7, 28))
+            wait_for("the route", seconds=30, condition=lambda: self.client.host.probe(
+                "connect", SERVICE, 5201, "--timeout", 1)["connected"])
             return {direction: self.iperf3(gateway, direction) for direction in ("up", "down")}
         finally:
             gateway.leave()
 
+    def member(self):
+        member = Member(self.tailnet, self, self.tailnet.key("--tags", "tag:gw"))
+        member.config |= {"routes": [ROUTE], "state": str(self.lab.file("state"))}
+        return member.start()
+
     def columns(self):
-        key = self.tailnet.key("--tags", "tag:gw")
-        return {"tailscaled": lambda: TailscaleRouter(self.tailnet, self.gateway, key),
-                "sluice": lambda: TailnetGateway(self.tailnet, self.gateway, key).start()}
+        return {"tailscaled": lambda: TailscaleRouter(self.tailnet, self.gateway, [ROUTE]), "sluice": self.member}
 
 
 def table(results):

@@ -258,6 +258,11 @@ class Member(Sluice):
     def state(self):
         return self.json("status")["tailnet"]
 
+    def leave(self):
+        self.stop()
+        self.down()
+        self.tailnet.hs("nodes", "delete", "-i", str(self.tailnet.node(self.name)["id"]), "--force")
+
     def await_state(self, state, seconds=15):
         return wait_for(f"tailnet {state}", lambda: self.state()["state"] == state, seconds)
 
