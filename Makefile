@@ -59,7 +59,7 @@ bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
-	check-conformance bench bench-scale fuzz style install clean vmlinux.h
+	check-conformance bench bench-scale bench-tailnet fuzz style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -172,8 +172,12 @@ SECONDS ?= 600
 fuzz: $(fuzzers)
 	$(Q)tests/check.py --fuzz-seconds $(SECONDS) fuzz
 
-bench: all bench-scale
+bench: all bench-scale bench-tailnet
 	$(Q)tests/bench/bench.py
+
+bench-tailnet: all
+	$(Q)tests/lab/tailnet_peers.sh > $(O)/peers.log
+	$(Q)tests/bench/tailnet.py
 
 # How size is felt: large policies and block lists, a million flows.
 scale := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/scale_*.c))
