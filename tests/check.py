@@ -209,7 +209,7 @@ def pytest(count, env=None, *select):
 
 def peers(count):
     """The real peers, built once a machine: minutes the first time, nothing later."""
-    for script in ("tests/lab/peers.sh", "tests/lab/tailnet_peers.sh"):
+    for script in ("tests/lab/peers.sh", "tests/lab/tailnet_peers.sh", "tests/lab/others.sh"):
         done = subprocess.run([script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             print(done.stdout)

@@ -7,6 +7,7 @@
 #include "user/ask.h"
 #include "user/control.h"
 #include "user/doctor.h"
+#include "user/show.h"
 
 /* NULL when it cannot be read; every mistake is a check of its own. */
 static struct config *check_config(struct doctor *doctor, const char *file)
@@ -24,18 +25,31 @@ static struct config *check_config(struct doctor *doctor, const char *file)
 	return cfg;
 }
 
-static void check_gateway(struct doctor *doctor, const struct command_args *a, const struct config *cfg)
+/* The answer of the gateway; NULL, which is said, when it does not run. */
+static json_t *ask_gateway(struct doctor *doctor, const struct command_args *a)
 {
 	char *path = ask_socket(a), *error = NULL;
 	json_t *status = NULL;
 
-	if (control_call(path, "status", NULL, &status, &error) == EXIT_YES)
-		doctor_gateway(doctor, cfg, status);
-	else
-		doctor_say(doctor, "gateway", DOCTOR_FAIL, NULL, "%s", error ? error : "does not answer");
-	json_decref(status);
+	if (control_call(path, "status", NULL, &status, &error) != EXIT_YES) {
+		doctor_say(doctor, "gateway", DOCTOR_FAIL, "sluice run, or systemctl start sluice", "%s",
+			   error ? error : "does not answer");
+		json_decref(status);
+		status = NULL;
+	}
 	free(error);
 	free(path);
+	return status;
+}
+
+static void check_running(struct doctor *doctor, const struct command_args *a, const struct config *cfg)
+{
+	json_t *status = ask_gateway(doctor, a);
+
+	doctor_firewall(doctor, cfg, show_number(json_object_get(status, "clients"), "active") > 0);
+	if (status)
+		doctor_gateway(doctor, cfg, status);
+	json_decref(status);
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -54,9 +68,8 @@ int cmd_doctor(int argc, char **argv)
 	doctor_machine(&doctor, cfg);
 	if (cfg) {
 		doctor_network(&doctor, cfg);
-		doctor_firewall(&doctor, cfg);
 		doctor_outside(&doctor, cfg);
-		check_gateway(&doctor, &a, cfg);
+		check_running(&doctor, &a, cfg);
 	}
 	ask_show(&a, json_pack("{s:i, s:o}", "schema", 1, "checks", doctor.checks), doctor_show);
 	config_free(cfg);

@@ -27,7 +27,8 @@ void doctor_say(struct doctor *doctor, const char *check, enum doctor_result res
 
 void doctor_machine(struct doctor *doctor, const struct config *cfg);  /* kernel, devices, file systems, privileges */
 void doctor_network(struct doctor *doctor, const struct config *cfg);  /* interfaces, addresses, offloads, programs */
-void doctor_firewall(struct doctor *doctor, const struct config *cfg); /* nftables chains that drop by default */
+/* nftables chains that refuse by default; @arrives: handshakes come all the same. */
+void doctor_firewall(struct doctor *doctor, const struct config *cfg, bool arrives);
 void doctor_outside(struct doctor *doctor, const struct config *cfg);  /* our address as others see it, by STUN */
 /* @status: the answer of a running gateway. */
 void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_t *status);

@@ -113,9 +113,14 @@ class Sluice:
         """`sluice WORDS` on the gateway."""
         return self.host.run([str(SLUICE), *words], check=check, timeout=timeout)
 
-    def json(self, *words):
+    def json(self, *words, check=True):
         """The answer of a command; its options go before --json."""
-        return json.loads(self.command(*words, "--json").stdout)
+        return json.loads(self.command(*words, "--json", check=check).stdout)
+
+    def doctor(self, check):
+        """What the doctor says under this name."""
+        answer = self.json("doctor", "-c", str(self.folder / "gateway.yaml"), check=False)
+        return [entry for entry in answer["checks"] if entry["check"] == check]
 
     def drops(self):
         """Packets that died since the maps were made, by reason."""

@@ -16,7 +16,7 @@ set -euo pipefail
 
 GO_NEEDED=1.26.5
 WIREGUARD_GO=v0.0.0-20250521234502-f333402bd9cb
-BORINGTUN=0.7.1
+BORINGTUN=0.7.0
 
 dir=${1:-${SLUICE_PEERS:-$HOME/.cache/sluice-peers}}
 mkdir -p "$dir"
@@ -71,11 +71,12 @@ go_build() {
 	keep "$1" "$2" "$tmp/$1/program"
 }
 
-# cargo_build NAME VERSION: the program has its crate's name
+# cargo_build NAME VERSION: the program has its crate's name. By the crate's own lock file: newer versions of what it
+# uses, and the lock file of boringtun-cli 0.7.1, ask for a younger Rust than Debian's.
 cargo_build() {
 	built "$1" "$2" && return
 	command -v cargo > /dev/null || die "no cargo: apt-get install cargo-web"
-	cargo install --quiet "$1" --version "$2" --root "$tmp/$1"
+	cargo install --locked --quiet "$1" --version "$2" --root "$tmp/$1"
 	keep "$1" "$2" "$tmp/$1/bin/$1"
 }
 

@@ -119,53 +119,7 @@ def test_wg_set_refuses_to_give_away_a_clients_address(world):
     settle(alice, world.gateway)
 
 
-# ---- beside other programs ----------------------------------------------------------------------------------------
-
-POLICY_DROP = """
-table inet strict {
-	chain input {
-		type filter hook input priority 0; policy drop;
-		iif lo accept
-		udp dport 51820 accept
-		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
-		ct state established,related accept
-	}
-	chain forward { type filter hook forward priority 0; policy drop; }
-}
-"""
-
-# What Docker's daemon sets on a fresh host, with the networks of one bridge.
-DOCKER = """
-table ip filter {
-	chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }
-	chain DOCKER-USER { return; }
-}
-table ip nat {
-	chain POSTROUTING { type nat hook postrouting priority 100;
-		ip saddr 172.17.0.0/16 oifname != docker0 masquerade; }
-	chain PREROUTING { type nat hook prerouting priority -100; fib daddr type local jump DOCKER; }
-	chain DOCKER { iifname docker0 return; }
-}
-"""
-
-
-@pytest.mark.parametrize("rules", (POLICY_DROP, DOCKER), ids=("policy-drop", "docker"))
-def test_beside_other_firewalls(world, rules):
-    world = world()
-    host = world.net.gateway
-    if "docker0" in rules:
-        host.sysctl(net__ipv4__ip_forward=1)
-        host.run("ip link add docker0 type bridge")
-        host.address("docker0", "172.17.0.1/16")
-        host.run("ip link set docker0 up")
-    host.nft(rules)
-    alice = world.joined("alice")
-    for version in (4, 6):
-        address = SERVICE[version] if version == 4 else f"[{SERVICE[version]}]"
-        result = alice.host.probe("get", f"http://{address}/bytes/5000000")
-        assert result.get("error") is None and result["intact"]
-    assert world.service.clients() == set(STATIC.values())
-
+# ---- routes that change ------------------------------------------------------------------------------------------
 
 def new_default_route(host):
     host.route("default", "via", "198.51.100.253")
