@@ -180,7 +180,18 @@ def bpf(count, args):
     cmocka(count, "build/tests/bpf/test_*", "bpf")
 
 
+def made_cases():
+    """Cases of our own for the same program, in a folder."""
+    folder = os.path.join(ROOT, "build/tests/cases")
+    os.makedirs(folder, exist_ok=True)
+    for name, words in (("language", []), ("model", ["1", "1000"])):
+        with open(os.path.join(folder, f"{name}.jsonl"), "w", encoding="ascii") as out:
+            subprocess.run([f"tests/policy/{name}.py", *words], cwd=ROOT, stdout=out, check=True)
+    return folder
+
+
 def conformance(count, args):
+    run(count, "conformance (our own)", ["build/tests/conformance", made_cases()], plain("conformance (our own)"))
     if not os.path.isdir(CONFORMANCE):
         count.skip(f"conformance: no folder {CONFORMANCE}")
         return

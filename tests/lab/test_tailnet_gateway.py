@@ -84,7 +84,8 @@ def test_a_netmap_says_who_is_who(world, lab):
     policy.write_text(json.dumps({
         "tagOwners": {"tag:gw": []},
         "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": [f"{SERVICE[4]}:80", "tag:gw:22"]}],
-        "tests": [{"src": alice.ts("ip", "-4").strip(), "accept": [f"{SERVICE[4]}:80", "tag:gw:22"], "deny": ["tag:gw:23"]}]}))
+        "tests": [{"src": alice.ts("ip", "-4").strip(), "accept": [f"{SERVICE[4]}:80", "tag:gw:22"],
+                   "deny": ["tag:gw:23"]}]}))
     done = alice.host.run([SLUICE, "policy", "test", "-i", netmap, policy])
     assert "3 passed" in done.stdout
     table = alice.host.run([SLUICE, "policy", "matrix", "-i", netmap, policy]).stdout

@@ -436,7 +436,8 @@ static void test_inventory_of_a_netmap(void **state)
 #define ALICE "{\"ID\":7,\"LoginName\":\"alice@example.com\"}"
 	static const char *const netmaps[] = {
 		"{\"Node\":" SELF "," PEERS ",\"UserProfiles\":[" ALICE "]}",
-		"{\"SelfNode\":" SELF "," PEERS ",\"UserProfiles\":{\"7\":" ALICE ",\"9\":{\"ID\":9,\"LoginName\":\"tagged-devices\"}}}",
+		"{\"SelfNode\":" SELF "," PEERS ",\"UserProfiles\":"
+		"{\"7\":" ALICE ",\"9\":{\"ID\":9,\"LoginName\":\"tagged-devices\"}}}",
 	};
 
 	for (size_t i = 0; i < 2; i++) {
