@@ -59,7 +59,7 @@ bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
-	check-conformance bench bench-scale bench-tailnet fuzz style install clean vmlinux.h
+	check-conformance bench bench-scale bench-tailnet differential fuzz style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -171,6 +171,11 @@ check-conformance: $(O)/tests/conformance
 SECONDS ?= 600
 fuzz: $(fuzzers)
 	$(Q)tests/check.py --fuzz-seconds $(SECONDS) fuzz
+
+# Random policies: rules, tables and programs must agree about every one of so many packets.
+PACKETS ?= 10000000
+differential: $(O)/tests/bpf/test_differential
+	$(Q)PACKETS=$(PACKETS) $<
 
 bench: all bench-scale bench-tailnet
 	$(Q)tests/bench/bench.py

@@ -222,6 +222,7 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 		return reason;
 	}
 	f->rule = d->rule;
+	f->route = d->route; /* the same one may have another number now */
 	f->traits = d->traits;
 	f->generation = POLICY_GENERATION(word);
 	return DROP_NONE;

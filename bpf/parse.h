@@ -250,6 +250,19 @@ static __always_inline int parse_udp(struct __sk_buff *skb, struct packet *p, en
 	return DROP_NONE;
 }
 
+/* Not translated, but rules name its ports: who is refused is told why. */
+static __always_inline int parse_sctp(struct __sk_buff *skb, struct packet *p)
+{
+	__be16 ports[2];
+
+	if (bpf_skb_load_bytes(skb, p->l4, ports, sizeof(ports)))
+		return DROP_MALFORMED;
+	p->payload = p->l4 + sizeof(ports);
+	p->t.sport = ports[0];
+	p->t.dport = ports[1];
+	return DROP_NONE;
+}
+
 static __always_inline enum kind icmp_kind(bool v6, __u8 type)
 {
 	if (v6) {
@@ -311,6 +324,8 @@ CHECKED_ALONE int parse(struct __sk_buff *skb, struct packet *p, __u32 l3, __be1
 		reason = parse_udp(skb, p, whole);
 	else if (p->t.proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		reason = parse_icmp(skb, p);
+	else if (p->t.proto == IPPROTO_SCTP)
+		reason = parse_sctp(skb, p);
 	else
 		p->payload = p->l4;
 	if (reason)

@@ -10,7 +10,7 @@
 
 #include "scale.h"
 
-#define CLIENTS	  250
+#define POPULATION	  250
 #define MILLION	  1000000u
 #define ENDPOINTS 40000u /* of UDP: each talks to MILLION / ENDPOINTS remotes */
 #define REMOTES	  4000u	 /* of TCP */
@@ -23,7 +23,7 @@
 /* Every client may reach every port of 10.0.0.0/8. */
 static void open_policy(struct scratch *s)
 {
-	struct client_class classes[CLIENTS + 1] = {};
+	struct client_class classes[POPULATION + 1] = {};
 	struct acl_rule rules[] = {
 		rule_of(IPPROTO_ICMP, 0, 65535, VERDICT_ACCEPT, 1),
 		rule_of(IPPROTO_TCP, 0, 65535, VERDICT_ACCEPT, 1),
@@ -32,7 +32,7 @@ static void open_policy(struct scratch *s)
 	struct maps_acl acl = {1, prefix_of("10.0.0.0/8"), 0, N(rules), ACL_ACCEPTS};
 	struct maps_route route = {acl.dst, {ROUTE_POOL_OF_CLIENT, 0}};
 	struct maps_policy p = {.classes = classes,
-				.n_classes = CLIENTS + 1,
+				.n_classes = POPULATION + 1,
 				.acl = &acl,
 				.n_acl = 1,
 				.rules = rules,
@@ -41,7 +41,7 @@ static void open_policy(struct scratch *s)
 				.n_routes = 1};
 	char *error = NULL;
 
-	for (int i = 1; i <= CLIENTS; i++)
+	for (int i = 1; i <= POPULATION; i++)
 		classes[i].class = 1;
 	if (maps_policy_apply(s->m, &p, NULL, &error))
 		die("%s", error);
@@ -52,12 +52,12 @@ static struct shape flow_shape(uint8_t proto, unsigned i, uint32_t *client)
 	unsigned endpoint = proto == IPPROTO_UDP ? i % ENDPOINTS : i;
 	unsigned remote = proto == IPPROTO_UDP ? i / ENDPOINTS : i % REMOTES;
 
-	*client = 1 + endpoint % CLIENTS;
+	*client = 1 + endpoint % POPULATION;
 	return (struct shape){
 		.proto = proto,
 		.src = addr_from_v4(htonl(0x64400100 + *client)),
 		.dst = addr_from_v4(htonl(0x0a000001 + remote)),
-		.sport = (uint16_t)(1024 + endpoint / CLIENTS),
+		.sport = (uint16_t)(1024 + endpoint / POPULATION),
 		.dport = 443,
 		.flags = TH_SYN,
 		.payload = 10,
@@ -216,12 +216,12 @@ static void bench_packets(json_t *document)
 /* The @i-th connection to the one remote. */
 static void pair_packet(struct packed *p, unsigned i)
 {
-	uint32_t client = 1 + i % CLIENTS;
+	uint32_t client = 1 + i % POPULATION;
 	struct shape shape = {
 		.proto = IPPROTO_TCP,
 		.src = addr_from_v4(htonl(0x64400100 + client)),
 		.dst = addr_from_v4(htonl(BUSY)),
-		.sport = (uint16_t)(1024 + i / CLIENTS),
+		.sport = (uint16_t)(1024 + i / POPULATION),
 		.dport = 443,
 		.flags = TH_SYN,
 	};

@@ -4,7 +4,7 @@
  *
  * How a policy's size is felt: when it is compiled and swapped in, and by each packet.
  *
- *	CLIENTS clients in CLIENTS / 10 groups, a rule of its own for every group and
+ *	POPULATION clients in POPULATION / 10 groups, a rule of its own for every group and
  *	service; the services stand in 10.0.0.0/8, and some rules are everybody's. The
  *	small policy lets the same clients reach the same services by ten wide rules, so
  *	the packets are the same, too.
@@ -13,7 +13,7 @@
 #include "user/config.h"
 #include "user/ruleset.h"
 
-#define CLIENTS 10000
+#define POPULATION 10000
 #define PACKETS 50000
 #define ROUNDS	5
 #define SHARED	10 /* rules for everybody, of both policies */
@@ -179,7 +179,7 @@ static void bench_compile(struct scratch *s, json_t *document, const char *folde
 	static const char *const heads[] = {">clients",	     ">groups",	  ">rules",   ">classes",
 					    ">destinations", ">build ms", ">swap ms", ">both ms",
 					    ">growth",	     ">peak MiB", NULL};
-	static const struct size sizes[] = {{1000, 100, 1000}, {3000, 300, 3000}, {CLIENTS, CLIENTS / 10, 10000}};
+	static const struct size sizes[] = {{1000, 100, 1000}, {3000, 300, 3000}, {POPULATION, POPULATION / 10, 10000}};
 	struct sheet sheet = sheet_begin("policy: compile and swap (target: 10,000 rules under 2,000 ms)", heads);
 	double before = 0;
 
@@ -290,8 +290,8 @@ struct load {
 /* The @i-th packet: a client to a service of its group, or to a port that no rule names. */
 static void build_packet(struct packed *p, unsigned i, bool refused)
 {
-	unsigned rule = i * 7919u % (CLIENTS - SHARED), member = i / 1000 % 10;
-	unsigned client = rule % (CLIENTS / 10) * 10 + member;
+	unsigned rule = i * 7919u % (POPULATION - SHARED), member = i / 1000 % 10;
+	unsigned client = rule % (POPULATION / 10) * 10 + member;
 	struct shape shape = {
 		.proto = IPPROTO_TCP,
 		.src = addr_from_v4(htonl(client_addr(client))),
@@ -356,7 +356,7 @@ static void bench_packets(struct scratch *s, json_t *document, const char *folde
 {
 	static const char *const heads[] = {"policy",	 ">new flow ns", ">of small", ">established ns",
 					    ">of small", ">refused ns",	 ">of small", NULL};
-	static const struct size size = {CLIENTS, CLIENTS / 10, 10000};
+	static const struct size size = {POPULATION, POPULATION / 10, 10000};
 	static const struct {
 		const char *name;
 		unsigned blocked;

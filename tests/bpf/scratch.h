@@ -321,10 +321,9 @@ static inline int scratch_reset(void **state)
 	return 0;
 }
 
-/* For a whole file. */
-static inline int scratch_open(void **state)
+static inline int scratch_open_with(void **state, uint32_t flows)
 {
-	struct maps_options o = {.flows = 4096, .no_sweep = true};
+	struct maps_options o = {.flows = flows, .no_sweep = true};
 	struct scratch *s = calloc(1, sizeof(*s));
 	char *error = NULL;
 
@@ -338,6 +337,12 @@ static inline int scratch_open(void **state)
 	s->notices = ring_buffer__new(maps_notices_fd(s->m), throw_away, NULL, NULL);
 	*state = s;
 	return scratch_reset(state);
+}
+
+/* For a whole file. */
+static inline int scratch_open(void **state)
+{
+	return scratch_open_with(state, 4096);
 }
 
 static inline int scratch_close(void **state)

@@ -212,16 +212,6 @@ static void assert_decided_by(struct scratch *s, const struct side *side, const 
 	assert_int_equal(f->generation, POLICY_GENERATION(side->word));
 }
 
-/* A flow keeps its route; else it is what the policy says that decided last. */
-static struct side later(const struct side *now, const struct side *before)
-{
-	struct side side = *now;
-
-	if (before->says == ALLOWS)
-		side.route = before->route;
-	return side;
-}
-
 #define MOMENTS 64 /* more lookups than a packet needs */
 
 struct swap {
@@ -257,7 +247,6 @@ static void swap_prepare(struct scratch *s, struct swap *w)
 static bool swap_before(struct scratch *s, const struct family *f, const struct swap *w, uint32_t at)
 {
 	struct shape shape = flow_of(f, at);
-	struct side decides;
 	uint32_t lookups;
 	struct ran r;
 
@@ -266,14 +255,10 @@ static bool swap_before(struct scratch *s, const struct family *f, const struct 
 	lookups = moments->bss->swap_seen;
 	assert_int_equal(moments->bss->swap_reads, 1);
 	assert_int_equal(word_get(s), at <= lookups ? w->b.word : w->a.word);
-	decides = at > moments->bss->swap_read ? w->a : w->b;
-	if (w->known)
-		decides = later(&decides, &w->first);
-	assert_decided_by(s, &decides, &r, &shape);
+	assert_decided_by(s, at > moments->bss->swap_read ? &w->a : &w->b, &r, &shape);
 	word_set(s, w->b.word);
 	r = out_of(s, &shape, 1);
-	decides = later(&w->b, &decides);
-	assert_decided_by(s, &decides, &r, &shape);
+	assert_decided_by(s, &w->b, &r, &shape);
 	return at <= lookups;
 }
 
