@@ -120,10 +120,16 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->created = f->seen = c->now;
 }
 
+static __always_inline bool same_client_endpoint(const struct flow *a, const struct flow *b)
+{
+	return a->client == b->client && addr_equal(&a->out.src, &b->out.src) && a->out.sport == b->out.sport;
+}
+
 /*
- * The slot that has the remote's side of @f already, 0: none. Under one mapping that is the
- * same flow: another CPU made it from its other packet, or is about to (its state is still
- * FLOW_FREE, but its translation is complete). An expired one ends.
+ * The slot of the same flow, which has the remote's side already; 0: none. Another CPU made
+ * it from its other packet, or is about to (its state is still FLOW_FREE, but its translation
+ * is complete). What else is there ends: it has expired, or it outlived its mapping, whose
+ * port is another endpoint's now.
  */
 static __always_inline __u32 flow_twin(const struct flow *f, __u64 now)
 {
@@ -132,7 +138,7 @@ static __always_inline __u32 flow_twin(const struct flow *f, __u64 now)
 
 	if (!old)
 		return 0;
-	if (old->state == FLOW_FREE || flow_lives(old, now))
+	if (same_client_endpoint(f, old) && (old->state == FLOW_FREE || flow_lives(old, now)))
 		return slot;
 	flow_end(slot, now);
 	return 0;

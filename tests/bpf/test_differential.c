@@ -345,6 +345,7 @@ static void apply_world(struct world *w)
 	struct maps_acl *acl = calloc(w->t->n_entries + 1, sizeof(*acl));
 	struct client_class classes[NODES + 2] = {};
 	struct maps_route routes[ROUTES_MAX];
+	struct maps_blocked *blocked;
 	struct prefixes merged = {};
 	struct maps_policy p = {.classes = classes,
 				.n_classes = NODES + 2,
@@ -353,14 +354,14 @@ static void apply_world(struct world *w)
 				.rules = w->t->rules,
 				.n_rules = w->t->n_rules,
 				.routes = routes,
-				.n_routes = w->n_routes,
-				.change_blocked = true};
+				.n_routes = w->n_routes};
 	char *error = NULL;
 
 	prefixes_add_all(&merged, w->blocked.v, w->blocked.n);
 	prefixes_merge(&merged);
-	p.blocked = merged.v;
-	p.n_blocked = merged.n;
+	p.blocked = blocked = maps_blocked_make(w->s->m, merged.v, merged.n, &error);
+	if (!blocked)
+		fail_msg("%s", error);
 	for (int i = 0; i < NODES; i++)
 		classes[i + 1].class = w->t->class_of[i];
 	for (size_t i = 0; i < w->t->n_entries; i++) {
@@ -376,6 +377,7 @@ static void apply_world(struct world *w)
 		routes[i] = (struct maps_route){w->routes[i], {ROUTE_POOL_OF_CLIENT, (uint32_t)i}};
 	if (maps_policy_apply(w->s->m, &p, NULL, &error))
 		fail_msg("%s", error);
+	maps_blocked_free(blocked);
 	prefixes_free(&merged);
 	free(acl);
 }

@@ -266,6 +266,36 @@ static void test_paired(void **state)
 	}
 }
 
+/* 4787-3: a flow that outlived its mapping does not keep the port, nor get what its next owner's remote sends. */
+static void test_port_changes_hands(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct shape first = shape_of(&f, IPPROTO_UDP, 4000, 53), second = shape_of(&f, IPPROTO_UDP, 4001, 53);
+		struct shape answer;
+		struct ran r;
+
+		scratch_egress(s, v6 ? 2 : 1, f.external, 2, PORT_FIRST, 1);
+		assert_sent(out_of(s, &first, 1));
+		mapping_of(s, &first)->expires = 1;
+		sweep(s);
+		r = out_of(s, &second, 1);
+		assert_sent(r);
+		assert_int_equal(frame_sport(&r.out), PORT_FIRST);
+		assert_non_null(slot_of(s, &second));
+		assert_null(slot_of(s, &first));
+		answer = answer_to(&second, &r);
+		r = into(s, &answer);
+		assert_sent(r);
+		assert_int_equal(frame_dport(&r.out), 4001);
+		expire_all(s);
+		sweep(s);
+		assert_empty(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +303,7 @@ int main(void)
 		T(test_inbound_makes_nothing), T(test_mapping_outlives),
 		T(test_permission_shared),     T(test_permission_expires),
 		T(test_egress_gone),	       T(test_paired),
+		T(test_port_changes_hands),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

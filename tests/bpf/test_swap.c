@@ -64,7 +64,8 @@ static void apply(struct scratch *s, const struct side *side, const struct side 
 	struct acl_rule mixed = rule_of(IPPROTO_TCP, 0, 65535, !verdict_of(other->says), RULE_MIXED);
 	struct acl_rule rules[2] = {first ? own : mixed, first ? mixed : own};
 	struct maps_route routes[2];
-	struct prefix blocked[2];
+	struct prefix list[2];
+	struct maps_blocked *blocked;
 	struct maps_acl acl[4];
 	struct maps_policy p = {.classes = classes,
 				.n_classes = 2,
@@ -74,7 +75,6 @@ static void apply(struct scratch *s, const struct side *side, const struct side 
 				.n_rules = 2,
 				.routes = routes,
 				.n_routes = 2};
-	struct maps_blocked *list;
 	char *error = NULL;
 
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -83,12 +83,12 @@ static void apply(struct scratch *s, const struct side *side, const struct side 
 		acl[2 * v6] = (struct maps_acl){CLASS_A, remote, 0, 1, ACL_ACCEPTS};
 		acl[2 * v6 + 1] = (struct maps_acl){CLASS_B, remote, 1, 1, ACL_ACCEPTS};
 		routes[v6] = (struct maps_route){remote, {0, side->route}};
-		blocked[v6] = remote;
+		list[v6] = remote;
 	}
-	p.blocked = list = maps_blocked_make(s->m, blocked, side->says == BLOCKS ? 2 : 0, &error);
-	if (!list || maps_policy_apply(s->m, &p, NULL, &error))
+	p.blocked = blocked = maps_blocked_make(s->m, list, side->says == BLOCKS ? 2 : 0, &error);
+	if (!blocked || maps_policy_apply(s->m, &p, NULL, &error))
 		fail_msg("%s", error);
-	maps_blocked_free(list);
+	maps_blocked_free(blocked);
 }
 
 static bool is_block_table(int t)
