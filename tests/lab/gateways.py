@@ -55,6 +55,12 @@ class Sluice:
             entry["preshared_key_file"] = str(client.secret(client.psk))
         self.clients.append({key: value for key, value in entry.items() if value is not None})
 
+    def allow(self, *addresses):
+        """A rule more: group:eng may reach these addresses too, all of them."""
+        names = [f"allowed{len(self.policy['hosts']) + number}" for number in range(len(addresses))]
+        self.policy["hosts"].update(zip(names, addresses))
+        self.policy["acls"].append({"action": "accept", "src": ["group:eng"], "dst": [f"{name}:*" for name in names]})
+
     def write(self):
         """The files of the configuration. They are JSON, which is YAML too."""
         (self.folder / "clients.d").mkdir(exist_ok=True)

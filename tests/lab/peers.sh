@@ -5,6 +5,7 @@
 #
 #   wireguard-go   the Go implementation: a client, the far end, and the engine of the bench's baseline
 #   boringtun-cli  the Rust implementation
+#   quic-server, quic-client   quic-go's examples, HTTP/3: traffic for the tunnel (Debian 12 has no QUIC)
 #
 # DIR defaults to ~/.cache/sluice-peers, outside the tree, so that a clean checkout does not build them again.
 # A peer that is there already at its version is left alone; two runs at once wait for each other.
@@ -17,6 +18,7 @@ set -euo pipefail
 GO_NEEDED=1.26.5
 WIREGUARD_GO=v0.0.0-20250521234502-f333402bd9cb
 BORINGTUN=0.7.0
+QUIC_GO=v0.48.2
 
 dir=${1:-${SLUICE_PEERS:-$HOME/.cache/sluice-peers}}
 mkdir -p "$dir"
@@ -55,7 +57,7 @@ go_command() {
 	echo "$root/bin/go"
 }
 
-# go_build NAME VERSION MODULE: the program is the package at the module's root
+# go_build NAME VERSION PACKAGE
 go_build() {
 	local go
 	built "$1" "$2" && return
@@ -81,5 +83,7 @@ cargo_build() {
 }
 
 go_build wireguard-go "$WIREGUARD_GO" golang.zx2c4.com/wireguard
+go_build quic-server "$QUIC_GO" github.com/quic-go/quic-go/example
+go_build quic-client "$QUIC_GO" github.com/quic-go/quic-go/example/client
 cargo_build boringtun-cli "$BORINGTUN"
 echo "$dir"

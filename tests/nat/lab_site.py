@@ -52,16 +52,6 @@ class LabNat(Nat):
         self.lab.close()
 
 
-def allow_all(world, externals):
-    """Both clients may reach both remotes, and each other by the external addresses."""
-    rules = world.gateway.policy
-    rules["hosts"].update({"other": OTHER[4], "other6": OTHER[6]})
-    rules["acls"].append({"action": "accept", "src": ["group:eng"], "dst": ["other:*", "other6:*"]})
-    for number, address in enumerate(externals):
-        rules["hosts"][f"external{number}"] = address
-        rules["acls"].append({"action": "accept", "src": ["group:eng"], "dst": [f"external{number}:*"]})
-
-
 def make_world(lab, profile):
     world = World(lab, "sluice", form="two-armed" if profile == "open" else "one-armed", mtu=MTU)
     host, config = world.net.gateway, world.gateway.config
@@ -76,7 +66,7 @@ def make_world(lab, profile):
     if profile in NAT_KEYS:
         config["nat"] = NAT_KEYS[profile]
     config["egress"]["addresses"] = externals
-    allow_all(world, externals)
+    world.gateway.allow(*OTHER.values(), *externals)         # the latter for each other
     return world, externals
 
 
