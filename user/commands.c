@@ -40,6 +40,14 @@ static const struct command_option probe_options[] = {
 	{0}};
 static const struct command_option dump_options[] = {
 	{"limit", 'l', "N", "at most N entries (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
+static const struct command_option up_options[] = {
+	{"new-key", 'k', NULL, "with a new node key in any case"},
+	{"timeout", 't', "SECONDS", "wait so long (600)"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
+static const struct command_option ping_options[] = {
+	{"count", 'n', "N", "at most N pings (5)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option check_options[] = {
 	{"host", 0, NULL, "this machine too: interfaces, addresses, port, key files"}, {0}};
 static const struct command_option client_options[] = {
@@ -108,6 +116,15 @@ const struct command commands[] = {
 	 "A TCP connection through the real programs, which no rule refuses; it is reset as soon as it stands.\n"
 	 "Exit status 0 connected, 1 not.",
 	 COMMAND_GATEWAY, probe_options, 1, 1, cmd_probe},
+	{"up", "", "log in to the tailnet, or try again at once",
+	 "With a new node key where the old one has expired or was logged out. Without an auth key it tells the URL that\n"
+	 "somebody has to open, and waits.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
+	{"logout", "", "give the node up: its key expires now", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_logout},
+	{"netmap", "", "what the coordination server says: nodes, keys, relays, rules", NULL, COMMAND_GATEWAY,
+	 plain_options, 0, 0, cmd_netmap},
+	{"ping", "NODE", "how a node of the tailnet is reached: straight or by a relay, and how fast",
+	 "By name or address; ends with the first answer that came straight. Exit status 1 when none came.",
+	 COMMAND_GATEWAY, ping_options, 1, 1, cmd_ping},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
 	 "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_reload},

@@ -143,6 +143,13 @@ static void on_status(void *ctx, enum wire_state state, const char *text)
 	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
 }
 
+void membership_tries(struct membership *m)
+{
+	m->state = WIRE_STATE_CONNECTING;
+	set_text(&m->text, NULL);
+	set_text(&m->url, NULL);
+}
+
 static void on_login(void *ctx, const char *url)
 {
 	struct membership *m = ctx;

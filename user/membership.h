@@ -54,6 +54,9 @@ struct membership {
 /* What a state is called in reports: "connected". */
 const char *membership_state_name(enum wire_state state);
 
+/* A new attempt: what was said of the last one is no longer so. */
+void membership_tries(struct membership *m);
+
 /* ---- paths.c ----------------------------------------------------------------- */
 
 void paths_open(struct membership *m);

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "policy/alloc.h"
 #include "user/show.h"
@@ -282,6 +283,45 @@ void show_routes(const json_t *r, FILE *out)
 		table_addf(&t, "%s%s%s", show_text(route, "interface"), *next ? " " : "", next);
 	}
 	finish(&t, out);
+}
+
+/* ---- netmap ----------------------------------------------------------------------------- */
+
+static void add_node(struct table *t, const json_t *n, const char *online)
+{
+	char owner[256], text[TEXT_SIZE];
+	uint64_t expires = show_number(n, "expires");
+	time_t at = (time_t)expires;
+	struct tm tm;
+
+	table_add(t, show_text(n, "name"));
+	table_add(t, show_owner(n, owner, sizeof(owner)));
+	table_add(t, json_string_value(json_array_get(json_object_get(n, "addresses"), 0)));
+	table_add(t, online);
+	table_add(t, show_text(n, "relay"));
+	table_add(t, json_string_value(json_array_get(json_object_get(n, "endpoints"), 0)));
+	if (json_is_true(json_object_get(n, "expired")))
+		table_add(t, "expired");
+	else
+		table_add(t, expires && gmtime_r(&at, &tm) && strftime(text, sizeof(text), "%Y-%m-%d", &tm) ? text : NULL);
+}
+
+void show_netmap(const json_t *r, FILE *out)
+{
+	static const char *const heads[] = {"NODE", "USER", "ADDRESS", "ONLINE", "RELAY", "ENDPOINT", "EXPIRES", NULL};
+	const json_t *self = json_object_get(r, "self"), *n;
+	char escaped[512];
+	struct table t;
+	size_t i;
+
+	table_init(&t, heads);
+	if (json_is_object(self))
+		add_node(&t, self, "this gateway");
+	json_array_foreach (json_object_get(r, "peers"), i, n)
+		add_node(&t, n, json_is_true(json_object_get(n, "online")) ? "yes" : "no");
+	finish(&t, out);
+	json_array_foreach (json_object_get(r, "rules"), i, n)
+		fprintf(out, "%s%s\n", i ? "" : "\n", text_escape(json_string_value(n), escaped, sizeof(escaped)));
 }
 
 /* ---- maps ------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ void show_drops(const json_t *result, FILE *out); /* only reasons that ever occu
 void show_routes(const json_t *result, FILE *out);
 void show_map_list(const json_t *result, FILE *out);
 void show_map_dump(const json_t *result, FILE *out);
+void show_netmap(const json_t *result, FILE *out);
 void show_reload(const json_t *result, FILE *out);
 void show_down(const json_t *result, FILE *out);
 
