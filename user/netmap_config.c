@@ -308,36 +308,22 @@ static bool has_route(const struct filter_rule *r, const struct prefix *route)
 	return false;
 }
 
-static bool lets_us_in(const struct config *cfg, const struct filter_rule *r)
-{
-	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
-		if (filter_rule_from(r, &cfg->tunnel.addresses[i].host))
-			return true;
-	return false;
-}
-
 /*
- * A node is told which of its routes it serves. But headscale (0.28) tells a node of
- * a route only if the rules let that very node in there; so where they let in others
- * and not us, that they do is all there is to know: a server that has not approved a
- * route gives it to no client.
+ * A node is told which of its routes it serves. But headscale (0.28) does not tell
+ * it when that changes, and only if the rules let that very node in there; so that
+ * the rules let others in is enough, as it is for tailscaled. A server that has not
+ * approved a route gives it to no client. (A default route is told to every node
+ * that serves it, and rules for "*" say nothing about it.)
  */
 const char *netmap_config_serves(const struct config *cfg, const struct prefix *route)
 {
 	const struct config_netmap *nm = cfg->netmap;
-	bool others = false;
 
 	for (size_t i = 0; i < nm->n_serves; i++)
 		if (prefix_covers(&nm->serves[i], route))
 			return "coordination server";
-	if (inventory_is_default_route(route))
-		return NULL; /* a default route is told to every node that serves it */
-	for (size_t i = 0; i < nm->rules->n; i++) {
-		if (!has_route(&nm->rules->rules[i], route))
-			continue;
-		if (lets_us_in(cfg, &nm->rules->rules[i]))
-			return NULL; /* it would have been told */
-		others = true;
-	}
-	return others ? "coordination server's rules" : NULL;
+	for (size_t i = 0; i < nm->rules->n && !inventory_is_default_route(route); i++)
+		if (has_route(&nm->rules->rules[i], route))
+			return "coordination server's rules";
+	return NULL;
 }

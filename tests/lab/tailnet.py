@@ -50,6 +50,7 @@ policy: {{ mode: file, path: {dir}/policy.json }}
 unix_socket: {dir}/hs.sock
 unix_socket_permission: "0770"
 logtail: {{ enabled: false }}
+cli: {{ timeout: 30s }}
 """
 
 SECOND_REGION = """
@@ -170,8 +171,8 @@ class Tailnet:
         text = self.control.out([self.headscale, "-c", self.dir / "hs.yaml", *arguments, "-o", "json"])
         return json.loads(text[re.search(r"[\[{\"n]", text).start():]) if text.strip() else None
 
-    def key(self, *arguments):
-        return self.hs("preauthkeys", "create", "-u", "1", "--reusable", "-e", "24h", *arguments)["key"]
+    def key(self, *arguments, user=1):
+        return self.hs("preauthkeys", "create", "-u", str(user), "--reusable", "-e", "24h", *arguments)["key"]
 
     def node(self, name):
         return next(node for node in self.hs("nodes", "list") if node["name"] == name)
@@ -180,8 +181,8 @@ class Tailnet:
 class TailscaleClient:
     """The real daemon on a host of its own."""
 
-    def __init__(self, tailnet, name="client", address="10.9.1.2", rules="", host=None, programs=PEERS):
-        self.tailnet, self.name, self.programs = tailnet, name, programs
+    def __init__(self, tailnet, name="client", address="10.9.1.2", rules="", user=1, host=None, programs=PEERS):
+        self.tailnet, self.name, self.user, self.programs = tailnet, name, user, programs
         self.host = host or tailnet.machine(name, address)
         if rules:
             self.host.nft(rules)
@@ -197,7 +198,7 @@ class TailscaleClient:
         wait_for("tailscaled", lambda: self.host.path(self.socket).exists())
 
     def join(self):
-        self.up("--authkey", self.tailnet.key(), "--accept-routes")
+        self.up("--authkey", self.tailnet.key(user=self.user), "--accept-routes")
 
     def up(self, *arguments):
         self.ts("up", "--login-server", SERVER, "--timeout", "30s", "--hostname", self.name, *arguments)

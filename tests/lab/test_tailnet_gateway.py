@@ -7,31 +7,48 @@ r"""Sluice as the subnet router of a real tailnet: real headscale, real clients 
 """
 import json
 import re
+import time
 
 import pytest
 from gateways import SLUICE
 from lab import wait_for
-from net import ROUTES, SERVICE, STATIC, Internet
+from net import OTHER, ROUTES, SERVICE, STATIC, Internet
 from tailnet import Lan, Member, TailscaleClient, Tailnet, require
 
+MINE = [f"{SERVICE[4]}/32:*", f"{SERVICE[6]}/128:*", "tag:gw:*"]  # what alice may
 MEGABYTE = 1 << 20
+RATE = 1_000_000
+DIRECT = r"via (198\.51\.100\.1|\[2001:db8:1::1\]):41641"
+# Our relay and STUN stay reachable: what dies is the way from node to node.
+NO_DIRECT = """
+table inet block {
+	chain out { type filter hook output priority 0; udp sport 41641 udp dport != 3478 drop; }
+	chain in { type filter hook input priority 0; udp dport 41641 udp sport != 3478 drop; }
+}
+"""
 
 
 class World:
-    def __init__(self, lab, two_regions=False, **options):
+    def __init__(self, lab, two_regions=False):
         self.net = Internet(lab)
         self.tailnet = Tailnet(lab, two_regions, wire=Lan(self.net))
+        self.tailnet.hs("users", "create", "bob")
         self.tailnet.policy["autoApprovers"]["routes"] = {route: ["tag:gw"] for route in ROUTES}
-        self.tailnet.policy["acls"][0]["dst"] = [f"{SERVICE[4]}/32:*", f"{SERVICE[6]}/128:*", "tag:gw:*"]
-        self.tailnet.reload_policy()
+        self.allow(MINE, bob=[f"{OTHER[4]}/32:443"])
         self.service = self.net.service
+        self.logins = 0
+
+    def allow(self, alice, bob):
+        self.tailnet.policy["acls"] = [{"action": "accept", "src": [user], "dst": dst}
+                                       for user, dst in (("group:eng", alice), ("bob@", bob)) if dst]
+        self.tailnet.reload_policy()
 
     def gateway(self, tagged=True, **section):
         key = self.tailnet.key(*(("--tags", "tag:gw") if tagged else ()))
         return Member(self.tailnet, self.net, key, **section)
 
     def client(self, name="alice", **options):
-        return TailscaleClient(self.tailnet, name, None, **options)
+        return TailscaleClient(self.tailnet, name, None, user=2 if name == "bob" else 1, **options)
 
 
 @pytest.fixture
@@ -44,31 +61,262 @@ def url(version, path="/"):
     return f"http://{SERVICE[version] if version == 4 else '[' + SERVICE[version] + ']'}{path}"
 
 
-def reaches(client, version=4):
-    return client.host.probe("connect", SERVICE[version], 80, "--timeout", 1)["connected"]
+def connect(client, address=SERVICE[4], port=80, seconds=1):
+    return client.host.probe("connect", address, port, "--timeout", seconds)
 
 
-def await_service(client, version=4, seconds=15):
-    wait_for(f"{client.name} reaches the service", lambda: reaches(client, version), seconds)
+def await_service(client, address=SERVICE[4], seconds=15):
+    wait_for(f"{client.name} reaches {address}", lambda: connect(client, address)["connected"], seconds)
 
 
 def down_and_up(client, version, megabytes=20):
-    down = client.host.probe("get", url(version, f"/bytes/{megabytes * MEGABYTE}"))
-    assert down.get("error") is None and down["bytes"] == megabytes * MEGABYTE and down["intact"]
-    up = client.host.probe("put", url(version), megabytes * MEGABYTE)
-    assert up.get("error") is None and up["bytes"] == megabytes * MEGABYTE and up["intact"]
+    for kind, *arguments in (("get", url(version, f"/bytes/{megabytes * MEGABYTE}")),
+                             ("put", url(version), megabytes * MEGABYTE)):
+        result = client.host.probe(kind, *arguments)
+        assert result.get("error") is None and result["bytes"] == megabytes * MEGABYTE and result["intact"]
 
 
-def test_download_and_upload(world):
-    """6.1: by the static address alone, both families, direct."""
+class Download:
+    """A slow one in the background, to be looked at when it has ended."""
+
+    def __init__(self, client, seconds, address=SERVICE[4]):
+        self.bytes = seconds * RATE
+        self.process = client.host.probing(f"download-{client.name}", "get", f"http://{address}/slow/{self.bytes}/{RATE}",
+                                           "--timeout", 30)
+        self.seconds = seconds
+
+    def result(self):
+        self.process.popen.wait(self.seconds + 30)
+        return json.loads(self.process.output())
+
+    def check(self, silence=5):
+        result = self.result()
+        assert result.get("error") is None and result["bytes"] == self.bytes and result["intact"]
+        assert result["silence"] < silence
+        return result
+
+
+def route(client, prefix=ROUTES[0]):
+    return prefix in (client.peer("gw-1") or {}).get("AllowedIPs", [])
+
+
+@pytest.mark.parametrize("outer", (4, 6))
+def test_download_and_upload(world, outer):
+    """6.1: by the static address alone, both families inside, either one outside, straight."""
     world = world()
     gateway = world.gateway().start()
-    alice = world.client()
+    other = {4: "meta nfproto ipv6", 6: "meta nfproto ipv4"}[outer]
+    alice = world.client(rules="table inet outer {\n chain out { type filter hook output priority 0; "
+                               f"{other} udp dport 41641 drop; }}\n}}\n")
     await_service(alice)
     for version in (4, 6):
         down_and_up(alice, version)
     assert world.service.clients() == {STATIC[4], STATIC[6]}
-    assert re.search(r"via (198.51.100.1|\[2001:db8:1::1\]):41641", alice.ping("gw-1", "--c", "5"))
+    assert {4: "via 198.51.100.1:41641", 6: "via [2001:db8:1::1]:41641"}[outer] in alice.ping("gw-1", "--c", "5")
+    peer = alice.peer("gw-1")
+    assert peer["Online"] and peer["Active"] and peer["Tags"] == ["tag:gw"]
+    assert set(ROUTES) <= set(peer["PrimaryRoutes"])
+    assert "direct" in next(line for line in alice.ts("status").splitlines() if " gw-1 " in line)
+    report = gateway.json("clients")["clients"][0]
+    assert report["name"] == "alice" and report["user"] == "alice@" and report["path"] == "direct"
+    assert {4: "192.0.2.45:41641", 6: "[2001:db8:2::45]:41641"}[outer] == report["endpoint"]
+    # All of it keeps within the tunnel and the translation, and is told.
+    assert gateway.json("status")["tailnet"]["home"] == "lab"
+    assert not {"wg_reserved", "inner_source", "client"} & {reason for reason, n in gateway.drops().items() if n}
+
+
+def test_refused_then_allowed_then_cut(world):
+    """6.2: refused with ICMP; what the server changes takes effect within 2 s, and nobody else notices."""
+    world = world()
+    gateway = world.gateway().start()
+    alice, bob = world.client("alice"), world.client("bob")
+    await_service(alice)
+    wait_for("bob's own service", lambda: connect(bob, OTHER[4], 443)["connected"], 15)
+    for _ in range(3):
+        refused = connect(bob)
+        assert not refused["connected"] and refused["error"] in ("EHOSTUNREACH", "EACCES", "ECONNREFUSED")
+        assert refused["seconds"] < 1
+    download = Download(alice, 12)
+    world.allow(MINE, [f"{OTHER[4]}/32:443", f"{SERVICE[4]}/32:80"])
+    await_service(bob, seconds=2)
+    his = Download(bob, 20)
+    time.sleep(1)
+    world.allow(MINE, [f"{OTHER[4]}/32:443"])
+    changed = time.monotonic()
+    wait_for("bob is refused", lambda: not connect(bob)["connected"], 2)
+    wait_for("bob's flow is gone", lambda: not [flow for flow in gateway.json("flows")["flows"]
+                                                if flow["client"] == "bob" and flow["service"].startswith(SERVICE[4])], 5)
+    download.check(silence=1)
+    assert his.result()["bytes"] < (time.monotonic() - changed + 5) * RATE
+    assert "100.64.0." in gateway.command("netmap").stdout
+
+
+def test_route_approval(world):
+    """6.3: an untagged gateway's route has to be approved; taken back, nothing passes any more."""
+    world = world()
+    gateway = world.gateway(tagged=False).start()
+    world.allow(["203.0.113.0/24:*", "alice@:*"], [])
+    alice = world.client()
+    wait_for("the gateway at the client", lambda: alice.peer("gw-1"))
+    wait_for("what we advertise", lambda: ROUTES[0] in world.tailnet.node("gw-1").get("available_routes", []))
+    assert not route(alice) and not connect(alice)["connected"]
+    number = str(world.tailnet.node("gw-1")["id"])
+    world.tailnet.hs("nodes", "approve-routes", "-i", number, "-r", ROUTES[0])
+    await_service(alice)
+    first, second = gateway.json("routes")["routes"]
+    assert first["active"] and first["by"].startswith("coordination server") and not second["active"]
+    world.tailnet.hs("nodes", "approve-routes", "-i", number, "-r", "")
+    wait_for("nothing passes", lambda: not connect(alice)["connected"], 5)
+
+
+def test_relayed_while_udp_is_blocked(world):
+    """6.4: by the relay while no datagram passes between the nodes, straight within 30 s once it does; no break."""
+    world = world()
+    gateway = world.gateway().start()
+    gateway.host.nft(NO_DIRECT)
+    alice = world.client()
+    await_service(alice)
+    wait_for("our home at the client", lambda: alice.peer("gw-1")["Relay"] == "lab")
+    down_and_up(alice, 4, megabytes=2)
+    report = gateway.json("clients")["clients"][0]
+    assert report["path"] == "relay" and report["relay"] == "lab" and report["endpoint"] is None
+    pongs = gateway.json("ping", "--count", "3", "alice")["pongs"]
+    assert pongs and all(pong["path"] == "relay" for pong in pongs)
+    download = Download(alice, 20)
+    time.sleep(3)
+    gateway.host.run("nft delete table inet block")
+    wait_for("straight", lambda: gateway.json("clients")["clients"][0]["path"] == "direct", 30)
+    assert re.search(DIRECT, alice.ping("gw-1", "--c", "20", "--timeout", "1s"))
+    assert re.search(r"pong from alice by \S+:41641 in [\d.]+ ms", gateway.command("ping", "alice").stdout)
+    gateway.host.nft(NO_DIRECT)  # and back, within the same download
+    wait_for("relayed", lambda: gateway.json("clients")["clients"][0]["path"] == "relay", 15)
+    download.check(silence=20)  # a path is trusted for 6.5 s, and TCP's next try may be as far away again
+
+
+def test_two_regions(world):
+    """6.4: our home is the region that answers, and is told; a peer homed in the other one is reached there."""
+    world = world(two_regions=True)
+    first, second = "192.0.2.44", "192.0.2.45"
+    gateway = world.gateway()
+
+    def blind(server):
+        return NO_DIRECT + (f"table inet far {{\n chain out {{ type filter hook output priority 0; ip daddr {server} "
+                            "udp dport 3478 drop; }\n}\n")
+
+    gateway.host.nft(blind(first))
+    gateway.start()
+    wait_for("home", lambda: gateway.state()["home"] == "far")
+    alice = world.client(rules=blind(second))
+    wait_for("our home at the client", lambda: (alice.peer("gw-1") or {}).get("Relay") == "far")
+    await_service(alice)
+    wait_for("the client's home", lambda: gateway.json("netmap")["peers"][0]["relay"] == "lab")
+    down_and_up(alice, 4, megabytes=2)
+    report = gateway.json("clients")["clients"][0]
+    assert report["path"] == "relay" and report["relay"] == "lab"
+
+
+def test_first_contact(world):
+    """6.9: the first connection of a client that has never spoken with us comes about within 1 s."""
+    world = world()
+    world.gateway().start()
+    alice = world.client()
+    wait_for("the route", lambda: route(alice) and alice.peer("gw-1")["Relay"] == "lab")
+    wait_for("the route in the kernel", lambda: "tailscale0" in alice.host.out(f"ip route get {SERVICE[4]}"))
+    assert alice.peer("gw-1")["LastHandshake"].startswith("0001")
+    first = connect(alice, seconds=5)
+    assert first["connected"] and first["seconds"] < 1
+
+
+def test_the_server_is_away(world):
+    """Traffic goes on, over a restart of ours too: ready on the netmap that was kept; then it is as before."""
+    world = world()
+    gateway = world.gateway().start()
+    alice = world.client()
+    await_service(alice)
+    world.tailnet.server.popen.kill()
+    gateway.await_state("offline")
+    down_and_up(alice, 4)
+    download = Download(alice, 12)
+    time.sleep(2)
+    gateway.restart()
+    assert gateway.state()["state"] in ("connecting", "offline")
+    download.check(silence=10)
+    down_and_up(alice, 4)
+    world.tailnet.serve()
+    gateway.await_state("connected", 60)
+    await_service(alice)
+
+
+def log_in(world, gateway):
+    """`sluice up` on one side, the administrator on the other."""
+    world.logins += 1
+    up = gateway.host.popen(f"up{world.logins}", [SLUICE, "up"])
+    found = wait_for("the URL", lambda: re.search(r"https://headscale.test\S*/register/(\S+)", up.output()))
+    gateway.await_state("login")
+    assert found[0] in gateway.command("status").stdout
+    world.tailnet.hs("nodes", "register", "--user", "alice", "--key", found[1])
+    assert up.popen.wait(20) == 0 and "connected to https://headscale.test as gw-1" in up.output()
+    return gateway.json("netmap")["self"]
+
+
+def test_log_in_and_out(world):
+    """`sluice up` tells a URL and waits; after `logout` it makes a new key, and the node is the same one."""
+    world = world()
+    gateway = Member(world.tailnet, world.net)
+    gateway.start(wait=False)
+    wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
+    before = log_in(world, gateway)
+    gateway.command("logout")
+    gateway.await_state("logged out")
+    after = log_in(world, gateway)
+    assert before["key"] != after["key"] and before["addresses"] == after["addresses"]
+    assert gateway.command("ping", "nobody", check=False).returncode == 1
+
+
+def test_members_come_and_go(world):
+    """A second client comes, gets another key, expires and goes, while the first one's download loses nothing."""
+    world = world()
+    gateway = world.gateway().start()
+    alice = world.client("alice")
+    await_service(alice)
+    download = Download(alice, 30)
+    world.allow(MINE, [f"{SERVICE[4]}/32:*"])
+    bob = world.client("bob")
+    await_service(bob)
+    before = gateway.json("netmap")["peers"][-1]
+    his = Download(bob, 15)
+    bob.ts("up", "--force-reauth", "--login-server", "https://headscale.test", "--authkey", world.tailnet.key(user=2),
+           "--accept-routes", "--hostname", "bob")
+    wait_for("another key", lambda: gateway.json("netmap")["peers"][-1]["key"] != before["key"])
+    his.check(silence=8)  # its connection goes on
+    assert gateway.json("netmap")["peers"][-1]["id"] == before["id"]
+    world.tailnet.hs("nodes", "expire", "-i", str(world.tailnet.node("bob")["id"]))
+    wait_for("expired", lambda: next(c for c in gateway.json("clients")["clients"] if c["name"] == "bob")["expired"])
+    assert not connect(bob)["connected"]
+    world.tailnet.hs("nodes", "delete", "-i", str(world.tailnet.node("bob")["id"]), "--force")
+    wait_for("gone", lambda: [c["name"] for c in gateway.json("clients")["clients"]] == ["alice"])
+    download.check(silence=1)
+
+
+LOCAL = {
+    "deny": [{"src": ["*"], "dst": [f"{SERVICE[4]}:443"]}],
+}
+
+
+def test_a_local_policy_narrows(world):
+    """Its deny counts; with acls both must allow; it never adds anything."""
+    world = world()
+    gateway = world.gateway()
+    gateway.config["policy"], gateway.policy = "policy.yaml", LOCAL
+    gateway.start()
+    alice = world.client()
+    await_service(alice)
+    assert not connect(alice, port=443)["connected"]
+    gateway.policy = {**LOCAL, "acls": [{"action": "accept", "src": ["alice@"], "dst": [f"{OTHER[4]}:*", f"{SERVICE[6]}:80"]}]}
+    gateway.reload()
+    assert connect(alice, SERVICE[6])["connected"]
+    for address in (SERVICE[4], OTHER[4]):  # only the server allows the one, only we the other
+        assert not connect(alice, address)["connected"]
 
 
 def test_a_netmap_says_who_is_who(world, lab):

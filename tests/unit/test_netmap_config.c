@@ -144,7 +144,7 @@ static void test_T11_served_routes(void **state)
 	} served[] = {
 		{"", {"coordination server", NULL, NULL}},
 		{RULE("100.64.0.9", "198.18.0.7"), {"coordination server", "coordination server's rules", NULL}},
-		{RULE("100.64.0.1", "198.18.0.7"), {"coordination server", NULL, NULL}}, /* it would have said so */
+		{RULE("100.64.0.1", "198.18.0.7"), {"coordination server", "coordination server's rules", NULL}},
 		{RULE("100.64.0.9", "192.0.2.0/24"), {"coordination server", NULL, NULL}},
 		{RULE("100.64.0.9", "*"), {"coordination server", "coordination server's rules", NULL}},
 	};

@@ -780,6 +780,33 @@ static void interactive_login(void **state)
 	end();
 }
 
+/* The connection breaks, or `up` asks for another one, while somebody logs in: the same URL counts on. */
+static void login_over_two_connections(void **state)
+{
+	struct wire_message again = {.type = WIRE_RECONNECT};
+
+	begin();
+	w->registration = (struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	memset(w->url, 0, sizeof(w->url));
+	w->n_requests = 0;
+	coord_told(w->coord, &again, w->now);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	assert_string_equal(w->url, "https://hs.test/register/abc");
+	w->now += 300 * NS_PER_SEC;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	answer(find_request("/machine/register", "Followup")->stream,
+	       (struct answer){200, "{\"MachineAuthorized\":true}", 0, false});
+	flush_http2();
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
 /* A server that does not wait must not make us ask without end. */
 static void login_without_waiting(void **state)
 {
@@ -949,6 +976,7 @@ int main(void)
 		cmocka_unit_test(silence),
 		cmocka_unit_test(never_answers),
 		cmocka_unit_test(interactive_login),
+		cmocka_unit_test(login_over_two_connections),
 		cmocka_unit_test(login_without_waiting),
 		cmocka_unit_test(expired_key),
 		cmocka_unit_test(logout),

@@ -179,10 +179,15 @@ static void send_register(struct coord *c)
 		fail(c, "cannot send a registration");
 }
 
-static void start_map(struct coord *c)
+static void forget_login(struct coord *c)
 {
 	free(c->followup);
 	c->followup = NULL;
+}
+
+static void start_map(struct coord *c)
+{
+	forget_login(c);
 	c->first = true;
 	c->host_changed = false;
 	c->status = 0;
@@ -205,9 +210,19 @@ static void send_update(struct coord *c)
 		c->update = 0; /* with the next netmap, then */
 }
 
+/* Told again on every connection: who asks meanwhile has not heard it. */
+static void wait_for_login(struct coord *c)
+{
+	const struct wire_message login = {.type = WIRE_LOGIN, .url = c->followup};
+
+	tell_status(c, WIRE_STATE_LOGIN, "waits for somebody to log in");
+	c->ops->tell(c->ctx, &login);
+	enter(c, STATE_LOGIN, LOGIN_TIMEOUT);
+	send_register(c);
+}
+
 static void read_registration(struct coord *c)
 {
-	struct wire_message login = {.type = WIRE_LOGIN};
 	struct register_response r;
 
 	switch (register_response_read(c->answer, c->answer_len, &r)) {
@@ -215,17 +230,13 @@ static void read_registration(struct coord *c)
 		start_map(c);
 		return;
 	case REGISTER_LOGIN:
-		if (c->state == STATE_LOGIN) { /* has not waited */
+		if (c->state == STATE_LOGIN) { /* has not waited, or has forgotten the first */
+			forget_login(c);
 			fail(c, "the server wants another login before the first is done");
 			return;
 		}
-		free(c->followup);
 		c->followup = mem_strdup(r.url);
-		login.url = r.url;
-		tell_status(c, WIRE_STATE_LOGIN, "waits for somebody to log in");
-		c->ops->tell(c->ctx, &login);
-		enter(c, STATE_LOGIN, LOGIN_TIMEOUT);
-		send_register(c);
+		wait_for_login(c);
 		return;
 	case REGISTER_EXPIRED:
 		park(c, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
@@ -344,6 +355,10 @@ static void on_ready(void *ctx)
 {
 	struct coord *c = ctx;
 
+	if (c->followup && !c->logout) {
+		wait_for_login(c);
+		return;
+	}
 	enter(c, c->logout ? STATE_LOGOUT : STATE_REGISTER, STEP_TIMEOUT);
 	send_register(c);
 }
@@ -503,8 +518,7 @@ static void take_keys(struct coord *c, const struct wire_keys *keys)
 	if (same)
 		return;
 	c->logout = false;
-	free(c->followup); /* of another key's login */
-	c->followup = NULL;
+	forget_login(c); /* of another key */
 	restart(c);
 }
 
@@ -545,8 +559,7 @@ static void time_out(struct coord *c)
 		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server did not answer");
 		return;
 	case STATE_LOGIN:
-		free(c->followup);
-		c->followup = NULL;
+		forget_login(c);
 		fail(c, "nobody has logged in; there will be a new URL");
 		return;
 	case STATE_MAP:
