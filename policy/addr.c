@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "digits.h"
 
 static const struct addr v4_mapped = { .b = { [10] = 0xff, [11] = 0xff } };
 
@@ -115,39 +116,23 @@ bool addr_parse(const char *text, size_t len, struct addr *out)
 	return true;
 }
 
-/* A decimal number up to @max without sign, space or leading zero. */
-static bool parse_length(const char *text, size_t len, unsigned max, unsigned *out)
-{
-	unsigned value = 0;
-
-	if (!len || len > 3 || (len > 1 && text[0] == '0'))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		value = value * 10 + (unsigned)(text[i] - '0');
-	}
-	if (value > max)
-		return false;
-	*out = value;
-	return true;
-}
-
 bool prefix_parse(const char *text, size_t len, struct prefix *out, struct addr *host)
 {
 	const char *slash = memchr(text, '/', len);
 	size_t addr_len = slash ? (size_t)(slash - text) : len;
 	struct prefix p = { .len = 128 };
 	bool dotted; /* whose bits the length counts: those of the notation used */
-	unsigned bits;
+	uint64_t bits;
 
 	if (!addr_parse(text, addr_len, &p.addr))
 		return false;
 	dotted = !memchr(text, ':', addr_len);
 	if (slash) {
-		if (!parse_length(slash + 1, len - addr_len - 1, dotted ? 32 : 128, &bits))
+		size_t digits = len - addr_len - 1;
+
+		if (digits_lead(slash + 1, digits) || !digits_parse(slash + 1, digits, dotted ? 32 : 128, &bits))
 			return false;
-		p.len = dotted ? bits + ADDR_V4_BITS : bits;
+		p.len = (unsigned)(dotted ? bits + ADDR_V4_BITS : bits);
 	}
 	if (host)
 		*host = p.addr;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digits.h"
 #include "doc.h"
 
 /* A scalar longer than this is shortened in messages. */
@@ -69,22 +70,9 @@ bool doc_bool(const struct doc_node *n, const char *what, bool *out, struct diag
 	return true;
 }
 
-/* Decimal digits only: no sign, space, fraction, or leading zero. */
 static bool parse_decimal(const char *text, size_t len, uint64_t *out)
 {
-	uint64_t value = 0;
-
-	if (!len || (len > 1 && text[0] == '0'))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
-			return false;
-	}
-	*out = value;
-	return true;
+	return !digits_lead(text, len) && digits_parse(text, len, UINT64_MAX, out);
 }
 
 bool doc_uint(const struct doc_node *n, const char *what, uint64_t min, uint64_t max, uint64_t *out, struct diags *d)

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "digits.h"
 #include "policy_parse.h"
 
 static void required(struct parser *x, const struct doc_node *map, const char *what, const char *key, const char **out)
@@ -74,7 +75,7 @@ static bool parse_limit(const char *text, bool rate, uint64_t *out)
 		uint64_t factor;
 	} units[] = { { 'k', 1000 }, { 'M', 1000000 }, { 'G', 1000000000 } };
 	size_t len = strlen(text);
-	uint64_t value = 0, factor = 1;
+	uint64_t value, factor = 1;
 
 	if (rate && len > 2 && !strcmp(text + len - 2, "/s"))
 		len -= 2;
@@ -82,14 +83,7 @@ static bool parse_limit(const char *text, bool rate, uint64_t *out)
 		if (len && text[len - 1] == units[i].unit)
 			factor = units[i].factor;
 	len -= factor > 1;
-	if (!len || len > 15)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		value = value * 10 + (uint64_t)(text[i] - '0');
-	}
-	return value && !__builtin_mul_overflow(value, factor, out);
+	return digits_parse(text, len, UINT64_MAX, &value) && value && !__builtin_mul_overflow(value, factor, out);
 }
 
 /* True: the field is there, well or not. */

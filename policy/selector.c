@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "digits.h"
 #include "policy_parse.h"
 
 #define PORT_MAX 65535
@@ -48,27 +49,9 @@ const char *policy_proto_name(uint8_t proto, char *buf)
 	return buf;
 }
 
-/* Digits only, at most @max. Leading zeros are left to the caller. */
-static bool parse_number(const char *text, size_t len, unsigned max, unsigned *out)
-{
-	unsigned value = 0;
-
-	if (!len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		value = value * 10 + (unsigned)(text[i] - '0');
-		if (value > max)
-			return false;
-	}
-	*out = value;
-	return true;
-}
-
 bool parse_proto(const char *text, size_t len, uint8_t *out)
 {
-	unsigned number;
+	uint64_t number;
 
 	if (!len) {
 		*out = POLICY_PROTO_DEFAULT;
@@ -79,7 +62,7 @@ bool parse_proto(const char *text, size_t len, uint8_t *out)
 			*out = protocols[i].number;
 			return true;
 		}
-	if (text[0] == '0' || !parse_number(text, len, 255, &number))
+	if (text[0] == '0' || !digits_parse(text, len, 255, &number))
 		return false;
 	*out = (uint8_t)number;
 	return true;
@@ -98,12 +81,12 @@ static const char *parse_range(const char *text, size_t len, struct policy_ports
 {
 	const char *dash = memchr(text, '-', len);
 	size_t n = dash ? (size_t)(dash - text) : len;
-	unsigned first, last;
+	uint64_t first, last;
 
-	if (!parse_number(text, n, PORT_MAX, &first))
+	if (!digits_parse(text, n, PORT_MAX, &first))
 		return "invalid first integer";
 	last = first;
-	if (dash && !parse_number(dash + 1, len - n - 1, PORT_MAX, &last))
+	if (dash && !digits_parse(dash + 1, len - n - 1, PORT_MAX, &last))
 		return "invalid last integer";
 	if (!last)
 		return "first port must be >0, or use '*' for wildcard";

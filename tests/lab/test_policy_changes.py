@@ -12,7 +12,7 @@ from gateways import SLUICE, settle
 from lab import wait_for
 from net import SERVICE
 from test_policy import refused_with_icmp
-from test_policy_live import blocking, make_broken, make_missing, make_old, more_rules, running
+from test_policy_live import blocking, make_broken, make_missing, make_old, more_rules, running, with_pool
 
 
 def large(policy, rules=6000):
@@ -158,3 +158,34 @@ def test_a_reload_tells_its_warnings(world):
     assert "note: policy.yaml" in gateway.reload().stdout.replace(str(gateway.folder) + "/", "")
     notes = gateway.json("reload")["notes"]
     assert len(notes) == 1 and "outside every route" in notes[0]
+
+
+# ---- addresses ------------------------------------------------------------------------------------------------------
+
+
+def test_an_address_gone_from_its_interface_ends_its_flows(world):
+    """Those of the other addresses do not notice."""
+    world = world()
+    policy = with_pool(world)
+    alice, carol = world.joined("alice", "carol")
+    gateway = world.gateway
+    gateway.policy = policy
+    gateway.reload()
+    jobs = {client: client.host.probing("get", "get", f"http://{SERVICE[4]}/slow/12000000/3000000", "--timeout", 2)
+            for client in (alice, carol)}
+
+    def live(client):
+        return gateway.json("flows", "--client", client.name, "--service", ":80")["flows"]
+
+    wait_for("downloads", lambda: live(alice) and live(carol))
+    assert [flow["as"].split(":")[0] for flow in live(carol)] == ["198.51.100.4"]
+    with world.net.far.capture("eth0", "host 198.51.100.4 and tcp") as capture:
+        world.net.gateway.run("ip addr del 198.51.100.4/24 dev eth0")
+        wait_for("entries gone", lambda: not live(carol), seconds=5, every=0.2)
+        end = time.time()
+        jobs[carol].popen.wait(20)
+    results = {client: json.loads(job.output()) for client, job in jobs.items() if not job.popen.wait(20) or True}
+    assert results[carol].get("error"), "its flow has ended"
+    assert results[alice].get("error") is None and results[alice]["intact"]
+    late = [packet for packet in capture.packets() if float(packet.time) > end and packet["IP"].src == "198.51.100.4"]
+    assert late == [], "nothing leaves by an address that is not ours"

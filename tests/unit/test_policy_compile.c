@@ -395,6 +395,21 @@ static void test_pool_and_quota(void **state)
 	policy_free(p);
 }
 
+static void expect_mistakes(const char *file, const char *text, const char *expected)
+{
+	struct inventory inv = { 0 };
+	struct diags d = { 0 };
+	struct doc *doc = doc_parse(file, text, strlen(text), doc_format_of(file), &d);
+	char *out;
+
+	assert_false(inventory_read(&inv, doc, &d));
+	out = said(&d);
+	assert_string_equal(out, expected);
+	free(out);
+	doc_free(doc);
+	inventory_free(&inv);
+}
+
 static void test_inventory_mistakes(void **state)
 {
 	static const char text[] = "users: [{name: a@b, roles: admin}]\n"
@@ -403,22 +418,14 @@ static void test_inventory_mistakes(void **state)
 				   "- {name: neither}\n"
 				   "- {user: a@b}\n"
 				   "- {name: bad, user: a@b, addresses: [x], route: []}\n";
-	struct inventory inv = { 0 };
-	struct diags d = { 0 };
-	struct doc *doc = doc_parse("i", text, strlen(text), DOC_YAML, &d);
-	char *out;
 
-	assert_false(inventory_read(&inv, doc, &d));
-	out = said(&d);
-	assert_string_equal(out, "i:1:28: roles: found \"admin\", expected a list\n"
-				 "i:3:3: nodes: \"both\": expected either \"user\" or \"tags\"\n"
-				 "i:4:3: nodes: \"neither\": expected either \"user\" or \"tags\"\n"
-				 "i:5:3: nodes: \"name\" is missing\n"
-				 "i:6:38: addresses: found \"x\", expected an address or a CIDR\n"
-				 "i:6:42: nodes: unknown field \"route\"; did you mean \"routes\"?\n");
-	free(out);
-	doc_free(doc);
-	inventory_free(&inv);
+	expect_mistakes("i.yaml", text,
+			"i.yaml:1:28: roles: found \"admin\", expected a list\n"
+			"i.yaml:3:3: nodes: \"both\": expected either \"user\" or \"tags\"\n"
+			"i.yaml:4:3: nodes: \"neither\": expected either \"user\" or \"tags\"\n"
+			"i.yaml:5:3: nodes: \"name\" is missing\n"
+			"i.yaml:6:38: addresses: found \"x\", expected an address or a CIDR\n"
+			"i.yaml:6:42: nodes: unknown field \"route\"; did you mean \"routes\"?\n");
 }
 
 /* What a server sends, and what `tailscale debug netmap` prints of it, mean the same people. */
@@ -469,19 +476,11 @@ static void test_netmap_mistakes(void **state)
 				   "{\"Name\": \"lost\", \"User\": 5},\n"
 				   "7,\n"
 				   "{\"Name\": \"bad\", \"Tags\": [\"tag:x\"], \"Addresses\": [\"x\"]}]}";
-	struct inventory inv = { 0 };
-	struct diags d = { 0 };
-	struct doc *doc = doc_parse("n.json", text, strlen(text), DOC_HUJSON, &d);
-	char *out;
 
-	assert_false(inventory_read(&inv, doc, &d));
-	out = said(&d);
-	assert_string_equal(out, "n.json:2:1: netmap: node \"lost\" is user 5's, who has no login name in UserProfiles\n"
-				 "n.json:3:1: netmap: expected a node\n"
-				 "n.json:4:50: Addresses: found \"x\", expected an address or a CIDR\n");
-	free(out);
-	doc_free(doc);
-	inventory_free(&inv);
+	expect_mistakes("n.json", text,
+			"n.json:2:1: netmap: node \"lost\" is user 5's, who has no login name in UserProfiles\n"
+			"n.json:3:1: netmap: expected a node\n"
+			"n.json:4:50: Addresses: found \"x\", expected an address or a CIDR\n");
 }
 
 int main(void)
