@@ -65,6 +65,8 @@ def make_world(lab, profile):
         host.sysctl(net__ipv4__ip_local_port_range=f"{TIGHT[1] + 1} 65535")
     if profile in NAT_KEYS:
         config["nat"] = NAT_KEYS[profile]
+    if profile == "open":       # for hairpin they are services, too
+        config["routes"] = [*config["routes"], *externals]
     config["egress"]["addresses"] = externals
     world.gateway.allow(*OTHER.values(), *externals)         # the latter for each other
     return world, externals

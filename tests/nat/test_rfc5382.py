@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """TCP (RFC 5382), segment by segment: no end of these connections has a kernel behind it."""
+import time
+
 import pytest
 from scapy.layers.inet import TCP
 
@@ -76,6 +78,17 @@ def unsolicited(nat, version, number):
     far = nat.remote.address(version)
     return [(port, ip(version, far, nat.external(version)[0]) / TCP(sport=nat.port(), dport=port, flags="S", seq=port))
             for port in ports]
+
+
+def test_5382_4_silence(nat, version):
+    """Neither a reset nor ICMP: for 6 s, says the RFC; for good is silence, too."""
+    nat.need_time(6)
+    packets = unsolicited(nat, version, 5)
+    nat.remote.send(*(packet for _, packet in packets))
+    time.sleep(6)
+    wanted = {port for port, _ in packets}
+    nat.nothing(nat.remote, "an answer to an unsolicited SYN",
+                lambda p: is_error(p) or (TCP in p and p[TCP].sport in wanted), version)
 
 
 def test_5382_4_not_delivered(nat, version):
