@@ -80,7 +80,7 @@ class Sluice:
             self.process = self.host.popen("sluice", [str(SLUICE), "run", "-c", str(self.folder / "gateway.yaml")],
                                            {"NOTIFY_SOCKET": str(path), **self.env})
             if wait:
-                wait_for("sluice ready", lambda: self.is_ready(ready), seconds=20)
+                wait_for("sluice ready", lambda: self.is_ready(ready), seconds=60)
         return self
 
     def is_ready(self, notices):

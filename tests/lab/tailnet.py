@@ -155,10 +155,10 @@ class Tailnet:
             host.run(["mount", "--bind", path, f"/etc/{file}"])
         return host
 
-    def serve(self):
+    def serve(self, seconds=20):
         self.server = self.control.popen("headscale", [self.headscale, "-c", self.dir / "hs.yaml", "serve"])
         wait_for("headscale", lambda: self.control.run(["curl", "-sk", f"{SERVER}/health"], check=False,
-                                                       quiet=True).returncode == 0, seconds=20)
+                                                       quiet=True).returncode == 0, seconds=seconds)
 
     def write_policy(self):
         (self.dir / "policy.json").write_text(json.dumps(self.policy))
