@@ -14,7 +14,7 @@
 #define SMALL	   16384
 #define BYTES_FLOW 512ull /* with room for what else there is */
 #define SHARE	   25
-#define LEFT	   5000 /* slots that other clients left */
+#define LEFT	   3000 /* slots that other clients left */
 #define OF_ONE	   700	/* flows to one remote, of its PORT_COUNT ports */
 
 static uint32_t slots_for_memory(void)
