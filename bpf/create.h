@@ -32,6 +32,7 @@ static __always_inline void mapping_fill(struct flow *m, const struct tuple *out
 	m->back.proto = out->proto;
 	m->back.side = SIDE_REMOTE;
 	m->client = c->client;
+	m->rule = c->decision.rule; /* whose is what comes in past all flows */
 	m->egress = c->egress;
 	m->pool = c->decision.pool;
 	m->created = m->seen = c->now;

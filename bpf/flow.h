@@ -257,10 +257,9 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 		permission_drop(f, now);
 	else
 		pair_put(f);
-	if (state != FLOW_MAPPING) {
+	if (state != FLOW_MAPPING)
 		client_flows_add(f->client, -1);
-		count_flow_end(f);
-	}
+	count_flow_end(f);
 	f->expires = now;
 	return true;
 }
