@@ -17,6 +17,7 @@
 #include "user/state.h"
 #include "user/text.h"
 
+#define SETTLE_SECONDS 2
 #define COPY_ID 16 /* bytes of a copy's name: a list's own name may be anything */
 
 static char *copy_path(const char *kept, const char *name)
@@ -79,6 +80,13 @@ struct reading {
 	struct diags *d;
 };
 
+/* That the list, read last, is not as it should be: said now, and for as long as it is so. */
+static void trouble(const struct reading *x, char *text)
+{
+	diag_warning(x->d, x->b->at, "%s", text);
+	x->out->list[x->out->n - 1].trouble = text;
+}
+
 /* The copy in place of the list, because of @why. False: there is none. */
 static bool take_copy(const struct reading *x, const char *why)
 {
@@ -89,8 +97,8 @@ static bool take_copy(const struct reading *x, const char *why)
 	bool good = text && blocklist_read(path, text, len, &x->out->all, &ignored);
 
 	if (good)
-		diag_warning(x->d, x->b->at, "block list \"%s\": %s; its last good copy is used, from %s ago",
-			     x->b->name, why, text_duration((uint64_t)age_of(path, x->where->now), age));
+		trouble(x, mem_printf("block list \"%s\": %s; its last good copy is used, from %s ago", x->b->name, why,
+				      text_duration((uint64_t)age_of(path, x->where->now), age)));
 	diags_free(&ignored);
 	free(text);
 	free(path);
@@ -151,7 +159,7 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 		return true;
 	}
 	if (old)
-		diag_warning(x->d, x->b->at, "block list \"%s\": %s; used as it is", x->b->name, why);
+		trouble(x, mem_printf("block list \"%s\": %s; used as it is", x->b->name, why));
 	sound = blocklist_read(path, l->text, l->len, &x->out->all, &lines) || broken(x, &lines);
 	if (lines.errors || old)
 		forget(l);
@@ -187,12 +195,18 @@ bool blocklists_read(const struct policy *p, const struct blocklists_where *wher
 
 /* ---- again ------------------------------------------------------------------------------- */
 
+/* Somebody may still be writing: half a list blocks less than its author thinks. */
+static bool is_settling(const struct blocklist_stamp *s, int64_t now)
+{
+	return s->there && now >= s->seconds && now - s->seconds < SETTLE_SECONDS;
+}
+
 bool blocklists_changed(const struct policy *p, const struct blocklists_where *where, const struct blocklists *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
 		struct blocklist_stamp now = stamp_of(&p->blocklists[i], where);
 
-		if (!same_stamp(&now, &b->list[i].stamp))
+		if (!same_stamp(&now, &b->list[i].stamp) && !is_settling(&now, where->now))
 			return true;
 	}
 	return false;
@@ -227,8 +241,10 @@ bool blocklists_same(const struct blocklists *a, const struct blocklists *b)
 
 void blocklists_free(struct blocklists *b)
 {
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n; i++) {
 		free(b->list[i].text);
+		free(b->list[i].trouble);
+	}
 	free(b->list);
 	prefixes_free(&b->all);
 	*b = (struct blocklists){0};

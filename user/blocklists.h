@@ -25,6 +25,7 @@ struct blocklist { /* one of them, as it was read */
 	const char *name;
 	char *text; /* NULL: taken from the copy, or not there */
 	size_t len;
+	char *trouble; /* why it is not the list that its author meant, for people; NULL: it is */
 	struct blocklist_stamp stamp; /* of the file, a moment before */
 };
 
@@ -44,7 +45,8 @@ struct blocklists_where {
 bool blocklists_read(const struct policy *p, const struct blocklists_where *where, struct blocklists *out,
 		     struct diags *d);
 
-/* Whether the files are others than @b was read from, or older than they may be by now. */
+/* Whether the files are others than @b was read from, or older than they may be by now.
+ * One that was written to in the last moments may not be whole yet: it has not changed so far. */
 bool blocklists_changed(const struct policy *p, const struct blocklists_where *where, const struct blocklists *b);
 /* The files are as they are, whatever became of them: not to be asked again before the next change. */
 void blocklists_seen(const struct policy *p, const struct blocklists_where *where, struct blocklists *b);

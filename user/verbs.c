@@ -246,6 +246,15 @@ static void view_tailnet(struct view *v)
 		note(v, "tailnet: to log in, open %s", v->tailnet.login);
 }
 
+static void view_blocklists(struct view *v)
+{
+	const struct ruleset *r = rules_running(v->g);
+
+	for (size_t i = 0; r && i < r->blocked.n; i++)
+		if (r->blocked.list[i].trouble)
+			note(v, "%s", r->blocked.list[i].trouble);
+}
+
 static void view_open(struct view *v, struct gateway *g)
 {
 	memset(v, 0, sizeof(*v));
@@ -286,6 +295,7 @@ static void view_open(struct view *v, struct gateway *g)
 	view_egress(v);
 	view_modes(v);
 	view_tailnet(v);
+	view_blocklists(v);
 }
 
 void verbs_sample(struct gateway *g)

@@ -131,10 +131,12 @@ def test_a_block_list_that_is_spoiled_stays_as_it_was_good(world, spoil):
         assert "drop.txt:2" in gateway.process.output(), "the broken line is named"
     refused_with_icmp(alice.host, 4, SERVICE[4])
     settle(alice, gateway, version=6)
+    wait_for("status", lambda: [note for note in gateway.json("status")["notes"] if "last good copy" in note])
     time.sleep(5)                                     # two more looks at the files
     assert gateway.process.output().count("last good copy") == 1, "said once"
     (gateway.folder / "drop.txt").write_text("203.0.113.78\n")
     wait_for("good again", lambda: alice.host.probe("connect", SERVICE[4], 80, "--timeout", 1)["connected"])
+    assert gateway.json("status")["notes"] == []
 
 
 def test_a_block_list_grows_too_old_by_itself(world):
