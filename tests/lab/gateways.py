@@ -34,6 +34,7 @@ class Sluice:
 
     def __init__(self, net, key=None, **tunnel):
         self.net, self.host, self.key, self.process, self.env = net, net.gateway, key or Key(), None, {}
+        self.under = []         # the command that the daemon runs under, as systemd would restrict it
         self.folder = net.lab.file("etc")
         self.folder.mkdir()
         self.clients, self.policy = [], json.loads(json.dumps(POLICY))
@@ -77,8 +78,9 @@ class Sluice:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(str(path))
             ready.setblocking(False)
-            self.process = self.host.popen("sluice", [str(SLUICE), "run", "-c", str(self.folder / "gateway.yaml")],
-                                           {"NOTIFY_SOCKET": str(path), **self.env})
+            self.process = self.host.popen(
+                "sluice", [*self.under, str(SLUICE), "run", "-c", str(self.folder / "gateway.yaml")],
+                {"NOTIFY_SOCKET": str(path), **self.env})
             if wait:
                 wait_for("sluice ready", lambda: self.is_ready(ready), seconds=60)
         return self

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""user/sluice.service: the gateway's whole life with no more powers than its unit leaves it."""
+import re
+
+from gateways import SLUICE, settle
+from lab import ROOT
+
+UNIT = (ROOT / "user/sluice.service").read_text()
+
+
+def capabilities():
+    """As setpriv names them: cap_net_admin is net_admin."""
+    names = " ".join(re.findall(r"^CapabilityBoundingSet=(.*)$", UNIT, re.M)).split()
+    assert names and all(name.startswith("CAP_") for name in names)
+    return [name.removeprefix("CAP_").lower() for name in names]
+
+
+def effective(pid):
+    return int(re.search(r"^CapEff:\s*(\w+)$", open(f"/proc/{pid}/status").read(), re.M)[1], 16)
+
+
+def test_the_bounded_capabilities_are_enough(world):
+    world = world()
+    world.gateway.under = ["setpriv", "--no-new-privs",
+                           "--bounding-set", ",".join(["-all", *("+" + name for name in capabilities())])]
+    alice = world.joined("alice")
+    assert effective(world.gateway.process.pid).bit_count() == len(capabilities())
+    bob = world.client("bob")
+    world.gateway.admit(bob)
+    world.gateway.reload()
+    bob.join(world.gateway)
+    world.gateway.policy["groups"]["group:eng"].append("bob@example.com")
+    world.gateway.write()
+    world.gateway.command("policy", "apply", str(world.gateway.folder / "policy.yaml"))
+    settle(bob, world.gateway)
+    world.net.gateway.run("ip link del sluice0")
+    settle(alice, world.gateway, version=6)
+    world.gateway.restart()
+    settle(alice, world.gateway)
+    world.net.gateway.run(f"{SLUICE} doctor", check=False)
+    world.gateway.down()
