@@ -17,7 +17,7 @@
  * belongs to the control thread.
  */
 struct device_options {
-	const char *interface;
+	char interface[IFNAMSIZ]; /* a copy: it outlives the configuration that said it */
 	uint16_t listen; /* 0: the kernel chooses */
 	unsigned workers;
 	uint32_t mtu;

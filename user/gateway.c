@@ -161,7 +161,6 @@ static void on_index(void *ctx, uint32_t index, unsigned worker, bool used)
 static bool open_device(struct gateway *g, char *error, size_t size)
 {
 	struct device_options options = {
-		.interface = g->config->tunnel.interface,
 		.listen = g->config->tunnel.listen,
 		.workers = worker_count(g->config),
 		.mtu = g->mtu,
@@ -171,6 +170,7 @@ static bool open_device(struct gateway *g, char *error, size_t size)
 		.ctx = g,
 	};
 
+	snprintf(options.interface, sizeof(options.interface), "%s", g->config->tunnel.interface);
 	return device_open(&g->device, &g->loop, &options, error, size);
 }
 

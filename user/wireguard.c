@@ -76,11 +76,12 @@ static int watch_signals(struct plain *p)
 
 static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 {
-	struct device_options options = {.interface = name, .workers = 1, .mtu = DEFAULT_MTU, .to_host = true};
+	struct device_options options = {.workers = 1, .mtu = DEFAULT_MTU, .to_host = true};
 	struct uapi_device settings = {.ctx = &p->device, .set_listen_port = set_port, .set_fwmark = set_mark,
 				       .show_secrets = true};
 	int err, monitor;
 
+	snprintf(options.interface, sizeof(options.interface), "%s", name);
 	err = loop_init(&p->loop) ?: netlink_open(&p->netlink) ?: watch_signals(p);
 	monitor = err ? err : netlink_monitor_open();
 	if (monitor < 0 || (err = loop_add(&p->loop, &p->monitor, monitor, link_changed, p))) {

@@ -130,6 +130,15 @@ def test_harm_is_closed_and_mended_within_5_seconds(world, harm):
     assert watch.found() == []
 
 
+def test_the_tap_is_mended_after_a_reload(world):
+    """Its name is of the configuration that the reload replaced."""
+    world = world()
+    alice = world.joined("alice")
+    world.gateway.reload()
+    delete_tap(world)
+    settle(alice, world.gateway, seconds=5)
+
+
 def test_a_detached_program_is_reported(world):
     world = world()
     world.joined("alice")
