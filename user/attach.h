@@ -55,11 +55,11 @@ int attach_remove(const char *pins, unsigned ifindex, enum attach_point point);
  * and our clsact filters on all interfaces. */
 int attach_remove_all(const char *pins);
 
-/* Programs on @ifindex that are not ours; returns how many there are, at most @max in @out. */
+/* Programs and filters on @ifindex that are not ours; returns how many there are, at most @max in @out. */
 struct attach_foreign {
 	enum attach_point point;
-	uint32_t id;
-	char name[16];
+	uint32_t id;   /* of the program; 0: a filter of another kind */
+	char name[16]; /* of the program, or the kind: "matchall" */
 };
 size_t attach_foreign(unsigned ifindex, struct attach_foreign *out, size_t max);
 

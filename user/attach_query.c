@@ -127,23 +127,34 @@ static int options_attr(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
+struct filter {
+	const char *kind;
+	uint32_t id; /* of a BPF program; 0: it is another kind of filter */
+};
+
 static int filter_attr(const struct nlattr *attr, void *data)
 {
-	uint32_t *id = data;
+	struct filter *f = data;
 
+	if (mnl_attr_get_type(attr) == TCA_KIND && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+		f->kind = mnl_attr_get_str(attr);
 	if (mnl_attr_get_type(attr) == TCA_OPTIONS)
-		mnl_attr_parse_nested(attr, options_attr, id);
+		mnl_attr_parse_nested(attr, options_attr, &f->id);
 	return MNL_CB_OK;
 }
 
 static int filter_message(const struct nlmsghdr *nlh, void *data)
 {
-	uint32_t id = 0;
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+	struct filter f = {.kind = ""};
 
-	if (nlh->nlmsg_type != RTM_NEWTFILTER)
+	if (nlh->nlmsg_type != RTM_NEWTFILTER || !tc->tcm_handle) /* 0: the head of a list of filters */
 		return MNL_CB_OK;
-	mnl_attr_parse(nlh, sizeof(struct tcmsg), filter_attr, &id);
-	list_add_id(data, id);
+	mnl_attr_parse(nlh, sizeof(*tc), filter_attr, &f);
+	if (f.id)
+		list_add_id(data, f.id);
+	else
+		list_add(data, 0, f.kind);
 	return MNL_CB_OK;
 }
 

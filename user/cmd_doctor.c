@@ -7,21 +7,31 @@
 #include "user/ask.h"
 #include "user/control.h"
 #include "user/doctor.h"
+#include "user/gateway.h"
 #include "user/show.h"
 
-/* NULL when it cannot be read; every mistake is a check of its own. */
+/* Every mistake is a check of its own. Frees @d. */
+static void say_mistakes(struct doctor *doctor, const char *check, const char *file, struct diags *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		doctor_say(doctor, check, d->list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL,
+			   "%s:%u:%u: %s", d->list[i].at.file ? d->list[i].at.file : file, d->list[i].at.line,
+			   d->list[i].at.column, d->list[i].text);
+	diags_free(d);
+}
+
+/* NULL when it cannot be read. */
 static struct config *check_config(struct doctor *doctor, const char *file)
 {
-	struct diags d = {0};
+	struct diags d = {0}, policy = {0};
 	struct config *cfg = config_load(file, &d);
 
-	if (cfg)
+	if (cfg) {
 		doctor_say(doctor, "config", DOCTOR_OK, NULL, "%s", file);
-	for (size_t i = 0; i < d.n; i++)
-		doctor_say(doctor, "config", d.list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL,
-			   "%s:%u:%u: %s", d.list[i].at.file ? d.list[i].at.file : file, d.list[i].at.line,
-			   d.list[i].at.column, d.list[i].text);
-	diags_free(&d);
+		rules_check(cfg, &policy);
+		say_mistakes(doctor, "policy", cfg->policy ? cfg->policy : file, &policy);
+	}
+	say_mistakes(doctor, "config", file, &d);
 	return cfg;
 }
 

@@ -124,18 +124,23 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 static void check_foreign(struct doctor *d, const char *name)
 {
 	static const char *const where[] = {
-		[ATTACH_INGRESS] = "ingress", [ATTACH_EGRESS] = "egress", [ATTACH_XDP] = "XDP"};
+		[ATTACH_INGRESS] = "ingress", [ATTACH_EGRESS] = "egress"};
 	struct attach_foreign list[NAMES_MAX];
 	unsigned ifindex = if_nametoindex(name);
 	size_t n = ifindex ? attach_foreign(ifindex, list, NAMES_MAX) : 0;
 
-	for (size_t i = 0; i < n; i++)
-		doctor_say(d, "foreign", DOCTOR_WARN,
-			   list[i].point == ATTACH_XDP
-				   ? "it runs in Sluice's place: tunnel.xdp: off goes without"
-				   : "it sees packets before or after Sluice: know what it does with them",
-			   "%s of %s has the program %s (id %u) of somebody else", where[list[i].point], name,
-			   *list[i].name ? list[i].name : "?", list[i].id);
+	for (size_t i = 0; i < n; i++) {
+		const char *name_of = *list[i].name ? list[i].name : "?";
+
+		if (list[i].point == ATTACH_XDP)
+			doctor_say(d, "foreign", DOCTOR_WARN, "it runs in Sluice's place: tunnel.xdp: off goes without",
+				   "XDP of %s has the program %s (id %u) of somebody else", name, name_of, list[i].id);
+		else
+			doctor_say(d, "foreign", DOCTOR_WARN, "it sees packets before or after Sluice: know what it does",
+				   "%s of %s has the %s %s of somebody else: tc filter show dev %s %s",
+				   where[list[i].point], name, list[i].id ? "program" : "filter", name_of, name,
+				   where[list[i].point]);
+	}
 }
 
 static void check_ports(struct doctor *d, const struct config *cfg)
@@ -180,14 +185,16 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 
 /* ---- STUN ------------------------------------------------------------------------------------------- */
 
-static int connect_stun(const char *server)
+/* A connected socket; -1, with *why for people. */
+static int connect_stun(const char *server, const char **why)
 {
 	const char *colon = strrchr(server, ':');
 	char *host = colon ? mem_strndup(server, (size_t)(colon - server)) : mem_strdup(server);
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
-	int fd = -1;
+	int fd = -1, err = getaddrinfo(host, colon ? colon + 1 : "3478", &hints, &list);
 
-	if (!getaddrinfo(host, colon ? colon + 1 : "3478", &hints, &list))
+	*why = err ? gai_strerror(err) : "no way there";
+	if (!err)
 		for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
 			fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 			if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
@@ -239,6 +246,7 @@ void doctor_outside(struct doctor *doctor, const struct config *cfg)
 {
 	char text[ADDR_STRLEN];
 	struct addr seen;
+	const char *why;
 	uint16_t port;
 	int fd;
 
@@ -247,8 +255,11 @@ void doctor_outside(struct doctor *doctor, const struct config *cfg)
 			   "not looked at: no stun: HOST:PORT in the configuration");
 		return;
 	}
-	fd = connect_stun(cfg->stun);
-	if (fd < 0 || !ask_stun(fd, &seen, &port))
+	fd = connect_stun(cfg->stun, &why);
+	if (fd < 0)
+		doctor_say(doctor, "outside", DOCTOR_FAIL, "is there a name server in /etc/resolv.conf, and a default route?",
+			   "the STUN server %s: %s", cfg->stun, why);
+	else if (!ask_stun(fd, &seen, &port))
 		doctor_say(doctor, "outside", DOCTOR_FAIL, "UDP to the outside may be blocked, or the server is gone",
 			   "no answer of the STUN server %s", cfg->stun);
 	else if (!is_egress(cfg, &seen))

@@ -160,9 +160,9 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 		if (cfg->routes[i].prefix.len < 128)
 			to.b[15] |= 1;
 		err = netlink_route_get(&n, &to, NULL, 0, &ifindex, &next);
-		if (err)
-			diag_warning(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
-				     prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
+		if (err) /* a gateway does not start without */
+			diag_error(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
+				   prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
 	}
 	netlink_close(&n);
 }

@@ -19,6 +19,11 @@ flock 9
 tmp=$(mktemp -d)
 trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
 
+# shellcheck source=tests/lab/toolchain.sh
+. "$(dirname "$0")/toolchain.sh"
+export GOTOOLCHAIN=local
+go=
+
 # build WHERE MODULE VERSION PACKAGE...: each package becomes a program in WHERE, named after its last part
 build() {
 	local where=$1 module=$2 version=$3 package
@@ -28,10 +33,11 @@ build() {
 		[ "$package" != "${!#}" ] || return 0
 	done
 	mkdir -p "$where" "$tmp/$$" && cd "$tmp/$$" && rm -f go.mod go.sum
-	go mod init peers 2> /dev/null
-	go get "$module@$version"
+	go=${go:-$(go_command)}
+	"$go" mod init peers 2> /dev/null
+	"$go" get "$module@$version"
 	for package in "$@"; do
-		go build -mod=mod -trimpath -o "$where/.${package##*/}.new" "$package"
+		"$go" build -mod=mod -trimpath -o "$where/.${package##*/}.new" "$package"
 		mv "$where/.${package##*/}.new" "$where/${package##*/}"
 	done
 }
