@@ -118,10 +118,9 @@ enum drop_reason {
 #define TAP_MAC_0 0x02 /* locally administered */
 
 enum tap_mac_kind {
-	TAP_CLIENT = 'S',      /* id: the client that sent it */
-	TAP_REASSEMBLED = 'R', /* the same; it came in fragments, so it may leave in some */
-	TAP_RETURN = 'N',      /* fragments from a NIC, put together; id: its ifindex. Back to its ingress */
-	TAP_PIECE = 'P',       /* of a packet that was translated and then cut; id: its egress, twice 16 bits with 0 */
+	TAP_CLIENT = 'S', /* id: the client that sent it; above its 16 bits how large its fragments were, if any */
+	TAP_RETURN = 'N', /* fragments from a NIC, put together; id: its ifindex. Back to its ingress */
+	TAP_PIECE = 'P',  /* of a packet that was translated and then cut; id: its egress, above 16 bits of MTU */
 };
 
 struct tap_mac {
@@ -138,9 +137,18 @@ struct tap_mac {
 #define TAP_MARK_WORKER 0x0000ffffu
 
 /*
+ * A client's packet that came in fragments may leave in some, and does where it is larger
+ * than they were: IPv6's sender has found out what its path takes. IPv4's routers cut it
+ * again themselves, so it may be as large as the egress takes.
+ */
+#define FRAME_CLIENT(id)    ((id) & 0xffff)
+#define FRAME_FRAGMENTS(id) ((id) >> 16)
+#define FRAGMENTS_ANY	    0xffff
+
+/*
  * What the programs ask of the daemon with a frame, they say by its type (IEEE's for
  * local experiments: the kernel makes no such frames), with the Ethernet source as
- * the answer will need it: TAP_RETURN, or TAP_PIECE with the MTU in the id's low half.
+ * the answer will need it: TAP_RETURN, or TAP_PIECE.
  */
 #define ETH_P_REASSEMBLE 0x88b5
 #define ETH_P_CUT	 0x88b6
@@ -474,6 +482,7 @@ struct client_use { /* array `client_use`, by client id */
 
 _Static_assert(sizeof(struct addr) == 16, "addr");
 _Static_assert(sizeof(struct tap_mac) == 6, "tap_mac");
+_Static_assert(FRAME_CLIENT(MAX_CLIENTS - 1) == MAX_CLIENTS - 1, "a client's id in a frame");
 _Static_assert(sizeof(struct settings) == 24 + 40 + 4 * 24, "settings");
 _Static_assert(sizeof(struct acl_key) == 24, "acl_key");
 _Static_assert(sizeof(struct acl_entry) == 8, "acl_entry");

@@ -58,6 +58,14 @@ static __always_inline __u32 tap_mac_id(const struct tap_mac *mac)
 	return bpf_ntohl(id);
 }
 
+/* Of a frame whose sender the daemon authenticated, the id: client and fragments. 0: of another. */
+static __always_inline __u32 client_frame(struct __sk_buff *skb)
+{
+	struct tap_mac mac;
+
+	return tap_mac_of(skb, &mac) && mac.kind == TAP_CLIENT ? tap_mac_id(&mac) : 0;
+}
+
 /*
  * May the packet go on in fragments, where it is too large? Its sender allows it, or it
  * came in some. (A neighbour of the NIC who forges our mark gets an IPv6 packet cut.)
@@ -66,7 +74,11 @@ static __always_inline bool may_cut(struct __sk_buff *skb, const struct packet *
 {
 	struct tap_mac mac;
 
-	return !p->df || (tap_mac_of(skb, &mac) && (mac.kind == TAP_REASSEMBLED || mac.kind == TAP_RETURN));
+	if (!p->df)
+		return true;
+	if (!tap_mac_of(skb, &mac))
+		return false;
+	return mac.kind == TAP_RETURN || (mac.kind == TAP_CLIENT && FRAME_FRAGMENTS(tap_mac_id(&mac)));
 }
 
 /* Hands the frame to @worker, with @type and a source of @kind and @id. */
@@ -120,15 +132,13 @@ static __always_inline int fragment_in(struct __sk_buff *skb, const struct packe
 
 /* ---- out --------------------------------------------------------------------------- */
 
-/* A translated packet of @client that is too large for its egress, to be cut. */
-static __always_inline int cut_out(struct __sk_buff *skb, const struct settings *s, __u32 client, __u32 egress)
+/* A translated packet of @client, to be cut into pieces of at most @mtu. */
+static __always_inline int cut_out(struct __sk_buff *skb, const struct settings *s, __u32 client, __u32 egress,
+				   __u32 mtu)
 {
-	struct egress *e = element(&egresses, egress);
 	__u32 *worker = element(&client_worker, client);
 
-	if (!e)
-		return drop(DROP_NO_EGRESS);
-	return to_daemon(skb, s, ETH_P_CUT, TAP_PIECE, egress << 16 | e->mtu, worker ? *worker : 0);
+	return to_daemon(skb, s, ETH_P_CUT, TAP_PIECE, egress << 16 | mtu, worker ? *worker : 0);
 }
 
 /* It leaves, if it still has the external address that it got. */

@@ -30,14 +30,4 @@ static __always_inline struct flow *mapping_at(const struct settings *s, const s
 	return m && m->state == FLOW_MAPPING && m->expires > now ? m : NULL;
 }
 
-/* The client that the daemon authenticated; 0: not a client's frame. */
-static __always_inline __u32 client_of(struct __sk_buff *skb)
-{
-	struct tap_mac mac;
-
-	if (!tap_mac_of(skb, &mac) || (mac.kind != TAP_CLIENT && mac.kind != TAP_REASSEMBLED))
-		return 0;
-	return tap_mac_id(&mac);
-}
-
 #endif

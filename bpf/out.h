@@ -17,7 +17,8 @@ struct outbound {
 	struct packet p;
 	struct creation c; /* also who, when, under which policy */
 	__u32 ifindex;	   /* to leave by, once it may */
-	bool cut;	   /* in fragments: it is too large, and may */
+	__u16 fragments;   /* how large those were that it came in; 0: it came whole */
+	__u16 cut;	   /* into pieces of so many bytes; 0: it leaves whole */
 	struct quote q;	   /* of an ICMP error */
 };
 
@@ -136,6 +137,7 @@ static __always_inline int may_open(const struct packet *p)
 CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
 {
 	const struct egress *e;
+	__u32 mtu;
 
 	if (!o)
 		return DROP_NO_EGRESS;
@@ -147,13 +149,14 @@ CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
 		answer_ttl(skb, &o->p, o->c.client, false);
 		return DROP_TTL;
 	}
-	if (e->mtu && largest(skb, &o->p) > e->mtu) {
-		o->cut = may_cut(skb, &o->p);
-		if (!o->cut) {
-			answer_too_big(skb, &o->p, o->c.client, e->mtu, false);
-			return DROP_TOO_BIG;
-		}
+	mtu = o->fragments && o->fragments < e->mtu ? o->fragments : e->mtu;
+	if (!mtu || largest(skb, &o->p) <= mtu)
+		return DROP_NONE;
+	if (o->p.df && !o->fragments) {
+		answer_too_big(skb, &o->p, o->c.client, mtu, false);
+		return DROP_TOO_BIG;
 	}
+	o->cut = mtu;
 	return DROP_NONE;
 }
 
@@ -237,7 +240,7 @@ static __always_inline int leave(struct __sk_buff *skb, const struct outbound *o
 	if (o->c.decision.traits & FLOW_HAIRPIN)
 		return bpf_redirect(o->ifindex, BPF_F_INGRESS);
 	if (o->cut)
-		return cut_out(skb, s, o->c.client, o->c.egress);
+		return cut_out(skb, s, o->c.client, o->c.egress, o->cut);
 	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);
 }
 
@@ -312,11 +315,13 @@ static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound
 /* What there is of the packet, and of the moment. */
 static __always_inline int outbound_read(struct __sk_buff *skb, struct outbound *o)
 {
+	__u32 id = client_frame(skb);
 	int reason;
 
 	__builtin_memset(o, 0, sizeof(*o));
-	o->c.client = client_of(skb);
-	if (!o->c.client || o->c.client >= MAX_CLIENTS)
+	o->c.client = FRAME_CLIENT(id);
+	o->fragments = FRAME_FRAGMENTS(id);
+	if (!o->c.client)
 		return DROP_CLIENT;
 	reason = parse(skb, &o->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
 	o->p.t.side = SIDE_CLIENT;

@@ -64,7 +64,7 @@ CHECKED_ALONE int stray(struct __sk_buff *skb, const struct packet *p, const str
 	e = egress_at(&p->t.dst);
 	if (!e)
 		return DROP_NONE;
-	if (client_of(skb))
+	if (client_frame(skb))
 		return DROP_NO_FLOW;
 	if (e->exclusive)
 		return is_vital(p, quoted, bpf_htons(s->wg_port)) ? DROP_NONE : DROP_EXCLUSIVE;

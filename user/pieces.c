@@ -14,6 +14,9 @@
 #include "user/reassemble.h"
 #include "user/tap.h"
 
+#define FROM_NIC     0x80000000u /* in the scope: it is an interface, not a client */
+#define IPV6_MIN_MTU 1280
+
 struct pieces {
 	struct reassembly *reassembly;
 	uint64_t expire; /* UINT64_MAX: nothing waits */
@@ -76,31 +79,50 @@ static uint32_t mac_id(const struct tap_mac *mac)
 
 /* ---- put together --------------------------------------------------------------------- */
 
-/* @eth: as the whole packet is to have it; its source says whose fragment it is. */
-static void add(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+static uint8_t *add(struct worker *w, uint32_t scope, const uint8_t *packet, size_t len, struct joined *whole)
 {
 	struct pieces *p = w->pieces;
-	struct tap_mac mac;
-	uint8_t *whole;
-	uint32_t scope;
+	uint8_t *got = reassemble(p->reassembly, scope, packet, len, w->now, whole);
 
-	memcpy(&mac, eth->h_source, sizeof(mac));
-	scope = mac_id(&mac) ^ (uint32_t)mac.kind << 24; /* clients and interfaces do not meet */
-	whole = reassemble(p->reassembly, scope, packet, len, w->now, &len);
-	if (whole)
-		give(w, eth, whole, len);
 	p->expire = reassemble_expire(p->reassembly, w->now);
+	return got;
+}
+
+/* How large the fragments may be that it leaves in (contract.h). */
+static uint32_t fragments_of(const uint8_t *packet, size_t largest)
+{
+	if (packet[0] >> 4 == 4)
+		return FRAGMENTS_ANY;
+	return largest > IPV6_MIN_MTU ? (uint32_t)largest : IPV6_MIN_MTU;
 }
 
 void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t client)
 {
-	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_REASSEMBLED};
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	struct ethhdr eth = w->coalesce.eth;
-	__be32 id = htonl(client);
+	struct joined whole;
+	uint8_t *got = add(w, client, packet->data, packet->len, &whole);
+	__be32 id;
 
+	if (!got)
+		return;
+	id = htonl(fragments_of(got, whole.largest) << 16 | client);
 	memcpy(mac.id, &id, sizeof(id));
 	memcpy(eth.h_source, &mac, sizeof(mac));
-	add(w, &eth, packet->data, packet->len);
+	give(w, &eth, got, whole.len);
+}
+
+/* From a NIC; the frame's addresses are as the whole is to have them. */
+static void from_nic(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+{
+	struct joined whole;
+	struct tap_mac mac;
+	uint8_t *got;
+
+	memcpy(&mac, eth->h_source, sizeof(mac));
+	got = add(w, mac_id(&mac) | FROM_NIC, packet, len, &whole);
+	if (got)
+		give(w, eth, got, whole.len);
 }
 
 /* ---- cut -------------------------------------------------------------------------------- */
@@ -176,7 +198,7 @@ bool pieces_take(struct worker *w, uint8_t *frame, size_t len)
 		return false;
 	memcpy(&eth, frame + sizeof(struct virtio_net_hdr), sizeof(eth));
 	if (eth.h_proto == htons(ETH_P_REASSEMBLE))
-		add(w, &eth, frame + head, len - head);
+		from_nic(w, &eth, frame + head, len - head);
 	else if (eth.h_proto == htons(ETH_P_CUT))
 		cut_out(w, frame, len);
 	else

@@ -42,6 +42,7 @@ struct waiting {
 	uint32_t header_len; /* 0: the first fragment is missing */
 	uint32_t total;	     /* of the data; 0: the last is missing */
 	uint32_t have;
+	uint32_t largest; /* fragment, with its headers */
 	uint8_t ecns; /* codepoints seen, a bit each */
 	uint8_t next;
 	uint16_t next_at;
@@ -245,7 +246,7 @@ static void begin(struct waiting *w, const struct key *key, uint64_t now)
 	w->state = WAITING;
 	w->key = *key;
 	w->born = now;
-	w->header_len = w->total = w->have = 0;
+	w->header_len = w->total = w->have = w->largest = 0;
 	w->ecns = 0;
 	w->n = 0;
 }
@@ -292,6 +293,8 @@ static void keep(struct waiting *w, const struct piece *p)
 	w->pieces[w->n].at = p->at;
 	w->pieces[w->n++].len = p->len;
 	w->have += p->len;
+	if ((uint32_t)(p->data - p->header) + p->len > w->largest)
+		w->largest = (uint32_t)(p->data - p->header) + p->len;
 	w->ecns |= (uint8_t)(1 << p->ecn);
 	if (!p->more)
 		w->total = p->at + p->len;
@@ -320,7 +323,7 @@ static bool join_ecn(const struct waiting *w, uint8_t *tos, unsigned shift)
 }
 
 /* Completes the header. NULL: the whole is no packet. */
-static uint8_t *finish(struct waiting *w, size_t *whole)
+static uint8_t *finish(struct waiting *w, struct joined *whole)
 {
 	uint8_t *packet = w->header + HEADERS_MAX - w->header_len;
 	uint32_t len = w->header_len + w->total;
@@ -340,19 +343,19 @@ static uint8_t *finish(struct waiting *w, size_t *whole)
 		be = csum_finish(csum_add(0, packet, w->header_len));
 		memcpy(packet + offsetof(struct iphdr, check), &be, sizeof(be));
 	}
-	*whole = len;
+	*whole = (struct joined){len, w->largest};
 	return packet;
 }
 
 /* A fragment that is a whole packet meets no others (RFC 6946). */
-static uint8_t *take_alone(struct waiting *w, const struct piece *p, size_t *whole)
+static uint8_t *take_alone(struct waiting *w, const struct piece *p, struct joined *whole)
 {
 	begin(w, &p->key, 0);
 	keep(w, p);
 	return finish(w, whole); /* within bounds, and of one mark: makes_sense() looked */
 }
 
-static uint8_t *add(struct reassembly *r, struct waiting *w, const struct piece *p, size_t *whole)
+static uint8_t *add(struct reassembly *r, struct waiting *w, const struct piece *p, struct joined *whole)
 {
 	enum fit fit = compare(w, p);
 	uint8_t *packet;
@@ -376,7 +379,7 @@ static uint8_t *add(struct reassembly *r, struct waiting *w, const struct piece 
 }
 
 uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet, size_t len, uint64_t now,
-		    size_t *whole)
+		    struct joined *whole)
 {
 	struct waiting *w;
 	struct piece p;

@@ -36,14 +36,19 @@ void reassembly_free(struct reassembly *r); /* NULL is fine */
 /* Whether the packet is a fragment; what is no whole IP packet is none. */
 bool reassemble_is_fragment(const uint8_t *packet, size_t len);
 
+struct joined {
+	size_t len;
+	size_t largest; /* of the fragments, with their headers */
+};
+
 /*
  * Takes one fragment. @scope keeps apart what must not meet (who sent it, where it
- * came in). Returns the packet that it completes, of *whole bytes, valid until the
- * next call: header of the first fragment, without DF; congestion as RFC 3168
+ * came in). Returns the packet that it completes, which *whole describes, valid until
+ * the next call: header of the first fragment, without DF; congestion as RFC 3168
  * section 5.3 wants it. NULL: others are missing, or it was dropped.
  */
 uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet, size_t len, uint64_t now,
-		    size_t *whole);
+		    struct joined *whole);
 
 /* Drops what has waited long enough; returns when to call again, UINT64_MAX: nothing waits. */
 uint64_t reassemble_expire(struct reassembly *r, uint64_t now);

@@ -201,15 +201,27 @@ static void test_4787_13_pieces_leave(void **state)
 
 /* ---- too large ---------------------------------------------------------------------------- */
 
+enum { WHOLE, ANSWERED, CUT };
+
 static const struct {
 	const char *name;
-	bool v6, df, was_fragmented, is_cut;
+	bool v6, df;
+	uint16_t fragments; /* how large they were that it came in; 0: whole */
+	uint16_t len;	    /* of the packet */
+	int becomes;
+	uint16_t pieces; /* at most so large, of what is cut on its way out */
 } sizes[] = {
-	{"4787-13 IPv4 with DF", false, true, false, false},
-	{"4787-13 IPv4 without DF", false, false, false, true},
-	{"4787-14 IPv4 that came in fragments", false, true, true, true},
-	{"4787-13 IPv6", true, true, false, false},
-	{"4787-14 IPv6 that came in fragments", true, true, true, true},
+	{"4787-13 IPv4 that fits", false, true, 0, EGRESS_MTU, WHOLE, 0},
+	{"4787-13 IPv4 with DF", false, true, 0, EGRESS_MTU + 1, ANSWERED, 0},
+	{"4787-13 IPv4 without DF", false, false, 0, EGRESS_MTU + 1, CUT, EGRESS_MTU},
+	{"4787-14 IPv4 that came in fragments", false, true, FRAGMENTS_ANY, EGRESS_MTU + 1, CUT, EGRESS_MTU},
+	{"4787-14 IPv4 in fragments that fits", false, true, FRAGMENTS_ANY, EGRESS_MTU, WHOLE, 0},
+	{"4787-13 IPv6 that fits", true, true, 0, EGRESS_MTU, WHOLE, 0},
+	{"4787-13 IPv6", true, true, 0, EGRESS_MTU + 1, ANSWERED, 0},
+	{"4787-14 IPv6 that came in fragments", true, true, 1420, EGRESS_MTU + 1, CUT, 1420},
+	{"4787-14 IPv6 in fragments for a narrow path", true, true, 1280, 1281, CUT, 1280},
+	{"4787-14 IPv6 in fragments larger than ours", true, true, 9000, EGRESS_MTU + 1, CUT, EGRESS_MTU},
+	{"4787-14 IPv6 in fragments that fits them", true, true, 1280, 1280, WHOLE, 0},
 };
 
 static struct frame large(const struct shape *shape, bool df)
@@ -235,26 +247,23 @@ static void test_4787_13_too_large_out(void **state)
 		struct ran r;
 
 		print_message("  %s\n", sizes[i].name);
-		shape.payload = EGRESS_MTU;
+		shape.payload = sizes[i].len - (f.v6 ? 48 : 28);
 		in = large(&shape, sizes[i].df);
-		from_kind(&in, sizes[i].was_fragmented ? TAP_REASSEMBLED : TAP_CLIENT, 1);
+		from_kind(&in, TAP_CLIENT, (uint32_t)sizes[i].fragments << 16 | 1);
 		r = run(s, PROGRAM_TAP_IN, &in);
-		if (!sizes[i].is_cut) {
+		if (sizes[i].becomes == ANSWERED) {
 			assert_dropped(r, DROP_TOO_BIG);
 			continue;
 		}
 		assert_sent(r);
-		assert_head(&r, ETH_P_CUT, TAP_PIECE, (f.v6 ? 2u : 1u) << 16 | EGRESS_MTU);
-		assert_int_equal(r.mark, TAP_MARK | 2); /* its client's worker */
 		assert_addr(frame_src(&r.out), f.external);
 		assert_true(frame_checks(&r.out));
-		/* One that fits leaves by itself, also if it came in fragments. */
-		shape.payload = 1000;
-		in = large(&shape, sizes[i].df);
-		from_kind(&in, sizes[i].was_fragmented ? TAP_REASSEMBLED : TAP_CLIENT, 1);
-		r = run(s, PROGRAM_TAP_IN, &in);
-		assert_sent(r);
-		assert_int_equal(get16(r.out.b + 12), f.v6 ? 0x86dd : 0x0800);
+		if (sizes[i].becomes == WHOLE) {
+			assert_int_equal(get16(r.out.b + 12), f.v6 ? 0x86dd : 0x0800);
+			continue;
+		}
+		assert_head(&r, ETH_P_CUT, TAP_PIECE, (f.v6 ? 2u : 1u) << 16 | sizes[i].pieces);
+		assert_int_equal(r.mark, TAP_MARK | 2); /* its client's worker */
 	}
 }
 
@@ -271,16 +280,16 @@ static void test_4787_13_too_large_in(void **state)
 		print_message("  %s\n", sizes[i].name);
 		assert_sent(r);
 		back = answer_to(&shape, &r);
-		back.payload = TUNNEL_MTU;
+		back.payload = sizes[i].len + TUNNEL_MTU - EGRESS_MTU - (f.v6 ? 48 : 28);
 		in = large(&back, sizes[i].df);
-		if (sizes[i].was_fragmented)
+		if (sizes[i].fragments)
 			from_kind(&in, TAP_RETURN, LOOPBACK);
 		r = run(s, PROGRAM_NIC_IN, &in);
-		if (!sizes[i].is_cut) {
+		if (sizes[i].becomes == ANSWERED) {
 			assert_dropped(r, DROP_TOO_BIG);
 			continue;
 		}
-		assert_sent(r); /* the worker cuts it */
+		assert_sent(r); /* the worker cuts what is larger than the tunnel */
 		assert_addr(frame_dst(&r.out), f.client);
 		assert_int_equal(r.out.len, in.len);
 		assert_true(frame_checks(&r.out));

@@ -121,7 +121,7 @@ static void test_frames_without_client(void **state)
 	in.b[6] = TAP_MAC_0 + 1;
 	assert_dropped(run(*state, PROGRAM_TAP_IN, &in), DROP_CLIENT);
 	for (int kind = 0; kind < 256; kind++) {
-		if (kind == TAP_CLIENT || kind == TAP_REASSEMBLED || kind == TAP_RETURN || kind == TAP_PIECE)
+		if (kind == TAP_CLIENT || kind == TAP_RETURN || kind == TAP_PIECE)
 			continue;
 		from_client(&in, 1);
 		in.b[7] = (uint8_t)kind;

@@ -219,7 +219,8 @@ static void run_sequence(struct test *t, const struct sequence *s, bool v6, uint
 	memset(t->drops, 0, sizeof(t->drops));
 	for (int i = 0; i < 6 && (s->given[i].len || s->given[i].more); i++) {
 		const struct given *g = &s->given[i];
-		size_t n = piece(packet, v6, 1, id, g->at, g->len, g->more), len;
+		size_t n = piece(packet, v6, 1, id, g->at, g->len, g->more);
+		struct joined len;
 		uint8_t *got;
 
 		set_tos(packet, v6, g->tos);
@@ -236,7 +237,7 @@ static void run_sequence(struct test *t, const struct sequence *s, bool v6, uint
 			uint16_t check = v6 ? 0 : csum_finish(csum_add(0, got, 20));
 			memcpy(got + 10, &check, v6 ? 0 : 2);
 		}
-		assert_whole(got, len, v6, s->data, 1);
+		assert_whole(got, len.len, v6, s->data, 1);
 	}
 	assert_int_equal(whole, s->whole);
 	assert_int_equal(t->drops[s->reason], s->reason ? s->dropped : 0);
@@ -255,9 +256,10 @@ static void test_4787_14_sequences(void **state)
 static size_t add(struct test *t, bool v6, uint8_t from, uint16_t id, size_t at, size_t len, bool more)
 {
 	static uint8_t packet[PACKET_MAX];
-	size_t n = piece(packet, v6, from, id, at, len, more), whole;
+	size_t n = piece(packet, v6, from, id, at, len, more);
+	struct joined whole;
 
-	return reassemble(t->r, 7, packet, n, t->now, &whole) ? whole : 0;
+	return reassemble(t->r, 7, packet, n, t->now, &whole) ? whole.len : 0;
 }
 
 /* Fragments meet by sender, receiver, identification, protocol and scope. */
@@ -265,7 +267,8 @@ static void test_4787_14_keys(void **state)
 {
 	struct test *t = *state;
 	uint8_t packet[64];
-	size_t n, whole;
+	struct joined whole;
+	size_t n;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		assert_int_equal(add(t, v6, 1, 5, 0, 8, true), 0);
@@ -357,7 +360,7 @@ static void test_4787_14_extensions(void **state)
 	static const uint8_t hop[8] = {IPPROTO_FRAGMENT, 0, 1, 4};
 	struct test *t = *state;
 	uint8_t packet[256], *got = NULL;
-	size_t whole = 0;
+	struct joined whole = {0};
 
 	for (size_t at = 0; at < 16; at += 8) {
 		size_t n = piece(packet, true, 1, 5, at, 8, !at);
@@ -370,7 +373,8 @@ static void test_4787_14_extensions(void **state)
 		got = reassemble(t->r, 7, packet, n + 8, t->now, &whole);
 	}
 	assert_non_null(got);
-	assert_int_equal(whole, 40 + 8 + 16);
+	assert_int_equal(whole.len, 40 + 8 + 16);
+	assert_int_equal(whole.largest, 40 + 8 + 8 + 8);
 	assert_int_equal(got[6], IPPROTO_HOPOPTS);
 	assert_int_equal(got[40], IPPROTO_UDP);
 	assert_memory_equal(got + 41, hop + 1, 7);
@@ -384,7 +388,8 @@ static void test_4787_14_header(void **state)
 {
 	struct test *t = *state;
 	uint8_t packet[256], *got;
-	size_t n, whole;
+	struct joined whole;
+	size_t n;
 
 	n = piece(packet, false, 1, 5, 8, 8, false);
 	packet[8] = 3; /* its time to live */
@@ -397,7 +402,8 @@ static void test_4787_14_header(void **state)
 	put16(packet + 2, n + 4);
 	got = reassemble(t->r, 7, packet, n + 4, t->now, &whole);
 	assert_non_null(got);
-	assert_int_equal(whole, 24 + 16);
+	assert_int_equal(whole.len, 24 + 16);
+	assert_int_equal(whole.largest, 24 + 8);
 	assert_int_equal(got[8], 64);
 	assert_int_equal(got[6] | got[7], 0);
 	assert_int_equal(got[20], 1);
@@ -408,7 +414,7 @@ static void test_what_is_no_fragment(void **state)
 {
 	struct test *t = *state;
 	uint8_t packet[256];
-	size_t whole;
+	struct joined whole;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t n = whole_packet(packet, v6, 16, 1);
@@ -443,7 +449,8 @@ static const struct {
 static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsigned pieces)
 {
 	static uint8_t packet[PACKET_MAX], parts[128][1500];
-	size_t len = whole_packet(packet, v6, data, 1), sizes[128], whole;
+	size_t len = whole_packet(packet, v6, data, 1), sizes[128];
+	struct joined whole;
 	uint8_t *got = NULL;
 	unsigned n = 0;
 	struct cut c;
@@ -465,7 +472,8 @@ static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsig
 		assert_null(got);
 		got = reassemble(t->r, 7, parts[i], sizes[i], t->now, &whole);
 	}
-	assert_whole(got, whole, v6, data, 1);
+	assert_whole(got, whole.len, v6, data, 1);
+	assert_int_equal(whole.largest, sizes[0]);
 }
 
 static void test_4787_13_cut(void **state)
@@ -558,14 +566,14 @@ static void test_4787_14_random(void **state)
 			order[j] = i;
 		}
 		for (unsigned i = 0; i < n; i++) {
-			size_t whole;
+			struct joined whole;
 			uint8_t *got = reassemble(t->r, 7, parts[order[i]], sizes[order[i]], t->now, &whole);
 
 			if (!got)
 				continue;
 			unsigned k = got[0] >> 4 == 6 ? got[23] : got[15];
 
-			assert_whole(got, whole, k & 1, data[k], (uint8_t)k);
+			assert_whole(got, whole.len, k & 1, data[k], (uint8_t)k);
 			done++;
 		}
 		assert_int_equal(done, 16);
