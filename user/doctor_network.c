@@ -123,8 +123,7 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 
 static void check_foreign(struct doctor *d, const char *name)
 {
-	static const char *const where[] = {
-		[ATTACH_INGRESS] = "ingress", [ATTACH_EGRESS] = "egress"};
+	static const char *const where[] = {[ATTACH_INGRESS] = "ingress", [ATTACH_EGRESS] = "egress"};
 	struct attach_foreign list[NAMES_MAX];
 	unsigned ifindex = if_nametoindex(name);
 	size_t n = ifindex ? attach_foreign(ifindex, list, NAMES_MAX) : 0;
@@ -136,7 +135,8 @@ static void check_foreign(struct doctor *d, const char *name)
 			doctor_say(d, "foreign", DOCTOR_WARN, "it runs in Sluice's place: tunnel.xdp: off goes without",
 				   "XDP of %s has the program %s (id %u) of somebody else", name, name_of, list[i].id);
 		else
-			doctor_say(d, "foreign", DOCTOR_WARN, "it sees packets before or after Sluice: know what it does",
+			doctor_say(d, "foreign", DOCTOR_WARN,
+				   "it sees packets before or after Sluice: know what it does",
 				   "%s of %s has the %s %s of somebody else: tc filter show dev %s %s",
 				   where[list[i].point], name, list[i].id ? "program" : "filter", name_of, name,
 				   where[list[i].point]);
@@ -257,8 +257,9 @@ void doctor_outside(struct doctor *doctor, const struct config *cfg)
 	}
 	fd = connect_stun(cfg->stun, &why);
 	if (fd < 0)
-		doctor_say(doctor, "outside", DOCTOR_FAIL, "is there a name server in /etc/resolv.conf, and a default route?",
-			   "the STUN server %s: %s", cfg->stun, why);
+		doctor_say(doctor, "outside", DOCTOR_FAIL,
+			   "is there a name server in /etc/resolv.conf, and a default route?", "the STUN server %s: %s",
+			   cfg->stun, why);
 	else if (!ask_stun(fd, &seen, &port))
 		doctor_say(doctor, "outside", DOCTOR_FAIL, "UDP to the outside may be blocked, or the server is gone",
 			   "no answer of the STUN server %s", cfg->stun);

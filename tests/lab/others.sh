@@ -23,7 +23,8 @@ for folder in bin sbin lib lib64; do ln -s "usr/$folder" "$others/root/$folder";
 [ "$(id -u)" != 0 ] || chown _apt "$others/debs/partial" 2> /dev/null || true
 # shellcheck disable=SC2086
 apt-get install --download-only --no-install-recommends -y -qq -o Dir::Cache::archives="$others/debs" \
-	-o Debug::NoLocking=1 -o APT::Sandbox::User=root $PACKAGES > "$others/log" 2>&1 || { cat "$others/log" >&2; exit 1; }
+	-o Debug::NoLocking=1 -o APT::Sandbox::User=root $PACKAGES > "$others/log" 2>&1 ||
+	{ cat "$others/log" >&2; exit 1; }
 for deb in "$others"/debs/*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$others/root" --keep-directory-symlink
 done
