@@ -96,7 +96,7 @@
 	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
 	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
 	X(GUARD, "guard", "tunnel address about to leave by the NIC")                                          \
-	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway itself may reach one")
+	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway may reach one")
 
 enum drop_reason {
 	DROP_NONE, /* not dropped */

@@ -46,8 +46,9 @@ static uint16_t transport_sum(const struct packet *p)
 {
 	size_t at = p->v6 ? 8 : 12, size = p->v6 ? 16 : 4;
 	uint32_t len = p->len - p->l4;
+	uint64_t sum = csum_pseudo(p->data + at, p->data + at + size, size, p->proto, len);
 
-	return csum_fold(csum_add(csum_pseudo(p->data + at, p->data + at + size, size, p->proto, len), p->data + p->l4, len));
+	return csum_fold(csum_add(sum, p->data + p->l4, len));
 }
 
 static void mend(const struct packet *p)
