@@ -27,15 +27,18 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
-#define MTU   9000 /* no packet of ours is longer: all are padded alike */
-#define TRIES 20
-#define ISN   1000
+#define MTU	  9000 /* no packet of ours is longer: all are padded alike */
+#define TRIES	  20
+#define ISN	  1000
+#define FLOWS_MAX (1u << 20) /* of UDP; a connection waits for its answer */
+#define ENDPOINTS 40000	     /* source ports; further flows go to further addresses */
+#define STRIDE	  7919ull    /* prime: neighbours in time are no neighbours in memory */
 
 struct client {
 	int sock;
 	struct session session;
-	struct tuple flow[256];
-	struct tcp_state tcp[256];
+	struct tuple *flow;
+	struct tcp_state *tcp;
 	struct load load;
 };
 
@@ -179,7 +182,7 @@ static uint8_t *seal_ahead(struct client *c, size_t *len)
 	if (!arena)
 		die("no memory for %lu messages", c->load.count);
 	for (unsigned long i = 0; i < c->load.count; i++) {
-		unsigned flow = i % c->load.flows;
+		unsigned flow = i * STRIDE % c->load.flows;
 		struct tcp_state *tcp = c->load.proto == IPPROTO_TCP ? &c->tcp[flow] : NULL;
 
 		packet_write(packet, &c->flow[flow], tcp, c->load.size, CHECKSUM_WHOLE);
@@ -207,11 +210,23 @@ static void blast(struct client *c, const uint8_t *arena, size_t len)
 	report(sent, began);
 }
 
+static void make_flows(struct client *c, const struct in_addr *source, uint32_t to, uint16_t port)
+{
+	c->flow = calloc(c->load.flows, sizeof(*c->flow));
+	c->tcp = calloc(c->load.flows, sizeof(*c->tcp));
+	if (!c->flow || !c->tcp)
+		die("no memory for %u flows", c->load.flows);
+	for (unsigned i = 0; i < c->load.flows; i++)
+		c->flow[i] = (struct tuple){source->s_addr, htobe32(to + i / ENDPOINTS), htobe16(20000 + i % ENDPOINTS),
+					    port, c->load.proto};
+}
+
 int main(int argc, char **argv)
 {
 	static struct client c;
 	const char *what;
 	struct in_addr source, to;
+	uint64_t began;
 	uint8_t *arena;
 	size_t len;
 
@@ -221,12 +236,13 @@ int main(int argc, char **argv)
 		die("cryptography: %s", what);
 	if (!inet_aton(argv[4], &source) || !inet_aton(argv[5], &to))
 		die("addresses: %s %s", argv[4], argv[5]);
-	c.load = load_parse(argv + 7);
+	c.load = load_parse(argv + 7, FLOWS_MAX);
 	connect_to(&c, argv[3]);
 	handshake(&c, argv[1], argv[2]);
+	began = now_ns();
+	make_flows(&c, &source, ntohl(to.s_addr), htobe16(atoi(argv[6])));
 	for (unsigned i = 0; i < c.load.flows; i++) {
-		c.flow[i] = (struct tuple){source.s_addr, to.s_addr, htobe16(20000 + i), htobe16(atoi(argv[6])),
-					   c.load.proto};
+		wait_until(began + i * 1000000000ull / c.load.rate);
 		open_flow(&c, i);
 	}
 	arena = c.load.count ? seal_ahead(&c, &len) : NULL;

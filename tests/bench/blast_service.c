@@ -21,6 +21,7 @@
 #include "packets.h"
 
 #define ISN	  7000
+#define FLOWS_MAX 256
 #define FRAME_MAX (sizeof(struct frame) + 9000)
 
 struct frame { /* what a packet socket with PACKET_VNET_HDR takes */
@@ -32,8 +33,8 @@ struct frame { /* what a packet socket with PACKET_VNET_HDR takes */
 struct service {
 	int sock;
 	struct ethhdr eth;	/* towards the gateway */
-	struct tuple flow[256]; /* as we send */
-	struct tcp_state tcp[256];
+	struct tuple flow[FLOWS_MAX]; /* as we send */
+	struct tcp_state tcp[FLOWS_MAX];
 	unsigned n;
 	struct load load;
 	uint32_t address;
@@ -142,7 +143,7 @@ int main(int argc, char **argv)
 
 	if (argc != 10 || !inet_aton(argv[2], &address))
 		die("blast_service DEVICE ADDRESS PORT (tcp|udp) SIZE FLOWS BURST RATE COUNT");
-	s.load = load_parse(argv + 4);
+	s.load = load_parse(argv + 4, FLOWS_MAX);
 	s.address = address.s_addr;
 	s.port = htobe16(atoi(argv[3]));
 	s.sock = packet_socket(argv[1]);

@@ -168,8 +168,8 @@ struct load { /* of both programs, in this order of arguments */
 	unsigned long count; /* 0: the other end sends */
 };
 
-/* "tcp|udp SIZE FLOWS BURST RATE COUNT" */
-static inline struct load load_parse(char **argv)
+/* "tcp|udp SIZE FLOWS BURST RATE COUNT", with at most @flows. */
+static inline struct load load_parse(char **argv, unsigned flows)
 {
 	struct load l = {
 		.proto = strcmp(argv[0], "tcp") ? IPPROTO_UDP : IPPROTO_TCP,
@@ -180,9 +180,9 @@ static inline struct load load_parse(char **argv)
 		.count = strtoul(argv[5], NULL, 10),
 	};
 
-	if (l.size < packet_headers(l.proto) || l.size > 9000 || !l.flows || l.flows > 256 || !l.burst ||
+	if (l.size < packet_headers(l.proto) || l.size > 9000 || !l.flows || l.flows > flows || !l.burst ||
 	    l.burst > 44 || !l.rate)
-		die("load: (tcp|udp) SIZE FLOWS BURST RATE COUNT; at most 256 flows and bursts of 44");
+		die("load: (tcp|udp) SIZE FLOWS BURST RATE COUNT; at most %u flows and bursts of 44", flows);
 	return l;
 }
 
