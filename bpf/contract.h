@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 3
+#define SLUICE_LAYOUT 4
 
 #define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
 #define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
@@ -187,7 +187,7 @@ struct settings { /* map `settings`, one element, changed while programs run */
  * they are decided again.
  */
 #define POLICY_SLOT(word) ((__u32)((word) & 1))		  /* classes, acl, rules, routes */
-#define POLICY_BLOCK_SLOT(word) ((__u32)((word) >> 1 & 1)) /* blocked, blocked24 */
+#define POLICY_BLOCK_SLOT(word) ((__u32)((word) >> 1 & 1)) /* blocked, blocked16, blocked24 */
 #define POLICY_GENERATION(word) ((__u32)((word) >> 2))
 #define POLICY_WORD(generation, slot, block_slot) ((__u64)(generation) << 2 | (block_slot) << 1 | (slot))
 
@@ -242,6 +242,11 @@ struct route_key { /* inner LPM of `routes`; also of `blocked`, `clients` and `r
 struct route {
 	__u32 pool; /* ROUTE_POOL_OF_CLIENT: as the policy says for the client */
 	__u32 id;   /* index in the configuration, for counters and people */
+};
+
+struct block16 { /* inner array of `blocked16`, by the first half of an IPv4 address; bit n: its /24 .n.0 */
+	__u32 all[8];  /* is blocked */
+	__u32 some[8]; /* has blocked addresses: `blocked24` knows them */
 };
 
 struct block24_key { /* inner hash of `blocked24`: an IPv4 /24 */

@@ -51,26 +51,39 @@ static __always_inline bool kind_is_host(__u32 kind)
 	return kind == RESERVED_OWN || kind == RESERVED_TUNNEL;
 }
 
+static __always_inline bool bit_is_set(const __u32 bits[8], __u8 n)
+{
+	return bits[n >> 5 & 7] >> (n & 31) & 1;
+}
+
+/* Most addresses are decided by one element of an array: their /24 is blocked, or nothing in it. */
+static __always_inline bool is_blocked_v4(__u32 slot, const struct addr *a)
+{
+	struct block24_key net = {.net = a->w[3] & bpf_htonl(0xffffff00)};
+	__u32 half = a->b[12] << 8 | a->b[13];
+	void *table = bpf_map_lookup_elem(&blocked16, &slot);
+	struct block16 *b16 = table ? bpf_map_lookup_elem(table, &half) : NULL;
+	struct block24 *b24;
+
+	if (!b16 || bit_is_set(b16->all, a->b[14]))
+		return b16;
+	if (!bit_is_set(b16->some, a->b[14]))
+		return false;
+	table = bpf_map_lookup_elem(&blocked24, &slot);
+	b24 = table ? bpf_map_lookup_elem(table, &net) : NULL;
+	return b24 && bit_is_set(b24->bits, a->b[15]);
+}
+
 static __noinline bool is_blocked(__u64 word, const struct addr *a)
 {
-	__u32 slot = POLICY_BLOCK_SLOT(word);
 	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
-	__u32 *yes;
+	__u32 slot = POLICY_BLOCK_SLOT(word);
 	void *table;
 
-	if (addr_is_v4(a)) {
-		struct block24_key net = {.net = a->w[3] & bpf_htonl(0xffffff00)};
-		struct block24 *b = NULL;
-
-		table = bpf_map_lookup_elem(&blocked24, &slot);
-		if (table)
-			b = bpf_map_lookup_elem(table, &net);
-		if (b && b->bits[a->b[15] >> 5] >> (a->b[15] & 31) & 1)
-			return true;
-	}
+	if (addr_is_v4(a))
+		return is_blocked_v4(slot, a);
 	table = bpf_map_lookup_elem(&blocked, &slot);
-	yes = table ? bpf_map_lookup_elem(table, &key) : NULL;
-	return yes && *yes; /* zero: IPv4 below an IPv6 prefix that would hold it */
+	return table && bpf_map_lookup_elem(table, &key);
 }
 
 /* A rule lies wholly before (proto, port): the search goes on behind it. */

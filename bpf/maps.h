@@ -79,6 +79,14 @@ struct blocked_table {
 	__type(value, __u32);
 };
 
+struct blocked16_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct block16);
+};
+
 struct blocked24_table {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -94,6 +102,7 @@ const struct inner_types {
 	struct acl_rule rule;
 	struct route_key route_key;
 	struct route route;
+	struct block16 block16;
 	struct block24_key block24_key;
 	struct block24 block24;
 } *const volatile inner_types = NULL;
@@ -111,6 +120,7 @@ TWO_SLOTS(acl, acl_table);
 TWO_SLOTS(rules, rules_table);
 TWO_SLOTS(routes, routes_table);
 TWO_SLOTS(blocked, blocked_table);
+TWO_SLOTS(blocked16, blocked16_table);
 TWO_SLOTS(blocked24, blocked24_table);
 
 struct {

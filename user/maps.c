@@ -203,7 +203,8 @@ static void keep_templates(struct maps *m)
 	struct bpf_map *const outer[MAPS_TABLES] = {
 		[MAPS_CLASSES] = m->skel->maps.classes, [MAPS_ACL] = m->skel->maps.acl,
 		[MAPS_RULES] = m->skel->maps.rules,	[MAPS_ROUTES] = m->skel->maps.routes,
-		[MAPS_BLOCKED] = m->skel->maps.blocked, [MAPS_BLOCKED24] = m->skel->maps.blocked24,
+		[MAPS_BLOCKED] = m->skel->maps.blocked, [MAPS_BLOCKED16] = m->skel->maps.blocked16,
+		[MAPS_BLOCKED24] = m->skel->maps.blocked24,
 	};
 
 	for (int i = 0; i < MAPS_TABLES; i++) {

@@ -258,21 +258,21 @@ static int policy_fits(const struct maps_policy *p, char **error)
 /* ---- block lists ---------------------------------------------------------------- */
 
 /*
- * A prefix of an IPv4 /24 or longer is bits of its /24: one hash lookup for millions.
- * The rest goes into a trie.
+ * IPv4 is bits: of /24s in an array of /16s, and of the addresses of a /24 that is blocked
+ * in part in a hash. IPv6 goes into a trie.
  */
+#define HALVES (1u << 16)
+
 struct blocks {
+	uint32_t *half_keys;
+	struct block16 *halves; /* HALVES of them */
 	struct block24_key *nets;
 	struct block24 *bits;
 	struct route_key *keys;
 	uint32_t *ones;
+	size_t n_halves; /* 0: no IPv4 */
 	size_t n_nets, n_keys;
 };
-
-static bool is_within_24(const struct prefix *p)
-{
-	return prefix_is_v4(p) && p->len >= ADDR_V4_BITS + 24;
-}
 
 static int by_addr(const void *a, const void *b)
 {
@@ -281,64 +281,80 @@ static int by_addr(const void *a, const void *b)
 	return memcmp(&x->addr, &y->addr, sizeof(x->addr));
 }
 
-static void set_bits(struct block24 *b, const struct prefix *p)
+/* The bits from @first on that a prefix with @left more bits to go holds. */
+static void set_bits(uint32_t bits[8], unsigned first, unsigned left)
 {
-	unsigned first = p->addr.b[15], n = 1u << (128 - p->len);
+	for (unsigned i = first; i < first + (1u << left); i++)
+		bits[i >> 5] |= 1u << (i & 31);
+}
 
-	for (unsigned i = first; i < first + n; i++)
-		b->bits[i >> 5] |= 1u << (i & 31);
+/* @list is sorted, so addresses of one /24 follow each other. */
+static void block_v4(struct blocks *b, const struct prefix *p)
+{
+	unsigned len = p->len - ADDR_V4_BITS, half = p->addr.b[12] << 8 | p->addr.b[13];
+	struct block24_key net = {.net = p->addr.w[3] & htonl(0xffffff00)};
+
+	b->n_halves = HALVES;
+	for (unsigned i = half; len <= 16 && i < half + (HALVES >> len); i++)
+		memset(b->halves[i].all, 0xff, sizeof(b->halves[i].all));
+	if (len <= 16)
+		return;
+	if (len <= 24) {
+		set_bits(b->halves[half].all, p->addr.b[14], 24 - len);
+		return;
+	}
+	set_bits(b->halves[half].some, p->addr.b[14], 0);
+	if (!b->n_nets || b->nets[b->n_nets - 1].net != net.net)
+		b->nets[b->n_nets++] = net;
+	set_bits(b->bits[b->n_nets - 1].bits, p->addr.b[15], 32 - len);
 }
 
 static void blocks_fill(struct blocks *b, const struct prefix **sorted, size_t n)
 {
-	bool held = false, named = false;
-
 	for (size_t i = 0; i < n; i++) {
-		const struct prefix *p = sorted[i];
-		struct block24_key net = {.net = p->addr.w[3] & htonl(0xffffff00)};
-
-		if (!is_within_24(p)) {
-			b->ones[b->n_keys] = 1;
-			b->keys[b->n_keys++] = maps_key(p);
-			held |= holds_v4(p);
-			named |= is_all_of_v4(p);
+		if (prefix_is_v4(sorted[i])) {
+			block_v4(b, sorted[i]);
 			continue;
 		}
-		if (!b->n_nets || b->nets[b->n_nets - 1].net != net.net)
-			b->nets[b->n_nets++] = net;
-		set_bits(&b->bits[b->n_nets - 1], p);
+		b->ones[b->n_keys] = 1;
+		b->keys[b->n_keys++] = maps_key(sorted[i]);
 	}
-	if (held && !named)
-		b->keys[b->n_keys++] = maps_key(&all_of_v4); /* its value stays zero */
 }
 
 static void blocks_free(struct blocks *b)
 {
+	free(b->half_keys);
+	free(b->halves);
 	free(b->nets);
 	free(b->bits);
 	free(b->keys);
 	free(b->ones);
 }
 
+/* False: no memory. */
 static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
 {
 	const struct prefix **sorted = calloc(n + 1, sizeof(*sorted));
+	bool ok;
 
+	b->half_keys = numbers(HALVES);
+	b->halves = calloc(HALVES, sizeof(*b->halves));
 	b->nets = calloc(n + 1, sizeof(*b->nets));
 	b->bits = calloc(n + 1, sizeof(*b->bits));
 	b->keys = calloc(n + 1, sizeof(*b->keys));
 	b->ones = calloc(n + 1, sizeof(*b->ones));
-	if (sorted && b->nets && b->bits && b->keys && b->ones) {
-		for (size_t i = 0; i < n; i++)
-			sorted[i] = &list[i];
+	ok = sorted && b->half_keys && b->halves && b->nets && b->bits && b->keys && b->ones;
+	for (size_t i = 0; ok && i < n; i++)
+		sorted[i] = &list[i];
+	if (ok) {
 		qsort(sorted, n, sizeof(*sorted), by_addr);
 		blocks_fill(b, sorted, n);
 	}
 	free(sorted);
-	return b->n_nets + b->n_keys > 0 || n == 0;
+	return ok;
 }
 
-#define BLOCK_TABLES 2
+#define BLOCK_TABLES 3
 
 struct maps_blocked {
 	struct table table[BLOCK_TABLES]; /* built; keys and values are gone */
@@ -348,6 +364,7 @@ static bool blocks_build(struct maps *m, const struct blocks *b, struct maps_blo
 {
 	struct table table[BLOCK_TABLES] = {
 		{MAPS_BLOCKED, b->keys, b->ones, (uint32_t)b->n_keys, 0, -1},
+		{MAPS_BLOCKED16, b->half_keys, b->halves, (uint32_t)b->n_halves, 0, -1},
 		{MAPS_BLOCKED24, b->nets, b->bits, (uint32_t)b->n_nets, 0, -1},
 	};
 	bool ok = true;

@@ -32,7 +32,7 @@ static inline struct addr random_addr(struct rng *r, bool v4)
 
 static inline struct prefix random_prefix(struct rng *r)
 {
-	static const uint8_t lens4[] = { 96, 97, 104, 106, 120, 122, 126, 128, 128, 128 };
+	static const uint8_t lens4[] = { 96, 97, 104, 106, 116, 120, 122, 126, 128, 128, 128 };
 	static const uint8_t lens6[] = { 0, 0, 3, 16, 32, 64, 80, 90, 125, 128, 128 };
 	bool v4 = rng_below(r, 2);
 	struct prefix p = { .addr = random_addr(r, v4) };
