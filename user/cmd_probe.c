@@ -84,7 +84,7 @@ static void show_answer(const json_t *r, FILE *out)
 	if (!strcmp(outcome, "connected"))
 		fprintf(out, "answer    SYN, ACK after %.3f ms\nconnected\n", ms);
 	else if (!strcmp(outcome, "reset"))
-		fprintf(out, "answer    reset after %.3f ms\nrefused: nothing listens there, or a firewall says so\n", ms);
+		fprintf(out, "answer    reset after %.3f ms\nrefused: nothing listens, or a firewall says so\n", ms);
 	else if (!strcmp(outcome, "unreachable"))
 		fprintf(out, "answer    ICMP %s (type %llu, code %llu) from %s after %.3f ms\nunreachable\n",
 			show_text(a, "icmp"), (unsigned long long)show_number(a, "icmp_type"),
@@ -93,8 +93,8 @@ static void show_answer(const json_t *r, FILE *out)
 		fprintf(out, "dropped by the gateway: %s (%s)\n", show_text(r, "meaning"), show_text(r, "reason"));
 	else
 		fprintf(out,
-			"answer    none in %llu s\nsilent: does the service admit the egress address? does the next hop "
-			"answer?\n",
+			"answer    none in %llu s\n"
+			"silent: does the service admit the egress address? does the next hop answer?\n",
 			(unsigned long long)show_number(r, "timeout"));
 }
 

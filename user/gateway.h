@@ -258,6 +258,7 @@ uint32_t host_underlay_mtu(struct gateway *g); /* the smallest; 0: not known */
 bool host_guard(struct gateway *g);
 /* Destinations that only a rule naming them opens: the clouds' metadata, loopback, our own. */
 bool host_reserve(struct gateway *g);
+bool host_owns(const struct gateway *g, const struct addr *a); /* as host_reserve() saw it last */
 
 /* ---- membership.c: a node of a tailnet (membership.h); without the section, all of it is nothing ---- */
 

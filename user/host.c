@@ -148,6 +148,11 @@ static bool is_listed(const struct addr *list, size_t n, const struct addr *a)
 	return false;
 }
 
+bool host_owns(const struct gateway *g, const struct addr *a)
+{
+	return is_listed(g->own, g->n_own, a);
+}
+
 static bool is_tunnel(const struct gateway *g, const struct addr *a)
 {
 	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)

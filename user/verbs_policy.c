@@ -16,12 +16,7 @@
 
 static bool is_own(void *ctx, const struct addr *a)
 {
-	const struct gateway *g = ctx;
-
-	for (size_t i = 0; i < g->n_own; i++)
-		if (!addr_cmp(&g->own[i], a))
-			return true;
-	return false;
+	return host_owns(ctx, a);
 }
 
 static bool rule_use(void *ctx, uint32_t rule, struct explain_use *out)

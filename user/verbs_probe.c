@@ -198,14 +198,6 @@ static int give(struct gateway *g, json_t **result, char **error)
 
 /* ---- the verbs ------------------------------------------------------------------------------ */
 
-static bool is_own(const struct gateway *g, const struct addr *a)
-{
-	for (size_t i = 0; i < g->n_own; i++)
-		if (!addr_cmp(&g->own[i], a))
-			return true;
-	return false;
-}
-
 static int begin(struct gateway *g, const struct addr *dst, uint16_t port, uint64_t timeout, char **error)
 {
 	const struct addr *src = tunnel_address(g, addr_is_v4(dst));
@@ -245,7 +237,7 @@ int verb_probe(void *gateway, const json_t *args, json_t **result, char **error)
 		return control_fail(error, EXIT_USAGE, "expected an address and a port");
 	if (timeout < 1 || timeout > TIMEOUT_MOST)
 		return control_fail(error, EXIT_USAGE, "timeout: expected 1 to %d seconds", TIMEOUT_MOST);
-	if (is_own(g, &dst))
+	if (host_owns(g, &dst))
 		return control_fail(error, EXIT_USAGE, "%s is the gateway's own: nothing would leave", address);
 	if (waits(&g->probe) && loop_now() < g->probe.until)
 		return control_fail(error, EXIT_NO, "another probe is on its way: try again in a few seconds");

@@ -166,6 +166,7 @@ struct given {
 
 #define MORE(from, n) {.at = from, .len = n, .more = true}
 #define LAST(from, n) {.at = from, .len = n}
+#define MARKED(from, ecn, goes_on) {.at = from, .len = 8, .more = goes_on, .tos = ecn}
 
 static const struct sequence {
 	const char *name;
@@ -191,7 +192,8 @@ static const struct sequence {
 	{"within another", {MORE(0, 1400), MORE(8, 8), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"around another", {MORE(8, 8), MORE(0, 1400), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"behind the last", {MORE(0, 1400), LAST(1400, 8), MORE(1408, 8), LAST(1416, 8)}, 1, 1408, 0, 0},
-	{"behind the last, first missing", {LAST(1400, 8), MORE(1408, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	{"behind the last, first missing",
+	 {LAST(1400, 8), MORE(1408, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"two that are last", {LAST(1400, 8), LAST(2000, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"a last that others go beyond", {MORE(2000, 8), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
 	{"the end, but not the last", {LAST(1400, 8), MORE(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
@@ -199,8 +201,10 @@ static const struct sequence {
 	{"no multiple of eight", {MORE(0, 12), LAST(8, 8)}, -1, 0, DROP_FRAGMENT, 1},
 	{"beyond the longest packet", {LAST(65528, 600)}, -1, 0, DROP_FRAGMENT, 1},
 	{"incomplete", {MORE(0, 1400), LAST(2800, 8)}, -1, 0, 0, 0},
-	{"congestion joins", {{.at = 0, .len = 8, .more = 1, .tos = 2}, {.at = 8, .len = 8, .more = 1, .tos = 3}, {.at = 16, .len = 8, .more = 0, .tos = 2}}, 2, 24, 0, 0},
-	{"congestion on what takes none", {{.at = 0, .len = 8, .more = 1, .tos = 0}, {.at = 8, .len = 8, .more = 0, .tos = 3}}, -1, 0, DROP_FRAGMENT, 2},
+	{"congestion joins",
+	 {MARKED(0, 2, true), MARKED(8, 3, true), MARKED(16, 2, false)}, 2, 24, 0, 0},
+	{"congestion on what takes none",
+	 {MARKED(0, 0, true), MARKED(8, 3, false)}, -1, 0, DROP_FRAGMENT, 2},
 };
 
 static void set_tos(uint8_t *p, bool v6, uint8_t tos)
