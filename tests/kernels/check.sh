@@ -19,7 +19,7 @@ done
 
 options=()
 for file in "${programs[@]}"; do options+=(-f "$file"); done
-"$here/run.sh" -t 240 "${options[@]}" busybox sh -c '
+"$here/run.sh" -t 600 "${options[@]}" busybox sh -c '
 	failed=0
 	for test; do
 		echo "== ${test##*/} on $(uname -r)"
