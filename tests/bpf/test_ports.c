@@ -128,7 +128,7 @@ static int count_full(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-/* One event for a pair that stays full. */
+/* One event for a pair that stays full, though a port of it is given back and taken again now and then. */
 static void test_one_event(void **state)
 {
 	struct scratch *s = *state;
@@ -137,10 +137,19 @@ static void test_one_event(void **state)
 	struct ring_buffer *ring = ring_buffer__new(maps_notices_fd(s->m), count_full, &events, NULL);
 	struct shape shape;
 
-	scratch_egress(s, 1, f.external, 2, PORT_FIRST, 2);
+	scratch_egress(s, 1, f.external, 2, PORT_FIRST, 8);
 	for (uint32_t i = 0; i < 10; i++) {
 		shape = syn(&f, i, 80);
 		out_of(s, &shape, 1);
+	}
+	for (uint32_t i = 0; i < 5; i++) {
+		shape = syn(&f, i, 80);
+		slot_of(s, &shape)->expires = 1;
+		sweep(s);
+		shape = syn(&f, 20 + i, 80);
+		assert_sent(out_of(s, &shape, 1));
+		shape = syn(&f, 40, 80);
+		assert_dropped(out_of(s, &shape, 1), DROP_PORTS_FULL);
 	}
 	ring_buffer__consume(ring);
 	assert_int_equal(events, 1);
