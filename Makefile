@@ -186,8 +186,9 @@ bench-tailnet: all
 
 # How size is felt: large policies and block lists, a million flows.
 scale := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/scale_*.c))
-bench-scale: $(scale)
+bench-scale: all $(scale)
 	$(Q)for bench in $^; do $$bench $(O)/$${bench##*/}.json || exit 1; done
+	$(Q)tests/bench/scale_gateway.py
 
 # For check.py: the test programs of this variant of the build.
 .PHONY: unit-programs

@@ -24,7 +24,7 @@
 struct maps;
 
 #define MAPS_PINS	   "/sys/fs/bpf/sluice"
-#define MAPS_FLOWS_DEFAULT 262144 /* about 410 bytes each, allocated at once */
+#define MAPS_FLOWS_DEFAULT 262144 /* about 430 bytes each, allocated at once */
 
 struct maps_options {
 	const char *pins; /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */

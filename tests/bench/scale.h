@@ -96,6 +96,15 @@ static inline double seconds_since(uint64_t began)
 	return (double)(now_ns() - began) / 1e9;
 }
 
+/* CPU time of the process, in ns. */
+static inline double cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
 /* A field of /proc/self/status or /proc/meminfo, in bytes. */
 static inline size_t proc_bytes(const char *file, const char *field)
 {

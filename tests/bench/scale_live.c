@@ -219,14 +219,6 @@ static const struct kind kinds[] = {
 	{"TCP: from SYN to the last ACK", talk_tcp},
 };
 
-static double cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 /* ns a connection. */
 static double measure(struct ends *e, const struct kind *kind)
 {

@@ -14,10 +14,10 @@
 #include "user/ruleset.h"
 
 #define POPULATION 10000
-#define PACKETS 50000
-#define ROUNDS	5
-#define SHARED	10 /* rules for everybody, of both policies */
-#define FLOWS	(PACKETS + 1000)
+#define PACKETS	   50000
+#define ROUNDS	   5
+#define SHARED	   10 /* rules for everybody, of both policies */
+#define FLOWS	   (PACKETS + 1000)
 
 static double ms(uint64_t began)
 {
@@ -118,7 +118,7 @@ static char *small_text(void)
 /* ---- compile and swap ----------------------------------------------------------------------- */
 
 struct compiled {
-	double build, swap; /* ms */
+	double build, swap, cpu; /* ms; CPU of both */
 	size_t peak;
 	size_t entries, classes;
 };
@@ -134,10 +134,12 @@ static struct compiled compile(struct scratch *s, const struct config *config, c
 	char *error = NULL;
 	struct ruleset *r;
 	uint64_t began;
+	double cpu;
 
 	for (size_t i = 0; i < config->n_clients; i++)
 		ids[i] = (uint32_t)i + 1;
 	peak_reset();
+	cpu = cpu_ns();
 	began = now_ns();
 	r = ruleset_build(&place, &source, &d);
 	c.build = ms(began);
@@ -149,6 +151,7 @@ static struct compiled compile(struct scratch *s, const struct config *config, c
 	if (ruleset_apply(r, config, ids, true, s->m, NULL, &error))
 		die("%s", error);
 	c.swap = ms(began);
+	c.cpu = (cpu_ns() - cpu) / 1e6;
 	c.peak = peak_rss();
 	c.entries = r->reach.t->n_entries;
 	c.classes = r->reach.t->n_classes;
@@ -176,9 +179,8 @@ static struct config *read_config(const struct size *size)
 /* What ten lists of rules cost, each size of the policy three times: the median. */
 static void bench_compile(struct scratch *s, json_t *document, const char *folder)
 {
-	static const char *const heads[] = {">clients",	     ">groups",	  ">rules",   ">classes",
-					    ">destinations", ">build ms", ">swap ms", ">both ms",
-					    ">growth",	     ">peak MiB", NULL};
+	static const char *const heads[] = {">clients", ">groups",  ">rules",  ">classes", ">destinations", ">build ms",
+					    ">swap ms", ">both ms", ">CPU ms", ">growth",  ">peak MiB",	    NULL};
 	static const struct size sizes[] = {{1000, 100, 1000}, {3000, 300, 3000}, {POPULATION, POPULATION / 10, 10000}};
 	struct sheet sheet = sheet_begin("policy: compile and swap (target: 10,000 rules under 2,000 ms)", heads);
 	double before = 0;
@@ -203,6 +205,7 @@ static void bench_compile(struct scratch *s, json_t *document, const char *folde
 		table_addf(&sheet.table, "%.0f", median(build, 3));
 		table_addf(&sheet.table, "%.0f", median(swap, 3));
 		table_addf(&sheet.table, "%.0f", both);
+		table_addf(&sheet.table, "%.0f", c.cpu);
 		if (i)
 			table_addf(&sheet.table, "n^%.2f", growth(sizes[i - 1].rules, before, sizes[i].rules, both));
 		else
@@ -247,8 +250,8 @@ static void write_list(const char *folder, enum list kind, unsigned n)
 
 static void bench_lists(struct scratch *s, json_t *document, const char *folder)
 {
-	static const char *const heads[] = {"list",	">prefixes", ">read ms",  ">swap ms",
-					    ">both ms", ">growth",   ">peak MiB", NULL};
+	static const char *const heads[] = {"list",    ">prefixes", ">read ms",	 ">swap ms", ">both ms",
+					    ">CPU ms", ">growth",   ">peak MiB", NULL};
 	static const char policy[] = "blocklists: [{name: drop, file: drop.txt}]\nacls: []\n";
 	static const unsigned sizes[] = {100000, 1000000};
 	struct sheet sheet =
@@ -268,6 +271,7 @@ static void bench_lists(struct scratch *s, json_t *document, const char *folder)
 			table_addf(&sheet.table, "%.0f", c.build);
 			table_addf(&sheet.table, "%.0f", c.swap);
 			table_addf(&sheet.table, "%.0f", c.build + c.swap);
+			table_addf(&sheet.table, "%.0f", c.cpu);
 			if (i)
 				table_addf(&sheet.table, "n^%.2f",
 					   growth(sizes[0], before, sizes[1], c.build + c.swap));
