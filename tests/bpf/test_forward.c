@@ -20,8 +20,8 @@ static const struct {
 	{"UDP", IPPROTO_UDP, 51044, 53, 0, 40, false, FLOW_ESTABLISHED},
 	{"UDP, empty", IPPROTO_UDP, 51044, 4999, 0, 0, false, FLOW_ESTABLISHED},
 	{"UDP without checksum", IPPROTO_UDP, 51044, 4000, 0, 41, true, FLOW_ESTABLISHED},
-	{"echo", IPPROTO_ICMP, 4711, 0, 0, 56, false, FLOW_ESTABLISHED},
-	{"echo 0", IPPROTO_ICMP, 0, 0, 0, 57, false, FLOW_ESTABLISHED},
+	{"5508-1 echo", IPPROTO_ICMP, 4711, 0, 0, 56, false, FLOW_ESTABLISHED},
+	{"5508-1 echo 0", IPPROTO_ICMP, 0, 0, 0, 57, false, FLOW_ESTABLISHED},
 };
 
 static struct shape shape_of(const struct family *f, size_t i)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nothing leaves with a tunnel address: the guard at the NIC, and random packets
+ * Nothing leaves with a tunnel address (LEAK): the guard at the NIC, and random packets
  * through all of the programs.
  */
 #include "tests/bpf/slots.h"

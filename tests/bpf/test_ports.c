@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ports: unpredictable, used to the last one, exactly counted, and never the host's.
+ * Ports: unpredictable, used to the last one (CAPACITY), exactly counted, and never the
+ * host's (HOST).
  */
 #include <sys/socket.h>
 

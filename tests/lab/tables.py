@@ -30,7 +30,8 @@ class Tables:
         return json.loads(self.host.out(["bpftool", "-j", *words], quiet=True, timeout=120))
 
     def dump(self, name):
-        return [(raw(entry["key"]), raw(entry["value"])) for entry in self.json("map", "dump", "pinned", f"{PINS}/{name}")]
+        entries = self.json("map", "dump", "pinned", f"{PINS}/{name}")
+        return [(raw(entry["key"]), raw(entry["value"])) for entry in entries]
 
     @staticmethod
     def flow(value):
@@ -42,8 +43,9 @@ class Tables:
         want, pairs, faults = {}, collections.Counter(), []
         for slot, flow in self.live.items():
             want[flow.out] = want[flow.back] = slot, flow.serial
-            if not flow.mapping:        # remote address, its port, protocol, egress
-                pairs[flow.back[:16] + flow.back[32:34] + flow.back[36:37] + b"\0" + struct.pack("=I", flow.egress)] += 1
+            if not flow.mapping:
+                remote, port, proto = flow.back[:16], flow.back[32:34], flow.back[36:37]
+                pairs[remote + port + proto + b"\0" + struct.pack("=I", flow.egress)] += 1
             elif self.flows[flow.mapping].state != MAPPING:
                 faults.append(f"flow {slot}: its mapping {flow.mapping} is gone")
         for key in want.keys() | self.index.keys():

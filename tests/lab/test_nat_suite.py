@@ -39,7 +39,7 @@ def test_masquerade_by_options(world):
     alice = world.joined("alice")
     table = run_suite(world, alice, "filtering=address-and-port-dependent,inside_mtu=1420",
                       "4787_1_ or 4787_8 or 4787_11 or 5508_1 or 7857_not_predictable")
-    assert table["4787-1"] == ("2, 2 skipped", "4"), "one mapping, while nobody else wants the port; TCP is not promised"
+    assert table["4787-1"] == ("2, 2 skipped", "4"), "one mapping, while nobody else wants the port; not for TCP"
     # A stranger who knocks becomes a conntrack entry, and what the client sends there later gets another port.
     assert table["4787-8"] == ("2, 4 skipped", "2, 2 FAILED, 2 skipped"), "conntrack lets the one endpoint in"
     assert table["5508-1"] == ("2", "2")

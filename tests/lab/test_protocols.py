@@ -53,9 +53,9 @@ def test_http1(world, version):
     """Several requests, both ways, on one connection."""
     world = world()
     alice = world.joined("alice")
-    said = alice.host.out(["curl", "-sS", "--http1.1", "-o", "/dev/null", "-w", "%{http_version} %{num_connects} %{size_download}\n",
-                           *[word for size in (1, 70_000, 2_000_000)
-                             for word in (f"http://{host_of(version)}/bytes/{size}", "-o", "/dev/null")]])
+    urls = [f"http://{host_of(version)}/bytes/{size}" for size in (1, 70_000, 2_000_000)]
+    said = alice.host.out(["curl", "-sS", "--http1.1", "-w", "%{http_version} %{num_connects} %{size_download}\n",
+                           *[word for url in urls for word in ("-o", "/dev/null", url)]])
     assert said.splitlines() == ["1.1 1 1", "1.1 0 70000", "1.1 0 2000000"]
 
 
@@ -83,12 +83,14 @@ def test_quic(world, version):
     key, certificate = (str(world.net.lab.file(name)) for name in ("key", "certificate"))
     far.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
              "-subj", "/CN=billing.test", "-keyout", key, "-out", certificate])
-    far.popen("quic", [str(folder / "quic-server"), "-bind", f"{host_of(version)}:6121", "-cert", certificate, "-key", key])
+    far.popen("quic", [str(folder / "quic-server"), "-bind", f"{host_of(version)}:6121",
+                       "-cert", certificate, "-key", key])
     listening(far, 6121, "u")
     url = f"https://{host_of(version)}:6121/2000000"
     # The example reads a root certificate from its sources, built with -trimpath from where it stands.
     root = world.net.lab.file("quic")
-    place = root / f"github.com/quic-go/quic-go@{(folder / '.quic-client.version').read_text().strip()}/internal/testdata"
+    built = (folder / ".quic-client.version").read_text().strip()
+    place = root / f"github.com/quic-go/quic-go@{built}/internal/testdata"
     place.mkdir(parents=True)
     (place / "ca.pem").write_text(pathlib.Path(certificate).read_text())
     done = alice.host.run(["env", "-C", str(root), str(folder / "quic-client"), "-insecure", "-q", url, url, url, url])
@@ -102,8 +104,8 @@ def test_dns(world, version):
     alice = world.joined("alice")
     far = world.net.far
     strings = ",".join("x" * 200 for _ in range(20))
-    far.popen("dnsmasq", ["dnsmasq", "--keep-in-foreground", "--port=5300", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
-                          "--pid-file=/run/dnsmasq.pid", "--user=root", "--address=/billing.test/203.0.113.9",
+    far.popen("dnsmasq", ["dnsmasq", "--keep-in-foreground", "--port=5300", "--no-resolv", "--no-hosts",
+                          "--conf-file=/dev/null", "--pid-file=/run/dnsmasq.pid", "--user=root", "--address=/billing.test/203.0.113.9",
                           f"--txt-record=long.test,{strings}"])
     listening(far, 5300)
 

@@ -39,7 +39,7 @@ ROWS = {
 }
 
 NAME = re.compile(r"test_(\d{4}(?:_\d+)?|[a-z]+)_(not_)?")
-CASE = re.compile(r"\b(?:4787|5382|5508)-\d+|\b7857\b|\bTTL\b|\bMSS\b")
+CASE = re.compile(r"\b(?:(?:4787|5382|5508)-\d+|7857|TTL|MSS|CAPACITY|HOST|LEAK)\b")
 
 
 def row_of(name):

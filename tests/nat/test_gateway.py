@@ -79,7 +79,8 @@ def test_mss_not_raised_nor_invented(nat, version):
 def test_mss_not_past_the_options(nat, version):
     """Options that lie about their length pass as they are: the receiver's problem."""
     flow = nat.tcp(version)
-    for options in (b"\x02\x04\x05", b"\x02\x00\x05\xb4", b"\xfd\xff\x02\x04", b"\x00\x02\x04\x05\xb4", b"\x02\x03\x05\xb4"):
+    for options in (b"\x02\x04\x05", b"\x02\x00\x05\xb4", b"\xfd\xff\x02\x04", b"\x00\x02\x04\x05\xb4",
+                    b"\x02\x03\x05\xb4"):
         data = options + bytes(-len(options) % 4)
         head = bytes(TCP(sport=flow.sport, dport=flow.dport, flags="S", seq=flow.client_seq,
                          dataofs=5 + len(data) // 4))[:20]

@@ -36,7 +36,8 @@ def test_4787_1_not_shared_by_two_inner_ports(nat, version):
 def test_4787_1_tcp_one_external_endpoint_where_configured(nat, version):
     nat.need(nat.promise.tcp == "endpoint-independent", "TCP mapping is not endpoint-independent")
     port = nat.port()
-    flows = [nat.tcp(version, remote, port, dport).open() for remote in (nat.remote, nat.other) for dport in (5000, 5001)]
+    flows = [nat.tcp(version, remote, port, dport).open()
+             for remote in (nat.remote, nat.other) for dport in (5000, 5001)]
     for flow in flows:
         flow.talk()
     assert len({flow.external for flow in flows}) == 1
