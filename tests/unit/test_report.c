@@ -302,10 +302,14 @@ static void show_by_name(const json_t *result, FILE *out)
 }
 
 static const char client_table[] =
-	"NAME          USER               ADDRESS     ENDPOINT          PATH    HANDSHAKE  RECEIVED    SENT  FLOWS  HELD\n"
-	"alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:41641  direct  41s         1.2 GiB  18 GiB  1,234     9\n"
-	"ci-runner     tag:ci,tag:build   100.64.0.6  relay lab         relay   3m 20s          0 B     0 B      0     0\n"
-	"evil\\x1b[2J   m\\xff@x            100.64.0.7  -                 direct  -               0 B     0 B      0     0\n";
+	"NAME          USER               ADDRESS     ENDPOINT       "
+	"   PATH    HANDSHAKE  RECEIVED    SENT  FLOWS  HELD\n"
+	"alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:4164"
+	"1  direct  41s         1.2 GiB  18 GiB  1,234     9\n"
+	"ci-runner     tag:ci,tag:build   100.64.0.6  relay lab      "
+	"   relay   3m 20s          0 B     0 B      0     0\n"
+	"evil\\x1b[2J   m\\xff@x            100.64.0.7  -            "
+	"     direct  -               0 B     0 B      0     0\n";
 
 /* Also: a name that would clear the screen does not. */
 static void test_clients(void **state)
