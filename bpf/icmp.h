@@ -123,4 +123,20 @@ CHECKED_ALONE long icmp_translate(struct __sk_buff *skb, const struct packet *p,
 	return err ?: rewrite(skb, p, &outer, !dst);
 }
 
+/*
+ * Behind icmp_translate() of an error to @client: says that the quoted packet's destination
+ * sent it, where the client's tunnel would not take anything from who did.
+ */
+static __always_inline long icmp_from_service(struct __sk_buff *skb, const struct packet *p, const struct quote *q,
+					      const struct addr *client)
+{
+	struct tuple t = {.src = q->p.t.dst, .dst = *client};
+	long err = 0;
+
+	if (!p->v6)
+		return store_v4(skb, p, &t);
+	err = bpf_l4_csum_replace(skb, q->check, 0, addr_diff(&p->t.src, &t.src), BPF_F_PSEUDO_HDR);
+	return err ?: store_v6(skb, p, &t);
+}
+
 #endif

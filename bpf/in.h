@@ -141,7 +141,11 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	return send_in(skb, &in->p, s, m);
 }
 
-/* An error about something that a client sent. */
+/*
+ * An error about something that a client sent. A client's tunnel takes packets from what the
+ * gateway serves: a router on the way that is not within speaks as the service (RFC 5508
+ * REQ-4 leaves the source alone, and the client's WireGuard would drop the word about the MTU).
+ */
 static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
 	struct decision d;
@@ -160,6 +164,8 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 	to.addr = f->out.src;
 	to.port = f->out.sport;
 	if (icmp_translate(skb, &in->p, &in->q, &to, false))
+		return drop(DROP_REWRITE);
+	if (!route_of(in->word, &in->p.t.src) && icmp_from_service(skb, &in->p, &in->q, &to.addr))
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_IN, 1, in->p.len);
 	return to_client(skb, s, f->client);

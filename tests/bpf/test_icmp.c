@@ -90,10 +90,9 @@ static void assert_quote(const struct ran *r, const struct frame *sent, size_t n
 	assert_memory_equal(q, want, n);
 }
 
-/* From a router out there to the client. */
-static void error_in(struct scratch *s, const struct family *f, size_t i)
+/* From @router out there to the client, who sees it come from @seen. */
+static void error_from(struct scratch *s, const struct family *f, size_t i, struct addr router, struct addr seen)
 {
-	struct addr router = addr_of(f->v6 ? "2001:db8:77::1" : "192.0.2.77");
 	struct shape shape = flow_shape(f, i), error;
 	uint8_t quote[2048], before[8];
 	struct frame sent, in;
@@ -113,7 +112,7 @@ static void error_in(struct scratch *s, const struct family *f, size_t i)
 	memcpy(before, in.b + in.l4, 2);
 	r = run(s, PROGRAM_NIC_IN, &in);
 	assert_sent(r);
-	assert_addr(frame_src(&r.out), router); /* 5508-5: who says it stays */
+	assert_addr(frame_src(&r.out), seen);
 	assert_addr(frame_dst(&r.out), f->client);
 	assert_memory_equal(r.out.b + r.out.l4, before, 2); /* type and code */
 	assert_true(frame_checks(&r.out));
@@ -123,6 +122,14 @@ static void error_in(struct scratch *s, const struct family *f, size_t i)
 	/* 4787-12, 5382-10, 5508-6 */
 	assert_expires_in(flow, 7 * SECOND - SECOND / 4);
 	assert_true(flow_is_live(flow->state));
+}
+
+static void error_in(struct scratch *s, const struct family *f, size_t i)
+{
+	struct addr router = addr_of(f->v6 ? "2001:db8:77::1" : "192.0.2.77");
+
+	error_from(s, f, i, f->remote2, f->remote2); /* 5508-5: who says it stays, within what we serve */
+	error_from(s, f, i, router, f->remote);	     /* else the client's tunnel would not take it */
 }
 
 /* From the client, about something that a service sent it. */

@@ -5,11 +5,12 @@
 
 What is larger than 1300 dies at the router or at narrow, which say so. The router's word is about a packet of the
 gateway's: only translated back, quote and all, can alice's kernel believe it. It comes from the router's own address
-(RFC 5508 REQ-5), which a client's tunnel must allow: WireGuard drops what comes from elsewhere.
+(RFC 5508 REQ-5) where the gateway serves that too; else as from the service: a client's WireGuard takes nothing from
+where it does not send to.
 """
 import pytest
 
-from net import SERVICE, STATIC, TUNNEL_SOURCES
+from net import ROUTES, SERVICE, STATIC, TUNNEL_SOURCES
 from test_forward import url
 from test_fragments import GATEWAY
 
@@ -41,10 +42,26 @@ def narrow(world):
 
 
 def traveller(world):
-    """A client whose tunnel lets the routers on the path speak to it."""
+    """A client that may send to the routers on the path as well, through a gateway that serves them."""
+    routers = [f"{address}/{32 if version == 4 else 128}" for version in (4, 6) for address in ROUTERS[version]]
+    if world.gateway.name == "sluice":
+        world.gateway.config["routes"] = [*ROUTES, *routers]
     alice = world.joined("alice")
-    return alice.join(world.gateway, [f"{address}/{32 if version == 4 else 128}"
-                                      for version in (4, 6) for address in ROUTERS[version]])
+    return alice.join(world.gateway, routers)
+
+
+def test_4787_13_usual_client(world):
+    """One that sends nothing but the routes through the tunnel learns of the narrow link too."""
+    world = world()
+    narrow(world)
+    alice = world.joined("alice")
+    total = MEGABYTES << 20
+    for version in (4, 6):
+        up = alice.host.probe("put", url(version), total)
+        assert up.get("error") is None and up["bytes"] == total and up["intact"]
+        assert mtu_towards(alice, version) == NARROW
+        out = alice.host.out(f"traceroute -{version} -n -q 2 -w 1 -m 6 -I {SERVICE[version]}")
+        assert SERVICE[version] in out.splitlines()[-1], out
 
 
 def mtu_towards(client, version):
