@@ -156,7 +156,9 @@ class Tailnet:
         return host
 
     def serve(self, seconds=20):
-        self.server = self.control.popen("headscale", [self.headscale, "-c", self.dir / "hs.yaml", "serve"])
+        # Starved for 50 ms, headscale (0.28) leaves a node's session without updates, for good and in silence.
+        self.server = self.control.popen("headscale", ["nice", "-n", "-15", self.headscale, "-c", self.dir / "hs.yaml",
+                                                       "serve"])
         wait_for("headscale", lambda: self.control.run(["curl", "-sk", f"{SERVER}/health"], check=False,
                                                        quiet=True).returncode == 0, seconds=seconds)
 
