@@ -21,6 +21,9 @@
 #include "user/secret.h"
 #include "user/version.h"
 
+#define DOUBT_PAUSE	(5 * NS_PER_SEC)
+#define DOUBT_PAUSE_MAX (3600 * NS_PER_SEC)
+
 const char *membership_state_name(enum wire_state state)
 {
 	static const char *const names[WIRE_STATES] = {
@@ -89,6 +92,8 @@ static void forget_peers(struct membership *m, const struct netmap *map)
 		if (k == map->n_peers || memcmp(&now[k], &m->known[i], sizeof(*now)))
 			disco_peer_remove(m->disco, m->known[i].key);
 	}
+	if (m->n_known < map->n_peers)
+		m->doubt_pause = 0; /* it was of use */
 	free(m->known);
 	m->known = now;
 	m->n_known = map->n_peers;
@@ -101,6 +106,29 @@ static void look_for_peers(struct membership *m, const struct netmap *map)
 	for (size_t i = 0; i < map->n_peers; i++)
 		if (map->peers[i].changed)
 			disco_peer_set(m->disco, map->peers[i].node, now);
+}
+
+/*
+ * Servers lose updates: headscale (0.28) gives up on a session that did not take one
+ * within 50 ms, and says so to nobody. Who reaches us by a relay has learnt our key
+ * from the server, so an unknown key is a reason to ask. Less and less often, for it
+ * may be somebody who was removed.
+ */
+void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
+{
+	uint64_t now = loop_now();
+
+	for (size_t i = 0; i < m->n_known; i++)
+		if (!memcmp(m->known[i].key, node, KEY_LEN))
+			return; /* it has expired, or has no address that counts */
+	if (now < m->doubt_at)
+		return;
+	m->doubt_pause = m->doubt_pause ? 2 * m->doubt_pause : DOUBT_PAUSE;
+	if (m->doubt_pause > DOUBT_PAUSE_MAX)
+		m->doubt_pause = DOUBT_PAUSE_MAX;
+	m->doubt_at = now + m->doubt_pause;
+	log_info("tailnet: a node speaks with us that the netmap does not have: asking for it again");
+	tailnet_refresh(m->tailnet);
 }
 
 static void say_ready(const struct membership *m)

@@ -39,6 +39,7 @@ struct membership {
 	char home[64];		/* a buffer for reports */
 	struct known *known;
 	size_t n_known;
+	uint64_t doubt_at, doubt_pause; /* no earlier is the netmap asked for again; ns */
 
 	/* paths.c */
 	struct disco *disco;
@@ -56,6 +57,9 @@ const char *membership_state_name(enum wire_state state);
 
 /* A new attempt: what was said of the last one is no longer so. */
 void membership_tries(struct membership *m);
+
+/* Somebody whom the netmap does not have speaks with us: it may be old. */
+void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN]);
 
 /* ---- paths.c ----------------------------------------------------------------- */
 

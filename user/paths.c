@@ -165,12 +165,14 @@ void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN
 	struct membership *m = membership;
 	struct peer *p = engine_peer(m->g->device.engine, from);
 
-	if (disco_sender(bytes, len))
+	if (disco_sender(bytes, len)) {
 		disco_input_relayed(m->disco, bytes, len, region, from, loop_now());
-	else if (p)
+	} else if (p) {
 		device_relayed(&m->g->device, p, region, bytes, len);
-	else
+	} else {
 		m->g->device.drops[DROP_NO_PEER]++;
+		membership_doubt(m, from);
+	}
 }
 
 /* ---- from time to time -------------------------------------------------------------------------- */

@@ -435,6 +435,14 @@ bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 	return true;
 }
 
+void tailnet_refresh(struct tailnet *t)
+{
+	const struct wire_message m = {.type = WIRE_RECONNECT};
+
+	if (!t->logged_out && t->state == WIRE_STATE_CONNECTED)
+		tell(t, &m);
+}
+
 void tailnet_logout(struct tailnet *t)
 {
 	const struct wire_message m = {.type = WIRE_LOGOUT};

@@ -74,5 +74,7 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
  * expired or was logged out. False: the key cannot be written, @error says why. */
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size);
 void tailnet_logout(struct tailnet *t);
+/* Asks for the whole netmap again, by a new connection. */
+void tailnet_refresh(struct tailnet *t);
 
 #endif
