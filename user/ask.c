@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/diag.h"
+#include "policy/doc.h"
 #include "user/ask.h"
 #include "user/config.h"
 #include "user/control.h"
@@ -17,6 +19,24 @@ char *ask_socket(const struct command_args *a)
 	const char *socket = command_option(a, "socket"), *config = command_option(a, "config");
 
 	return socket ? strdup(socket) : config_socket(config ? config : CONFIG_FILE);
+}
+
+bool ask_config(const struct command_args *a)
+{
+	const char *config = command_option(a, "config");
+	struct diags d = {0};
+	bool read = true;
+
+	if (config && !command_option(a, "socket")) {
+		struct doc *doc = config_read_doc(config, &d);
+
+		read = doc != NULL;
+		doc_free(doc);
+	}
+	if (!read)
+		diags_print(&d, stderr, true);
+	diags_free(&d);
+	return read;
 }
 
 /* A refusal may have many lines, as those of a configuration with mistakes. */
@@ -36,9 +56,15 @@ static void print_refusal(const char *command, char *error)
 
 int ask(const struct command_args *a, json_t *args, json_t **result)
 {
-	char *path = ask_socket(a), *error = NULL;
-	int status = control_call(path, a->command->name, args, result, &error);
+	char *path, *error = NULL;
+	int status;
 
+	if (!ask_config(a)) {
+		json_decref(args);
+		return EXIT_USAGE;
+	}
+	path = ask_socket(a);
+	status = control_call(path, a->command->name, args, result, &error);
 	if (status != EXIT_YES && error)
 		print_refusal(a->command->name, error);
 	free(error);

@@ -3,6 +3,7 @@
 #define SLUICE_ASK_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "user/commands.h"
 
@@ -12,6 +13,10 @@
 
 /* The socket that --socket or the configuration names. Freed by the caller. */
 char *ask_socket(const struct command_args *a);
+
+/* Whether the configuration that --config names tells the socket, or --socket does.
+ * False after a message: the default socket may be another gateway's. */
+bool ask_config(const struct command_args *a);
 
 /* Sends the command's own verb with @args (stolen; NULL: none). EXIT_YES with
  * *result, or another exit status after a message. */

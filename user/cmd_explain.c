@@ -115,6 +115,8 @@ int cmd_explain(int argc, char **argv)
 	q.destination = a.words[1];
 	if (command_option(&a, "policy") || command_option(&a, "inventory"))
 		return from_files(&a, &q);
+	if (!ask_config(&a))
+		return EXIT_USAGE;
 	if (from_gateway(&a, &w, &status))
 		return status;
 	fputs("no gateway runs: this is what the files say\n", stderr);

@@ -242,6 +242,8 @@ int cmd_down(int argc, char **argv)
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
+	if (!ask_config(&a))
+		return EXIT_USAGE;
 	path = ask_socket(&a);
 	status = control_call(path, "down", NULL, &result, &error);
 	if (status == EXIT_YES)

@@ -110,8 +110,9 @@ static void show_probe(const json_t *r, FILE *out)
 	fprintf(out, "\nroute     %s\n", *route ? route : "none of the configuration's: clients would be refused");
 	show_egress(json_object_get(r, "egress"), out);
 	if (*show_text(r, "as"))
-		fprintf(out, "flow      %s -> %s\nsent      SYN, %llu times\n", show_text(r, "as"),
-			show_text(r, "service"), (unsigned long long)show_number(r, "sent"));
+		fprintf(out, "flow      %s -> %s\nsent      SYN, %llu time%s\n", show_text(r, "as"),
+			show_text(r, "service"), (unsigned long long)show_number(r, "sent"),
+			show_number(r, "sent") == 1 ? "" : "s");
 	show_answer(r, out);
 }
 
@@ -180,9 +181,11 @@ int cmd_probe(int argc, char **argv)
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
 	if (!read_target(a.words[0], &t)) {
-		fputs("sluice probe: expected HOST:PORT, an IPv6 address in brackets\n", stderr);
+		fputs("sluice probe: expected HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535\n", stderr);
 		return EXIT_USAGE;
 	}
+	if (!ask_config(&a))
+		return EXIT_USAGE;
 	family = command_option(&a, "ipv4") ? AF_INET : command_option(&a, "ipv6") ? AF_INET6 : AF_UNSPEC;
 	err = look_up(&t, family, &addresses);
 	if (err) {

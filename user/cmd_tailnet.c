@@ -259,6 +259,8 @@ int cmd_ping(int argc, char **argv)
 		return EXIT_USAGE;
 	if (!number_of(&a, "count", &count))
 		return usage(&a, "count");
+	if (!ask_config(&a))
+		return EXIT_USAGE;
 	p.path = ask_socket(&a);
 	p.pongs = json_array();
 	while (count-- && status == EXIT_YES && !direct)
