@@ -24,11 +24,33 @@ static bool asks_for_help(int argc, char **argv)
 	return false;
 }
 
+/* "policy" alone, or with a word that does not follow it: tells those that do. */
+static bool list_second_words(const char *first)
+{
+	size_t n = strlen(first);
+	bool any = false;
+
+	for (const struct command *c = commands; c->name; c++) {
+		if (strncmp(c->name, first, n) != 0 || c->name[n] != ' ')
+			continue;
+		if (any)
+			fprintf(stderr, ", %s", c->name + n + 1);
+		else
+			fprintf(stderr, "sluice %s: expected one of: %s", first, c->name + n + 1);
+		any = true;
+	}
+	if (any)
+		fputs("\nsluice --help tells more\n", stderr);
+	return any;
+}
+
 static int unknown(int argc, char **argv)
 {
 	const char *names[64] = {0}, *nearest;
 	char text[64];
 
+	if (list_second_words(argv[0]))
+		return EXIT_USAGE;
 	for (size_t i = 0; commands[i].name && i < 63; i++)
 		names[i] = commands[i].name;
 	nearest = diag_nearest(argv[0], names);
