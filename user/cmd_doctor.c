@@ -13,10 +13,15 @@
 /* Every mistake is a check of its own. Frees @d. */
 static void say_mistakes(struct doctor *doctor, const char *check, const char *file, struct diags *d)
 {
-	for (size_t i = 0; i < d->n; i++)
-		doctor_say(doctor, check, d->list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL,
-			   "%s:%u:%u: %s", d->list[i].at.file ? d->list[i].at.file : file, d->list[i].at.line,
-			   d->list[i].at.column, d->list[i].text);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct diag_at *at = &d->list[i].at;
+		char place[32] = "";
+
+		if (at->line)
+			snprintf(place, sizeof(place), ":%u:%u", at->line, at->column);
+		doctor_say(doctor, check, d->list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL, "%s%s: %s",
+			   at->file ? at->file : file, place, d->list[i].text);
+	}
 	diags_free(d);
 }
 
@@ -40,9 +45,11 @@ static json_t *ask_gateway(struct doctor *doctor, const struct command_args *a)
 {
 	char *path = ask_socket(a), *error = NULL;
 	json_t *status = NULL;
+	int answer = control_call(path, "status", NULL, &status, &error);
 
-	if (control_call(path, "status", NULL, &status, &error) != EXIT_YES) {
-		doctor_say(doctor, "gateway", DOCTOR_FAIL, "sluice run, or systemctl start sluice", "%s",
+	if (answer != EXIT_YES) {
+		doctor_say(doctor, "gateway", DOCTOR_FAIL,
+			   answer == EXIT_NOT_RUNNING ? "sluice run, or systemctl start sluice" : NULL, "%s",
 			   error ? error : "does not answer");
 		json_decref(status);
 		status = NULL;

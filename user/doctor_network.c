@@ -106,6 +106,8 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 	};
 	char off[64] = "", words[64] = "", advice[128];
 
+	if (!if_nametoindex(name))
+		return; /* which hostcheck has said */
 	for (size_t i = 0; i < sizeof(offloads) / sizeof(*offloads); i++)
 		if (!get_offload(fd, name, offloads[i].command)) {
 			snprintf(off + strlen(off), sizeof(off) - strlen(off), "%s%s", *off ? ", " : "",
