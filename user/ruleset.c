@@ -138,11 +138,12 @@ static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const 
 
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
 {
+	const char *file = place->config && place->config->n_docs ? place->config->docs[0]->file : "gateway.yaml";
+
 	if (!r->policy && place->config && place->config->tailnet.node)
 		return; /* the server's rules are enough */
 	if (!r->policy) {
-		diag_warning(d, (struct diag_at){.file = "gateway.yaml"},
-			     "no policy is configured: everything is refused");
+		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
 		return;
 	}
 	policy_check(r->policy, &r->inventory, d);
