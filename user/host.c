@@ -12,11 +12,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -84,17 +89,9 @@ bool host_lock(struct gateway *g, char *error, size_t size)
 	return false;
 }
 
-static bool exists(const char *format, const char *name)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), format, name);
-	return !access(path, F_OK);
-}
-
 bool host_has_gateway(const struct config *config)
 {
-	return if_nametoindex(config->tunnel.interface) || exists("%s", config->pins);
+	return if_nametoindex(config->tunnel.interface) || !access(config->pins, F_OK);
 }
 
 bool host_routes(struct gateway *g, char *error, size_t size)
@@ -212,11 +209,19 @@ static void take_route(void *ctx, const struct prefix *p, enum netlink_route kin
 	r->routes[r->n++].ifindex = ifindex;
 }
 
+/* Asks the kernel, for /sys may show another network namespace. */
 static bool is_tap(const char *name)
 {
-	char format[] = "/sys/class/net/%s/tun_flags";
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (char *)&info};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool tap;
 
-	return exists(format, name);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	tap = fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) && !strcmp(info.driver, "tun");
+	if (fd >= 0)
+		close(fd);
+	return tap;
 }
 
 static void tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
@@ -264,7 +269,7 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 	if (err)
 		return err;
 	libbpf_set_print(NULL); /* what is missing is no news here */
-	if (exists("%s", config->pins)) {
+	if (!access(config->pins, F_OK)) {
 		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
 		tell(each, ctx, "programs and maps", config->pins);
 	}
