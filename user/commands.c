@@ -146,7 +146,8 @@ const struct command commands[] = {
 	 "Checks files only, so it runs far from the gateway (in CI); --host adds the machine.", COMMAND_OFFLINE,
 	 check_options, 0, 1, cmd_check},
 	{"explain", "SRC DST [PROTO] PORT", "who may reach what, and why or why not",
-	 "Names, users, groups or addresses. Asks the running gateway; with --policy or without a gateway, the files.\n"
+	 "Names, users, groups or addresses; of a prefix its first address. Asks the running gateway; with --policy or\n"
+	 "without a gateway, the files.\n"
 	 "Exit status 0 allowed, 1 refused.", COMMAND_OFFLINE, explain_options, 3, 4, cmd_explain},
 	{"policy check", "FILE", "find the mistakes in a policy, and rules that never match", NULL, COMMAND_OFFLINE,
 	 place_options, 1, 1, cmd_policy_check},

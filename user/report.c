@@ -117,8 +117,8 @@ static json_t *busiest_json(const struct report_source *s)
 	text_endpoint(&pair.remote, be16toh(pair.port), service);
 	if (!pair.port) /* ICMP, as flows show it */
 		addr_str(&pair.remote, service);
-	return json_pack("{s:s, s:s, s:I, s:I}", "service", service, "proto",
-			 text_proto(pair.proto, proto), "used", (json_int_t)used, "ports", (json_int_t)ports);
+	return json_pack("{s:s, s:s, s:I, s:I}", "service", service, "proto", text_proto(pair.proto, proto), "used",
+			 (json_int_t)used, "ports", (json_int_t)ports);
 }
 
 static json_t *minute_json(const struct report_source *s)
