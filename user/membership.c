@@ -23,6 +23,7 @@
 
 #define DOUBT_PAUSE	(5 * NS_PER_SEC)
 #define DOUBT_PAUSE_MAX (3600 * NS_PER_SEC)
+#define NEWCOMER_WAIT	(2 * NS_PER_SEC) /* the rules may come behind it */
 
 const char *membership_state_name(enum wire_state state)
 {
@@ -110,25 +111,66 @@ static void look_for_peers(struct membership *m, const struct netmap *map)
 
 /*
  * Servers lose updates: headscale (0.28) gives up on a session that did not take one
- * within 50 ms, and says so to nobody. Who reaches us by a relay has learnt our key
- * from the server, so an unknown key is a reason to ask. Less and less often, for it
- * may be somebody who was removed.
+ * within 50 ms, and lets an older one overtake a newer; it says so to nobody. What hints
+ * at it is a reason to ask for all again. Less and less often, for it may be as it should.
  */
-void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
+static void ask_again(struct membership *m, const char *hint)
 {
 	uint64_t now = loop_now();
 
-	for (size_t i = 0; i < m->n_known; i++)
-		if (!memcmp(m->known[i].key, node, KEY_LEN))
-			return; /* it has expired, or has no address that counts */
 	if (now < m->doubt_at)
 		return;
 	m->doubt_pause = m->doubt_pause ? 2 * m->doubt_pause : DOUBT_PAUSE;
 	if (m->doubt_pause > DOUBT_PAUSE_MAX)
 		m->doubt_pause = DOUBT_PAUSE_MAX;
 	m->doubt_at = now + m->doubt_pause;
-	log_info("tailnet: a node speaks with us that the netmap does not have: asking for it again");
+	log_info("tailnet: %s: asking for the netmap again", hint);
 	tailnet_refresh(m->tailnet);
+}
+
+/* Who reaches us by a relay has learnt our key from the server. It may be somebody who was removed. */
+void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
+{
+	for (size_t i = 0; i < m->n_known; i++)
+		if (!memcmp(m->known[i].key, node, KEY_LEN))
+			return; /* it has expired, or has no address that counts */
+	ask_again(m, "a node speaks with us that the netmap does not have");
+}
+
+/* Is it among the sources of any rule? */
+static bool is_named(const struct netmap *map, const struct tailnet_node *n)
+{
+	for (size_t f = 0; f < map->n_filters; f++)
+		for (size_t r = 0; r < map->filters[f].rules.n; r++)
+			for (size_t i = 0; i < map->filters[f].rules.rules[r].n_src; i++)
+				for (size_t a = 0; a < n->n_addresses; a++)
+					if (prefix_covers(&map->filters[f].rules.rules[r].src[i], &n->addresses[a]))
+						return true;
+	return false;
+}
+
+/* A server shows us whom its rules connect with us: it is odd when a newcomer is in none of them. */
+static void watch_newcomers(struct membership *m, const struct netmap *map)
+{
+	for (size_t i = 0, k = 0; i < map->n_peers; i++) { /* both in order of ids */
+		while (k < m->n_known && m->known[k].id < map->peers[i].node->id)
+			k++;
+		if ((k == m->n_known || m->known[k].id != map->peers[i].node->id) && !is_named(map, map->peers[i].node)) {
+			m->newcomer = map->peers[i].node->id;
+			m->newcomer_at = loop_now() + NEWCOMER_WAIT;
+		}
+	}
+}
+
+static void doubt_newcomer(struct membership *m)
+{
+	const struct netmap_peer *p = m->newcomer ? netmap_peer(netmap_of(m), m->newcomer) : NULL;
+
+	if (p && loop_now() < m->newcomer_at)
+		return;
+	m->newcomer = 0;
+	if (p && !is_named(netmap_of(m), p->node))
+		ask_again(m, "no rule names a node that is new");
 }
 
 static void say_ready(const struct membership *m)
@@ -147,6 +189,8 @@ static void on_map(void *ctx, const struct roster *r)
 	if (!r->map.self.node)
 		return; /* who we are is not known yet */
 	apply(m);
+	if (!first && m->state == WIRE_STATE_CONNECTED)
+		watch_newcomers(m, &r->map);
 	forget_peers(m, &r->map);
 	look_for_peers(m, &r->map);
 	if (r->stun_changed)
@@ -341,8 +385,10 @@ uint64_t membership_tick(struct gateway *g)
 
 void membership_second(struct gateway *g)
 {
-	if (g->membership)
-		paths_second(g->membership);
+	if (!g->membership)
+		return;
+	doubt_newcomer(g->membership);
+	paths_second(g->membership);
 }
 
 void membership_place(struct gateway *g, const struct client *c)

@@ -40,6 +40,7 @@ struct membership {
 	struct known *known;
 	size_t n_known;
 	uint64_t doubt_at, doubt_pause; /* no earlier is the netmap asked for again; ns */
+	uint64_t newcomer, newcomer_at; /* a node that no rule names, 0: none; when that is odd */
 
 	/* paths.c */
 	struct disco *disco;
