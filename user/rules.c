@@ -324,10 +324,15 @@ static struct blocklists_where lists_place(const struct gateway *g, char *folder
 bool rules_lists_changed(const struct gateway *g)
 {
 	const struct ruleset *r = rules_running(g);
-	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
-	struct blocklists_where where = lists_place(g, folder);
-	bool changed = r && r->policy && blocklists_changed(r->policy, &where, &r->blocked);
+	struct blocklists_where where;
+	char *folder;
+	bool changed;
 
+	if (!r || !r->policy || !r->blocked.n) /* the usual: asked again and again, it allocates nothing */
+		return false;
+	folder = ruleset_folder(g->config, g->config->docs[0]->file);
+	where = lists_place(g, folder);
+	changed = blocklists_changed(r->policy, &where, &r->blocked);
 	free(folder);
 	return changed;
 }

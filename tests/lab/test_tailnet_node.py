@@ -43,7 +43,7 @@ def test_a_real_client_uses_us(tailnet, gateway):
     assert probe.await_event("home")["region"] == 999
     assert probe.await_event("home")["seen"] == "10.9.1.1"
     probe.await_event("relay", region=999, up=True)
-    assert "via 10.9.1.1:41641" in client.ping("gw-1", "--c", "5")
+    wait_for("a direct pong", lambda: "via 10.9.1.1:41641" in client.ping("gw-1", "--c", "5"), seconds=30)
     client.knock()
     assert probe.await_event("udp", kind="initiation")["from"] == "10.9.1.2"
     probe.mark()
