@@ -103,12 +103,12 @@ def main():
     options = options.parse_args()
     require()
     reap()
-    with Lab() as lab:
-        bench = Bench(lab, options)
-        results = {name: [] for name in bench.columns()}
-        for _ in range(options.rounds):
+    results = {}
+    for _ in range(options.rounds):
+        with Lab() as lab:      # a new tailnet each time
+            bench = Bench(lab, options)
             for name, make in bench.columns().items():
-                results[name].append(bench.round(make))
+                results.setdefault(name, []).append(bench.round(make))
     say(table(results))
 
 

@@ -194,6 +194,7 @@ class TailscaleClient:
         self.join()
 
     def serve(self):
+        self.host.path(self.socket).unlink(missing_ok=True)
         self.daemon = self.host.popen("tailscaled", [
             self.programs / "tailscaled", "--socket", self.socket, "--statedir", self.tailnet.dir / self.name, "--tun",
             "tailscale0", "--port", "41641"], env=self.env)
