@@ -251,7 +251,7 @@ static json_t *run(const struct control_verb *verb, void *gateway, const json_t 
 	return status == EXIT_LATER ? NULL : answer_of(status, result, error);
 }
 
-#define LOG_ARGS_MAX 4096 /* what is longer is a policy */
+#define LOG_ARGS_MAX 256 /* what is longer is a policy */
 
 static void log_change(const char *command, uid_t uid, const json_t *args, size_t len)
 {
