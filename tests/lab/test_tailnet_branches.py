@@ -257,6 +257,22 @@ def test_restarts(world, order):
 
 
 
+def test_a_newcomer_in_no_rule(world):
+    """A server that lost an update shows a client that its rules do not name: the netmap is asked for again, once."""
+    world = world()
+    allowed = world.tailnet.policy["acls"]
+    world.tailnet.policy["acls"] = [{"action": "accept", "src": ["tag:gw"], "dst": ["group:eng:*"]}]
+    world.tailnet.reload_policy()
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet)
+    wait_for("the doubt", lambda: "no rule names a node that is new" in gateway.process.output(), 20)
+    gateway.await_state("connected", 20)
+    world.tailnet.policy["acls"] = allowed
+    world.tailnet.reload_policy()
+    world.await_seen(client, NEAR, "198.51.100.1")
+    assert gateway.process.output().count("asking for the netmap again") == 1
+
+
 # ---- a large tailnet ------------------------------------------------------------------------------------------------
 
 def populate(tailnet, count):
