@@ -20,6 +20,8 @@ from probe import error_name
 from server import piece
 
 TIMEOUT = 3
+THREADS = 6
+PAUSE = 0.04            # seconds a thread rests on average: what a fast machine does must still fit the soak's table
 
 
 def connected(host, port, kind=socket.SOCK_STREAM):
@@ -88,14 +90,14 @@ def churn(hosts, end, counts):
         except OSError as error:
             outcome = error_name(error)
         counts[kind.__name__][outcome] += 1
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 2 * PAUSE))
 
 
 def main():
     seconds, *hosts = sys.argv[1:]
     counts = {kind.__name__: collections.Counter() for kind in KINDS}
     end = time.monotonic() + float(seconds)
-    threads = [threading.Thread(target=churn, args=(hosts, end, counts)) for _ in range(6)]
+    threads = [threading.Thread(target=churn, args=(hosts, end, counts)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:
