@@ -83,6 +83,21 @@ void ask_show(const struct command_args *a, json_t *result, void (*show)(const j
 	json_decref(result);
 }
 
+int ask_and_show(int argc, char **argv, json_t *(*arguments)(const struct command_args *),
+		 void (*show)(const json_t *, FILE *))
+{
+	struct command_args a;
+	json_t *args = NULL, *result;
+	int status;
+
+	if (!command_parse(argc, argv, &a) || (arguments && !(args = arguments(&a))))
+		return EXIT_USAGE;
+	status = ask(&a, args, &result);
+	if (status == EXIT_YES)
+		ask_show(&a, result, show);
+	return status;
+}
+
 bool ask_text(const struct command_args *a, json_t *args, const char *option)
 {
 	const char *value = command_option(a, option);
@@ -93,18 +108,27 @@ bool ask_text(const struct command_args *a, json_t *args, const char *option)
 	return false;
 }
 
-bool ask_number(const struct command_args *a, json_t *args, const char *option)
+bool ask_count(const struct command_args *a, const char *option, long max, long *n)
 {
 	const char *value = command_option(a, option);
 	char *end;
-	long n;
+	long got;
 
 	if (!value)
 		return true;
 	errno = 0;
-	n = strtol(value, &end, 10);
-	if (*value >= '0' && *value <= '9' && !*end && !errno && n >= 1 && n <= INT32_MAX)
-		return !json_object_set_new(args, option, json_integer(n));
+	got = strtol(value, &end, 10);
+	if (*value >= '0' && *value <= '9' && !*end && !errno && got >= 1 && got <= max) {
+		*n = got;
+		return true;
+	}
 	fprintf(stderr, "sluice %s: --%s: expected a number from 1\n", a->command->name, option);
 	return false;
+}
+
+bool ask_number(const struct command_args *a, json_t *args, const char *option)
+{
+	long n = 0;
+
+	return ask_count(a, option, INT32_MAX, &n) && (!n || !json_object_set_new(args, option, json_integer(n)));
 }

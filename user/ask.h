@@ -25,10 +25,21 @@ int ask(const struct command_args *a, json_t *args, json_t **result);
 /* The result as JSON with --json, else by @show. Releases it. */
 void ask_show(const struct command_args *a, json_t *result, void (*show)(const json_t *, FILE *));
 
+/*
+ * What most of these commands are: words and options become arguments, the answer is
+ * shown. @arguments: NULL after a message; the function itself is NULL where there are
+ * none. Returns the exit status.
+ */
+int ask_and_show(int argc, char **argv, json_t *(*arguments)(const struct command_args *),
+		 void (*show)(const json_t *, FILE *));
+
 /* Puts the option into @args under its own name when it was given. False after a
  * message: it is not text that JSON can carry. */
 bool ask_text(const struct command_args *a, json_t *args, const char *option);
 /* The same for a number from 1; false after a message. */
 bool ask_number(const struct command_args *a, json_t *args, const char *option);
+/* The option as a number from 1 to @max into *@n, which keeps its value when it was not
+ * given. False after a message. */
+bool ask_count(const struct command_args *a, const char *option, long max, long *n);
 
 #endif

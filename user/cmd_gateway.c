@@ -15,25 +15,6 @@
 #include "user/gateway.h"
 #include "user/show.h"
 
-/*
- * What most of them are: words and options become arguments, the answer is shown.
- * @arguments: NULL after a message; the function itself is NULL where there are none.
- */
-static int ask_and_show(int argc, char **argv, json_t *(*arguments)(const struct command_args *),
-			void (*show)(const json_t *, FILE *))
-{
-	struct command_args a;
-	json_t *args = NULL, *result;
-	int status;
-
-	if (!command_parse(argc, argv, &a) || (arguments && !(args = arguments(&a))))
-		return EXIT_USAGE;
-	status = ask(&a, args, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show);
-	return status;
-}
-
 int cmd_status(int argc, char **argv)
 {
 	return ask_and_show(argc, argv, NULL, show_status);

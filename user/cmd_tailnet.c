@@ -15,30 +15,13 @@
 #define STEP_MS	      50
 #define PING_WAIT_MS  1000
 #define PINGS_DEFAULT 5
+#define COUNT_MAX     1000000
 
 static void wait_step(void)
 {
 	const struct timespec step = {.tv_nsec = STEP_MS * 1000000l};
 
 	nanosleep(&step, NULL);
-}
-
-static int usage(const struct command_args *a, const char *option)
-{
-	fprintf(stderr, "sluice %s: --%s: expected a number from 1\n", a->command->name, option);
-	return EXIT_USAGE;
-}
-
-/* False: not a number from 1. */
-static bool number_of(const struct command_args *a, const char *option, long *n)
-{
-	const char *value = command_option(a, option);
-	char *end;
-
-	if (!value)
-		return true;
-	*n = strtol(value, &end, 10);
-	return *value && !*end && *n >= 1 && *n <= 1000000;
 }
 
 /* ---- up, logout -------------------------------------------------------------------------- */
@@ -122,8 +105,8 @@ int cmd_up(int argc, char **argv)
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	if (!number_of(&a, "timeout", &seconds))
-		return usage(&a, "timeout");
+	if (!ask_count(&a, "timeout", COUNT_MAX, &seconds))
+		return EXIT_USAGE;
 	status = ask(&a, json_pack("{s:b}", "new_key", command_option(&a, "new-key") != NULL), &result);
 	if (status != EXIT_YES)
 		return status;
@@ -144,32 +127,14 @@ static void show_logout(const json_t *r, FILE *out)
 
 int cmd_logout(int argc, char **argv)
 {
-	struct command_args a;
-	json_t *result;
-	int status;
-
-	if (!command_parse(argc, argv, &a))
-		return EXIT_USAGE;
-	status = ask(&a, NULL, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_logout);
-	return status;
+	return ask_and_show(argc, argv, NULL, show_logout);
 }
 
 /* ---- netmap ---------------------------------------------------------------------------------- */
 
 int cmd_netmap(int argc, char **argv)
 {
-	struct command_args a;
-	json_t *result;
-	int status;
-
-	if (!command_parse(argc, argv, &a))
-		return EXIT_USAGE;
-	status = ask(&a, NULL, &result);
-	if (status == EXIT_YES)
-		ask_show(&a, result, show_netmap);
-	return status;
+	return ask_and_show(argc, argv, NULL, show_netmap);
 }
 
 /* ---- ping ---------------------------------------------------------------------------------------- */
@@ -257,8 +222,8 @@ int cmd_ping(int argc, char **argv)
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	if (!number_of(&a, "count", &count))
-		return usage(&a, "count");
+	if (!ask_count(&a, "count", COUNT_MAX, &count))
+		return EXIT_USAGE;
 	if (!ask_config(&a))
 		return EXIT_USAGE;
 	p.path = ask_socket(&a);
