@@ -44,7 +44,7 @@ enum server_key_result server_key_receive(struct server_key *k, const uint8_t *b
 		snprintf(k->error, sizeof(k->error), "does not tell its key (HTTP status %d): is this a login_server?",
 			 k->http.status);
 	else
-		snprintf(k->error, sizeof(k->error), "does not speak HTTP");
+		snprintf(k->error, sizeof(k->error), len ? "does not speak HTTP" : "broke off its answer to /key");
 	return SERVER_KEY_FAILED;
 }
 
