@@ -115,6 +115,8 @@ struct filter;
 struct config_netmap {
 	struct arena mem;      /* strings of the clients made of it */
 	struct filter *rules;  /* the server's */
+	size_t n_left_out;     /* rules that could not be understood */
+	const char *left_out;  /* why, of the first; NULL: there are none */
 	struct prefix *serves; /* what the server says this node serves */
 	size_t n_serves;
 };

@@ -18,6 +18,7 @@
 #include "user/netmap_config.h"
 #include "user/notify.h"
 #include "user/report.h"
+#include "user/ruleset.h"
 #include "user/secret.h"
 #include "user/version.h"
 
@@ -413,6 +414,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 {
 	struct membership *m = g->membership;
 	const struct netmap *map = netmap_of(m);
+	const struct ruleset *rules = rules_running(g);
 
 	*out = (struct report_tailnet){
 		.server = g->config->tailnet.login_server,
@@ -421,6 +423,10 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		.login = m->url,
 		.peers = map->n_peers,
 	};
+	if (rules) {
+		out->left_out = rules->n_left_out;
+		out->left_out_why = rules->left_out;
+	}
 	if (m->seen.home && g->config->tailnet.derp)
 		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
 	if (map->self.node) {

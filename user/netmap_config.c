@@ -238,12 +238,15 @@ static void take_self(struct config *cfg, const struct tailnet_node *self)
 
 void netmap_config(struct config *cfg, const struct netmap *m)
 {
+	struct netmap_left_out left_out = netmap_left_out(m);
 	struct filter rules = netmap_rules(m);
 	const struct tailnet_node nobody = {0};
 
 	cfg->netmap = mem_alloc(1, sizeof(*cfg->netmap));
 	cfg->netmap->rules = filter_copy(&rules);
 	free(rules.rules);
+	cfg->netmap->n_left_out = left_out.n;
+	cfg->netmap->left_out = left_out.n ? keep(cfg->netmap, left_out.why) : NULL;
 	take_self(cfg, m->self.node ? m->self.node : &nobody);
 	take_clients(cfg, m);
 }

@@ -32,7 +32,7 @@ bool policy_files_open(struct policy_files *f, const struct command_args *a, boo
 	else if (needed)
 		diag_error(&f->d, (struct diag_at){0},
 			   "who is who is not known: give -c gateway.yaml or --inventory FILE");
-	f->place = (struct ruleset_place){f->config, f->inventory};
+	f->place = (struct ruleset_place){.config = f->config, .inventory = f->inventory};
 	return !f->d.errors;
 }
 

@@ -64,15 +64,22 @@ static json_t *policy_json(const struct report_source *s)
 			 "differs", p->differs);
 }
 
+static json_t *left_out_json(const struct report_tailnet *t)
+{
+	if (!t->left_out)
+		return json_null();
+	return json_pack("{s:I, s:o}", "number", (json_int_t)t->left_out, "why", text(t->left_out_why));
+}
+
 static json_t *tailnet_json(const struct report_source *s)
 {
 	const struct report_tailnet *t = s->tailnet;
 
 	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "server", text(t->server), "state", text(t->state),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server), "state", text(t->state),
 			 "text", text(t->text), "login", text(t->login), "node", text(t->node), "home", text(t->home),
-			 "peers", (json_int_t)t->peers, "expires",
+			 "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
 			 t->expires ? json_integer((json_int_t)t->expires) : json_null());
 }
 

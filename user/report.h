@@ -23,7 +23,8 @@
  *		 "policy": null | {"generation", "file", "hash", "applied" (s ago), "differs" (file against running)},
  *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
  *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
- *			"home" (relay), "peers", "expires" (Unix seconds)},
+ *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
+ *			that are not in force), "why"}, "expires" (Unix seconds)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
  *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present"}],
@@ -127,6 +128,8 @@ struct report_tailnet {
 	const char *text, *login;   /* what the server says, where to log in; NULL */
 	const char *node, *home;    /* our name there, our home relay; NULL: not known yet */
 	size_t peers;
+	size_t left_out;	  /* rules of the server that are not in force */
+	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires; /* of our key, Unix seconds; 0: never */
 };
 

@@ -223,6 +223,17 @@ void rules_log(const struct diags *d)
 			    d->list[i].text);
 }
 
+/* Once, not with every netmap. */
+static void tell_left_out(const struct ruleset *old, const struct ruleset *r)
+{
+	bool same = old && old->n_left_out == r->n_left_out &&
+		    (!r->n_left_out || !strcmp(old->left_out, r->left_out));
+
+	if (r->n_left_out && !same)
+		log_warning("tailnet: %zu of the server's rules are left out, so that less is allowed: %s",
+			    r->n_left_out, r->left_out);
+}
+
 /* Into the maps, and in the place of the running one. */
 static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 {
@@ -230,6 +241,7 @@ static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 
 	if (!put_into_maps(g, r, g->config, d))
 		return false;
+	tell_left_out(now->rules, r);
 	ruleset_free(now->rules);
 	now->rules = r;
 	now->report.file = r->file;
@@ -262,8 +274,13 @@ void rules_refresh(struct gateway *g)
 	struct diags d = {0};
 	struct ruleset *r = ruleset_build(&place, old->policy ? &source : NULL, &d);
 
+	if (!r) { /* the former rules would let pass what the netmap revokes */
+		log_error("the policy does not fit the netmap, so nothing passes: %s", d.n ? d.list[0].text : "");
+		place.shut = true;
+		r = ruleset_build(&place, old->policy ? &source : NULL, &d);
+	}
 	if (!r || !rules_lay(g, r, &d) || !install(g, r, &d)) {
-		log_error("the policy does not fit the netmap, so the former rules stay: %s", d.n ? d.list[0].text : "");
+		log_error("the netmap's rules are not in force: %s", d.n ? d.list[0].text : "");
 		ruleset_free(r);
 	}
 	diags_free(&d);

@@ -29,6 +29,7 @@ void ruleset_free(struct ruleset *r)
 	inventory_free(&r->inventory);
 	policy_free(r->policy);
 	free(r->approved_by);
+	free(r->left_out);
 	free(r->file);
 	free(r->text);
 	free(r);
@@ -109,31 +110,78 @@ static void check_pools(const struct ruleset *r, const struct config *config, st
 
 /* ---- tables ------------------------------------------------------------------------------ */
 
-/* In a tailnet the server's rules are what a policy takes away from. */
-static void narrow(struct reach *x, const struct filter *server)
+/* Takes @f over. */
+static bool fill_tables(struct reach *x, struct filter *f, struct diags *d)
 {
-	struct filter *local = x->f;
+	static const struct tables_limits limits = {
+		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = INT32_MAX};
 
-	x->f = filter_narrow(server, local, x->p->has_rules);
+	filter_free(x->f);
+	x->f = f;
+	x->t = tables_build(f, x->clients, x->inv->n_nodes, &limits, d);
+	return x->t;
+}
+
+/* In a tailnet the server's rules, here the first @n, are what a policy takes away from. */
+static bool narrow(struct reach *x, const struct filter *server, size_t n, const struct filter *local, struct diags *d)
+{
+	const struct filter some = {server->rules, n};
+
+	return fill_tables(x, filter_narrow(&some, local, x->p->has_rules), d);
+}
+
+/* Those that do not fit are left out, for the former ones would let pass what the server has revoked. */
+static bool narrow_to_fit(struct ruleset *r, const struct config_netmap *nm, const struct filter *local,
+			  struct diags *d)
+{
+	size_t fit = 0, over = nm->rules->n;
+	struct diags why = {0};
+
+	if (narrow(&r->reach, nm->rules, over, local, &why))
+		return true;
+	while (over - fit > 1) {
+		size_t middle = fit + (over - fit) / 2;
+		struct diags again = {0};
+
+		*(narrow(&r->reach, nm->rules, middle, local, &again) ? &fit : &over) = middle;
+		tables_free(r->reach.t);
+		diags_free(&again);
+	}
+	r->n_left_out += nm->rules->n - fit;
+	if (!r->left_out)
+		r->left_out = mem_strdup(why.n ? why.list[0].text : "");
+	diags_free(&why);
+	return narrow(&r->reach, nm->rules, fit, local, d);
+}
+
+/* Takes @local over. */
+static bool follow_server(struct ruleset *r, const struct config_netmap *nm, struct filter *local, struct diags *d)
+{
+	bool ok;
+
+	r->n_left_out = nm->n_left_out;
+	r->left_out = nm->left_out ? mem_strdup(nm->left_out) : NULL;
+	ok = narrow_to_fit(r, nm, local, d);
 	filter_free(local);
+	return ok;
 }
 
 static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
 {
-	static const struct tables_limits limits = {
-		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = INT32_MAX};
 	struct inventory *inv = &r->inventory;
 	struct reach *x = &r->reach;
+	struct filter *local;
 
 	*x = (struct reach){.p = p, .inv = inv, .r = resolver_new(p, inv)};
-	x->f = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
-	if (place->config && place->config->netmap)
-		narrow(x, place->config->netmap->rules);
 	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		x->clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
-	x->t = tables_build(x->f, x->clients, inv->n_nodes, &limits, d);
-	return x->t;
+	if (place->shut)
+		return fill_tables(x, mem_alloc(1, sizeof(*x->f)), d);
+	local = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
+	if (place->config && place->config->netmap)
+		return follow_server(r, place->config->netmap, local, d);
+	return fill_tables(x, local, d);
 }
 
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)

@@ -26,6 +26,7 @@ struct ruleset_source {	  /* borrowed for the call */
 /* Who is who. With @config the clients of a gateway; without it a file's nodes. */
 struct ruleset_place {
 	const struct config *config;
+	bool shut; /* nothing is to pass, whatever rules say */
 	const struct doc *inventory; /* NULL with @config; both NULL: nobody is there */
 };
 
@@ -37,6 +38,12 @@ struct ruleset {
 	struct reach reach;
 	struct blocklists blocked;
 	struct maps_blocked *laid; /* in tables that wait for ruleset_apply(); NULL: not laid out */
+	/*
+	 * Of a coordination server, rules that are not in force: they cannot be understood, or do not
+	 * fit. All of them only allow, so that less passes than it means; never more.
+	 */
+	size_t n_left_out;
+	char *left_out; /* why, of the first; NULL: there are none */
 	char *file, *text; /* the source's */
 	size_t len;
 	char hash[RULESET_HASH_LEN + 1]; /* of text; "" without a policy */

@@ -12,6 +12,7 @@
 
 #include "policy/alloc.h"
 #include "user/netmap_config.h"
+#include "user/ruleset.h"
 
 #define KEY(n)	       "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
 #define NODE(id, more) "{\"ID\":" id ",\"Key\":\"" KEY("0" id) "\"" more "}"
@@ -163,6 +164,72 @@ static void test_T11_served_routes(void **state)
 	}
 }
 
+/* What a server's rules become in force; @extra after the two. */
+static struct ruleset *ruled(const char *first, const char *extra, bool shut)
+{
+	char *json = mem_printf("{" SELF ",\"Peers\":[" NODE("2", AT("\"100.64.0.2/32\"")) "],\"PacketFilter\":[%s%s]}",
+				first, extra);
+	struct config *cfg = configured(json);
+	const struct ruleset_place place = {.config = cfg, .shut = shut};
+	struct diags d = {0};
+	struct ruleset *r = ruleset_build(&place, NULL, &d);
+
+	assert_non_null(r);
+	assert_int_equal(d.errors, 0);
+	config_free(cfg);
+	free(json);
+	return r;
+}
+
+static bool passes(const struct ruleset *r, uint16_t port)
+{
+	struct addr dst;
+	const struct acl_rule *rule;
+
+	assert_true(addr_parse("203.0.113.9", 11, &dst));
+	rule = tables_find(r->reach.t, r->reach.t->class_of[0], &dst, 6, port);
+	return rule && rule->verdict == VERDICT_ACCEPT;
+}
+
+#define PORT(port) \
+	"{\"SrcIPs\":[\"100.64.0.2\"],\"DstPorts\":[{\"IP\":\"203.0.113.9\",\"Ports\":{\"First\":" port ",\"Last\":" port "}}]}"
+
+/* One that cannot be understood takes nothing else with it. */
+static void test_left_out_rules(void **state)
+{
+	struct ruleset *r = ruled(PORT("1"), ",{\"SrcIPs\":[\"nobody\"]}," PORT("2"), false);
+
+	assert_int_equal(r->n_left_out, 1);
+	assert_non_null(strstr(r->left_out, "SrcIPs"));
+	assert_true(passes(r, 1));
+	assert_true(passes(r, 2));
+	assert_false(passes(r, 3));
+	ruleset_free(r);
+	r = ruled(PORT("1"), "", true);
+	assert_false(passes(r, 1));
+	ruleset_free(r);
+}
+
+/* More than there is room for: the first of them, which is less than the server means. */
+static void test_rules_that_do_not_fit(void **state)
+{
+	size_t n = NETMAP_RULES_MAX - 1, fit;
+	char *rules = mem_alloc(n * (sizeof(PORT("60000")) + 1) + 1, 1), *p = rules;
+	struct ruleset *r;
+
+	for (size_t i = 1; i <= n; i++)
+		p += sprintf(p, "," PORT("%zu"), i, i);
+	r = ruled(PORT("1"), rules, false);
+	fit = n - r->n_left_out; /* the first port twice */
+	assert_in_range(fit, 10000, n - 1);
+	assert_non_null(strstr(r->left_out, "does not fit"));
+	assert_true(passes(r, 1));
+	assert_true(passes(r, (uint16_t)fit));
+	assert_false(passes(r, (uint16_t)(fit + 1)));
+	ruleset_free(r);
+	free(rules);
+}
+
 static void test_same(void **state)
 {
 	static const char one[] = "{" SELF ",\"Peers\":[" NODE("2", AT("\"100.64.0.2/32\"")) "]}";
@@ -180,7 +247,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clients),		  cmocka_unit_test(test_expiry), cmocka_unit_test(test_self),
-		cmocka_unit_test(test_T11_served_routes), cmocka_unit_test(test_same),
+		cmocka_unit_test(test_T11_served_routes), cmocka_unit_test(test_left_out_rules),
+		cmocka_unit_test(test_rules_that_do_not_fit), cmocka_unit_test(test_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

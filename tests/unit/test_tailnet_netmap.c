@@ -112,15 +112,6 @@ static void refused_messages(void **state)
 		{"{\"PacketFilters\":[]}", "PacketFilters"},
 		{"{\"PacketFilters\":{\"a\":1}}", "PacketFilters"},
 		{"{\"PacketFilters\":{\"*\":[]}}", "PacketFilters"},
-		{"{\"PacketFilter\":[1]}", "PacketFilters"},
-		{"{\"PacketFilter\":[{\"SrcIPs\":[\"x\"]}]}", "SrcIPs"},
-		{"{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-100.64.0.1\"]}]}", "SrcIPs"},
-		{"{\"PacketFilter\":[{\"SrcIPs\":[\"100.64.0.9-::1\"]}]}", "SrcIPs"},
-		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\"}]}]}", "Ports"},
-		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}]}", "Ports"},
-		{"{\"PacketFilter\":[{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}]}", "Last"},
-		{"{\"PacketFilter\":[{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}]}", "DstPorts"},
-		{"{\"PacketFilter\":[{\"IPProto\":[256]}]}", "IPProto"},
 		{"{\"DERPMap\":[]}", "DERPMap"},
 		{"{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID"},
 		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName"},
@@ -340,6 +331,64 @@ static void named_filters(void **state)
 	netmap_free(&m);
 }
 
+/* A rule that cannot be understood is left out, for the others say what is revoked. */
+static void rules_left_out(void **state)
+{
+	static const struct {
+		const char *rule, *why;
+	} cases[] = {
+		{"1", "PacketFilters"},
+		{"{\"SrcIPs\":[\"x\"]}", "SrcIPs"},
+		{"{\"SrcIPs\":[\"100.64.0.9-100.64.0.1\"]}", "SrcIPs"},
+		{"{\"SrcIPs\":[\"100.64.0.9-::1\"]}", "SrcIPs"},
+		{"{\"DstPorts\":[{\"IP\":\"*\"}]}", "Ports"},
+		{"{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}", "Ports"},
+		{"{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}", "Last"},
+		{"{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}", "DstPorts"},
+		{"{\"IPProto\":[256]}", "IPProto"},
+	};
+	struct netmap m = {0};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{\"PacketFilter\":[" RULE("\"100.64.0.2\"", "10.0.0.1", "1", "1") ",%s," RULE(
+						"\"100.64.0.3\"", "10.0.0.1", "1", "1") "]}",
+					cases[i].rule);
+		struct netmap_left_out left_out;
+
+		apply(&m, json);
+		left_out = netmap_left_out(&m);
+		if (left_out.n != 1 || !strstr(left_out.why, cases[i].why) || strncmp(left_out.why, "rule 2: ", 8))
+			fail_msg("%s: %zu left out, \"%s\"", cases[i].rule, left_out.n, left_out.why);
+		assert_int_equal(rule_count(&m), 2);
+		free(json);
+	}
+	apply(&m, "{\"PacketFilters\":{\"x\":[1,2]}}");
+	assert_int_equal(netmap_left_out(&m).n, 3); /* of all filters */
+	netmap_settle(&m);
+	apply(&m, "{\"PacketFilters\":{\"x\":[]}}");
+	assert_int_equal(netmap_left_out(&m).n, 1);
+	assert_true(m.rules_changed);
+	netmap_free(&m);
+}
+
+/* A server of any size: the first of them count. */
+static void too_many_rules(void **state)
+{
+	static const char rule[] = RULE("\"*\"", "10.0.0.1", "1", "1") ",";
+	size_t n = NETMAP_RULES_MAX + 3, len = strlen(rule);
+	char *json = mem_alloc(n * len + 64, 1), *p = json + sprintf(json, "{\"PacketFilter\":[");
+	struct netmap m = {0};
+
+	for (size_t i = 0; i < n; i++, p += len)
+		memcpy(p, rule, len);
+	strcpy(p - 1, "]}");
+	apply(&m, json);
+	assert_int_equal(rule_count(&m), NETMAP_RULES_MAX);
+	assert_int_equal(netmap_left_out(&m).n, 3);
+	free(json);
+	netmap_free(&m);
+}
+
 static void rule_forms(void **state)
 {
 	static const struct {
@@ -485,6 +534,7 @@ static void assert_same(const struct netmap *a, const struct netmap *b)
 		assert_true(node_equal(a->peers[i].node, b->peers[i].node));
 	assert_true(!a->self.node || node_equal(a->self.node, b->self.node));
 	assert_int_equal(fa.n, fb.n);
+	assert_int_equal(netmap_left_out(a).n, netmap_left_out(b).n);
 	assert_memory_equal(a->digest, b->digest, sizeof(a->digest));
 	free(fa.rules);
 	free(fb.rules);
@@ -501,6 +551,7 @@ static const char *const story[] = {
 	"{\"PeersChangedPatch\":[{\"NodeID\":2,\"Endpoints\":[\"192.0.2.9:9\"]}]}",
 	"{\"PeersRemoved\":[3],\"PeersChanged\":[" NODE("4", "04", "") "]}",
 	"{\"PacketFilters\":{\"x\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}",
+	"{\"PacketFilters\":{\"x\":[7," RULE("\"*\"", "10.0.0.2", "1", "1") "]}}",
 	"{\"KeepAlive\":true}",
 	"{\"PeersRemoved\":[4]}",
 	"{\"PeersChanged\":[" NODE("4", "44", "") "]}",
@@ -620,6 +671,7 @@ static void impossible_orders(void **state)
 		{WIRE_PEER_GONE},
 		{WIRE_MAP_BEGIN, WIRE_MAP_BEGIN},
 		{WIRE_MAP_BEGIN, WIRE_RULE},
+		{WIRE_MAP_BEGIN, WIRE_LEFT_OUT},
 		{WIRE_MAP_BEGIN, WIRE_STUN_SERVER},
 		{WIRE_MAP_BEGIN, WIRE_LOGOUT},
 	};
@@ -651,6 +703,8 @@ int main(void)
 		cmocka_unit_test(deltas),
 		cmocka_unit_test(users_may_come_later),
 		cmocka_unit_test(named_filters),
+		cmocka_unit_test(rules_left_out),
+		cmocka_unit_test(too_many_rules),
 		cmocka_unit_test(rule_forms),
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(relay_map),

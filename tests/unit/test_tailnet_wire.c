@@ -76,6 +76,9 @@ static struct wire_message sample(enum wire_type type)
 	case WIRE_RULE:
 		make_rule(&m.rule);
 		break;
+	case WIRE_LEFT_OUT:
+		m.left_out = (struct wire_left_out){2, mem_strdup("rule 1: SrcIPs: not an address")};
+		break;
 	case WIRE_STUN_SERVER:
 		m.stun = (struct wire_stun_server){9, true, {addr_from_v4(1), 3478}, mem_strdup("lab")};
 		break;

@@ -170,8 +170,7 @@ static void apply_patch(struct netmap *m, struct netmap_patch *patch)
 
 static void drop_filter(struct netmap *m, size_t i)
 {
-	free(m->filters[i].name);
-	netmap_rules_free(&m->filters[i].rules);
+	netmap_filter_free(&m->filters[i]);
 	memmove(&m->filters[i], &m->filters[i + 1], (m->n_filters - i - 1) * sizeof(*m->filters));
 	m->n_filters--;
 }
@@ -193,6 +192,17 @@ static void apply_filter(struct netmap *m, struct netmap_filter *new)
 	*new = (struct netmap_filter){0};
 }
 
+struct netmap_left_out netmap_left_out(const struct netmap *m)
+{
+	struct netmap_left_out all = {0};
+
+	for (size_t i = 0; i < m->n_filters; i++) {
+		all.n += m->filters[i].left_out.n;
+		all.why = all.why ? all.why : m->filters[i].left_out.why;
+	}
+	return all;
+}
+
 static void digest_rule(crypto_generichash_state *h, const struct filter_rule *r)
 {
 	const uint64_t counts[] = {r->n_src, r->n_dst, r->n_proto, r->verdict};
@@ -210,12 +220,16 @@ static void digest_rule(crypto_generichash_state *h, const struct filter_rule *r
 
 static void digest_rules(const struct netmap *m, uint8_t digest[32])
 {
+	struct netmap_left_out left_out = netmap_left_out(m);
 	crypto_generichash_state h;
 
 	crypto_generichash_init(&h, NULL, 0, 32);
 	for (size_t i = 0; i < m->n_filters; i++)
 		for (size_t k = 0; k < m->filters[i].rules.n; k++)
 			digest_rule(&h, &m->filters[i].rules.rules[k]);
+	crypto_generichash_update(&h, (const uint8_t *)&left_out.n, sizeof(left_out.n));
+	if (left_out.n)
+		crypto_generichash_update(&h, (const uint8_t *)left_out.why, strlen(left_out.why));
 	crypto_generichash_final(&h, digest, 32);
 }
 

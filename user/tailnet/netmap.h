@@ -55,10 +55,21 @@ struct netmap_user {
 	char *login;
 };
 
+/*
+ * Rules of the server that cannot be understood are left out and the others count: a
+ * server's rules only allow, so that less passes; to refuse the message as a whole would
+ * keep in force what it revokes.
+ */
+struct netmap_left_out {
+	size_t n;
+	char *why; /* of the first; NULL: there are none */
+};
+
 struct netmap_filter { /* rules with a name; they add up */
 	char *name;
 	bool gone;
 	struct filter rules;
+	struct netmap_left_out left_out;
 };
 
 struct netmap_peer {
@@ -122,6 +133,8 @@ struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id); /* NULL: u
 /* All rules of all filters, ids from 1 in order. The rules' memory stays the netmap's;
  * free only the list. */
 struct filter netmap_rules(const struct netmap *m);
+/* Of all filters; the text stays the netmap's. */
+struct netmap_left_out netmap_left_out(const struct netmap *m);
 
 /* ---- parts, for netmap_read.c and its tests ---------------------------------- */
 
@@ -129,7 +142,7 @@ struct filter netmap_rules(const struct netmap *m);
  * something that is not about packets), or a mistake is in @f. */
 bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out);
 void netmap_rule_free(struct filter_rule *r);
-void netmap_rules_free(struct filter *f); /* what is in it */
+void netmap_filter_free(struct netmap_filter *f); /* what is in it */
 /* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f. */
 struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id);
 /* An array of "address:port"; returns how many. */

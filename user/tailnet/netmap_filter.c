@@ -226,10 +226,12 @@ void netmap_rule_free(struct filter_rule *r)
 	free(r->text);
 }
 
-void netmap_rules_free(struct filter *f)
+void netmap_filter_free(struct netmap_filter *f)
 {
-	for (size_t i = 0; i < f->n; i++)
-		netmap_rule_free(&f->rules[i]);
-	free(f->rules);
-	*f = (struct filter){0};
+	for (size_t i = 0; i < f->rules.n; i++)
+		netmap_rule_free(&f->rules.rules[i]);
+	free(f->rules.rules);
+	free(f->left_out.why);
+	free(f->name);
+	*f = (struct netmap_filter){0};
 }

@@ -248,22 +248,30 @@ static void read_users(struct fields *f, const json_t *root, struct netmap_updat
 	}
 }
 
-static void read_rules(struct fields *f, const json_t *array, struct filter *out)
+static void leave_out(struct netmap_left_out *left_out, size_t i, const struct fields *f)
 {
+	if (!left_out->n++)
+		left_out->why = mem_printf("rule %zu: %s", i + 1, f->error);
+}
+
+static void read_rules(const json_t *array, struct netmap_filter *out)
+{
+	struct filter *rules = &out->rules;
 	json_t *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
+		struct fields f = {0}; /* of this rule alone */
 		struct filter_rule r;
 
-		if (out->n == NETMAP_RULES_MAX)
-			fields_mistake(f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
-		if (fields_bad(f))
-			return;
-		if (!netmap_rule_read(f, value, &r))
-			continue;
-		out->rules = mem_grow(out->rules, out->n, sizeof(*out->rules));
-		out->rules[out->n++] = r;
+		if (rules->n == NETMAP_RULES_MAX)
+			fields_mistake(&f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
+		if (!fields_bad(&f) && netmap_rule_read(&f, value, &r)) {
+			rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
+			rules->rules[rules->n++] = r;
+		} else if (fields_bad(&f)) {
+			leave_out(&out->left_out, i, &f);
+		}
 	}
 }
 
@@ -273,7 +281,7 @@ static void add_filter(struct fields *f, const char *name, const json_t *rules, 
 
 	if (!filter.gone && !json_is_array(rules))
 		fields_mistake(f, "PacketFilters", "a filter is not an array");
-	read_rules(f, rules, &filter.rules);
+	read_rules(rules, &filter);
 	u->filters = mem_grow(u->filters, u->n_filters, sizeof(*u->filters));
 	u->filters[u->n_filters++] = filter;
 }
@@ -373,10 +381,8 @@ void netmap_update_free(struct netmap_update *u)
 		free(u->patches[i].endpoints);
 	for (size_t i = 0; i < u->n_users; i++)
 		free(u->users[i].login);
-	for (size_t i = 0; i < u->n_filters; i++) {
-		free(u->filters[i].name);
-		netmap_rules_free(&u->filters[i].rules);
-	}
+	for (size_t i = 0; i < u->n_filters; i++)
+		netmap_filter_free(&u->filters[i]);
 	derpmap_free(u->derpmap);
 	free(u->peers);
 	free(u->removed);

@@ -89,6 +89,20 @@ static bool take_rule(struct roster *r, struct filter_rule *rule)
 	return true;
 }
 
+static bool take_left_out(struct roster *r, struct wire_left_out *left_out)
+{
+	struct netmap_left_out *mine;
+
+	if (!r->has_rules)
+		return false;
+	mine = &r->update->filters[0].left_out;
+	if (mine->n)
+		return false;
+	*mine = (struct netmap_left_out){left_out->n, left_out->why};
+	left_out->why = NULL;
+	return true;
+}
+
 static bool take_stun(struct roster *r, struct wire_stun_server *s)
 {
 	struct roster_stun *list = &r->new_stun;
@@ -139,6 +153,8 @@ static bool take_part(struct roster *r, struct wire_message *m)
 		return take_gone(r->update, m->gone);
 	case WIRE_RULE:
 		return take_rule(r, &m->rule);
+	case WIRE_LEFT_OUT:
+		return take_left_out(r, &m->left_out);
 	case WIRE_STUN_SERVER:
 		return take_stun(r, &m->stun);
 	default:
@@ -184,11 +200,16 @@ static void tell_rule(const struct filter_rule *rule, const struct teller *t)
 
 static void tell_rules(const struct netmap *m, const struct teller *t)
 {
+	struct netmap_left_out left_out = netmap_left_out(m);
+	struct wire_message note = {.type = WIRE_LEFT_OUT};
 	struct filter rules = netmap_rules(m);
 
 	for (size_t i = 0; i < rules.n; i++)
 		tell_rule(&rules.rules[i], t);
 	free(rules.rules);
+	note.left_out = (struct wire_left_out){(uint32_t)left_out.n, left_out.why};
+	if (left_out.n)
+		tell(t, &note);
 }
 
 static void tell_stun(const struct netmap *m, const struct teller *t)

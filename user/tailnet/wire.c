@@ -290,6 +290,19 @@ static void get_rule(struct reader *r, struct wire_message *m)
 	r->bad |= !rule->id || !rule->n_src || !rule->n_dst;
 }
 
+static void put_left_out(struct writer *w, const struct wire_message *m)
+{
+	write_be32(w, m->left_out.n);
+	put_text(w, m->left_out.why, WIRE_TEXT_MAX);
+}
+
+static void get_left_out(struct reader *r, struct wire_message *m)
+{
+	m->left_out.n = read_be32(r);
+	m->left_out.why = get_text(r, WIRE_TEXT_MAX);
+	r->bad |= !m->left_out.n;
+}
+
 static void put_stun(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->stun.region);
@@ -476,6 +489,7 @@ static const struct kind {
 	[WIRE_PEER] = {TO_GATEWAY, put_peer, get_peer},
 	[WIRE_PEER_GONE] = {TO_GATEWAY, put_gone, get_gone},
 	[WIRE_RULE] = {TO_GATEWAY, put_rule, get_rule},
+	[WIRE_LEFT_OUT] = {TO_GATEWAY, put_left_out, get_left_out},
 	[WIRE_STUN_SERVER] = {TO_GATEWAY, put_stun, get_stun},
 	[WIRE_MAP_END] = {TO_GATEWAY, put_nothing, get_nothing},
 	[WIRE_RELAY_HELLO] = {TO_GATEWAY, put_hello, get_hello},
@@ -556,6 +570,8 @@ void wire_message_free(struct wire_message *m)
 		node_free(m->peer);
 	else if (m->type == WIRE_RULE)
 		netmap_rule_free(&m->rule);
+	else if (m->type == WIRE_LEFT_OUT)
+		free(m->left_out.why);
 	else if (m->type == WIRE_STUN_SERVER)
 		free(m->stun.name);
 	else if (m->type == WIRE_CONFIG)

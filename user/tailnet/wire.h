@@ -36,6 +36,7 @@ enum wire_type {
 	WIRE_PEER, /* a new peer, or what it is now */
 	WIRE_PEER_GONE,
 	WIRE_RULE, /* a piece of a rule; pieces with one id in a row are one rule */
+	WIRE_LEFT_OUT, /* rules that cannot be understood are left out */
 	WIRE_STUN_SERVER,
 	WIRE_MAP_END,
 	WIRE_RELAY_HELLO, /* a relay told its key and wants a WIRE_RELAY_BOX */
@@ -90,6 +91,11 @@ struct wire_map_begin {
 struct wire_self {
 	struct tailnet_node *node;
 	bool authorized;
+};
+
+struct wire_left_out {
+	uint32_t n; /* not 0 */
+	char *why;  /* of the first, for people */
 };
 
 struct wire_stun_server {
@@ -162,6 +168,7 @@ struct wire_message {
 		struct tailnet_node *peer;
 		uint64_t gone;
 		struct filter_rule rule;
+		struct wire_left_out left_out;
 		struct wire_stun_server stun;
 		struct wire_relay_hello hello;
 		struct wire_relay_state relay;
