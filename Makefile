@@ -59,7 +59,7 @@ bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
-	check-conformance bench bench-scale bench-tailnet differential fuzz style install clean vmlinux.h
+	check-conformance bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -176,6 +176,11 @@ fuzz: $(fuzzers)
 PACKETS ?= 10000000
 differential: $(O)/tests/bpf/test_differential
 	$(Q)PACKETS=$(PACKETS) $<
+
+# Mixed churn while everything happens to the gateway; check has a short form.
+soak: all
+	$(Q)tests/lab/peers.sh > $(O)/peers.log
+	$(Q)SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/lab/test_soak.py
 
 bench: all bench-scale bench-tailnet
 	$(Q)tests/bench/bench.py
