@@ -9,6 +9,7 @@ program that dies, or that counts nothing, is a failed test. Exit status 1 when
 anything failed.
 """
 import argparse
+import concurrent.futures
 import glob
 import os
 import re
@@ -123,16 +124,29 @@ def programs(pattern):
     return sorted(p for p in glob.glob(os.path.join(ROOT, pattern)) if os.access(p, os.X_OK) and not p.endswith(".d"))
 
 
-def cmocka(count, pattern, what, wrapper=(), env=None, without=()):
+def each(count, job, items, at_once=1):
+    """job(count, item) of every item, each with a count of its own."""
+    def counted(item):
+        own = Count()
+        job(own, item)
+        return own
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for own in pool.map(counted, items):
+            count.add(own)
+
+
+def cmocka(count, pattern, what, wrapper=(), env=None, without=(), at_once=1):
+    def job(own, program):
+        name = os.path.basename(program)
+        if name in without:
+            own.skip(f"{what} {name}: {without[name]}")
+            return
+        run(own, name, [*wrapper, program], tap(f"{what} {name}"), {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})},
+            timeout=120)
     found = programs(pattern)
     if not found:
         count.fail(f"{what}: no test programs: {pattern}")
-    for program in found:
-        if os.path.basename(program) in without:
-            count.skip(f"{what} {os.path.basename(program)}: {without[os.path.basename(program)]}")
-            continue
-        run(count, os.path.basename(program), [*wrapper, program], tap(f"{what} {os.path.basename(program)}"),
-            {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})}, timeout=120)
+    each(count, job, found, at_once)
 
 
 def make(count, *args):
@@ -173,7 +187,7 @@ def arm64(count, args):
     """The unit tests for another machine, emulated; the BPF side is the same byte code."""
     if make(count, "CROSS=aarch64-linux-gnu-", "unit-programs"):
         cmocka(count, "build/variant-aarch64-linux-gnu/tests/unit/test_*", "unit (arm64)",
-               ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"], without=NOT_EMULATED)
+               ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"], without=NOT_EMULATED, at_once=CORES)
 
 
 def bpf(count, args):
@@ -199,17 +213,18 @@ def conformance(count, args):
 
 
 def fuzz(count, args):
-    for program in programs("build/fuzz/fuzz_*"):
+    def job(own, program):
         name = os.path.basename(program)
         corpus = os.path.join(ROOT, "build/fuzz/corpus", name)
         os.makedirs(corpus, exist_ok=True)
         seeds = [d for d in [os.path.join(ROOT, "tests/fuzz/seeds", name)] if os.path.isdir(d)]
 
-        def ended(count, line, name=name):
+        def ended(own, line):
             if re.match(r"^Done \d+ runs", line):
-                count.passed += 1
-        run(count, name, [program, f"-max_total_time={args.fuzz_seconds}", "-print_final_stats=0", "-verbosity=1",
-                          "-artifact_prefix=build/fuzz/", corpus, *seeds], ended)
+                own.passed += 1
+        run(own, name, [program, f"-max_total_time={args.fuzz_seconds}", "-print_final_stats=0", "-verbosity=1",
+                        "-artifact_prefix=build/fuzz/", corpus, *seeds], ended)
+    each(count, job, programs("build/fuzz/fuzz_*"), CORES)
 
 
 def pytest(count, env=None, *select):
