@@ -282,6 +282,9 @@ void membership_reloaded(struct gateway *g);
 struct report_tailnet;
 /* How we stand with the server; strings live until the next event. Only in a tailnet. */
 void membership_report(const struct gateway *g, struct report_tailnet *out);
+struct report_route;
+/* To whom clients send, of all that serve it; strings live until the next event. Only in a tailnet. */
+void membership_primary(const struct gateway *g, struct report_route *route);
 /* A relay's name, into @buf. */
 const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size);
 void membership_close(struct gateway *g);

@@ -435,6 +435,16 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 	}
 }
 
+void membership_primary(const struct gateway *g, struct report_route *route)
+{
+	const struct netmap *map = netmap_of(g->membership);
+	const struct tailnet_node *n = netmap_config_primary(map, &route->prefix);
+
+	route->in_tailnet = true;
+	route->ours = n && n == map->self.node;
+	route->primary = n ? n->name : NULL;
+}
+
 const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size)
 {
 	return paths_region_name(g->membership, region, buf, size);

@@ -330,3 +330,19 @@ const char *netmap_config_serves(const struct config *cfg, const struct prefix *
 			return "coordination server's rules";
 	return NULL;
 }
+
+static bool is_primary(const struct tailnet_node *n, const struct prefix *route)
+{
+	for (size_t i = 0; i < n->n_primary; i++)
+		if (!prefix_cmp(&n->primary[i], route))
+			return true;
+	return false;
+}
+
+const struct tailnet_node *netmap_config_primary(const struct netmap *m, const struct prefix *route)
+{
+	for (size_t i = 0; i < m->n_peers; i++)
+		if (is_primary(m->peers[i].node, route))
+			return m->peers[i].node;
+	return m->self.node && is_primary(m->self.node, route) ? m->self.node : NULL;
+}

@@ -242,14 +242,23 @@ json_t *report_drops(const struct report_source *s)
 	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "drops", list);
 }
 
+static json_t *primary_json(const struct report_route *r)
+{
+	if (!r->in_tailnet)
+		return json_null();
+	return json_pack("{s:o, s:o}", "ours", r->primary ? json_boolean(r->ours) : json_null(), "node",
+			 text(r->primary));
+}
+
 static json_t *route_json(const struct report_route *r)
 {
 	char prefix[ADDR_STRLEN];
 
-	return json_pack("{s:s, s:b, s:b, s:o, s:b, s:o, s:o, s:o, s:o}", "prefix", prefix_str(&r->prefix, prefix),
+	return json_pack("{s:s, s:b, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "prefix", prefix_str(&r->prefix, prefix),
 			 "advertised", r->advertised, "approved", r->approved, "by", text(r->by), "active", r->active,
 			 "pool", text(r->pool), "interface", text(r->interface), "next_hop",
-			 r->has_next_hop ? addr_json(&r->next_hop) : json_null(), "reason", text(r->reason));
+			 r->has_next_hop ? addr_json(&r->next_hop) : json_null(), "reason", text(r->reason), "primary",
+			 primary_json(r));
 }
 
 json_t *report_routes(const struct report_source *s)

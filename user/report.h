@@ -48,7 +48,9 @@
  * flows kill	{"schema", "killed"}
  * drops	{"schema", "drops": [{"reason", "meaning", "packets", "minute"}]}  all reasons
  * routes	{"schema", "routes": [{"prefix", "advertised", "approved", "by", "active", "pool",
- *			"interface", "next_hop", "reason" (why not active)}]}
+ *			"interface", "next_hop", "reason" (why not active), "primary": null | {"ours",
+ *			"node"} (in a tailnet: to whom of all that serve it clients send; both null
+ *			where the server does not tell us)}]}
  * probe		{"schema", "id", "outcome" ("waiting", "connected", "reset", "unreachable", "silent", "dropped"),
  *			"service", "route" (null: clients have none), "egress": null | {"pool", "interface",
  *			"address", "public", "next_hop"}, "as" (the flow's external end), "sent" (SYNs), "timeout",
@@ -114,6 +116,8 @@ struct report_route {
 	struct addr next_hop;
 	bool has_next_hop;
 	const char *reason; /* why it is not active; NULL */
+	bool in_tailnet, ours; /* clients send to us, of all nodes that serve it */
+	const char *primary;   /* the node that they send to; NULL: the server does not tell us */
 };
 
 struct report_policy {

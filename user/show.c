@@ -262,19 +262,35 @@ void show_drops(const json_t *r, FILE *out)
 	table_free(&t);
 }
 
+static void add_primary(struct table *t, const json_t *primary)
+{
+	const char *node = show_text(primary, "node");
+
+	if (json_is_true(json_object_get(primary, "ours")))
+		table_add(t, "yes");
+	else if (*node)
+		table_addf(t, "no: %s", node);
+	else
+		table_add(t, "not told");
+}
+
 void show_routes(const json_t *r, FILE *out)
 {
-	static const char *const heads[] = {"PREFIX", "APPROVED BY", "ACTIVE", "POOL", "VIA", NULL};
-	const json_t *route;
+	static const char *const alone[] = {"PREFIX", "APPROVED BY", "ACTIVE", "POOL", "VIA", NULL};
+	static const char *const in_tailnet[] = {"PREFIX", "APPROVED BY", "PRIMARY", "ACTIVE", "POOL", "VIA", NULL};
+	const json_t *route = json_array_get(json_object_get(r, "routes"), 0);
+	bool tailnet = json_is_object(json_object_get(route, "primary"));
 	struct table t;
 	size_t i;
 
-	table_init(&t, heads);
+	table_init(&t, tailnet ? in_tailnet : alone);
 	json_array_foreach (json_object_get(r, "routes"), i, route) {
 		const char *next = show_text(route, "next_hop"), *reason = show_text(route, "reason");
 
 		table_add(&t, show_text(route, "prefix"));
 		table_add(&t, json_is_true(json_object_get(route, "approved")) ? show_text(route, "by") : "nobody");
+		if (tailnet)
+			add_primary(&t, json_object_get(route, "primary"));
 		if (json_is_true(json_object_get(route, "active")))
 			table_add(&t, "yes");
 		else

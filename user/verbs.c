@@ -112,6 +112,8 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 	out->active = out->approved;
 	if (!out->approved)
 		out->reason = "not approved";
+	if (g->membership)
+		membership_primary(g, out);
 	if (!netlink_route_get(&g->netlink, &r->prefix.addr, NULL, 0, &ifindex, &hop) &&
 	    if_indextoname((unsigned)ifindex, name)) {
 		static const struct addr none;

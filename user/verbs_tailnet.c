@@ -5,7 +5,7 @@
  *	up	args {"new_key"}		{"schema", "state"}; how it goes on is in `status`
  *	logout					{"schema", "state"}
  *	netmap	{"schema", "self": null | NODE, "peers": [NODE], "rules": ["100.64.0.2 -> 203.0.113.9:443"]}
- *		NODE: {"id", "name", "user", "tags": [], "addresses": [], "allowed": [], "endpoints": [],
+ *		NODE: {"id", "name", "user", "tags": [], "addresses": [], "allowed": [], "primary": [], "endpoints": [],
  *			"key", "relay", "online", "expires" (Unix seconds), "expired"}
  *	ping	args {"node"}			{"schema", "name", "number"}: pongs after this number are answers
  *	pong	args {"node", "number"}		{"schema", "pongs": [{"number", "path" ("direct", "relay"),
@@ -90,10 +90,10 @@ static json_t *node_json(const struct membership *m, const struct tailnet_node *
 	for (size_t i = 0; i < n->n_endpoints; i++)
 		json_array_append_new(endpoints,
 				      json_string(text_endpoint(&n->endpoints[i].addr, n->endpoints[i].port, buf)));
-	j = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b}", "id", (json_int_t)n->id, "name",
+	j = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b}", "id", (json_int_t)n->id, "name",
 		      text_json(n->name), "user", text_json(n->user), "tags", tags, "addresses",
 		      prefixes_json(n->addresses, n->n_addresses), "allowed", prefixes_json(n->allowed, n->n_allowed),
-		      "endpoints", endpoints, "key", tailkey_text(TAILKEY_NODE, n->node_key, key), "online", n->online,
+		      "primary", prefixes_json(n->primary, n->n_primary), "endpoints", endpoints, "key", tailkey_text(TAILKEY_NODE, n->node_key, key), "online", n->online,
 		      "expired", node_is_expired(n, (int64_t)(loop_wall() / NS_PER_SEC)));
 	json_object_set_new(j, "relay",
 			    n->region ? text_json(paths_region_name(m, n->region, relay, sizeof(relay))) : json_null());

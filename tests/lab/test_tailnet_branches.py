@@ -80,6 +80,17 @@ class World:
             return None
         return self.service.seen()[seen]["client"]
 
+    def gateways_may_know(self):
+        """headscale tells whose a route is only to whom the rules let in there, so it does not tell the gateways."""
+        self.tailnet.policy["acls"].append({"action": "accept", "src": ["tag:gw"], "dst": ["*:*"]})
+        self.tailnet.reload_policy()
+
+    def primary_as_told(self, gateway, service):
+        """Whether a gateway is the primary of the service's route, and who is."""
+        routes = gateway.json("routes")["routes"]
+        told = next(route["primary"] for route in routes if route["prefix"] == ROUTES[service])
+        return told["ours"], told["node"]
+
     def await_seen(self, client, service, address, seconds=20):
         start = time.monotonic()
         wait_for(f"{service} reached by {address}", lambda: self.seen_from(client, service) == address, seconds)
@@ -166,6 +177,8 @@ def cut_off(gateway):
 def test_failover(world, end, other):
     """6.6: the primary is lost: the other serves; the recovered one stays second."""
     world = world(**newer())
+    if other == "sluice":
+        world.gateways_may_know()
     first = world.gateway(1, [ROUTES[NEAR]])
     client = TailscaleClient(world.tailnet)
     world.await_seen(client, NEAR, "198.51.100.1")
@@ -176,12 +189,16 @@ def test_failover(world, end, other):
     wait_for("two routers", lambda: len([n for n in world.tailnet.hs("nodes", "list-routes")
                                          if ROUTES[NEAR] in n.get("approved_routes", [])]) == 2, 15)
     assert world.seen_from(client, NEAR) == "198.51.100.1"
+    if other == "sluice":
+        wait_for("the first knows that it is primary", lambda: world.primary_as_told(first, NEAR) == (True, "gw-1"), 15)
     back = end(first)
     world.await_seen(client, NEAR, "198.51.100.3", seconds=25)
     back()
     wait_for("the first is back", lambda: world.tailnet.node("gw-1").get("online"), 30)
     assert world.seen_from(client, NEAR) == "198.51.100.3"
     assert world.primary(ROUTES[NEAR]) == ["gw-3" if other == "sluice" else "router-3"]
+    if other == "sluice":
+        wait_for("the first knows that it is second", lambda: world.primary_as_told(first, NEAR) == (False, "gw-3"), 15)
 
 
 # ---- 7: two gateways with different routes; an exit node ----------------------------------------------------------
@@ -189,12 +206,14 @@ def test_failover(world, end, other):
 def test_two_gateways(world):
     """6.7: each service is reached by the gateway near it, at the same time."""
     world = world()
-    world.gateway(1, [ROUTES[NEAR]])
+    gateway = world.gateway(1, [ROUTES[NEAR]])
     world.gateway(3, [ROUTES[FAR]])
     client = TailscaleClient(world.tailnet)
     world.await_seen(client, NEAR, "198.51.100.1")
     world.await_seen(client, FAR, "198.51.100.3")
     assert world.seen_from(client, NEAR) == "198.51.100.1"
+    assert world.primary_as_told(gateway, NEAR) == (None, None)
+    assert "not told" in gateway.command("routes").stdout
 
 
 def test_exit_node(world):

@@ -164,6 +164,40 @@ static void test_T11_served_routes(void **state)
 	}
 }
 
+/* T11: of those who serve a route, the one to whom clients send. */
+static void test_T11_primary(void **state)
+{
+	static const struct {
+		const char *own, *other, *node;
+	} nodes[] = {
+		{"[\"203.0.113.0/24\"]", "[]", "gw"},
+		{"[]", "[\"10.0.0.0/8\",\"203.0.113.0/24\"]", "b"},
+		{"[\"10.0.0.0/8\"]", "[\"203.0.113.0/25\"]", NULL},
+		{"[\"203.0.113.0/24\"]", "[\"203.0.113.0/24\"]", "b"}, /* ours is of before */
+		{"null", "null", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
+		char *json = mem_printf("{\"Node\":" NODE("1", ",\"Name\":\"gw\",\"PrimaryRoutes\":%s") ",\"Peers\":[" NODE(
+						"2", ",\"Name\":\"a\"") "," NODE("3", ",\"Name\":\"b\",\"PrimaryRoutes\":%s") "]}",
+					nodes[i].own, nodes[i].other);
+		char error[NETMAP_ERROR];
+		struct netmap_update *u = netmap_update_read(json, strlen(json), error);
+		const struct tailnet_node *n;
+		struct netmap m = {0};
+		struct prefix route;
+
+		assert_non_null(u);
+		netmap_apply(&m, u);
+		assert_true(prefix_parse("203.0.113.0/24", 14, &route, NULL));
+		n = netmap_config_primary(&m, &route);
+		assert_string_equal(n ? n->name : "-", nodes[i].node ? nodes[i].node : "-");
+		netmap_update_free(u);
+		netmap_free(&m);
+		free(json);
+	}
+}
+
 /* What a server's rules become in force; @extra after the two. */
 static struct ruleset *ruled(const char *first, const char *extra, bool shut)
 {
@@ -247,7 +281,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clients),		  cmocka_unit_test(test_expiry), cmocka_unit_test(test_self),
-		cmocka_unit_test(test_T11_served_routes), cmocka_unit_test(test_left_out_rules),
+		cmocka_unit_test(test_T11_served_routes), cmocka_unit_test(test_T11_primary), cmocka_unit_test(test_left_out_rules),
 		cmocka_unit_test(test_rules_that_do_not_fit), cmocka_unit_test(test_same),
 	};
 

@@ -100,6 +100,8 @@ static void refused_messages(void **state)
 		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses"},
 		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.0/24\"]}]}", "Addresses"},
 		{"{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs"},
+		{"{\"Peers\":[{\"ID\":1,\"PrimaryRoutes\":[\"10.0.0.0/33\"]}]}", "PrimaryRoutes"},
+		{"{\"Node\":{\"ID\":1,\"PrimaryRoutes\":{}}}", "PrimaryRoutes"},
 		{"{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online"},
 		{"{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry"},
 		{"{\"Peers\":[{\"ID\":1,\"Tags\":[1]}]}", "Tags"},
@@ -285,6 +287,33 @@ static void users_may_come_later(void **state)
 	netmap_settle(&m);
 	apply(&m, "{\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"bob@example.com\"}]}");
 	assert_false(m.peers[0].changed);
+	netmap_free(&m);
+}
+
+/* T11: whose a route is, whole and changed later; null and absent are none. */
+static void primary_routes(void **state)
+{
+	static const struct {
+		const char *json;
+		size_t own, peers;
+	} steps[] = {
+		{"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"PrimaryRoutes\":[\"10.0.0.0/8\",\"2001:db8::/32\"]") "]}", 0, 2},
+		{"{\"Node\":" NODE("1", "01", ",\"PrimaryRoutes\":[\"10.0.0.0/8\"]") "}", 1, 2},
+		{"{\"PeersChanged\":[" NODE("2", "02", ",\"PrimaryRoutes\":[\"2001:db8::/32\"]") "]}", 1, 1},
+		{"{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4}]}", 1, 1},
+		{"{\"Node\":" NODE("1", "01", ",\"PrimaryRoutes\":null") "}", 0, 1},
+		{"{\"PeersChanged\":[" NODE("2", "02", "") "]}", 0, 0},
+	};
+	struct netmap m = {0};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		apply(&m, steps[i].json);
+		assert_int_equal(m.self.node->n_primary, steps[i].own);
+		assert_int_equal(m.peers[0].node->n_primary, steps[i].peers);
+		assert_int_equal(m.self.changed, i == 0 || steps[i].own != steps[i - 1].own);
+		assert_int_equal(m.peers[0].changed, i == 0 || i == 2 || i == 3 || i == 5);
+		netmap_settle(&m);
+	}
 	netmap_free(&m);
 }
 
@@ -702,6 +731,7 @@ int main(void)
 		cmocka_unit_test(left_out),
 		cmocka_unit_test(deltas),
 		cmocka_unit_test(users_may_come_later),
+		cmocka_unit_test(primary_routes),
 		cmocka_unit_test(named_filters),
 		cmocka_unit_test(rules_left_out),
 		cmocka_unit_test(too_many_rules),

@@ -28,6 +28,8 @@ static struct tailnet_node *make_node(void)
 	n->addresses[n->n_addresses++] = (struct prefix){.addr = addr_from_v4(0x01004064), .len = 128};
 	n->allowed = mem_alloc(1, sizeof(*n->allowed));
 	n->allowed[n->n_allowed++] = (struct prefix){.addr = addr_from_v4(0x0000000a), .len = 96 + 8};
+	n->primary = mem_alloc(1, sizeof(*n->primary));
+	n->primary[n->n_primary++] = (struct prefix){.addr = addr_from_v4(0x0000000a), .len = 96 + 8};
 	n->endpoints = mem_alloc(1, sizeof(*n->endpoints));
 	n->endpoints[n->n_endpoints++] = (struct addr_port){addr_from_v4(0x010200c0), 41641};
 	n->tags = mem_alloc(1, sizeof(*n->tags));

@@ -113,6 +113,8 @@ static void fill_node(struct fields *f, const json_t *json, struct tailnet_node 
 	n->n_addresses =
 		read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, &n->addresses);
 	read_allowed(f, json, n);
+	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX,
+				     &n->primary);
 	n->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &n->endpoints);
 	read_tags(f, json, n);
 	n->region = read_region(f, json);

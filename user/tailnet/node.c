@@ -43,6 +43,7 @@ struct tailnet_node *node_copy(const struct tailnet_node *n)
 	c->user = mem_strdup(n->user);
 	c->addresses = copy_list(n->addresses, n->n_addresses, sizeof(*n->addresses));
 	c->allowed = copy_list(n->allowed, n->n_allowed, sizeof(*n->allowed));
+	c->primary = copy_list(n->primary, n->n_primary, sizeof(*n->primary));
 	c->endpoints = copy_list(n->endpoints, n->n_endpoints, sizeof(*n->endpoints));
 	c->tags = copy_list(n->tags, n->n_tags, sizeof(*n->tags));
 	for (size_t i = 0; i < n->n_tags; i++)
@@ -59,6 +60,7 @@ void node_free(struct tailnet_node *n)
 	free(n->tags);
 	free(n->endpoints);
 	free(n->allowed);
+	free(n->primary);
 	free(n->addresses);
 	free(n->user);
 	free(n->name);
@@ -103,7 +105,8 @@ bool node_equal(const struct tailnet_node *a, const struct tailnet_node *b)
 	       strcmp(a->user, b->user) == 0 && memcmp(a->node_key, b->node_key, KEY_LEN) == 0 &&
 	       memcmp(a->disco_key, b->disco_key, KEY_LEN) == 0 &&
 	       same_prefixes(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
-	       same_prefixes(a->allowed, a->n_allowed, b->allowed, b->n_allowed) && same_endpoints(a, b) &&
+	       same_prefixes(a->allowed, a->n_allowed, b->allowed, b->n_allowed) &&
+	       same_prefixes(a->primary, a->n_primary, b->primary, b->n_primary) && same_endpoints(a, b) &&
 	       same_tags(a, b);
 }
 

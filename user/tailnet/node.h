@@ -25,6 +25,8 @@ struct tailnet_node {
 	size_t n_addresses;
 	struct prefix *allowed; /* what it may send from: its addresses and the routes it serves */
 	size_t n_allowed;
+	struct prefix *primary; /* routes that it is the one to serve, of all nodes that could */
+	size_t n_primary;
 	struct addr_port *endpoints;
 	size_t n_endpoints;
 	char **tags;

@@ -127,6 +127,7 @@ static void put_node(struct writer *w, const struct tailnet_node *n)
 	write_bytes(w, n->disco_key, KEY_LEN);
 	put_prefixes(w, n->addresses, n->n_addresses, NODE_ADDRESSES_MAX);
 	put_prefixes(w, n->allowed, n->n_allowed, NODE_ALLOWED_MAX);
+	put_prefixes(w, n->primary, n->n_primary, NODE_ALLOWED_MAX);
 	put_count(w, n->n_endpoints, NODE_ENDPOINTS_MAX);
 	for (size_t i = 0; i < n->n_endpoints && !w->bad; i++)
 		put_addr_port(w, &n->endpoints[i]);
@@ -151,6 +152,7 @@ static struct tailnet_node *get_node(struct reader *r)
 	read_copy(r, n->disco_key, KEY_LEN);
 	n->addresses = get_prefixes(r, NODE_ADDRESSES_MAX, &n->n_addresses);
 	n->allowed = get_prefixes(r, NODE_ALLOWED_MAX, &n->n_allowed);
+	n->primary = get_prefixes(r, NODE_ALLOWED_MAX, &n->n_primary);
 	n->endpoints = get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints), &n->n_endpoints);
 	for (size_t i = 0; i < n->n_endpoints; i++)
 		n->endpoints[i] = get_addr_port(r);
