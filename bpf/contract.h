@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 4
+#define SLUICE_LAYOUT 5
 
 #define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
 #define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
@@ -377,7 +377,13 @@ enum flow_state {
  */
 struct flow {
 	struct tuple out;  /* as the client sends it */
-	struct tuple back; /* as the answer arrives: dst and dport are the translation */
+	/*
+	 * As the answer arrives: dst and dport are the translation. With a mapping its entry
+	 * in the index is the permission (RFC 4787 REQ-8): for as much of the remote as the
+	 * filtering asks for (sport is 0 where any of its ports may answer), so several flows
+	 * may share it. It names the one that came last; `under` leads to the others.
+	 */
+	struct tuple back;
 	__u32 serial;
 	__u32 client;
 	__u32 generation; /* of the policy that allowed it last */
@@ -389,13 +395,16 @@ struct flow {
 	__u16 route;
 	__u8 flags;  /* FLOW_FIN_OUT, ... */
 	__u8 traits; /* FLOW_LIMITED, ...: written with the decision only */
-	__u64 created, seen, expires; /* ns; seen: last packet from the client; dead: expires is when it died */
+	__u32 under;   /* slot of the flow that had back's entry before; 0: none */
+	__u32 seen;    /* last packet from the client: ns >> SEEN_SHIFT, about ms; wraps after 52 days */
+	__u64 created, expires; /* ns; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */
 	__u32 ack_out, ack_in; /* TCP: highest acknowledgement seen; a reset must lie between it and the end */
 };
 
 #define FLOW_KILLED 0 /* in expires: ended by hand */
+#define SEEN_SHIFT  20
 
 static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
 {
@@ -406,19 +415,6 @@ struct flow_table { /* array `flow_table`, one element */
 	__u32 high;    /* slots below it have been used: nobody need look further */
 	__u32 used;    /* slots in use, mappings included */
 	__u32 refused; /* since it was last full; forgotten once it is well below that */
-};
-
-/*
- * Hash `permissions` -> expires (ns): who may send to a mapping, made and refreshed
- * by what its client sends.
- */
-struct permission {
-	struct addr remote;
-	__be16 port;	    /* of the egress address */
-	__be16 remote_port; /* 0 unless filtering is FILTER_ADDRESS_AND_PORT */
-	__u16 egress;
-	__u8 proto;
-	__u8 pad;
 };
 
 /* Hash `pairs` -> pair_use: ports taken towards one remote; of mappings: remote and port zero. */
@@ -498,7 +494,6 @@ _Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache li
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 184, "flow");
-_Static_assert(sizeof(struct permission) == 24, "permission");
 _Static_assert(sizeof(struct pair) == 24, "pair");
 _Static_assert(sizeof(struct notice) == 24 + 40 + NOTICE_BYTES, "notice");
 

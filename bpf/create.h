@@ -19,11 +19,6 @@ struct creation {
 	struct decision decision;
 };
 
-static __always_inline bool is_endpoint_independent(const struct settings *s, __u8 proto)
-{
-	return proto == IPPROTO_UDP || (proto == IPPROTO_TCP && s->tcp_endpoint_independent);
-}
-
 static __always_inline void mapping_fill(struct flow *m, const struct tuple *out, const struct creation *c,
 					 const struct egress *e)
 {
@@ -35,7 +30,8 @@ static __always_inline void mapping_fill(struct flow *m, const struct tuple *out
 	m->rule = c->decision.rule; /* whose is what comes in past all flows */
 	m->egress = c->egress;
 	m->pool = c->decision.pool;
-	m->created = m->seen = c->now;
+	m->created = c->now;
+	m->seen = c->now >> SEEN_SHIFT;
 	/* Until its first flow refreshes it. */
 	m->expires = c->now + 2 * SECOND;
 }
@@ -118,35 +114,12 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 		f->flags = FLOW_REPLIED;
 		f->end_in = p->ack;
 	}
-	f->created = f->seen = c->now;
+	f->created = c->now;
+	f->seen = c->now >> SEEN_SHIFT;
 }
 
-static __always_inline bool same_client_endpoint(const struct flow *a, const struct flow *b)
-{
-	return a->client == b->client && addr_equal(&a->out.src, &b->out.src) && a->out.sport == b->out.sport;
-}
-
-/*
- * The slot of the same flow, which has the remote's side already; 0: none. Another CPU made
- * it from its other packet, or is about to (its state is still FLOW_FREE, but its translation
- * is complete). What else is there ends: it has expired, or it outlived its mapping, whose
- * port is another endpoint's now.
- */
-static __always_inline __u32 flow_twin(const struct flow *f, __u64 now)
-{
-	__u32 slot = 0;
-	struct flow *old = flow_find(&f->back, &slot);
-
-	if (!old)
-		return 0;
-	if (same_client_endpoint(f, old) && (old->state == FLOW_FREE || flow_lives(old, now)))
-		return slot;
-	flow_end(slot, now);
-	return 0;
-}
-
-/* Links the remote's side under the mapping's port; a leftover of an expired flow may be in the way. */
-static __always_inline int mapping_link(struct flow *f, __u32 slot, __u64 now)
+/* The flow comes in by the port of its mapping. */
+static __always_inline int mapping_join(struct flow *f, const struct settings *s, __u64 now)
 {
 	struct flow *m = flow_at(f->mapping);
 
@@ -155,31 +128,27 @@ static __always_inline int mapping_link(struct flow *f, __u32 slot, __u64 now)
 	if (m->expires < now + SECOND)
 		m->expires = now + SECOND;
 	f->back.dport = m->back.dport;
-	if (flow_link(&f->back, slot, f->serial) &&
-	    (flow_twin(f, now) || flow_link(&f->back, slot, f->serial)))
-		return DROP_PORTS_FULL;
-	if (m->state == FLOW_MAPPING)
-		return DROP_NONE;
-	flow_unlink(&f->back, slot, f->serial); /* it ended under our hands */
-	return DROP_FLOWS_FULL;
+	permission_key(&f->back, &f->back, s);
+	return m->state == FLOW_MAPPING ? DROP_NONE : DROP_FLOWS_FULL; /* it ended under our hands */
 }
 
 /* The second half: *f has a slot and all but its port. */
 static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet *p, struct creation *c,
 				      const struct settings *s, struct flow *f)
 {
-	int reason = c->mapping ? mapping_link(f, c->slot, c->now) : port_take(skb, p, c->slot);
-	__u32 twin = reason && c->mapping ? flow_twin(f, c->now) : 0;
+	int reason = c->mapping ? mapping_join(f, s, c->now) : port_take(skb, p, c->slot);
 
 	if (reason) {
 		flow_free(f, c->slot);
-		c->slot = twin;
-		return twin ? DROP_NONE : reason;
+		c->slot = 0;
+		return reason;
 	}
 	client_flows_add(f->client, 1);
 	f->expires = c->now + SECOND / 2; /* before it lives: whoever sees it next would end it */
 	__sync_val_compare_and_swap(&f->state, FLOW_FREE, p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED);
-	flow_refresh(f, s, c->now);
+	if (c->mapping)
+		permission_take(c->slot, c->now);
+	flow_refresh(f, c->slot, s, c->now);
 	if (flow_show(f, c->slot)) {
 		flow_end(c->slot, c->now); /* another CPU was faster: its flow is the one */
 		return flow_find(&f->out, &c->slot) ? DROP_NONE : DROP_FLOWS_FULL;

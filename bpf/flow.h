@@ -179,54 +179,66 @@ static __always_inline bool flow_lives(const struct flow *f, __u64 now)
 	return flow_is_live(f->state) && f->expires > now;
 }
 
-/* @back: what @egress' mapping gets, or may get, from the remote. */
-static __always_inline void permission_key(struct permission *key, const struct tuple *back, __u16 egress,
-					   const struct settings *s)
+/* ---- permissions: the remote's side of flows that share the port of a mapping ---- */
+
+#define PERMISSION_DEPTH 8 /* flows under one another that are looked at */
+
+static __always_inline bool is_endpoint_independent(const struct settings *s, __u8 proto)
 {
-	__builtin_memset(key, 0, sizeof(*key));
-	key->remote = back->src;
-	key->port = back->dport;
-	key->egress = egress;
-	key->proto = back->proto;
-	if (s->filtering == FILTER_ADDRESS_AND_PORT)
-		key->remote_port = back->sport;
+	return proto == IPPROTO_UDP || (proto == IPPROTO_TCP && s->tcp_endpoint_independent);
 }
 
-/*
- * In place where it is there already: an update would allocate another element. Should
- * it be removed and given to another key meanwhile, that one lasts as long as if its
- * client had just sent something.
- */
-static __always_inline void permission_set(const struct flow *f, const struct settings *s, __u64 until)
+static __always_inline bool same_client_endpoint(const struct flow *a, const struct flow *b)
 {
-	struct permission key;
-	__u64 *expires;
-
-	permission_key(&key, &f->back, f->egress, s);
-	expires = bpf_map_lookup_elem(&permissions, &key);
-	if (expires)
-		*expires = until;
-	else
-		bpf_map_update_elem(&permissions, &key, &until, BPF_ANY);
+	return a->client == b->client && addr_equal(&a->out.src, &b->out.src) && a->out.sport == b->out.sport;
 }
 
-/*
- * The last flow towards a remote takes the permission with it: it is the one whose
- * refresh set its time. A flow that is ended early takes it in any case; another one
- * to that remote makes it anew with its next packet.
- */
-static __always_inline void permission_drop(const struct flow *f, __u64 now)
+/* The entry that a remote's packet, which arrived as @back, needs. */
+static __always_inline void permission_key(struct tuple *key, const struct tuple *back, const struct settings *s)
 {
-	struct settings *s = element(&settings, 0);
-	struct permission key;
-	__u64 *expires;
+	*key = *back;
+	if (s->filtering != FILTER_ADDRESS_AND_PORT)
+		key->sport = 0;
+}
 
-	if (!s)
+static __always_inline bool shares_permission(const struct flow *f, const struct flow *other, __u64 now)
+{
+	return flow_lives(other, now) && other->back.dport == f->back.dport && other->back.sport == f->back.sport &&
+	       addr_equal(&other->back.src, &f->back.src) && addr_equal(&other->back.dst, &f->back.dst) &&
+	       same_client_endpoint(f, other);
+}
+
+/* Puts the flow's name into the entry. One that ends meanwhile leaves none behind, as in flow_show(). */
+static __always_inline long permission_show(const struct flow *f, __u32 slot, __u32 flags)
+{
+	struct flow_ref ref = {slot, f->serial};
+	long err = bpf_map_update_elem(&flow_index, &f->back, &ref, flags);
+
+	if (!err && f->state == FLOW_DEAD)
+		flow_unlink(&f->back, slot, f->serial);
+	return err;
+}
+
+/* Gives the entry back to a flow under this one, or removes it. */
+static __always_inline void permission_drop(const struct flow *f, __u32 slot, __u64 now)
+{
+	struct flow_ref *ref = bpf_map_lookup_elem(&flow_index, &f->back);
+	__u32 at = f->under;
+
+	if (!ref || ref->slot != slot || ref->serial != f->serial)
 		return;
-	permission_key(&key, &f->back, f->egress, s);
-	expires = bpf_map_lookup_elem(&permissions, &key);
-	if (expires && (*expires <= now || f->expires > now || f->expires == FLOW_KILLED))
-		bpf_map_delete_elem(&permissions, &key);
+	for (int i = 0; i < PERMISSION_DEPTH; i++) {
+		struct flow *old = flow_at(at);
+
+		if (!old)
+			break;
+		if (shares_permission(f, old, now)) {
+			permission_show(old, at, BPF_EXIST);
+			return;
+		}
+		at = old->under;
+	}
+	bpf_map_delete_elem(&flow_index, &f->back);
 }
 
 /* A connection of @client begins to live (1) or ends (-1). */
@@ -252,16 +264,81 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 	if (__sync_val_compare_and_swap(&f->state, state, FLOW_DEAD) != state)
 		return false;
 	flow_unlink(&f->out, slot, f->serial);
-	flow_unlink(&f->back, slot, f->serial);
-	if (f->mapping)
-		permission_drop(f, now);
-	else
+	if (f->mapping) {
+		permission_drop(f, slot, now);
+	} else {
+		flow_unlink(&f->back, slot, f->serial);
 		pair_put(f);
+	}
 	if (state != FLOW_MAPPING)
 		client_flows_add(f->client, -1);
 	count_flow_end(f);
 	f->expires = now;
 	return true;
+}
+
+/*
+ * Takes over the entry. Another flow of the same endpoint stays under it; one of another
+ * endpoint outlived its mapping, whose port is not its own any more: it ends. When two
+ * CPUs take it at once, one flow may be under none: should the other end first, its next
+ * refresh takes the entry back.
+ */
+CHECKED_ALONE bool permission_take(__u32 slot, __u64 now)
+{
+	struct flow *f = flow_at(slot), *old;
+	__u32 at = 0;
+
+	if (!f)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		old = flow_find(&f->back, &at);
+		if (old && at == slot)
+			return true;
+		f->under = old && shares_permission(f, old, now) ? at : 0;
+		if (old && !f->under)
+			flow_end(at, now);
+		if (!permission_show(f, slot, f->under ? BPF_EXIST : BPF_NOEXIST))
+			return true;
+	}
+	return !permission_show(f, slot, BPF_ANY);
+}
+
+/*
+ * The slot of the living flow that a remote's packet, which arrived as @t, belongs to; 0:
+ * none. Several flows to ports of one remote share their permission, which names one.
+ */
+CHECKED_ALONE __u32 flow_of_remote(const struct tuple *t, __u64 now)
+{
+	struct settings *s = element(&settings, 0);
+	struct tuple key;
+	struct flow *f;
+	__u32 slot = 0;
+
+	if (!s || !t)
+		return 0;
+	key = *t;
+	if (t->proto == IPPROTO_UDP)
+		permission_key(&key, t, s);
+	f = flow_find(&key, &slot);
+	if (!f && t->proto == IPPROTO_TCP && s->tcp_endpoint_independent) { /* only now: it may be of before it was */
+		permission_key(&key, t, s);
+		f = flow_find(&key, &slot);
+	}
+	if (f && f->mapping && !flow_lives(f, now)) { /* one under it may live */
+		flow_end(slot, now);
+		f = flow_find(&key, &slot);
+	}
+	if (f && f->mapping && f->out.dport != t->sport) {
+		key.src = f->out.src;
+		key.dst = t->src;
+		key.sport = f->out.sport;
+		key.dport = t->sport;
+		key.side = SIDE_CLIENT;
+		f = flow_find(&key, &slot);
+		if (f && f->back.dport != t->dport) /* by another egress */
+			return 0;
+	}
+	return f && flow_lives(f, now) ? slot : 0;
 }
 
 /* ---- time ----------------------------------------------------------------------- */
@@ -279,27 +356,30 @@ static __always_inline __u64 idle_time(const struct settings *s, const struct fl
  * The client's packets keep a flow, and with it its mapping and permission, alive
  * (RFC 4787 REQ-6). At most once a second: so a second is added.
  */
-static __always_inline void flow_refresh(struct flow *f, const struct settings *s, __u64 now)
+static __always_inline void flow_refresh(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	__u64 until = now + idle_time(s, f);
-	struct flow *m;
+	struct flow *m, *holder;
+	__u32 at;
 
 	if (f->expires >= until)
 		return;
 	until += SECOND;
-	m = flow_at(f->mapping);
-	if (m) {
-		if (m->expires < until)
-			m->expires = until;
-		permission_set(f, s, until);
-	}
 	f->expires = until;
+	m = flow_at(f->mapping);
+	if (!m)
+		return;
+	if (m->expires < until)
+		m->expires = until;
+	holder = flow_find(&f->back, &at);
+	if (!holder || !flow_lives(holder, now))
+		permission_take(slot, now);
 }
 
 static __always_inline void flow_count_out(struct flow *f, const struct __sk_buff *skb, const struct packet *p,
 					   __u64 now)
 {
-	f->seen = now;
+	f->seen = now >> SEEN_SHIFT;
 	__sync_fetch_and_add(&f->packets_out, segments(skb));
 	__sync_fetch_and_add(&f->bytes_out, p->len);
 	count_total(TOTAL_OUT, segments(skb), p->len);

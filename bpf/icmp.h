@@ -45,6 +45,10 @@ static __always_inline struct flow *icmp_flow(struct quote *q, __u8 side, __u64 
 	t.sport = q->p.t.dport;
 	t.dport = q->p.t.sport;
 	t.proto = q->p.t.proto;
+	if (side == SIDE_REMOTE) {
+		q->slot = flow_of_remote(&t, now);
+		return flow_at(q->slot);
+	}
 	f = flow_find(&t, &q->slot);
 	return f && flow_lives(f, now) ? f : NULL;
 }

@@ -95,17 +95,18 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	return send_in(skb, &in->p, s, f);
 }
 
-/* May this remote send to the mapping of @egress (RFC 4787 REQ-8)? */
-static __always_inline bool may_enter(const struct packet *p, __u16 egress, const struct settings *s, __u64 now)
+/* May this remote send to the mapping (RFC 4787 REQ-8)? */
+static __always_inline bool may_enter(const struct packet *p, const struct flow *m, const struct settings *s, __u64 now)
 {
-	struct permission key;
-	__u64 *expires;
+	struct flow *holder;
+	struct tuple key;
+	__u32 at;
 
 	if (s->filtering == FILTER_ENDPOINT_INDEPENDENT)
 		return true;
-	permission_key(&key, &p->t, egress, s);
-	expires = bpf_map_lookup_elem(&permissions, &key);
-	return expires && *expires > now;
+	permission_key(&key, &p->t, s);
+	holder = flow_find(&key, &at);
+	return holder && flow_lives(holder, now) && same_client_endpoint(holder, m);
 }
 
 /*
@@ -126,7 +127,7 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	e = element(&egresses, m->egress);
 	if (!e || !e->ifindex)
 		return NOT_OURS;
-	if (!may_enter(&in->p, m->egress, s, in->now))
+	if (!may_enter(&in->p, m, s, in->now))
 		return drop(DROP_FILTERED);
 	t.src = m->out.src;
 	t.dst = in->p.t.src;
@@ -205,8 +206,9 @@ static __always_inline int inbound(struct __sk_buff *skb)
 		return icmp_error_in(skb, in, s);
 	if (in->p.kind != KIND_TCP && in->p.kind != KIND_UDP && in->p.kind != KIND_ECHO_REPLY)
 		return no_flow(skb, in);
-	f = flow_find(&in->p.t, &in->slot);
-	if (f && flow_lives(f, in->now))
+	in->slot = flow_of_remote(&in->p.t, in->now);
+	f = flow_at(in->slot);
+	if (f)
 		return flow_in(skb, in, s, f);
 	return is_endpoint_independent(s, in->p.t.proto) ? mapping_in(skb, in, s) : no_flow(skb, in);
 }

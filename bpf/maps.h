@@ -231,14 +231,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
-	__type(key, struct permission);
-	__type(value, __u64);
-} permissions SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
 	__type(key, struct pair);
 	__type(value, struct pair_use);
 } pairs SEC(".maps");

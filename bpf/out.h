@@ -249,9 +249,9 @@ static __always_inline int send_out(struct __sk_buff *skb, struct outbound *o, s
 	struct endpoint to = {f->back.dst, f->back.dport};
 
 	if (o->p.kind == KIND_TCP)
-		tcp_out(f, &o->p, s, o->c.now);
+		tcp_out(f, o->c.slot, &o->p, s, o->c.now);
 	else
-		flow_refresh(f, s, o->c.now);
+		flow_refresh(f, o->c.slot, s, o->c.now);
 	flow_count_out(f, skb, &o->p, o->c.now);
 	if (tcp_clamp(skb, &o->p, s) || rewrite(skb, &o->p, &to, false))
 		return drop(DROP_REWRITE);

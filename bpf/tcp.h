@@ -96,7 +96,8 @@ static __always_inline void tcp_reopen(struct flow *f, const struct settings *s,
 }
 
 /* A segment from the client, on a live flow. */
-static __always_inline void tcp_out(struct flow *f, const struct packet *p, const struct settings *s, __u64 now)
+static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct packet *p, const struct settings *s,
+				    __u64 now)
 {
 	bool reopened = tcp_opens(p) && (f->state == FLOW_RESET || tcp_both_closed(f));
 
@@ -113,7 +114,7 @@ static __always_inline void tcp_out(struct flow *f, const struct packet *p, cons
 	if (f->state == FLOW_RESET)
 		tcp_become(f, FLOW_ESTABLISHED);
 	if (!tcp_both_closed(f))
-		flow_refresh(f, s, now);
+		flow_refresh(f, slot, s, now);
 	if (p->tcp_flags & TCP_FIN)
 		tcp_fin(f, s, FLOW_FIN_OUT, now);
 }

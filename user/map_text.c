@@ -171,17 +171,6 @@ static void text_flow(struct map_printer *p, const void *data)
 	put_left(p, f.expires);
 }
 
-static void text_permission_key(struct map_printer *p, const void *data)
-{
-	char proto[TEXT_SIZE];
-	struct permission k;
-
-	memcpy(&k, data, sizeof(k));
-	put_endpoint(p, &k.remote, k.remote_port);
-	put(p, " -> ");
-	put(p, "egress %u:%u %s", k.egress, ntohs(k.port), text_proto(k.proto, proto));
-}
-
 static void text_expires(struct map_printer *p, const void *data)
 {
 	uint64_t v;
@@ -371,7 +360,6 @@ static const struct map_layout layouts[] = {
 	{"sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false},
 	{"flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false},
 	{"flows", 4, sizeof(struct flow), text_u32, text_flow, true},
-	{"permissions", sizeof(struct permission), 8, text_permission_key, text_expires, false},
 	{"pairs", sizeof(struct pair), sizeof(struct pair_use), text_pair, text_pair_use, false},
 	{"egress_ids", sizeof(struct addr), 4, text_addr, text_u32, false},
 	{"egresses", 4, sizeof(struct egress), text_u32, text_egress, true},

@@ -194,8 +194,7 @@ static int set_sizes(struct maps *m)
 
 	s->rodata->flow_slots = m->slots;
 	return bpf_map__set_max_entries(s->maps.flows, n + 1) ?: bpf_map__set_max_entries(s->maps.flow_index, 2 * n) ?:
-	       bpf_map__set_max_entries(s->maps.free_slots, n) ?: bpf_map__set_max_entries(s->maps.permissions, n) ?:
-	       bpf_map__set_max_entries(s->maps.pairs, n);
+	       bpf_map__set_max_entries(s->maps.free_slots, n) ?: bpf_map__set_max_entries(s->maps.pairs, n);
 }
 
 static void keep_templates(struct maps *m)

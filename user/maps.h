@@ -68,7 +68,8 @@ int maps_notices_fd(const struct maps *m);
 
 /* ---- settings, clients, sessions, egress ------------------------------------ */
 
-/* A change of filtering forgets all permissions: a client's next packet makes its own anew. */
+/* A change of filtering ends the flows on mappings, whose permissions have another form: a client's next packet
+ * makes its own anew. So does the end of endpoint-independent TCP. */
 int maps_settings_set(struct maps *m, const struct settings *s);
 void maps_settings_get(const struct maps *m, struct settings *s);
 
@@ -137,6 +138,7 @@ bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_
 
 /* Ends a flow: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
 int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial);
+void maps_flows_end_mapped(struct maps *m); /* those whose port is a mapping's */
 
 /* The fullest pair of egress and remote, and how many ports it could use. False: no port is in use. */
 bool maps_busiest(const struct maps *m, struct pair *pair, uint32_t *used, uint32_t *ports);

@@ -91,6 +91,16 @@ int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial)
 	return 0;
 }
 
+void maps_flows_end_mapped(struct maps *m)
+{
+	uint32_t slot = 0;
+	struct flow f;
+
+	while (maps_flow_next(m, &slot, &f))
+		if (f.mapping)
+			maps_flow_kill(m, slot, f.serial);
+}
+
 #define PAIR_BATCH 1024
 
 struct busiest {

@@ -25,7 +25,7 @@ static int unset(struct bpf_map *map, const void *key)
 static int clear(const struct bpf_map *map, size_t size)
 {
 	int fd = bpf_map__fd(map), err;
-	uint8_t key[sizeof(struct permission)];
+	uint8_t key[sizeof(struct addr)];
 
 	if (size > sizeof(key))
 		return -EINVAL;
@@ -37,7 +37,6 @@ static int clear(const struct bpf_map *map, size_t size)
 	return 0;
 }
 
-/* Permissions made under another filtering have other keys, which nobody would ever look for. */
 int maps_settings_set(struct maps *m, const struct settings *s)
 {
 	struct settings old;
@@ -46,8 +45,8 @@ int maps_settings_set(struct maps *m, const struct settings *s)
 
 	maps_settings_get(m, &old);
 	err = set(m->skel->maps.settings, &zero, s);
-	if (!err && old.filtering != s->filtering)
-		err = clear(m->skel->maps.permissions, sizeof(struct permission));
+	if (!err && (old.filtering != s->filtering || old.tcp_endpoint_independent > s->tcp_endpoint_independent))
+		maps_flows_end_mapped(m);
 	return err;
 }
 

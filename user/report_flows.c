@@ -166,6 +166,14 @@ static void put_age(json_t *j, const char *key, uint64_t from, uint64_t to)
 	put(j, key, to > from ? (to - from) / NS : 0);
 }
 
+/* As ages: whole seconds that have passed; what `seen` was cut by counts as passed. */
+static uint64_t idle_seconds(const struct flow *f, uint64_t now)
+{
+	int32_t idle = (int32_t)((uint32_t)(now >> SEEN_SHIFT) - f->seen);
+
+	return idle > 0 ? ((uint64_t)(idle + 1) << SEEN_SHIFT) / NS : 0; /* else seen since @now was read */
+}
+
 static void put_text(json_t *j, const char *key, const char *value)
 {
 	char escaped[512];
@@ -200,7 +208,7 @@ static json_t *flow_json(const struct report_source *s, uint32_t slot, const str
 	put_text(j, "proto", text_proto(f->out.proto, proto));
 	put_text(j, "state", state_name(f->state));
 	put_age(j, "age", f->created, s->now_ns);
-	put_age(j, "idle", f->seen, s->now_ns);
+	put(j, "idle", idle_seconds(f, s->now_ns));
 	put_age(j, "expires", s->now_ns, f->expires);
 	put(j, "packets_out", f->packets_out);
 	put(j, "bytes_out", f->bytes_out);

@@ -107,7 +107,7 @@ static struct costs open_flows(struct scratch *s, uint8_t proto, unsigned first,
 /* ---- memory ------------------------------------------------------------------------------ */
 
 struct memory {
-	size_t flows, index, slots, pairs, permissions;
+	size_t flows, index, slots, pairs;
 };
 
 static struct memory memory_of(const struct scratch *s)
@@ -117,14 +117,13 @@ static struct memory memory_of(const struct scratch *s)
 		.index = map_bytes(s->m->skel->maps.flow_index),
 		.slots = map_bytes(s->m->skel->maps.free_slots),
 		.pairs = map_bytes(s->m->skel->maps.pairs),
-		.permissions = map_bytes(s->m->skel->maps.permissions),
 	};
 }
 
 static void memory_row(struct sheet *sheet, const struct scratch *s, const char *name, unsigned n)
 {
 	struct memory m = memory_of(s);
-	size_t all = m.flows + m.index + m.slots + m.pairs + m.permissions;
+	size_t all = m.flows + m.index + m.slots + m.pairs;
 	double share = (double)maps_flows_used(s->m) / maps_flows_max(s->m) / n; /* of what is allocated at once */
 
 	table_add(&sheet->table, name);
@@ -132,9 +131,7 @@ static void memory_row(struct sheet *sheet, const struct scratch *s, const char 
 	table_addf(&sheet->table, "%.0f", (double)m.flows * share);
 	table_addf(&sheet->table, "%.0f", (double)(m.index + m.slots) * share);
 	table_addf(&sheet->table, "%.0f", (double)m.pairs / n);
-	table_addf(&sheet->table, "%.0f", (double)m.permissions / n);
-	table_addf(&sheet->table, "%.0f",
-		   (double)(m.flows + m.index + m.slots) * share + (double)(m.pairs + m.permissions) / n);
+	table_addf(&sheet->table, "%.0f", (double)(m.flows + m.index + m.slots) * share + (double)m.pairs / n);
 	table_addf(&sheet->table, "%.0f", mib(all));
 }
 
@@ -199,8 +196,8 @@ static void bench_packets(json_t *document)
 					    ">ratio",	">out, 1000 hot", ">ratio",	  ">in, any",
 					    ">ratio",	">in, 1000 hot",  ">ratio",	  NULL};
 	static const char *const memory_heads[] = {"flows of",	    ">slots a flow",	">flow",
-						   ">index",	    ">pairs",		">permissions",
-						   ">bytes a flow", ">MiB of all maps", NULL};
+						   ">index",	    ">pairs",		">bytes a flow",
+						   ">MiB of all maps", NULL};
 	struct sheet packets = sheet_begin(
 		"NAT: ns in the program, for a packet of any or of a few of the flows (target: at most 1.3)", heads);
 	struct sheet memory = sheet_begin("NAT: memory of 1,000,000 flows (target: at most 450 bytes)", memory_heads);

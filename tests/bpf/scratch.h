@@ -241,25 +241,10 @@ static inline void sweep(struct scratch *s)
 		must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
 }
 
-static inline void expire_permissions(struct scratch *s)
-{
-	int fd = bpf_map__fd(s->m->skel->maps.permissions);
-	struct permission keys[4096], *last = NULL;
-	uint64_t past = 1;
-	size_t n = 0;
-
-	/* An update moves its entry to the front, where a walk would meet it again. */
-	while (n < N(keys) && bpf_map_get_next_key(fd, last, &keys[n]) == 0)
-		last = &keys[n++];
-	while (n--)
-		must(bpf_map_update_elem(fd, &keys[n], &past, BPF_EXIST));
-}
-
 static inline void expire_all(struct scratch *s)
 {
 	uint32_t n;
 
-	expire_permissions(s);
 	maps_flows(s->m, &n);
 	for (uint32_t i = 1; i < n; i++)
 		if (s->m->flows[i].state != FLOW_DEAD)

@@ -87,7 +87,6 @@ static inline void assert_empty(struct scratch *s)
 
 	assert_int_equal(entries(s->m->skel->maps.flow_index), 0);
 	assert_int_equal(entries(s->m->skel->maps.pairs), 0);
-	assert_int_equal(entries(s->m->skel->maps.permissions), 0);
 	empty_table(s);
 	maps_flows(s->m, &n);
 	for (uint32_t i = 0; i < n; i++)

@@ -225,26 +225,35 @@ static void test_kill(void **state)
 	assert_empty(s);
 }
 
+#define MAPPING_ENTRIES 2
+
 /* A flow ended by hand takes its permission along; so does a change of filtering, for all. */
 static void test_kill_permission(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct shape shape = shape_of(&f, IPPROTO_UDP, 900, 53);
+	struct shape shape = shape_of(&f, IPPROTO_UDP, 900, 53), back;
 	struct flow copy;
+	struct ran r;
 	uint32_t slot = 0;
 
 	assert_sent(out_of(s, &shape, 1));
 	assert_true(maps_flow_next(s->m, &slot, &copy));
-	assert_int_equal(entries(s->m->skel->maps.permissions), 1);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES + 2);
 	must(maps_flow_kill(s->m, slot, copy.serial));
 	sweep(s);
-	assert_int_equal(entries(s->m->skel->maps.permissions), 0);
-	assert_sent(out_of(s, &shape, 1));
-	assert_int_equal(entries(s->m->skel->maps.permissions), 1);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES);
+	r = out_of(s, &shape, 1);
+	assert_sent(r);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES + 2);
+	back = answer_to(&shape, &r);
 	s->settings.filtering = FILTER_ADDRESS_AND_PORT;
 	must(maps_settings_set(s->m, &s->settings));
-	assert_int_equal(entries(s->m->skel->maps.permissions), 0);
+	assert_dropped(into(s, &back), DROP_FILTERED);
+	sweep(s);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES);
+	assert_sent(out_of(s, &shape, 1));
+	assert_sent(into(s, &back));
 }
 
 /* What another policy allows goes on, with its port; what it does not ends, in both directions. */

@@ -183,15 +183,102 @@ static void test_permission_shared(void **state)
 	b.dport = 4001;
 	assert_sent(out_of(s, &a, 1));
 	r = out_of(s, &b, 1);
-	assert_int_equal(entries(s->m->skel->maps.permissions), 1);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), 2 + 2 + 1); /* mapping, the flows, their permission */
 	slot_of(s, &a)->expires = 1;
 	sweep(s);
-	assert_int_equal(entries(s->m->skel->maps.permissions), 1);
+	assert_int_equal(entries(s->m->skel->maps.flow_index), 2 + 1 + 1);
 	in = from_remote(&f, &b, &r, OTHER_PORT);
 	assert_sent(into(s, &in));
 	expire_all(s);
 	sweep(s);
 	assert_empty(s);
+}
+
+#define SHARING 4
+
+/* Each answer counts for its own flow, in whatever order those that share a permission come and go, by sweep or unswept. */
+static void test_permission_handed_on(void **state)
+{
+	static const int orders[][SHARING] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}};
+	struct scratch *s = *state;
+
+	for (size_t i = 0; i < 4 * N(orders); i++) {
+		struct family f = family_of(i & 1);
+		const int *order = orders[i / 4];
+		bool swept = i & 2;
+		struct shape out[SHARING], in[SHARING];
+		struct flow *flow[SHARING];
+
+		for (int k = 0; k < SHARING; k++) {
+			struct ran r;
+
+			out[k] = shape_of(&f, IPPROTO_UDP, 4242, (uint16_t)(4000 + k));
+			r = out_of(s, &out[k], 1);
+			assert_sent(r);
+			in[k] = answer_to(&out[k], &r);
+			flow[k] = slot_of(s, &out[k]);
+		}
+		for (int gone = 0; gone < SHARING; gone++) {
+			for (int k = gone; k < SHARING; k++) {
+				uint64_t before = flow[order[k]]->packets_in;
+
+				assert_sent(into(s, &in[order[k]]));
+				assert_int_equal(flow[order[k]]->packets_in, before + 1);
+			}
+			flow[order[gone]]->expires = 1;
+			if (swept)
+				sweep(s);
+			if (gone < SHARING - 1) /* past the flow, by the mapping */
+				assert_sent(into(s, &in[order[gone]]));
+			else
+				assert_dropped(into(s, &in[order[gone]]), DROP_FILTERED);
+		}
+		expire_all(s);
+		sweep(s);
+		assert_empty(s);
+	}
+}
+
+/* A permission that was lost, as when two CPUs take it at once, comes back with the client's next packet. */
+static void test_permission_comes_back(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape shape = shape_of(&f, IPPROTO_UDP, 4242, 53), in;
+	struct ran r = out_of(s, &shape, 1);
+	struct flow *flow = slot_of(s, &shape);
+
+	in = answer_to(&shape, &r);
+	must(bpf_map_delete_elem(bpf_map__fd(s->m->skel->maps.flow_index), &flow->back));
+	assert_dropped(into(s, &in), DROP_FILTERED);
+	flow->expires -= 2 * SECOND;
+	assert_sent(out_of(s, &shape, 1));
+	assert_sent(into(s, &in));
+	assert_int_equal(flow->packets_in, 1);
+}
+
+/* Connections go on when TCP becomes endpoint-independent; those that were end when it is no more. */
+static void test_tcp_changes_kind(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape before = shape_of(&f, IPPROTO_TCP, 901, 80), with = shape_of(&f, IPPROTO_TCP, 902, 80), in;
+	struct ran r = out_of(s, &before, 1);
+
+	s->settings.tcp_endpoint_independent = 1;
+	must(maps_settings_set(s->m, &s->settings));
+	in = answer_to(&before, &r);
+	assert_sent(into(s, &in));
+	r = out_of(s, &with, 1);
+	assert_sent(r);
+	s->settings.tcp_endpoint_independent = 0;
+	must(maps_settings_set(s->m, &s->settings));
+	assert_sent(into(s, &in));
+	in = answer_to(&with, &r);
+	assert_ran(into(s, &in), NEXT, DROP_NONE);
+	sweep(s);
+	assert_null(slot_of(s, &with));
+	assert_non_null(slot_of(s, &before));
 }
 
 /* A permission has its own time: the mapping may live on for other remotes. */
@@ -205,7 +292,6 @@ static void test_permission_expires(void **state)
 	in = from_remote(&f, &a, &r, OTHER_PORT);
 	assert_sent(into(s, &in));
 	slot_of(s, &a)->expires = 1;
-	expire_permissions(s);
 	b.dst = f.remote2;
 	assert_sent(out_of(s, &b, 1));
 	assert_dropped(into(s, &in), DROP_FILTERED);
@@ -302,6 +388,8 @@ int main(void)
 		T(test_endpoint_independent),  T(test_filtering),
 		T(test_inbound_makes_nothing), T(test_mapping_outlives),
 		T(test_permission_shared),     T(test_permission_expires),
+		T(test_permission_handed_on),  T(test_permission_comes_back),
+		T(test_tcp_changes_kind),
 		T(test_egress_gone),	       T(test_paired),
 		T(test_port_changes_hands),
 	};

@@ -22,7 +22,6 @@ class Tables:
         self.flows = {number(key): self.flow(value) for key, value in self.dump("flows")}
         self.index = {key: (number(value[:4]), number(value[4:])) for key, value in self.dump("flow_index")}
         self.pairs = {key: number(value[:4]) for key, value in self.dump("pairs")}
-        self.permissions = dict(self.dump("permissions"))
         self.used = number(self.dump("flow_table")[0][1][4:8])
         self.live = {slot: flow for slot, flow in self.flows.items() if NEW <= flow.state <= MAPPING}
 
@@ -42,7 +41,10 @@ class Tables:
         """What does not fit, in words; none when each entry has its twin and each port its owner."""
         want, pairs, faults = {}, collections.Counter(), []
         for slot, flow in self.live.items():
-            want[flow.out] = want[flow.back] = slot, flow.serial
+            want[flow.out] = slot, flow.serial
+            holder, _ = self.index.get(flow.back, (slot, 0))
+            shared = flow.mapping and holder in self.live and self.live[holder].back == flow.back
+            want[flow.back] = (holder, self.live[holder].serial) if shared else (slot, flow.serial)
             if not flow.mapping:
                 remote, port, proto = flow.back[:16], flow.back[32:34], flow.back[36:37]
                 pairs[remote + port + proto + b"\0" + struct.pack("=I", flow.egress)] += 1
@@ -58,8 +60,7 @@ class Tables:
 
     def left(self):
         """What there is; all zero when everything has ended."""
-        return {"live": len(self.live), "index": len(self.index), "pairs": len(self.pairs),
-                "permissions": len(self.permissions), "used": self.used}
+        return {"live": len(self.live), "index": len(self.index), "pairs": len(self.pairs), "used": self.used}
 
 
 def raw(words):

@@ -116,7 +116,7 @@ static struct flow flow(const char *src, uint16_t sport, const char *dst, uint16
 			 .generation = 7,
 			 .rule = 12,
 			 .created = NOW - 241 * SECOND,
-			 .seen = NOW - 3 * SECOND,
+			 .seen = (uint32_t)((NOW - 3 * SECOND) >> SEEN_SHIFT),
 			 .expires = NOW + 100 * SECOND,
 			 .packets_out = 1000,
 			 .bytes_out = 1153434,
