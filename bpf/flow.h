@@ -335,7 +335,7 @@ CHECKED_ALONE __u32 flow_of_remote(const struct tuple *t, __u64 now)
 		key.dport = t->sport;
 		key.side = SIDE_CLIENT;
 		f = flow_find(&key, &slot);
-		if (f && f->back.dport != t->dport) /* by another egress */
+		if (f && (f->back.dport != t->dport || !addr_equal(&f->back.dst, &t->dst))) /* by another egress */
 			return 0;
 	}
 	return f && flow_lives(f, now) ? slot : 0;

@@ -239,6 +239,32 @@ static void test_permission_handed_on(void **state)
 	}
 }
 
+/* What comes in by one external address is no answer of the flow that leaves by another. */
+static void test_permission_of_one_egress(void **state)
+{
+	struct pool first = {.n4 = 1, .v4 = {1}}, second = {.n4 = 1, .v4 = {3}};
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape a = shape_of(&f, IPPROTO_UDP, 4242, 4000), b = shape_of(&f, IPPROTO_UDP, 4242, 4001), in;
+	struct flow *mapping;
+	struct ran r;
+
+	scratch_egress(s, 3, addr_of("198.51.100.7"), 2, PORT_FIRST, PORT_COUNT);
+	must(maps_pool_set(s->m, 0, &first));
+	r = out_of(s, &a, 1);
+	assert_sent(r);
+	mapping = mapping_of(s, &a);
+	in = answer_to(&a, &r);
+	in.sport = 4001;
+	must(maps_pool_set(s->m, 0, &second));
+	r = out_of(s, &b, 1);
+	assert_sent(r);
+	assert_addr(frame_src(&r.out), addr_of("198.51.100.7"));
+	assert_sent(into(s, &in));
+	assert_int_equal(slot_of(s, &b)->packets_in, 0);
+	assert_int_equal(mapping->packets_in, 1);
+}
+
 /* A permission that was lost, as when two CPUs take it at once, comes back with the client's next packet. */
 static void test_permission_comes_back(void **state)
 {
@@ -389,7 +415,7 @@ int main(void)
 		T(test_inbound_makes_nothing), T(test_mapping_outlives),
 		T(test_permission_shared),     T(test_permission_expires),
 		T(test_permission_handed_on),  T(test_permission_comes_back),
-		T(test_tcp_changes_kind),
+		T(test_tcp_changes_kind),      T(test_permission_of_one_egress),
 		T(test_egress_gone),	       T(test_paired),
 		T(test_port_changes_hands),
 	};
