@@ -89,6 +89,17 @@ struct addr prefix_first(const struct prefix *p)
 	return a;
 }
 
+struct addr prefix_host(const struct prefix *p)
+{
+	struct addr a = prefix_first(p);
+
+	if (p->len < 128)
+		a.b[15] |= 1;
+	if (p->len < 3)
+		a.b[0] |= 0x20;
+	return a;
+}
+
 struct addr prefix_last(const struct prefix *p)
 {
 	struct addr a;

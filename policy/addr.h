@@ -37,6 +37,8 @@ bool prefix_covers(const struct prefix *outer, const struct prefix *inner); /* e
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
 struct addr prefix_first(const struct prefix *p);
 struct addr prefix_last(const struct prefix *p);
+/* An address in it that a host may have: not the network's own, nor ::1 in ::/0. */
+struct addr prefix_host(const struct prefix *p);
 
 /* Write into @buf (ADDR_STRLEN bytes) and return it, for use in a printf argument.
  * A prefix of full length prints as a bare address; an IPv4 one with its IPv4 length. */

@@ -141,6 +141,8 @@ static void check_programs(struct doctor *d, const json_t *status)
 	json_array_foreach (json_object_get(status, "egress"), i, e) {
 		const char *program = show_text(e, "program"), *interface = show_text(e, "interface");
 
+		if (!*interface) /* a note says it, and the interfaces' check what to do */
+			continue;
 		if (!strcmp(program, "missing"))
 			doctor_say(d, "programs", DOCTOR_FAIL,
 				   "see the log; something removes it, or the kernel refuses it",

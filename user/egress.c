@@ -167,7 +167,7 @@ static void report_change(const struct egress_pool *was, const struct egress_poo
 {
 	char text[ADDR_STRLEN];
 
-	for (size_t i = 0; i < now->n; i++) {
+	for (size_t i = 0; now->ifindex && i < now->n; i++) { /* without, ways.c tells */
 		bool before = false;
 
 		for (size_t k = 0; k < was->n; k++)
@@ -253,5 +253,6 @@ bool egress_open(struct gateway *g, char *error, size_t size)
 		return false;
 	}
 	egress_refresh(g);
+	ways_refresh(g);
 	return true;
 }

@@ -72,6 +72,7 @@ static void follow_host(struct gateway *g)
 	g->changes = 0;
 	host_guard(g); /* somebody may have flushed the rules */
 	egress_refresh(g);
+	ways_refresh(g);
 	host_reserve(g);
 	hooks_follow(g);
 }
@@ -319,6 +320,7 @@ static void stop(struct gateway *g)
 	hooks_close(g);
 	notices_close(g);
 	rules_close(g);
+	ways_close(g);
 	clients_close(g);
 	maps_close(g->maps);
 	netlink_close(&g->netlink);

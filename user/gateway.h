@@ -93,6 +93,24 @@ void egress_refresh(struct gateway *g);
 /* Once a second: the programs give us fragments as long as we say that we live. */
 void egress_keep_fragments(struct gateway *g);
 
+/* ---- ways.c: does the host have a way to what is advertised? ------------------------ */
+
+struct ways { /* those to which no pool leads */
+	struct way_lost {
+		struct prefix route;
+		const char *why; /* a sentence, static */
+	} *lost;
+	size_t n;
+};
+
+/* After any change of pools, of the host's routes or ours; what became different is logged. */
+void ways_refresh(struct gateway *g);
+/* Why nothing gets to a route; NULL: it does. */
+const char *ways_trouble(const struct ways *w, const struct prefix *route);
+/* A line for each reason, of the routes for which it was not so in @was; NULL: of all. */
+void ways_each(const struct ways *now, const struct ways *was, void (*each)(void *ctx, const char *line), void *ctx);
+void ways_close(struct gateway *g);
+
 /* ---- changes.c: policy and configuration, changed while packets flow -------------------- */
 
 struct change;
@@ -354,6 +372,7 @@ struct gateway {
 
 	struct clients clients;
 	struct egress_state egress;
+	struct ways ways;
 	struct hooks hooks;
 	struct rules rules;
 	struct membership *membership; /* NULL: clients are the configuration's */

@@ -100,8 +100,8 @@ bool host_routes(struct gateway *g, char *error, size_t size)
 
 	for (size_t i = 0; i < g->config->n_routes; i++) {
 		const struct prefix *p = &g->config->routes[i].prefix;
-		struct addr hop;
-		int ifindex, err = netlink_route_get(&g->netlink, &p->addr, NULL, 0, &ifindex, &hop);
+		struct addr to = prefix_host(p), hop;
+		int ifindex, err = netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop);
 
 		if (err == -ENETUNREACH || err == -EHOSTUNREACH) {
 			snprintf(error, size, "no route to %s: this host cannot reach the service it is to serve",

@@ -145,6 +145,22 @@ void hostcheck_egress(const struct config *cfg, struct diags *d)
 	netlink_close(&n);
 }
 
+/* 0 where the kernel leads what the pool translates by its interface. */
+static int lead(struct netlink *n, const struct config_pool *pool, const struct addr *to)
+{
+	int ifindex = pool->interface ? (int)if_nametoindex(pool->interface) : netlink_default_interface(n), by;
+	struct addr list[ADDRESSES_MAX], next;
+	int count = ifindex > 0 ? netlink_addresses(n, ifindex, list, ADDRESSES_MAX) : 0;
+	int err = -EAGAIN;
+
+	for (int i = 0; i < count && err; i++)
+		if (addr_is_v4(&list[i]) == addr_is_v4(to))
+			err = netlink_route_get(n, to, &list[i], ifindex, &by, &next);
+	if (err == -EAGAIN) /* what else is missing, is said elsewhere */
+		err = netlink_route_get(n, to, NULL, 0, &by, &next);
+	return err;
+}
+
 void hostcheck_routes(const struct config *cfg, struct diags *d)
 {
 	struct netlink n;
@@ -152,15 +168,13 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 	if (!open_netlink(&n, d))
 		return;
 	for (size_t i = 0; i < cfg->n_routes; i++) {
-		/* the first address behind the network's own, which some kernels take for a broadcast */
-		struct addr to = prefix_first(&cfg->routes[i].prefix), next;
+		struct addr to = prefix_host(&cfg->routes[i].prefix);
 		char text[ADDR_STRLEN];
-		int ifindex, err;
+		int err = -ENETUNREACH;
 
-		if (cfg->routes[i].prefix.len < 128)
-			to.b[15] |= 1;
-		err = netlink_route_get(&n, &to, NULL, 0, &ifindex, &next);
-		if (err) /* a gateway does not start without */
+		for (size_t k = 0; k < cfg->n_pools && err; k++)
+			err = lead(&n, &cfg->pools[k], &to);
+		if (err)
 			diag_error(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
 				   prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
 	}

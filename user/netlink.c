@@ -427,14 +427,14 @@ static int take_route(const struct nlmsghdr *nlh, void *ctx)
 	return MNL_CB_OK;
 }
 
-int netlink_route_get(struct netlink *n, const struct addr *to, const struct addr *from, int oif, int *ifindex,
-		      struct addr *next_hop)
+static int ask_route(struct netlink *n, const struct addr *to, const struct addr *from, int oif, unsigned flags,
+		     struct route_info *info)
 {
 	struct request r;
 	struct rtmsg *rtm = begin(&r, RTM_GETROUTE, 0, sizeof(*rtm));
-	struct route_info info = {0};
-	int err;
 
+	*info = (struct route_info){0};
+	rtm->rtm_flags = flags;
 	rtm->rtm_family = (uint8_t)family_of(to);
 	rtm->rtm_dst_len = addr_is_v4(to) ? 32 : 128;
 	put_addr(r.nlh, RTA_DST, to);
@@ -444,7 +444,19 @@ int netlink_route_get(struct netlink *n, const struct addr *to, const struct add
 	}
 	if (oif)
 		mnl_attr_put_u32(r.nlh, RTA_OIF, (uint32_t)oif);
-	err = ask(n, &r, take_route, &info);
+	return ask(n, &r, take_route, info);
+}
+
+int netlink_route_get(struct netlink *n, const struct addr *to, const struct addr *from, int oif, int *ifindex,
+		      struct addr *next_hop)
+{
+	struct route_info info;
+	int err = 0;
+
+	if (oif) /* where no route leads, IPv4 takes everything for on link: so asks for the route itself first */
+		err = ask_route(n, to, from, oif, RTM_F_FIB_MATCH, &info);
+	if (!err)
+		err = ask_route(n, to, from, oif, 0, &info);
 	if (err)
 		return err;
 	*ifindex = info.oif;

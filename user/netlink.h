@@ -68,9 +68,14 @@ int netlink_each_route(struct netlink *n,
 		       void (*each)(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex),
 		       void *ctx);
 
-/* Where the kernel would send: interface and next hop (all zero: on link). -ENETUNREACH and the like: nowhere. */
+/*
+ * Where the kernel would send: interface and next hop (all zero: on link). -ENETUNREACH and the like: nowhere.
+ * @from (NULL: any) must be the host's; @oif (0: any) asks for a way by that interface.
+ */
 int netlink_route_get(struct netlink *n, const struct addr *to, const struct addr *from, int oif, int *ifindex,
 		      struct addr *next_hop);
+
+#define LOOPBACK_IFINDEX 1
 
 /* "iif NAME blackhole", both families, right behind the local table. */
 int netlink_guard_rule(struct netlink *n, const char *iif, bool add);

@@ -97,6 +97,7 @@ static bool take_over(struct reload *r)
 	r->rules = NULL;
 	r->next = old; /* to be freed */
 	membership_reloaded(g);
+	ways_refresh(g);
 	tunnel_tell(g);
 	return true;
 }

@@ -188,6 +188,7 @@ json_t *report_status(const struct report_source *s)
 	json_object_set_new(r, "busiest", busiest_json(s));
 	json_object_set_new(r, "drops", minute_json(s));
 	json_object_set_new(r, "clients", clients_count_json(s));
+	json_object_set_new(r, "degraded", json_boolean(s->n_notes));
 	json_object_set_new(r, "notes", texts_json(s->notes, s->n_notes));
 	return r;
 }

@@ -19,7 +19,7 @@
  * "198.51.100.1", "203.0.113.9:443", "[2001:db8::9]:443". What is not known is null.
  * Pure: time is an argument, the data comes from the caller.
  *
- * status	{"schema", "name", "version", "pid", "uptime",
+ * status	{"schema", "name", "version", "pid", "uptime", "degraded" (there are notes),
  *		 "policy": null | {"generation", "file", "hash", "applied" (s ago), "differs" (file against running)},
  *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
  *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",

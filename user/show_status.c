@@ -28,6 +28,8 @@ static void show_head(const json_t *r, FILE *out)
 	char up[TEXT_SIZE], ago[TEXT_SIZE], name[128], file[256];
 
 	colour_print(out, COLOUR_BOLD, text_escape(show_text(r, "name"), name, sizeof(name)));
+	if (json_is_true(json_object_get(r, "degraded")))
+		colour_print(out, COLOUR_YELLOW, "   degraded");
 	fprintf(out, "   up %s   ", text_duration(show_number(r, "uptime"), up));
 	if (json_is_object(policy))
 		fprintf(out, "policy %llu (%s, %s ago)", (unsigned long long)show_number(policy, "generation"),
@@ -85,17 +87,19 @@ static void show_egress(const json_t *r, FILE *out)
 
 	json_array_foreach (json_object_get(r, "egress"), i, e) {
 		const char *program = show_text(e, "program"), *pool = show_text(e, "pool");
+		const char *interface = show_text(e, "interface");
 
 		print_label(out, i ? "" : "egress");
 		if (strcmp(pool, "default"))
 			fprintf(out, "%s: ", pool);
-		fputs(show_text(e, "interface"), out);
+		if (!*interface)
+			colour_print(out, COLOUR_RED, "no interface");
+		fputs(interface, out);
 		show_addresses(json_object_get(e, "addresses"), out);
-		fputs("   TC ", out);
 		if (!strcmp(program, "missing"))
-			colour_print(out, COLOUR_RED, "missing");
-		else
-			fprintf(out, "attached (%s)", program);
+			colour_print(out, COLOUR_RED, "   TC missing");
+		else if (*program)
+			fprintf(out, "   TC attached (%s)", program);
 		if (!i)
 			fprintf(out, "   XDP %s%s%s", mode, *reason ? ": " : "", reason);
 		fputc('\n', out);

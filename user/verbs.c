@@ -100,7 +100,7 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 {
 	struct gateway *g = ((struct view *)ctx)->g;
 	const struct config_route *r;
-	struct addr hop;
+	struct addr to, hop;
 	int ifindex;
 	static _Thread_local char name[IFNAMSIZ];
 
@@ -109,12 +109,12 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 	r = &g->config->routes[i];
 	*out = (struct report_route){.prefix = r->prefix, .advertised = true};
 	out->approved = rules_approved(g, i, &out->by);
-	out->active = out->approved;
-	if (!out->approved)
-		out->reason = "not approved";
+	out->reason = out->approved ? ways_trouble(&g->ways, &r->prefix) : "not approved";
+	out->active = !out->reason;
 	if (g->membership)
 		membership_primary(g, out);
-	if (!netlink_route_get(&g->netlink, &r->prefix.addr, NULL, 0, &ifindex, &hop) &&
+	to = prefix_host(&r->prefix);
+	if (!netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop) &&
 	    if_indextoname((unsigned)ifindex, name)) {
 		static const struct addr none;
 
@@ -167,6 +167,11 @@ static __attribute__((format(printf, 2, 3))) void note(struct view *v, const cha
 	v->source.n_notes++;
 }
 
+static void note_line(void *view, const char *line)
+{
+	note(view, "%s", line);
+}
+
 static void view_egress(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -179,22 +184,23 @@ static void view_egress(struct view *v)
 			const struct egress_address *a = &pool->address[k];
 
 			v->addresses[i][k] = (struct report_egress_address){a->addr, a->public, a->present};
-			if (!a->present)
+			if (pool->ifindex && !a->present)
 				note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
 				     pool->interface);
 		}
-		if (!pool->n)
+		if (pool->ifindex && !pool->n)
 			note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
 		v->egress[i] = (struct report_egress){
 			.pool = g->config->pools[i].name,
-			.interface = pool->interface,
-			.program = hook_way(g, PROGRAM_NIC_IN, (unsigned)pool->ifindex),
+			.interface = pool->ifindex ? pool->interface : NULL,
+			.program = pool->ifindex ? hook_way(g, PROGRAM_NIC_IN, (unsigned)pool->ifindex) : NULL,
 			.addresses = v->addresses[i],
 			.n_addresses = pool->n,
 		};
 	}
 	v->source.egress = v->egress;
 	v->source.n_egress = g->egress.n;
+	ways_each(&g->ways, NULL, note_line, v);
 }
 
 static const char *front_mode(const struct gateway *g)

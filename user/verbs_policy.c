@@ -60,13 +60,15 @@ static bool egress(void *ctx, uint32_t pool, size_t client, const struct addr *d
 	const struct egress_address *a = address_of(p, g->clients.list[client].id, addr_is_v4(dst));
 	int ifindex;
 
-	snprintf(out->interface, sizeof(out->interface), "%s", p->interface);
+	if (p->ifindex)
+		snprintf(out->interface, sizeof(out->interface), "%s", p->interface);
 	if (a) {
 		out->has_address = true;
 		out->address = a->addr;
 		out->public = a->public;
 	}
-	if (!netlink_route_get(&g->netlink, dst, NULL, p->ifindex, &ifindex, &out->next_hop))
+	if (p->ifindex &&
+	    !netlink_route_get(&g->netlink, dst, a ? &a->addr : NULL, p->ifindex, &ifindex, &out->next_hop))
 		out->has_next_hop = addr_cmp(&out->next_hop, &none);
 	return true;
 }

@@ -53,6 +53,8 @@ def test_forms(world, kind, form):
     world = world(kind, form=form)
     alice = world.joined("alice")
     check_all_traffic(world, alice, 4)
+    if kind == "sluice":
+        assert world.gateway.json("status")["notes"] == [], "all is as it should be"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from gateways import settle
+from lab import wait_for
 from net import SERVICE, STATIC, Service
 from test_policy import refused_with_icmp
 from wg import Key
@@ -148,3 +149,52 @@ def test_next_hops_follow_within_2_seconds(world, kind, change):
         settle(alice, world.gateway, seconds=2)
         alice.host.run(f"ping -c 3 -i 0.1 -W 1 {SERVICE[4]}")
     assert capture.count() >= 3
+
+
+def drop_default(host):
+    host.run("ip route del default")
+
+
+def drop_both_defaults(host):
+    host.run("ip route del default")
+    host.run("ip -6 route del default")
+
+
+def refuse_the_net(host):
+    host.run("ip route add unreachable 203.0.113.0/24")
+
+
+@pytest.mark.parametrize("harm, named, why", (
+    (drop_default, True, "this host has no route to it"),
+    (refuse_the_net, True, "this host has no route to it"),
+    (drop_both_defaults, False, "there is no default route, and egress.interface names none"),
+), ids=lambda value: getattr(value, "__name__", None))
+def test_no_way_to_a_service_is_said_and_mended(world, harm, named, why):
+    """One line of the log, status, routes and doctor tell the same; so does the way that is there again."""
+    world = world()
+    host, gateway = world.net.gateway, world.gateway
+    if not named:
+        del gateway.config["egress"]["interface"]
+    alice = world.joined("alice")
+    settle(alice, gateway)
+    assert gateway.json("status")["degraded"] is False
+    harm(host)
+    wait_for("a note", lambda: [note for note in gateway.json("status")["notes"] if note.endswith(why)])
+    notes = gateway.json("status")["notes"]
+    assert len(notes) == 1 and notes[0].startswith("no way to 203.0.113.0/24") and notes[0].endswith(why)
+    assert gateway.process.output().count(notes[0]) == 1
+    assert "   degraded   " in gateway.command("status").stdout.splitlines()[0]
+    routes = {route["prefix"]: route for route in gateway.json("routes")["routes"]}
+    assert routes["203.0.113.0/24"]["active"] is False and routes["203.0.113.0/24"]["reason"] == why
+    assert routes["2001:db8:3::/64"]["active"] is (harm is not drop_both_defaults)
+    found = gateway.json("doctor", "-c", str(gateway.folder / "gateway.yaml"), check=False)["checks"]
+    failed = [entry for entry in found if entry["result"] == "fail"]
+    assert [entry for entry in failed if entry["check"] == "routes" and "203.0.113.0/24" in entry["text"]], failed
+    assert {entry["check"] for entry in failed} <= {"routes", "interfaces"}, failed
+    host.run("ip route del unreachable 203.0.113.0/24", check=False)
+    host.route("default", "via", "198.51.100.254")
+    host.run("ip -6 route replace default via 2001:db8:1::fe")
+    wait_for("status", lambda: not gateway.json("status")["degraded"])
+    assert gateway.process.output().count("there is a way to 203.0.113.0/24") == 1
+    assert all(route["active"] for route in gateway.json("routes")["routes"])
+    settle(alice, gateway)

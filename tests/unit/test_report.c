@@ -260,7 +260,7 @@ static void test_status(void **state)
 	struct gateway_model g;
 
 	expect(report_status(model(&g)), show_status,
-	       "gw-fra1   up 3d 4h   policy 7 (prod.yaml, 2h 0m ago)\n"
+	       "gw-fra1   degraded   up 3d 4h   policy 7 (prod.yaml, 2h 0m ago)\n"
 	       "  tunnel  sluice0 :51820   mtu 1420   GSO in/out on   AEAD boringssl   2 workers\n"
 	       "  egress  eth0 10.0.0.4 (public 198.51.100.1), 2001:db8:1::1 (not there)   TC attached (tcx)   XDP "
 	       "off: "
@@ -288,6 +288,7 @@ static void test_status_of_an_idle_gateway(void **state)
 	assert_non_null(strstr(out, "none in the last minute"));
 	assert_non_null(strstr(out, "TC missing"));
 	assert_null(strstr(out, "ports:"));
+	assert_null(strstr(out, "degraded"));
 	free(out);
 }
 
