@@ -13,10 +13,8 @@ static void add(struct diags *d, enum diag_level level, struct diag_at at, const
 {
 	struct diag *entry;
 
-	if (level == DIAG_ERROR)
-		d->errors++;
-	else
-		d->warnings++;
+	d->errors += level == DIAG_ERROR;
+	d->warnings += level == DIAG_WARNING;
 	if (d->n == DIAG_MAX) {
 		d->truncated = true;
 		return;
@@ -48,6 +46,15 @@ void diag_warning(struct diags *d, struct diag_at at, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	add(d, DIAG_WARNING, at, fmt, ap);
+	va_end(ap);
+}
+
+void diag_sum(struct diags *d, struct diag_at at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(d, DIAG_SUM, at, fmt, ap);
 	va_end(ap);
 }
 
@@ -103,12 +110,16 @@ static void print_one(const struct diag *entry, FILE *out)
 
 void diags_print(struct diags *d, FILE *out, bool summary)
 {
+	size_t shown = 0;
+
 	if (d->n)
 		qsort(d->list, d->n, sizeof(*d->list), by_place);
-	for (size_t i = 0; i < d->n; i++)
+	for (size_t i = 0; i < d->n; i++) {
 		print_one(&d->list[i], out);
+		shown += d->list[i].level != DIAG_SUM;
+	}
 	if (d->truncated)
-		fprintf(out, "%zu more are not shown\n", d->errors + d->warnings - d->n);
+		fprintf(out, "%zu more are not shown\n", d->errors + d->warnings - shown);
 	if (summary)
 		fprintf(out, "%zu error%s, %zu warning%s\n", d->errors, d->errors == 1 ? "" : "s", d->warnings,
 			d->warnings == 1 ? "" : "s");

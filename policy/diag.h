@@ -11,7 +11,7 @@
  * Mistakes found in files. A reader reports all of them and goes on; the caller
  * prints the list once, in file order, and decides by the error count.
  */
-enum diag_level { DIAG_ERROR, DIAG_WARNING };
+enum diag_level { DIAG_ERROR, DIAG_WARNING, DIAG_SUM };
 
 struct diag_at { /* where: line and column count from 1; 0: not known */
 	const char *file;
@@ -35,6 +35,8 @@ struct diags {
 
 void diag_error(struct diags *d, struct diag_at at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void diag_warning(struct diags *d, struct diag_at at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Sums up errors that were reported; is none itself. */
+void diag_sum(struct diags *d, struct diag_at at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* "file:line:column: text" or "file:line:column: warning: text", one a line,
  * sorted by file, line and column; control characters are escaped. Then, when

@@ -203,7 +203,7 @@ bool policy_run_tests(const struct policy *p, const struct resolver *r, const st
 	*passed = run.passed;
 	failed = d->errors - errors; /* the failed and the unsound */
 	if (failed)
-		diag_error(d, (struct diag_at){ .file = p->doc->file }, "%zu of %zu test(s) failed", failed,
-			   failed + run.passed);
+		diag_sum(d, (struct diag_at){ .file = p->doc->file }, "%zu of %zu test(s) failed", failed,
+			 failed + run.passed);
 	return !failed;
 }

@@ -153,6 +153,7 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 	char why[2 * TEXT_SIZE + 64];
 	struct diags lines = {0};
 	bool sound, old = is_too_old(x, path, why);
+	size_t before = x->out->all.n;
 
 	if (old && take_copy(x, why)) {
 		forget(l);
@@ -161,6 +162,8 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 	if (old)
 		trouble(x, mem_printf("block list \"%s\": %s; used as it is", x->b->name, why));
 	sound = blocklist_read(path, l->text, l->len, &x->out->all, &lines) || broken(x, &lines);
+	if (sound && x->out->all.n == before)
+		diag_warning(x->d, x->b->at, "block list \"%s\": %s has no entry, so it blocks nothing", x->b->name, path);
 	if (lines.errors || old)
 		forget(l);
 	diags_free(&lines);

@@ -184,6 +184,10 @@ int cmd_probe(int argc, char **argv)
 		fputs("sluice probe: expected HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535\n", stderr);
 		return EXIT_USAGE;
 	}
+	if (command_option(&a, "ipv4") && command_option(&a, "ipv6")) {
+		fputs("sluice probe: --ipv4 or --ipv6, not both\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (!ask_config(&a))
 		return EXIT_USAGE;
 	family = command_option(&a, "ipv4") ? AF_INET : command_option(&a, "ipv6") ? AF_INET6 : AF_UNSPEC;

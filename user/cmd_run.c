@@ -5,6 +5,7 @@
  */
 #include "user/commands.h"
 #include "user/gateway.h"
+#include "user/log.h"
 
 int cmd_run(int argc, char **argv)
 {
@@ -13,6 +14,7 @@ int cmd_run(int argc, char **argv)
 	struct rules_running *rules;
 	struct config *config;
 	const char *file;
+	char error[512];
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
@@ -20,6 +22,12 @@ int cmd_run(int argc, char **argv)
 	if (!file)
 		file = CONFIG_FILE;
 	config = config_load(file, &d);
+	if (config && !host_able(error, sizeof(error))) { /* before the state folder, which is ours to read alone */
+		log_error("%s", error);
+		diags_free(&d);
+		config_free(config);
+		return EXIT_NO;
+	}
 	rules = config ? rules_prepare(config, &d) : NULL;
 	if (rules)
 		rules_log(&d);

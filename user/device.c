@@ -250,6 +250,7 @@ static bool open_tap(struct device *d, char *error, size_t size)
 		return true;
 	switch (err) {
 	case -EPERM:
+	case -EACCES:
 		snprintf(error, size, "%s: cannot make a TAP: needs CAP_NET_ADMIN (run as root)", d->options.interface);
 		break;
 	case -EBUSY:

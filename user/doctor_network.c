@@ -38,7 +38,7 @@ static void relay(struct doctor *doctor, const char *check, const struct config 
 
 	look(cfg, &d);
 	for (size_t i = 0; i < d.n; i++)
-		doctor_say(doctor, check, d.list[i].level == DIAG_ERROR ? DOCTOR_FAIL : DOCTOR_WARN, NULL, "%s",
+		doctor_say(doctor, check, d.list[i].level == DIAG_WARNING ? DOCTOR_WARN : DOCTOR_FAIL, NULL, "%s",
 			   d.list[i].text);
 	if (!d.n)
 		doctor_say(doctor, check, DOCTOR_OK, NULL, "%s", fine);

@@ -143,6 +143,7 @@ struct asked {
 	const struct explain_source *s;
 	const struct explain_question *q;
 	struct addr src, dst;
+	const struct prefix *from, *to; /* what was asked for: src and dst are their first addresses */
 	size_t client;
 	struct decided d;
 };
@@ -243,14 +244,21 @@ static json_t *counters_json(const struct asked *x)
 			 (json_int_t)u.bytes_in);
 }
 
+static json_t *prefix_json(const struct prefix *p)
+{
+	char buf[ADDR_STRLEN];
+
+	return p->len < 128 ? json_string(prefix_str(p, buf)) : json_null();
+}
+
 static json_t *answer_json(const struct asked *x)
 {
 	const struct inventory_node *node = x->client == NO_CLIENT ? NULL : &x->s->rules->inventory.nodes[x->client];
 	char buf[TEXT_SIZE];
 
-	return json_pack("{s:b, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed",
-			 !x->d.reason, "source", addr_json(&x->src, true), "destination", addr_json(&x->dst, true),
-			 "proto", text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL,
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed",
+			 !x->d.reason, "source", addr_json(&x->src, true), "source_of", prefix_json(x->from),
+			 "destination", addr_json(&x->dst, true), "destination_of", prefix_json(x->to), "proto", text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL,
 			 "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",
 			 x->d.reason ? drop_name(x->d.reason) : NULL, "why", why_json(x), "rule", rule_json(x), "route",
@@ -278,7 +286,8 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 
 	for (size_t i = 0; i < from->n; i++)
 		for (size_t k = 0; k < to->n; k++) {
-			struct asked x = {s, q, from->v[i].addr, to->v[k].addr, 0, {0}};
+			const struct prefix *a = &from->v[i], *b = &to->v[k];
+			struct asked x = {s, q, a->addr, b->addr, a, b, 0, {0}};
 
 			if (addr_is_v4(&x.src) != addr_is_v4(&x.dst))
 				continue;

@@ -11,7 +11,9 @@
  * (bpf/decide.h), in the same order, on the same tables, with the names put back.
  *
  * explain	{"schema", "allowed" (all of the answers), "answers": [{"allowed", "source", "destination",
- *			"proto", "port", "client", "class", "why", "reason" (of a refusal: as in `drops`),
+ *			"source_of", "destination_of" (the prefix that was asked for, of which it is the first address;
+ *			null: the address alone), "proto", "port", "client", "class", "why", "reason" (of a refusal:
+ *			as in `drops`),
  *			"rule": null | {"id", "file", "line", "text"},
  *			"route": null | {"prefix", "by"},
  *			"quota": null | {"file", "line", "flows", "new_flows", "packets", "bytes" (0: no limit)},

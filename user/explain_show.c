@@ -9,11 +9,20 @@
 
 #define LINE 512
 
+/* The address that was asked about, of a prefix the first. */
+static void show_address(const json_t *a, const char *address, const char *of, FILE *out)
+{
+	fputs(show_text(a, address), out);
+	if (*show_text(a, of))
+		fprintf(out, " (the first of %s, alone)", show_text(a, of));
+}
+
 static void show_client(const json_t *a, FILE *out)
 {
 	char name[LINE];
 
-	fprintf(out, "  client    %s", show_text(a, "source"));
+	fputs("  client    ", out);
+	show_address(a, "source", "source_of", out);
 	if (*show_text(a, "client"))
 		fprintf(out, " (%s), class %llu", text_escape(show_text(a, "client"), name, sizeof(name)),
 			(unsigned long long)show_number(a, "class"));
@@ -94,7 +103,9 @@ static void show_answer(const json_t *a, FILE *out)
 	else
 		fprintf(out, "  %s\n", text_escape(show_text(a, "why"), text, sizeof(text)));
 	show_client(a, out);
-	fprintf(out, "  service   %s %s", show_text(a, "destination"), show_text(a, "proto"));
+	fputs("  service   ", out);
+	show_address(a, "destination", "destination_of", out);
+	fprintf(out, " %s", show_text(a, "proto"));
 	if (show_number(a, "port"))
 		fprintf(out, " %llu", (unsigned long long)show_number(a, "port"));
 	fputc('\n', out);

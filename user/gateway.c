@@ -286,7 +286,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "cryptography does not work on this machine: %s", failed);
 		return false;
 	}
-	if (!host_able(error, size) || !open_loop(g, error, size) || !load_state(g, error, size))
+	if (!open_loop(g, error, size) || !load_state(g, error, size))
 		return false;
 	g->mtu = tunnel_mtu(g);
 	if (!membership_open(g, error, size) || !open_device(g, error, size) || !load_key(g, error, size) ||
@@ -376,6 +376,8 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	stop(g);
 	if (clean)
 		gateway_remove(config, ok ? log_removed : NULL, NULL);
+	if (ok)
+		log_info("stopped: %s", config->name);
 	control_close(g->control); /* last: who asked for it sees by this that all is gone */
 	config_free(config);
 	return ok ? EXIT_YES : EXIT_NO;

@@ -24,7 +24,7 @@ json_t *policy_messages_json(const struct diags *d)
 
 		json_array_append_new(list, json_pack("{s:o, s:i, s:i, s:s, s:o}", "file", text_or_null(m->at.file),
 						      "line", (int)m->at.line, "column", (int)m->at.column, "level",
-						      m->level == DIAG_ERROR ? "error" : "warning", "text",
+						      m->level == DIAG_WARNING ? "warning" : "error", "text",
 						      text_or_null(m->text)));
 	}
 	return list;

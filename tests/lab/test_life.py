@@ -95,7 +95,9 @@ def test_down_leaves_nothing(world, form, how):
     world.joined("alice")
     assert difference(before, snapshot(world.net.gateway)) != []
     if how == "stopped":
+        process = world.gateway.process
         assert world.gateway.stop() == 0
+        assert "stopped: gw-1" in process.output()
     if how == "killed":
         world.gateway.kill9()
     world.gateway.down()
@@ -274,11 +276,19 @@ def test_failed_starts_say_why_and_leave_nothing(world, cause, status, words):
     assert difference(before, snapshot(world.net.gateway)) == []
 
 
-def test_without_privilege(world):
+@pytest.mark.parametrize("command", ("run", "wireguard"))
+def test_without_privilege(world, command):
+    """One line that says what is missing, and none of what cannot be read without it."""
     world = world()
-    world.gateway.write()
+    world.gateway.start()
+    world.gateway.stop()
+    world.gateway.down()
+    owner = "65534:65534"   # what the gateway remembers belongs to somebody else, and is for that one alone
+    world.net.gateway.run(["chown", "-R", owner, world.gateway.config["state"]])
     before = snapshot(world.net.gateway)
-    done = world.net.gateway.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", str(SLUICE), "run", "-c",
-                                  str(world.gateway.folder / "gateway.yaml")], check=False)
-    assert done.returncode == 1 and "CAP_" in done.stderr
+    words = {"run": ["-c", str(world.gateway.folder / "gateway.yaml")], "wireguard": ["wg7"]}[command]
+    done = world.net.gateway.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", str(SLUICE), command, *words],
+                                 check=False)
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(said) == 1 and "CAP_" in said[0] and "root" in said[0], done.stderr
     assert difference(before, snapshot(world.net.gateway)) == []

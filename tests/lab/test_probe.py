@@ -106,6 +106,7 @@ def test_as_people_read_it(started):
     (["--timeout", "0", "203.0.113.9:80"], 2, "timeout"),
     (["no-such-name.invalid:80"], 1, "no-such-name.invalid"),
     (["--ipv6", "203.0.113.9:80"], 1, "203.0.113.9"),
+    (["-4", "-6", "203.0.113.9:80"], 2, "not both"),
     (["--socket", "/nowhere", "203.0.113.9:80"], 3, "sluice"),
 ])
 def test_mistakes_are_named(started, words, status, said):

@@ -156,6 +156,7 @@ static void test_places(void **state)
 	assert_false(run("\n{src: bob@example.com, accept: ['web:53', 'web:443'], deny: ['web:9']},\n"
 			 "{src: x@y.z, deny: ['web:9']}", &passed, &d));
 	assert_int_equal(passed, 2);
+	assert_int_equal(d.errors, 2);
 	text = said(&d);
 	assert_string_equal(text, "p: 2 of 4 test(s) failed\n"
 				  "p:3:43: tests: bob@example.com does not reach web:443, expected accept\n"

@@ -197,6 +197,23 @@ static void test_block_list_without_a_copy(void **state)
 	}
 }
 
+/* Nothing to read is sound, but hardly meant. */
+static void test_empty_block_list(void **state)
+{
+	static const char *const empty[] = {"", "\n", "# nothing yet\n"};
+	struct setup *s = *state;
+
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+		write_file(s, "drop.txt", empty[i]);
+		struct ruleset *r = build(s, LISTED, NULL);
+
+		assert_non_null(r);
+		assert_int_equal(s->d.warnings, 1);
+		assert_true(said(s, DIAG_WARNING, "drop.txt has no entry, so it blocks nothing"));
+		ruleset_free(r);
+	}
+}
+
 /* ---- what is remembered --------------------------------------------------------------------- */
 
 static void test_store(void **state)
@@ -348,6 +365,27 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	ruleset_free(r);
 }
 
+/* A prefix is asked about by its first address alone, and that is said. */
+static void test_explain_of_a_prefix(void **state)
+{
+	static const struct explain_case whole = {"laptop", "203.0.113.0/24", "tcp", "443", NULL};
+	struct setup *s = *state;
+	struct ruleset *r = build(s, policy, NULL);
+	char *error, *text = NULL;
+	size_t size;
+	json_t *j = ask(s, r, &whole, &error), *a = json_array_get(json_object_get(j, "answers"), 0);
+	FILE *out = open_memstream(&text, &size);
+
+	assert_true(json_is_null(json_object_get(a, "source_of")));
+	assert_string_equal(json_string_value(json_object_get(a, "destination_of")), "203.0.113.0/24");
+	explain_show(j, out);
+	fclose(out);
+	assert_non_null(strstr(text, "service   203.0.113.0 (the first of 203.0.113.0/24, alone) tcp 443"));
+	free(text);
+	json_decref(j);
+	ruleset_free(r);
+}
+
 static void test_explain_refuses(void **state)
 {
 	static const struct explain_case cases[] = {
@@ -432,11 +470,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(test_block_list_copies),
 		test(test_block_list_without_a_copy),
+		test(test_empty_block_list),
 		test(test_store),
 		test(test_damaged_store_is_empty),
 		cmocka_unit_test(test_hash_is_b2sum),
 		test(test_explain),
 		test(test_explain_names_rule_route_and_pool),
+		test(test_explain_of_a_prefix),
 		test(test_explain_refuses),
 		test(test_diff_counts_live_flows),
 		test(test_an_unknown_pool_is_said),
