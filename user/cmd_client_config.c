@@ -112,29 +112,16 @@ static bool own_address(const struct config *cfg, struct addr *out)
 	return count > 0;
 }
 
-/* HOST:PORT, [ADDRESS]:PORT; wg-quick takes nothing else. */
-static bool ends_in_port(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	size_t host = colon ? (size_t)(colon - text) : 0;
-	char *end;
-	long port;
-
-	if (!host || colon[1] < '0' || colon[1] > '9')
-		return false;
-	if (memchr(text, ':', host) && (text[0] != '[' || text[host - 1] != ']'))
-		return false; /* an IPv6 address without brackets */
-	port = strtol(colon + 1, &end, 10);
-	return !*end && port > 0 && port < 65536;
-}
-
 static bool put_endpoint(struct draft *f, const struct command_args *a, const struct config *cfg)
 {
 	const char *given = command_option(a, "endpoint");
 	char text[TEXT_ENDPOINT_SIZE];
 	struct addr addr;
+	uint16_t port;
+	size_t len;
 
-	if (given && (strpbrk(given, " \t\r\n") || !ends_in_port(given))) {
+	/* wg-quick takes nothing else */
+	if (given && (strpbrk(given, " \t\r\n") || !text_host_port(given, &len, &port))) {
 		fputs("sluice client-config: --endpoint: expected HOST:PORT\n", stderr);
 		return false;
 	}

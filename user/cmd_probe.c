@@ -19,30 +19,19 @@
 
 struct target {
 	char host[HOST_MAX];
-	const char *port;
+	uint16_t port;
 };
 
-/* "HOST:PORT", "[ADDRESS]:PORT". False: neither. */
 static bool read_target(const char *text, struct target *t)
 {
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	char *end;
-	long port;
+	size_t len;
+	const char *host = text_host_port(text, &len, &t->port);
 
-	if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
-		text++;
-		len -= 2;
-	} else if (colon && memchr(text, ':', len)) {
-		return false; /* an IPv6 address without brackets: where does it end? */
-	}
-	if (!len || len >= sizeof(t->host))
+	if (!host || len >= sizeof(t->host))
 		return false;
-	memcpy(t->host, text, len);
+	memcpy(t->host, host, len);
 	t->host[len] = '\0';
-	t->port = colon + 1;
-	port = strtol(t->port, &end, 10);
-	return *t->port >= '0' && *t->port <= '9' && !*end && port > 0 && port < 65536;
+	return true;
 }
 
 /* Into a new array of texts, in the order of preference. Returns getaddrinfo()'s error. */
@@ -152,7 +141,7 @@ static int probe(const struct command_args *a, const struct target *t, json_t *a
 {
 	char *path = ask_socket(a), *error = NULL;
 	json_t *args = json_pack("{s:s, s:i}", "address", json_string_value(json_array_get(addresses, 0)), "port",
-				 atoi(t->port));
+				 t->port);
 	json_t *result = NULL;
 	int status = EXIT_USAGE;
 

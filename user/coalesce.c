@@ -9,6 +9,7 @@
 #include "bpf/contract.h"
 #include "user/coalesce.h"
 #include "user/csum.h"
+#include "user/tap.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
@@ -26,12 +27,9 @@ void coalesce_init(struct coalesce *c, bool gso, bool uso, coalesce_emit *emit, 
 
 static struct ethhdr frame_header(const struct coalesce *c, const struct packet *p, uint32_t client)
 {
-	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	struct ethhdr eth = c->eth;
-	__be32 id = htonl(client);
 
-	memcpy(mac.id, &id, sizeof(mac.id));
-	memcpy(eth.h_source, &mac, sizeof(mac));
+	tap_mac_put(eth.h_source, TAP_CLIENT, client);
 	eth.h_proto = htons(p->v6 ? ETH_P_IPV6 : ETH_P_IP);
 	return eth;
 }

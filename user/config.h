@@ -175,6 +175,8 @@ void config_clients_free(struct config_client *clients, size_t n);
 
 /* The client with this name; NULL: there is none. */
 const struct config_client *config_client(const struct config *cfg, const char *name);
+/* Is it one of the gateway's own addresses inside the tunnel? */
+bool config_is_own(const struct config *cfg, const struct addr *a);
 /* The same client, with whatever other properties. */
 int config_client_cmp(const struct config_client *a, const struct config_client *b);
 /* Everything equal, the place in the file aside. A changed preshared key is not

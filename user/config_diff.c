@@ -43,6 +43,14 @@ int config_client_cmp(const struct config_client *a, const struct config_client 
 	return memcmp(a->public_key, b->public_key, sizeof(a->public_key));
 }
 
+bool config_is_own(const struct config *cfg, const struct addr *a)
+{
+	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
+		if (!addr_cmp(&cfg->tunnel.addresses[i].host, a))
+			return true;
+	return false;
+}
+
 const struct config_client *config_client(const struct config *cfg, const char *name)
 {
 	for (size_t i = 0; i < cfg->n_clients; i++)

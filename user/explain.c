@@ -74,9 +74,8 @@ static bool is_link_local(const struct addr *a, enum reserved kind)
 
 static enum reserved kind_of(const struct explain_source *s, const struct addr *a)
 {
-	for (size_t i = 0; s->config && i < s->config->tunnel.n_addresses; i++)
-		if (!addr_cmp(&s->config->tunnel.addresses[i].host, a))
-			return RESERVED_TUNNEL;
+	if (s->config && config_is_own(s->config, a))
+		return RESERVED_TUNNEL;
 	return s->is_own && s->is_own(s->ctx, a) ? RESERVED_OWN : maps_reserved_default(a);
 }
 

@@ -150,14 +150,6 @@ bool host_owns(const struct gateway *g, const struct addr *a)
 	return is_listed(g->own, g->n_own, a);
 }
 
-static bool is_tunnel(const struct gateway *g, const struct addr *a)
-{
-	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
-		if (!memcmp(&g->config->tunnel.addresses[i].host, a, sizeof(*a)))
-			return true;
-	return false;
-}
-
 bool host_reserve(struct gateway *g)
 {
 	struct addr now[sizeof(g->own) / sizeof(g->own[0])];
@@ -170,7 +162,7 @@ bool host_reserve(struct gateway *g)
 	for (int i = 0; i < n && !err; i++)
 		if (!is_listed(g->own, g->n_own, &now[i]))
 			err = maps_reserved_set(g->maps, &(struct prefix){now[i], 128},
-						is_tunnel(g, &now[i]) ? RESERVED_TUNNEL : RESERVED_OWN);
+						config_is_own(g->config, &now[i]) ? RESERVED_TUNNEL : RESERVED_OWN);
 	if (err) {
 		log_error("reserved addresses: %s", strerror(-err));
 		return false;

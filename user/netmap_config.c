@@ -137,20 +137,12 @@ static void settle_addresses(struct config_client *clients, size_t n)
 		drop_zeros(&clients[i].addresses);
 }
 
-static bool is_own(const struct config *cfg, const struct addr *a)
-{
-	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
-		if (!addr_cmp(&cfg->tunnel.addresses[i].host, a))
-			return true;
-	return false;
-}
-
 static struct config_addrs addresses_of(const struct config *cfg, const struct tailnet_node *n)
 {
 	struct config_addrs list = {.v = mem_alloc(n->n_addresses + 1, sizeof(*list.v))};
 
 	for (size_t i = 0; i < n->n_addresses; i++)
-		if (netmap_config_is_inside(&n->addresses[i].addr) && !is_own(cfg, &n->addresses[i].addr))
+		if (netmap_config_is_inside(&n->addresses[i].addr) && !config_is_own(cfg, &n->addresses[i].addr))
 			list.v[list.n++] = n->addresses[i].addr;
 	return list;
 }

@@ -6,7 +6,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "user/cut.h"
@@ -58,23 +57,11 @@ int pieces_timeout(struct worker *w)
 	return p->expire == UINT64_MAX ? -1 : (int)((p->expire - w->now) / NS_PER_MS) + 1;
 }
 
-/* One frame to the TAP; the type is the packet's. */
-static void give(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+/* One frame to the TAP, of these addresses. */
+static void give(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
 {
-	struct virtio_net_hdr vnet = {0};
-	struct iovec iov[] = {{&vnet, sizeof(vnet)}, {eth, sizeof(*eth)}, {(void *)packet, len}};
-
-	eth->h_proto = htons(packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6);
-	if (writev(w->tap_fd, iov, 3) < 0)
+	if (tap_write(w->tap_fd, eth->h_dest, eth->h_source, packet, len))
 		worker_drop(w, DROP_TAP, 1);
-}
-
-static uint32_t mac_id(const struct tap_mac *mac)
-{
-	__be32 id;
-
-	memcpy(&id, mac->id, sizeof(id));
-	return ntohl(id);
 }
 
 /* ---- put together --------------------------------------------------------------------- */
@@ -82,10 +69,10 @@ static uint32_t mac_id(const struct tap_mac *mac)
 static uint8_t *add(struct worker *w, uint32_t scope, const uint8_t *packet, size_t len, struct joined *whole)
 {
 	struct pieces *p = w->pieces;
-	uint8_t *got = reassemble(p->reassembly, scope, packet, len, w->now, whole);
 
-	p->expire = reassemble_expire(p->reassembly, w->now);
-	return got;
+	if (p->expire == UINT64_MAX) /* else one that waits for longer is the first to expire */
+		p->expire = w->now + REASSEMBLE_NS;
+	return reassemble(p->reassembly, scope, packet, len, w->now, whole);
 }
 
 /* How large the fragments may be that it leaves in (contract.h). */
@@ -98,29 +85,22 @@ static uint32_t fragments_of(const uint8_t *packet, size_t largest)
 
 void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t client)
 {
-	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	struct ethhdr eth = w->coalesce.eth;
 	struct joined whole;
 	uint8_t *got = add(w, client, packet->data, packet->len, &whole);
-	__be32 id;
 
 	if (!got)
 		return;
-	id = htonl(fragments_of(got, whole.largest) << 16 | client);
-	memcpy(mac.id, &id, sizeof(id));
-	memcpy(eth.h_source, &mac, sizeof(mac));
+	tap_mac_put(eth.h_source, TAP_CLIENT, fragments_of(got, whole.largest) << 16 | client);
 	give(w, &eth, got, whole.len);
 }
 
 /* From a NIC; the frame's addresses are as the whole is to have them. */
-static void from_nic(struct worker *w, struct ethhdr *eth, const uint8_t *packet, size_t len)
+static void from_nic(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
 {
 	struct joined whole;
-	struct tap_mac mac;
-	uint8_t *got;
+	uint8_t *got = add(w, tap_mac_id(eth->h_source) | FROM_NIC, packet, len, &whole);
 
-	memcpy(&mac, eth->h_source, sizeof(mac));
-	got = add(w, mac_id(&mac) | FROM_NIC, packet, len, &whole);
 	if (got)
 		give(w, eth, got, whole.len);
 }
@@ -166,7 +146,6 @@ static void cut_out(struct worker *w, uint8_t *frame, size_t len)
 	struct pieces *p = w->pieces;
 	struct ethhdr eth = w->coalesce.eth;
 	struct split split;
-	struct tap_mac mac;
 	uint8_t *packet;
 	uint16_t mtu;
 
@@ -175,8 +154,7 @@ static void cut_out(struct worker *w, uint8_t *frame, size_t len)
 		return;
 	}
 	memcpy(eth.h_source, frame + sizeof(struct virtio_net_hdr) + offsetof(struct ethhdr, h_source), ETH_ALEN);
-	memcpy(&mac, eth.h_source, sizeof(mac));
-	mtu = (uint16_t)mac_id(&mac);
+	mtu = (uint16_t)tap_mac_id(eth.h_source);
 	while ((packet = split_next(&split, &len))) {
 		if (len <= mtu) {
 			give(w, &eth, packet, len);

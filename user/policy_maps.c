@@ -24,6 +24,7 @@
 #include "user/csum.h"
 #include "user/drops.h"
 #include "user/maps.h"
+#include "user/tap.h"
 
 #define SCRATCH_FLOWS 65536
 #define EGRESS_V4     1
@@ -190,13 +191,10 @@ static size_t put_v6(uint8_t *at, const struct packet_of *p)
 /* As the daemon gives it to the TAP for the client. */
 static size_t put_frame(uint8_t *frame, const struct packet_of *p, uint32_t client)
 {
-	struct tap_mac mac = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
 	bool v4 = addr_is_v4(&p->dst);
 	struct ether_header eth = {.ether_type = htons(v4 ? ETHERTYPE_IP : ETHERTYPE_IPV6)};
-	uint32_t id = htonl(client);
 
-	memcpy(mac.id, &id, sizeof(id));
-	memcpy(eth.ether_shost, &mac, sizeof(mac));
+	tap_mac_put(eth.ether_shost, TAP_CLIENT, client);
 	memcpy(frame, &eth, sizeof(eth));
 	return sizeof(eth) + (v4 ? put_v4 : put_v6)(frame + sizeof(eth), p);
 }

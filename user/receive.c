@@ -11,6 +11,7 @@
 #include "user/log.h"
 #include "user/pieces.h"
 #include "user/reassemble.h"
+#include "user/tap.h"
 #include "user/worker.h"
 
 #define RECEIVE_ROUNDS 4 /* batches until the TAP has its turn */
@@ -32,13 +33,11 @@ static void write_frame(void *context, const struct iovec *iov, unsigned n)
 
 void receive_init(struct worker *w, bool gso, bool uso)
 {
-	static const struct tap_mac elsewhere = {.local = TAP_MAC_0, .kind = TAP_CLIENT};
-
 	coalesce_init(&w->coalesce, gso, uso, write_frame, w);
 	if (w->shared->to_host)
 		memcpy(w->coalesce.eth.h_dest, w->shared->tap_mac, ETH_ALEN);
 	else
-		memcpy(w->coalesce.eth.h_dest, &elsewhere, ETH_ALEN);
+		tap_mac_put(w->coalesce.eth.h_dest, TAP_CLIENT, 0); /* somebody else's */
 }
 
 static void deliver(struct worker *w, const struct opened *o)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "user/tap.h"
@@ -95,4 +98,32 @@ void tap_close(struct tap *t)
 {
 	while (t->queues)
 		close(t->fd[--t->queues]);
+}
+
+void tap_mac_put(uint8_t address[ETH_ALEN], enum tap_mac_kind kind, uint32_t id)
+{
+	struct tap_mac mac = {.local = TAP_MAC_0, .kind = (uint8_t)kind};
+	__be32 wire = htonl(id);
+
+	memcpy(mac.id, &wire, sizeof(mac.id));
+	memcpy(address, &mac, sizeof(mac));
+}
+
+uint32_t tap_mac_id(const uint8_t address[ETH_ALEN])
+{
+	__be32 wire;
+
+	memcpy(&wire, address + offsetof(struct tap_mac, id), sizeof(wire));
+	return ntohl(wire);
+}
+
+int tap_write(int fd, const uint8_t to[ETH_ALEN], const uint8_t from[ETH_ALEN], const uint8_t *packet, size_t len)
+{
+	struct ethhdr eth = {.h_proto = htons(packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6)};
+	struct virtio_net_hdr vnet = {0};
+	struct iovec iov[] = {{&vnet, sizeof(vnet)}, {&eth, sizeof(eth)}, {(void *)packet, len}};
+
+	memcpy(eth.h_dest, to, ETH_ALEN);
+	memcpy(eth.h_source, from, ETH_ALEN);
+	return writev(fd, iov, 3) < 0 ? -errno : 0;
 }

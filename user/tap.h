@@ -43,4 +43,11 @@ int tap_steer(struct tap *t, int prog_fd);
 int tap_fence(struct tap *t, int prog_fd);
 void tap_close(struct tap *t);
 
+/* The link address of a frame that we write: what @id is, says @kind. And its id. */
+void tap_mac_put(uint8_t address[ETH_ALEN], enum tap_mac_kind kind, uint32_t id);
+uint32_t tap_mac_id(const uint8_t address[ETH_ALEN]);
+
+/* One packet, IPv4 or IPv6 as its first half byte says, in a frame of these addresses. 0 or -errno. */
+int tap_write(int fd, const uint8_t to[ETH_ALEN], const uint8_t from[ETH_ALEN], const uint8_t *packet, size_t len);
+
 #endif

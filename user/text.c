@@ -154,6 +154,28 @@ static const struct proto_name {
 	{"igmp", IPPROTO_IGMP}, {"ipv4", IPPROTO_IPIP},
 };
 
+const char *text_host_port(const char *s, size_t *len, uint16_t *port)
+{
+	const char *colon = strrchr(s, ':');
+	char *end;
+	long n;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return NULL;
+	n = strtol(colon + 1, &end, 10);
+	if (*end || n < 1 || n > 65535)
+		return NULL;
+	*port = (uint16_t)n;
+	*len = (size_t)(colon - s);
+	if (*len > 1 && s[0] == '[' && colon[-1] == ']') {
+		s++;
+		*len -= 2;
+	} else if (memchr(s, ':', *len)) {
+		return NULL; /* an IPv6 address without brackets: where does it end? */
+	}
+	return *len ? s : NULL;
+}
+
 const char *text_proto(uint8_t proto, char buf[TEXT_SIZE])
 {
 	for (size_t i = 0; i < sizeof(protos) / sizeof(*protos); i++)

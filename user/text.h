@@ -30,6 +30,12 @@ const char *text_duration(uint64_t seconds, char buf[TEXT_SIZE]); /* 3d 4h; the 
 /* "198.51.100.1:443", "[2001:db8::1]:443"; @port in host order. */
 const char *text_endpoint(const struct addr *a, uint16_t port, char buf[TEXT_ENDPOINT_SIZE]);
 
+/*
+ * The inverse, of a name too: "HOST:PORT", "[ADDRESS]:PORT". Where the host begins, without
+ * brackets, and how long it is; NULL: neither, or no port from 1 to 65535.
+ */
+const char *text_host_port(const char *s, size_t *len, uint16_t *port);
+
 /* "tcp", or the number. */
 const char *text_proto(uint8_t proto, char buf[TEXT_SIZE]);
 /* The inverse, case-insensitive; 0: unknown. */

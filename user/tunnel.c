@@ -81,21 +81,13 @@ int tunnel_tell(struct gateway *g)
 	return maps_settings_set(g->maps, &s);
 }
 
-static bool is_own(const struct config *config, const struct addr *a)
-{
-	for (size_t i = 0; i < config->tunnel.n_addresses; i++)
-		if (!addr_cmp(&config->tunnel.addresses[i].host, a))
-			return true;
-	return false;
-}
-
 void tunnel_readdress(struct gateway *g, const struct config *old)
 {
 	char error[512];
 	int err;
 
 	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
-		if (!is_own(g->config, &old->tunnel.addresses[i].host))
+		if (!config_is_own(g->config, &old->tunnel.addresses[i].host))
 			netlink_address_delete(&g->netlink, g->device.tap.ifindex, &old->tunnel.addresses[i].host);
 	if (!tunnel_open(g, error, sizeof(error)))
 		log_error("%s", error);

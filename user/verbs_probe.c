@@ -5,12 +5,9 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_ether.h>
-#include <linux/virtio_net.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "user/drops.h"
@@ -32,16 +29,11 @@ static struct probe_watch *watch(struct gateway *g)
 /* As a worker gives a client's packet to the TAP. */
 static int inject(struct gateway *g, const uint8_t *packet, size_t len)
 {
-	struct tap_mac to = {.local = TAP_MAC_0, .kind = TAP_CLIENT}, from = to;
-	struct ethhdr eth = {.h_proto = htons(packet[0] >> 4 == 4 ? ETH_P_IP : ETH_P_IPV6)};
-	struct virtio_net_hdr vnet = {0};
-	struct iovec iov[] = {{&vnet, sizeof(vnet)}, {&eth, sizeof(eth)}, {(void *)packet, len}};
-	__be32 id = htonl(CLIENT_GATEWAY);
+	uint8_t to[ETH_ALEN], from[ETH_ALEN];
 
-	memcpy(from.id, &id, sizeof(id));
-	memcpy(eth.h_source, &from, sizeof(from));
-	memcpy(eth.h_dest, &to, sizeof(to));
-	return writev(g->device.tap.fd[0], iov, 3) < 0 ? -errno : 0;
+	tap_mac_put(to, TAP_CLIENT, 0);
+	tap_mac_put(from, TAP_CLIENT, CLIENT_GATEWAY);
+	return tap_write(g->device.tap.fd[0], to, from, packet, len);
 }
 
 static int send_syn(struct gateway *g)

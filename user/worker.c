@@ -127,44 +127,43 @@ bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const 
 	return room;
 }
 
-bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from)
+/* The caller rings. False: too many wait already. */
+static bool queue(struct worker *w, struct parcels *in, const struct endpoint *who, const void *data, size_t len)
 {
 	bool room;
 
-	if (!w->shared->parcels)
-		return false;
 	pthread_mutex_lock(&w->mail.lock);
-	room = parcels_add(&w->mail.others, from, bytes, len, MAIL_PARCELS);
+	room = parcels_add(in, who, data, len, MAIL_PARCELS);
 	pthread_mutex_unlock(&w->mail.lock);
-	if (room)
-		ring(w->shared->control_event);
 	return room;
+}
+
+bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from)
+{
+	if (!w->shared->parcels || !queue(w, &w->mail.others, from, bytes, len))
+		return false;
+	ring(w->shared->control_event);
+	return true;
 }
 
 /* The underlay's way out for what goes to a relay; also called by the control thread. */
 static bool leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
 {
 	struct worker *w = ctx;
-	bool room;
 
-	pthread_mutex_lock(&w->mail.lock);
-	room = parcels_add(&w->mail.leaving, to, data, len, MAIL_PARCELS);
-	pthread_mutex_unlock(&w->mail.lock);
-	if (room)
-		ring(w->shared->control_event);
-	return room;
+	if (!queue(w, &w->mail.leaving, to, data, len))
+		return false;
+	ring(w->shared->control_event);
+	return true;
 }
 
 bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len)
 {
-	bool room;
-
-	pthread_mutex_lock(&w->mail.lock);
-	room = parcels_add(&w->mail.arrived, from, msg, len, MAIL_PARCELS);
+	if (!queue(w, &w->mail.arrived, from, msg, len))
+		return false;
 	atomic_store_explicit(&w->mail.has_arrived, true, memory_order_release);
-	pthread_mutex_unlock(&w->mail.lock);
 	ring(w->event);
-	return room;
+	return true;
 }
 
 struct parcels worker_arrivals(struct worker *w)

@@ -250,6 +250,43 @@ static void test_history_starts_again_with_new_maps(void **state)
 	assert_int_equal(drops[DROP_POLICY], 10);
 }
 
+static void test_host_and_port(void **state)
+{
+	static const struct {
+		const char *text, *host; /* NULL: refused */
+		uint16_t port;
+	} cases[] = {
+		{"gw.example.com:51820", "gw.example.com", 51820},
+		{"198.51.100.1:1", "198.51.100.1", 1},
+		{"[2001:db8::1]:65535", "2001:db8::1", 65535},
+		{"[x]:080", "x", 80},
+		{"", NULL, 0},
+		{"host", NULL, 0},
+		{":80", NULL, 0},
+		{"[]:80", NULL, 0},
+		{"host:", NULL, 0},
+		{"host:0", NULL, 0},
+		{"host:65536", NULL, 0},
+		{"host:99999999999999999999", NULL, 0},
+		{"host:80x", NULL, 0},
+		{"host: 80", NULL, 0},
+		{"host:+80", NULL, 0},
+		{"2001:db8::1:80", NULL, 0},
+		{"[2001:db8::1]", NULL, 0},
+		{"[2001:db8::1:80", NULL, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *want = cases[i].host, *host;
+		size_t len = 0;
+		uint16_t port = 0;
+
+		host = text_host_port(cases[i].text, &len, &port);
+		if (!host != !want || (want && (len != strlen(want) || memcmp(host, want, len) || port != cases[i].port)))
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_escape_never_cuts_a_character),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_protocols),
+		cmocka_unit_test(test_host_and_port),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_empty_table_has_heads),
 		cmocka_unit_test(test_no_colour_but_on_a_terminal),
