@@ -103,12 +103,6 @@ static json_t *hash_json(const struct ruleset *r)
 	return *r->hash ? json_string(r->hash) : json_null();
 }
 
-static int refuse(struct apply *a, int status, char **error)
-{
-	*error = policy_mistakes(&a->d);
-	return status;
-}
-
 static int finish(struct change *c, json_t **result, char **error)
 {
 	struct apply *a = (struct apply *)c;
@@ -120,14 +114,14 @@ static int finish(struct change *c, json_t **result, char **error)
 	if (!a->text && !rules_previous(g))
 		return control_fail(error, EXIT_NO, "there is no earlier policy to return to");
 	if (!a->next)
-		return refuse(a, EXIT_USAGE, error);
+		return policy_refuse(&a->d, EXIT_USAGE, error);
 	json_object_set_new(j, "applied", json_boolean(!a->dry));
 	json_object_set_new(j, "previous", hash_json(rules_running(g)));
 	json_object_set_new(j, "hash", hash_json(a->next));
 	json_object_set_new(j, "tests", json_integer((json_int_t)a->passed));
 	if (!a->dry) {
 		if (!rules_swap(g, a->next, &a->d))
-			return refuse(a, EXIT_NO, error);
+			return policy_refuse(&a->d, EXIT_NO, error);
 		a->next = NULL;
 	}
 	json_object_set_new(j, "generation", json_integer((json_int_t)maps_generation(g->maps)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket, the gateway's side (protocol and bounds: control.h).
+ * The control socket, the gateway's side (protocol and bounds: control.h); what is
+ * asked and answered is control_request.c's.
  *
  * An epoll set of its own holds the listening socket, the connections and a
  * timer, so the daemon's loop watches one descriptor. A connection is reading a
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/control.h"
+#include "user/control_private.h"
 #include "user/log.h"
 
 #define GROUP	  "sluice"
@@ -196,113 +196,6 @@ int control_fd(const struct control *c)
 	return c->epoll;
 }
 
-/* ---- one request -------------------------------------------------------------- */
-
-int control_fail(char **error, int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(error, fmt, ap) < 0)
-		*error = NULL;
-	va_end(ap);
-	return status;
-}
-
-static json_t *refusal(int status, const char *error)
-{
-	json_t *text = json_string(error ? error : "failed");
-
-	/* an error may quote bytes that are no text */
-	return json_pack("{s:i, s:b, s:o, s:i}", "schema", CONTROL_SCHEMA, "ok", 0, "error",
-			 text ? text : json_string("failed"), "exit", status);
-}
-
-static const struct control_verb *find_verb(const struct control_verb *verbs, const char *name)
-{
-	for (; verbs->name; verbs++)
-		if (!strcmp(verbs->name, name))
-			return verbs;
-	return NULL;
-}
-
-/* What a handler brought, which it takes over, as an answer. */
-static json_t *answer_of(int status, json_t *result, char *error)
-{
-	json_t *answer;
-
-	if (status == EXIT_YES)
-		answer = json_pack("{s:i, s:b, s:o}", "schema", CONTROL_SCHEMA, "ok", 1, "result",
-				   result ? result : json_null());
-	else
-		answer = refusal(status, error);
-	if (status != EXIT_YES)
-		json_decref(result);
-	free(error);
-	return answer;
-}
-
-static json_t *run(const struct control_verb *verb, void *gateway, const json_t *args)
-{
-	json_t *result = NULL;
-	char *error = NULL;
-	int status = verb->handler(gateway, args, &result, &error);
-
-	return status == EXIT_LATER ? NULL : answer_of(status, result, error);
-}
-
-#define LOG_ARGS_MAX 256 /* what is longer is a policy */
-
-static void log_change(const char *command, uid_t uid, const json_t *args, size_t len)
-{
-	char *text = args && len <= LOG_ARGS_MAX ? json_dumps(args, JSON_COMPACT) : NULL;
-
-	log_info("control: %s %s uid %u%s%s", command, uid ? "refused to" : "by", uid, text ? ": " : "",
-		 text ? text : "");
-	free(text);
-}
-
-static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t uid, const json_t *request, size_t len)
-{
-	const json_t *args = json_object_get(request, "args");
-	const char *command = json_string_value(json_object_get(request, "command"));
-	json_int_t schema = json_integer_value(json_object_get(request, "schema"));
-	const struct control_verb *verb = command ? find_verb(verbs, command) : NULL;
-	json_t *empty, *answer;
-
-	if (schema != CONTROL_SCHEMA)
-		return refusal(EXIT_USAGE, "this gateway speaks schema 1: the command is of another version");
-	if (!command || (args && !json_is_object(args)))
-		return refusal(EXIT_USAGE, "expected {\"schema\": 1, \"command\": \"...\", \"args\": {...}}");
-	if (!verb)
-		return refusal(EXIT_USAGE,
-			       "the running gateway does not know this command: is it of an older version?");
-	if (verb->changes)
-		log_change(command, uid, args, len);
-	if (verb->changes && uid != 0)
-		return refusal(EXIT_NO, "only root may change a running gateway: try sudo");
-	empty = args ? NULL : json_object();
-	answer = run(verb, gateway, args ? args : empty);
-	json_decref(empty);
-	return answer;
-}
-
-json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t uid, const char *line, size_t len)
-{
-	json_error_t e;
-	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &e), *answer;
-	char text[256];
-
-	if (request) {
-		answer = dispatch(verbs, gateway, uid, request, len);
-	} else {
-		snprintf(text, sizeof(text), "not a line of JSON: %s", e.text);
-		answer = refusal(EXIT_USAGE, text);
-	}
-	json_decref(request);
-	return answer;
-}
-
 /* ---- connections ---------------------------------------------------------------- */
 
 static void drop(struct control *c, struct connection *k)
@@ -372,50 +265,14 @@ static bool make_room(struct connection *k)
 	return true;
 }
 
-struct text {
-	char *bytes;
-	size_t len, cap;
-};
-
-static int append(const char *bytes, size_t len, void *data)
-{
-	struct text *t = data;
-	size_t cap = t->cap ? t->cap : READ_STEP;
-	char *more;
-
-	while (cap < t->len + len)
-		cap *= 2;
-	if (cap > CONTROL_ANSWER_MAX)
-		return -1;
-	more = cap > t->cap ? realloc(t->bytes, cap) : t->bytes;
-	if (!more)
-		return -1;
-	*t = (struct text){more, t->len, cap};
-	memcpy(t->bytes + t->len, bytes, len);
-	t->len += len;
-	return 0;
-}
-
-static char *dump_answer(json_t *answer, size_t *len)
-{
-	struct text t = {0};
-
-	if (json_dump_callback(answer, append, &t, JSON_COMPACT) || append("\n", 1, &t)) {
-		free(t.bytes);
-		return NULL;
-	}
-	*len = t.len;
-	return t.bytes;
-}
-
 /* Puts an answer into k->out, and releases it. */
 static void put_answer(struct connection *k, json_t *answer)
 {
-	k->out = dump_answer(answer, &k->out_len);
+	k->out = control_dump(answer, &k->out_len);
 	json_decref(answer);
 	if (!k->out) {
-		answer = refusal(EXIT_NO, "the answer is too large: ask for less (--limit)");
-		k->out = dump_answer(answer, &k->out_len);
+		answer = control_refusal(EXIT_NO, "the answer is too large: ask for less (--limit)");
+		k->out = control_dump(answer, &k->out_len);
 		json_decref(answer);
 	}
 	k->out_sent = 0;
@@ -492,7 +349,7 @@ uint64_t control_later(struct control *c)
 
 void control_finish(struct control *c, uint64_t ticket, int status, json_t *result, char *error)
 {
-	json_t *answer = answer_of(status, result, error);
+	json_t *answer = control_answer_of(status, result, error);
 
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
 		if (!ticket || k->fd < 0 || k->ticket != ticket)

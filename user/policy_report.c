@@ -51,17 +51,18 @@ json_t *policy_lines_json(struct diags *d, enum diag_level level)
 	return list;
 }
 
-char *policy_mistakes(struct diags *d)
+int policy_refuse(struct diags *d, int status, char **error)
 {
-	char *text = NULL;
 	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out;
 
-	if (!out)
-		return NULL;
-	diags_print(d, out, true);
-	fclose(out);
-	return text;
+	*error = NULL;
+	out = open_memstream(error, &size);
+	if (out) {
+		diags_print(d, out, true);
+		fclose(out);
+	}
+	return status;
 }
 
 /* ---- what changes ------------------------------------------------------------------- */

@@ -30,8 +30,8 @@ json_t *policy_messages_json(const struct diags *d);
 /* As the lines that people read, in file order; an array of strings of one level. */
 json_t *policy_lines_json(struct diags *d, enum diag_level level);
 
-/* The messages as people read them, with the sum; from malloc. */
-char *policy_mistakes(struct diags *d);
+/* For a verb's handler (control.h): the messages as people read them, with the sum, into *error. Returns @status. */
+int policy_refuse(struct diags *d, int status, char **error);
 
 /* Live flows that @r would end; NULL when no gateway is asked. */
 struct policy_live {

@@ -57,12 +57,6 @@ static void work(struct change *c)
 	r->rules = NULL;
 }
 
-static int refuse(char **error, int status, struct diags *d)
-{
-	*error = policy_mistakes(d);
-	return status;
-}
-
 static int name_restart_keys(const struct config_changes *changes, char **error)
 {
 	char text[1024] = "needs a restart, nothing was applied:";
@@ -108,13 +102,13 @@ static int finish(struct change *c, json_t **result, char **error)
 	struct gateway *g = c->g;
 
 	if (!r->next)
-		return refuse(error, EXIT_USAGE, &r->d);
+		return policy_refuse(&r->d, EXIT_USAGE, error);
 	if (r->changes.n_restart)
 		return name_restart_keys(&r->changes, error);
 	if (!r->rules)
-		return refuse(error, EXIT_USAGE, &r->d);
+		return policy_refuse(&r->d, EXIT_USAGE, error);
 	if (!take_over(r))
-		return r->d.errors ? refuse(error, EXIT_NO, &r->d)
+		return r->d.errors ? policy_refuse(&r->d, EXIT_NO, error)
 				   : control_fail(error, EXIT_NO, "clients were not changed: see the log");
 	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
 		 g->clients.changed);

@@ -30,16 +30,26 @@ static int64_t wall_seconds(void)
 
 /* ---- building: nothing outside is touched ---------------------------------------------- */
 
-/* @kept: a gateway's state folder, NULL: far from any. */
+/* @given: a policy's file, text and length, and a gateway's state folder (NULL: far from any). */
+static struct ruleset *compile(const struct ruleset_place *place, struct ruleset_source given, struct diags *d)
+{
+	char *folder = ruleset_folder(place->config, place->config->docs[0]->file);
+	struct ruleset *r;
+
+	given.folder = folder;
+	given.now = wall_seconds();
+	r = ruleset_build(place, given.file ? &given : NULL, d);
+	free(folder);
+	return r;
+}
+
+/* And its tests. */
 static struct ruleset *build(const struct config *config, const char *file, const char *text, size_t len,
 			     const char *kept, size_t *passed, struct diags *d)
 {
-	struct ruleset_place place = {.config = config};
-	char *folder = ruleset_folder(config, config->docs[0]->file);
-	struct ruleset_source source = {file, text, len, folder, kept, wall_seconds()};
-	struct ruleset *r = ruleset_build(&place, file ? &source : NULL, d);
+	struct ruleset_source given = {.file = file, .text = text, .len = len, .kept = kept};
+	struct ruleset *r = compile(&(struct ruleset_place){.config = config}, given, d);
 
-	free(folder);
 	if (!r || ruleset_test(r, passed, d))
 		return r;
 	ruleset_free(r);
@@ -269,22 +279,21 @@ void rules_refresh(struct gateway *g)
 {
 	const struct ruleset *old = g->rules.running->rules;
 	struct ruleset_place place = {.config = g->config};
-	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
-	struct ruleset_source source = {old->file, old->text, old->len, folder, g->config->state, wall_seconds()};
+	struct ruleset_source given = {
+		.file = old->policy ? old->file : NULL, .text = old->text, .len = old->len, .kept = g->config->state};
 	struct diags d = {0};
-	struct ruleset *r = ruleset_build(&place, old->policy ? &source : NULL, &d);
+	struct ruleset *r = compile(&place, given, &d);
 
 	if (!r) { /* the former rules would let pass what the netmap revokes */
 		log_error("the policy does not fit the netmap, so nothing passes: %s", d.n ? d.list[0].text : "");
 		place.shut = true;
-		r = ruleset_build(&place, old->policy ? &source : NULL, &d);
+		r = compile(&place, given, &d);
 	}
 	if (!r || !rules_lay(g, r, &d) || !install(g, r, &d)) {
 		log_error("the netmap's rules are not in force: %s", d.n ? d.list[0].text : "");
 		ruleset_free(r);
 	}
 	diags_free(&d);
-	free(folder);
 }
 
 /* ---- start ---------------------------------------------------------------------------------- */
@@ -333,45 +342,48 @@ void rules_close(struct gateway *g)
 
 /* ---- block lists that change ------------------------------------------------------------------ */
 
-static struct blocklists_where lists_place(const struct gateway *g, char *folder)
+/* To be closed by lists_leave(). */
+static struct blocklists_where lists_place(const struct gateway *g)
 {
-	return (struct blocklists_where){folder, g->config->state, wall_seconds()};
+	return (struct blocklists_where){ruleset_folder(g->config, g->config->docs[0]->file), g->config->state,
+					 wall_seconds()};
+}
+
+static void lists_leave(struct blocklists_where *where)
+{
+	free((char *)where->folder);
 }
 
 bool rules_lists_changed(const struct gateway *g)
 {
 	const struct ruleset *r = rules_running(g);
 	struct blocklists_where where;
-	char *folder;
 	bool changed;
 
 	if (!r || !r->policy || !r->blocked.n) /* the usual: asked again and again, it allocates nothing */
 		return false;
-	folder = ruleset_folder(g->config, g->config->docs[0]->file);
-	where = lists_place(g, folder);
+	where = lists_place(g);
 	changed = blocklists_changed(r->policy, &where, &r->blocked);
-	free(folder);
+	lists_leave(&where);
 	return changed;
 }
 
 bool rules_lists_read(const struct gateway *g, struct blocklists *out, struct diags *d)
 {
-	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
-	struct blocklists_where where = lists_place(g, folder);
+	struct blocklists_where where = lists_place(g);
 	bool ok = blocklists_read(rules_running(g)->policy, &where, out, d);
 
-	free(folder);
+	lists_leave(&where);
 	return ok;
 }
 
 void rules_lists_seen(struct gateway *g)
 {
 	struct ruleset *r = g->rules.running->rules;
-	char *folder = ruleset_folder(g->config, g->config->docs[0]->file);
-	struct blocklists_where where = lists_place(g, folder);
+	struct blocklists_where where = lists_place(g);
 
 	blocklists_seen(r->policy, &where, &r->blocked);
-	free(folder);
+	lists_leave(&where);
 }
 
 void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t generation)
