@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # tailnet_peers.sh [DIR]: builds what a real tailnet is made of, each at one fixed version, beside the peers of
-# peers.sh: headscale, tailscaled, tailscale, and in DIR/older and DIR/newer what an older client and a newer server
-# are. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
+# peers.sh: headscale, tailscaled, tailscale, in DIR/older and DIR/newer what an older client and a newer server are,
+# and crowd, a program of ours (crowd_server) around Tailscale's coordination server for tests. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
 set -euo pipefail
 
 TAILSCALE=v1.98.10
@@ -11,6 +11,7 @@ OLDER_TAILSCALE=v1.80.3
 HEADSCALE=v0.28.0
 NEWER_HEADSCALE=v0.29.2
 
+here=$(cd "$(dirname "$0")" && pwd)
 dir=${1:-${SLUICE_PEERS:-$HOME/.cache/sluice-peers}}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
@@ -20,7 +21,7 @@ tmp=$(mktemp -d)
 trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
 
 # shellcheck source=tests/lab/toolchain.sh
-. "$(dirname "$0")/toolchain.sh"
+. "$here/toolchain.sh"
 export GOTOOLCHAIN=local
 go=
 
@@ -52,8 +53,24 @@ headscale() {
 		build "$1" github.com/juanfont/headscale "$2" github.com/juanfont/headscale/cmd/headscale
 }
 
+# As our source is now.
+crowd() {
+	local version
+	version="$TAILSCALE $(sha256sum < "$here/crowd_server/main.go")"
+	[ -x "$dir/crowd" ] && [ "$(cat "$dir/.crowd.version" 2> /dev/null)" = "$version" ] && return
+	rm -f "$dir/crowd"
+	mkdir "$tmp/crowd" && cd "$tmp/crowd"
+	cp "$here/crowd_server/main.go" .
+	go=${go:-$(go_command)}
+	"$go" mod init crowd 2> /dev/null
+	"$go" get "tailscale.com@$TAILSCALE"
+	"$go" build -mod=mod -trimpath -o "$dir/crowd"
+	echo "$version" > "$dir/.crowd.version"
+}
+
 tailscale "$dir" $TAILSCALE
 headscale "$dir" $HEADSCALE
 tailscale "$dir/older" $OLDER_TAILSCALE
 headscale "$dir/newer" $NEWER_HEADSCALE
+crowd
 echo "$dir"

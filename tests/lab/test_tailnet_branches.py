@@ -43,8 +43,8 @@ class Branch:
 
 
 class World:
-    def __init__(self, lab, **options):
-        self.lab, self.tailnet = lab, Tailnet(lab, **options)
+    def __init__(self, lab, tailnet=Tailnet, **options):
+        self.lab, self.tailnet = lab, tailnet(lab, **options)
         self.out = lab.host("out")
         self.out.run("ip link add br0 type bridge")
         self.out.run("ip link set br0 up")
