@@ -9,15 +9,18 @@
  * at lookup, too: the sweep is for tidiness, not for truth.
  *
  * All slots that were ever used are visited every 2 to 3 s: 1M slots in 512 ticks of
- * 5 ms; a gateway with few flows wakes up once in that time. Measured on 6.18 with 1M
- * TCP flows: 50 us a tick when nothing ends; 1.9 ms, at worst 3.2, when all of them do.
+ * 5 ms; a gateway with few flows wakes up once in that time. To look at a slot takes
+ * nanoseconds, to end what is in it a microsecond, in which this core forwards nothing:
+ * so a tick stops after SWEEP_DONE of those, and the next one follows sooner.
  */
 #include "out.h"
 
 #define CLOCK_MONOTONIC 1
-#define SWEEP_SLOTS	2048 /* a tick */
+#define SWEEP_SLOTS	2048 /* a tick looks at so many at most */
+#define SWEEP_DONE	256  /* and ends, frees or decides so many again at most */
 #define SWEEP_PERIOD	(2 * SECOND)
 #define SWEEP_TICK_MIN	(SECOND / 200)
+#define SWEEP_TICK_BUSY (SECOND / 2000) /* behind a tick that did all it may */
 
 struct sweep_state {
 	struct bpf_timer timer;
@@ -35,6 +38,7 @@ struct {
 struct sweep_walk {
 	__u64 now, word;
 	__u32 first;
+	__u32 done;
 };
 
 static __always_inline bool has_egress(const struct flow *f)
@@ -44,6 +48,12 @@ static __always_inline bool has_egress(const struct flow *f)
 	return e && e->ifindex;
 }
 
+static __always_inline bool is_outdated(const struct flow *f, __u64 word)
+{
+	return flow_is_live(f->state) && f->generation != POLICY_GENERATION(word);
+}
+
+/* One slot of the walk; 1 ends it: enough was done. */
 static long sweep_slot(__u32 i, struct sweep_walk *w)
 {
 	__u32 slot = w->first + i;
@@ -53,15 +63,17 @@ static long sweep_slot(__u32 i, struct sweep_walk *w)
 	if (!f || f->state == FLOW_FREE)
 		return 0;
 	if (f->state == FLOW_DEAD) {
-		if (w->now - f->expires > SECOND && w->now > f->expires)
-			flow_free(f, slot);
+		if (w->now <= f->expires || w->now - f->expires <= SECOND)
+			return 0;
+		flow_free(f, slot);
+	} else if (f->expires <= w->now || !has_egress(f)) {
+		flow_end(slot, w->now);
+	} else if (is_outdated(f, w->word)) {
+		decide_again(slot, w->word, w->now, &d);
+	} else {
 		return 0;
 	}
-	if (f->expires <= w->now || !has_egress(f))
-		flow_end(slot, w->now);
-	else if (flow_is_live(f->state))
-		decide_again(slot, w->word, w->now, &d);
-	return 0;
+	return ++w->done == SWEEP_DONE;
 }
 
 /* Visits the next slots. Returns how long to wait for the following tick. */
@@ -78,8 +90,10 @@ static __noinline __u64 sweep_some(struct sweep_state *s)
 	n = high > s->next ? high - s->next : 0;
 	if (n > SWEEP_SLOTS)
 		n = SWEEP_SLOTS;
-	bpf_loop(n, sweep_slot, &w, 0);
+	n = bpf_loop(n, sweep_slot, &w, 0);
 	s->next = s->next + n < high ? s->next + n : 0;
+	if (w.done == SWEEP_DONE)
+		return SWEEP_TICK_BUSY;
 	wait = SWEEP_PERIOD / (high / SWEEP_SLOTS + 1);
 	return wait > SWEEP_TICK_MIN ? wait : SWEEP_TICK_MIN;
 }

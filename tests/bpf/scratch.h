@@ -230,15 +230,24 @@ static inline void scratch_addresses(struct scratch *s)
 	must(maps_pool_set(s->m, 0, &pool));
 }
 
-static inline void sweep(struct scratch *s)
+#define SWEEP_DONE 256 /* slots that one tick ends, frees or decides again, at most */
+
+static inline void sweep_tick(struct scratch *s)
 {
 	uint8_t frame[64] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
+
+	must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
+}
+
+/* All slots there are, from where the last tick ended. */
+static inline void sweep(struct scratch *s)
+{
 	uint32_t n;
 
 	maps_flows(s->m, &n);
-	for (uint32_t i = 0; i < 3 + n / 2048; i++) /* one run visits 2048 slots, from where the last one ended */
-		must(bpf_prog_test_run_opts(bpf_program__fd(s->m->skel->progs.sweep_once), &opts));
+	for (uint32_t i = 0; i < 3 + n / SWEEP_DONE; i++)
+		sweep_tick(s);
 }
 
 static inline void expire_all(struct scratch *s)

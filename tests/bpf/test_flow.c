@@ -406,6 +406,37 @@ static void test_dead_for_a_second(void **state)
 	assert_int_equal(maps_flows_used(s->m), 0);
 }
 
+static uint32_t dead_slots(struct scratch *s)
+{
+	uint32_t n, dead = 0;
+
+	maps_flows(s->m, &n);
+	for (uint32_t i = 1; i < n; i++)
+		dead += s->m->flows[i].state == FLOW_DEAD;
+	return dead;
+}
+
+/* However many end at once: a tick, in which its core forwards nothing, does its share and no more. */
+static void test_sweep_is_bounded(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+
+	for (uint16_t i = 0; i < 2 * SWEEP_DONE + 1; i++) {
+		struct shape shape = shape_of(&f, IPPROTO_TCP, (uint16_t)(1000 + i), 80);
+
+		assert_sent(out_of(s, &shape, 1));
+	}
+	sweep(s); /* up to the last slot: the next tick begins anew */
+	expire_all(s);
+	for (uint32_t done = SWEEP_DONE; done <= 2 * SWEEP_DONE; done += SWEEP_DONE) {
+		sweep_tick(s);
+		assert_int_equal(dead_slots(s), done);
+	}
+	sweep_tick(s);
+	assert_int_equal(dead_slots(s), 2 * SWEEP_DONE + 1);
+}
+
 /* 4787-11: a full table refuses new flows, harms no live one, and recovers. */
 static void test_table_full(void **state)
 {
@@ -467,7 +498,8 @@ int main(void)
 		T(test_sweep_decides),	  T(test_no_policy),
 		T(test_address_moves),	  T(test_leftover),
 		T(test_slots_are_reused), T(test_dead_for_a_second),
-		T(test_table_full),	  cmocka_unit_test(test_timer),
+		T(test_sweep_is_bounded), T(test_table_full),
+		cmocka_unit_test(test_timer),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
