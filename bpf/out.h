@@ -46,19 +46,7 @@ CHECKED_ALONE bool host_socket_waits(struct __sk_buff *skb, const struct packet 
 
 	if (!p)
 		return false;
-	if (p->v6) {
-		__builtin_memcpy(t.ipv6.saddr, &p->t.src, sizeof(t.ipv6.saddr));
-		__builtin_memcpy(t.ipv6.daddr, &p->t.dst, sizeof(t.ipv6.daddr));
-		t.ipv6.sport = p->t.sport;
-		t.ipv6.dport = p->t.dport;
-		size = sizeof(t.ipv6);
-	} else {
-		t.ipv4.saddr = p->t.src.w[3];
-		t.ipv4.daddr = p->t.dst.w[3];
-		t.ipv4.sport = p->t.sport;
-		t.ipv4.dport = p->t.dport;
-		size = sizeof(t.ipv4);
-	}
+	size = sock_tuple(&t, &p->t);
 	sk = bpf_sk_lookup_udp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;

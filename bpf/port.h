@@ -31,6 +31,23 @@ static __always_inline __u16 port_of(const struct egress *e, __u32 i)
 	return 0;
 }
 
+/* What the kernel's socket lookups take, of a packet that arrives; returns its size. @s: zeroed. */
+static __always_inline __u32 sock_tuple(struct bpf_sock_tuple *s, const struct tuple *t)
+{
+	if (addr_is_v4(&t->dst)) {
+		s->ipv4.saddr = t->src.w[3];
+		s->ipv4.daddr = t->dst.w[3];
+		s->ipv4.sport = t->sport;
+		s->ipv4.dport = t->dport;
+		return sizeof(s->ipv4);
+	}
+	__builtin_memcpy(s->ipv6.saddr, &t->src, sizeof(s->ipv6.saddr));
+	__builtin_memcpy(s->ipv6.daddr, &t->dst, sizeof(s->ipv6.daddr));
+	s->ipv6.sport = t->sport;
+	s->ipv6.dport = t->dport;
+	return sizeof(s->ipv6);
+}
+
 /* The host's own connections and listeners keep their ports; an answer would not reach them. */
 static __always_inline bool port_is_hosts(struct __sk_buff *skb, const struct tuple *back)
 {
@@ -40,19 +57,7 @@ static __always_inline bool port_is_hosts(struct __sk_buff *skb, const struct tu
 
 	if (back->proto != IPPROTO_TCP && back->proto != IPPROTO_UDP)
 		return false;
-	if (addr_is_v4(&back->dst)) {
-		t.ipv4.saddr = back->src.w[3];
-		t.ipv4.daddr = back->dst.w[3];
-		t.ipv4.sport = back->sport;
-		t.ipv4.dport = back->dport;
-		size = sizeof(t.ipv4);
-	} else {
-		__builtin_memcpy(t.ipv6.saddr, &back->src, sizeof(t.ipv6.saddr));
-		__builtin_memcpy(t.ipv6.daddr, &back->dst, sizeof(t.ipv6.daddr));
-		t.ipv6.sport = back->sport;
-		t.ipv6.dport = back->dport;
-		size = sizeof(t.ipv6);
-	}
+	size = sock_tuple(&t, back);
 	if (back->proto == IPPROTO_TCP)
 		sk = bpf_skc_lookup_tcp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
 	else
