@@ -13,7 +13,6 @@
 #include <netinet/udp.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +22,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include "tests/bench/die.h"
 #include "user/csum.h"
 
 struct tuple {
@@ -147,17 +147,6 @@ static inline void wait_for_go(void)
 static inline void report(unsigned long sent, uint64_t began)
 {
 	printf("{\"sent\": %lu, \"seconds\": %.6f}\n", sent, (now_ns() - began) / 1e9);
-}
-
-__attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
 }
 
 struct load { /* of both programs, in this order of arguments */

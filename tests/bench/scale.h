@@ -16,20 +16,10 @@
 #include <sys/resource.h>
 
 #include "policy/alloc.h"
+#include "tests/bench/die.h"
 #include "tests/bpf/slots.h"
 #include "tests/unit/random.h"
 #include "user/table.h"
-
-__attribute__((noreturn, format(printf, 1, 2))) static inline void die(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
 
 /* Stops here for what must not fail. */
 static inline void check(int err, const char *what)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from .flows import Echo, Tcp, Udp
+from .packets import error, is_error
 
 GRACE = 0.1         # seconds after a fence, for what a NAT answers by another way than it forwards
 
@@ -125,6 +126,26 @@ class Nat:
                 if time.monotonic() - start < limit:
                     raise
         pytest.fail(f"this machine is too slow for a limit of {limit} s")
+
+    def survives_silence(self, make, seconds):
+        """A conversation that is silent for most of the time it is promised goes on."""
+        def silent_for_most_of_it(wait):
+            flow = make()
+            flow.out()
+            wait(0.7 * seconds)
+            flow.back()
+        self.within(seconds, silent_for_most_of_it)
+
+    def fades_under_errors(self, flow, sent, seconds):
+        """Errors about `sent`, the packet that began a conversation, pass only until its time is over."""
+        about = error(flow.version, flow.far, flow.external[0], "host unreachable", bytes(sent.original))
+
+        def is_gone():
+            self.client.forget()
+            self.remote.send(about)
+            self.fence(flow.version)
+            return not self.client.seen(is_error)
+        self.until(is_gone, seconds + self.promise.slack, "errors keep its state alive")
 
     def forget(self):
         for station in self.stations():

@@ -105,12 +105,7 @@ def test_4787_3_not_one_port_for_two_endpoints(nat, version):
 
 @pytest.mark.profile("brief")
 def test_4787_5_a_mapping_lives_its_time(nat, version):
-    def silent_for_most_of_it(wait):
-        flow = nat.udp(version)
-        flow.out()
-        wait(0.7 * nat.promise.udp)
-        flow.back()
-    nat.within(nat.promise.udp, silent_for_most_of_it)
+    nat.survives_silence(lambda: nat.udp(version), nat.promise.udp)
 
 
 @pytest.mark.profile("brief")
@@ -259,15 +254,7 @@ def test_4787_12_an_icmp_error_ends_no_mapping(nat, version):
 @pytest.mark.profile("brief")
 def test_4787_12_not_refreshed_by_icmp(nat, version):
     flow = nat.udp(version)
-    seen = flow.out()
-    about = error(version, flow.far, flow.external[0], "host unreachable", bytes(seen.original))
-
-    def is_gone():
-        nat.client.forget()
-        nat.remote.send(about)
-        nat.fence(version)
-        return not nat.client.seen(is_error)
-    nat.until(is_gone, nat.promise.udp + nat.promise.slack, "errors keep the mapping alive")
+    nat.fades_under_errors(flow, flow.out(), nat.promise.udp)
     assert not flow.enters()
 
 

@@ -160,12 +160,4 @@ def test_5382_10_an_icmp_error_ends_no_connection(nat, version):
 @pytest.mark.profile("brief")
 def test_5382_10_not_refreshed_by_icmp(nat, version):
     flow = nat.tcp(version)
-    about = flow.out("S")
-    message = error(version, flow.far, flow.external[0], "host unreachable", bytes(about.original))
-
-    def is_gone():
-        nat.client.forget()
-        nat.remote.send(message)
-        nat.fence(version)
-        return not nat.client.seen(is_error)
-    nat.until(is_gone, nat.promise.transitory + nat.promise.slack, "errors keep the connection's state alive")
+    nat.fades_under_errors(flow, flow.out("S"), nat.promise.transitory)

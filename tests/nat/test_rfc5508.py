@@ -40,12 +40,7 @@ def test_5508_1_not_what_nobody_asked_for(nat, version):
 
 @pytest.mark.profile("brief")
 def test_5508_2_lives_its_time(nat, version):
-    def slow(wait):
-        flow = nat.echo(version)
-        flow.out()
-        wait(0.7 * nat.promise.icmp)
-        flow.back()
-    nat.within(nat.promise.icmp, slow)
+    nat.survives_silence(lambda: nat.echo(version), nat.promise.icmp)
 
 
 @pytest.mark.profile("brief")
