@@ -57,6 +57,11 @@ def run_name(pid=None):
     return f"{pid}.{start_time(pid)}"
 
 
+def space(pid="self"):
+    """In which PID namespace a process is: the numbers of a run in another container mean other processes."""
+    return os.stat(f"/proc/{pid}/ns/pid").st_ino
+
+
 def alive(run):
     pid, _, started = run.partition(".")
     return pid.isdigit() and str(start_time(int(pid))) == started
@@ -77,14 +82,18 @@ def marked():
 
 
 def reap():
-    """End what crashed runs left: processes and folders whose run is no longer alive."""
+    """End what crashed runs left: processes and folders whose run is no longer alive. Other containers' are theirs."""
     for pid, run in marked():
         if not alive(run):
             try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+                if space(pid) == space():
+                    os.kill(pid, signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
                 pass
     for folder in pathlib.Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        owner = folder / "space"
+        if owner.exists() and owner.read_text() != str(space()):
+            continue
         if not alive(folder.name.removeprefix(PREFIX).rpartition("-")[0]):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -143,14 +152,14 @@ class Host:
              HOLD, f"{PREFIX}{lab.run}:{name}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=lab.env(), text=True)
         if self.holder.stdout.readline() != "ready\n":
-            raise RuntimeError(f"{name}: no namespaces (root is needed)")
+            raise RuntimeError(f"{name}: no namespaces (root is needed, and a chroot be a mount: mount --bind DIR DIR)")
 
     def __str__(self):
         return f"{self.name}({self.holder.pid})"
 
     def enter(self, command):
         core = ["taskset", "-c", str(self.cpu)] if self.cpu is not None else []
-        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--",
+        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--root", "--",
                 "setpriv", "--pdeathsig=KILL", "--", *core, *command]
 
     def path(self, path):
@@ -247,6 +256,7 @@ class Lab:
     def __init__(self):
         self.run = run_name()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"{PREFIX}{self.run}-"))
+        (self.dir / "space").write_text(str(space()))
         self.hosts, self.processes, self.files = {}, [], 0
 
     def __enter__(self):

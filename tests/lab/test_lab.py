@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The lab itself: what its other tests rely on."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import lab as lab_module
-from lab import HERE, Lab, marked, reap, wait_for
+from lab import HERE, Lab, marked, reap, space, wait_for
 from snapshot import difference, snapshot
 
 CRASHER = """
@@ -69,6 +70,25 @@ def test_a_crashed_run_leaves_nothing_after_the_next_start():
         wait_for("strays gone", lambda: not [pid for pid, of in marked() if of == run])
         assert not os.path.exists(folder)
         assert host.run("true").returncode == 0 and neighbour.dir.exists()
+
+
+def test_another_containers_run_is_left_alone():
+    """Its numbers mean nothing here, nor ours there: neither side takes the other's run for a crashed one."""
+    inside = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c",
+                               CRASHER, str(HERE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = read_folder(inside)
+    theirs = {pid for pid, _ in marked() if space(pid) != space()}
+    assert theirs
+    with Lab() as neighbour:
+        host = neighbour.host("alive")
+        reap()
+        subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c",
+                        "import sys; sys.path.insert(0, sys.argv[1]); import lab; lab.reap()", str(HERE)], check=True)
+        assert os.path.exists(folder) and theirs <= {pid for pid, _ in marked()}
+        assert host.run("true").returncode == 0 and neighbour.dir.exists()
+    inside.kill()
+    inside.wait()
+    shutil.rmtree(folder)
 
 
 def read_folder(process):
