@@ -62,6 +62,8 @@ def networkd(host):
         "[Match]", "Name=eth0", "[Network]", *addresses, "Gateway=198.51.100.254", "Gateway=2001:db8:1::fe",
         "IPv6AcceptRA=no", "")))
     host.run("mount -o remount,bind,ro /sys")      # else it waits for udev
+    # made by its package, where that is installed
+    host.run(["bash", "-c", "getent passwd systemd-network > /dev/null || useradd --system systemd-network"])
     daemon = host.popen("networkd", ["/lib/systemd/systemd-networkd"])
     wait_for("networkd", lambda: "default" in host.out("ip -4 route", quiet=True)
              and "default" in host.out("ip -6 route", quiet=True), seconds=20)
