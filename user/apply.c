@@ -90,7 +90,7 @@ static void work(struct change *c)
 		a->next = rules_build(c->g, before->file, before->text, before->len, &a->passed, &a->d);
 	else
 		a->next = rules_build(c->g, a->file, a->text, a->len, &a->passed, &a->d);
-	if (a->next && !a->dry && !rules_lay(c->g, a->next, &a->d)) {
+	if (a->next && !a->dry && !rules_lay(c->g, c->g->config, a->next, &a->d)) {
 		ruleset_free(a->next);
 		a->next = NULL;
 	}

@@ -28,6 +28,7 @@ static void *work(void *arg)
 	struct change *c = arg;
 
 	c->kind->work(c);
+	atomic_store(&c->g->changing.done, true);
 	poke(c->g);
 	return NULL;
 }
@@ -37,7 +38,7 @@ static void begin(struct gateway *g)
 	struct changes *q = &g->changing;
 
 	q->working = true;
-	q->again = false;
+	atomic_store(&q->done, false);
 	q->first->kind->begin(q->first);
 	q->threaded = !pthread_create(&q->thread, NULL, work, q->first);
 	if (!q->threaded) /* then everybody has to wait */
@@ -84,17 +85,13 @@ static void go_on(void *ctx)
 
 	if (read(g->changing.event.fd, &count, sizeof(count)) < 0)
 		return;
+	if (g->changing.working && !atomic_load(&g->changing.done))
+		return; /* somebody was added */
 	join(&g->changing);
-	if (g->changing.working && !g->changing.again)
+	if (g->changing.working)
 		end(g);
 	if (g->changing.first)
 		begin(g);
-}
-
-void changes_restart(struct gateway *g)
-{
-	join(&g->changing);
-	g->changing.again = g->changing.working;
 }
 
 int changes_open(struct gateway *g)
@@ -121,6 +118,18 @@ bool changes_add(struct gateway *g, struct change *c)
 	if (!q->n++)
 		poke(g);
 	return true;
+}
+
+void changes_add_first(struct gateway *g, struct change *c)
+{
+	struct changes *q = &g->changing;
+	struct change **at = q->working ? &q->first->next : &q->first;
+
+	c->next = *at;
+	*at = c;
+	c->g = g;
+	if (!q->n++)
+		poke(g);
 }
 
 int changes_ask(struct gateway *g, struct change *c, char **error)

@@ -15,10 +15,9 @@ static void add(struct client_routes *r, const struct prefix *p)
 
 static bool is_source(const struct filter_rule *rule, const struct config_client *client)
 {
-	for (size_t i = 0; i < rule->n_src; i++)
-		for (size_t j = 0; j < client->addresses.n; j++)
-			if (prefix_contains(&rule->src[i], &client->addresses.v[j]))
-				return true;
+	for (size_t i = 0; i < client->addresses.n; i++)
+		if (filter_rule_from(rule, &client->addresses.v[i]))
+			return true;
 	return false;
 }
 

@@ -260,21 +260,60 @@ static bool take_pinned(void *arg, const struct prefix *p, uint32_t client)
 }
 
 /* The id that @c had before, by any of its addresses; 0: none, or another has it now. */
-static uint32_t former_id(const struct gateway *g, const struct pinned *s, const struct config_client *c)
+static uint32_t former_id(const struct gateway *g, const struct pinned *s, const bool *taken,
+			  const struct config_client *c)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->prefix[i].len == 128 && has_address(c, &s->prefix[i].addr) && s->client[i] < MAX_CLIENTS &&
-		    !g->clients.by_id[s->client[i]])
+		    !g->clients.by_id[s->client[i]] && !taken[s->client[i]])
 			return s->client[i];
 	return 0;
 }
 
-static uint32_t free_id(const struct gateway *g)
+/* One that nobody has; with none left, one of those who go. */
+static uint32_t free_id(const struct gateway *g, const bool *taken)
 {
 	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
-		if (!g->clients.by_id[id])
+		if (!g->clients.by_id[id] && !taken[id])
+			return id;
+	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
+		if (!taken[id])
 			return id;
 	return 0;
+}
+
+/* Those who stay keep theirs, so that newcomers never take one that is in use. */
+static uint32_t *plan_ids(const struct gateway *g, const struct config *next, const struct pinned *pinned)
+{
+	struct identity *index = mem_alloc(g->clients.n + 1, sizeof(*index));
+	uint32_t *ids = mem_alloc(next->n_clients + 1, sizeof(*ids));
+	bool *taken = mem_alloc(MAX_CLIENTS, sizeof(*taken));
+
+	for (size_t i = 0; i < g->clients.n; i++)
+		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
+	qsort(index, g->clients.n, sizeof(*index), compare_identities);
+	for (size_t i = 0; i < next->n_clients; i++) {
+		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
+
+		ids[i] = was ? was->client->id : 0;
+		taken[ids[i]] = true;
+	}
+	for (size_t i = 0; i < next->n_clients; i++) {
+		if (ids[i])
+			continue;
+		ids[i] = former_id(g, pinned, taken, &next->clients[i]) ?: free_id(g, taken);
+		taken[ids[i]] = true;
+	}
+	free(taken);
+	free(index);
+	return ids;
+}
+
+uint32_t *clients_ids(const struct gateway *g, const struct config *next)
+{
+	static const struct pinned none;
+
+	return plan_ids(g, next, &none);
 }
 
 static bool of_nobody(const struct flow *f, void *ctx)
@@ -317,8 +356,8 @@ static void withdraw_missing(struct gateway *g, const struct config *next, struc
 	}
 }
 
-/* Builds the new list: ids first, so that newcomers never take one that is in use. */
-static void carry_over(struct gateway *g, const struct config *next, struct client *list, const struct pinned *pinned,
+/* Builds the new list. */
+static void carry_over(struct gateway *g, const struct config *next, struct client *list, const uint32_t *ids,
 		       struct identity *index)
 {
 	for (size_t i = 0; i < g->clients.n; i++)
@@ -327,14 +366,7 @@ static void carry_over(struct gateway *g, const struct config *next, struct clie
 	for (size_t i = 0; i < next->n_clients; i++) {
 		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
 
-		list[i] = was ? *was->client : (struct client){.config = &next->clients[i]};
-		if (was)
-			g->clients.by_id[list[i].id] = &list[i];
-	}
-	for (size_t i = 0; i < next->n_clients; i++) {
-		if (list[i].id)
-			continue;
-		list[i].id = former_id(g, pinned, list[i].config) ?: free_id(g);
+		list[i] = was ? *was->client : (struct client){.config = &next->clients[i], .id = ids[i]};
 		if (list[i].id)
 			g->clients.by_id[list[i].id] = &list[i];
 		else
@@ -372,6 +404,7 @@ bool clients_apply(struct gateway *g, const struct config *next)
 	struct psk *psks = read_psks(next);
 	bool first = !g->clients.list;
 	struct pinned pinned = {0};
+	uint32_t *ids;
 
 	if (!list || !index || !psks) {
 		free(list);
@@ -382,9 +415,11 @@ bool clients_apply(struct gateway *g, const struct config *next)
 	g->clients.added = g->clients.removed = g->clients.changed = 0;
 	if (first)
 		maps_client_each(g->maps, take_pinned, &pinned);
+	ids = plan_ids(g, next, &pinned); /* as clients_ids() said: of those who go nobody is forgotten yet */
 	withdraw_missing(g, next, index);
-	carry_over(g, next, list, &pinned, index);
+	carry_over(g, next, list, ids, index);
 	free(index);
+	free(ids);
 	free(g->clients.list);
 	g->clients.list = list;
 	g->clients.n = next->n_clients;

@@ -115,6 +115,7 @@ struct filter;
 struct config_netmap {
 	struct arena mem;      /* strings of the clients made of it */
 	struct filter *rules;  /* the server's */
+	uint8_t digest[32];    /* of all that the server says of rules */
 	size_t n_left_out;     /* rules that could not be understood */
 	const char *left_out;  /* why, of the first; NULL: there are none */
 	struct prefix *serves; /* what the server says this node serves */

@@ -53,6 +53,10 @@ void clients_close(struct gateway *g);
  */
 bool clients_apply(struct gateway *g, const struct config *next);
 
+/* Which id each client of @next has, or will have by clients_apply(); 0: none is free. To be freed. Any thread
+ * that may read the clients. */
+uint32_t *clients_ids(const struct gateway *g, const struct config *next);
+
 /* Once a second: configured expiry dates. */
 void clients_expire(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
@@ -117,8 +121,7 @@ struct change;
 
 struct change_kind {
 	const char *name;
-	/* On the control thread, when its turn has come; once more when the configuration has
-	 * changed under it: forgets what was worked out before. */
+	/* On the control thread, when its turn has come. */
 	void (*begin)(struct change *c);
 	/* On a thread of its own: reads the gateway's configuration, rules and clients, which
 	 * change in finish() alone, and changes nothing. */
@@ -141,8 +144,8 @@ struct changes {
 	struct loop_watch event;
 	pthread_t thread;
 	bool working;
+	_Atomic bool done; /* its thread is; what comes then is for the control thread */
 	bool threaded; /* the thread is not joined yet */
-	bool again;    /* what it worked out is not of use any more */
 	bool refreshing;     /* refresh.c: one of these waits or is worked on */
 	uint64_t look_after; /* refresh.c: monotonic ns */
 };
@@ -152,12 +155,10 @@ int changes_open(struct gateway *g); /* 0 or -errno */
 void changes_close(struct gateway *g);
 /* Takes @c over. False: too many wait. */
 bool changes_add(struct gateway *g, struct change *c);
-/* The same in the handler of a verb, whose status it returns. */
+/* Before those that wait, however many: what belongs to one that ends. */
+void changes_add_first(struct gateway *g, struct change *c);
+/* The same as changes_add() in the handler of a verb, whose status it returns. */
 int changes_ask(struct gateway *g, struct change *c, char **error);
-
-/* Before the configuration changes by another way, as a netmap's: waits for the thread, which reads
- * it; its change begins anew. */
-void changes_restart(struct gateway *g);
 
 /* reload.c: reads the configuration again and applies it live. */
 struct change *gateway_reload(void);
@@ -224,9 +225,13 @@ struct rules_running *rules_prepare(const struct config *config, struct diags *d
 void rules_free(struct rules_running *r); /* NULL is fine */
 /* Puts what is prepared in @g into force. */
 bool rules_start(struct gateway *g, struct diags *d);
-/* The running policy once more, for clients or a server's rules that have changed. A policy that does
- * not fit them any more is said, and stays as it was. */
-void rules_refresh(struct gateway *g);
+/*
+ * The running policy once more, for clients or a server's rules that have changed, with the block lists in
+ * force: built on a change's thread, laid out there by rules_lay(), put into force. Where it does not fit
+ * them any more, rules under which nothing passes. NULL: out of memory.
+ */
+struct ruleset *rules_build_again(const struct gateway *g, const struct config *config, struct diags *d);
+bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d);
 void rules_close(struct gateway *g);
 
 /*
@@ -239,7 +244,7 @@ void rules_close(struct gateway *g);
 struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d);
 struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d);
-bool rules_lay(const struct gateway *g, struct ruleset *r, struct diags *d);
+bool rules_lay(const struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
 /* For the clients of the running configuration, which have their ids. Remembers it, and
  * logs @d's warnings. Takes @r over, but not on failure. */
 bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);

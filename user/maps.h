@@ -19,7 +19,7 @@
  *
  * Functions returning int return 0 or -errno. Those with @error set *error to a
  * text for people (freed by the caller) when they fail, else leave it alone.
- * Setters may be called from any thread; the policy's are the control thread's.
+ * Setters may be called from any thread; the policy's one at a time.
  */
 struct maps;
 
@@ -167,13 +167,13 @@ struct maps_policy {
 	size_t n_rules;
 	const struct maps_route *routes;
 	size_t n_routes;
-	const struct maps_blocked *blocked; /* the block lists too, by the same write; NULL: they stay as they are */
+	struct maps_blocked *blocked; /* the block lists too, by the same write; NULL: they stay as they are */
 };
 
 /*
  * Block lists laid out in tables of their own, which takes a second for a million
  * prefixes: so from any thread, and in place later. @list: merged, any order. NULL
- * on failure. They live on in the maps when they are freed here (NULL is fine).
+ * on failure. Those that were put in place live on in the maps; to be freed in any case (NULL is fine).
  */
 struct maps_blocked *maps_blocked_make(struct maps *m, const struct prefix *list, size_t n, char **error);
 void maps_blocked_free(struct maps_blocked *b);
@@ -183,11 +183,23 @@ void maps_blocked_free(struct maps_blocked *b);
  * then waits until no program reads the old ones, and drops them. Live flows are
  * decided again at their next packet. On failure the old policy goes on. *generation
  * (may be NULL) gets the new one.
+ *
+ * Building and waiting take their time, a tenth of a second with thousands of clients.
+ * So that nobody else has to wait, it may be done in three steps, the first and the last
+ * on another thread than the one in the middle, but never two of these functions at once.
  */
 int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error);
 
+struct maps_swap;
+/* 1. Builds them, where no program looks. *@out: to be ended. */
+int maps_policy_prepare(struct maps *m, const struct maps_policy *p, struct maps_swap **out, char **error);
+/* 2. The word. -ESTALE: another policy was put in since. */
+int maps_swap_do(struct maps *m, struct maps_swap *s, uint32_t *generation, char **error);
+/* 3. Waits, and drops what is not used any more: the old tables, or, where step 2 did not come, the new. */
+void maps_swap_end(struct maps *m, struct maps_swap *s); /* NULL is fine */
+
 /* Replaces the block lists alone, in the same way. */
-int maps_blocked_put(struct maps *m, const struct maps_blocked *b, uint32_t *generation, char **error);
+int maps_blocked_put(struct maps *m, struct maps_blocked *b, uint32_t *generation, char **error);
 
 /* Makes them and puts them in place. */
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error);

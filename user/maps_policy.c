@@ -124,28 +124,63 @@ static void close_table(struct table *t)
 	t->fd = -1;
 }
 
-/*
- * Hangs built tables into their slots, writes @word, and empties the old slots once no
- * program looks there.
- */
-static int swap(struct maps *m, const struct table *tables, size_t n, uint64_t word, char **error)
-{
-	int err = 0;
+#define POLICY_TABLES 4
+#define BLOCK_TABLES  3
 
-	for (size_t i = 0; i < n && !err; i++) {
-		err = hang(m, &tables[i]);
+/* A policy that hangs in the slots that no program reads, until the word says so. */
+struct maps_swap {
+	struct table table[POLICY_TABLES + BLOCK_TABLES];
+	size_t n;
+	uint64_t from, to; /* words */
+	bool live;
+};
+
+static int hang_all(struct maps *m, struct maps_swap *s, char **error)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		int err = hang(m, &s->table[i]);
+
 		if (err)
-			maps_fail(error, err, "table %s cannot be put in place: %s", table_name(m, &tables[i]),
-				  strerror(-err));
+			return maps_fail(error, err, "table %s cannot be put in place: %s", table_name(m, &s->table[i]),
+					 strerror(-err));
 	}
-	if (!err) {
-		err = write_word(m, word);
-		if (err)
-			maps_fail(error, err, "the policy cannot be switched: %s", strerror(-err));
-	}
-	if (!err)
-		hang(m, &tables[0]); /* nothing changes, but it waits */
-	drop(m, tables, n, err);
+	return 0;
+}
+
+int maps_swap_do(struct maps *m, struct maps_swap *s, uint32_t *generation, char **error)
+{
+	int err;
+
+	if (word_of(m) != s->from)
+		return maps_fail(error, -ESTALE, "another policy was put into the maps meanwhile");
+	err = write_word(m, s->to);
+	if (err)
+		return maps_fail(error, err, "the policy cannot be switched: %s", strerror(-err));
+	s->live = true;
+	if (generation)
+		*generation = POLICY_GENERATION(s->to);
+	return 0;
+}
+
+void maps_swap_end(struct maps *m, struct maps_swap *s)
+{
+	if (!s)
+		return;
+	if (s->live)
+		hang(m, &s->table[0]); /* nothing changes, but it waits */
+	drop(m, s->table, s->n, !s->live);
+	for (size_t i = 0; i < s->n; i++)
+		close_table(&s->table[i]);
+	free(s);
+}
+
+/* Hangs built tables into their slots, writes @word, and empties the old slots once no program looks there. */
+static int swap(struct maps *m, struct maps_swap *s, uint32_t *generation, char **error)
+{
+	int err = hang_all(m, s, error);
+
+	err = err ?: maps_swap_do(m, s, generation, error);
+	maps_swap_end(m, s);
 	return err;
 }
 
@@ -354,8 +389,6 @@ static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
 	return ok;
 }
 
-#define BLOCK_TABLES 3
-
 struct maps_blocked {
 	struct table table[BLOCK_TABLES]; /* built; keys and values are gone */
 };
@@ -404,27 +437,28 @@ void maps_blocked_free(struct maps_blocked *b)
 	free(b);
 }
 
-/* The tables of block lists among those of one swap. */
-static void blocks_place(const struct maps_blocked *b, uint32_t slot, struct table *out)
+/* The tables of block lists among those of one swap, which takes them over. */
+static void blocks_place(struct maps_blocked *b, uint32_t slot, struct maps_swap *s)
 {
 	for (size_t i = 0; i < BLOCK_TABLES; i++) {
-		out[i] = b->table[i];
-		out[i].slot = slot;
+		s->table[s->n] = b->table[i];
+		s->table[s->n++].slot = slot;
+		b->table[i].fd = -1;
 	}
 }
 
-int maps_blocked_put(struct maps *m, const struct maps_blocked *b, uint32_t *generation, char **error)
+int maps_blocked_put(struct maps *m, struct maps_blocked *b, uint32_t *generation, char **error)
 {
+	struct maps_swap *s = calloc(1, sizeof(*s));
 	uint64_t word = word_of(m);
-	uint32_t slot = !POLICY_BLOCK_SLOT(word), g = next_generation(word);
-	struct table tables[BLOCK_TABLES];
-	int err;
+	uint32_t slot = !POLICY_BLOCK_SLOT(word);
 
-	blocks_place(b, slot, tables);
-	err = swap(m, tables, BLOCK_TABLES, POLICY_WORD(g, POLICY_SLOT(word), slot), error);
-	if (!err && generation)
-		*generation = g;
-	return err;
+	if (!s)
+		return maps_fail(error, -ENOMEM, "no memory for the block lists");
+	s->from = word;
+	s->to = POLICY_WORD(next_generation(word), POLICY_SLOT(word), slot);
+	blocks_place(b, slot, s);
+	return swap(m, s, generation, error);
 }
 
 int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint32_t *generation, char **error)
@@ -438,50 +472,59 @@ int maps_blocked_apply(struct maps *m, const struct prefix *list, size_t n, uint
 
 /* ---- both ------------------------------------------------------------------------ */
 
-#define POLICY_TABLES 4
-
-static int policy_swap(struct maps *m, const struct maps_policy *p, const struct columns *c, uint32_t *generation,
-		       char **error)
+static int policy_tables(struct maps *m, const struct maps_policy *p, const struct columns *c, struct maps_swap *s,
+			 char **error)
 {
 	uint64_t word = word_of(m);
-	uint32_t slot = !POLICY_SLOT(word), block_slot = POLICY_BLOCK_SLOT(word), g = next_generation(word);
-	struct table tables[POLICY_TABLES + BLOCK_TABLES] = {
+	uint32_t slot = !POLICY_SLOT(word), block_slot = POLICY_BLOCK_SLOT(word);
+	struct table tables[POLICY_TABLES] = {
 		{MAPS_CLASSES, c->class_keys, p->classes, (uint32_t)p->n_classes, slot, -1},
 		{MAPS_ACL, c->acl_keys, c->acl_values, (uint32_t)p->n_acl, slot, -1},
 		{MAPS_RULES, c->rule_keys, p->rules, (uint32_t)p->n_rules, slot, -1},
 		{MAPS_ROUTES, c->route_keys, c->route_values, c->n_routes, slot, -1},
 	};
-	size_t n = POLICY_TABLES;
 	int err = 0;
 
-	for (size_t i = 0; i < POLICY_TABLES && !err; i++)
-		err = table_build(m, &tables[i], error);
+	for (; s->n < POLICY_TABLES && !err; s->n++) {
+		err = table_build(m, &tables[s->n], error);
+		s->table[s->n] = (struct table){.which = tables[s->n].which, .slot = slot, .fd = tables[s->n].fd};
+	}
 	if (p->blocked) {
 		block_slot = !block_slot;
-		blocks_place(p->blocked, block_slot, &tables[n]);
-		n += BLOCK_TABLES;
+		blocks_place(p->blocked, block_slot, s);
 	}
-	err = err ?: swap(m, tables, n, POLICY_WORD(g, slot, block_slot), error);
-	for (size_t i = 0; i < POLICY_TABLES; i++)
-		close_table(&tables[i]);
-	if (!err && generation)
-		*generation = g;
+	s->from = word;
+	s->to = POLICY_WORD(next_generation(word), slot, block_slot);
+	return err ?: hang_all(m, s, error);
+}
+
+int maps_policy_prepare(struct maps *m, const struct maps_policy *p, struct maps_swap **out, char **error)
+{
+	struct maps_swap *s = calloc(1, sizeof(*s));
+	struct columns c = {};
+	int err = policy_fits(p, error);
+
+	if (!err && (!s || !columns_alloc(&c, p)))
+		err = maps_fail(error, -ENOMEM, "no memory for the policy");
+	if (!err) {
+		columns_fill(&c, p);
+		err = policy_tables(m, p, &c, s, error);
+	}
+	columns_free(&c);
+	*out = s;
+	if (err) {
+		maps_swap_end(m, s);
+		*out = NULL;
+	}
 	return err;
 }
 
 int maps_policy_apply(struct maps *m, const struct maps_policy *p, uint32_t *generation, char **error)
 {
-	struct columns c = {};
-	int err = policy_fits(p, error);
+	struct maps_swap *s;
+	int err = maps_policy_prepare(m, p, &s, error);
 
-	if (err)
-		return err;
-	if (columns_alloc(&c, p)) {
-		columns_fill(&c, p);
-		err = policy_swap(m, p, &c, generation, error);
-	} else {
-		err = maps_fail(error, -ENOMEM, "no memory for the policy");
-	}
-	columns_free(&c);
+	err = err ?: maps_swap_do(m, s, generation, error);
+	maps_swap_end(m, s);
 	return err;
 }

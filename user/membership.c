@@ -54,29 +54,26 @@ static const struct netmap *netmap_of(const struct membership *m)
 }
 
 /* Before the start is over it is the configuration that the start works with. */
-static void apply(struct membership *m)
+static void take_at_start(struct membership *m)
 {
-	struct gateway *g = m->g;
-	struct config next = *g->config, old = *g->config;
-	bool rules_same = old.netmap && !netmap_of(m)->rules_changed;
+	struct config *config = m->g->config, old = *config;
 
-	netmap_config(&next, netmap_of(m));
-	if (rules_same && netmap_config_same(&old, &next)) {
-		netmap_config_free(&next);
-		return;
-	}
-	changes_restart(g);
-	if (m->forwarding && !clients_apply(g, &next)) {
-		log_error("tailnet: the netmap is not applied: out of memory");
-		netmap_config_free(&next);
-		return;
-	}
-	*g->config = next;
-	if (m->forwarding) {
-		tunnel_readdress(g, &old);
-		rules_refresh(g);
-	}
+	netmap_config(config, netmap_of(m));
 	netmap_config_free(&old);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct known *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static bool is_known(const struct membership *m, uint64_t id)
+{
+	const struct known wanted = {.id = id};
+
+	return bsearch(&wanted, m->known, m->n_known, sizeof(wanted), by_id);
 }
 
 /* Those who are gone, or have another key, are not looked for any more. */
@@ -88,10 +85,10 @@ static void forget_peers(struct membership *m, const struct netmap *map)
 		now[i].id = map->peers[i].node->id;
 		memcpy(now[i].key, map->peers[i].node->node_key, KEY_LEN);
 	}
-	for (size_t i = 0, k = 0; i < m->n_known; i++) { /* both in order of ids */
-		while (k < map->n_peers && now[k].id < m->known[i].id)
-			k++;
-		if (k == map->n_peers || memcmp(&now[k], &m->known[i], sizeof(*now)))
+	for (size_t i = 0; i < m->n_known; i++) {
+		const struct netmap_peer *p = netmap_peer(map, m->known[i].id);
+
+		if (!p || memcmp(p->node->node_key, m->known[i].key, KEY_LEN))
 			disco_peer_remove(m->disco, m->known[i].key);
 	}
 	if (m->n_known < map->n_peers)
@@ -138,28 +135,34 @@ void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
 	ask_again(m, "a node speaks with us that the netmap does not have");
 }
 
+static bool is_from(const struct filter_rule *r, const struct tailnet_node *n)
+{
+	for (size_t a = 0; a < n->n_addresses; a++)
+		if (filter_rule_from(r, &n->addresses[a].addr))
+			return true;
+	return false;
+}
+
 /* Is it among the sources of any rule? */
 static bool is_named(const struct netmap *map, const struct tailnet_node *n)
 {
 	for (size_t f = 0; f < map->n_filters; f++)
 		for (size_t r = 0; r < map->filters[f].rules.n; r++)
-			for (size_t i = 0; i < map->filters[f].rules.rules[r].n_src; i++)
-				for (size_t a = 0; a < n->n_addresses; a++)
-					if (prefix_covers(&map->filters[f].rules.rules[r].src[i], &n->addresses[a]))
-						return true;
+			if (is_from(&map->filters[f].rules.rules[r], n))
+				return true;
 	return false;
 }
 
 /* A server shows us whom its rules connect with us: it is odd when a newcomer is in none of them. */
 static void watch_newcomers(struct membership *m, const struct netmap *map)
 {
-	for (size_t i = 0, k = 0; i < map->n_peers; i++) { /* both in order of ids */
-		while (k < m->n_known && m->known[k].id < map->peers[i].node->id)
-			k++;
-		if ((k == m->n_known || m->known[k].id != map->peers[i].node->id) && !is_named(map, map->peers[i].node)) {
-			m->newcomer = map->peers[i].node->id;
-			m->newcomer_at = loop_now() + NEWCOMER_WAIT;
-		}
+	for (size_t i = 0; i < map->n_peers; i++) {
+		const struct tailnet_node *n = map->peers[i].node;
+
+		if (is_known(m, n->id) || is_named(map, n))
+			continue;
+		m->newcomer = n->id;
+		m->newcomer_at = loop_now() + NEWCOMER_WAIT;
 	}
 }
 
@@ -176,28 +179,124 @@ static void doubt_newcomer(struct membership *m)
 
 static void say_ready(const struct membership *m)
 {
-	if (!m->g->config->netmap)
-		return;
 	log_info("tailnet: %zu clients in the netmap", m->g->config->n_clients);
 	notify_ready(NULL);
+}
+
+static void follow(struct membership *m);
+
+/* ---- a netmap under way: compiled on a thread, for thousands of peers take their time ------ */
+
+struct following {
+	struct change change;
+	struct config next;    /* the running one with what the netmap says; netmap NULL: nothing new */
+	struct ruleset *rules; /* NULL: nothing new, or they could not be made */
+	struct diags d;
+};
+
+static void following_begin(struct change *c)
+{
+	struct following *f = (struct following *)c;
+	struct membership *m = c->g->membership;
+
+	f->next = *c->g->config;
+	netmap_config(&f->next, netmap_of(m));
+	m->behind = false;
+	if (!c->g->config->netmap || m->unsettled || !netmap_config_same(c->g->config, &f->next))
+		return;
+	netmap_config_free(&f->next);
+	f->next.netmap = NULL;
+}
+
+static void following_work(struct change *c)
+{
+	struct following *f = (struct following *)c;
+
+	f->rules = f->next.netmap ? rules_build_again(c->g, &f->next, &f->d) : NULL;
+	if (!f->rules || rules_lay(c->g, &f->next, f->rules, &f->d))
+		return;
+	ruleset_free(f->rules);
+	f->rules = NULL;
+}
+
+/* Who is gone, and what is revoked, from here on. Who is new has an id for which no rules are in force yet. */
+static bool take_over(struct following *f)
+{
+	struct gateway *g = f->change.g;
+	struct config old = *g->config;
+
+	if (!clients_apply(g, &f->next))
+		return false;
+	*g->config = f->next;
+	f->next = old; /* to be freed */
+	tunnel_readdress(g, &old);
+	if (!f->rules || !rules_replace(g, f->rules, &f->d))
+		return false;
+	f->rules = NULL;
+	return true;
+}
+
+static int following_finish(struct change *c, json_t **result, char **error)
+{
+	struct following *f = (struct following *)c;
+	struct membership *m = c->g->membership;
+	bool news = f->next.netmap, first = !c->g->config->netmap, again = m->unsettled;
+
+	m->following = false;
+	m->unsettled = news && !take_over(f);
+	if (m->unsettled) { /* tried once a second, said once */
+		m->behind = true;
+		return again ? EXIT_YES : control_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
+						       f->d.n ? f->d.list[0].text : "");
+	}
+	if (news && first)
+		say_ready(m);
+	if (m->behind)
+		follow(m);
+	return EXIT_YES;
+}
+
+static void following_free(struct change *c)
+{
+	struct following *f = (struct following *)c;
+
+	netmap_config_free(&f->next);
+	ruleset_free(f->rules);
+	diags_free(&f->d);
+	free(f);
+}
+
+/* One at a time: what comes meanwhile is followed afterwards, all of it at once. */
+static void follow(struct membership *m)
+{
+	static const struct change_kind kind = {"tailnet: the netmap", following_begin, following_work,
+						following_finish, following_free};
+	struct following *f;
+
+	m->behind = true;
+	if (m->following)
+		return;
+	f = mem_alloc(1, sizeof(*f));
+	f->change.kind = &kind;
+	m->following = changes_add(m->g, &f->change);
 }
 
 static void on_map(void *ctx, const struct roster *r)
 {
 	struct membership *m = ctx;
-	bool first = !m->g->config->netmap;
 
 	if (!r->map.self.node)
 		return; /* who we are is not known yet */
-	apply(m);
-	if (!first && m->state == WIRE_STATE_CONNECTED)
+	if (m->forwarding)
+		follow(m);
+	else
+		take_at_start(m);
+	if (m->known && m->state == WIRE_STATE_CONNECTED)
 		watch_newcomers(m, &r->map);
 	forget_peers(m, &r->map);
 	look_for_peers(m, &r->map);
 	if (r->stun_changed)
 		netcheck_set_servers(m->netcheck, &r->stun, loop_now());
-	if (first && m->forwarding)
-		say_ready(m);
 }
 
 /* ---- what else there is to know ----------------------------------------------------------- */
@@ -388,6 +487,8 @@ void membership_second(struct gateway *g)
 {
 	if (!g->membership)
 		return;
+	if (g->membership->behind && g->membership->forwarding)
+		follow(g->membership);
 	doubt_newcomer(g->membership);
 	paths_second(g->membership);
 }

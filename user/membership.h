@@ -34,6 +34,9 @@ struct membership {
 	struct tailnet *tailnet;
 	struct loop_watch link; /* with the network process; fd -1: none */
 	bool forwarding;	/* the start is over: what the netmap says is made so at once */
+	bool following;		/* a netmap is on its way into force */
+	bool behind;		/* there is a newer one than that */
+	bool unsettled;		/* the last could not be put into force */
 	enum wire_state state;	/* how we stand with the coordination server */
 	char *text, *url;	/* what it says, where to log in; NULL: nothing */
 	char home[64];		/* a buffer for reports */

@@ -237,6 +237,7 @@ void netmap_config(struct config *cfg, const struct netmap *m)
 	cfg->netmap = mem_alloc(1, sizeof(*cfg->netmap));
 	cfg->netmap->rules = filter_copy(&rules);
 	free(rules.rules);
+	memcpy(cfg->netmap->digest, m->digest, sizeof(m->digest));
 	cfg->netmap->n_left_out = left_out.n;
 	cfg->netmap->left_out = left_out.n ? keep(cfg->netmap, left_out.why) : NULL;
 	take_self(cfg, m->self.node ? m->self.node : &nobody);
@@ -285,7 +286,8 @@ static bool same_self(const struct config *a, const struct config *b)
 
 bool netmap_config_same(const struct config *a, const struct config *b)
 {
-	if (a->n_clients != b->n_clients || !same_self(a, b))
+	if (a->n_clients != b->n_clients || !same_self(a, b) ||
+	    memcmp(a->netmap->digest, b->netmap->digest, sizeof(a->netmap->digest)))
 		return false;
 	for (size_t i = 0; i < a->n_clients; i++)
 		if (!config_client_same(&a->clients[i], &b->clients[i]))

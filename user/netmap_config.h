@@ -19,7 +19,7 @@
 /* Overwrites those parts of @cfg, of a configuration with tailnet. What it had is the caller's to free. */
 void netmap_config(struct config *cfg, const struct netmap *m);
 void netmap_config_free(struct config *cfg);
-/* Whether two configurations have the same from a netmap, the rules aside. */
+/* Whether two configurations have the same from a netmap. */
 bool netmap_config_same(const struct config *a, const struct config *b);
 
 /* Who has us serve a configured route, for people; NULL: nobody. */

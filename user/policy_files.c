@@ -97,7 +97,7 @@ struct ruleset *policy_files_build(struct policy_files *f, const char *file)
 	char *text = policy_files_text(file, &name, &len, &f->d);
 
 	if (text)
-		r = ruleset_build(&f->place, &(struct ruleset_source){name, text, len, folder, NULL, time(NULL)},
+		r = ruleset_build(&f->place, &(struct ruleset_source){name, text, len, folder, NULL, time(NULL), false},
 				  &f->d);
 	free(text);
 	free(name);

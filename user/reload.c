@@ -51,7 +51,7 @@ static void work(struct change *c)
 	if (!r->next || r->changes.n_restart)
 		return;
 	r->rules = rules_build_configured(c->g, r->next, &r->d);
-	if (!r->rules || rules_lay(c->g, r->rules, &r->d))
+	if (!r->rules || rules_lay(c->g, r->next, r->rules, &r->d))
 		return;
 	ruleset_free(r->rules);
 	r->rules = NULL;

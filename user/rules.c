@@ -162,16 +162,20 @@ static bool blocks_other(const struct gateway *g, const struct ruleset *r)
 {
 	const struct ruleset *now = g->rules.running->rules;
 
-	return !now || !blocklists_same(&now->blocked, &r->blocked);
+	return !r->lists_stay && (!now || !blocklists_same(&now->blocked, &r->blocked));
 }
 
-bool rules_lay(const struct gateway *g, struct ruleset *r, struct diags *d)
+bool rules_lay(const struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d)
 {
+	uint32_t *ids = clients_ids(g, config);
 	char *why = NULL;
+	bool ok = (!blocks_other(g, r) || ruleset_lay_blocked(r, g->maps, &why)) &&
+		  ruleset_lay(r, config, ids, g->maps, &why);
 	int err;
 
-	if (blocks_other(g, r) && !ruleset_lay_blocked(r, g->maps, &why)) {
-		diag_error(d, (struct diag_at){.file = r->file}, "the block lists cannot be put into the maps: %s",
+	free(ids);
+	if (!ok) {
+		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
 			   why ? why : "out of memory");
 		free(why);
 		return false;
@@ -198,8 +202,13 @@ static bool put_into_maps(struct gateway *g, struct ruleset *r, const struct con
 {
 	uint32_t *ids = client_ids(g, config), generation = 0;
 	char *why = NULL;
-	int err = ruleset_apply(r, config, ids, false, g->maps, &generation, &why);
+	int err = 0;
 
+	if (!ruleset_is_laid(r, ids, config->n_clients)) { /* ids were given otherwise than it seemed */
+		ruleset_unlay(ruleset_take_laid(r));
+		err = ruleset_lay(r, config, ids, g->maps, &why) ? 0 : -ENOMEM;
+	}
+	err = err ?: ruleset_switch(r, &generation, &why);
 	if (err)
 		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
 			   why ? why : strerror(-err));
@@ -244,13 +253,64 @@ static void tell_left_out(const struct ruleset *old, const struct ruleset *r)
 			    r->n_left_out, r->left_out);
 }
 
-/* Into the maps, and in the place of the running one. */
+/* The lists of the running rules are those of the next: it has the same policy. */
+static void hand_lists_over(struct ruleset *from, struct ruleset *to)
+{
+	to->blocked = from->blocked;
+	from->blocked = (struct blocklists){0};
+	for (size_t i = 0; i < to->blocked.n; i++)
+		to->blocked.list[i].name = to->policy->blocklists[i].name;
+	to->lists_stay = false;
+}
+
+/* The tables that were replaced go on a thread, for that has to wait for the programs. */
+struct tidying {
+	struct change change;
+	struct ruleset_laid *laid;
+};
+
+static void tidy(struct change *c)
+{
+	struct tidying *t = (struct tidying *)c;
+
+	ruleset_unlay(t->laid);
+	t->laid = NULL;
+}
+
+static void tidy_begin(struct change *c)
+{
+}
+
+static int tidy_finish(struct change *c, json_t **result, char **error)
+{
+	return EXIT_YES;
+}
+
+static void tidy_free(struct change *c)
+{
+	tidy(c);
+	free(c);
+}
+
+static void tidy_up(struct gateway *g, struct ruleset *r)
+{
+	static const struct change_kind kind = {"old tables", tidy_begin, tidy, tidy_finish, tidy_free};
+	struct tidying *t = mem_alloc(1, sizeof(*t));
+
+	t->change.kind = &kind;
+	t->laid = ruleset_take_laid(r);
+	changes_add_first(g, &t->change);
+}
+
+/* Into the maps, and in the place of the running one, whose tables are the caller's to remove. */
 static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
 	if (!put_into_maps(g, r, g->config, d))
 		return false;
+	if (r->lists_stay && now->rules)
+		hand_lists_over(now->rules, r);
 	tell_left_out(now->rules, r);
 	ruleset_free(now->rules);
 	now->rules = r;
@@ -266,6 +326,7 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 
 	if (!install(g, r, d))
 		return false;
+	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
 	now->report.applied_ns = loop_now();
 	remember(now, g->config, d);
 	rules_log(d);
@@ -275,25 +336,31 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 }
 
 /* Its tests are not asked: they were about the policy, and who is there must count at once. */
-void rules_refresh(struct gateway *g)
+struct ruleset *rules_build_again(const struct gateway *g, const struct config *config, struct diags *d)
 {
 	const struct ruleset *old = g->rules.running->rules;
-	struct ruleset_place place = {.config = g->config};
-	struct ruleset_source given = {
-		.file = old->policy ? old->file : NULL, .text = old->text, .len = old->len, .kept = g->config->state};
-	struct diags d = {0};
-	struct ruleset *r = compile(&place, given, &d);
+	struct ruleset_place place = {.config = config};
+	struct ruleset_source given = {.file = old->policy ? old->file : NULL,
+				       .text = old->text,
+				       .len = old->len,
+				       .kept = config->state,
+				       .lists_stay = true};
+	struct ruleset *r = compile(&place, given, d);
 
 	if (!r) { /* the former rules would let pass what the netmap revokes */
-		log_error("the policy does not fit the netmap, so nothing passes: %s", d.n ? d.list[0].text : "");
+		log_error("the policy does not fit the netmap, so nothing passes: %s", d->n ? d->list[0].text : "");
 		place.shut = true;
-		r = compile(&place, given, &d);
+		r = compile(&place, given, d);
 	}
-	if (!r || !rules_lay(g, r, &d) || !install(g, r, &d)) {
-		log_error("the netmap's rules are not in force: %s", d.n ? d.list[0].text : "");
-		ruleset_free(r);
-	}
-	diags_free(&d);
+	return r;
+}
+
+bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d)
+{
+	if (!install(g, r, d))
+		return false;
+	tidy_up(g, r);
+	return true;
 }
 
 /* ---- start ---------------------------------------------------------------------------------- */
@@ -319,7 +386,7 @@ bool rules_start(struct gateway *g, struct diags *d)
 		ruleset_free(r);
 		r = build_for_start(g->config, &g->rules.running->store, d);
 	}
-	if (r && rules_lay(g, r, d) && rules_swap(g, r, d))
+	if (r && rules_lay(g, g->config, r, d) && rules_swap(g, r, d))
 		return true;
 	ruleset_free(r);
 	return false;

@@ -24,6 +24,7 @@ void ruleset_free(struct ruleset *r)
 	if (!r)
 		return;
 	reach_free(&r->reach);
+	ruleset_unlay(r->tables);
 	maps_blocked_free(r->laid);
 	blocklists_free(&r->blocked);
 	inventory_free(&r->inventory);
@@ -57,7 +58,8 @@ static bool read_policy(struct ruleset *r, const struct ruleset_source *s, struc
 	r->text = mem_strndup(s->text, s->len);
 	r->len = s->len;
 	ruleset_hash(s->text, s->len, r->hash);
-	return blocklists_read(r->policy, &where, &r->blocked, d);
+	r->lists_stay = s->lists_stay;
+	return r->lists_stay || blocklists_read(r->policy, &where, &r->blocked, d);
 }
 
 /* ---- who is who ------------------------------------------------------------------------ */

@@ -21,6 +21,7 @@ struct ruleset_source {	  /* borrowed for the call */
 	const char *kept;   /* folder with the block lists' last good copies; NULL: not on a gateway,
 			     * where a missing list is only a warning */
 	int64_t now;	    /* Unix seconds, for max_age */
+	bool lists_stay;    /* the block lists in force are not read again */
 };
 
 /* Who is who. With @config the clients of a gateway; without it a file's nodes. */
@@ -37,7 +38,9 @@ struct ruleset {
 	const char **approved_by;	      /* by configured route; NULL: nobody */
 	struct reach reach;
 	struct blocklists blocked;
+	bool lists_stay;	   /* those that are in force: blocked is empty */
 	struct maps_blocked *laid; /* in tables that wait for ruleset_apply(); NULL: not laid out */
+	struct ruleset_laid *tables; /* all of it, waiting for ruleset_switch(); NULL: not laid out */
 	/*
 	 * Of a coordination server, rules that are not in force: they cannot be understood, or do not
 	 * fit. All of them only allow, so that less passes than it means; never more.
@@ -81,6 +84,19 @@ struct maps;
 
 /* Lays the block lists out ahead of ruleset_apply(), from any thread. False with *error (from malloc). */
 bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error);
+
+/*
+ * Lays all of it out ahead of ruleset_switch(), where no program looks: this takes long, the switch does not. From any
+ * thread, but not while another policy is on its way into the maps. @ids: the clients' ids in the order of @config.
+ */
+bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t *ids, struct maps *maps, char **error);
+/* Whether what is laid out is for these ids. */
+bool ruleset_is_laid(const struct ruleset *r, const uint32_t *ids, size_t n);
+/* 0 or -errno with *error. What it replaces goes with ruleset_unlay(), which waits until no program reads it. */
+int ruleset_switch(struct ruleset *r, uint32_t *generation, char **error);
+/* Gives what is laid out to the caller, to be ended. */
+struct ruleset_laid *ruleset_take_laid(struct ruleset *r);
+void ruleset_unlay(struct ruleset_laid *laid); /* any thread, in its turn; NULL is fine */
 
 /*
  * Puts the tables into the maps: one swap for all. @ids: the clients' ids in the

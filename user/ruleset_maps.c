@@ -72,33 +72,109 @@ bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error)
 	return r->laid;
 }
 
-int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
-		  struct maps *maps, uint32_t *generation, char **error)
+/* ---- all of it ----------------------------------------------------------------------- */
+
+struct columns { /* a policy as the maps take it, and its memory */
+	struct client_class *classes;
+	struct maps_acl *acl;
+	struct maps_route *routes;
+	struct maps_policy policy;
+};
+
+static void fill(struct columns *c, const struct ruleset *r, const struct config *config, const uint32_t *ids)
 {
-	struct client_class *classes = fill_classes(r, config, ids);
-	struct maps_acl *acl = fill_acl(r->reach.t);
 	size_t n_routes;
-	struct maps_route *routes = fill_routes(r, config, &n_routes);
-	struct maps_policy policy = {
-		.classes = classes,
+
+	c->classes = fill_classes(r, config, ids);
+	c->acl = fill_acl(r->reach.t);
+	c->routes = fill_routes(r, config, &n_routes);
+	c->policy = (struct maps_policy){
+		.classes = c->classes,
 		.n_classes = MAX_CLIENTS,
-		.acl = acl,
+		.acl = c->acl,
 		.n_acl = r->reach.t->n_entries,
 		.rules = r->reach.t->rules,
 		.n_rules = r->reach.t->n_rules,
-		.routes = routes,
+		.routes = c->routes,
 		.n_routes = n_routes,
+		.blocked = r->laid,
 	};
-	int err = -ENOMEM;
+}
 
-	if (!blocked || r->laid || ruleset_lay_blocked(r, maps, error)) {
-		policy.blocked = r->laid;
-		err = maps_policy_apply(maps, &policy, generation, error);
+static void empty(struct columns *c)
+{
+	free(c->classes);
+	free(c->acl);
+	free(c->routes);
+}
+
+struct ruleset_laid {
+	struct maps *maps;
+	struct maps_swap *swap;
+	uint32_t *ids; /* of the clients that it is for */
+	size_t n;
+};
+
+bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t *ids, struct maps *maps, char **error)
+{
+	struct ruleset_laid *laid = mem_alloc(1, sizeof(*laid));
+	struct columns c;
+	int err;
+
+	fill(&c, r, config, ids);
+	err = maps_policy_prepare(maps, &c.policy, &laid->swap, error);
+	empty(&c);
+	if (err) {
+		free(laid);
+		return false;
 	}
+	laid->maps = maps;
+	laid->n = config->n_clients;
+	laid->ids = mem_alloc(laid->n + 1, sizeof(*ids));
+	memcpy(laid->ids, ids, laid->n * sizeof(*ids));
+	r->tables = laid;
+	return true;
+}
+
+bool ruleset_is_laid(const struct ruleset *r, const uint32_t *ids, size_t n)
+{
+	return r->tables && r->tables->n == n && !memcmp(r->tables->ids, ids, n * sizeof(*ids));
+}
+
+int ruleset_switch(struct ruleset *r, uint32_t *generation, char **error)
+{
+	return maps_swap_do(r->tables->maps, r->tables->swap, generation, error);
+}
+
+struct ruleset_laid *ruleset_take_laid(struct ruleset *r)
+{
+	struct ruleset_laid *laid = r->tables;
+
+	r->tables = NULL;
+	return laid;
+}
+
+void ruleset_unlay(struct ruleset_laid *laid)
+{
+	if (!laid)
+		return;
+	maps_swap_end(laid->maps, laid->swap);
+	free(laid->ids);
+	free(laid);
+}
+
+int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
+		  struct maps *maps, uint32_t *generation, char **error)
+{
+	struct columns c;
+	int err;
+
+	if (blocked && !r->laid && !ruleset_lay_blocked(r, maps, error))
+		return -ENOMEM;
+	fill(&c, r, config, ids);
+	err = maps_policy_apply(maps, &c.policy, generation, error);
+	empty(&c);
 	maps_blocked_free(r->laid);
 	r->laid = NULL;
-	free(classes);
-	free(acl);
-	free(routes);
 	return err;
 }

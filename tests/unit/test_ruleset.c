@@ -87,7 +87,7 @@ static int close_setup(void **state)
 static struct ruleset *build(struct setup *s, const char *text, const char *kept)
 {
 	struct ruleset_place place = {.config = s->config};
-	struct ruleset_source source = {"p.yaml", text, strlen(text), s->folder, kept, NOW};
+	struct ruleset_source source = {"p.yaml", text, strlen(text), s->folder, kept, NOW, false};
 
 	diags_free(&s->d);
 	return ruleset_build(&place, &source, &s->d);
