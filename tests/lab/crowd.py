@@ -21,7 +21,7 @@ class Crowd(Tailnet):
         self.peers = peers
         super().__init__(lab)
 
-    def serve(self, seconds=20):
+    def serve(self, seconds=60):
         self.server = self.control.popen("crowd", [CROWD, "-listen", self.wire.servers["headscale"], "-cert",
                                                    self.dir / "cert.pem", "-key", self.dir / "key.pem", "-peers",
                                                    str(self.peers)])
