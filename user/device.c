@@ -124,7 +124,8 @@ static const enum drop_reason input_drops[] = {
 struct bag { /* one worker's mail, out of its lock */
 	struct handshake handshakes[MAIL_HANDSHAKES];
 	uint32_t requests[MAIL_REQUESTS];
-	unsigned n_handshakes, n_requests;
+	struct notice notices[MAIL_NOTICES];
+	unsigned n_handshakes, n_requests, n_notices;
 	struct garbage garbage;
 	struct parcels leaving, others;
 };
@@ -137,8 +138,11 @@ static void collect(struct mail *m, struct bag *bag)
 	bag->garbage = m->garbage;
 	memcpy(bag->handshakes, m->handshakes, m->n_handshakes * sizeof(m->handshakes[0]));
 	memcpy(bag->requests, m->requests, m->n_requests * sizeof(m->requests[0]));
+	bag->n_notices = m->n_notices;
+	memcpy(bag->notices, m->notices, m->n_notices * sizeof(m->notices[0]));
 	m->n_handshakes = 0;
 	m->n_requests = 0;
+	m->n_notices = 0;
 	m->garbage = (struct garbage){0};
 	bag->leaving = m->leaving;
 	bag->others = m->others;
@@ -194,6 +198,8 @@ static void take_mail(void *ctx)
 		for (unsigned i = 0; i < bag.n_requests; i++)
 			engine_initiate(d->engine, bag.requests[i], &time);
 		engine_release(d->engine, &bag.garbage);
+		for (unsigned i = 0; d->options.notice && i < bag.n_notices; i++)
+			d->options.notice(d->options.ctx, &bag.notices[i]);
 		take_parcels(d, &bag);
 	}
 }

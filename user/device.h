@@ -32,6 +32,8 @@ struct device_options {
 	 */
 	void (*other)(void *ctx, const uint8_t *bytes, size_t len, const struct endpoint *from);
 	void (*relay)(void *ctx, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
+	/* What a worker wants said to a sender. NULL: nothing is. */
+	void (*notice)(void *ctx, const struct notice *n);
 	void *ctx;
 };
 

@@ -168,6 +168,7 @@ static bool open_device(struct gateway *g, char *error, size_t size)
 		.index = on_index,
 		.other = g->membership ? paths_other : NULL,
 		.relay = g->membership ? paths_relay : NULL,
+		.notice = notices_send,
 		.ctx = g,
 	};
 

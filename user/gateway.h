@@ -322,6 +322,8 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error);
 /* ---- notices.c: what the programs want said --------------------------------------------- */
 
 bool notices_open(struct gateway *g, char *error, size_t size);
+/* Sends the ICMP error that @n describes; @ctx: the gateway. */
+void notices_send(void *ctx, const struct notice *n);
 void notices_close(struct gateway *g);
 
 /* ---- verbs.c: what commands may ask ------------------------------------------------------- */

@@ -82,8 +82,9 @@ static void send6(struct notices *n, const struct notice *notice, const struct a
 		log_debug("icmp: %s", strerror(errno));
 }
 
-static void send_icmp(struct gateway *g, const struct notice *notice)
+void notices_send(void *ctx, const struct notice *notice)
 {
+	struct gateway *g = ctx;
 	const struct addr *to = &notice->tuple.src;
 	const struct addr *from = notice->to_remote ? &notice->tuple.dst : tunnel_address(g, addr_is_v4(to));
 
@@ -143,7 +144,7 @@ static int take(void *ctx, void *data, size_t size)
 	if (notice.client == CLIENT_GATEWAY)
 		probe_refused(g, notice.reason);
 	else if (notice.kind == NOTICE_ICMP)
-		send_icmp(g, &notice);
+		notices_send(g, &notice);
 	else
 		log_event(g, &notice);
 	return 0;

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +31,48 @@ static void dropped(void *ctx, enum drop_reason reason, unsigned n)
 	worker_drop(ctx, reason, n);
 }
 
+/* An error answers none, and none goes to many (RFC 1122 section 3.2.2, RFC 4443 section 2.4). */
+static bool may_answer(const struct unfinished *u)
+{
+	bool v4 = addr_is_v4(&u->src);
+
+	if (v4 ? u->dst.b[12] >= 224 : u->dst.b[0] == 0xff)
+		return false;
+	if (u->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return u->first_byte == (v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+	return u->proto == IPPROTO_UDP || u->proto == IPPROTO_TCP;
+}
+
+/*
+ * A client's, in the place of the service that never saw a piece of it. A service hears
+ * nothing: who is outside could have sent that in anybody's name.
+ */
+static void late(void *ctx, const struct unfinished *u)
+{
+	bool v4 = addr_is_v4(&u->src);
+	struct notice n = {
+		.kind = NOTICE_ICMP,
+		.reason = DROP_FRAGMENT_TIMEOUT,
+		.icmp_type = v4 ? ICMP_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED,
+		.icmp_code = v4 ? ICMP_EXC_FRAGTIME : ICMP6_TIME_EXCEED_REASSEMBLY,
+		.len = u->len,
+		.client = u->scope,
+		.tuple = {.src = u->src, .dst = u->dst, .proto = u->proto},
+	};
+
+	if (u->scope & FROM_NIC || !may_answer(u))
+		return;
+	memcpy(n.bytes, u->first, u->len);
+	worker_notice(ctx, &n);
+}
+
 bool pieces_open(struct worker *w)
 {
 	w->pieces = calloc(1, sizeof(*w->pieces));
 	if (!w->pieces)
 		return false;
 	w->pieces->expire = UINT64_MAX;
-	w->pieces->reassembly = reassembly_new(dropped, w);
+	w->pieces->reassembly = reassembly_new(dropped, late, w);
 	return w->pieces->reassembly;
 }
 

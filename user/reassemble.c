@@ -46,6 +46,8 @@ struct waiting {
 	uint8_t ecns; /* codepoints seen, a bit each */
 	uint8_t next;
 	uint16_t next_at;
+	uint16_t first_len;
+	uint8_t first[NOTICE_BYTES]; /* of the first fragment, as it came */
 	unsigned n;
 	struct {
 		uint32_t at, len;
@@ -57,18 +59,20 @@ struct waiting {
 
 struct reassembly {
 	reassemble_drop *drop;
+	reassemble_late *late;
 	void *ctx;
 	unsigned used;
 	struct waiting waiting[REASSEMBLE_PACKETS];
 	struct waiting alone; /* for fragments that are whole packets */
 };
 
-struct reassembly *reassembly_new(reassemble_drop *drop, void *ctx)
+struct reassembly *reassembly_new(reassemble_drop *drop, reassemble_late *late, void *ctx)
 {
 	struct reassembly *r = calloc(1, sizeof(*r)); /* so large that untouched pages cost nothing */
 
 	if (r) {
 		r->drop = drop;
+		r->late = late;
 		r->ctx = ctx;
 	}
 	return r;
@@ -289,12 +293,14 @@ static enum fit compare(const struct waiting *w, const struct piece *p)
 
 static void keep(struct waiting *w, const struct piece *p)
 {
+	uint32_t size = (uint32_t)(p->data - p->header) + p->len;
+
 	memcpy(w->data + p->at, p->data, p->len);
 	w->pieces[w->n].at = p->at;
 	w->pieces[w->n++].len = p->len;
 	w->have += p->len;
-	if ((uint32_t)(p->data - p->header) + p->len > w->largest)
-		w->largest = (uint32_t)(p->data - p->header) + p->len;
+	if (size > w->largest)
+		w->largest = size;
 	w->ecns |= (uint8_t)(1 << p->ecn);
 	if (!p->more)
 		w->total = p->at + p->len;
@@ -304,6 +310,8 @@ static void keep(struct waiting *w, const struct piece *p)
 	w->next = p->next;
 	w->next_at = p->next_at;
 	memcpy(w->header + HEADERS_MAX - p->header_len, p->header, p->header_len);
+	w->first_len = (uint16_t)(size < sizeof(w->first) ? size : sizeof(w->first));
+	memcpy(w->first, p->header, w->first_len);
 }
 
 static bool is_complete(const struct waiting *w)
@@ -399,6 +407,22 @@ uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet,
 	return NULL;
 }
 
+static void tell(struct reassembly *r, const struct waiting *w)
+{
+	struct unfinished u = {
+		.scope = w->key.scope,
+		.src = w->key.src,
+		.dst = w->key.dst,
+		.first = w->first,
+		.len = w->first_len,
+		.proto = w->key.v6 ? w->next : w->key.proto,
+		.first_byte = w->data[0],
+	};
+
+	if (r->late && w->state == WAITING && w->header_len)
+		r->late(r->ctx, &u);
+}
+
 uint64_t reassemble_expire(struct reassembly *r, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
@@ -408,10 +432,12 @@ uint64_t reassemble_expire(struct reassembly *r, uint64_t now)
 	for (struct waiting *w = r->waiting; w < r->waiting + REASSEMBLE_PACKETS; w++) {
 		if (w->state == FREE)
 			continue;
-		if (w->born + REASSEMBLE_NS <= now)
+		if (w->born + REASSEMBLE_NS <= now) {
+			tell(r, w);
 			expel(r, w, DROP_FRAGMENT_TIMEOUT);
-		else if (w->born + REASSEMBLE_NS < next)
+		} else if (w->born + REASSEMBLE_NS < next) {
 			next = w->born + REASSEMBLE_NS;
+		}
 	}
 	return next;
 }

@@ -29,8 +29,23 @@ struct reassembly;
 /* @n fragments died. */
 typedef void reassemble_drop(void *ctx, enum drop_reason reason, unsigned n);
 
-/* NULL: out of memory. */
-struct reassembly *reassembly_new(reassemble_drop *drop, void *ctx);
+/*
+ * The time of a packet is over whose first fragment came: its sender may hear of that
+ * (RFC 792, RFC 4443 section 3.3). At most REASSEMBLE_OF_SOURCE of a sender in REASSEMBLE_NS.
+ */
+struct unfinished {
+	uint32_t scope;
+	struct addr src, dst;
+	const uint8_t *first; /* the fragment as it came, as far as an error quotes it */
+	uint16_t len;
+	uint8_t proto;	    /* IPv6: whatever follows the fragment header */
+	uint8_t first_byte; /* of the data: an ICMP message's type */
+};
+
+typedef void reassemble_late(void *ctx, const struct unfinished *u);
+
+/* @late may be NULL. NULL: out of memory. */
+struct reassembly *reassembly_new(reassemble_drop *drop, reassemble_late *late, void *ctx);
 void reassembly_free(struct reassembly *r); /* NULL is fine */
 
 /* Whether the packet is a fragment; what is no whole IP packet is none. */

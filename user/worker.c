@@ -108,6 +108,15 @@ void worker_request_handshake(struct worker *w, uint32_t peer)
 	ring(w->shared->control_event);
 }
 
+void worker_notice(struct worker *w, const struct notice *n)
+{
+	pthread_mutex_lock(&w->mail.lock);
+	if (w->mail.n_notices < MAIL_NOTICES)
+		w->mail.notices[w->mail.n_notices++] = *n;
+	pthread_mutex_unlock(&w->mail.lock);
+	ring(w->shared->control_event);
+}
+
 bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from)
 {
 	bool room;

@@ -39,6 +39,7 @@ struct handshake {
 
 #define MAIL_HANDSHAKES 256 /* messages that wait for the control thread; more are dropped, counted */
 #define MAIL_REQUESTS 256
+#define MAIL_NOTICES 32 /* more are forgotten: they are a courtesy */
 #define MAIL_PARCELS 1024 /* of each kind; more are dropped, counted */
 
 struct mail {
@@ -53,6 +54,8 @@ struct mail {
 	unsigned n_handshakes;
 	uint32_t requests[MAIL_REQUESTS]; /* peers that need a handshake */
 	unsigned n_requests;
+	struct notice notices[MAIL_NOTICES]; /* errors to send, as the programs ask for them, too */
+	unsigned n_notices;
 	struct garbage garbage;
 	struct parcels leaving; /* for a relay */
 	struct parcels others;	/* disco, STUN, or nonsense */
@@ -132,6 +135,7 @@ void worker_tap_gone(struct worker *w);
 void worker_request_handshake(struct worker *w, uint32_t peer);
 /* False: too many wait already. */
 bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from);
+void worker_notice(struct worker *w, const struct notice *n);
 /* A datagram that is not WireGuard's, for the control thread. False: not wanted, or too many wait already. */
 bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from);
 /* Moves out what came by relays. */

@@ -33,7 +33,7 @@ static void cut_and_join(const uint8_t *packet, size_t len, size_t mtu)
 	struct cut c;
 
 	if (!r)
-		r = reassembly_new(lose, NULL);
+		r = reassembly_new(lose, NULL, NULL);
 	if (!cut_begin(&c, packet, len, mtu, 1))
 		return;
 	if (cut_most(len, mtu) > REASSEMBLE_PIECES)
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint64_t now = 1;
 
 	if (!r)
-		r = reassembly_new(no_drop, NULL);
+		r = reassembly_new(no_drop, NULL, NULL);
 	while (size > 4) {
 		size_t len = (size_t)(data[2] << 8 | data[3]);
 		struct joined whole;

@@ -3,6 +3,8 @@
 import sys
 
 import pytest
+from scapy.layers.inet import ICMP, IPerror
+from scapy.layers.inet6 import ICMPv6TimeExceeded
 
 from lab import HERE, say, wait_for
 from net import SERVICE, STATIC
@@ -104,6 +106,26 @@ def test_4787_14_the_hosts_own_fragments_arrive(world, version):
         return ear.sizes()[-1] == "2000"
 
     wait_for("the host's fragments without the daemon", arrives, seconds=15, every=0.5)
+
+
+def test_4787_14_time_exceeded_reaches_the_client(world):
+    """A first fragment whose rest never comes is answered, as the service would; what was no first one is not."""
+    world = world()
+    alice = world.joined("alice")
+    with alice.host.capture("wg0", "icmp or icmp6", direction="in") as capture:
+        for version in (4, 6):
+            ends = alice.tunnel_address(version), 40000, SERVICE[version], 7
+            shoot(alice.host, *ends, 3000, 77, "1200:1200+", "2400:608")
+            shoot(alice.host, *ends, 3000, 78, "0:1200+", "1200:1200+")
+        wait_for("the end of all four", lambda: world.gateway.drops()["fragment_timeout"] >= 8, seconds=60, every=1)
+        wait_for("two errors", lambda: capture.count() >= 2)
+    four, six = sorted(capture.packets(), key=lambda packet: packet[0].version)
+    assert (four[ICMP].type, four[ICMP].code) == (11, 1) and (six[ICMPv6TimeExceeded].code) == 1
+    for packet, version in ((four, 4), (six, 6)):
+        assert (packet[0].src, packet[0].dst) == (GATEWAY[version], alice.tunnel_address(version))
+    assert four[IPerror].id == 78 and (four[IPerror].src, four[IPerror].dst) == (alice.tunnel_address(4), SERVICE[4])
+    quote = bytes(six[ICMPv6TimeExceeded])[8:]
+    assert quote[6] == 44 and int.from_bytes(quote[44:48], "big") == 78
 
 
 @pytest.mark.parametrize("mtu", (1280, 1420))

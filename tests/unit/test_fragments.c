@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/addr.h"
+#include "tests/unit/fragments.h"
 #include "tests/unit/random.h"
-#include "user/csum.h"
 #include "user/cut.h"
 #include "user/reassemble.h"
 
@@ -28,6 +29,9 @@ struct test {
 	struct reassembly *r;
 	uint64_t drops[DROP_MAX];
 	uint64_t now;
+	unsigned told; /* of packets that never became whole */
+	struct unfinished last;
+	uint8_t first[NOTICE_BYTES];
 };
 
 static void count(void *ctx, enum drop_reason reason, unsigned n)
@@ -37,11 +41,20 @@ static void count(void *ctx, enum drop_reason reason, unsigned n)
 	t->drops[reason] += n;
 }
 
+static void hear(void *ctx, const struct unfinished *u)
+{
+	struct test *t = ctx;
+
+	t->told++;
+	t->last = *u;
+	memcpy(t->first, u->first, u->len);
+}
+
 static int open_test(void **state)
 {
 	struct test *t = calloc(1, sizeof(*t));
 
-	t->r = reassembly_new(count, t);
+	t->r = reassembly_new(count, hear, t);
 	t->now = 1000 * SECOND;
 	*state = t;
 	return 0;
@@ -63,81 +76,6 @@ static uint64_t all_drops(const struct test *t)
 	for (int i = 0; i < DROP_MAX; i++)
 		n += t->drops[i];
 	return n;
-}
-
-/* ---- packets ------------------------------------------------------------------------ */
-
-/* The data of all packets, by offset. */
-static uint8_t byte_at(size_t at)
-{
-	return (uint8_t)(at * 7 + (at >> 8));
-}
-
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static size_t header_of(bool v6)
-{
-	return v6 ? 40 : 20;
-}
-
-/* IPv4 or IPv6 of @len bytes of data; addresses end in @from and 9. */
-static size_t whole_packet(uint8_t *p, bool v6, size_t len, uint8_t from)
-{
-	size_t header = header_of(v6);
-	uint16_t check;
-
-	memset(p, 0, header);
-	if (v6) {
-		p[0] = 0x60;
-		put16(p + 4, len);
-		p[6] = IPPROTO_UDP;
-		p[7] = 64;
-		p[8] = p[24] = 0x20;
-		p[23] = from;
-		p[39] = 9;
-	} else {
-		p[0] = 0x45;
-		put16(p + 2, header + len);
-		p[8] = 64;
-		p[9] = IPPROTO_UDP;
-		p[12] = p[16] = 10;
-		p[15] = from;
-		p[19] = 9;
-		check = csum_finish(csum_add(0, p, header));
-		memcpy(p + 10, &check, 2);
-	}
-	for (size_t i = 0; i < len; i++)
-		p[header + i] = byte_at(i);
-	return header + len;
-}
-
-/* A fragment by hand, not by cut.c. */
-static size_t piece(uint8_t *p, bool v6, uint8_t from, uint16_t id, size_t at, size_t len, bool more)
-{
-	size_t header = header_of(v6);
-
-	whole_packet(p, v6, 0, from);
-	if (v6) {
-		put16(p + 4, 8 + len);
-		p[6] = IPPROTO_FRAGMENT;
-		p[40] = IPPROTO_UDP;
-		p[41] = 0;
-		put16(p + 42, at | more);
-		put16(p + 44, 0);
-		put16(p + 46, id);
-		header += 8;
-	} else {
-		put16(p + 2, header + len);
-		put16(p + 4, id);
-		put16(p + 6, at / 8 | (more ? 0x2000 : 0));
-	}
-	for (size_t i = 0; i < len; i++)
-		p[header + i] = byte_at(at + i);
-	return header + len;
 }
 
 static void assert_whole(const uint8_t *got, size_t len, bool v6, size_t data, uint8_t from)
@@ -315,6 +253,53 @@ static void test_4787_14_time(void **state)
 	t->now += REASSEMBLE_NS;
 	assert_int_equal(add(t, false, 1, 6, 16, 16, false), 0);
 	assert_int_equal(t->drops[DROP_FRAGMENT_TIMEOUT], 2);
+}
+
+/* Who is told that a packet's time is over: the sender of one whose first fragment came (RFC 792, RFC 4443 3.3). */
+static void test_4787_14_time_exceeded(void **state)
+{
+	static const struct {
+		struct given given[3];
+		unsigned told;
+	} cases[] = {
+		{{MORE(0, 16)}, 1},
+		{{MORE(0, 1400)}, 1}, /* more than an error quotes */
+		{{LAST(32, 8), MORE(0, 16)}, 1},
+		{{MORE(16, 16), LAST(32, 8)}, 0}, /* the first is missing */
+		{{MORE(0, 16), MORE(8, 16)}, 0},  /* refused */
+		{{MORE(0, 16), LAST(16, 8)}, 0},  /* whole */
+	};
+	struct test *t = *state;
+
+	for (int v6 = 0; v6 < 2; v6++)
+		for (size_t i = 0; i < N(cases); i++) {
+			uint8_t first[2048] = {0}, packet[2048];
+			struct joined whole;
+			size_t len = 0;
+
+			t->told = 0;
+			for (const struct given *g = cases[i].given; g->len; g++) {
+				size_t n = piece(packet, v6, 1, 5, g->at, g->len, g->more);
+
+				if (!g->at)
+					memcpy(first, packet, len = n);
+				reassemble(t->r, 7, packet, n, t->now, &whole);
+			}
+			reassemble_expire(t->r, t->now + REASSEMBLE_NS - 1);
+			assert_int_equal(t->told, 0);
+			reassemble_expire(t->r, t->now += REASSEMBLE_NS);
+			assert_int_equal(t->told, cases[i].told);
+			if (!t->told)
+				continue;
+			assert_int_equal(t->last.len, len < NOTICE_BYTES ? len : NOTICE_BYTES);
+			assert_memory_equal(t->first, first, t->last.len);
+			assert_int_equal(t->last.scope, 7);
+			assert_int_equal(t->last.proto, IPPROTO_UDP);
+			assert_int_equal(t->last.first_byte, byte_at(0));
+			assert_int_equal(t->last.src.b[15], 1);
+			assert_int_equal(t->last.dst.b[15], 9);
+			assert_int_equal(addr_is_v4(&t->last.src), !v6);
+		}
 }
 
 /* One sender floods: its own packets make room, another's wait on. Many do: the oldest goes. */
@@ -594,7 +579,7 @@ int main(void)
 		T(test_4787_14_floods),	     T(test_4787_14_many_pieces), T(test_4787_14_alone),
 		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
 		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
-		T(test_4787_14_random),
+		T(test_4787_14_random),	     T(test_4787_14_time_exceeded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
