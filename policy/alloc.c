@@ -57,6 +57,19 @@ void *mem_grow(void *list, size_t n, size_t size)
 	return check(reallocarray(list, n, 2 * size));
 }
 
+void mem_append(uint8_t **to, size_t *len, size_t *cap, const void *bytes, size_t n)
+{
+	size_t room = *cap ? *cap : 4096;
+
+	while (room - *len < n)
+		room *= 2;
+	if (room > *cap)
+		*to = check(realloc(*to, room));
+	*cap = room;
+	memcpy(*to + *len, bytes, n);
+	*len += n;
+}
+
 struct arena_chunk {
 	struct arena_chunk *next;
 	size_t used, size;

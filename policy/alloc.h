@@ -3,6 +3,7 @@
 #define SLUICE_ALLOC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Memory for the control plane. Input is bounded before anything is allocated
@@ -19,6 +20,9 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * capacity need be kept: a list grown with this must only ever be grown with it,
  * one element at a time. It may become shorter in between. */
 void *mem_grow(void *list, size_t n, size_t size);
+
+/* Appends @n bytes to the *len of @cap at *to, which is moved where it is full. All zero: empty. */
+void mem_append(uint8_t **to, size_t *len, size_t *cap, const void *bytes, size_t n);
 
 /* Memory that is given back all at once: a tree and everything that hangs on it. */
 struct arena {

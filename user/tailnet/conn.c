@@ -114,25 +114,6 @@ static void end(struct conn *c, const char *why)
 	c->ops->closed(c->ctx, why);
 }
 
-static void append(struct conn *c, const void *bytes, size_t len)
-{
-	if (c->cap - c->queued < len) {
-		size_t cap = c->cap ? c->cap : 4096;
-		uint8_t *grown;
-
-		while (cap - c->queued < len)
-			cap *= 2;
-		grown = mem_alloc(cap, 1);
-		if (c->queued)
-			memcpy(grown, c->queue, c->queued);
-		free(c->queue);
-		c->queue = grown;
-		c->cap = cap;
-	}
-	memcpy(c->queue + c->queued, bytes, len);
-	c->queued += len;
-}
-
 /* Sends @len bytes or some of them; 0: not now, < 0: never again. */
 static ssize_t send_some(struct conn *c, const uint8_t *bytes, size_t len)
 {
@@ -166,7 +147,7 @@ void conn_send(struct conn *c, const void *bytes, size_t len)
 	/* Over the bound the other end has not read for very long: the queue stays over
 	 * it, and the next round ends the connection. */
 	if (c->queued <= QUEUE_MAX)
-		append(c, bytes, len);
+		mem_append(&c->queue, &c->queued, &c->cap, bytes, len);
 }
 
 size_t conn_queued(const struct conn *c)

@@ -19,25 +19,6 @@ static void end_message(struct netmap_stream *s)
 		netmap_stream_free(s);
 }
 
-static void append(struct netmap_stream *s, const uint8_t *bytes, size_t len)
-{
-	if (s->cap - s->len < len) {
-		size_t cap = s->cap ? s->cap : 4096;
-		uint8_t *grown;
-
-		while (cap - s->len < len)
-			cap *= 2;
-		grown = mem_alloc(cap, 1);
-		if (s->len)
-			memcpy(grown, s->message, s->len);
-		free(s->message);
-		s->message = grown;
-		s->cap = cap;
-	}
-	memcpy(s->message + s->len, bytes, len);
-	s->len += len;
-}
-
 static size_t take_header(struct netmap_stream *s, const uint8_t *bytes, size_t len)
 {
 	size_t part = sizeof(s->header) - s->header_len;
@@ -64,7 +45,7 @@ bool netmap_stream_receive(struct netmap_stream *s, const uint8_t *bytes, size_t
 				return false;
 		} else {
 			part = s->wants - s->len < len ? s->wants - s->len : len;
-			append(s, bytes, part);
+			mem_append(&s->message, &s->len, &s->cap, bytes, part);
 		}
 		bytes += part;
 		len -= part;
