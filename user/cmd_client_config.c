@@ -251,6 +251,11 @@ static const struct config_client *find(const struct config *cfg, const char *na
 
 	if (c)
 		return c;
+	if (cfg->tailnet.node) {
+		fputs("sluice client-config: this gateway is a node of a tailnet: clients join it by `tailscale up "
+		      "--accept-routes`, and `sluice netmap` lists them\n", stderr);
+		return NULL;
+	}
 	names = calloc(cfg->n_clients + 1, sizeof(*names));
 	for (size_t i = 0; names && i < cfg->n_clients; i++)
 		names[i] = cfg->clients[i].name;

@@ -204,7 +204,7 @@ static json_t *client_json(const struct report_client *c)
 
 	text_endpoint(&c->endpoint, c->endpoint_port, endpoint);
 	json_object_set_new(j, "endpoint", c->endpoint_port ? json_string(endpoint) : json_null());
-	json_object_set_new(j, "path", json_string(c->relay ? "relay" : "direct"));
+	json_object_set_new(j, "path", text(c->handshake_age < 0 ? NULL : c->relay ? "relay" : "direct"));
 	json_object_set_new(j, "relay", text(c->relay));
 	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
 	json_object_set_new(j, "received", json_integer((json_int_t)c->received));

@@ -150,14 +150,14 @@ int show_sorts_by(const char *key)
 
 static void add_client(struct table *t, const json_t *c)
 {
-	bool relayed = !strcmp(show_text(c, "path"), "relay");
+	const char *relay = show_text(c, "relay");
 	char owner[256];
 
 	table_add(t, show_text(c, "name"));
 	table_add(t, show_owner(c, owner, sizeof(owner)));
 	table_add(t, json_string_value(json_array_get(json_object_get(c, "addresses"), 0)));
-	if (relayed)
-		table_addf(t, "relay %s", show_text(c, "relay"));
+	if (*relay)
+		table_addf(t, "relay %s", relay);
 	else
 		table_add(t, show_text(c, "endpoint"));
 	table_add(t, json_is_true(json_object_get(c, "expired")) ? "expired" : show_text(c, "path"));

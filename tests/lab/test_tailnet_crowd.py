@@ -65,6 +65,10 @@ def test_a_rule_that_nobody_understands(world):
     alice, bob = TailscaleClient(world.tailnet, "alice"), TailscaleClient(world.tailnet, "bob", "10.9.1.3")
     for client in (alice, bob):
         world.await_seen(client, NEAR, "198.51.100.1", seconds=30)
+    paths = {client["name"]: client["path"] for client in gateway.json("clients")["clients"]}
+    assert paths["alice"] and paths["n01000"] is None   # who never came has none
+    assert "tailscale up" in gateway.command("client-config", "alice", "-c", str(gateway.folder / "gateway.yaml"),
+                                             check=False).stderr
     world.tailnet.tell("rule", text=json.dumps({"SrcIPs": ["everybody"], "DstPorts": [{"IP": "*", "Ports": {
         "First": 0, "Last": 65535}}]}))
     world.tailnet.tell("only", address=gateway.client_report(alice)["addresses"][0])

@@ -310,7 +310,7 @@ static const char client_table[] =
 	"ci-runner     tag:ci,tag:build   100.64.0.6  relay lab      "
 	"   relay   3m 20s          0 B     0 B      0     0\n"
 	"evil\\x1b[2J   m\\xff@x            100.64.0.7  -            "
-	"     direct  -               0 B     0 B      0     0\n";
+	"     -       -               0 B     0 B      0     0\n";
 
 /* Also: a name that would clear the screen does not. */
 static void test_clients(void **state)
