@@ -155,7 +155,7 @@ int changes_open(struct gateway *g); /* 0 or -errno */
 void changes_close(struct gateway *g);
 /* Takes @c over. False: too many wait. */
 bool changes_add(struct gateway *g, struct change *c);
-/* Before those that wait, however many: what belongs to one that ends. */
+/* Before those that wait, however many: what belongs to one that ends, or revokes something. */
 void changes_add_first(struct gateway *g, struct change *c);
 /* The same as changes_add() in the handler of a verb, whose status it returns. */
 int changes_ask(struct gateway *g, struct change *c, char **error);

@@ -177,8 +177,9 @@ static void doubt_newcomer(struct membership *m)
 		ask_again(m, "no rule names a node that is new");
 }
 
-static void say_ready(const struct membership *m)
+static void say_ready(struct membership *m)
 {
+	m->waits = false;
 	log_info("tailnet: %zu clients in the netmap", m->g->config->n_clients);
 	notify_ready(NULL);
 }
@@ -240,7 +241,7 @@ static int following_finish(struct change *c, json_t **result, char **error)
 {
 	struct following *f = (struct following *)c;
 	struct membership *m = c->g->membership;
-	bool news = f->next.netmap, first = !c->g->config->netmap, again = m->unsettled;
+	bool news = f->next.netmap, again = m->unsettled;
 
 	m->following = false;
 	m->unsettled = news && !take_over(f);
@@ -249,7 +250,7 @@ static int following_finish(struct change *c, json_t **result, char **error)
 		return again ? EXIT_YES : control_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
 						       f->d.n ? f->d.list[0].text : "");
 	}
-	if (news && first)
+	if (news && m->waits)
 		say_ready(m);
 	if (m->behind)
 		follow(m);
@@ -266,7 +267,10 @@ static void following_free(struct change *c)
 	free(f);
 }
 
-/* One at a time: what comes meanwhile is followed afterwards, all of it at once. */
+/*
+ * One at a time: what comes meanwhile is followed afterwards, all of it at once. It may
+ * revoke something: so it waits for the change under way, not for those behind it.
+ */
 static void follow(struct membership *m)
 {
 	static const struct change_kind kind = {"tailnet: the netmap", following_begin, following_work,
@@ -278,7 +282,11 @@ static void follow(struct membership *m)
 		return;
 	f = mem_alloc(1, sizeof(*f));
 	f->change.kind = &kind;
-	m->following = changes_add(m->g, &f->change);
+	m->following = true;
+	if (m->g->changing.working)
+		changes_add_first(m->g, &f->change);
+	else
+		m->following = changes_add(m->g, &f->change);
 }
 
 static void on_map(void *ctx, const struct roster *r)
@@ -463,6 +471,7 @@ void membership_forward(struct gateway *g)
 	if (!m)
 		return;
 	m->forwarding = true;
+	m->waits = membership_waits(g);
 	paths_second(m);
 }
 

@@ -65,7 +65,7 @@ def connect(client, address=SERVICE[4], port=80, seconds=1):
     return client.host.probe("connect", address, port, "--timeout", seconds)
 
 
-def await_service(client, address=SERVICE[4], seconds=15):
+def await_service(client, address=SERVICE[4], seconds=30):
     wait_for(f"{client.name} reaches {address}", lambda: connect(client, address)["connected"], seconds)
 
 
