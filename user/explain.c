@@ -257,8 +257,8 @@ static json_t *answer_json(const struct asked *x)
 
 	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed",
 			 !x->d.reason, "source", addr_json(&x->src, true), "source_of", prefix_json(x->from),
-			 "destination", addr_json(&x->dst, true), "destination_of", prefix_json(x->to), "proto", text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL,
-			 "class",
+			 "destination", addr_json(&x->dst, true), "destination_of", prefix_json(x->to), "proto",
+			 text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",
 			 x->d.reason ? drop_name(x->d.reason) : NULL, "why", why_json(x), "rule", rule_json(x), "route",
 			 route_json(x), "quota", quota_json(x), "egress", egress_json(x), "counters", counters_json(x));
