@@ -17,10 +17,10 @@
 
 #define CLOCK_MONOTONIC 1
 #define SWEEP_SLOTS	2048 /* a tick looks at so many at most */
-#define SWEEP_DONE	256  /* and ends, frees or decides so many again at most */
+#define SWEEP_DONE	64   /* and ends, frees or decides so many again at most */
 #define SWEEP_PERIOD	(2 * SECOND)
 #define SWEEP_TICK_MIN	(SECOND / 200)
-#define SWEEP_TICK_BUSY (SECOND / 2000) /* behind a tick that did all it may */
+#define SWEEP_TICK_BUSY (SECOND / 8000) /* behind a tick that did all it may */
 
 struct sweep_state {
 	struct bpf_timer timer;

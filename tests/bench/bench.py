@@ -231,8 +231,9 @@ class Bench:
 
     def clock(self, gateway, sender, other, sink):
         """Let go both, wait for the end, read the clocks and counters around it."""
-        other.popen.send_signal(signal.SIGCONT)
-        time.sleep(0.1)
+        if other is not sender:
+            other.popen.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
         before, packets = self.usage(gateway), packets_in(sink)
         sender.popen.send_signal(signal.SIGCONT)
         if sender.popen.wait(60):

@@ -31,7 +31,7 @@
 #define TRIES	  20
 #define ISN	  1000
 #define FLOWS_MAX (1u << 20) /* of UDP; a connection waits for its answer */
-#define ENDPOINTS 40000	     /* source ports; further flows go to further addresses */
+#define ENDPOINTS 30000	     /* source ports, fewer than a NAT has; further flows go to further addresses */
 #define STRIDE	  7919ull    /* prime: neighbours in time are no neighbours in memory */
 
 struct client {
