@@ -120,7 +120,7 @@ static int finish(struct change *c, json_t **result, char **error)
 	json_object_set_new(j, "hash", hash_json(a->next));
 	json_object_set_new(j, "tests", json_integer((json_int_t)a->passed));
 	if (!a->dry) {
-		if (!rules_swap(g, a->next, &a->d))
+		if (!rules_swap(g, g->config, a->next, &a->d))
 			return policy_refuse(&a->d, EXIT_NO, error);
 		a->next = NULL;
 	}

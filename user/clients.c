@@ -270,14 +270,11 @@ static uint32_t former_id(const struct gateway *g, const struct pinned *s, const
 	return 0;
 }
 
-/* One that nobody has; with none left, one of those who go. */
+/* One that nobody has. That of one who goes is not free yet: rules come into force before clients do. */
 static uint32_t free_id(const struct gateway *g, const bool *taken)
 {
 	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
 		if (!g->clients.by_id[id] && !taken[id])
-			return id;
-	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
-		if (!taken[id])
 			return id;
 	return 0;
 }
@@ -338,17 +335,26 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 	gateway_kill_flows(g, of_nobody, g);
 }
 
-static void withdraw_missing(struct gateway *g, const struct config *next, struct identity *index)
+struct clients_plan {
+	const struct config *next;
+	struct client *list; /* of @next, with ids only */
+	struct identity *index; /* room for one of all clients, new and old */
+	struct psk *psks;
+	struct pinned pinned; /* the first time */
+	uint32_t *ids;
+};
+
+static void withdraw_missing(struct gateway *g, struct clients_plan *p)
 {
 	struct clients *s = &g->clients;
 
-	for (size_t i = 0; i < next->n_clients; i++)
-		index[i] = (struct identity){.config = &next->clients[i]};
-	qsort(index, next->n_clients, sizeof(*index), compare_identities);
+	for (size_t i = 0; i < p->next->n_clients; i++)
+		p->index[i] = (struct identity){.config = &p->next->clients[i]};
+	qsort(p->index, p->next->n_clients, sizeof(*p->index), compare_identities);
 	for (size_t i = 0; i < s->n; i++) {
 		struct client *c = &s->list[i];
 
-		if (find(index, next->n_clients, c->config))
+		if (find(p->index, p->next->n_clients, c->config))
 			continue;
 		withdraw(g, c);
 		s->by_id[c->id] = NULL;
@@ -357,20 +363,23 @@ static void withdraw_missing(struct gateway *g, const struct config *next, struc
 }
 
 /* Builds the new list. */
-static void carry_over(struct gateway *g, const struct config *next, struct client *list, const uint32_t *ids,
-		       struct identity *index)
+static void carry_over(struct gateway *g, struct clients_plan *p)
 {
+	struct identity *index = p->index;
+
 	for (size_t i = 0; i < g->clients.n; i++)
 		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
 	qsort(index, g->clients.n, sizeof(*index), compare_identities);
-	for (size_t i = 0; i < next->n_clients; i++) {
-		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
+	for (size_t i = 0; i < p->next->n_clients; i++) {
+		const struct config_client *next = &p->next->clients[i];
+		const struct identity *was = find(index, g->clients.n, next);
+		struct client *c = &p->list[i];
 
-		list[i] = was ? *was->client : (struct client){.config = &next->clients[i], .id = ids[i]};
-		if (list[i].id)
-			g->clients.by_id[list[i].id] = &list[i];
+		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
+		if (c->id)
+			g->clients.by_id[c->id] = c;
 		else
-			tell(-ENOSPC, &list[i], "no id is free");
+			tell(-ENOSPC, c, "no id is free");
 	}
 }
 
@@ -397,58 +406,83 @@ static void make_so(struct gateway *g, struct client *c, const struct config_cli
 	g->clients.changed += !config_client_same(old, next);
 }
 
-bool clients_apply(struct gateway *g, const struct config *next)
+void clients_plan_free(struct clients_plan *p)
 {
-	struct client *list = calloc(next->n_clients + 1, sizeof(*list));
-	struct identity *index = calloc(next->n_clients + g->clients.n + 1, sizeof(*index));
-	struct psk *psks = read_psks(next);
-	bool first = !g->clients.list;
-	struct pinned pinned = {0};
-	uint32_t *ids;
-
-	if (!list || !index || !psks) {
-		free(list);
-		free(index);
-		sodium_free(psks);
-		return false;
-	}
-	g->clients.added = g->clients.removed = g->clients.changed = 0;
-	if (first)
-		maps_client_each(g->maps, take_pinned, &pinned);
-	ids = plan_ids(g, next, &pinned); /* as clients_ids() said: of those who go nobody is forgotten yet */
-	withdraw_missing(g, next, index);
-	carry_over(g, next, list, ids, index);
-	free(index);
-	free(ids);
-	free(g->clients.list);
-	g->clients.list = list;
-	g->clients.n = next->n_clients;
-	for (size_t i = 0; i < next->n_clients; i++)
-		make_so(g, &list[i], &next->clients[i], &psks[i]);
-	clients_claim(g);
-	if (first)
-		sweep_pinned(g, &pinned);
-	free(pinned.prefix);
-	free(pinned.client);
-	sodium_free(psks);
-	return true;
+	if (!p)
+		return;
+	free(p->list);
+	free(p->index);
+	free(p->ids);
+	free(p->pinned.prefix);
+	free(p->pinned.client);
+	sodium_free(p->psks);
+	free(p);
 }
 
-void clients_expire(struct gateway *g)
+struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
+{
+	struct clients_plan *p = mem_alloc(1, sizeof(*p));
+
+	p->next = next;
+	p->psks = read_psks(next);
+	if (!p->psks) {
+		clients_plan_free(p);
+		return NULL;
+	}
+	p->list = mem_alloc(next->n_clients + 1, sizeof(*p->list));
+	p->index = mem_alloc(next->n_clients + g->clients.n + 1, sizeof(*p->index));
+	if (!g->clients.list)
+		maps_client_each(g->maps, take_pinned, &p->pinned);
+	p->ids = plan_ids(g, next, &p->pinned);
+	return p;
+}
+
+void clients_take(struct gateway *g, struct clients_plan *p)
+{
+	bool first = !g->clients.list;
+
+	g->clients.added = g->clients.removed = g->clients.changed = 0;
+	withdraw_missing(g, p);
+	carry_over(g, p);
+	free(g->clients.list);
+	g->clients.list = p->list;
+	g->clients.n = p->next->n_clients;
+	p->list = NULL;
+	for (size_t i = 0; i < g->clients.n; i++)
+		make_so(g, &g->clients.list[i], &p->next->clients[i], &p->psks[i]);
+	clients_claim(g);
+	if (first)
+		sweep_pinned(g, &p->pinned);
+	clients_plan_free(p);
+}
+
+bool clients_cut(struct gateway *g, bool (*is_out)(const struct config_client *c, void *ctx), void *ctx,
+		 const char *why)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < g->clients.n; i++) {
 		struct client *c = &g->clients.list[i];
 
-		if (c->expired || !is_expired(c->config))
+		if (c->expired || !is_out(c->config, ctx))
 			continue;
-		log_info("client %s has expired", c->config->name);
+		log_info("client %s %s", c->config->name, why);
 		withdraw(g, c);
 		c->expired = any = true;
 	}
 	if (any)
 		engine_publish_allowed(g->device.engine);
+	return any;
+}
+
+static bool is_over(const struct config_client *c, void *ctx)
+{
+	return is_expired(c);
+}
+
+void clients_expire(struct gateway *g)
+{
+	clients_cut(g, is_over, NULL, "has expired");
 }
 
 void clients_kick(struct gateway *g, struct client *c)

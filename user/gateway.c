@@ -281,6 +281,7 @@ static bool go(struct gateway *g, char *error, size_t size)
 
 static bool start(struct gateway *g, char *error, size_t size)
 {
+	struct clients_plan *plan;
 	const char *failed;
 
 	if (!crypto_init(&failed)) {
@@ -296,10 +297,12 @@ static bool start(struct gateway *g, char *error, size_t size)
 	membership_begin(g);
 	if (!tunnel_open(g, error, size))
 		return false;
-	if (!clients_open(g) || !clients_apply(g, g->config)) {
+	plan = clients_open(g) ? clients_plan(g, g->config) : NULL;
+	if (!plan) {
 		snprintf(error, size, "clients could not be set up");
 		return false;
 	}
+	clients_take(g, plan);
 	return egress_open(g, error, size) && host_routes(g, error, size) && host_reserve(g) &&
 	       apply_rules(g, error, size) && notices_open(g, error, size) && hooks_open(g, error, size) &&
 	       go(g, error, size);

@@ -32,31 +32,42 @@ struct client {
 	struct peer *peer;
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
-	bool expired;
+	bool expired; /* its date has passed, or who gave it has taken it back: it has no peer */
 };
 
 struct clients {
 	struct client *list; /* in the order of the configuration */
 	size_t n;
 	struct client **by_id; /* MAX_CLIENTS */
-	size_t added, removed, changed; /* by the last clients_apply() */
+	size_t added, removed, changed; /* by the last clients_take() */
 };
 
 bool clients_open(struct gateway *g);
 void clients_close(struct gateway *g);
 
 /*
- * Makes peers, maps and routes what @next says; those that did not change lose
- * nothing, those that are gone pass nothing more when this returns. The caller
- * then makes @next the running configuration. False with a logged reason: out of
- * memory, or a preshared key file that cannot be read; nothing was changed.
+ * Two steps to other clients, so that what can fail comes before what cannot: rules that
+ * may be refused go between them.
+ *
+ * What @next needs. NULL with a logged reason: out of memory, or a preshared key file that
+ * cannot be read. Nothing is changed.
  */
-bool clients_apply(struct gateway *g, const struct config *next);
+struct clients_plan *clients_plan(struct gateway *g, const struct config *next);
+void clients_plan_free(struct clients_plan *p); /* NULL is fine */
+/*
+ * Makes peers, maps and routes what the plan says, and frees it; those that did not change
+ * lose nothing, those that are gone pass nothing more when this returns. The plan's is the
+ * running configuration then.
+ */
+void clients_take(struct gateway *g, struct clients_plan *p);
 
-/* Which id each client of @next has, or will have by clients_apply(); 0: none is free. To be freed. Any thread
+/* Which id each client of @next has, or will have by clients_take(); 0: none is free. To be freed. Any thread
  * that may read the clients. */
 uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 
+/* Cuts those off that @is_out says, until another plan is taken. False: it was nobody. */
+bool clients_cut(struct gateway *g, bool (*is_out)(const struct config_client *c, void *ctx), void *ctx,
+		 const char *why);
 /* Once a second: configured expiry dates. */
 void clients_expire(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
@@ -245,9 +256,9 @@ struct ruleset *rules_build(const struct gateway *g, const char *file, const cha
 			    struct diags *d);
 struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d);
 bool rules_lay(const struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
-/* For the clients of the running configuration, which have their ids. Remembers it, and
- * logs @d's warnings. Takes @r over, but not on failure. */
-bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);
+/* With the configuration that it was laid out for. Remembers it, and logs @d's warnings.
+ * Takes @r over, but not on failure. */
+bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
 
 /* The running policy's block lists: their files changed; read them again (any thread); they
  * are not to be asked again before the next change; in the place of those in force, which

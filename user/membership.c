@@ -184,6 +184,20 @@ static void say_ready(struct membership *m)
 	notify_ready(NULL);
 }
 
+static bool is_revoked(const struct config_client *c, void *ctx)
+{
+	const struct netmap_peer *p = netmap_peer(netmap_of(ctx), c->tailnet_id);
+
+	return !p || p->node->expired;
+}
+
+/* At once: the netmap that says so may have to wait for the change under way, and be compiled itself. */
+static void cut_revoked(struct membership *m)
+{
+	if (clients_cut(m->g, is_revoked, m, "is out of the tailnet"))
+		m->cut = true;
+}
+
 static void follow(struct membership *m);
 
 /* ---- a netmap under way: compiled on a thread, for thousands of peers take their time ------ */
@@ -203,7 +217,7 @@ static void following_begin(struct change *c)
 	f->next = *c->g->config;
 	netmap_config(&f->next, netmap_of(m));
 	m->behind = false;
-	if (!c->g->config->netmap || m->unsettled || !netmap_config_same(c->g->config, &f->next))
+	if (!c->g->config->netmap || m->unsettled || m->cut || !netmap_config_same(c->g->config, &f->next))
 		return;
 	netmap_config_free(&f->next);
 	f->next.netmap = NULL;
@@ -220,20 +234,24 @@ static void following_work(struct change *c)
 	f->rules = NULL;
 }
 
-/* Who is gone, and what is revoked, from here on. Who is new has an id for which no rules are in force yet. */
+/* Rules and clients, or neither. */
 static bool take_over(struct following *f)
 {
 	struct gateway *g = f->change.g;
+	struct clients_plan *plan = f->rules ? clients_plan(g, &f->next) : NULL;
 	struct config old = *g->config;
 
-	if (!clients_apply(g, &f->next))
+	if (!plan || !rules_replace(g, f->rules, &f->d)) {
+		clients_plan_free(plan);
 		return false;
+	}
+	f->rules = NULL;
+	clients_take(g, plan);
 	*g->config = f->next;
 	f->next = old; /* to be freed */
 	tunnel_readdress(g, &old);
-	if (!f->rules || !rules_replace(g, f->rules, &f->d))
-		return false;
-	f->rules = NULL;
+	g->membership->cut = false;
+	cut_revoked(g->membership); /* what came while it was compiled */
 	return true;
 }
 
@@ -295,10 +313,12 @@ static void on_map(void *ctx, const struct roster *r)
 
 	if (!r->map.self.node)
 		return; /* who we are is not known yet */
-	if (m->forwarding)
+	if (m->forwarding) {
+		cut_revoked(m);
 		follow(m);
-	else
+	} else {
 		take_at_start(m);
+	}
 	if (m->known && m->state == WIRE_STATE_CONNECTED)
 		watch_newcomers(m, &r->map);
 	forget_peers(m, &r->map);
@@ -516,8 +536,10 @@ void membership_configure(struct gateway *g, struct config *next)
 
 void membership_reloaded(struct gateway *g)
 {
-	if (g->membership)
-		tell_routes(g->membership);
+	if (!g->membership)
+		return;
+	tell_routes(g->membership);
+	cut_revoked(g->membership); /* it was made of the netmap as it was */
 }
 
 void membership_report(const struct gateway *g, struct report_tailnet *out)
@@ -532,6 +554,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		.text = m->text,
 		.login = m->url,
 		.peers = map->n_peers,
+		.unsettled = m->unsettled,
 	};
 	if (rules) {
 		out->left_out = rules->n_left_out;

@@ -78,17 +78,16 @@ static json_t *report(const struct gateway *g, struct diags *d)
 static bool take_over(struct reload *r)
 {
 	struct gateway *g = r->change.g;
+	struct clients_plan *plan = clients_plan(g, r->next);
 	struct config *old = g->config;
 
-	if (!clients_apply(g, r->next))
-		return false;
-	g->config = r->next;
-	if (!rules_swap(g, r->rules, &r->d)) {
-		clients_apply(g, old);
-		g->config = old;
+	if (!plan || !rules_swap(g, r->next, r->rules, &r->d)) {
+		clients_plan_free(plan);
 		return false;
 	}
+	clients_take(g, plan);
 	r->rules = NULL;
+	g->config = r->next;
 	r->next = old; /* to be freed */
 	membership_reloaded(g);
 	ways_refresh(g);

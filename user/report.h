@@ -132,6 +132,7 @@ struct report_tailnet {
 	const char *text, *login;   /* what the server says, where to log in; NULL */
 	const char *node, *home;    /* our name there, our home relay; NULL: not known yet */
 	size_t peers;
+	bool unsettled;		  /* the last netmap could not be put into force */
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires; /* of our key, Unix seconds; 0: never */

@@ -189,33 +189,18 @@ bool rules_lay(const struct gateway *g, const struct config *config, struct rule
 
 /* ---- into the maps ----------------------------------------------------------------------- */
 
-static uint32_t *client_ids(const struct gateway *g, const struct config *config)
+static bool put_into_maps(struct gateway *g, struct ruleset *r, struct diags *d)
 {
-	uint32_t *ids = mem_alloc(config->n_clients, sizeof(*ids));
-
-	for (size_t i = 0; i < config->n_clients; i++)
-		ids[i] = g->clients.list[i].id;
-	return ids;
-}
-
-static bool put_into_maps(struct gateway *g, struct ruleset *r, const struct config *config, struct diags *d)
-{
-	uint32_t *ids = client_ids(g, config), generation = 0;
+	uint32_t generation = 0;
 	char *why = NULL;
-	int err = 0;
+	int err = ruleset_switch(r, &generation, &why);
 
-	if (!ruleset_is_laid(r, ids, config->n_clients)) { /* ids were given otherwise than it seemed */
-		ruleset_unlay(ruleset_take_laid(r));
-		err = ruleset_lay(r, config, ids, g->maps, &why) ? 0 : -ENOMEM;
-	}
-	err = err ?: ruleset_switch(r, &generation, &why);
 	if (err)
 		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
 			   why ? why : strerror(-err));
 	else
 		g->rules.running->report.generation = generation;
 	free(why);
-	free(ids);
 	return !err;
 }
 
@@ -307,7 +292,7 @@ static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
-	if (!put_into_maps(g, r, g->config, d))
+	if (!put_into_maps(g, r, d))
 		return false;
 	if (r->lists_stay && now->rules)
 		hand_lists_over(now->rules, r);
@@ -320,7 +305,7 @@ static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 	return true;
 }
 
-bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
+bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
@@ -328,7 +313,7 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 		return false;
 	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
 	now->report.applied_ns = loop_now();
-	remember(now, g->config, d);
+	remember(now, config, d);
 	rules_log(d);
 	if (r->policy)
 		log_info("policy %u: %s, %.12s", now->report.generation, r->file, r->hash);
@@ -386,7 +371,7 @@ bool rules_start(struct gateway *g, struct diags *d)
 		ruleset_free(r);
 		r = build_for_start(g->config, &g->rules.running->store, d);
 	}
-	if (r && rules_lay(g, g->config, r, d) && rules_swap(g, r, d))
+	if (r && rules_lay(g, g->config, r, d) && rules_swap(g, g->config, r, d))
 		return true;
 	ruleset_free(r);
 	return false;

@@ -90,8 +90,6 @@ bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error);
  * thread, but not while another policy is on its way into the maps. @ids: the clients' ids in the order of @config.
  */
 bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t *ids, struct maps *maps, char **error);
-/* Whether what is laid out is for these ids. */
-bool ruleset_is_laid(const struct ruleset *r, const uint32_t *ids, size_t n);
 /* 0 or -errno with *error. What it replaces goes with ruleset_unlay(), which waits until no program reads it. */
 int ruleset_switch(struct ruleset *r, uint32_t *generation, char **error);
 /* Gives what is laid out to the caller, to be ended. */

@@ -111,8 +111,6 @@ static void empty(struct columns *c)
 struct ruleset_laid {
 	struct maps *maps;
 	struct maps_swap *swap;
-	uint32_t *ids; /* of the clients that it is for */
-	size_t n;
 };
 
 bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t *ids, struct maps *maps, char **error)
@@ -129,16 +127,8 @@ bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t 
 		return false;
 	}
 	laid->maps = maps;
-	laid->n = config->n_clients;
-	laid->ids = mem_alloc(laid->n + 1, sizeof(*ids));
-	memcpy(laid->ids, ids, laid->n * sizeof(*ids));
 	r->tables = laid;
 	return true;
-}
-
-bool ruleset_is_laid(const struct ruleset *r, const uint32_t *ids, size_t n)
-{
-	return r->tables && r->tables->n == n && !memcmp(r->tables->ids, ids, n * sizeof(*ids));
 }
 
 int ruleset_switch(struct ruleset *r, uint32_t *generation, char **error)
@@ -159,7 +149,6 @@ void ruleset_unlay(struct ruleset_laid *laid)
 	if (!laid)
 		return;
 	maps_swap_end(laid->maps, laid->swap);
-	free(laid->ids);
 	free(laid);
 }
 

@@ -250,6 +250,8 @@ static void view_tailnet(struct view *v)
 	v->source.tailnet = &v->tailnet;
 	if (v->tailnet.text && strcmp(v->tailnet.state, "connected"))
 		note(v, "tailnet: %s", v->tailnet.text);
+	if (v->tailnet.unsettled)
+		note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");
 	if (v->tailnet.left_out)
 		note(v, "tailnet: %zu of the server's rules are left out: %s", v->tailnet.left_out,
 		     v->tailnet.left_out_why);

@@ -3,6 +3,7 @@
 import itertools
 import json
 import pathlib
+import resource
 import time
 
 import pytest
@@ -78,3 +79,37 @@ def test_a_rule_that_nobody_understands(world):
     assert left_out["number"] == 1 and "SrcIPs" in left_out["why"]
     assert "1 of the server's rules are left out" in gateway.command("status").stdout
     assert gateway.process.output().count("are left out") == 1
+
+
+def leave_descriptors(pid, free):
+    """A process may open but so many descriptors more. Returns what undoes it."""
+    used = {int(entry.name) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    limit = next(n for n in itertools.count() if n - sum(fd < n for fd in used) == free)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, before[1]))
+    return lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def test_rules_that_cannot_be_laid_out(world):
+    """T6: the kernel refuses the tables of a netmap. Who was removed is cut off all the same, nobody is added to rules
+    that do not know him, the others go on; and all of it is made up for."""
+    world = world(3)
+    gateway = world.gateway(1, list(ROUTES.values()))
+    alice = TailscaleClient(world.tailnet, "alice")
+    world.await_seen(alice, NEAR, "198.51.100.1", seconds=30)
+    before = {client["name"] for client in gateway.json("clients")["clients"]}
+    release = leave_descriptors(gateway.process.pid, 2)  # a command takes one, four tables do not fit
+    world.tailnet.tell("remove", n=1)
+    wait_for("cut off", lambda: any(client["expired"] for client in gateway.json("clients")["clients"]))
+    world.tailnet.tell("add", n=1)
+    wait_for("a refusal", lambda: "it is not in force" in gateway.process.output())
+    notes = gateway.json("status")["notes"]
+    assert any("netmap is not in force" in note for note in notes), notes
+    assert {client["name"] for client in gateway.json("clients")["clients"]} == before
+    assert world.seen_from(alice, NEAR) == "198.51.100.1"
+    release()
+    wait_for("in force", lambda: not gateway.json("status")["degraded"])
+    clients = gateway.json("clients")["clients"]
+    assert len(clients) == len(before) and not any(client["expired"] for client in clients)
+    assert len({client["name"] for client in clients} - before) == 1
+    assert world.seen_from(alice, NEAR) == "198.51.100.1"
