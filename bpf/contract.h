@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 5
+#define SLUICE_LAYOUT 6
 
 #define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
 #define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
@@ -381,7 +381,8 @@ struct flow {
 	 * As the answer arrives: dst and dport are the translation. With a mapping its entry
 	 * in the index is the permission (RFC 4787 REQ-8): for as much of the remote as the
 	 * filtering asks for (sport is 0 where any of its ports may answer), so several flows
-	 * may share it. It names the one that came last; `under` leads to the others.
+	 * may share it. It names the one that came first, whose slot stays, dead or not, until
+	 * the last of them has ended: `sharers` counts them there.
 	 */
 	struct tuple back;
 	__u32 serial;
@@ -395,7 +396,7 @@ struct flow {
 	__u16 route;
 	__u8 flags;  /* FLOW_FIN_OUT, ... */
 	__u8 traits; /* FLOW_LIMITED, ...: written with the decision only */
-	__u32 under;   /* slot of the flow that had back's entry before; 0: none */
+	__u32 sharers; /* flows whose permission is this slot's entry, itself included while it lives */
 	__u32 seen;    /* last packet from the client: ns >> SEEN_SHIFT, about ms; wraps after 52 days */
 	__u64 created, expires; /* ns; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
@@ -426,7 +427,7 @@ struct pair {
 	__u32 egress;
 };
 
-#define PAIR_DEAD 0x80000000u /* in used: about to be removed */
+#define USE_DEAD 0x80000000u /* in used, and a flow's sharers: the entry is about to be removed */
 
 struct pair_use {
 	__u32 used;	  /* exact */

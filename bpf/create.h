@@ -118,8 +118,17 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->seen = c->now >> SEEN_SHIFT;
 }
 
+/* From before TCP was endpoint-independent: a flow with a port of its own, on which two to one remote would be one. */
+static __always_inline bool port_is_flows(const struct flow *f, __u64 now)
+{
+	__u32 slot = 0;
+	struct flow *other = f->back.proto == IPPROTO_TCP ? flow_find(&f->back, &slot) : NULL;
+
+	return other && !other->mapping && flow_lives(other, now);
+}
+
 /* The flow comes in by the port of its mapping. */
-static __always_inline int mapping_join(struct flow *f, const struct settings *s, __u64 now)
+static __always_inline int mapping_join(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	struct flow *m = flow_at(f->mapping);
 
@@ -128,15 +137,19 @@ static __always_inline int mapping_join(struct flow *f, const struct settings *s
 	if (m->expires < now + SECOND)
 		m->expires = now + SECOND;
 	f->back.dport = m->back.dport;
+	if (!mapping_of(f)) /* it ended under our hands */
+		return DROP_FLOWS_FULL;
+	if (port_is_flows(f, now))
+		return DROP_PORTS_FULL;
 	permission_key(&f->back, &f->back, s);
-	return m->state == FLOW_MAPPING ? DROP_NONE : DROP_FLOWS_FULL; /* it ended under our hands */
+	return permission_get(slot, now) ? DROP_NONE : DROP_PORTS_FULL;
 }
 
 /* The second half: *f has a slot and all but its port. */
 static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet *p, struct creation *c,
 				      const struct settings *s, struct flow *f)
 {
-	int reason = c->mapping ? mapping_join(f, s, c->now) : port_take(skb, p, c->slot);
+	int reason = c->mapping ? mapping_join(f, c->slot, s, c->now) : port_take(skb, p, c->slot);
 
 	if (reason) {
 		flow_free(f, c->slot);
@@ -146,8 +159,6 @@ static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet
 	client_flows_add(f->client, 1);
 	f->expires = c->now + SECOND / 2; /* before it lives: whoever sees it next would end it */
 	__sync_val_compare_and_swap(&f->state, FLOW_FREE, p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED);
-	if (c->mapping)
-		permission_take(c->slot, c->now);
 	flow_refresh(f, c->slot, s, c->now);
 	if (flow_show(f, c->slot)) {
 		flow_end(c->slot, c->now); /* another CPU was faster: its flow is the one */

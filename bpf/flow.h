@@ -7,7 +7,8 @@
  * its index entries: the remote's side first (its insertion reserves the port), the
  * client's last, when all is in place. It ends by one compare and swap to FLOW_DEAD;
  * the winner removes the entries. A second later the sweep frees it, when no program
- * can still be looking at it.
+ * can still be looking at it; one whose entry is a permission that others share, a
+ * second after the last of them.
  */
 #include "notice.h"
 
@@ -24,7 +25,7 @@ static __always_inline void pair_key(struct pair *key, const struct flow *f)
 
 /*
  * An element of the hash may be given to another key right after its removal, while
- * this program still holds a pointer to it. So who removes marks it PAIR_DEAD first,
+ * this program still holds a pointer to it. So who removes marks it USE_DEAD first,
  * and who adds looks again whether it still is the same one.
  */
 static __noinline struct pair_use *pair_get(const struct pair *key)
@@ -37,7 +38,7 @@ static __noinline struct pair_use *pair_get(const struct pair *key)
 			bpf_map_update_elem(&pairs, key, &fresh, BPF_NOEXIST);
 			continue;
 		}
-		if (__sync_fetch_and_add(&use->used, 1) & PAIR_DEAD)
+		if (__sync_fetch_and_add(&use->used, 1) & USE_DEAD)
 			continue;
 		if (bpf_map_lookup_elem(&pairs, key) == use)
 			return use;
@@ -56,7 +57,7 @@ static __always_inline void pair_unuse(const struct pair *key, struct pair_use *
 {
 	if (__sync_fetch_and_add(&use->used, -1) != 1)
 		return;
-	if (__sync_val_compare_and_swap(&use->used, 0, PAIR_DEAD) == 0)
+	if (__sync_val_compare_and_swap(&use->used, 0, USE_DEAD) == 0)
 		bpf_map_delete_elem(&pairs, key);
 }
 
@@ -181,8 +182,6 @@ static __always_inline bool flow_lives(const struct flow *f, __u64 now)
 
 /* ---- permissions: the remote's side of flows that share the port of a mapping ---- */
 
-#define PERMISSION_DEPTH 8 /* flows under one another that are looked at */
-
 static __always_inline bool is_endpoint_independent(const struct settings *s, __u8 proto)
 {
 	return proto == IPPROTO_UDP || (proto == IPPROTO_TCP && s->tcp_endpoint_independent);
@@ -201,44 +200,25 @@ static __always_inline void permission_key(struct tuple *key, const struct tuple
 		key->sport = 0;
 }
 
-static __always_inline bool shares_permission(const struct flow *f, const struct flow *other, __u64 now)
+static __always_inline bool is_shared(const struct flow *f)
 {
-	return flow_lives(other, now) && other->back.dport == f->back.dport && other->back.sport == f->back.sport &&
-	       addr_equal(&other->back.src, &f->back.src) && addr_equal(&other->back.dst, &f->back.dst) &&
-	       same_client_endpoint(f, other);
+	return f->sharers && !(f->sharers & USE_DEAD);
 }
 
-/* Puts the flow's name into the entry. One that ends meanwhile leaves none behind, as in flow_show(). */
-static __always_inline long permission_show(const struct flow *f, __u32 slot, __u32 flags)
+/* The last of those that share it removes the entry. */
+static __always_inline void permission_put(const struct flow *f, __u64 now)
 {
-	struct flow_ref ref = {slot, f->serial};
-	long err = bpf_map_update_elem(&flow_index, &f->back, &ref, flags);
+	__u32 at = 0;
+	struct flow *first = flow_find(&f->back, &at);
 
-	if (!err && f->state == FLOW_DEAD)
-		flow_unlink(&f->back, slot, f->serial);
-	return err;
-}
-
-/* Gives the entry back to a flow under this one, or removes it. */
-static __always_inline void permission_drop(const struct flow *f, __u32 slot, __u64 now)
-{
-	struct flow_ref *ref = bpf_map_lookup_elem(&flow_index, &f->back);
-	__u32 at = f->under;
-
-	if (!ref || ref->slot != slot || ref->serial != f->serial)
+	if (!first)
 		return;
-	for (int i = 0; i < PERMISSION_DEPTH; i++) {
-		struct flow *old = flow_at(at);
-
-		if (!old)
-			break;
-		if (shares_permission(f, old, now)) {
-			permission_show(old, at, BPF_EXIST);
-			return;
-		}
-		at = old->under;
-	}
-	bpf_map_delete_elem(&flow_index, &f->back);
+	if (first->state == FLOW_DEAD)
+		first->expires = now; /* for the sweep it died only now */
+	if (__sync_fetch_and_add(&first->sharers, -1) != 1)
+		return;
+	if (__sync_val_compare_and_swap(&first->sharers, 0, USE_DEAD) == 0)
+		bpf_map_delete_elem(&flow_index, &f->back);
 }
 
 /* A connection of @client begins to live (1) or ends (-1). */
@@ -261,11 +241,12 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 	state = f->state;
 	if (!flow_is_live(state) && state != FLOW_MAPPING)
 		return false;
+	f->expires = now; /* before it is dead: a second later the sweep frees it */
 	if (__sync_val_compare_and_swap(&f->state, state, FLOW_DEAD) != state)
 		return false;
 	flow_unlink(&f->out, slot, f->serial);
 	if (f->mapping) {
-		permission_drop(f, slot, now);
+		permission_put(f, now);
 	} else {
 		flow_unlink(&f->back, slot, f->serial);
 		pair_put(f);
@@ -273,34 +254,46 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 	if (state != FLOW_MAPPING)
 		client_flows_add(f->client, -1);
 	count_flow_end(f);
-	f->expires = now;
 	return true;
 }
 
 /*
- * Takes over the entry. Another flow of the same endpoint stays under it; one of another
- * endpoint outlived its mapping, whose port is not its own any more: it ends. When two
- * CPUs take it at once, one flow may be under none: should the other end first, its next
- * refresh takes the entry back.
+ * Gives @slot, filled but not living yet, its part in the permission it needs: the entry
+ * that is there, or one of its own. Who has that is of the same endpoint, but for one that
+ * outlived its mapping, whose port is not its own any more: it ends. A slot that was found
+ * does not change hands while a program runs, so its count is that of this entry.
  */
-CHECKED_ALONE bool permission_take(__u32 slot, __u64 now)
+CHECKED_ALONE bool permission_get(__u32 slot, __u64 now)
 {
-	struct flow *f = flow_at(slot), *old;
+	struct flow *f = flow_at(slot), *first;
 	__u32 at = 0;
 
-	if (!f)
-		return false;
-	for (int i = 0; i < 2; i++) {
-		old = flow_find(&f->back, &at);
-		if (old && at == slot)
+	for (int i = 0; f && i < 4; i++) {
+		f->sharers = 1;
+		if (!flow_link(&f->back, slot, f->serial))
 			return true;
-		f->under = old && shares_permission(f, old, now) ? at : 0;
-		if (old && !f->under)
+		f->sharers = 0;
+		first = flow_find(&f->back, &at);
+		if (!first)
+			continue;
+		if (!first->mapping && flow_lives(first, now)) /* to port 0, from before TCP was endpoint-independent */
+			return false;
+		if (!first->mapping || !same_client_endpoint(f, first))
 			flow_end(at, now);
-		if (!permission_show(f, slot, f->under ? BPF_EXIST : BPF_NOEXIST))
+		else if (!(__sync_fetch_and_add(&first->sharers, 1) & USE_DEAD))
 			return true;
 	}
-	return !permission_show(f, slot, BPF_ANY);
+	return false;
+}
+
+/* The key of the flow by which the client of *@f, which has the permission, sends to who sent @t. */
+static __always_inline void client_side(struct tuple *key, const struct flow *f, const struct tuple *t)
+{
+	key->src = f->out.src;
+	key->dst = t->src;
+	key->sport = f->out.sport;
+	key->dport = t->sport;
+	key->side = SIDE_CLIENT;
 }
 
 /*
@@ -324,21 +317,17 @@ CHECKED_ALONE __u32 flow_of_remote(const struct tuple *t, __u64 now)
 		permission_key(&key, t, s);
 		f = flow_find(&key, &slot);
 	}
-	if (f && f->mapping && !flow_lives(f, now)) { /* one under it may live */
-		flow_end(slot, now);
-		f = flow_find(&key, &slot);
-	}
-	if (f && f->mapping && f->out.dport != t->sport) {
-		key.src = f->out.src;
-		key.dst = t->src;
-		key.sport = f->out.sport;
-		key.dport = t->sport;
-		key.side = SIDE_CLIENT;
+	if (f && f->mapping && (f->out.dport != t->sport || f->state == FLOW_DEAD)) {
+		client_side(&key, f, t);
 		f = flow_find(&key, &slot);
 		if (f && (f->back.dport != t->dport || !addr_equal(&f->back.dst, &t->dst))) /* by another egress */
 			return 0;
 	}
-	return f && flow_lives(f, now) ? slot : 0;
+	if (!f || flow_lives(f, now))
+		return f ? slot : 0;
+	if (f->mapping) /* its part in the permission ends with it */
+		flow_end(slot, now);
+	return 0;
 }
 
 /* ---- time ----------------------------------------------------------------------- */
@@ -352,28 +341,37 @@ static __always_inline __u64 idle_time(const struct settings *s, const struct fl
 	return f->out.proto == IPPROTO_ICMP || f->out.proto == IPPROTO_ICMPV6 ? s->icmp_ns : s->other_ns;
 }
 
-/*
- * The client's packets keep a flow, and with it its mapping and permission, alive
- * (RFC 4787 REQ-6). At most once a second: so a second is added.
- */
+/* The mapping that has the flow's port; NULL: the port is its own, or it outlived its mapping. */
+static __always_inline struct flow *mapping_of(const struct flow *f)
+{
+	struct flow *m = flow_at(f->mapping);
+
+	if (!m || m->state != FLOW_MAPPING || m->back.dport != f->back.dport || m->egress != f->egress)
+		return NULL;
+	return same_client_endpoint(f, m) ? m : NULL;
+}
+
+/* Sets how long a flow lives; its mapping does so no shorter. */
+CHECKED_ALONE int flow_keep(__u32 slot, __u64 until)
+{
+	struct flow *f = flow_at(slot), *m;
+
+	if (!f)
+		return 0;
+	f->expires = until;
+	m = mapping_of(f);
+	if (m && m->expires < until)
+		m->expires = until;
+	return 0;
+}
+
+/* The client's packets keep a flow alive (RFC 4787 REQ-6). At most once a second: so a second is added. */
 static __always_inline void flow_refresh(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	__u64 until = now + idle_time(s, f);
-	struct flow *m, *holder;
-	__u32 at;
 
-	if (f->expires >= until)
-		return;
-	until += SECOND;
-	f->expires = until;
-	m = flow_at(f->mapping);
-	if (!m)
-		return;
-	if (m->expires < until)
-		m->expires = until;
-	holder = flow_find(&f->back, &at);
-	if (!holder || !flow_lives(holder, now))
-		permission_take(slot, now);
+	if (f->expires < until)
+		flow_keep(slot, until + SECOND);
 }
 
 static __always_inline void flow_count_out(struct flow *f, const struct __sk_buff *skb, const struct packet *p,

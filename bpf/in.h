@@ -90,7 +90,7 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	if (reason)
 		return drop(reason);
 	if (in->p.kind == KIND_TCP)
-		tcp_in(f, &in->p, s, in->now);
+		tcp_in(f, in->slot, &in->p, s, in->now);
 	flow_count_in(f, skb, &in->p);
 	return send_in(skb, &in->p, s, f);
 }
@@ -98,15 +98,19 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 /* May this remote send to the mapping (RFC 4787 REQ-8)? */
 static __always_inline bool may_enter(const struct packet *p, const struct flow *m, const struct settings *s, __u64 now)
 {
-	struct flow *holder;
+	struct flow *first;
 	struct tuple key;
-	__u32 at;
+	__u32 at = 0;
 
 	if (s->filtering == FILTER_ENDPOINT_INDEPENDENT)
 		return true;
 	permission_key(&key, &p->t, s);
-	holder = flow_find(&key, &at);
-	return holder && flow_lives(holder, now) && same_client_endpoint(holder, m);
+	first = flow_find(&key, &at);
+	if (!first || !first->mapping || !same_client_endpoint(first, m))
+		return false;
+	if (!flow_lives(first, now)) /* and may have been the last */
+		flow_end(at, now);
+	return is_shared(first);
 }
 
 /*

@@ -63,7 +63,9 @@ static long sweep_slot(__u32 i, struct sweep_walk *w)
 	if (!f || f->state == FLOW_FREE)
 		return 0;
 	if (f->state == FLOW_DEAD) {
-		if (w->now <= f->expires || w->now - f->expires <= SECOND)
+		if (f->expires > w->now || f->expires == FLOW_KILLED) /* written just as it died */
+			f->expires = w->now;
+		if (w->now - f->expires <= SECOND || is_shared(f))
 			return 0;
 		flow_free(f, slot);
 	} else if (f->expires <= w->now || !has_egress(f)) {

@@ -7,7 +7,8 @@
  *
  *   NEW          a SYN went out (or, after both FINs or a reset, another one)
  *   ESTABLISHED  the remote answered with a SYN, and the client with an ACK;
- *                also after a reset, when one side goes on talking
+ *                also after a reset, when the client goes on talking: were the remote's
+ *                word enough, resets and data in turn would keep a flow for ever
  *   CLOSING      a FIN from one side: the other may go on for as long as it likes;
  *                from both: the transitory time, which nothing refreshes
  *   RESET        a reset in sequence: the transitory time, which nothing refreshes
@@ -68,31 +69,31 @@ static __always_inline void tcp_track(__u32 *end, __u32 *ack, const struct packe
 		*ack = p->ack;
 }
 
-static __always_inline void tcp_fin(struct flow *f, const struct settings *s, __u8 flag, __u64 now)
+static __always_inline void tcp_fin(struct flow *f, __u32 slot, const struct settings *s, __u8 flag, __u64 now)
 {
 	if (f->flags & flag)
 		return;
 	f->flags |= flag;
 	tcp_become(f, FLOW_CLOSING);
 	if (tcp_both_closed(f))
-		f->expires = now + s->tcp_transitory_ns;
+		flow_keep(slot, now + s->tcp_transitory_ns);
 }
 
-static __always_inline void tcp_reset(struct flow *f, const struct settings *s, __u64 now)
+static __always_inline void tcp_reset(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	if (f->state == FLOW_RESET)
 		return;
 	tcp_become(f, FLOW_RESET);
-	f->expires = now + s->tcp_transitory_ns;
+	flow_keep(slot, now + s->tcp_transitory_ns);
 }
 
 /* The same client port once more: the old connection is over for both ends. */
-static __always_inline void tcp_reopen(struct flow *f, const struct settings *s, __u64 now)
+static __always_inline void tcp_reopen(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	f->flags = 0;
 	f->ack_out = f->ack_in = 0;
 	tcp_become(f, FLOW_NEW);
-	f->expires = now + s->tcp_transitory_ns;
+	flow_keep(slot, now + s->tcp_transitory_ns);
 }
 
 /* A segment from the client, on a live flow. */
@@ -103,11 +104,11 @@ static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct pac
 
 	if (p->tcp_flags & TCP_RST) {
 		if (tcp_in_sequence(p->seq, f->ack_in ?: p->seq, f->end_out))
-			tcp_reset(f, s, now);
+			tcp_reset(f, slot, s, now);
 		return;
 	}
 	if (reopened)
-		tcp_reopen(f, s, now);
+		tcp_reopen(f, slot, s, now);
 	tcp_track(&f->end_out, &f->ack_out, p, reopened || !f->packets_out);
 	if (f->state == FLOW_NEW && f->flags & FLOW_REPLIED && p->tcp_flags & TCP_ACK)
 		tcp_become(f, FLOW_ESTABLISHED);
@@ -116,11 +117,12 @@ static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct pac
 	if (!tcp_both_closed(f))
 		flow_refresh(f, slot, s, now);
 	if (p->tcp_flags & TCP_FIN)
-		tcp_fin(f, s, FLOW_FIN_OUT, now);
+		tcp_fin(f, slot, s, FLOW_FIN_OUT, now);
 }
 
 /* A segment from the remote, on a live flow. It never refreshes. */
-static __always_inline void tcp_in(struct flow *f, const struct packet *p, const struct settings *s, __u64 now)
+static __always_inline void tcp_in(struct flow *f, __u32 slot, const struct packet *p, const struct settings *s,
+				   __u64 now)
 {
 	if (p->tcp_flags & TCP_RST) {
 		/* Before the remote has spoken only what it acknowledges tells that it heard us. */
@@ -128,16 +130,14 @@ static __always_inline void tcp_in(struct flow *f, const struct packet *p, const
 			f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out, f->end_in) : p->ack == f->end_out;
 
 		if (valid)
-			tcp_reset(f, s, now);
+			tcp_reset(f, slot, s, now);
 		return;
 	}
 	tcp_track(&f->end_in, &f->ack_in, p, !(f->flags & FLOW_REPLIED));
 	if (p->tcp_flags & TCP_SYN)
 		f->flags |= FLOW_REPLIED;
-	if (f->state == FLOW_RESET)
-		tcp_become(f, FLOW_ESTABLISHED);
 	if (p->tcp_flags & TCP_FIN)
-		tcp_fin(f, s, FLOW_FIN_IN, now);
+		tcp_fin(f, slot, s, FLOW_FIN_IN, now);
 }
 
 /* ---- the clamp -------------------------------------------------------------------- */

@@ -204,7 +204,7 @@ static void text_pair_use(struct map_printer *p, const void *data)
 	struct pair_use v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "used %u  refused %u", v.used & ~PAIR_DEAD, v.refused);
+	put(p, "used %u  refused %u", v.used & ~USE_DEAD, v.refused);
 }
 
 static void text_egress(struct map_printer *p, const void *data)

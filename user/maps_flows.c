@@ -111,7 +111,7 @@ struct busiest {
 static void busiest_of(const struct pair *keys, const struct pair_use *values, uint32_t n, struct busiest *best)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		if (values[i].used & PAIR_DEAD || values[i].used <= best->used)
+		if (values[i].used & USE_DEAD || values[i].used <= best->used)
 			continue;
 		best->used = values[i].used;
 		best->pair = keys[i];

@@ -5,9 +5,10 @@ import json
 import struct
 
 PINS = "/sys/fs/bpf/sluice"
-NEW, RESET, MAPPING = 1, 4, 5          # enum flow_state
+FREE, NEW, RESET, MAPPING = 0, 1, 4, 5          # enum flow_state
 
-Flow = collections.namedtuple("Flow", "out back serial client state mapping egress")
+Flow = collections.namedtuple("Flow", "out back serial client state mapping egress sharers")
+USE_DEAD = 0x80000000
 
 
 def number(raw):
@@ -34,22 +35,27 @@ class Tables:
 
     @staticmethod
     def flow(value):
-        serial, client, _, _, state, mapping, egress = struct.unpack_from("=6IH", value, 80)
-        return Flow(value[:40], value[40:80], serial, client, state, mapping, egress)
+        serial, client, _, _, state, mapping, egress, sharers = struct.unpack_from("=6IH6xI", value, 80)
+        return Flow(value[:40], value[40:80], serial, client, state, mapping, egress, sharers)
 
     def faults(self):
         """What does not fit, in words; none when each entry has its twin and each port its owner."""
-        want, pairs, faults = {}, collections.Counter(), []
+        want, pairs, sharers, faults = {}, collections.Counter(), collections.Counter(), []
         for slot, flow in self.live.items():
             want[flow.out] = slot, flow.serial
-            holder, _ = self.index.get(flow.back, (slot, 0))
-            shared = flow.mapping and holder in self.live and self.live[holder].back == flow.back
-            want[flow.back] = (holder, self.live[holder].serial) if shared else (slot, flow.serial)
+            first, _ = self.index.get(flow.back, (slot, 0))     # the one whose entry is the permission, live or dead
+            shared = flow.mapping and first in self.flows and self.flows[first].back == flow.back
+            want[flow.back] = (first, self.flows[first].serial) if shared else (slot, flow.serial)
+            sharers[first] += bool(flow.mapping)
             if not flow.mapping:
                 remote, port, proto = flow.back[:16], flow.back[32:34], flow.back[36:37]
                 pairs[remote + port + proto + b"\0" + struct.pack("=I", flow.egress)] += 1
             elif self.flows[flow.mapping].state != MAPPING:
                 faults.append(f"flow {slot}: its mapping {flow.mapping} is gone")
+        for slot, flow in self.flows.items():
+            counted = 0 if flow.sharers & USE_DEAD or flow.state == FREE else flow.sharers
+            if counted != sharers[slot]:
+                faults.append(f"slot {slot}: {sharers[slot]} flows share its permission, {counted} counted")
         for key in want.keys() | self.index.keys():
             if want.get(key) != self.index.get(key):
                 faults.append(f"tuple {key.hex()}: slot and serial {want.get(key)}, index {self.index.get(key)}")
