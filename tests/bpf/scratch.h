@@ -230,7 +230,7 @@ static inline void scratch_addresses(struct scratch *s)
 	must(maps_pool_set(s->m, 0, &pool));
 }
 
-#define SWEEP_DONE 256 /* slots that one tick ends, frees or decides again, at most */
+#define SWEEP_DONE 64 /* slots that one tick ends, frees or decides again, at most */
 
 static inline void sweep_tick(struct scratch *s)
 {
