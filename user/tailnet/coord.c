@@ -189,7 +189,7 @@ static void start_map(struct coord *c)
 {
 	forget_login(c);
 	c->first = true;
-	c->host_changed = false;
+	c->host_changed = true; /* a server of capability 68 or later takes nothing about us from this request */
 	c->status = 0;
 	c->map_since = c->now;
 	netmap_stream_free(&c->stream);
@@ -340,6 +340,7 @@ static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 	if (first)
 		tell_status(c, c->map.authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL,
 			    c->map.authorized ? "connected" : "waits for an administrator to approve this machine");
+	send_update(c);
 	return true;
 }
 
