@@ -282,12 +282,12 @@ static void ping(struct probe *p, const char *name)
 /* Lines on stdin: "logout", "up", "up new", "ping NAME", "routes PREFIX...". */
 static void command(struct probe *p, char *line)
 {
-	char error[200], *save, *word = strtok_r(line, " \n", &save);
+	char error[200] = "", *save, *word = strtok_r(line, " \n", &save);
 
 	if (!word)
 		return;
 	if (strcmp(word, "logout") == 0)
-		tailnet_logout(p->tailnet);
+		tailnet_logout(p->tailnet, error, sizeof(error));
 	else if (strcmp(word, "ping") == 0)
 		ping(p, strtok_r(NULL, " \n", &save));
 	else if (strcmp(word, "up") == 0 && !tailnet_up(p->tailnet, strtok_r(NULL, " \n", &save), error, sizeof(error)))

@@ -32,6 +32,12 @@ static bool is_expired(const struct config_client *c)
 	return c->expires && (int64_t)(loop_wall() / NS_PER_SEC) >= c->expires;
 }
 
+/* Is it to have no peer? */
+static bool is_out(const struct gateway *g, const struct config_client *c)
+{
+	return is_expired(c) || membership_revokes(g, c);
+}
+
 bool clients_open(struct gateway *g)
 {
 	g->clients.by_id = calloc(MAX_CLIENTS, sizeof(*g->clients.by_id));
@@ -196,23 +202,30 @@ static void change_key(struct gateway *g, struct client *c, const struct config_
 
 /* ---- all of them ---------------------------------------------------------------------- */
 
+/* *out is zero. False: said in the log. */
+static bool read_psk(const struct config_client *c, struct psk *out)
+{
+	char error[512];
+
+	out->set = c->preshared_key_file;
+	if (!out->set || secret_read(c->preshared_key_file, out->key, error, sizeof(error)) == SECRET_OK)
+		return true;
+	log_error("client %s: %s", c->name, error);
+	return false;
+}
+
 static struct psk *read_psks(const struct config *config)
 {
 	struct psk *psks = sodium_allocarray(config->n_clients + 1, sizeof(*psks));
-	char error[512];
 
 	if (!psks)
 		return NULL;
 	sodium_memzero(psks, (config->n_clients + 1) * sizeof(*psks));
 	for (size_t i = 0; i < config->n_clients; i++) {
-		const char *file = config->clients[i].preshared_key_file;
-
-		psks[i].set = file;
-		if (file && secret_read(file, psks[i].key, error, sizeof(error)) != SECRET_OK) {
-			log_error("client %s: %s", config->clients[i].name, error);
-			sodium_free(psks);
-			return NULL;
-		}
+		if (read_psk(&config->clients[i], &psks[i]))
+			continue;
+		sodium_free(psks);
+		return NULL;
 	}
 	return psks;
 }
@@ -326,7 +339,7 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 	for (size_t i = 0; i < s->n; i++) {
 		struct client *c = s->client[i] < MAX_CLIENTS ? g->clients.by_id[s->client[i]] : NULL;
 
-		if (!c || !has_address(c->config, &s->prefix[i].addr) || c->expired) {
+		if (!c || !has_address(c->config, &s->prefix[i].addr) || c->out) {
 			maps_client_delete(g->maps, &s->prefix[i]);
 			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_DEVICE, g->device.tap.ifindex);
 			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_UNREACHABLE, 0);
@@ -386,13 +399,13 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 static void make_so(struct gateway *g, struct client *c, const struct config_client *next, const struct psk *psk)
 {
 	const struct config_client *old = c->config;
-	bool expired = is_expired(next), known = c->peer;
+	bool out = is_out(g, next), known = c->peer;
 
-	if (known && expired)
+	if (known && out)
 		withdraw(g, c);
 	c->config = next;
-	c->expired = expired;
-	if (expired || !c->id)
+	c->out = out;
+	if (out || !c->id)
 		return;
 	if (!known) {
 		add(g, c, psk);
@@ -456,33 +469,39 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 	clients_plan_free(p);
 }
 
-bool clients_cut(struct gateway *g, bool (*is_out)(const struct config_client *c, void *ctx), void *ctx,
-		 const char *why)
+static void let_in(struct gateway *g, struct client *c)
+{
+	struct psk psk = {0};
+
+	if (read_psk(c->config, &psk)) {
+		log_info("client %s is in again", c->config->name);
+		add(g, c, &psk);
+		c->out = false;
+	}
+	sodium_memzero(&psk, sizeof(psk));
+}
+
+void clients_settle(struct gateway *g)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < g->clients.n; i++) {
 		struct client *c = &g->clients.list[i];
 
-		if (c->expired || !is_out(c->config, ctx))
+		if (c->out == is_out(g, c->config) || !c->id)
 			continue;
-		log_info("client %s %s", c->config->name, why);
+		any = true;
+		if (c->out) {
+			let_in(g, c);
+			continue;
+		}
+		log_info("client %s %s", c->config->name,
+			 is_expired(c->config) ? "has expired" : "is out of the tailnet");
 		withdraw(g, c);
-		c->expired = any = true;
+		c->out = true;
 	}
 	if (any)
 		engine_publish_allowed(g->device.engine);
-	return any;
-}
-
-static bool is_over(const struct config_client *c, void *ctx)
-{
-	return is_expired(c);
-}
-
-void clients_expire(struct gateway *g)
-{
-	clients_cut(g, is_over, NULL, "has expired");
 }
 
 void clients_kick(struct gateway *g, struct client *c)

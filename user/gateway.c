@@ -81,7 +81,7 @@ static void each_second(struct gateway *g)
 {
 	verbs_sample(g);
 	refresh_lists(g);
-	clients_expire(g);
+	clients_settle(g);
 	membership_second(g);
 	host_guard(g);
 	hooks_verify(g);

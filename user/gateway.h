@@ -32,7 +32,7 @@ struct client {
 	struct peer *peer;
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
-	bool expired; /* its date has passed, or who gave it has taken it back: it has no peer */
+	bool out; /* its date has passed, or the netmap has it no more: it has no peer */
 };
 
 struct clients {
@@ -65,11 +65,9 @@ void clients_take(struct gateway *g, struct clients_plan *p);
  * that may read the clients. */
 uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 
-/* Cuts those off that @is_out says, until another plan is taken. False: it was nobody. */
-bool clients_cut(struct gateway *g, bool (*is_out)(const struct config_client *c, void *ctx), void *ctx,
-		 const char *why);
-/* Once a second: configured expiry dates. */
-void clients_expire(struct gateway *g);
+/* Once a second, and when a netmap has come: cuts off whose date has passed and whom the netmap has no more, ahead
+ * of the change that says so; lets in again who is not out after all (clocks are set back, too). */
+void clients_settle(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
 /* Gives every client its addresses back, whoever took them. */
@@ -310,6 +308,8 @@ uint64_t membership_tick(struct gateway *g); /* when to call again */
 void membership_second(struct gateway *g);
 /* Tells the engine how a new peer is reached. */
 void membership_place(struct gateway *g, const struct client *c);
+/* Is a client of the running configuration no node of the newest netmap? */
+bool membership_revokes(const struct gateway *g, const struct config_client *c);
 /* A configuration that was read again gets what the netmap says. */
 void membership_configure(struct gateway *g, struct config *next);
 void membership_reloaded(struct gateway *g);

@@ -24,6 +24,8 @@
 
 #define DOUBT_PAUSE	(5 * NS_PER_SEC)
 #define DOUBT_PAUSE_MAX (3600 * NS_PER_SEC)
+#define DOUBT_FORGOTTEN	(3600 * NS_PER_SEC) /* so long without one: the next is as the first */
+#define NEWCOMERS_LOOKED_AT 16 /* each among all sources of all rules */
 #define NEWCOMER_WAIT	(2 * NS_PER_SEC) /* the rules may come behind it */
 
 const char *membership_state_name(enum wire_state state)
@@ -91,8 +93,6 @@ static void forget_peers(struct membership *m, const struct netmap *map)
 		if (!p || memcmp(p->node->node_key, m->known[i].key, KEY_LEN))
 			disco_peer_remove(m->disco, m->known[i].key);
 	}
-	if (m->n_known < map->n_peers)
-		m->doubt_pause = 0; /* it was of use */
 	free(m->known);
 	m->known = now;
 	m->n_known = map->n_peers;
@@ -118,7 +118,7 @@ static void ask_again(struct membership *m, const char *hint)
 
 	if (now < m->doubt_at)
 		return;
-	m->doubt_pause = m->doubt_pause ? 2 * m->doubt_pause : DOUBT_PAUSE;
+	m->doubt_pause = !m->doubt_pause || now - m->doubt_at > DOUBT_FORGOTTEN ? DOUBT_PAUSE : 2 * m->doubt_pause;
 	if (m->doubt_pause > DOUBT_PAUSE_MAX)
 		m->doubt_pause = DOUBT_PAUSE_MAX;
 	m->doubt_at = now + m->doubt_pause;
@@ -153,13 +153,21 @@ static bool is_named(const struct netmap *map, const struct tailnet_node *n)
 	return false;
 }
 
-/* A server shows us whom its rules connect with us: it is odd when a newcomer is in none of them. */
+/*
+ * A server shows us whom its rules connect with us: it is odd when a newcomer is in none of them
+ * (but for one that we may reach, and that may not reach us). A few are enough to go by.
+ */
 static void watch_newcomers(struct membership *m, const struct netmap *map)
 {
-	for (size_t i = 0; i < map->n_peers; i++) {
+	unsigned looked = 0;
+
+	for (size_t i = 0; i < map->n_peers && looked < NEWCOMERS_LOOKED_AT; i++) {
 		const struct tailnet_node *n = map->peers[i].node;
 
-		if (is_known(m, n->id) || is_named(map, n))
+		if (is_known(m, n->id))
+			continue;
+		looked++;
+		if (is_named(map, n))
 			continue;
 		m->newcomer = n->id;
 		m->newcomer_at = loop_now() + NEWCOMER_WAIT;
@@ -184,18 +192,11 @@ static void say_ready(struct membership *m)
 	notify_ready(NULL);
 }
 
-static bool is_revoked(const struct config_client *c, void *ctx)
+bool membership_revokes(const struct gateway *g, const struct config_client *c)
 {
-	const struct netmap_peer *p = netmap_peer(netmap_of(ctx), c->tailnet_id);
+	const struct netmap_peer *p = g->membership ? netmap_peer(netmap_of(g->membership), c->tailnet_id) : NULL;
 
-	return !p || p->node->expired;
-}
-
-/* At once: the netmap that says so may have to wait for the change under way, and be compiled itself. */
-static void cut_revoked(struct membership *m)
-{
-	if (clients_cut(m->g, is_revoked, m, "is out of the tailnet"))
-		m->cut = true;
+	return g->membership && (!p || p->node->expired);
 }
 
 static void follow(struct membership *m);
@@ -217,7 +218,7 @@ static void following_begin(struct change *c)
 	f->next = *c->g->config;
 	netmap_config(&f->next, netmap_of(m));
 	m->behind = false;
-	if (!c->g->config->netmap || m->unsettled || m->cut || !netmap_config_same(c->g->config, &f->next))
+	if (!c->g->config->netmap || m->unsettled || !netmap_config_same(c->g->config, &f->next))
 		return;
 	netmap_config_free(&f->next);
 	f->next.netmap = NULL;
@@ -250,8 +251,6 @@ static bool take_over(struct following *f)
 	*g->config = f->next;
 	f->next = old; /* to be freed */
 	tunnel_readdress(g, &old);
-	g->membership->cut = false;
-	cut_revoked(g->membership); /* what came while it was compiled */
 	return true;
 }
 
@@ -311,14 +310,16 @@ static void on_map(void *ctx, const struct roster *r)
 {
 	struct membership *m = ctx;
 
-	if (!r->map.self.node)
-		return; /* who we are is not known yet */
-	if (m->forwarding) {
-		cut_revoked(m);
-		follow(m);
-	} else {
-		take_at_start(m);
+	if (m->forwarding) /* the rest may have to wait for the change under way, and for the compiler */
+		clients_settle(m->g);
+	if (!r->map.self.node) { /* who we are is not known yet, or any more */
+		forget_peers(m, &r->map);
+		return;
 	}
+	if (m->forwarding)
+		follow(m);
+	else
+		take_at_start(m);
 	if (m->known && m->state == WIRE_STATE_CONNECTED)
 		watch_newcomers(m, &r->map);
 	forget_peers(m, &r->map);
@@ -536,10 +537,8 @@ void membership_configure(struct gateway *g, struct config *next)
 
 void membership_reloaded(struct gateway *g)
 {
-	if (!g->membership)
-		return;
-	tell_routes(g->membership);
-	cut_revoked(g->membership); /* it was made of the netmap as it was */
+	if (g->membership)
+		tell_routes(g->membership);
 }
 
 void membership_report(const struct gateway *g, struct report_tailnet *out)

@@ -37,7 +37,6 @@ struct membership {
 	bool following;		/* a netmap is on its way into force */
 	bool behind;		/* there is a newer one than that */
 	bool unsettled;		/* the last could not be put into force */
-	bool cut;		/* somebody was cut off ahead of the netmap that says so */
 	bool waits;		/* for the first one: the service manager does not call us ready yet */
 	enum wire_state state;	/* how we stand with the coordination server */
 	char *text, *url;	/* what it says, where to log in; NULL: nothing */

@@ -57,7 +57,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.n_addresses = c->config->addresses.n,
 		.handshake_age = -1,
 		.worker = c->worker,
-		.expired = c->expired,
+		.expired = c->out,
 	};
 	memcpy(out->public_key, c->config->public_key, sizeof(out->public_key));
 	out->flows = maps_client_flows(g->maps, c->id);

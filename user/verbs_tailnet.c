@@ -51,10 +51,12 @@ int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
 int verb_logout(void *gateway, const json_t *args, json_t **result, char **error)
 {
 	struct membership *m = ((struct gateway *)gateway)->membership;
+	char why[512];
 
 	if (!m)
 		return no_tailnet(error);
-	tailnet_logout(m->tailnet);
+	if (!tailnet_logout(m->tailnet, why, sizeof(why)))
+		return control_fail(error, EXIT_NO, "%s", why);
 	return give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state)), result,
 		    error);
 }

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The gateway is a host too: its services, its own traffic, its other programs go on as if Sluice were not there."""
+import datetime
+import struct
+import subprocess
 import time
 
 import pytest
 
-from gateways import settle
-from lab import wait_for
+from gateways import SLUICE, settle
+from lab import HERE, wait_for
 from net import SERVICE, STATIC, Service
 from test_policy import refused_with_icmp
 from wg import Key
@@ -198,3 +201,22 @@ def test_no_way_to_a_service_is_said_and_mended(world, harm, named, why):
     assert gateway.process.output().count("there is a way to 203.0.113.0/24") == 1
     assert all(route["active"] for route in gateway.json("routes")["routes"])
     settle(alice, gateway)
+
+
+@pytest.mark.skipif("san" in str(SLUICE), reason="the sanitizers want to be loaded first; the plain build shows it")
+def test_a_clock_that_jumps(world):
+    """Somebody's last day seems to be over, then the clock is set right: what he lost he gets back, unasked."""
+    world = world()
+    library, ahead = world.lab.file("clock.so"), world.lab.file("ahead")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, HERE / "clock.c"], check=True)
+    world.gateway.env = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(ahead)}
+    alice = world.joined("alice")
+    day = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=2)
+    world.gateway.clients[0]["expires"] = day.strftime("%Y-%m-%d")
+    world.gateway.reload()
+    settle(alice, world.gateway)
+    for seconds, expired in ((3 * 86400, True), (0, False)):
+        ahead.write_bytes(struct.pack("=q", seconds))
+        wait_for(f"expired: {expired}", lambda: world.gateway.client_report(alice)["expired"] is expired, 5)
+        assert not expired or not alice.host.probe("connect", SERVICE[4], 80, "--timeout", 1)["connected"]
+    settle(alice, world.gateway, seconds=30)  # her WireGuard takes 15 s to find her session gone

@@ -260,17 +260,37 @@ def log_in(world, gateway):
 
 
 def test_log_in_and_out(world):
-    """`sluice up` tells a URL and waits; after `logout` it makes a new key, and the node is the same one."""
+    """`sluice up` tells a URL and waits, and asking twice is as asking once; after `logout` nobody is served, over a
+    restart and a reload too, and the netmap is forgotten; `up` makes a new key, and the node is the same one."""
     world = world()
     gateway = Member(world.tailnet, world.net)
     gateway.start(wait=False)
     wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
     before = log_in(world, gateway)
+    world.allow(["203.0.113.0/24:*", "alice@:*"], [])
+    wait_for("what we advertise", lambda: ROUTES[0] in world.tailnet.node("gw-1").get("available_routes", []))
+    world.tailnet.hs("nodes", "approve-routes", "-i", str(world.tailnet.node("gw-1")["id"]), "-r", ROUTES[0])
+    alice = world.client()
+    await_service(alice)
     gateway.command("logout")
+    assert all(client["expired"] for client in gateway.json("clients")["clients"])
     gateway.await_state("logged out")
+    assert not connect(alice)["connected"]
+    gateway.reload()
+    gateway.stop()
+    gateway.start(wait=False)
+    wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
+    assert gateway.state()["state"] == "logged out" and not gateway.json("clients")["clients"]
+    gateway.command("up", "--timeout", "1", check=False)  # who asks once more waits for the same login
     after = log_in(world, gateway)
     assert before["key"] != after["key"] and before["addresses"] == after["addresses"]
+    await_service(alice)
     assert gateway.command("ping", "nobody", check=False).returncode == 1
+    gateway.stop()
+    gateway.config["tailnet"]["login_server"] = "https://elsewhere.test"  # whose netmap is not the one that is kept
+    gateway.start(wait=False)
+    wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
+    assert not gateway.json("clients")["clients"] and "elsewhere" in gateway.process.output()
 
 
 def test_members_come_and_go(world):

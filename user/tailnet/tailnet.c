@@ -25,6 +25,7 @@
 #include "user/state.h"
 
 #define CACHE_FILE   "netmap"
+#define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
 #define CACHE_MAX    (256u << 20)
 #define CACHE_DELAY  (2 * NS_PER_SEC)  /* many changes, one file */
 #define EXPIRY_CHECK (30 * NS_PER_SEC) /* a clock may jump: no one time is right */
@@ -148,21 +149,27 @@ static void start_process(struct tailnet *t, uint64_t now)
 
 /* ---- what it says -------------------------------------------------------------------- */
 
-static char *cache_path(const struct tailnet *t)
+static char *path_of(const struct tailnet *t, const char *name)
 {
-	return mem_printf("%s/" CACHE_FILE, t->folder);
+	return mem_printf("%s/%s", t->folder, name);
 }
 
+/* Whose netmap it is stands first: with another login_server it is not ours. */
 static void save_cache(struct tailnet *t)
 {
-	char *path = cache_path(t);
-	size_t len;
-	uint8_t *bytes = roster_save(&t->roster, &len);
-	int rc = state_write_file(path, (const char *)bytes, len);
+	const char *server = t->config.config.server;
+	char *path = path_of(t, CACHE_FILE);
+	size_t len, head = strlen(server) + 1;
+	uint8_t *bytes = roster_save(&t->roster, &len), *file = mem_alloc(head + len, 1);
+	int rc;
 
+	memcpy(file, server, head);
+	memcpy(file + head, bytes, len);
+	rc = state_write_file(path, (const char *)file, head + len);
 	if (rc)
 		log_warning("tailnet: %s: %s", path, strerror(-rc));
 	t->save_at = 0;
+	free(file);
 	free(bytes);
 	free(path);
 }
@@ -188,22 +195,27 @@ static void tell_map(struct tailnet *t)
 
 static void load_cache(struct tailnet *t)
 {
-	char *path = cache_path(t), *bytes;
-	size_t len;
+	const char *server = t->config.config.server;
+	char *path = path_of(t, CACHE_FILE), *bytes;
+	size_t len, head = strlen(server) + 1;
 
 	bytes = state_read_file(path, CACHE_MAX, &len);
-	if (bytes && roster_load(&t->roster, (uint8_t *)bytes, len))
+	if (bytes && len >= head && !memcmp(bytes, server, head) &&
+	    roster_load(&t->roster, (uint8_t *)bytes + head, len - head))
 		tell_map(t);
 	else if (bytes || errno != ENOENT)
-		log_warning("tailnet: %s: not a netmap that was kept; waiting for the server's", path);
+		log_warning("tailnet: %s: not a netmap that was kept of %s; waiting for the server's", path, server);
 	free(bytes);
 	free(path);
 }
 
 static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 {
-	enum roster_result result = roster_take(&t->roster, m);
+	enum roster_result result;
 
+	if (t->logged_out) /* on its way when that was said */
+		return;
+	result = roster_take(&t->roster, m);
 	if (result == ROSTER_REFUSED) {
 		lose_process(t, "told an impossible netmap", now);
 		return;
@@ -300,6 +312,15 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 
 /* ---- life ------------------------------------------------------------------------------ */
 
+static bool is_marked_out(const struct tailnet *t)
+{
+	char *path = path_of(t, OUT_FILE);
+	bool yes = !access(path, F_OK);
+
+	free(path);
+	return yes;
+}
+
 static void fill_config(struct tailnet *t, const struct tailnet_config *config)
 {
 	struct wire_config *c = &t->config.config;
@@ -334,6 +355,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 		snprintf(error, size, "%s: %s", t->folder, strerror(-rc));
 	if (!rc && tailkeys_load(t->folder, &t->keys, error, size)) {
 		fill_config(t, config);
+		t->logged_out = is_marked_out(t);
 		return t;
 	}
 	tailnet_free(t);
@@ -342,7 +364,10 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 
 void tailnet_start(struct tailnet *t, uint64_t now)
 {
-	load_cache(t);
+	if (t->logged_out)
+		t->ops->status(t->ctx, WIRE_STATE_LOGGED_OUT, "logged out: `sluice up` logs in");
+	else
+		load_cache(t);
 	start_process(t, now);
 }
 
@@ -420,16 +445,33 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 	tell(t, &m);
 }
 
+/* So that a restart knows it, too. */
+static bool mark_out(struct tailnet *t, bool out, char *error, size_t size)
+{
+	char *path = path_of(t, OUT_FILE);
+	int rc = out ? state_write_file(path, "", 0) : unlink(path) && errno != ENOENT ? -errno : 0;
+
+	if (rc)
+		snprintf(error, size, "%s: %s", path, strerror(-rc));
+	else
+		t->logged_out = out;
+	free(path);
+	return !rc;
+}
+
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 {
 	const struct wire_message again = {.type = WIRE_RECONNECT};
+	bool replace = new_key || t->logged_out || t->expired || t->state == WIRE_STATE_EXPIRED;
 
-	if (new_key || t->logged_out || t->expired || t->state == WIRE_STATE_EXPIRED) {
+	/* One that replaces another, and waits for its login, is new already. */
+	if (replace && key_is_zero(t->keys.old_node)) {
 		if (!tailkeys_rotate(t->folder, &t->keys, error, size))
 			return false;
 		t->ops->identity(t->ctx);
 	}
-	t->logged_out = false;
+	if (!mark_out(t, false, error, size))
+		return false;
 	tell_keys(t);
 	tell(t, &again);
 	return true;
@@ -443,10 +485,21 @@ void tailnet_refresh(struct tailnet *t)
 		tell(t, &m);
 }
 
-void tailnet_logout(struct tailnet *t)
+bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 {
 	const struct wire_message m = {.type = WIRE_LOGOUT};
+	char *cache = path_of(t, CACHE_FILE);
 
-	t->logged_out = true;
+	if (!mark_out(t, true, error, size)) {
+		free(cache);
+		return false;
+	}
+	unlink(cache);
+	free(cache);
+	t->save_at = 0;
+	roster_free(&t->roster);
+	t->roster = (struct roster){0};
+	tell_map(t);
 	tell(t, &m);
+	return true;
 }

@@ -73,7 +73,9 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 /* `sluice up`: tries again at once; with a new node key when @new_key, or when the old one has
  * expired or was logged out. False: the key cannot be written, @error says why. */
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size);
-void tailnet_logout(struct tailnet *t);
+/* Gives the node up and forgets the netmap, until tailnet_up(), over restarts too. False: it cannot be written
+ * down, @error says why, and nothing has changed. */
+bool tailnet_logout(struct tailnet *t, char *error, size_t size);
 /* Asks for the whole netmap again, by a new connection. */
 void tailnet_refresh(struct tailnet *t);
 
