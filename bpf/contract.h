@@ -288,7 +288,7 @@ enum bucket {
 struct client_state { /* array `client_state`, by client id; element 0: what is sent to remotes */
 	__u64 full_at[BUCKET_MAX]; /* ns */
 	__u32 flows;		   /* that live, mappings not included */
-	__u32 pad;
+	__u32 slots;		   /* of the flow table, with mappings and what has ended but is not free yet */
 };
 
 struct session_ref { /* hash `sessions`: receiver index (as on the wire) -> worker */

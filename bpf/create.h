@@ -26,7 +26,6 @@ static __always_inline void mapping_fill(struct flow *m, const struct tuple *out
 	m->back.dst = e->addr;
 	m->back.proto = out->proto;
 	m->back.side = SIDE_REMOTE;
-	m->client = c->client;
 	m->rule = c->decision.rule; /* whose is what comes in past all flows */
 	m->egress = c->egress;
 	m->pool = c->decision.pool;
@@ -76,7 +75,7 @@ CHECKED_ALONE int mapping_get(struct __sk_buff *skb, const struct packet *p, str
 	mapping_tuple(&out, &p->t, c->egress);
 	if (mapping_find(&out, c->client, c->now, &c->mapping))
 		return DROP_NONE;
-	m = flow_new(&slot);
+	m = flow_new(c->client, &slot);
 	if (!m)
 		return DROP_FLOWS_FULL;
 	mapping_fill(m, &out, c, e);
@@ -102,7 +101,6 @@ static __always_inline void flow_fill(struct flow *f, const struct packet *p, co
 	f->back.sport = p->t.dport;
 	f->back.proto = p->t.proto;
 	f->back.side = SIDE_REMOTE;
-	f->client = c->client;
 	f->generation = POLICY_GENERATION(c->word);
 	f->rule = c->decision.rule;
 	f->egress = c->egress;
@@ -183,7 +181,7 @@ CHECKED_ALONE int flow_create(struct __sk_buff *skb, const struct packet *p, str
 	e = element(&egresses, c->egress);
 	if (!e)
 		return DROP_NO_EGRESS;
-	f = flow_new(&c->slot);
+	f = flow_new(c->client, &c->slot);
 	if (!f)
 		return DROP_FLOWS_FULL;
 	flow_fill(f, p, c, e);

@@ -98,8 +98,16 @@ static __always_inline __u32 slot_take(struct flow_table *table)
 	return slot < flow_slots ? slot : 0;
 }
 
-/* A cleared slot with a new serial number, or NULL: all are in use. */
-static __always_inline struct flow *flow_new(__u32 *slot)
+static __always_inline void client_slots_add(__u32 client, __u32 n)
+{
+	struct client_state *state = element(&client_state, client);
+
+	if (state)
+		__sync_fetch_and_add(&state->slots, n);
+}
+
+/* A slot for @client, else cleared, with a new serial number, or NULL: all are in use. */
+static __always_inline struct flow *flow_new(__u32 client, __u32 *slot)
 {
 	struct flow_table *table = element(&flow_table, 0);
 	struct flow *f;
@@ -115,6 +123,8 @@ static __always_inline struct flow *flow_new(__u32 *slot)
 	serial = f->serial + 1;
 	__builtin_memset(f, 0, sizeof(*f));
 	f->serial = serial;
+	f->client = client;
+	client_slots_add(client, 1);
 	return f;
 }
 
@@ -123,6 +133,7 @@ static __always_inline void flow_free(struct flow *f, __u32 slot)
 {
 	struct flow_table *table = element(&flow_table, 0);
 
+	client_slots_add(f->client, -1);
 	f->state = FLOW_FREE;
 	if (table) {
 		__sync_fetch_and_add(&table->used, -1);

@@ -9,8 +9,9 @@
  * Established flows of a client without a quota of packets or bytes pay one test of a
  * byte that is in hand anyway (FLOW_LIMITED).
  *
- * Without a policy's word, settings.client_share holds: one client has at most that
- * part of the flow table, and leaves that part of a remote's ports to others.
+ * Without a policy's word, settings.client_share holds: one client takes at most that
+ * part of the flow table, with all that its flows take up there, and leaves that part of
+ * a remote's ports to others.
  */
 #include "bucket.h"
 #include "decide.h"
@@ -28,13 +29,13 @@ CHECKED_ALONE int quota_open(__u32 client, __u64 word, __u64 now)
 	struct client_class *class = class_of(word, client);
 	struct settings *s = element(&settings, 0);
 	const struct quota *q;
-	__u32 flows;
+	__u32 share;
 
 	if (!state || !class || !s)
 		return DROP_CLIENT;
 	q = &class->quota;
-	flows = q->flows ?: quota_share(flow_slots, s);
-	if (flows && state->flows >= flows)
+	share = quota_share(flow_slots, s);
+	if (q->flows ? state->flows >= q->flows : share && state->slots >= share)
 		return DROP_QUOTA_FLOWS;
 	if (q->new_flows && !bucket_take(&state->full_at[BUCKET_NEW_FLOWS], bucket_cost(1, q->new_flows), now))
 		return DROP_QUOTA_NEW_FLOWS;

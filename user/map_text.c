@@ -300,7 +300,7 @@ static void text_client_state(struct map_printer *p, const void *data)
 	struct client_state v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "flows %u", v.flows);
+	put(p, "flows %u  slots %u", v.flows, v.slots);
 }
 
 static void text_class(struct map_printer *p, const void *data)

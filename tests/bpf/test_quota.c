@@ -290,12 +290,35 @@ static void test_share_of_the_table(void **state)
 	assert_sent(out_of(s, &shape, 1));
 }
 
+/* What a flow takes up besides itself counts: its mapping, and what has ended until it is free. */
+static void test_share_of_mappings(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	uint32_t quarter = (maps_flows_max(s->m) + 1) / 4;
+	struct shape shape;
+
+	share(s, 25);
+	for (uint32_t i = 0; i < quarter / 2; i++) {
+		shape = nth(&f, IPPROTO_UDP, 1, i);
+		assert_sent(out_of(s, &shape, 1));
+	}
+	shape = nth(&f, IPPROTO_UDP, 1, quarter);
+	assert_dropped(out_of(s, &shape, 1), DROP_QUOTA_FLOWS);
+	expire_all(s);
+	sweep(s);
+	assert_dropped(out_of(s, &shape, 1), DROP_QUOTA_FLOWS);
+	empty_table(s);
+	assert_sent(out_of(s, &shape, 1));
+}
+
 /* Of a remote's ports all but the last quarter, which is for those who have fewer flows; all are used. */
 static void test_share_of_the_ports(void **state)
 {
 	struct scratch *s = *state;
 
 	share(s, 25);
+	with_quota(s, (struct quota){.flows = 4 * PORT_COUNT}); /* the share of the table is another matter */
 	for (int v6 = 0; v6 < 2; v6++)
 		for (size_t k = 0; k < N(protos); k++) {
 			struct family f = family_of(v6);
@@ -408,6 +431,7 @@ int main(void)
 		T(test_lifted),
 		T(test_every_way_in),
 		T(test_share_of_the_table),
+		T(test_share_of_mappings),
 		T(test_share_of_the_ports),
 		T(test_one_event_a_minute),
 		T(test_notices_are_limited),

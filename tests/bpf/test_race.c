@@ -166,6 +166,7 @@ static void assert_sound(struct scratch *s)
 	assert_int_equal(maps_flows_used(s->m), live + dead);
 	must(bpf_map_lookup_elem(bpf_map__fd(s->m->skel->maps.client_state), &one, &client));
 	assert_int_equal(client.flows, connections);
+	assert_int_equal(client.slots, live + dead);
 }
 
 static void assert_outcome(const struct race *race, const struct runner r[THREADS])

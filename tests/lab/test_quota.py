@@ -125,17 +125,19 @@ def test_told_once_and_explained(both):
 
 
 def test_the_share_of_everybody(world):
-    """Without a policy's word: a client has at most its share of the table and leaves its share of the ports."""
+    """Without a policy's word: a client takes at most its share of the table, where a datagram from a port of its own
+    takes two slots, and leaves its share of the ports."""
     world = world()
     gateway = world.gateway
     gateway.config["nat"] = {"flows": 4096, "client_share": "25%"}
     alice, carol = world.joined("alice", "carol")
     job = steady(carol, 4)
     alice.host.probe("many", SERVICE[4], 7, "--flows", 1500, "--count", 1, "--interval", 1)
-    assert held(gateway, alice)[1] == 1024
-    assert gateway.drops()["quota_flows"] >= 1500 - 1024
+    flows = held(gateway, alice)[1]
+    assert flows in (512, 513), "what settling opened may have one slot"
+    assert gateway.drops()["quota_flows"] >= 1500 - flows
     unharmed(carol, job, 4)
     gateway.config["nat"]["client_share"] = "100%"
     gateway.reload()
     alice.host.probe("many", SERVICE[4], 7, "--flows", 500, "--count", 1, "--interval", 1)
-    assert held(gateway, alice)[1] > 1024
+    assert held(gateway, alice)[1] > flows
