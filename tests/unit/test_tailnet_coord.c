@@ -19,7 +19,7 @@
 #include "user/tailnet/roster.h"
 
 #define BUFFER	 (1 << 20)
-#define REQUESTS 16
+#define REQUESTS 32
 
 struct buffer {
 	uint8_t bytes[BUFFER];
@@ -54,7 +54,8 @@ struct world {
 	nghttp2_session *http2;
 	struct answer pending[REQUESTS]; /* being sent, by stream id / 2 */
 	size_t sent[REQUESTS];
-	char *framed[8]; /* bodies made by frame_lines() */
+	int32_t map_stream;
+	char *framed[64]; /* bodies made by frame_lines() */
 	size_t n_framed;
 
 	/* the script */
@@ -121,7 +122,7 @@ static void frame_lines(struct answer *a)
 		n += len;
 		line += len + (line[len] == '\n');
 	}
-	assert_true(w->n_framed < 8);
+	assert_true(w->n_framed < 64);
 	w->framed[w->n_framed++] = out;
 	a->body = out;
 	a->len = n;
@@ -191,8 +192,10 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 		return 0;
 	if (strcmp(r->path, "/machine/register") == 0)
 		answer(r->stream, strstr(r->body, "Followup") ? w->followup : w->registration);
+	else if (strcmp(r->path, "/machine/map") == 0 && strstr(r->body, "\"Stream\":true"))
+		answer(w->map_stream = r->stream, w->map);
 	else if (strcmp(r->path, "/machine/map") == 0)
-		answer(r->stream, strstr(r->body, "\"Stream\":true") ? w->map : w->update);
+		answer(r->stream, w->update);
 	else
 		answer(r->stream, (struct answer){200, "", 0, false});
 	return 0;
@@ -474,6 +477,19 @@ static void end(void)
 	while (w->n_framed)
 		free(w->framed[--w->n_framed]);
 	free(w);
+}
+
+/* One more message of the netmap. */
+static void say_on_map(const char *message)
+{
+	struct answer a = {200, message, 0, true};
+
+	frame_lines(&a);
+	w->pending[w->map_stream / 2] = a;
+	w->sent[w->map_stream / 2] = 0;
+	assert_int_equal(nghttp2_session_resume_data(w->http2, w->map_stream), 0);
+	flush_http2();
+	pump();
 }
 
 #define HEX62	 "00000000000000000000000000000000000000000000000000000000000000"
@@ -895,6 +911,71 @@ static void updates(void **state)
 	end();
 }
 
+/* To what is due next, on a map that is alive. */
+static void pass_time(void)
+{
+	w->now = w->deadline < w->now + 60 * NS_PER_SEC ? w->deadline : w->now + 60 * NS_PER_SEC;
+	say_on_map("{\"KeepAlive\":true}");
+}
+
+static size_t count_updates(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_requests; i++)
+		n += strstr(w->requests[i].body, "\"OmitPeers\":true") != NULL;
+	return n;
+}
+
+/* What the server did not confirm it does not know: it is told again, later every time, until it does. */
+static void updates_that_fail(void **state)
+{
+	static const struct {
+		const char *name;
+		struct answer update;
+		bool reset; /* instead of an answer */
+	} cases[] = {
+		{"refused", {500, "oops", 0, false}, false},
+		{"too often", {429, "", 0, false}, false},
+		{"reset", {0}, true},
+		{"never answered", {0}, false},
+		{"half an answer", {200, "{\"a\":1}", 0, true}, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		uint64_t longest = 0;
+
+		begin();
+		w->map = good_map;
+		w->update = cases[i].update;
+		told(WIRE_KEYS);
+		pump();
+		for (size_t tries = 1; tries <= 10; tries++) { /* more than there are streams at a time */
+			uint64_t since = w->now;
+
+			if (count_updates() != tries)
+				fail_msg("%s: %zu updates, not %zu", cases[i].name, count_updates(), tries);
+			if (cases[i].reset)
+				nghttp2_submit_rst_stream(w->http2, NGHTTP2_FLAG_NONE,
+							  w->requests[w->n_requests - 1].stream, NGHTTP2_REFUSED_STREAM);
+			flush_http2();
+			pump();
+			while (count_updates() == tries && w->now < since + 100 * NS_PER_SEC)
+				pass_time();
+			longest = w->now - since > longest ? w->now - since : longest;
+		}
+		assert_in_range(longest, 15 * NS_PER_SEC, 70 * NS_PER_SEC);
+		w->n_requests = 0;
+		w->update = (struct answer){200, "", 0, false};
+		for (int k = 0; k < 4; k++)
+			pass_time();
+		assert_int_equal(count_updates(), 1); /* and it is known now */
+		assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+		assert_int_equal(w->opens, 2);
+		end();
+	}
+}
+
 /* T11 */
 static void pings(void **state)
 {
@@ -986,6 +1067,7 @@ int main(void)
 		cmocka_unit_test(expired_key),
 		cmocka_unit_test(logout),
 		cmocka_unit_test(updates),
+		cmocka_unit_test(updates_that_fail),
 		cmocka_unit_test(pings),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

@@ -187,6 +187,12 @@ int32_t channel_request(struct channel *c, const char *method, const char *path,
 	return c->http2 ? http2_request(c->http2, method, path, body, len) : -1;
 }
 
+void channel_cancel(struct channel *c, int32_t stream)
+{
+	if (c->http2)
+		http2_cancel(c->http2, stream);
+}
+
 const char *channel_error(const struct channel *c)
 {
 	return c->error;

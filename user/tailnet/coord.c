@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "announce.h"
 #include "channel.h"
 #include "coord.h"
 #include "netmap.h"
@@ -66,12 +67,11 @@ struct coord {
 	struct server_key *fetch; /* of the server's key; NULL: none under way */
 	struct channel *channel;
 	int32_t request; /* register, or the map */
-	int32_t update;	 /* tells our side while the map is open; 0: none */
 	int status;	 /* HTTP's, of request */
 	char *answer;
 	size_t answer_len;
-	char *followup;	   /* URL of the login */
-	bool host_changed; /* something to tell */
+	char *followup;			  /* URL of the login */
+	struct announcement announcement; /* of our side, while the map is open */
 	uint64_t map_since;
 
 	bool first; /* the next message of the stream is the whole netmap */
@@ -100,7 +100,8 @@ static void drop_connection(struct coord *c)
 	c->fetch = NULL;
 	channel_free(c->channel);
 	c->channel = NULL;
-	c->request = c->update = 0;
+	c->request = 0;
+	c->announcement = (struct announcement){0};
 	netmap_stream_free(&c->stream);
 	c->answer_len = 0;
 }
@@ -114,34 +115,39 @@ static uint64_t jittered(struct coord *c, uint64_t pause)
 	return pause / 2 + (pause >> 16) * (random & 0xffff);
 }
 
+/* Before the next try, after so many that failed. */
+static uint64_t backoff(struct coord *c, unsigned failures)
+{
+	uint64_t pause = BACKOFF_MIN << (failures < 5 ? failures : 5);
+
+	return jittered(c, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
+}
+
 static void pause_for(struct coord *c, uint64_t pause)
 {
 	drop_connection(c);
 	c->state = STATE_WAIT;
-	c->deadline = c->now + jittered(c, pause);
+	c->deadline = c->now + pause;
 }
 
 /* Says what has happened and tries again later, later every time. */
 static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const char *fmt, ...)
 {
-	unsigned shift = c->failures < 5 ? c->failures : 5;
-	uint64_t pause = BACKOFF_MIN << shift;
 	char text[WIRE_TEXT_MAX + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	c->failures++;
 	if (c->state == STATE_UPGRADE) /* perhaps it is another server by now, with another key */
 		c->has_server_key = c->self.config.pinned;
-	pause_for(c, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
+	pause_for(c, backoff(c, c->failures++));
 	tell_status(c, WIRE_STATE_OFFLINE, text);
 }
 
 static void refuse(struct coord *c, const char *text)
 {
-	pause_for(c, BACKOFF_REFUSED);
+	pause_for(c, jittered(c, BACKOFF_REFUSED));
 	tell_status(c, WIRE_STATE_REFUSED, text);
 }
 
@@ -189,7 +195,7 @@ static void start_map(struct coord *c)
 {
 	forget_login(c);
 	c->first = true;
-	c->host_changed = true; /* a server of capability 68 or later takes nothing about us from this request */
+	c->announcement.due = true; /* a server of capability 68 or later takes nothing about us from this request */
 	c->status = 0;
 	c->map_since = c->now;
 	netmap_stream_free(&c->stream);
@@ -202,12 +208,27 @@ static void start_map(struct coord *c)
 /* Tells what has changed on our side while the netmap is being followed. */
 static void send_update(struct coord *c)
 {
-	if (c->state != STATE_MAP || c->update || !c->host_changed || c->first)
+	struct announcement *a = &c->announcement;
+	int32_t stream;
+
+	if (c->state != STATE_MAP || c->first || !announce_wants(a, c->now))
 		return;
-	c->host_changed = false;
-	c->update = post(c, "/machine/map", ourselves_map_json(&c->self, false));
-	if (c->update < 0)
-		c->update = 0; /* with the next netmap, then */
+	stream = post(c, "/machine/map", ourselves_map_json(&c->self, false));
+	if (stream < 0)
+		announce_failed(a, c->now + backoff(c, a->failures));
+	else
+		announce_sent(a, stream, c->now);
+}
+
+static void end_update(struct coord *c, bool ok)
+{
+	struct announcement *a = &c->announcement;
+
+	if (ok)
+		announce_told(a);
+	else
+		announce_failed(a, c->now + backoff(c, a->failures));
+	send_update(c); /* what has changed meanwhile */
 }
 
 /* Told again on every connection: who asks meanwhile has not heard it. */
@@ -370,6 +391,8 @@ static void on_status(void *ctx, int32_t stream, int status)
 
 	if (stream == c->request)
 		c->status = status;
+	else if (stream == c->announcement.stream)
+		c->announcement.status = status;
 }
 
 static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
@@ -404,12 +427,10 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 
 	if (c->doomed)
 		return;
-	if (stream == c->update) {
-		c->update = 0;
-		send_update(c);
-	} else if (stream == c->request) {
+	if (stream == c->announcement.stream)
+		end_update(c, whole && c->announcement.status == 200);
+	else if (stream == c->request)
 		end_request(c, whole);
-	}
 }
 
 static void open_connection(struct coord *c)
@@ -545,7 +566,7 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 		c->logout = false;
 		restart(c);
 	} else if (ourselves_take(&c->self, m)) {
-		c->host_changed = true;
+		c->announcement.due = true;
 	}
 	send_update(c);
 }
@@ -573,12 +594,18 @@ static void time_out(struct coord *c)
 
 uint64_t coord_tick(struct coord *c, uint64_t now)
 {
+	uint64_t next;
+
 	c->now = now;
 	if (c->state == STATE_MAP && !c->first && now - c->map_since > LONG_SESSION)
 		c->failures = 0;
 	if (now >= c->deadline)
 		time_out(c);
-	return c->deadline;
+	if (announce_timed_out(&c->announcement, now))
+		channel_cancel(c->channel, c->announcement.stream); /* ends as one that failed */
+	send_update(c);
+	next = c->state == STATE_MAP ? announce_next(&c->announcement) : UINT64_MAX;
+	return next < c->deadline ? next : c->deadline;
 }
 
 struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops, void *ctx, char error[200])

@@ -187,6 +187,13 @@ int32_t http2_request(struct http2 *h, const char *method, const char *path, con
 	return id;
 }
 
+void http2_cancel(struct http2 *h, int32_t stream)
+{
+	nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
+	if (!h->receiving)
+		flush(h);
+}
+
 bool http2_receive(struct http2 *h, const uint8_t *bytes, size_t len)
 {
 	ssize_t used;

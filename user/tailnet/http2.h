@@ -32,6 +32,8 @@ void http2_free(struct http2 *h); /* NULL is fine; no ops are called */
 
 /* Sends a request; @body is copied, NULL: none. Returns the stream, or -1: too many, or the connection is over. */
 int32_t http2_request(struct http2 *h, const char *method, const char *path, const char *body, size_t len);
+/* The answer is not waited for any longer: ops->closed follows, before this returns unless called by an op. */
+void http2_cancel(struct http2 *h, int32_t stream);
 /* False: the connection is over, @http2_error() says why. */
 bool http2_receive(struct http2 *h, const uint8_t *bytes, size_t len);
 const char *http2_error(const struct http2 *h);
