@@ -64,6 +64,7 @@ static void check_running(struct doctor *doctor, const struct command_args *a, c
 	json_t *status = ask_gateway(doctor, a);
 
 	doctor_firewall(doctor, cfg, show_number(json_object_get(status, "clients"), "active") > 0);
+	doctor_tailnet(doctor, cfg, status);
 	if (status)
 		doctor_gateway(doctor, cfg, status);
 	json_decref(status);

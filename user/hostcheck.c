@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,22 @@ void hostcheck_port(const struct config *cfg, struct diags *d)
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
+/* A gateway that is in already needs no auth key; a root that cannot be read keeps it from starting. */
+static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
+{
+	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL;
+
+	if (t->auth_key_file && !key)
+		diag_warning(d, config_at(t->node, "auth_key_file", CONFIG_NO_ITEM),
+			     "tailnet.auth_key_file: %s: without it somebody has to open a URL", error);
+	if (key)
+		sodium_memzero(key, strlen(key));
+	free(key);
+	if (t->ca_file && access(t->ca_file, R_OK))
+		diag_error(d, config_at(t->node, "ca_file", CONFIG_NO_ITEM), "tailnet.ca_file: %s: %s", t->ca_file,
+			   strerror(errno));
+}
+
 void hostcheck_keys(const struct config *cfg, struct diags *d)
 {
 	enum secret_result result;
@@ -247,6 +264,8 @@ void hostcheck_keys(const struct config *cfg, struct diags *d)
 			diag_error(d, config_at(c->node, "preshared_key_file", CONFIG_NO_ITEM),
 				   "client.preshared_key_file: %s", error);
 	}
+	if (cfg->tailnet.node)
+		check_tailnet_files(&cfg->tailnet, d);
 }
 
 void hostcheck(const struct config *cfg, struct diags *d)

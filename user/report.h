@@ -38,7 +38,7 @@
  *		 "clients": {"configured", "active"},
  *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
  * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
- *			"path" ("direct", "relay"), "relay", "handshake" (s ago), "received", "sent" (bytes),
+ *			"path" ("direct", "relay"; null: no handshake yet), "relay", "handshake" (s ago), "received", "sent" (bytes),
  *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
  *			"worker", "expired", "public_key"}]}   user: null for a tagged client
  * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",

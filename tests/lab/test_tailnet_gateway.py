@@ -233,8 +233,10 @@ def test_the_server_is_away(world):
     gateway = world.gateway().start()
     alice = world.client()
     await_service(alice)
+    assert [check["result"] for check in gateway.doctor("tailnet")] == ["ok"]
     world.tailnet.server.popen.kill()
     gateway.await_state("offline")
+    assert [check["result"] for check in gateway.doctor("tailnet")] == ["warn"]
     down_and_up(alice, 4)
     download = Download(alice, 12)
     time.sleep(2)
@@ -287,8 +289,13 @@ def test_log_in_and_out(world):
     await_service(alice)
     assert gateway.command("ping", "nobody", check=False).returncode == 1
     gateway.stop()
-    gateway.config["tailnet"]["login_server"] = "https://elsewhere.test"  # whose netmap is not the one that is kept
-    gateway.start(wait=False)
+    (gateway.folder / "authkey").write_text("a key\n")
+    (gateway.folder / "authkey").chmod(0o644)
+    gateway.config["tailnet"] |= {"login_server": "https://elsewhere.test", "auth_key_file": "authkey"}
+    gateway.write()
+    assert any("elsewhere.test" in check["text"] and check["result"] == "fail" for check in gateway.doctor("tailnet"))
+    assert "auth_key_file" in gateway.command("check", "--host", str(gateway.folder / "gateway.yaml"), check=False).stderr
+    gateway.start(wait=False)  # on no netmap: the one that is kept is another server's
     wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
     assert not gateway.json("clients")["clients"] and "elsewhere" in gateway.process.output()
 
