@@ -993,6 +993,28 @@ static void pings(void **state)
 	end();
 }
 
+/* A peer that cannot be one is named in the status; the others are there. */
+static void peer_left_out(void **state)
+{
+	char json[2000], *p = json;
+
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_string_equal(w->text, "connected");
+	p += sprintf(p, "{\"PeersChanged\":[{\"ID\":2,\"Name\":\"big\\n\",\"Key\":\"nodekey:" HEX62 "02\",\"Tags\":[");
+	for (int i = 0; i <= NODE_TAGS_MAX; i++)
+		p += sprintf(p, "%s\"tag:%d\"", i ? "," : "", i);
+	sprintf(p, "]}]}");
+	say_on_map(json);
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_string_equal(w->text, "connected, but 1 peer is left out: big\\x0a: Tags: more than 64");
+	assert_null(netmap_peer(&w->roster.map, 2));
+	assert_non_null(netmap_peer(&w->roster.map, 4));
+	end();
+}
+
 static void approval(void **state)
 {
 	begin();
@@ -1069,6 +1091,7 @@ int main(void)
 		cmocka_unit_test(updates),
 		cmocka_unit_test(updates_that_fail),
 		cmocka_unit_test(pings),
+		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),
 	};

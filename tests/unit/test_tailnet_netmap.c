@@ -227,6 +227,65 @@ static void left_out(void **state)
 	netmap_free(&m);
 }
 
+/* @n times @text, which has two numbers in it that count up. */
+static char *many(size_t n, const char *text)
+{
+	char *list = mem_alloc(n, 32), *p = list;
+
+	for (size_t i = 0; i < n; i++) {
+		p += sprintf(p, "%s", i ? "," : "");
+		p += sprintf(p, text, i / 256, i % 256);
+	}
+	return list;
+}
+
+/* One peer that is too much for us takes nobody else down; we ourselves must be whole. */
+static void oversized_nodes(void **state)
+{
+	static const struct {
+		const char *key, *element;
+		size_t max;
+		bool left_out; /* else the first count */
+	} cases[] = {
+		{"AllowedIPs", "\"10.%zu.%zu.0/24\"", NODE_ALLOWED_MAX, false},
+		{"PrimaryRoutes", "\"10.%zu.%zu.0/24\"", NODE_ALLOWED_MAX, false},
+		{"Addresses", "\"100.64.%zu.%zu/32\"", NODE_ADDRESSES_MAX, true},
+		{"Tags", "\"tag:t%zu-%zu\"", NODE_TAGS_MAX, true},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		for (size_t over = 0; over <= 1; over++) {
+			char *list = many(cases[i].max + over, cases[i].element), error[NETMAP_ERROR] = "";
+			char *peer = mem_printf("{\"ID\":2,\"Key\":\"" KEY("02") "\",\"Name\":\"big\",\"%s\":[%s]}",
+						cases[i].key, list);
+			char *peers = mem_printf("{" SELF ",\"Peers\":[%s," NODE("3", "03", "") "]}", peer);
+			char *self = mem_printf("{\"Node\":%s}", peer);
+			struct netmap_update *u = read_text(peers, error);
+			struct netmap m = {0};
+
+			if (!u)
+				fail_msg("%s: %s", cases[i].key, error);
+			assert_int_equal(u->left_out.n, over && cases[i].left_out);
+			assert_true(!u->left_out.n ||
+				    (!strncmp(u->left_out.why, "big: ", 5) && strstr(u->left_out.why, cases[i].key)));
+			netmap_apply(&m, u);
+			netmap_update_free(u);
+			assert_int_equal(m.n_peers, over && cases[i].left_out ? 1 : 2);
+			assert_non_null(netmap_peer(&m, 3));
+			apply(&m, "{\"PeersChanged\":[" NODE("2", "02", "") "]}");
+			assert_int_equal(m.n_peers, 2);
+			netmap_free(&m);
+			u = read_text(self, error);
+			assert_true(over ? !u && strstr(error, cases[i].key) : !!u);
+			netmap_update_free(u);
+			free(list);
+			free(peer);
+			free(peers);
+			free(self);
+		}
+	}
+}
+
 static void deltas(void **state)
 {
 	struct netmap m = {0};
@@ -729,6 +788,7 @@ int main(void)
 		cmocka_unit_test(tolerated_messages),
 		cmocka_unit_test(node_fields),
 		cmocka_unit_test(left_out),
+		cmocka_unit_test(oversized_nodes),
 		cmocka_unit_test(deltas),
 		cmocka_unit_test(users_may_come_later),
 		cmocka_unit_test(primary_routes),

@@ -332,6 +332,20 @@ static bool break_map(struct coord *c, const char *why)
 	return false;
 }
 
+/* How we stand, while the netmap is being followed. */
+static void tell_standing(struct coord *c, const struct netmap_left_out *peers)
+{
+	char text[WIRE_TEXT_MAX + 1] = "connected";
+
+	if (peers->n)
+		snprintf(text, sizeof(text), "connected, but %zu %s left out: %s", peers->n,
+			 peers->n == 1 ? "peer is" : "peers are", peers->why);
+	if (c->map.authorized)
+		tell_status(c, WIRE_STATE_CONNECTED, text);
+	else
+		tell_status(c, WIRE_STATE_APPROVAL, "waits for an administrator to approve this machine");
+}
+
 /* One message; false: the stream is of no use. */
 static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 {
@@ -355,12 +369,11 @@ static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 	u->clear_filters |= first;
 	answer_ping(c, u);
 	netmap_apply(&c->map, u);
-	netmap_update_free(u);
 	c->first = false;
 	tell_map(c, first);
-	if (first)
-		tell_status(c, c->map.authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL,
-			    c->map.authorized ? "connected" : "waits for an administrator to approve this machine");
+	if (first || u->left_out.n)
+		tell_standing(c, &u->left_out);
+	netmap_update_free(u);
 	send_update(c);
 	return true;
 }

@@ -56,9 +56,10 @@ struct netmap_user {
 };
 
 /*
- * Rules of the server that cannot be understood are left out and the others count: a
- * server's rules only allow, so that less passes; to refuse the message as a whole would
- * keep in force what it revokes.
+ * Rules of the server that cannot be understood, and peers that have more addresses or tags
+ * than we keep, are left out and the others count: a server's rules only allow, and who is no
+ * peer is no client, so that less passes; to refuse the message as a whole would keep in force
+ * what it revokes. (A peer without some of its tags could get past a rule that denies.)
  */
 struct netmap_left_out {
 	size_t n;
@@ -84,6 +85,7 @@ struct netmap_update {
 	bool authorized; /* with self: an administrator has let it in */
 	struct netmap_peer *peers;
 	size_t n_peers;
+	struct netmap_left_out left_out; /* peers */
 	uint64_t *removed;
 	size_t n_removed;
 	struct netmap_patch *patches;
@@ -143,8 +145,9 @@ struct netmap_left_out netmap_left_out(const struct netmap *m);
 bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
-/* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f. */
-struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id);
+/* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f; or in @unfit,
+ * if there are too many addresses or tags. Ourselves: @unfit is @f. */
+struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit, int64_t *user_id);
 /* An array of "address:port"; returns how many. */
 size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out);
 

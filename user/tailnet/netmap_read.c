@@ -9,10 +9,13 @@
 
 #include "netmap.h"
 #include "policy/alloc.h"
+#include "user/text.h"
 
 #define ID_MAX INT64_MAX
 
-static size_t read_prefixes(struct fields *f, const json_t *array, const char *key, size_t max, struct prefix **out)
+/* The first @max of them; that there are more is a mistake in @over. */
+static size_t read_prefixes(struct fields *f, const json_t *array, const char *key, size_t max, struct fields *over,
+			    struct prefix **out)
 {
 	json_t *value;
 	size_t i, n = 0;
@@ -24,8 +27,8 @@ static size_t read_prefixes(struct fields *f, const json_t *array, const char *k
 		if (!fields_bad(f) && !prefix_parse(text, strlen(text), &p, NULL))
 			fields_mistake(f, key, "not a prefix");
 		if (n == max)
-			fields_mistake(f, key, "more than %zu", max);
-		if (fields_bad(f))
+			fields_mistake(over, key, "more than %zu", max);
+		if (fields_bad(f) || n == max)
 			break;
 		*out = mem_grow(*out, n, sizeof(**out));
 		(*out)[n++] = p;
@@ -53,17 +56,17 @@ size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *k
 	return n;
 }
 
-static void read_tags(struct fields *f, const json_t *json, struct tailnet_node *n)
+static void read_tags(struct fields *f, const json_t *json, struct fields *over, struct tailnet_node *n)
 {
 	json_t *array = field_array(f, json, "Tags"), *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
 		if (n->n_tags == NODE_TAGS_MAX)
-			fields_mistake(f, "Tags", "more than %d", NODE_TAGS_MAX);
+			fields_mistake(over, "Tags", "more than %d", NODE_TAGS_MAX);
 		const char *text = element_string(f, value, "Tags");
 
-		if (fields_bad(f))
+		if (fields_bad(f) || n->n_tags == NODE_TAGS_MAX)
 			return;
 		n->tags = mem_grow(n->tags, n->n_tags, sizeof(*n->tags));
 		n->tags[n->n_tags] = NULL;
@@ -94,29 +97,32 @@ static uint16_t read_region(struct fields *f, const json_t *json)
 	return region > UINT16_MAX ? 0 : (uint16_t)region;
 }
 
-static void read_allowed(struct fields *f, const json_t *json, struct tailnet_node *n)
+static void read_routes(struct fields *f, const json_t *json, struct fields *over, struct tailnet_node *n)
 {
 	json_t *array = field_array(f, json, "AllowedIPs");
 
 	if (!array)
 		array = field_array(f, json, "Addresses");
-	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, &n->allowed);
+	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, over, &n->allowed);
+	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX, over,
+				     &n->primary);
 }
 
-static void fill_node(struct fields *f, const json_t *json, struct tailnet_node *n)
+/* We serve our own routes; a peer's are only shown, so the first of many will do. */
+static void fill_node(struct fields *f, const json_t *json, struct fields *unfit, struct tailnet_node *n)
 {
+	struct fields ignored = {0};
+
 	n->id = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
 	node_set_text(&n->stable_id, field_string(f, json, "StableID"));
 	read_name(f, json, n);
 	field_key(f, json, "Key", TAILKEY_NODE, n->node_key);
 	field_key(f, json, "DiscoKey", TAILKEY_DISCO, n->disco_key);
-	n->n_addresses =
-		read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, &n->addresses);
-	read_allowed(f, json, n);
-	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX,
-				     &n->primary);
+	n->n_addresses = read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, unfit,
+				       &n->addresses);
+	read_routes(f, json, unfit == f ? f : &ignored, n);
 	n->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &n->endpoints);
-	read_tags(f, json, n);
+	read_tags(f, json, unfit, n);
 	n->region = read_region(f, json);
 	n->key_expiry = field_time(f, json, "KeyExpiry");
 	n->expired = field_bool(f, json, "Expired");
@@ -128,7 +134,7 @@ static void fill_node(struct fields *f, const json_t *json, struct tailnet_node 
 		fields_mistake(f, "Node.ID", "absent");
 }
 
-struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int64_t *user_id)
+struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit, int64_t *user_id)
 {
 	struct tailnet_node *n;
 	bool useless;
@@ -140,11 +146,24 @@ struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, int6
 	useless = field_bool(f, json, "IsJailed") || field_bool(f, json, "IsWireGuardOnly");
 	*user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
 	n = node_new();
-	fill_node(f, json, n);
-	if (!fields_bad(f) && !useless && !key_is_zero(n->node_key))
+	fill_node(f, json, unfit, n);
+	if (!fields_bad(f) && !fields_bad(unfit) && !useless && !key_is_zero(n->node_key))
 		return n;
 	node_free(n);
 	return NULL;
+}
+
+/* Known until now, perhaps, and of no use from now on. @unfit: or too much for us, which has to be said. */
+static void leave_peer_out(struct fields *f, const json_t *json, const struct fields *unfit, struct netmap_update *u)
+{
+	const char *name = field_string(f, json, "Name");
+	char shown[TEXT_SIZE];
+
+	u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
+	u->removed[u->n_removed++] = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
+	if (fields_bad(unfit) && !u->left_out.n++)
+		u->left_out.why =
+			mem_printf("%s: %s", text_escape(name ? name : "", shown, sizeof(shown)), unfit->error);
 }
 
 static void read_peers(struct fields *f, const json_t *array, struct netmap_update *u)
@@ -154,16 +173,15 @@ static void read_peers(struct fields *f, const json_t *array, struct netmap_upda
 
 	json_array_foreach (array, i, value) {
 		struct netmap_peer p = {.changed = true};
+		struct fields unfit = {0};
 
 		if (u->n_peers == NETMAP_PEERS_MAX)
 			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
-		p.node = fields_bad(f) ? NULL : netmap_node_read(f, value, &p.user_id);
+		p.node = fields_bad(f) ? NULL : netmap_node_read(f, value, &unfit, &p.user_id);
 		if (fields_bad(f))
 			return;
 		if (!p.node) {
-			/* Known until now, and of no use from now on. */
-			u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
-			u->removed[u->n_removed++] = (uint64_t)field_int(f, value, "ID", 1, ID_MAX);
+			leave_peer_out(f, value, &unfit, u);
 			continue;
 		}
 		u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
@@ -312,7 +330,7 @@ static void read_self(struct fields *f, const json_t *root, struct netmap_update
 
 	if (!node)
 		return;
-	u->self.node = netmap_node_read(f, node, &u->self.user_id);
+	u->self.node = netmap_node_read(f, node, f, &u->self.user_id);
 	u->self.changed = true;
 	/* Absent in what headscale sends of late: only an explicit "no" is one. */
 	u->authorized = !json_is_false(json_object_get(node, "MachineAuthorized"));
@@ -386,6 +404,7 @@ void netmap_update_free(struct netmap_update *u)
 	for (size_t i = 0; i < u->n_filters; i++)
 		netmap_filter_free(&u->filters[i]);
 	derpmap_free(u->derpmap);
+	free(u->left_out.why);
 	free(u->peers);
 	free(u->removed);
 	free(u->patches);
