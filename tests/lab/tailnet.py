@@ -9,6 +9,7 @@ r"""A real tailnet: headscale with its relay and STUN, real clients, and our sid
 The gateway here is tests/tailnet_probe: our coordination client, disco and relays without a data path. It prints
 what happens as JSON lines.
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -56,7 +57,8 @@ cli: {{ timeout: 30s }}
 SECOND_REGION = """
 regions:
   998: { regionid: 998, regioncode: far, regionname: far,
-         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, ipv4: 10.9.1.253, stunport: 3478, derpport: 443 } ] }
+         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, ipv4: ADDRESS, stunport: 3478, derpport: 443,
+                    certname: "sha256-raw:HASH" } ] }
 """
 
 POLICY = {
@@ -105,6 +107,16 @@ class Lan:
         return self.net.client(name)
 
 
+def certificate(folder, name):
+    """A key, and a certificate by itself; its hash."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "30", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    der = subprocess.run(["openssl", "x509", "-in", folder / "cert.pem", "-outform", "der"], check=True,
+                         capture_output=True).stdout
+    return hashlib.sha256(der).hexdigest()
+
+
 class Tailnet:
     def __init__(self, lab, two_regions=False, by_name=False, wire=None, headscale=PEERS / "headscale", more=""):
         """by_name: the relay's address is not in the DERP map. more: of headscale's configuration."""
@@ -112,11 +124,11 @@ class Tailnet:
         self.headscale, self.more = headscale, more
         self.dir.mkdir()
         self.control = self.machine("headscale", self.wire.servers["headscale"])
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-days", "30", "-keyout", self.dir / "key.pem", "-out", self.dir / "cert.pem", "-subj",
-                        "/CN=headscale.test", "-addext", "subjectAltName=DNS:headscale.test,DNS:relay2.test"],
-                       check=True, capture_output=True)
-        (self.dir / "regions.yaml").write_text(SECOND_REGION.replace("10.9.1.253", self.wire.servers["relay2"]))
+        certificate(self.dir, "headscale.test")
+        (self.dir / "second").mkdir()
+        pin = certificate(self.dir / "second", "relay2.test")
+        (self.dir / "regions.yaml").write_text(
+            SECOND_REGION.replace("ADDRESS", self.wire.servers["relay2"]).replace("HASH", pin))
         self.configure(self.dir, SERVER, self.wire.servers["headscale"], 999, "lab", "true",
                        [str(self.dir / "regions.yaml")] if two_regions else [])
         if two_regions:
@@ -132,10 +144,8 @@ class Tailnet:
                                                       ipv4="" if self.by_name else f"ipv4: {address},") + self.more)
 
     def second_relay(self):
+        """Nobody vouches for its certificate; the DERP map has its hash, as derper prints it for relays without a name."""
         folder = self.dir / "second"
-        folder.mkdir()
-        for name in ("cert.pem", "key.pem"):
-            shutil.copy(self.dir / name, folder / name)
         (folder / "policy.json").write_text("{}")
         self.configure(folder, SECOND, self.wire.servers["relay2"], 998, "far", "false", [])
         host = self.machine("relay2", self.wire.servers["relay2"])

@@ -13,9 +13,11 @@
 #include <gnutls/x509.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +41,7 @@ struct conn {
 	const struct conn_ops *ops;
 	void *ctx;
 	struct url url;
+	char cert[URL_HOST_MAX + 1]; /* as in struct conn_target */
 	bool unverified;
 	int fd; /* of the state: the resolver's pipe or the socket */
 	struct lookup_answer addrs;
@@ -178,6 +181,7 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 			   .url = to->url,
 			   .unverified = to->unverified,
 			   .fd = -1};
+	snprintf(c->cert, sizeof(c->cert), "%s", to->cert ? to->cert : "");
 	for (; c->addrs.n < to->n_addrs && c->addrs.n < LOOKUP_MAX; c->addrs.n++)
 		c->addrs.addrs[c->addrs.n] = to->addrs[c->addrs.n];
 	if (!c->addrs.n && addr_parse(to->url.host, strlen(to->url.host), &c->addrs.addrs[0]))
@@ -264,6 +268,28 @@ static void finish_resolving(struct conn *c, uint64_t now)
 	try_next(c, now);
 }
 
+#define CERT_HASH "sha256-raw:"
+
+/* The hash that the other end's certificate has to have, in hexadecimal; NULL: a chain of trust decides. */
+static const char *pinned_hash(const struct conn *c)
+{
+	return strncmp(c->cert, CERT_HASH, strlen(CERT_HASH)) ? NULL : c->cert + strlen(CERT_HASH);
+}
+
+/* The first one is what the other end has shown the key of; a relay has more of its own making behind it. */
+static bool has_hash(gnutls_session_t tls, const char *wanted)
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	char text[2 * sizeof(hash) + 1];
+	unsigned n = 0;
+	const gnutls_datum_t *certs = gnutls_certificate_get_peers(tls, &n);
+
+	if (!certs || !n)
+		return false;
+	crypto_hash_sha256(hash, certs[0].data, certs[0].size);
+	return !strcasecmp(sodium_bin2hex(text, sizeof(text), hash, sizeof(hash)), wanted);
+}
+
 static int start_tls(struct conn *c)
 {
 	bool is_addr = addr_parse(c->url.host, strlen(c->url.host), &(struct addr){0});
@@ -278,8 +304,8 @@ static int start_tls(struct conn *c)
 		rc = gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, c->all->trust);
 	if (rc >= 0 && !is_addr)
 		rc = gnutls_server_name_set(c->tls, GNUTLS_NAME_DNS, c->url.host, strlen(c->url.host));
-	if (!c->unverified)
-		gnutls_session_set_verify_cert(c->tls, c->url.host, 0);
+	if (!c->unverified && !pinned_hash(c))
+		gnutls_session_set_verify_cert(c->tls, *c->cert ? c->cert : c->url.host, 0);
 	gnutls_transport_set_int(c->tls, c->fd);
 	return rc;
 }
@@ -308,6 +334,11 @@ static void go_on_tls(struct conn *c, uint64_t now)
 		return;
 	if (rc < 0) {
 		describe_tls(c, rc);
+		try_next(c, now);
+		return;
+	}
+	if (pinned_hash(c) && !c->unverified && !has_hash(c->tls, pinned_hash(c))) {
+		snprintf(c->why, sizeof(c->why), "TLS: the certificate is not the one with the expected hash");
 		try_next(c, now);
 		return;
 	}

@@ -42,6 +42,7 @@ struct conn_target {
 	struct url url;
 	const struct addr *addrs; /* to be tried in turn; none: the name is looked up */
 	size_t n_addrs;
+	const char *cert; /* whom its certificate is for, or "sha256-raw:" and the hash of it; NULL or "": the host */
 	bool unverified; /* the other end proves itself inside, by a key that we know */
 };
 

@@ -40,12 +40,13 @@ static bool is_host(const char *s)
 
 static bool read_node(struct fields *f, const json_t *json, struct derp_node *out)
 {
-	const char *host;
+	const char *host, *cert;
 
 	if (!element_object(f, json, "DERPMap.Nodes"))
 		return false;
 	*out = (struct derp_node){0};
 	host = field_string(f, json, "HostName");
+	cert = field_string(f, json, "CertName");
 	read_family(f, json, "IPv4", &out->v4, &out->has_v4, &out->no_v4);
 	read_family(f, json, "IPv6", &out->v6, &out->has_v6, &out->no_v6);
 	out->stun_port = read_port(f, json, "STUNPort", STUN_PORT);
@@ -56,7 +57,12 @@ static bool read_node(struct fields *f, const json_t *json, struct derp_node *ou
 		fields_mistake(f, "DERPMap.HostName", "not a host name");
 		return false;
 	}
+	if (cert && *cert && !is_host(cert)) {
+		fields_mistake(f, "DERPMap.CertName", "neither a name nor a hash");
+		return false;
+	}
 	strcpy(out->host, host);
+	strcpy(out->cert, cert ? cert : "");
 	return true;
 }
 
@@ -99,6 +105,8 @@ struct derpmap *derpmap_read(struct fields *f, const json_t *json)
 	json_object_foreach (regions, key, region) {
 		if (m->n == DERPMAP_REGIONS_MAX || fields_bad(f))
 			break;
+		if (json_is_null(region))
+			continue;
 		read_region(f, region, &m->regions[m->n++]);
 	}
 	if (fields_bad(f)) {

@@ -16,7 +16,9 @@
 
 struct derp_node {
 	char host[URL_HOST_MAX + 1];
+	char cert[URL_HOST_MAX + 1]; /* whom its certificate is for, or "sha256-raw:" and its hash; "": the host */
 	bool has_v4, has_v6; /* addresses that need no name server; else the host is looked up */
+	bool looked_up;	     /* they are what was found then (relay_hosts.h), and may be others tomorrow */
 	bool no_v4, no_v6;   /* not to be tried by this family at all */
 	struct addr v4, v6;
 	uint16_t derp_port, stun_port; /* 0: does not offer it */

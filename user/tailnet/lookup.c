@@ -22,18 +22,35 @@ struct job {
 	int fd;
 };
 
-static void take(struct lookup_answer *out, const struct addrinfo *list)
+static struct addr addr_of(const struct addrinfo *a)
 {
-	for (; list && out->n < LOOKUP_MAX; list = list->ai_next) {
-		if (list->ai_family == AF_INET) {
-			const struct sockaddr_in *in = (const void *)list->ai_addr;
+	struct addr addr;
 
-			out->addrs[out->n++] = addr_from_v4(in->sin_addr.s_addr);
-		} else if (list->ai_family == AF_INET6) {
-			const struct sockaddr_in6 *in6 = (const void *)list->ai_addr;
+	if (a->ai_family == AF_INET)
+		return addr_from_v4(((const struct sockaddr_in *)(const void *)a->ai_addr)->sin_addr.s_addr);
+	memcpy(&addr, &((const struct sockaddr_in6 *)(const void *)a->ai_addr)->sin6_addr, sizeof(addr));
+	return addr;
+}
 
-			memcpy(&out->addrs[out->n++], &in6->sin6_addr, sizeof(struct addr));
-		}
+static const struct addrinfo *next_of(const struct addrinfo *list, int family)
+{
+	while (list && list->ai_family != family)
+		list = list->ai_next;
+	return list;
+}
+
+/* The families take turns, the resolver's first choice first (RFC 8305 section 4): one may lead nowhere. */
+void lookup_take(struct lookup_answer *out, const struct addrinfo *list)
+{
+	bool six = list && list->ai_family == AF_INET6;
+	const struct addrinfo *at[2] = {next_of(list, six ? AF_INET6 : AF_INET),
+					next_of(list, six ? AF_INET : AF_INET6)};
+
+	for (unsigned i = 0; (at[0] || at[1]) && out->n < LOOKUP_MAX; i = !i) {
+		if (!at[i])
+			continue;
+		out->addrs[out->n++] = addr_of(at[i]);
+		at[i] = next_of(at[i]->ai_next, at[i]->ai_family);
 	}
 }
 
@@ -46,7 +63,7 @@ static void *run(void *ctx)
 
 	answer.error = getaddrinfo(l->host, NULL, &hints, &list);
 	if (!answer.error)
-		take(&answer, list);
+		lookup_take(&answer, list);
 	freeaddrinfo(list);
 	/* Nobody may be waiting any more; there is nothing to do about that here. */
 	if (write(l->fd, &answer, sizeof(answer)) < 0)

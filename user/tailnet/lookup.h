@@ -19,6 +19,10 @@ struct lookup_answer {
 	int error; /* EAI_*, 0: none */
 };
 
+struct addrinfo;
+/* What getaddrinfo(3) found, of IPv4 and IPv6. *out is zero. */
+void lookup_take(struct lookup_answer *out, const struct addrinfo *list);
+
 /* Starts a look-up. Returns a descriptor that is readable when there is an answer, or -errno. */
 int lookup_start(const char *host);
 /* False: nothing came; the descriptor is the caller's to close in any case. */

@@ -370,7 +370,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 	read_filters(f, root, u);
 	read_ping(f, root, u);
 	read_lock(f, root, u);
-	if (derpmap)
+	if (derpmap && json_is_object(json_object_get(derpmap, "Regions"))) /* else they are as they were */
 		u->derpmap = derpmap_read(f, derpmap);
 }
 

@@ -211,10 +211,11 @@ static void connect_relay(struct relay *r)
 	}
 	strcpy(to.url.host, node->host);
 	to.url.port = node->derp_port;
+	to.cert = node->cert;
 	to.addrs = addrs;
-	if (node->has_v4)
+	if (node->has_v4 && !node->looked_up)
 		addrs[to.n_addrs++] = node->v4;
-	if (node->has_v6)
+	if (node->has_v6 && !node->looked_up)
 		addrs[to.n_addrs++] = node->v6;
 	r->conn = conn_open(r->all->conns, &to, &conn_ops, r, r->all->now);
 	if (!r->conn) {

@@ -17,12 +17,12 @@ void relay_hosts_free(struct relay_hosts *h)
 	h->n = 0;
 }
 
-static bool is_unknown(const struct derp_node *n)
+static bool is_by_name(const struct derp_node *n)
 {
-	return !n->has_v4 && !n->has_v6 && n->stun_port;
+	return n->stun_port && (n->looked_up || (!n->has_v4 && !n->has_v6));
 }
 
-static const struct relay_host *find(const struct relay_hosts *h, const char *host)
+static struct relay_host *find(struct relay_hosts *h, const char *host)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (strcmp(h->v[i].host, host) == 0)
@@ -30,19 +30,47 @@ static const struct relay_host *find(const struct relay_hosts *h, const char *ho
 	return NULL;
 }
 
+static void note(struct relay_hosts *h, const struct derp_node *n)
+{
+	struct relay_host *e = find(h, n->host);
+
+	if (!e && h->n < RELAY_HOSTS_MAX) {
+		e = &h->v[h->n++];
+		*e = (struct relay_host){.fd = -1};
+		strcpy(e->host, n->host);
+	}
+	if (e)
+		e->in_map = true;
+}
+
+/* Those that the map does not name make room for others. */
+static void forget(struct relay_hosts *h)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (h->v[i].in_map)
+			h->v[n++] = h->v[i];
+		else if (h->v[i].fd >= 0)
+			close(h->v[i].fd);
+	}
+	h->n = n;
+}
+
 void relay_hosts_note(struct relay_hosts *h, const struct derpmap *map)
 {
-	for (size_t r = 0; r < map->n; r++) {
-		for (size_t i = 0; i < map->regions[r].n_nodes; i++) {
-			const struct derp_node *n = &map->regions[r].nodes[i];
-			struct relay_host *new = &h->v[h->n];
+	for (size_t i = 0; i < h->n; i++)
+		h->v[i].in_map = false;
+	for (int known = 1; known >= 0; known--) { /* first those that are there, then the rest while there is room */
+		for (size_t r = 0; r < map->n; r++)
+			for (size_t i = 0; i < map->regions[r].n_nodes; i++) {
+				const struct derp_node *n = &map->regions[r].nodes[i];
 
-			if (!is_unknown(n) || find(h, n->host) || h->n == RELAY_HOSTS_MAX)
-				continue;
-			*new = (struct relay_host){.fd = -1};
-			strcpy(new->host, n->host);
-			h->n++;
-		}
+				if (is_by_name(n) && (!known || find(h, n->host)))
+					note(h, n);
+			}
+		if (known)
+			forget(h);
 	}
 }
 
@@ -84,8 +112,13 @@ bool relay_hosts_tick(struct relay_hosts *h, uint64_t now, uint64_t *deadline)
 	return new;
 }
 
-static void fill_node(const struct lookup_answer *a, struct derp_node *n)
+/* True: something is another now. */
+static bool fill_node(const struct lookup_answer *a, struct derp_node *n)
 {
+	struct derp_node old = *n;
+
+	n->looked_up = true;
+	n->has_v4 = n->has_v6 = false;
 	for (size_t i = a->n; i-- > 0;) { /* the best is first, so it is the last to be written */
 		bool v4 = addr_is_v4(&a->addrs[i]);
 
@@ -97,21 +130,21 @@ static void fill_node(const struct lookup_answer *a, struct derp_node *n)
 			n->has_v6 = true;
 		}
 	}
+	return n->has_v4 != old.has_v4 || n->has_v6 != old.has_v6 || (n->has_v4 && addr_cmp(&n->v4, &old.v4)) ||
+	       (n->has_v6 && addr_cmp(&n->v6, &old.v6));
 }
 
-bool relay_hosts_fill(const struct relay_hosts *h, struct derpmap *map)
+bool relay_hosts_fill(struct relay_hosts *h, struct derpmap *map)
 {
 	bool filled = false;
 
 	for (size_t r = 0; r < map->n; r++) {
 		for (size_t i = 0; i < map->regions[r].n_nodes; i++) {
 			struct derp_node *n = &map->regions[r].nodes[i];
-			const struct relay_host *e = is_unknown(n) ? find(h, n->host) : NULL;
+			const struct relay_host *e = is_by_name(n) ? find(h, n->host) : NULL;
 
-			if (!e || !e->answer.n)
-				continue;
-			fill_node(&e->answer, n);
-			filled = true;
+			if (e && e->answer.n)
+				filled |= fill_node(&e->answer, n);
 		}
 	}
 	return filled;

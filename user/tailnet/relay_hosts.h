@@ -22,18 +22,19 @@ struct relay_hosts {
 		int fd;			     /* of the look-up under way; -1: none */
 		struct lookup_answer answer; /* n 0: none yet */
 		uint64_t again_at;
+		bool in_map;
 	} v[RELAY_HOSTS_MAX];
 	size_t n;
 };
 
 void relay_hosts_free(struct relay_hosts *h);
-/* Notes what of @map has to be looked up. */
+/* Notes what of @map has to be looked up, and forgets what no longer has to. */
 void relay_hosts_note(struct relay_hosts *h, const struct derpmap *map);
 /* Starts look-ups that are due, takes answers that are there. True: there is a new one.
  * *deadline becomes the time to call again at the latest. */
 bool relay_hosts_tick(struct relay_hosts *h, uint64_t now, uint64_t *deadline);
-/* Fills in what is known and the map does not have. True: something was. */
-bool relay_hosts_fill(const struct relay_hosts *h, struct derpmap *map);
+/* Fills in what was found of those that @map has by name. True: something is another now. */
+bool relay_hosts_fill(struct relay_hosts *h, struct derpmap *map);
 /* At most RELAY_HOSTS_MAX descriptors to wait for; returns how many. */
 size_t relay_hosts_prepare(const struct relay_hosts *h, struct pollfd *fds);
 
