@@ -493,7 +493,8 @@ static void say_on_map(const char *message)
 }
 
 #define HEX62	 "00000000000000000000000000000000000000000000000000000000000000"
-#define SELF	 "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]}"
+#define NODE(more) "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]" more "}"
+#define SELF	   NODE(",\"MachineAuthorized\":true")
 #define PEER(id) "{\"ID\":" id ",\"Key\":\"nodekey:" HEX62 "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]}"
 
 static const struct answer good_map = {
@@ -1015,14 +1016,34 @@ static void peer_left_out(void **state)
 	end();
 }
 
+/* Servers leave the field away where it is false; it changes while the netmap is being followed, both ways. */
 static void approval(void **state)
 {
+	static const struct {
+		const char *message;
+		enum wire_state state;
+		unsigned told;
+	} steps[] = {
+		{NODE("") ",\"Peers\":[]}", WIRE_STATE_APPROVAL, 1},
+		{NODE(",\"MachineAuthorized\":false") "}", WIRE_STATE_APPROVAL, 0},
+		{SELF "}", WIRE_STATE_CONNECTED, 1},
+		{"{\"PeersChanged\":[" PEER("2") "]}", WIRE_STATE_CONNECTED, 0}, /* says nothing of us */
+		{SELF "}", WIRE_STATE_CONNECTED, 0},
+		{NODE("") "}", WIRE_STATE_APPROVAL, 1},
+		{SELF "}", WIRE_STATE_CONNECTED, 1},
+	};
+
 	begin();
-	w->map = (struct answer){
-		200, "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"MachineAuthorized\":false}}", 0, true};
+	w->map = (struct answer){200, "", 0, true};
 	told(WIRE_KEYS);
 	pump();
-	assert_int_equal(w->state, WIRE_STATE_APPROVAL);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		unsigned before = w->told[WIRE_STATUS];
+
+		say_on_map(steps[i].message);
+		if (w->state != steps[i].state || w->told[WIRE_STATUS] - before != steps[i].told)
+			fail_msg("step %zu: state %d, told %u times", i, w->state, w->told[WIRE_STATUS] - before);
+	}
 	end();
 }
 

@@ -352,7 +352,7 @@ static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 	char error[NETMAP_ERROR];
 	struct coord *c = ctx;
 	struct netmap_update *u = netmap_update_read((const char *)bytes, len, error);
-	bool first = c->first;
+	bool first = c->first, was_authorized = c->map.authorized;
 
 	if (!u)
 		return break_map(c, error);
@@ -371,7 +371,7 @@ static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
 	netmap_apply(&c->map, u);
 	c->first = false;
 	tell_map(c, first);
-	if (first || u->left_out.n)
+	if (first || was_authorized != c->map.authorized || u->left_out.n)
 		tell_standing(c, &u->left_out);
 	netmap_update_free(u);
 	send_update(c);

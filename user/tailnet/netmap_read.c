@@ -332,8 +332,7 @@ static void read_self(struct fields *f, const json_t *root, struct netmap_update
 		return;
 	u->self.node = netmap_node_read(f, node, f, &u->self.user_id);
 	u->self.changed = true;
-	/* Absent in what headscale sends of late: only an explicit "no" is one. */
-	u->authorized = !json_is_false(json_object_get(node, "MachineAuthorized"));
+	u->authorized = field_bool(f, node, "MachineAuthorized"); /* servers leave a "no" away */
 	if (!u->self.node)
 		fields_mistake(f, "Node", "has no key");
 }
