@@ -212,6 +212,16 @@ def test_expired_and_logged_out(tailnet, gateway):
         assert again["id"] == node["id"] and again["addresses"] == node["addresses"] and again["key"] != node["key"]
 
 
+def test_expiry_put_off(tailnet, gateway):
+    """T13: what an administrator takes back is over without a restart."""
+    probe = joined(tailnet, gateway, tags=False)
+    number = str(tailnet.node("gw-1")["id"])
+    for expiry, state in (([], "expired"), (["-e", "2099-01-01T00:00:00Z"], "connected")) * 2:
+        probe.mark()
+        tailnet.hs("nodes", "expire", "-i", number, *expiry)
+        probe.await_event("status", state=state)
+
+
 def test_peers_come_and_go(tailnet, gateway):
     probe = joined(tailnet, gateway)
     first = TailscaleClient(tailnet, "client", "10.9.1.2")

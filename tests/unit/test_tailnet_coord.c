@@ -17,6 +17,7 @@
 #include "tests/tailnet_server.h"
 #include "user/tailnet/coord.h"
 #include "user/tailnet/roster.h"
+#include "user/tailnet/tailnet.h"
 
 #define BUFFER	 (1 << 20)
 #define REQUESTS 32
@@ -1085,6 +1086,25 @@ static void broken_anywhere(void **state)
 	}
 }
 
+/* T13: an expired key is what is to be known of a session that is fine otherwise, and of nothing else. */
+static void standing(void **state)
+{
+	static const struct {
+		enum wire_state said, expired;
+	} cases[] = {
+		{WIRE_STATE_CONNECTED, WIRE_STATE_EXPIRED}, {WIRE_STATE_APPROVAL, WIRE_STATE_EXPIRED},
+		{WIRE_STATE_EXPIRED, WIRE_STATE_EXPIRED},   {WIRE_STATE_CONNECTING, WIRE_STATE_CONNECTING},
+		{WIRE_STATE_LOGIN, WIRE_STATE_LOGIN},	    {WIRE_STATE_OFFLINE, WIRE_STATE_OFFLINE},
+		{WIRE_STATE_REFUSED, WIRE_STATE_REFUSED},   {WIRE_STATE_LOGGED_OUT, WIRE_STATE_LOGGED_OUT},
+	};
+
+	assert_int_equal(sizeof(cases) / sizeof(*cases), WIRE_STATES);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(tailnet_standing(cases[i].said, false), cases[i].said);
+		assert_int_equal(tailnet_standing(cases[i].said, true), cases[i].expired);
+	}
+}
+
 static int setup(void **state)
 {
 	const char *what;
@@ -1115,6 +1135,7 @@ int main(void)
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),
+		cmocka_unit_test(standing),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_coord", tests, setup, NULL);

@@ -54,10 +54,46 @@ struct tailnet {
 	struct wire_routes routes;
 	struct wire_endpoints endpoints;
 	struct wire_netinfo netinfo;
-	enum wire_state state;
+	enum wire_state state; /* as the network process, or what has become of it, says; told may be another */
+	char *text;	       /* of it */
+	enum wire_state told;
 	bool logged_out;
 	bool expired; /* our own node's key, as the netmap has it and the clock says */
 };
+
+/* ---- how we stand ------------------------------------------------------------------ */
+
+/* The server says when the key expires, once; that it has happened is for us to notice. A server that
+ * has noticed (headscale) takes back its approval. */
+enum wire_state tailnet_standing(enum wire_state said, bool expired)
+{
+	return expired && (said == WIRE_STATE_CONNECTED || said == WIRE_STATE_APPROVAL) ? WIRE_STATE_EXPIRED : said;
+}
+
+static void tell_state(struct tailnet *t)
+{
+	t->told = tailnet_standing(t->state, t->expired);
+	t->ops->status(t->ctx, t->told,
+		       t->told == t->state ? t->text : "the node key has expired: log in again with `sluice up`");
+}
+
+static void set_state(struct tailnet *t, enum wire_state state, const char *text)
+{
+	t->state = state;
+	free(t->text);
+	t->text = mem_strdup(text);
+	tell_state(t);
+}
+
+/* An administrator may put it off, and a clock may come back. */
+static void check_expiry(struct tailnet *t)
+{
+	const struct tailnet_node *self = t->roster.map.self.node;
+
+	t->expired = self && node_is_expired(self, (int64_t)(loop_wall() / NS_PER_SEC));
+	if (tailnet_standing(t->state, t->expired) != t->told)
+		tell_state(t);
+}
 
 /* ---- the network process ----------------------------------------------------------- */
 
@@ -84,7 +120,7 @@ static void lose_process(struct tailnet *t, const char *why, uint64_t now)
 	stop_process(t);
 	t->ops->fd(t->ctx, -1);
 	log_warning("tailnet: the network process %s; it is started again", why);
-	t->ops->status(t->ctx, WIRE_STATE_OFFLINE, "the network process is started again");
+	set_state(t, WIRE_STATE_OFFLINE, "the network process is started again");
 }
 
 /* What cannot be queued shows at the next read: the other end is gone then. */
@@ -174,17 +210,6 @@ static void save_cache(struct tailnet *t)
 	free(path);
 }
 
-/* The server says when the key expires, once; that it has happened is for us to notice. */
-static void check_expiry(struct tailnet *t)
-{
-	const struct tailnet_node *self = t->roster.map.self.node;
-	bool expired = self && node_is_expired(self, (int64_t)(loop_wall() / NS_PER_SEC));
-
-	if (expired && !t->expired)
-		t->ops->status(t->ctx, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
-	t->expired = expired;
-}
-
 static void tell_map(struct tailnet *t)
 {
 	check_expiry(t);
@@ -229,11 +254,9 @@ static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 
 static void take_status(struct tailnet *t, const struct wire_status *s)
 {
-	t->state = s->state;
 	if (s->state == WIRE_STATE_CONNECTED)
 		tailkeys_settle(t->folder, &t->keys);
-	if (!t->expired || s->state != WIRE_STATE_CONNECTED) /* else that is what is to be known */
-		t->ops->status(t->ctx, s->state, s->text);
+	set_state(t, s->state, s->text);
 }
 
 /* A relay wants to be shown that we hold our node key. */
@@ -301,7 +324,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 	if (t->save_at && now >= t->save_at)
 		save_cache(t);
 	check_expiry(t);
-	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry && !t->expired)
+	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
 		next = now + EXPIRY_CHECK;
 	if (!t->running)
 		next = t->restart_at < next ? t->restart_at : next;
@@ -365,7 +388,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 void tailnet_start(struct tailnet *t, uint64_t now)
 {
 	if (t->logged_out)
-		t->ops->status(t->ctx, WIRE_STATE_LOGGED_OUT, "logged out: `sluice up` logs in");
+		set_state(t, WIRE_STATE_LOGGED_OUT, "logged out: `sluice up` logs in");
 	else
 		load_cache(t);
 	start_process(t, now);
@@ -383,6 +406,7 @@ void tailnet_free(struct tailnet *t)
 	free(t->routes.v);
 	free(t->endpoints.v);
 	free(t->folder);
+	free(t->text);
 	crypto_wipe(t, sizeof(*t));
 	free(t);
 }

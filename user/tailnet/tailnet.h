@@ -31,6 +31,10 @@ struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet
 	void (*identity)(void *ctx);
 };
 
+/* What is to be known when the network process has @said something, and whether our own node's key has
+ * @expired. Pure. */
+enum wire_state tailnet_standing(enum wire_state said, bool expired);
+
 struct tailnet_config {
 	const char *state;    /* existing folder, 0700; ours is STATE/tailnet */
 	const char *server;   /* login_server */
