@@ -719,6 +719,57 @@ static void large_rules_go_in_pieces(void **state)
 	roster_free(&r);
 }
 
+static struct filter same_rules(size_t n, struct filter_rule rule)
+{
+	struct filter f = {.rules = mem_alloc(n, sizeof(*f.rules)), .n = n};
+
+	for (size_t i = 0; i < n; i++)
+		f.rules[i] = rule;
+	return f;
+}
+
+/* More pieces than the gateway takes, in one filter or in all: what fits is in force, and the rest is said. */
+static void more_pieces_than_the_gateway_takes(void **state)
+{
+	static const struct {
+		struct {
+			size_t rules, src;
+		} filters[3];
+		size_t told, left_out; /* pieces; rules */
+	} cases[] = {
+		{{{NETMAP_RULES_MAX / 2, 1}, {NETMAP_RULES_MAX / 2, 2}}, NETMAP_RULES_MAX, 0},
+		{{{NETMAP_RULES_MAX / 2, 1}, {NETMAP_RULES_MAX / 2, 1}, {3, 1}}, NETMAP_RULES_MAX, 3},
+		{{{NETMAP_RULES_MAX - 1, 1}, {1, 2 * WIRE_RULE_ENTRIES_MAX}, {1, 1}}, NETMAP_RULES_MAX, 1},
+		{{{NETMAP_RULES_MAX - 4, 1}, {2, 2 * WIRE_RULE_ENTRIES_MAX + 1}}, NETMAP_RULES_MAX - 1, 1},
+	};
+	static struct prefix sources[2 * WIRE_RULE_ENTRIES_MAX + 1];
+	struct filter_dst any = {.last = UINT16_MAX};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct netmap_filter filters[3] = {0};
+		struct netmap m = {.filters = filters, .n_filters = 3, .rules_changed = true};
+		struct roster r = {0};
+		struct carrier c = {.roster = &r};
+		const struct teller t = {carry, &c};
+
+		for (size_t k = 0; k < 3; k++)
+			filters[k].rules = same_rules(cases[i].filters[k].rules,
+						      (struct filter_rule){.text = "",
+									   .verdict = FILTER_ACCEPT,
+									   .src = sources,
+									   .n_src = cases[i].filters[k].src,
+									   .dst = &any,
+									   .n_dst = 1});
+		roster_tell(&m, true, &t);
+		assert_int_equal(c.last, ROSTER_CHANGED);
+		assert_int_equal(rule_count(&r.map), cases[i].told);
+		assert_int_equal(netmap_left_out(&r.map).n, cases[i].left_out);
+		for (size_t k = 0; k < 3; k++)
+			free(filters[k].rules.rules);
+		roster_free(&r);
+	}
+}
+
 static void kept_on_disk(void **state)
 {
 	struct netmap m = {0};
@@ -802,6 +853,7 @@ int main(void)
 		cmocka_unit_test(gateway_follows),
 		cmocka_unit_test(told_whole_again),
 		cmocka_unit_test(large_rules_go_in_pieces),
+		cmocka_unit_test(more_pieces_than_the_gateway_takes),
 		cmocka_unit_test(kept_on_disk),
 		cmocka_unit_test(impossible_orders),
 	};

@@ -37,7 +37,7 @@ void netmap_stream_free(struct netmap_stream *s);
 /* ---- one message ------------------------------------------------------------ */
 
 #define NETMAP_PEERS_MAX 65536
-#define NETMAP_RULES_MAX 65536
+#define NETMAP_RULES_MAX 65536 /* of one filter; and in the gateway, pieces of rules of all filters */
 
 struct netmap_patch { /* of a known peer; flags say which fields are there */
 	uint64_t id;

@@ -181,6 +181,14 @@ static void tell(const struct teller *t, const struct wire_message *m)
 	t->tell(t->ctx, m);
 }
 
+static size_t pieces_of(const struct filter_rule *rule)
+{
+	size_t src = (rule->n_src + WIRE_RULE_ENTRIES_MAX - 1) / WIRE_RULE_ENTRIES_MAX;
+	size_t dst = (rule->n_dst + WIRE_RULE_ENTRIES_MAX - 1) / WIRE_RULE_ENTRIES_MAX;
+
+	return src * dst;
+}
+
 /* A rule with more entries than a message holds goes in pieces: rules add up. */
 static void tell_rule(const struct filter_rule *rule, const struct teller *t)
 {
@@ -200,12 +208,22 @@ static void tell_rule(const struct filter_rule *rule, const struct teller *t)
 
 static void tell_rules(const struct netmap *m, const struct teller *t)
 {
+	static char too_many[] = "more rules than the gateway takes"; /* pieces, over all filters: take_rule() */
 	struct netmap_left_out left_out = netmap_left_out(m);
 	struct wire_message note = {.type = WIRE_LEFT_OUT};
 	struct filter rules = netmap_rules(m);
+	size_t left = NETMAP_RULES_MAX;
 
-	for (size_t i = 0; i < rules.n; i++)
-		tell_rule(&rules.rules[i], t);
+	for (size_t i = 0; i < rules.n; i++) {
+		size_t pieces = pieces_of(&rules.rules[i]);
+
+		if (pieces <= left) {
+			tell_rule(&rules.rules[i], t);
+			left -= pieces;
+		} else if (!left_out.n++) {
+			left_out.why = too_many;
+		}
+	}
 	free(rules.rules);
 	note.left_out = (struct wire_left_out){(uint32_t)left_out.n, left_out.why};
 	if (left_out.n)
