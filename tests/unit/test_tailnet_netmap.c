@@ -459,6 +459,34 @@ static void rules_left_out(void **state)
 	netmap_free(&m);
 }
 
+/* Capability version 109: peers that hold a capability. Less than the rule says is allowed, so that is said. */
+static void sources_by_capability(void **state)
+{
+	static const struct {
+		const char *rule;
+		size_t rules, left_out;
+	} cases[] = {
+		{RULE("\"cap:x\"", "10.0.0.1", "1", "1"), 0, 1},
+		{RULE("\"cap:x\",\"100.64.0.2\"", "10.0.0.1", "1", "1"), 1, 1},
+		{RULE("\"100.64.0.2\"", "10.0.0.1", "1", "1"), 1, 0},
+		{"{\"SrcIPs\":[\"cap:x\"],\"CapGrant\":[{}]}", 0, 0}, /* is not about packets */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{\"PacketFilter\":[%s]}", cases[i].rule);
+		struct netmap m = {0};
+
+		apply(&m, json);
+		assert_int_equal(rule_count(&m), cases[i].rules);
+		assert_int_equal(netmap_left_out(&m).n, cases[i].left_out);
+		if (cases[i].left_out)
+			assert_string_equal(netmap_left_out(&m).why,
+					    "rule 1: SrcIPs: sources by capability are not supported");
+		netmap_free(&m);
+		free(json);
+	}
+}
+
 /* A server of any size: the first of them count. */
 static void too_many_rules(void **state)
 {
@@ -845,6 +873,7 @@ int main(void)
 		cmocka_unit_test(primary_routes),
 		cmocka_unit_test(named_filters),
 		cmocka_unit_test(rules_left_out),
+		cmocka_unit_test(sources_by_capability),
 		cmocka_unit_test(too_many_rules),
 		cmocka_unit_test(rule_forms),
 		cmocka_unit_test(protocols),

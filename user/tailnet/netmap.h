@@ -141,8 +141,9 @@ struct netmap_left_out netmap_left_out(const struct netmap *m);
 /* ---- parts, for netmap_read.c and its tests ---------------------------------- */
 
 /* One filter rule of the server: false when it has no destinations (then it grants
- * something that is not about packets), or a mistake is in @f. */
-bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out);
+ * something that is not about packets) or no sources, or a mistake is in @f. What it
+ * allows and we do not is in @missing. */
+bool netmap_rule_read(struct fields *f, struct fields *missing, const json_t *json, struct filter_rule *out);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
 /* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f; or in @unfit,

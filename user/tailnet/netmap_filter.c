@@ -98,9 +98,12 @@ static bool add_text_bits(struct prefixes *list, const char *text, int64_t bits)
 	return add_text(list, joined);
 }
 
-static void read_sources(struct fields *f, const json_t *json, struct prefixes *list)
+/* True: there are "cap:NAME" among them, peers that hold a capability (from capability version 109 on),
+ * which count for nobody here. */
+static bool read_sources(struct fields *f, const json_t *json, struct prefixes *list)
 {
 	json_t *sources = field_array(f, json, "SrcIPs"), *bits = field_array(f, json, "SrcBits"), *value;
+	bool by_capability = false;
 	size_t i;
 
 	json_array_foreach (sources, i, value) {
@@ -108,12 +111,13 @@ static void read_sources(struct fields *f, const json_t *json, struct prefixes *
 		const json_t *b = json_array_get(bits, i);
 
 		if (fields_bad(f))
-			return;
+			break;
 		if (strncmp(text, "cap:", 4) == 0)
-			continue; /* peers that hold a capability: we know none, so nobody */
-		if (!add_text_bits(list, text, b ? element_int(f, b, "SrcBits", 0, 128) : -1))
+			by_capability = true;
+		else if (!add_text_bits(list, text, b ? element_int(f, b, "SrcBits", 0, 128) : -1))
 			fields_mistake(f, "SrcIPs", "not an address, prefix or range, or too many");
 	}
+	return by_capability;
 }
 
 static void read_ports(struct fields *f, const json_t *json, uint16_t *first, uint16_t *last)
@@ -193,22 +197,25 @@ static char *describe(const struct filter_rule *r)
 	return mem_printf("%s -> %s:%s", src, dst, ports);
 }
 
-bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out)
+bool netmap_rule_read(struct fields *f, struct fields *missing, const json_t *json, struct filter_rule *out)
 {
 	struct filter_rule r = {.verdict = FILTER_ACCEPT};
 	struct prefixes sources = {0};
 	json_t *destinations, *value;
+	bool by_capability;
 	size_t i;
 
 	if (!element_object(f, json, "PacketFilters"))
 		return false;
-	read_sources(f, json, &sources);
+	by_capability = read_sources(f, json, &sources);
 	r.src = sources.v;
 	r.n_src = sources.n;
 	destinations = field_array(f, json, "DstPorts");
 	json_array_foreach (destinations, i, value)
 		read_destination(f, value, &r);
 	read_protocols(f, json, &r);
+	if (by_capability && r.n_dst)
+		fields_mistake(missing, "SrcIPs", "sources by capability are not supported");
 	if (fields_bad(f) || !r.n_src || !r.n_dst) {
 		netmap_rule_free(&r);
 		return false;

@@ -281,17 +281,17 @@ static void read_rules(const json_t *array, struct netmap_filter *out)
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		struct fields f = {0}; /* of this rule alone */
+		struct fields f = {0}, missing = {0}; /* of this rule alone */
 		struct filter_rule r;
 
 		if (rules->n == NETMAP_RULES_MAX)
 			fields_mistake(&f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
-		if (!fields_bad(&f) && netmap_rule_read(&f, value, &r)) {
+		if (!fields_bad(&f) && netmap_rule_read(&f, &missing, value, &r)) {
 			rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
 			rules->rules[rules->n++] = r;
-		} else if (fields_bad(&f)) {
-			leave_out(&out->left_out, i, &f);
 		}
+		if (fields_bad(&f) || fields_bad(&missing))
+			leave_out(&out->left_out, i, fields_bad(&f) ? &f : &missing);
 	}
 }
 
