@@ -187,6 +187,16 @@ int32_t channel_request(struct channel *c, const char *method, const char *path,
 	return c->http2 ? http2_request(c->http2, method, path, body, len) : -1;
 }
 
+int32_t channel_post(struct channel *c, const char *path, char *json)
+{
+	int32_t stream = json ? channel_request(c, "POST", path, json, strlen(json)) : -1;
+
+	if (json)
+		crypto_wipe(json, strlen(json));
+	free(json);
+	return stream;
+}
+
 void channel_cancel(struct channel *c, int32_t stream)
 {
 	if (c->http2)

@@ -41,6 +41,8 @@ void channel_free(struct channel *c); /* NULL is fine; wipes */
 /* False: it is over, channel_error() says why. */
 bool channel_receive(struct channel *c, const uint8_t *bytes, size_t len);
 int32_t channel_request(struct channel *c, const char *method, const char *path, const char *body, size_t len);
+/* Takes @json over (NULL: -1), and wipes it: an auth key may be in it. */
+int32_t channel_post(struct channel *c, const char *path, char *json);
 void channel_cancel(struct channel *c, int32_t stream); /* ops->closed follows */
 const char *channel_error(const struct channel *c);
 

@@ -15,14 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "announce.h"
+#include "backoff.h"
 #include "channel.h"
 #include "coord.h"
-#include "netmap.h"
+#include "follow.h"
 #include "ourselves.h"
 #include "policy/alloc.h"
 #include "register.h"
-#include "roster.h"
 #include "server_key.h"
 #include "user/crypto.h"
 
@@ -38,14 +37,22 @@ enum state {
 	STATE_PARKED,
 };
 
-#define BACKOFF_MIN	(1 * NS_PER_SEC)
-#define BACKOFF_MAX	(30 * NS_PER_SEC)
 #define BACKOFF_REFUSED (60 * NS_PER_SEC)  /* somebody has to change something first */
 #define STEP_TIMEOUT	(20 * NS_PER_SEC)  /* for everything but a login and the map */
 #define LOGIN_TIMEOUT	(600 * NS_PER_SEC) /* then a new URL */
 #define MAP_WATCHDOG	(120 * NS_PER_SEC) /* the server sends something every minute */
 #define LONG_SESSION	(30 * NS_PER_SEC)  /* a session this long shows that backing off is over */
 #define ANSWER_MAX	(256u << 10)
+
+/* What ends the connection. Somewhere in the channel's callbacks it is only written down, for whoever
+ * called is not done yet; carry_out() does it. */
+struct outcome {
+	bool is;
+	enum state next;
+	uint64_t deadline; /* of it */
+	enum wire_state says;
+	char text[WIRE_TEXT_MAX + 1];
+};
 
 struct coord {
 	struct ourselves self;
@@ -62,21 +69,16 @@ struct coord {
 
 	/* the connection */
 	bool connected;
-	bool inside;		  /* the channel is calling: it must not be freed before that is over */
-	bool doomed;		  /* then it is */
 	struct server_key *fetch; /* of the server's key; NULL: none under way */
 	struct channel *channel;
 	int32_t request; /* register, or the map */
 	int status;	 /* HTTP's, of request */
 	char *answer;
 	size_t answer_len;
-	char *followup;			  /* URL of the login */
-	struct announcement announcement; /* of our side, while the map is open */
+	char *followup; /* URL of the login */
 	uint64_t map_since;
-
-	bool first; /* the next message of the stream is the whole netmap */
-	struct netmap_stream stream;
-	struct netmap map;
+	struct follow follow;
+	struct outcome outcome;
 };
 
 static void tell_status(struct coord *c, enum wire_state state, const char *text)
@@ -89,45 +91,46 @@ static void tell_status(struct coord *c, enum wire_state state, const char *text
 
 static void drop_connection(struct coord *c)
 {
-	c->doomed = c->inside;
-	if (c->inside)
-		return;
 	if (c->connected)
 		c->ops->close(c->ctx);
 	c->connected = false;
 	server_key_free(c->fetch);
 	free(c->fetch);
 	c->fetch = NULL;
+	follow_stop(&c->follow);
 	channel_free(c->channel);
 	c->channel = NULL;
 	c->request = 0;
-	c->announcement = (struct announcement){0};
-	netmap_stream_free(&c->stream);
 	c->answer_len = 0;
 }
 
-/* Half of it to one and a half: not all clients of a server come back at once. */
-static uint64_t jittered(struct coord *c, uint64_t pause)
+static uint32_t random_number(struct coord *c)
 {
 	uint32_t random;
 
 	c->ops->random(c->ctx, &random, sizeof(random));
-	return pause / 2 + (pause >> 16) * (random & 0xffff);
+	return random;
 }
 
-/* Before the next try, after so many that failed. */
-static uint64_t backoff(struct coord *c, unsigned failures)
+/* The first counts: what comes after it follows from it. */
+static void conclude(struct coord *c, enum state next, uint64_t deadline, enum wire_state says, const char *text)
 {
-	uint64_t pause = BACKOFF_MIN << (failures < 5 ? failures : 5);
-
-	return jittered(c, pause < BACKOFF_MAX ? pause : BACKOFF_MAX);
+	if (c->outcome.is)
+		return;
+	c->outcome = (struct outcome){.is = true, .next = next, .deadline = deadline, .says = says};
+	snprintf(c->outcome.text, sizeof(c->outcome.text), "%s", text);
 }
 
-static void pause_for(struct coord *c, uint64_t pause)
+static void carry_out(struct coord *c)
 {
+	if (!c->outcome.is)
+		return;
+	c->outcome.is = false;
+	c->failures += c->outcome.says == WIRE_STATE_OFFLINE;
 	drop_connection(c);
-	c->state = STATE_WAIT;
-	c->deadline = c->now + pause;
+	c->state = c->outcome.next;
+	c->deadline = c->outcome.deadline;
+	tell_status(c, c->outcome.says, c->outcome.text);
 }
 
 /* Says what has happened and tries again later, later every time. */
@@ -141,22 +144,17 @@ static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const ch
 	va_end(ap);
 	if (c->state == STATE_UPGRADE) /* perhaps it is another server by now, with another key */
 		c->has_server_key = c->self.config.pinned;
-	pause_for(c, backoff(c, c->failures++));
-	tell_status(c, WIRE_STATE_OFFLINE, text);
+	conclude(c, STATE_WAIT, c->now + backoff(c->failures, random_number(c)), WIRE_STATE_OFFLINE, text);
 }
 
 static void refuse(struct coord *c, const char *text)
 {
-	pause_for(c, jittered(c, BACKOFF_REFUSED));
-	tell_status(c, WIRE_STATE_REFUSED, text);
+	conclude(c, STATE_WAIT, c->now + jittered(BACKOFF_REFUSED, random_number(c)), WIRE_STATE_REFUSED, text);
 }
 
 static void park(struct coord *c, enum wire_state state, const char *text)
 {
-	drop_connection(c);
-	c->state = STATE_PARKED;
-	c->deadline = UINT64_MAX;
-	tell_status(c, state, text);
+	conclude(c, STATE_PARKED, UINT64_MAX, state, text);
 }
 
 static void enter(struct coord *c, enum state state, uint64_t timeout)
@@ -165,22 +163,12 @@ static void enter(struct coord *c, enum state state, uint64_t timeout)
 	c->deadline = c->now + timeout;
 }
 
-/* Takes @json over. */
-static int32_t post(struct coord *c, const char *path, char *json)
-{
-	int32_t stream = json ? channel_request(c->channel, "POST", path, json, strlen(json)) : -1;
-
-	if (json)
-		crypto_wipe(json, strlen(json)); /* an auth key may be in it */
-	free(json);
-	return stream;
-}
-
 static void send_register(struct coord *c)
 {
 	c->answer_len = 0;
 	c->status = 0;
-	c->request = post(c, "/machine/register", ourselves_register_json(&c->self, c->followup, c->logout));
+	c->request = channel_post(c->channel, "/machine/register",
+				  ourselves_register_json(&c->self, c->followup, c->logout));
 	if (c->request < 0)
 		fail(c, "cannot send a registration");
 }
@@ -194,41 +182,12 @@ static void forget_login(struct coord *c)
 static void start_map(struct coord *c)
 {
 	forget_login(c);
-	c->first = true;
-	c->announcement.due = true; /* a server of capability 68 or later takes nothing about us from this request */
 	c->status = 0;
 	c->map_since = c->now;
-	netmap_stream_free(&c->stream);
 	enter(c, STATE_MAP, STEP_TIMEOUT);
-	c->request = post(c, "/machine/map", ourselves_map_json(&c->self, true));
+	c->request = follow_start(&c->follow, c->channel);
 	if (c->request < 0)
 		fail(c, "cannot ask for the netmap");
-}
-
-/* Tells what has changed on our side while the netmap is being followed. */
-static void send_update(struct coord *c)
-{
-	struct announcement *a = &c->announcement;
-	int32_t stream;
-
-	if (c->state != STATE_MAP || c->first || !announce_wants(a, c->now))
-		return;
-	stream = post(c, "/machine/map", ourselves_map_json(&c->self, false));
-	if (stream < 0)
-		announce_failed(a, c->now + backoff(c, a->failures));
-	else
-		announce_sent(a, stream, c->now);
-}
-
-static void end_update(struct coord *c, bool ok)
-{
-	struct announcement *a = &c->announcement;
-
-	if (ok)
-		announce_told(a);
-	else
-		announce_failed(a, c->now + backoff(c, a->failures));
-	send_update(c); /* what has changed meanwhile */
 }
 
 /* Told again on every connection: who asks meanwhile has not heard it. */
@@ -300,82 +259,22 @@ static void end_request(struct coord *c, bool whole)
 		fail(c, "the server broke off its answer");
 }
 
-static void tell_map(struct coord *c, bool all)
-{
-	const struct teller t = {c->ops->tell, c->ctx};
-
-	if (c->map.derpmap_changed)
-		c->ops->relays(c->ctx, c->map.derpmap);
-	roster_tell(&c->map, all, &t);
-	netmap_settle(&c->map);
-}
-
 void coord_relays_filled(struct coord *c)
 {
-	c->map.derpmap_changed = true;
-	tell_map(c, false);
+	c->follow.map.derpmap_changed = true;
+	follow_tell(&c->follow, false);
 }
 
-static void answer_ping(struct coord *c, const struct netmap_update *u)
+static bool take_map(struct coord *c, const uint8_t *bytes, size_t len)
 {
-	if (!u->ping)
-		return;
-	if (u->ping_noise)
-		channel_request(c->channel, "HEAD", u->ping_url.path, NULL, 0);
-	else
-		c->ops->head(c->ctx, &u->ping_url);
-}
-
-static bool break_map(struct coord *c, const char *why)
-{
-	fail(c, "the server's netmap is refused: %s", why);
-	return false;
-}
-
-/* How we stand, while the netmap is being followed. */
-static void tell_standing(struct coord *c, const struct netmap_left_out *peers)
-{
-	char text[WIRE_TEXT_MAX + 1] = "connected";
-
-	if (peers->n)
-		snprintf(text, sizeof(text), "connected, but %zu %s left out: %s", peers->n,
-			 peers->n == 1 ? "peer is" : "peers are", peers->why);
-	if (c->map.authorized)
-		tell_status(c, WIRE_STATE_CONNECTED, text);
-	else
-		tell_status(c, WIRE_STATE_APPROVAL, "waits for an administrator to approve this machine");
-}
-
-/* One message; false: the stream is of no use. */
-static bool take_map(void *ctx, const uint8_t *bytes, size_t len)
-{
-	char error[NETMAP_ERROR];
-	struct coord *c = ctx;
-	struct netmap_update *u = netmap_update_read((const char *)bytes, len, error);
-	bool first = c->first, was_authorized = c->map.authorized;
-
-	if (!u)
-		return break_map(c, error);
-	if (u->locked) {
-		netmap_update_free(u);
+	c->deadline = c->now + MAP_WATCHDOG;
+	if (follow_receive(&c->follow, bytes, len, c->now))
+		return true;
+	if (c->follow.locked)
 		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
-		return false;
-	}
-	if (first && !u->self.node) {
-		netmap_update_free(u);
-		return break_map(c, "it does not begin with our own node");
-	}
-	u->full |= first; /* a tailnet without peers has no list of them */
-	u->clear_filters |= first;
-	answer_ping(c, u);
-	netmap_apply(&c->map, u);
-	c->first = false;
-	tell_map(c, first);
-	if (first || was_authorized != c->map.authorized || u->left_out.n)
-		tell_standing(c, &u->left_out);
-	netmap_update_free(u);
-	send_update(c);
-	return true;
+	else
+		fail(c, "the server's netmap is refused: %s", c->follow.error);
+	return false;
 }
 
 static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
@@ -404,8 +303,8 @@ static void on_status(void *ctx, int32_t stream, int status)
 
 	if (stream == c->request)
 		c->status = status;
-	else if (stream == c->announcement.stream)
-		c->announcement.status = status;
+	else
+		follow_status(&c->follow, stream, status);
 }
 
 static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
@@ -419,31 +318,25 @@ static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
 
 static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 {
-	const struct sink messages = {take_map, ctx};
 	struct coord *c = ctx;
 
-	if (c->doomed)
+	if (c->outcome.is)
 		return false;
 	if (stream != c->request)
 		return true; /* nothing of interest is in the other answers */
-	if (c->state != STATE_MAP || c->status != 200)
-		return append_answer(c, bytes, len);
-	c->deadline = c->now + MAP_WATCHDOG;
-	if (netmap_stream_receive(&c->stream, bytes, len, &messages))
-		return true;
-	return c->doomed ? false : break_map(c, "a message is too long");
+	return c->state == STATE_MAP && c->status == 200 ? take_map(c, bytes, len) : append_answer(c, bytes, len);
 }
 
 static void on_closed(void *ctx, int32_t stream, bool whole)
 {
 	struct coord *c = ctx;
 
-	if (c->doomed)
+	if (c->outcome.is)
 		return;
-	if (stream == c->announcement.stream)
-		end_update(c, whole && c->announcement.status == 200);
-	else if (stream == c->request)
+	if (stream == c->request)
 		end_request(c, whole);
+	else
+		follow_closed(&c->follow, stream, whole, c->now);
 }
 
 static void open_connection(struct coord *c)
@@ -485,6 +378,7 @@ void coord_opened(struct coord *c, uint64_t now)
 		ask_key(c);
 	else if (c->state == STATE_UPGRADE)
 		start_channel(c);
+	carry_out(c);
 }
 
 static void read_key(struct coord *c, const uint8_t *bytes, size_t len)
@@ -503,35 +397,25 @@ static void read_key(struct coord *c, const uint8_t *bytes, size_t len)
 
 void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t now)
 {
-	bool ok;
-
 	c->now = now;
-	if (c->fetch) {
+	if (c->fetch)
 		read_key(c, bytes, len);
-		return;
-	}
-	if (!c->channel)
-		return;
-	c->inside = true;
-	ok = channel_receive(c->channel, bytes, len);
-	c->inside = false;
-	if (c->doomed)
-		drop_connection(c);
-	else if (!ok)
+	else if (c->channel && !channel_receive(c->channel, bytes, len))
 		fail(c, "%s", channel_error(c->channel));
+	carry_out(c);
 }
 
 void coord_closed(struct coord *c, const char *why, uint64_t now)
 {
 	c->now = now;
 	c->connected = false;
-	if (c->fetch) {
+	if (c->fetch)
 		read_key(c, NULL, 0);
-	} else if (c->state == STATE_LOGOUT) {
+	else if (c->state == STATE_LOGOUT)
 		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server could not be told");
-	} else {
+	else
 		fail(c, "%s: %s", c->self.server.host, why);
-	}
+	carry_out(c);
 }
 
 /* ---- the gateway's wishes --------------------------------------------------------------------- */
@@ -562,6 +446,7 @@ static void log_out(struct coord *c)
 	c->logout = true;
 	if (c->channel && (c->state == STATE_MAP || c->state == STATE_LOGIN)) {
 		enter(c, STATE_LOGOUT, STEP_TIMEOUT);
+		follow_stop(&c->follow);
 		send_register(c);
 	} else {
 		restart(c);
@@ -579,9 +464,10 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 		c->logout = false;
 		restart(c);
 	} else if (ourselves_take(&c->self, m)) {
-		c->announcement.due = true;
+		follow_changed(&c->follow);
+		follow_tick(&c->follow, now);
 	}
-	send_update(c);
+	carry_out(c);
 }
 
 static void time_out(struct coord *c)
@@ -610,14 +496,12 @@ uint64_t coord_tick(struct coord *c, uint64_t now)
 	uint64_t next;
 
 	c->now = now;
-	if (c->state == STATE_MAP && !c->first && now - c->map_since > LONG_SESSION)
+	if (c->follow.current && now - c->map_since > LONG_SESSION)
 		c->failures = 0;
 	if (now >= c->deadline)
 		time_out(c);
-	if (announce_timed_out(&c->announcement, now))
-		channel_cancel(c->channel, c->announcement.stream); /* ends as one that failed */
-	send_update(c);
-	next = c->state == STATE_MAP ? announce_next(&c->announcement) : UINT64_MAX;
+	carry_out(c);
+	next = follow_tick(&c->follow, now);
 	return next < c->deadline ? next : c->deadline;
 }
 
@@ -634,6 +518,7 @@ struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops,
 	c->ops = ops;
 	c->ctx = ctx;
 	c->deadline = UINT64_MAX;
+	c->follow = (struct follow){.ops = ops, .ctx = ctx, .self = &c->self};
 	c->answer = mem_alloc(ANSWER_MAX, 1);
 	c->has_server_key = c->self.config.pinned;
 	memcpy(c->server_key, c->self.config.server_key, KEY_LEN);
@@ -648,6 +533,6 @@ void coord_free(struct coord *c)
 	ourselves_free(&c->self);
 	free(c->answer);
 	free(c->followup);
-	netmap_free(&c->map);
+	follow_free(&c->follow);
 	free(c);
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_FOLLOW_H
+#define SLUICE_TAILNET_FOLLOW_H
+
+#include "announce.h"
+#include "channel.h"
+#include "coord.h"
+#include "netmap.h"
+#include "ourselves.h"
+
+/*
+ * Following the netmap, when we are registered: what the server says of others goes
+ * to the gateway, what changes on our side goes to the server, its pings are answered.
+ * The netmap stays when the channel is gone. Part of the session (coord.c). Pure.
+ */
+struct follow {
+	const struct coord_ops *ops; /* of the session */
+	void *ctx;
+	const struct ourselves *self;
+	struct channel *channel; /* borrowed; NULL: not following */
+	bool current;		 /* the whole netmap has come; its changes follow */
+	struct netmap_stream stream;
+	struct netmap map;
+	struct announcement announcement;
+	bool locked;		  /* why it cannot be followed: tailnet lock; or */
+	char error[NETMAP_ERROR]; /* something wrong with a message */
+};
+
+/* Returns the stream whose answer is the netmap; -1: cannot be asked for. */
+int32_t follow_start(struct follow *f, struct channel *channel);
+void follow_stop(struct follow *f);
+void follow_free(struct follow *f);
+
+/* A part of that answer. False: it cannot be followed, @f says why. */
+bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now);
+
+/* What becomes of the other requests. */
+void follow_status(struct follow *f, int32_t stream, int status);
+void follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now);
+
+/* Something has changed on our side. */
+void follow_changed(struct follow *f);
+/* Sends what is due; returns when to call again. */
+uint64_t follow_tick(struct follow *f, uint64_t now);
+
+/* Tells the gateway what has changed; @all: everything. */
+void follow_tell(struct follow *f, bool all);
+
+#endif
