@@ -958,8 +958,8 @@ static void updates_that_fail(void **state)
 			if (count_updates() != tries)
 				fail_msg("%s: %zu updates, not %zu", cases[i].name, count_updates(), tries);
 			if (cases[i].reset)
-				nghttp2_submit_rst_stream(w->http2, NGHTTP2_FLAG_NONE,
-							  w->requests[w->n_requests - 1].stream, NGHTTP2_REFUSED_STREAM);
+				nghttp2_submit_rst_stream(w->http2, 0, w->requests[w->n_requests - 1].stream,
+							  NGHTTP2_REFUSED_STREAM);
 			flush_http2();
 			pump();
 			while (count_updates() == tries && w->now < since + 100 * NS_PER_SEC)
