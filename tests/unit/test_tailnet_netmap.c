@@ -591,6 +591,51 @@ static void relay_map(void **state)
 	netmap_free(&m);
 }
 
+#define RELAYS(region) "{\"DERPMap\":{\"Regions\":{" region "}}}"
+#define RELAY(cert) \
+	"\"2\":{\"RegionID\":2,\"RegionCode\":\"a\",\"Nodes\":[{\"HostName\":\"a.test\",\"CertName\":" cert "}]}"
+
+/* What a DERP map does not say stays as it was. */
+static void relay_map_changes(void **state)
+{
+	struct netmap m = {0};
+
+	apply(&m, RELAYS(RELAY("\"sha256-raw:00ff\"") ",\"3\":null"));
+	assert_int_equal(m.derpmap->n, 1);
+	assert_string_equal(derpmap_region(m.derpmap, 2)->nodes[0].cert, "sha256-raw:00ff");
+	netmap_settle(&m);
+	apply(&m, "{\"DERPMap\":{}}");
+	apply(&m, "{\"DERPMap\":{\"Regions\":null}}");
+	apply(&m, "{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":{\"2\":0.5}}}}");
+	assert_false(m.derpmap_changed);
+	assert_non_null(derpmap_region(m.derpmap, 2));
+	apply(&m, RELAYS(""));
+	assert_true(m.derpmap_changed);
+	assert_int_equal(m.derpmap->n, 0);
+	netmap_free(&m);
+}
+
+static void relay_certificates(void **state)
+{
+	static const struct {
+		const char *json, *cert;
+	} cases[] = {
+		{RELAYS(RELAY("\"\"")), ""},		      {RELAYS(RELAY("null")), ""},
+		{RELAYS(RELAY("\"b.test\"")), "b.test"}, {RELAYS(RELAY("\"b test\"")), NULL},
+		{RELAYS(RELAY("\"a/b\"")), NULL},	      {RELAYS(RELAY("7")), NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char error[NETMAP_ERROR];
+		struct netmap_update *u = read_text(cases[i].json, error);
+
+		assert_int_equal(!u, !cases[i].cert);
+		if (u)
+			assert_string_equal(u->derpmap->regions[0].nodes[0].cert, cases[i].cert);
+		netmap_update_free(u);
+	}
+}
+
 static void lock_and_ping(void **state)
 {
 	static const struct {
@@ -878,6 +923,7 @@ int main(void)
 		cmocka_unit_test(rule_forms),
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(relay_map),
+		cmocka_unit_test(relay_map_changes), cmocka_unit_test(relay_certificates),
 		cmocka_unit_test(lock_and_ping),
 		cmocka_unit_test(gateway_follows),
 		cmocka_unit_test(told_whole_again),

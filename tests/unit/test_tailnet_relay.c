@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -13,6 +14,7 @@
 #include "user/messages.h"
 #include "user/tailnet/derp.h"
 #include "user/tailnet/netcheck.h"
+#include "user/tailnet/relay_hosts.h"
 
 /* ---- relay ------------------------------------------------------------------------- */
 
@@ -440,6 +442,69 @@ static int setup(void **state)
 	return crypto_init(&what) ? 0 : -1;
 }
 
+/* ---- names ------------------------------------------------------------------------- */
+
+static struct addr address(const char *text)
+{
+	struct addr a;
+
+	assert_true(addr_parse(text, strlen(text), &a));
+	return a;
+}
+
+static void answered(struct relay_hosts *h, const char *text)
+{
+	h->v[0].answer = (struct lookup_answer){.addrs = {address(text)}, .n = 1};
+}
+
+/* A relay that moved is found at its new address, and one that has an address of the map's stays there. */
+static void names_follow_answers(void **state)
+{
+	struct derp_node nodes[] = {{.host = "a.test", .stun_port = 3478},
+				    {.host = "b.test", .stun_port = 3478, .has_v4 = true, .v4 = address("192.0.2.9")}};
+	struct derp_region region = {.id = 1, .nodes = nodes, .n_nodes = 2};
+	const struct addr old = address("192.0.2.1"), new = address("192.0.2.2"), v6 = address("2001:db8::1");
+	struct derpmap map = {&region, 1};
+	struct relay_hosts h = {0};
+
+	relay_hosts_note(&h, &map);
+	assert_int_equal(h.n, 1);
+	assert_false(relay_hosts_fill(&h, &map));
+	answered(&h, "192.0.2.1");
+	assert_true(relay_hosts_fill(&h, &map));
+	assert_true(nodes[0].has_v4);
+	assert_memory_equal(&nodes[0].v4, &old, sizeof(old));
+	relay_hosts_note(&h, &map);
+	assert_int_equal(h.n, 1);
+	assert_false(relay_hosts_fill(&h, &map));
+	answered(&h, "192.0.2.2");
+	assert_true(relay_hosts_fill(&h, &map));
+	assert_memory_equal(&nodes[0].v4, &new, sizeof(new));
+	answered(&h, "2001:db8::1");
+	assert_true(relay_hosts_fill(&h, &map));
+	assert_false(nodes[0].has_v4);
+	assert_memory_equal(&nodes[0].v6, &v6, sizeof(v6));
+	assert_false(nodes[1].looked_up);
+	relay_hosts_free(&h);
+}
+
+/* Names of maps of before take no room. */
+static void old_names_are_dropped(void **state)
+{
+	struct derp_node node = {.stun_port = 3478};
+	struct derp_region region = {.id = 1, .nodes = &node, .n_nodes = 1};
+	struct derpmap map = {&region, 1};
+	struct relay_hosts h = {0};
+
+	for (int i = 0; i < 3 * RELAY_HOSTS_MAX; i++) {
+		snprintf(node.host, sizeof(node.host), "r%d.test", i);
+		relay_hosts_note(&h, &map);
+		assert_int_equal(h.n, 1);
+		assert_string_equal(h.v[0].host, node.host);
+	}
+	relay_hosts_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +514,7 @@ int main(void)
 		cmocka_unit_test(client_info),	      cmocka_unit_test(stun_request_form),
 		cmocka_unit_test(nearest_is_home),    cmocka_unit_test(silent_home_is_left),
 		cmocka_unit_test(nobody_answers),     cmocka_unit_test(answers_of_others),
+		cmocka_unit_test(names_follow_answers), cmocka_unit_test(old_names_are_dropped),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_relay", tests, setup, NULL);

@@ -370,7 +370,8 @@ static void finish_connecting(struct conn *c, uint64_t now)
 		return;
 	}
 	c->state = CONN_TLS;
-	c->deadline = c->last;
+	/* A path that loses large packets only hangs here: another address gets its time, too. */
+	c->deadline = c->tried < c->addrs.n ? now + (c->last - now) / 2 : c->last;
 	go_on_tls(c, now);
 }
 
@@ -416,7 +417,7 @@ static void handle(struct conn *c, short events, uint64_t now)
 	}
 	if (now >= c->deadline && c->state != CONN_DEAD) {
 		snprintf(c->why, sizeof(c->why), "no answer");
-		if (c->state == CONN_CONNECT && now < c->last)
+		if ((c->state == CONN_CONNECT || c->state == CONN_TLS) && now < c->last)
 			try_next(c, now);
 		else
 			end(c, c->why);

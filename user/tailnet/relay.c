@@ -213,9 +213,10 @@ static void connect_relay(struct relay *r)
 	to.url.port = node->derp_port;
 	to.cert = node->cert;
 	to.addrs = addrs;
-	if (node->has_v4 && !node->looked_up)
+	/* What was looked up may be old; but where a family is not to be tried, the name alone would bring it back. */
+	if (node->has_v4 && (!node->looked_up || node->no_v6))
 		addrs[to.n_addrs++] = node->v4;
-	if (node->has_v6 && !node->looked_up)
+	if (node->has_v6 && (!node->looked_up || node->no_v4))
 		addrs[to.n_addrs++] = node->v6;
 	r->conn = conn_open(r->all->conns, &to, &conn_ops, r, r->all->now);
 	if (!r->conn) {
