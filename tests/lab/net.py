@@ -95,7 +95,9 @@ class Internet:
         self.clients = {}
         self.router, self.gateway, self.far = (lab.host(name) for name in ("router", "gateway", "service"))
         self.router.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        self.router.run("ip link add lan type bridge")
+        # A bridge without an address of its own has its ports' lowest: it would change with a client that comes later,
+        # and those who were there would send to the old one for as long as they remember it.
+        self.router.run("ip link add lan address 02:00:00:00:02:fe type bridge")
         self.router.run(f"ip link set lan mtu {mtu} up")
         self.router.address("lan", "192.0.2.254/24", "2001:db8:2::fe/64")
         self.attach_gateway()
