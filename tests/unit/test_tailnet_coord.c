@@ -679,6 +679,18 @@ static void servers_that_misbehave(void **state)
 	}
 }
 
+/* A server that is going down refuses, too (headscale): soon it is another one. */
+static void refused_once(void **state)
+{
+	begin();
+	w->registration = (struct answer){200, "{\"Error\":\"sql: database is closed\"}", 0, false};
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_REFUSED);
+	assert_in_range(coord_tick(w->coord, w->now) - w->now, 1, 2 * NS_PER_SEC);
+	end();
+}
+
 static void backs_off(void **state)
 {
 	uint64_t longest = 0, waited = 0;
@@ -1119,7 +1131,7 @@ int main(void)
 		cmocka_unit_test(pinned_key),
 		cmocka_unit_test(refused_configurations),
 		cmocka_unit_test(servers_that_misbehave),
-		cmocka_unit_test(backs_off),
+		cmocka_unit_test(refused_once),	       cmocka_unit_test(backs_off),
 		cmocka_unit_test(server_restarts),
 		cmocka_unit_test(server_key_changes),
 		cmocka_unit_test(silence),

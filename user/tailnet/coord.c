@@ -37,7 +37,6 @@ enum state {
 	STATE_PARKED,
 };
 
-#define BACKOFF_REFUSED (60 * NS_PER_SEC)  /* somebody has to change something first */
 #define STEP_TIMEOUT	(20 * NS_PER_SEC)  /* for everything but a login and the map */
 #define LOGIN_TIMEOUT	(600 * NS_PER_SEC) /* then a new URL */
 #define MAP_WATCHDOG	(120 * NS_PER_SEC) /* the server sends something every minute */
@@ -126,7 +125,7 @@ static void carry_out(struct coord *c)
 	if (!c->outcome.is)
 		return;
 	c->outcome.is = false;
-	c->failures += c->outcome.says == WIRE_STATE_OFFLINE;
+	c->failures += c->outcome.says == WIRE_STATE_OFFLINE || c->outcome.says == WIRE_STATE_REFUSED;
 	drop_connection(c);
 	c->state = c->outcome.next;
 	c->deadline = c->outcome.deadline;
@@ -147,9 +146,10 @@ static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const ch
 	conclude(c, STATE_WAIT, c->now + backoff(c->failures, random_number(c)), WIRE_STATE_OFFLINE, text);
 }
 
+/* Somebody has to change something first, as a rule; but a server that is going down (headscale) refuses, too. */
 static void refuse(struct coord *c, const char *text)
 {
-	conclude(c, STATE_WAIT, c->now + jittered(BACKOFF_REFUSED, random_number(c)), WIRE_STATE_REFUSED, text);
+	conclude(c, STATE_WAIT, c->now + backoff(c->failures, random_number(c)), WIRE_STATE_REFUSED, text);
 }
 
 static void park(struct coord *c, enum wire_state state, const char *text)
