@@ -51,17 +51,41 @@ void clients_close(struct gateway *g)
 	g->clients = (struct clients){0};
 }
 
+static bool has_address(const struct config_client *c, const struct addr *a)
+{
+	for (size_t i = 0; i < c->addresses.n; i++)
+		if (!memcmp(&c->addresses.v[i], a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+/* ---- flows --------------------------------------------------------------------------- */
+
+static bool is_orphan(const struct gateway *g, const struct flow *f)
+{
+	const struct client *c = f->client < MAX_CLIENTS ? g->clients.by_id[f->client] : NULL;
+
+	return f->client != CLIENT_GATEWAY && !(c && c->peer && has_address(c->config, &f->out.src));
+}
+
+/*
+ * Ends the flows whose client, or whose client's address, is gone. All at once, for the
+ * table may hold a million: a walk for each of some hundred clients would take seconds.
+ */
+static void end_orphans(struct gateway *g)
+{
+	struct flow_walk walk = {};
+	struct flow f;
+
+	if (!g->clients.orphans)
+		return;
+	while (maps_flow_next(g->maps, &walk, &f))
+		if (is_orphan(g, &f))
+			maps_flow_kill(g->maps, walk.slot, f.serial);
+	g->clients.orphans = false;
+}
+
 /* ---- one client --------------------------------------------------------------------- */
-
-static bool of_client(const struct flow *f, void *ctx)
-{
-	return f->client == *(const uint32_t *)ctx;
-}
-
-static bool from_address(const struct flow *f, void *ctx)
-{
-	return !memcmp(&f->out.src, ctx, sizeof(f->out.src));
-}
 
 static void tell(int err, const struct client *c, const char *what)
 {
@@ -157,28 +181,18 @@ static void withdraw(struct gateway *g, struct client *c)
 		device_set_client(&g->device, engine_peer_id(c->peer), 0);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		remove_address(g, c, &c->config->addresses.v[i]);
-	gateway_kill_flows(g, of_client, &c->id);
 	remove_peer(g, c);
-}
-
-static bool has_address(const struct config_client *c, const struct addr *a)
-{
-	for (size_t i = 0; i < c->addresses.n; i++)
-		if (!memcmp(&c->addresses.v[i], a, sizeof(*a)))
-			return true;
-	return false;
+	g->clients.orphans = true;
 }
 
 /* Addresses that it has no longer. */
 static void remove_lost(struct gateway *g, struct client *c, const struct config_client *old)
 {
 	for (size_t i = 0; i < old->addresses.n; i++) {
-		struct addr *a = &old->addresses.v[i];
-
-		if (has_address(c->config, a))
+		if (has_address(c->config, &old->addresses.v[i]))
 			continue;
-		remove_address(g, c, a);
-		gateway_kill_flows(g, from_address, a);
+		remove_address(g, c, &old->addresses.v[i]);
+		g->clients.orphans = true;
 	}
 }
 
@@ -326,13 +340,6 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next)
 	return plan_ids(g, next, &none);
 }
 
-static bool of_nobody(const struct flow *f, void *ctx)
-{
-	struct gateway *g = ctx;
-
-	return f->client >= MAX_CLIENTS || !g->clients.by_id[f->client];
-}
-
 /* Leftovers of clients that were removed while no gateway ran. */
 static void sweep_pinned(struct gateway *g, const struct pinned *s)
 {
@@ -345,7 +352,7 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_UNREACHABLE, 0);
 		}
 	}
-	gateway_kill_flows(g, of_nobody, g);
+	g->clients.orphans = true;
 }
 
 struct clients_plan {
@@ -466,6 +473,7 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 	clients_claim(g);
 	if (first)
 		sweep_pinned(g, &p->pinned);
+	end_orphans(g);
 	clients_plan_free(p);
 }
 
@@ -502,6 +510,7 @@ void clients_settle(struct gateway *g)
 	}
 	if (any)
 		engine_publish_allowed(g->device.engine);
+	end_orphans(g);
 }
 
 void clients_kick(struct gateway *g, struct client *c)
@@ -512,6 +521,7 @@ void clients_kick(struct gateway *g, struct client *c)
 		return;
 	engine_peer_psk(c->peer, psk.key);
 	withdraw(g, c);
+	end_orphans(g);
 	add(g, c, &psk);
 	sodium_memzero(&psk, sizeof(psk));
 	engine_publish_allowed(g->device.engine);

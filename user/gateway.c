@@ -21,20 +21,6 @@
 #include "user/notify.h"
 #include "user/secret.h"
 
-/* ---- flows ---------------------------------------------------------------------------- */
-
-size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx)
-{
-	uint32_t slot = 0;
-	struct flow f;
-	size_t n = 0;
-
-	while (maps_flow_next(g->maps, &slot, &f))
-		if (match(&f, ctx) && !maps_flow_kill(g->maps, slot, f.serial))
-			n++;
-	return n;
-}
-
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void signalled(void *ctx)

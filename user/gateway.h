@@ -40,6 +40,7 @@ struct clients {
 	size_t n;
 	struct client **by_id; /* MAX_CLIENTS */
 	size_t added, removed, changed; /* by the last clients_take() */
+	bool orphans; /* the flow table may hold flows of who, or what address, is gone */
 };
 
 bool clients_open(struct gateway *g);
@@ -407,9 +408,6 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 
 /* remember.c: writes what the next start wants to know, if it has changed. */
 void gateway_remember(struct gateway *g);
-
-/* Ends all flows for which @match is true; returns how many. */
-size_t gateway_kill_flows(struct gateway *g, bool (*match)(const struct flow *f, void *ctx), void *ctx);
 
 /* Removes all that a gateway of this configuration left on the host. Not while one
  * runs. @each is told of everything removed. 0 or -errno of the first failure. */

@@ -130,8 +130,14 @@ const struct flow *maps_flows(const struct maps *m, uint32_t *n);
 uint32_t maps_flows_max(const struct maps *m);
 uint32_t maps_flows_used(const struct maps *m);
 
-/* The next live connection after *slot (start with 0), copied whole. False: there is none. */
-bool maps_flow_next(const struct maps *m, uint32_t *slot, struct flow *out);
+/* A walk through the table, begun with zeros. Connections made since may be missed. */
+struct flow_walk {
+	uint32_t slot; /* of the connection that is looked at */
+	uint32_t end;
+};
+
+/* The next live connection, copied whole. False: there is none. */
+bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out);
 
 /* The live flow of a client's side tuple, copied whole. False: there is none. */
 bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out);

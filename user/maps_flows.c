@@ -50,17 +50,13 @@ static bool copy_slot(const struct flow *f, struct flow *out)
 	return serial == __atomic_load_n(&f->serial, __ATOMIC_RELAXED) && flow_is_live(out->state);
 }
 
-bool maps_flow_next(const struct maps *m, uint32_t *slot, struct flow *out)
+bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out)
 {
-	uint32_t n;
-	const struct flow *flows = maps_flows(m, &n);
-
-	for (uint32_t i = *slot + 1; i < n; i++) {
-		if (!copy_slot(&flows[i], out))
-			continue;
-		*slot = i;
-		return true;
-	}
+	if (!walk->end) /* a system call: once, not for each of a million */
+		maps_flows(m, &walk->end);
+	while (++walk->slot < walk->end)
+		if (copy_slot(&m->flows[walk->slot], out))
+			return true;
 	return false;
 }
 
@@ -93,12 +89,12 @@ int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial)
 
 void maps_flows_end_mapped(struct maps *m)
 {
-	uint32_t slot = 0;
+	struct flow_walk walk = {};
 	struct flow f;
 
-	while (maps_flow_next(m, &slot, &f))
+	while (maps_flow_next(m, &walk, &f))
 		if (f.mapping)
-			maps_flow_kill(m, slot, f.serial);
+			maps_flow_kill(m, walk.slot, f.serial);
 }
 
 #define PAIR_BATCH 1024

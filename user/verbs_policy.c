@@ -22,15 +22,15 @@ static bool is_own(void *ctx, const struct addr *a)
 static bool rule_use(void *ctx, uint32_t rule, struct explain_use *out)
 {
 	const struct gateway *g = ctx;
+	struct flow_walk walk = {};
 	struct rule_use use;
-	uint32_t slot = 0;
 	struct flow f;
 
 	if (rule >= MAX_RULES || maps_rule_use(g->maps, rule, &use))
 		return false;
 	*out = (struct explain_use){
 		.flows = use.flows, .refused = use.refused, .bytes_out = use.out.bytes, .bytes_in = use.in.bytes};
-	while (maps_flow_next(g->maps, &slot, &f)) {
+	while (maps_flow_next(g->maps, &walk, &f)) {
 		if (f.rule != rule)
 			continue;
 		out->live++;

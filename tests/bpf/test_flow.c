@@ -207,21 +207,21 @@ static void test_kill(void **state)
 	struct family f = family_of(false);
 	struct shape shape = shape_of(&f, IPPROTO_TCP, 900, 443), back;
 	struct ran r = out_of(s, &shape, 1);
+	struct flow_walk walk = {};
 	struct flow copy;
-	uint32_t slot = 0;
 
 	assert_sent(r);
 	back = answer_to(&shape, &r);
-	assert_true(maps_flow_next(s->m, &slot, &copy));
-	assert_int_equal(maps_flow_kill(s->m, slot, copy.serial + 1), -ENOENT);
+	assert_true(maps_flow_next(s->m, &walk, &copy));
+	assert_int_equal(maps_flow_kill(s->m, walk.slot, copy.serial + 1), -ENOENT);
 	assert_int_equal(maps_flow_kill(s->m, 0, copy.serial), -ENOENT);
 	assert_int_equal(maps_flow_kill(s->m, UINT32_MAX, copy.serial), -ENOENT);
 	assert_sent(into(s, &back));
-	must(maps_flow_kill(s->m, slot, copy.serial));
+	must(maps_flow_kill(s->m, walk.slot, copy.serial));
 	assert_ran(into(s, &back), NEXT, DROP_NONE);
 	shape.flags = TH_ACK;
 	assert_dropped(out_of(s, &shape, 1), DROP_NO_FLOW);
-	assert_int_equal(maps_flow_kill(s->m, slot, copy.serial), -ENOENT);
+	assert_int_equal(maps_flow_kill(s->m, walk.slot, copy.serial), -ENOENT);
 	assert_empty(s);
 }
 
@@ -234,13 +234,13 @@ static void test_kill_permission(void **state)
 	struct family f = family_of(false);
 	struct shape shape = shape_of(&f, IPPROTO_UDP, 900, 53), back;
 	struct flow copy;
+	struct flow_walk walk = {};
 	struct ran r;
-	uint32_t slot = 0;
 
 	assert_sent(out_of(s, &shape, 1));
-	assert_true(maps_flow_next(s->m, &slot, &copy));
+	assert_true(maps_flow_next(s->m, &walk, &copy));
 	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES + 2);
-	must(maps_flow_kill(s->m, slot, copy.serial));
+	must(maps_flow_kill(s->m, walk.slot, copy.serial));
 	sweep(s);
 	assert_int_equal(entries(s->m->skel->maps.flow_index), MAPPING_ENTRIES);
 	r = out_of(s, &shape, 1);

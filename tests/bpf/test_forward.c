@@ -47,11 +47,12 @@ static bool is_our_port(uint16_t port)
 /* The one live flow of what @shape describes. */
 static struct flow the_flow(struct scratch *s, const struct shape *shape)
 {
-	uint32_t slot = 0, n = 0;
 	struct flow f, found = {};
+	struct flow_walk walk = {};
+	uint32_t n = 0;
 	uint8_t proto = shape->v6 && shape->proto == IPPROTO_ICMP ? IPPROTO_ICMPV6 : shape->proto;
 
-	while (maps_flow_next(s->m, &slot, &f)) {
+	while (maps_flow_next(s->m, &walk, &f)) {
 		if (memcmp(&f.out.src, &shape->src, 16) || memcmp(&f.out.dst, &shape->dst, 16) ||
 		    f.out.dport != htons(shape->dport))
 			continue;

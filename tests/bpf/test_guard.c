@@ -224,9 +224,10 @@ static void test_random_out(void **state)
 
 static bool has_flow_from(struct scratch *s, const struct addr *src)
 {
+	struct flow_walk walk = {};
 	struct flow f;
 
-	for (uint32_t slot = 0; maps_flow_next(s->m, &slot, &f);)
+	while (maps_flow_next(s->m, &walk, &f))
 		if (!memcmp(&f.out.src, src, 16))
 			return true;
 	return false;

@@ -264,10 +264,11 @@ static void *reap(void *arg)
 	struct reaper *r = arg;
 
 	while (!__atomic_load_n(&r->done, __ATOMIC_SEQ_CST)) {
+		struct flow_walk walk = {};
 		struct flow f;
 
-		for (uint32_t slot = 0; maps_flow_next(r->s->m, &slot, &f);)
-			maps_flow_kill(r->s->m, slot, f.serial);
+		while (maps_flow_next(r->s->m, &walk, &f))
+			maps_flow_kill(r->s->m, walk.slot, f.serial);
 		sweep_tick(r->s);
 	}
 	return NULL;
