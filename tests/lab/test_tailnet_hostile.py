@@ -74,4 +74,5 @@ def test_a_server_that_turns_bad(lab):
     tailnet.serve()
     gateway.command("up", "--timeout", "30")
     gateway.await_state("connected")
+    await_service(alice)        # headscale takes the routes of who is not back yet from who is
     down_and_up(alice, 4, megabytes=2)
