@@ -10,14 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/alloc.h"
-#include "user/tailnet/netmap.h"
-#include "user/tailnet/roster.h"
-
-#define KEY(n)		    "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
-#define DISCO(n)	    "discokey:00000000000000000000000000000000000000000000000000000000000000" n
-#define NODE(id, key, more) "{\"ID\":" id ",\"Key\":\"" KEY(key) "\",\"Addresses\":[\"100.64.0." id "/32\"]" more "}"
-#define SELF		    "\"Node\":" NODE("1", "01", ",\"Name\":\"gw-1.lab.test.\",\"Tags\":[\"tag:gw\"],\"User\":7")
+#include "netmap_text.h"
 
 /* ---- stream ------------------------------------------------------------------- */
 
@@ -77,11 +70,6 @@ static void stream_lengths(void **state)
 }
 
 /* ---- one message ------------------------------------------------------------------ */
-
-static struct netmap_update *read_text(const char *json, char error[NETMAP_ERROR])
-{
-	return netmap_update_read(json, strlen(json), error);
-}
 
 static void refused_messages(void **state)
 {
@@ -160,17 +148,6 @@ static void tolerated_messages(void **state)
 	netmap_free(&m);
 }
 
-static void apply(struct netmap *m, const char *json)
-{
-	char error[NETMAP_ERROR];
-	struct netmap_update *u = read_text(json, error);
-
-	if (!u)
-		fail_msg("%s: %s", json, error);
-	netmap_apply(m, u);
-	netmap_update_free(u);
-}
-
 static void node_fields(void **state)
 {
 	const struct tailnet_node *n;
@@ -221,22 +198,13 @@ static void left_out(void **state)
 			  "4", "04", ",\"IsWireGuardOnly\":true") ",{\"ID\":5}]}");
 	assert_int_equal(m.n_peers, 1);
 	netmap_settle(&m);
+	apply(&m, "{\"PeersChanged\":[" NODE("6", "06", ",\"UnsignedPeerAPIOnly\":true") "]}");
+	assert_int_equal(m.n_peers, 1);
+	netmap_settle(&m);
 	apply(&m, "{\"PeersChanged\":[" NODE("2", "02", ",\"IsJailed\":true") "]}");
 	assert_int_equal(m.n_peers, 0);
 	assert_int_equal(m.n_removed, 1);
 	netmap_free(&m);
-}
-
-/* @n times @text, which has two numbers in it that count up. */
-static char *many(size_t n, const char *text)
-{
-	char *list = mem_alloc(n, 32), *p = list;
-
-	for (size_t i = 0; i < n; i++) {
-		p += sprintf(p, "%s", i ? "," : "");
-		p += sprintf(p, text, i / 256, i % 256);
-	}
-	return list;
 }
 
 /* One peer that is too much for us takes nobody else down; we ourselves must be whole. */
@@ -327,9 +295,23 @@ static void deltas(void **state)
 	assert_true(netmap_peer(&m, 5)->node->online);
 	netmap_settle(&m);
 
-	apply(&m, "{\"Peers\":[" NODE("7", "07", "") "]}"); /* whole again */
+	apply(&m, "{\"PeersRemoved\":[2],\"PeersChanged\":[" NODE("2", "22", "") "]}"); /* gone, and back */
+	assert_int_equal(netmap_peer(&m, 2)->node->node_key[31], 0x22);
+	apply(&m, "{\"OnlineChange\":{\"2\":true},\"PeersChangedPatch\":[{\"NodeID\":2,\"Online\":false}]}");
+	assert_false(netmap_peer(&m, 2)->node->online); /* the patch is newer */
+	netmap_settle(&m);
+	apply(&m, "{\"Peers\":[]}"); /* says nothing, as null does */
+	assert_int_equal(m.n_peers, 3);
+	assert_false(m.full);
+
+	/* whole again: what else is said of peers does not count */
+	apply(&m, "{\"Peers\":[" NODE("7", "07", "") "],\"PeersRemoved\":[7],\"OnlineChange\":{\"7\":true}}");
 	assert_int_equal(m.n_peers, 1);
 	assert_int_equal(m.n_removed, 2);
+	assert_false(netmap_peer(&m, 7)->node->online);
+	netmap_settle(&m);
+	apply(&m, "{\"KeepAlive\":true,\"PeersRemoved\":[7],\"PacketFilters\":{\"*\":null}}"); /* that is all it says */
+	assert_int_equal(m.n_peers, 1);
 	netmap_free(&m);
 }
 
@@ -378,9 +360,6 @@ static void primary_routes(void **state)
 
 /* ---- filters -------------------------------------------------------------------------- */
 
-#define RULE(src, ip, first, last) \
-	"{\"SrcIPs\":[" src "],\"DstPorts\":[{\"IP\":\"" ip "\",\"Ports\":{\"First\":" first ",\"Last\":" last "}}]}"
-
 static size_t rule_count(const struct netmap *m)
 {
 	struct filter f = netmap_rules(m);
@@ -407,6 +386,9 @@ static void named_filters(void **state)
 		{"{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true},
 		{"{\"PacketFilter\":[]}", 1, false},
 		{"{\"PacketFilters\":{\"*\":null}}", 0, true},
+		/* the old field counts first, so what clears all clears it, wherever it stands */
+		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "],\"*\":null},\"PacketFilter\":[" RULE(
+			 "\"*\"", "10.0.0.4", "1", "1") "," RULE("\"*\"", "10.0.0.5", "1", "1") "]}", 1, true},
 	};
 	struct netmap m = {0};
 
@@ -433,7 +415,7 @@ static void rules_left_out(void **state)
 		{"{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":2,\"Last\":1}}]}", "Ports"},
 		{"{\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65536}}]}", "Last"},
 		{"{\"DstPorts\":[{\"Ports\":{\"First\":0,\"Last\":1}}]}", "DstPorts"},
-		{"{\"IPProto\":[256]}", "IPProto"},
+		{"{\"IPProto\":[\"6\"]}", "IPProto"},
 	};
 	struct netmap m = {0};
 
@@ -457,34 +439,6 @@ static void rules_left_out(void **state)
 	assert_int_equal(netmap_left_out(&m).n, 1);
 	assert_true(m.rules_changed);
 	netmap_free(&m);
-}
-
-/* Capability version 109: peers that hold a capability. Less than the rule says is allowed, so that is said. */
-static void sources_by_capability(void **state)
-{
-	static const struct {
-		const char *rule;
-		size_t rules, left_out;
-	} cases[] = {
-		{RULE("\"cap:x\"", "10.0.0.1", "1", "1"), 0, 1},
-		{RULE("\"cap:x\",\"100.64.0.2\"", "10.0.0.1", "1", "1"), 1, 1},
-		{RULE("\"100.64.0.2\"", "10.0.0.1", "1", "1"), 1, 0},
-		{"{\"SrcIPs\":[\"cap:x\"],\"CapGrant\":[{}]}", 0, 0}, /* is not about packets */
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char *json = mem_printf("{\"PacketFilter\":[%s]}", cases[i].rule);
-		struct netmap m = {0};
-
-		apply(&m, json);
-		assert_int_equal(rule_count(&m), cases[i].rules);
-		assert_int_equal(netmap_left_out(&m).n, cases[i].left_out);
-		if (cases[i].left_out)
-			assert_string_equal(netmap_left_out(&m).why,
-					    "rule 1: SrcIPs: sources by capability are not supported");
-		netmap_free(&m);
-		free(json);
-	}
 }
 
 /* A server of any size: the first of them count. */
@@ -522,7 +476,7 @@ static void rule_forms(void **state)
 		{RULE("\"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\"", "::/0", "1", "1"),
 		 "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -> ::/0:1", 1, 1},
 		{RULE("\"cap:x\"", "::1", "1", "1"), NULL, 0, 0},
-		{RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "100.64.0.1 -> ::1:1", 1, 1},
+		{RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "cap:x and 1 more -> ::1:1", 1, 1},
 		{"{\"SrcIPs\":[\"100.64.0.0\"],\"SrcBits\":[10],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,"
 		 "\"Ports\":{\"First\":1,\"Last\":1}}]}",
 		 "100.64.0.0/10 -> 10.0.0.0/8:1", 1, 1},
@@ -551,18 +505,33 @@ static void rule_forms(void **state)
 	}
 }
 
+/* Numbers beyond those of protocols mean something to others; a rule of nothing else is for them alone. */
 static void protocols(void **state)
 {
-	struct netmap m = {0};
-	struct filter f;
+	static const struct {
+		const char *list;
+		size_t rules, n;
+		uint8_t last;
+	} cases[] = {
+		{"[6,17]", 1, 2, 17}, {"[]", 1, 0, 0}, {"null", 1, 0, 0}, {"[-1,6,256,99999999999]", 1, 1, 6}, {"[300]", 0, 0, 0},
+	};
 
-	apply(&m, "{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"IPProto\":[6,17],\"DstPorts\":[{\"IP\":\"10.0.0.1\","
-		  "\"Ports\":{\"First\":1,\"Last\":2}}]}]}");
-	f = netmap_rules(&m);
-	assert_int_equal(f.rules[0].n_proto, 2);
-	assert_int_equal(f.rules[0].proto[1], 17);
-	free(f.rules);
-	netmap_free(&m);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"IPProto\":%s,\"DstPorts\":[{\"IP\":"
+					"\"10.0.0.1\",\"Ports\":{\"First\":1,\"Last\":2}}]}]}", cases[i].list);
+		struct netmap m = {0};
+		struct filter f;
+
+		apply(&m, json);
+		f = netmap_rules(&m);
+		assert_int_equal(f.n, cases[i].rules);
+		assert_int_equal(f.n ? f.rules[0].n_proto : 0, cases[i].n);
+		assert_true(!cases[i].n || f.rules[0].proto[cases[i].n - 1] == cases[i].last);
+		assert_int_equal(netmap_left_out(&m).n, 0);
+		free(f.rules);
+		netmap_free(&m);
+		free(json);
+	}
 }
 
 /* ---- relays, lock, ping ---------------------------------------------------------------- */
@@ -665,27 +634,6 @@ static void lock_and_ping(void **state)
 
 /* ---- to the gateway ----------------------------------------------------------------------- */
 
-struct carrier { /* encodes, decodes, and puts together on the other side */
-	struct roster *roster;
-	size_t n;
-	enum roster_result last;
-};
-
-static void carry(void *ctx, const struct wire_message *m)
-{
-	static uint8_t bytes[WIRE_MAX];
-	struct carrier *c = ctx;
-	struct wire_message copy;
-	size_t len = wire_encode(m, bytes, sizeof(bytes));
-
-	assert_true(len);
-	assert_true(wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy));
-	c->last = roster_take(c->roster, &copy);
-	assert_int_not_equal(c->last, ROSTER_REFUSED);
-	wire_message_free(&copy);
-	c->n++;
-}
-
 static void assert_same(const struct netmap *a, const struct netmap *b)
 {
 	struct filter fa = netmap_rules(a), fb = netmap_rules(b);
@@ -716,7 +664,8 @@ static const char *const story[] = {
 	"{\"KeepAlive\":true}",
 	"{\"PeersRemoved\":[4]}",
 	"{\"PeersChanged\":[" NODE("4", "44", "") "]}",
-	"{\"Peers\":[]}",
+	"{\"PeersRemoved\":[4],\"PeersChanged\":[" NODE("4", "45", "") "]}",
+	"{\"Peers\":[" NODE("5", "05", "") "]}",
 };
 
 static void gateway_follows(void **state)
@@ -918,7 +867,6 @@ int main(void)
 		cmocka_unit_test(primary_routes),
 		cmocka_unit_test(named_filters),
 		cmocka_unit_test(rules_left_out),
-		cmocka_unit_test(sources_by_capability),
 		cmocka_unit_test(too_many_rules),
 		cmocka_unit_test(rule_forms),
 		cmocka_unit_test(protocols),

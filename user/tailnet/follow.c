@@ -105,7 +105,7 @@ static void answer_ping(struct follow *f, const struct netmap_update *u)
 static bool is_usable(struct follow *f, const struct netmap_update *u)
 {
 	f->locked = u->locked;
-	if (!f->current && !u->self.node)
+	if (!f->current && !u->alive && !u->self.node)
 		snprintf(f->error, sizeof(f->error), "it does not begin with our own node");
 	return !f->locked && !*f->error;
 }
@@ -114,9 +114,11 @@ static void apply(struct follow *f, struct netmap_update *u)
 {
 	bool first = !f->current, was_authorized = f->map.authorized;
 
+	answer_ping(f, u);
+	if (u->alive)
+		return;
 	u->full |= first; /* a tailnet without peers has no list of them */
 	u->clear_filters |= first;
-	answer_ping(f, u);
 	netmap_apply(&f->map, u);
 	f->current = true;
 	follow_tell(f, first);

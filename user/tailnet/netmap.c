@@ -42,6 +42,13 @@ static const char *login_of(const struct netmap *m, int64_t user_id)
 	return NULL;
 }
 
+void netmap_peer_free(struct netmap_peer *p)
+{
+	node_free(p->node);
+	capabilities_free(&p->caps);
+	p->node = NULL;
+}
+
 /* A tagged node belongs to nobody, whoever has tagged it. Without a profile the node keeps what it has. */
 static void name_user(const struct netmap *m, struct netmap_peer *p)
 {
@@ -60,7 +67,7 @@ static void upsert(struct netmap *m, struct netmap_peer *new)
 	name_user(m, new);
 	if (i < m->n_peers && m->peers[i].node->id == new->node->id) {
 		new->changed = m->peers[i].changed || !node_equal(m->peers[i].node, new->node);
-		node_free(m->peers[i].node);
+		netmap_peer_free(&m->peers[i]);
 	} else {
 		m->peers = mem_grow(m->peers, m->n_peers, sizeof(*m->peers));
 		memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * sizeof(*m->peers));
@@ -68,7 +75,7 @@ static void upsert(struct netmap *m, struct netmap_peer *new)
 		new->changed = true;
 	}
 	m->peers[i] = *new;
-	new->node = NULL;
+	*new = (struct netmap_peer){0};
 }
 
 static void remember_removed(struct netmap *m, uint64_t id)
@@ -83,7 +90,7 @@ static void remove_peer(struct netmap *m, uint64_t id)
 
 	if (!p)
 		return;
-	node_free(p->node);
+	netmap_peer_free(p);
 	memmove(p, p + 1, (size_t)(&m->peers[m->n_peers] - (p + 1)) * sizeof(*p));
 	m->n_peers--;
 	remember_removed(m, id);
@@ -111,7 +118,7 @@ static void keep_only(struct netmap *m, const struct netmap_update *u)
 			continue;
 		}
 		remember_removed(m, m->peers[i].node->id);
-		node_free(m->peers[i].node);
+		netmap_peer_free(&m->peers[i]);
 	}
 	m->n_peers = kept;
 	free(ids);
@@ -165,6 +172,11 @@ static void apply_patch(struct netmap *m, struct netmap_patch *patch)
 		n->n_endpoints = patch->n_endpoints;
 		patch->endpoints = NULL;
 	}
+	if (patch->has_caps) {
+		capabilities_free(&p->caps);
+		p->caps = patch->caps;
+		patch->caps = (struct capabilities){0};
+	}
 	p->changed = true;
 }
 
@@ -194,7 +206,8 @@ static void apply_filter(struct netmap *m, struct netmap_filter *new)
 
 struct netmap_left_out netmap_left_out(const struct netmap *m)
 {
-	struct netmap_left_out all = {0};
+	static char too_many[] = "more sources by capability than are kept";
+	struct netmap_left_out all = {.n = m->n_unplaced ? 1 : 0, .why = m->n_unplaced ? too_many : NULL};
 
 	for (size_t i = 0; i < m->n_filters; i++) {
 		all.n += m->filters[i].left_out.n;
@@ -235,14 +248,19 @@ static void digest_rules(const struct netmap *m, uint8_t digest[32])
 
 static void apply_filters(struct netmap *m, struct netmap_update *u)
 {
-	uint8_t digest[32];
-
-	if (!u->clear_filters && !u->n_filters)
-		return;
 	while (u->clear_filters && m->n_filters)
 		drop_filter(m, m->n_filters - 1);
 	for (size_t i = 0; i < u->n_filters; i++)
 		apply_filter(m, &u->filters[i]);
+}
+
+/* Another capability of a peer's, or a peer more or less, may be another rule. */
+static void settle_rules(struct netmap *m, bool filters)
+{
+	uint8_t digest[32];
+
+	if (!netmap_expand(m) && !filters)
+		return;
 	digest_rules(m, digest);
 	m->rules_changed |= memcmp(digest, m->digest, sizeof(digest)) != 0;
 	memcpy(m->digest, digest, sizeof(digest));
@@ -255,27 +273,30 @@ static void apply_self(struct netmap *m, struct netmap_update *u)
 	name_user(m, &u->self);
 	u->self.changed = m->self.changed || !m->self.node || !node_equal(m->self.node, u->self.node) ||
 			  m->authorized != u->authorized;
-	node_free(m->self.node);
+	netmap_peer_free(&m->self);
 	m->self = u->self;
 	m->authorized = u->authorized;
-	u->self.node = NULL;
+	u->self = (struct netmap_peer){0};
 }
 
 void netmap_apply(struct netmap *m, struct netmap_update *u)
 {
+	bool filters = u->clear_filters || u->n_filters, members = u->full || u->n_peers || u->n_removed || u->n_patches;
+
 	apply_users(m, u);
 	apply_self(m, u);
 	m->full |= u->full;
 	if (u->full)
 		keep_only(m, u);
+	for (size_t i = 0; i < u->n_removed; i++) /* first: one of them may be back */
+		remove_peer(m, u->removed[i]);
 	for (size_t i = 0; i < u->n_peers; i++)
 		upsert(m, &u->peers[i]);
-	u->n_peers = 0;
-	for (size_t i = 0; i < u->n_removed; i++)
-		remove_peer(m, u->removed[i]);
 	for (size_t i = 0; i < u->n_patches; i++)
 		apply_patch(m, &u->patches[i]);
 	apply_filters(m, u);
+	if (filters || members)
+		settle_rules(m, filters);
 	if (u->derpmap) {
 		derpmap_free(m->derpmap);
 		m->derpmap = u->derpmap;
@@ -304,6 +325,8 @@ struct filter netmap_rules(const struct netmap *m)
 	all.n = 0;
 	for (size_t i = 0; i < m->n_filters; i++) {
 		for (size_t k = 0; k < m->filters[i].rules.n; k++) {
+			if (!m->filters[i].rules.rules[k].n_src)
+				continue;
 			all.rules[all.n] = m->filters[i].rules.rules[k];
 			all.rules[all.n].id = (uint32_t)all.n + 1;
 			all.n++;
@@ -314,9 +337,9 @@ struct filter netmap_rules(const struct netmap *m)
 
 void netmap_free(struct netmap *m)
 {
-	node_free(m->self.node);
+	netmap_peer_free(&m->self);
 	for (size_t i = 0; i < m->n_peers; i++)
-		node_free(m->peers[i].node);
+		netmap_peer_free(&m->peers[i]);
 	for (size_t i = 0; i < m->n_users; i++)
 		free(m->users[i].login);
 	while (m->n_filters)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "capability.h"
 #include "derpmap.h"
 #include "http1.h"
 #include "node.h"
@@ -38,16 +39,18 @@ void netmap_stream_free(struct netmap_stream *s);
 
 #define NETMAP_PEERS_MAX 65536
 #define NETMAP_RULES_MAX 65536 /* of one filter; and in the gateway, pieces of rules of all filters */
+#define NETMAP_BY_CAP_MAX (4u << 20) /* sources that follow from peers' capabilities, in all rules */
 
 struct netmap_patch { /* of a known peer; flags say which fields are there */
 	uint64_t id;
-	bool has_key, has_disco, has_endpoints, has_region, has_online, has_expiry;
+	bool has_key, has_disco, has_endpoints, has_region, has_online, has_expiry, has_caps;
 	uint8_t key[KEY_LEN], disco[KEY_LEN];
 	struct addr_port *endpoints;
 	size_t n_endpoints;
 	uint16_t region;
 	bool online;
 	int64_t expiry;
+	struct capabilities caps;
 };
 
 struct netmap_user {
@@ -66,21 +69,32 @@ struct netmap_left_out {
 	char *why; /* of the first; NULL: there are none */
 };
 
+/* A rule that has capabilities among its sources: peers that hold one of them come behind its own. */
+struct netmap_by_cap {
+	size_t rule;	/* of the filter */
+	size_t n_fixed; /* its own sources */
+	struct capabilities caps;
+};
+
 struct netmap_filter { /* rules with a name; they add up */
 	char *name;
 	bool gone;
-	struct filter rules;
+	struct filter rules; /* may be without sources, when nobody holds what one of by_cap names */
+	struct netmap_by_cap *by_cap;
+	size_t n_by_cap;
 	struct netmap_left_out left_out;
 };
 
 struct netmap_peer {
 	struct tailnet_node *node;
 	int64_t user_id; /* the node's user is filled in from the profiles */
+	struct capabilities caps;
 	bool changed;	 /* since netmap_settle() */
 };
 
 struct netmap_update {
-	bool full; /* peers are all there are */
+	bool alive; /* says only that the server is there: nothing of the map follows */
+	bool full;  /* peers are all there are */
 	struct netmap_peer self;
 	bool authorized; /* with self: an administrator has let it in */
 	struct netmap_peer *peers;
@@ -120,6 +134,7 @@ struct netmap {
 	size_t n_users;
 	struct netmap_filter *filters; /* by name */
 	size_t n_filters;
+	size_t n_unplaced;			   /* peers that their capabilities give no rule: too many sources */
 	uint8_t digest[32];			   /* of all rules: servers send them again unchanged */
 	struct derpmap *derpmap;		   /* NULL: not known yet */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
@@ -132,23 +147,27 @@ void netmap_settle(struct netmap *m);
 void netmap_free(struct netmap *m);
 
 struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id); /* NULL: unknown */
-/* All rules of all filters, ids from 1 in order. The rules' memory stays the netmap's;
- * free only the list. */
+/* All rules of all filters that have sources, ids from 1 in order. The rules' memory stays the
+ * netmap's; free only the list. */
 struct filter netmap_rules(const struct netmap *m);
 /* Of all filters; the text stays the netmap's. */
 struct netmap_left_out netmap_left_out(const struct netmap *m);
 
-/* ---- parts, for netmap_read.c and its tests ---------------------------------- */
+/* ---- parts ------------------------------------------------------------------ */
+
+/* Gives the rules the sources that follow from the peers' capabilities. False: there is no such rule. */
+bool netmap_expand(struct netmap *m);
 
 /* One filter rule of the server: false when it has no destinations (then it grants
- * something that is not about packets) or no sources, or a mistake is in @f. What it
- * allows and we do not is in @missing. */
-bool netmap_rule_read(struct fields *f, struct fields *missing, const json_t *json, struct filter_rule *out);
+ * something that is not about packets) or no sources, or a mistake is in @f. @by: what it
+ * has of capabilities; without any it is an ordinary one. */
+bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out, struct netmap_by_cap *by);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
-/* NULL: to be left out (no key; jailed; no tailscale node), or a mistake is in @f; or in @unfit,
- * if there are too many addresses or tags. Ourselves: @unfit is @f. */
-struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit, int64_t *user_id);
+/* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f;
+ * or in @unfit, if there are too many addresses or tags. Ourselves: @unfit is @f. */
+struct netmap_peer netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit);
+void netmap_peer_free(struct netmap_peer *p); /* what is in it */
 /* An array of "address:port"; returns how many. */
 size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out);
 

@@ -10,6 +10,7 @@
 
 #include "netmap.h"
 #include "policy/alloc.h"
+#include "user/text.h"
 
 #define ENTRIES_MAX 65536 /* sources, or destinations, of one rule */
 
@@ -98,12 +99,12 @@ static bool add_text_bits(struct prefixes *list, const char *text, int64_t bits)
 	return add_text(list, joined);
 }
 
-/* True: there are "cap:NAME" among them, peers that hold a capability (from capability version 109 on),
- * which count for nobody here. */
-static bool read_sources(struct fields *f, const json_t *json, struct prefixes *list)
+/* "cap:NAME": peers that hold a capability, which are added later (netmap_expand()). Returns the first of these. */
+static const char *read_sources(struct fields *f, const json_t *json, struct prefixes *list,
+				struct capabilities *caps)
 {
 	json_t *sources = field_array(f, json, "SrcIPs"), *bits = field_array(f, json, "SrcBits"), *value;
-	bool by_capability = false;
+	const char *cap = NULL;
 	size_t i;
 
 	json_array_foreach (sources, i, value) {
@@ -112,12 +113,16 @@ static bool read_sources(struct fields *f, const json_t *json, struct prefixes *
 
 		if (fields_bad(f))
 			break;
-		if (strncmp(text, "cap:", 4) == 0)
-			by_capability = true;
-		else if (!add_text_bits(list, text, b ? element_int(f, b, "SrcBits", 0, 128) : -1))
+		if (strncmp(text, "cap:", 4) == 0) {
+			cap = cap ? cap : text;
+			if (text[4] && !capabilities_add(caps, text + 4)) /* nobody holds one without a name */
+				fields_mistake(f, "SrcIPs", "more than %d capabilities", CAPABILITIES_MAX);
+		} else if (!add_text_bits(list, text, b ? element_int(f, b, "SrcBits", 0, 128) : -1)) {
 			fields_mistake(f, "SrcIPs", "not an address, prefix or range, or too many");
+		}
 	}
-	return by_capability;
+	capabilities_settle(caps);
+	return cap;
 }
 
 static void read_ports(struct fields *f, const json_t *json, uint16_t *first, uint16_t *last)
@@ -153,19 +158,25 @@ static void read_destination(struct fields *f, const json_t *json, struct filter
 	free(list.v);
 }
 
-static void read_protocols(struct fields *f, const json_t *json, struct filter_rule *r)
+/* None given are the usual ones. What is not a protocol's number is for other clients than us: false, if all are. */
+static bool read_protocols(struct fields *f, const json_t *json, struct filter_rule *r)
 {
 	json_t *protocols = field_array(f, json, "IPProto"), *value;
 	size_t i;
 
 	json_array_foreach (protocols, i, value) {
-		if (i > UINT8_MAX)
+		int64_t number = element_int(f, value, "IPProto", INT64_MIN, INT64_MAX);
+
+		if (r->n_proto == UINT8_MAX)
 			fields_mistake(f, "IPProto", "too many");
 		if (fields_bad(f))
-			return;
+			return false;
+		if (number < 0 || number > UINT8_MAX)
+			continue;
 		r->proto = mem_grow(r->proto, r->n_proto, sizeof(*r->proto));
-		r->proto[r->n_proto++] = (uint8_t)element_int(f, value, "IPProto", 0, UINT8_MAX);
+		r->proto[r->n_proto++] = (uint8_t)number;
 	}
+	return r->n_proto || !json_array_size(protocols);
 }
 
 /* "100.64.0.1", "100.64.0.1 and 3 more" or "*", of @n prefixes that are @stride bytes apart. */
@@ -182,13 +193,26 @@ static void describe_prefixes(const struct prefix *first, size_t stride, size_t 
 		snprintf(buf, size, "%s and %zu more", prefix_str(first, text), n - 1);
 }
 
-/* "100.64.0.1 and 3 more -> 203.0.113.9:443" */
-static char *describe(const struct filter_rule *r)
+static void describe_sources(const struct filter_rule *r, size_t caps, const char *cap, char *buf, size_t size)
+{
+	char shown[80], more[32] = "";
+
+	if (!cap) {
+		describe_prefixes(r->src, sizeof(*r->src), r->n_src, buf, size);
+		return;
+	}
+	if (r->n_src + caps > 1)
+		snprintf(more, sizeof(more), " and %zu more", r->n_src + caps - 1);
+	snprintf(buf, size, "%s%s", text_escape(cap, shown, sizeof(shown)), more);
+}
+
+/* "100.64.0.1 and 3 more -> 203.0.113.9:443", "cap:example.com/staff -> *:*" */
+static char *describe(const struct filter_rule *r, size_t caps, const char *cap)
 {
 	const struct filter_dst *d = &r->dst[0];
-	char src[2 * ADDR_STRLEN], dst[2 * ADDR_STRLEN], ports[16] = "*";
+	char src[2 * ADDR_STRLEN + 32], dst[2 * ADDR_STRLEN], ports[16] = "*";
 
-	describe_prefixes(r->src, sizeof(*r->src), r->n_src, src, sizeof(src));
+	describe_sources(r, caps, cap, src, sizeof(src));
 	describe_prefixes(&d->prefix, sizeof(*d), r->n_dst, dst, sizeof(dst));
 	if (d->first == d->last)
 		snprintf(ports, sizeof(ports), "%u", d->first);
@@ -197,30 +221,31 @@ static char *describe(const struct filter_rule *r)
 	return mem_printf("%s -> %s:%s", src, dst, ports);
 }
 
-bool netmap_rule_read(struct fields *f, struct fields *missing, const json_t *json, struct filter_rule *out)
+bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out, struct netmap_by_cap *by)
 {
 	struct filter_rule r = {.verdict = FILTER_ACCEPT};
 	struct prefixes sources = {0};
 	json_t *destinations, *value;
-	bool by_capability;
+	const char *cap;
+	bool has_protocol;
 	size_t i;
 
 	if (!element_object(f, json, "PacketFilters"))
 		return false;
-	by_capability = read_sources(f, json, &sources);
+	*by = (struct netmap_by_cap){0};
+	cap = read_sources(f, json, &sources, &by->caps);
 	r.src = sources.v;
-	r.n_src = sources.n;
+	r.n_src = by->n_fixed = sources.n;
 	destinations = field_array(f, json, "DstPorts");
 	json_array_foreach (destinations, i, value)
 		read_destination(f, value, &r);
-	read_protocols(f, json, &r);
-	if (by_capability && r.n_dst)
-		fields_mistake(missing, "SrcIPs", "sources by capability are not supported");
-	if (fields_bad(f) || !r.n_src || !r.n_dst) {
+	has_protocol = read_protocols(f, json, &r);
+	if (fields_bad(f) || !has_protocol || !(r.n_src + by->caps.n) || !r.n_dst) {
 		netmap_rule_free(&r);
+		capabilities_free(&by->caps);
 		return false;
 	}
-	r.text = describe(&r);
+	r.text = describe(&r, by->caps.n, by->caps.n ? cap : NULL);
 	*out = r;
 	return true;
 }
@@ -237,6 +262,9 @@ void netmap_filter_free(struct netmap_filter *f)
 {
 	for (size_t i = 0; i < f->rules.n; i++)
 		netmap_rule_free(&f->rules.rules[i]);
+	for (size_t i = 0; i < f->n_by_cap; i++)
+		capabilities_free(&f->by_cap[i].caps);
+	free(f->by_cap);
 	free(f->rules.rules);
 	free(f->left_out.why);
 	free(f->name);

@@ -134,23 +134,47 @@ static void fill_node(struct fields *f, const json_t *json, struct fields *unfit
 		fields_mistake(f, "Node.ID", "absent");
 }
 
-struct tailnet_node *netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit, int64_t *user_id)
+/* The first of too many: they only allow. */
+static struct capabilities read_capabilities(struct fields *f, const json_t *json)
 {
-	struct tailnet_node *n;
+	json_t *map = field_object(f, json, "CapMap"), *value;
+	struct capabilities caps = {0};
+	const char *name;
+
+	json_object_foreach (map, name, value) {
+		if (!capabilities_add(&caps, name))
+			break;
+	}
+	capabilities_settle(&caps);
+	return caps;
+}
+
+/*
+ * A jailed peer may be reached but may not reach us, and we reach for nobody. One that speaks
+ * WireGuard only is an exit of somebody's, not a client of ours. And one that tailnet lock has
+ * not signed may only speak with services of its tailscaled's kind, of which we have none.
+ */
+static bool is_useless(struct fields *f, const json_t *json)
+{
+	return field_bool(f, json, "IsJailed") || field_bool(f, json, "IsWireGuardOnly") ||
+	       field_bool(f, json, "UnsignedPeerAPIOnly");
+}
+
+struct netmap_peer netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit)
+{
+	struct netmap_peer p = {.changed = true};
 	bool useless;
 
 	if (!element_object(f, json, "Node"))
-		return NULL;
-	/* A jailed peer may be reached but may not reach us, and we reach for nobody; the other
-	 * kind speaks WireGuard only and is an exit of somebody's, not a client of ours. */
-	useless = field_bool(f, json, "IsJailed") || field_bool(f, json, "IsWireGuardOnly");
-	*user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
-	n = node_new();
-	fill_node(f, json, unfit, n);
-	if (!fields_bad(f) && !fields_bad(unfit) && !useless && !key_is_zero(n->node_key))
-		return n;
-	node_free(n);
-	return NULL;
+		return p;
+	useless = is_useless(f, json);
+	p.user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
+	p.node = node_new();
+	fill_node(f, json, unfit, p.node);
+	p.caps = read_capabilities(f, json);
+	if (fields_bad(f) || fields_bad(unfit) || useless || key_is_zero(p.node->node_key))
+		netmap_peer_free(&p);
+	return p;
 }
 
 /* Known until now, perhaps, and of no use from now on. @unfit: or too much for us, which has to be said. */
@@ -172,12 +196,13 @@ static void read_peers(struct fields *f, const json_t *array, struct netmap_upda
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		struct netmap_peer p = {.changed = true};
+		struct netmap_peer p = {0};
 		struct fields unfit = {0};
 
 		if (u->n_peers == NETMAP_PEERS_MAX)
 			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
-		p.node = fields_bad(f) ? NULL : netmap_node_read(f, value, &unfit, &p.user_id);
+		if (!fields_bad(f))
+			p = netmap_node_read(f, value, &unfit);
 		if (fields_bad(f))
 			return;
 		if (!p.node) {
@@ -229,6 +254,8 @@ static void read_patch(struct fields *f, const json_t *json, struct netmap_updat
 	p->online = field_bool(f, json, "Online");
 	p->has_expiry = json_is_string(json_object_get(json, "KeyExpiry"));
 	p->expiry = field_time(f, json, "KeyExpiry");
+	p->has_caps = field_object(f, json, "CapMap");
+	p->caps = read_capabilities(f, json);
 }
 
 static void read_patches(struct fields *f, const json_t *root, struct netmap_update *u)
@@ -238,17 +265,30 @@ static void read_patches(struct fields *f, const json_t *root, struct netmap_upd
 	const char *key;
 	size_t i;
 
-	json_array_foreach (array, i, value) {
-		if (fields_bad(f))
-			return;
-		read_patch(f, value, u);
-	}
 	json_object_foreach (online, key, value) {
 		struct netmap_patch *p = add_patch(u, strtoull(key, NULL, 10));
 
 		p->has_online = json_is_boolean(value);
 		p->online = json_is_true(value);
 	}
+	json_array_foreach (array, i, value) {
+		if (fields_bad(f))
+			return;
+		read_patch(f, value, u);
+	}
+}
+
+/* All of them, and then nothing else counts; or what has changed. An empty list is none (as tailscaled sees it). */
+static void read_members(struct fields *f, const json_t *root, struct netmap_update *u)
+{
+	json_t *peers = field_array(f, root, "Peers");
+
+	u->full = json_array_size(peers);
+	read_peers(f, u->full ? peers : field_array(f, root, "PeersChanged"), u);
+	if (u->full)
+		return;
+	read_removed(f, root, u);
+	read_patches(f, root, u);
 }
 
 static void read_users(struct fields *f, const json_t *root, struct netmap_update *u)
@@ -274,24 +314,36 @@ static void leave_out(struct netmap_left_out *left_out, size_t i, const struct f
 		left_out->why = mem_printf("rule %zu: %s", i + 1, f->error);
 }
 
-static void read_rules(const json_t *array, struct netmap_filter *out)
+static void add_rule(struct netmap_filter *out, const struct filter_rule *r, const struct netmap_by_cap *by)
 {
 	struct filter *rules = &out->rules;
+
+	if (by->caps.n) {
+		out->by_cap = mem_grow(out->by_cap, out->n_by_cap, sizeof(*out->by_cap));
+		out->by_cap[out->n_by_cap] = *by;
+		out->by_cap[out->n_by_cap++].rule = rules->n;
+	}
+	rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
+	rules->rules[rules->n++] = *r;
+}
+
+static void read_rules(const json_t *array, struct netmap_filter *out)
+{
+	const struct filter *rules = &out->rules;
 	json_t *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		struct fields f = {0}, missing = {0}; /* of this rule alone */
+		struct fields f = {0}; /* of this rule alone */
+		struct netmap_by_cap by;
 		struct filter_rule r;
 
 		if (rules->n == NETMAP_RULES_MAX)
 			fields_mistake(&f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
-		if (!fields_bad(&f) && netmap_rule_read(&f, &missing, value, &r)) {
-			rules->rules = mem_grow(rules->rules, rules->n, sizeof(*rules->rules));
-			rules->rules[rules->n++] = r;
-		}
-		if (fields_bad(&f) || fields_bad(&missing))
-			leave_out(&out->left_out, i, fields_bad(&f) ? &f : &missing);
+		if (!fields_bad(&f) && netmap_rule_read(&f, value, &r, &by))
+			add_rule(out, &r, &by);
+		if (fields_bad(&f))
+			leave_out(&out->left_out, i, &f);
 	}
 }
 
@@ -306,21 +358,22 @@ static void add_filter(struct fields *f, const char *name, const json_t *rules, 
 	u->filters[u->n_filters++] = filter;
 }
 
-/* The old field is the filter named "base"; in it, null has always been "unchanged". */
+/* The old field is the filter named "base"; in it, null has always been "unchanged". It counts before the
+ * others: what clears all clears it, too. */
 static void read_filters(struct fields *f, const json_t *root, struct netmap_update *u)
 {
-	json_t *old = field_array(f, root, "PacketFilter"), *named = field_object(f, root, "PacketFilters"), *value;
+	json_t *old = field_array(f, root, "PacketFilter"), *named = field_object(f, root, "PacketFilters");
+	json_t *all = json_object_get(named, "*"), *value;
 	const char *name;
 
-	if (old)
+	u->clear_filters = json_is_null(all);
+	if (all && !u->clear_filters)
+		fields_mistake(f, "PacketFilters", "\"*\" is not null");
+	if (old && !u->clear_filters)
 		add_filter(f, "base", old, u);
 	json_object_foreach (named, name, value) {
 		if (strcmp(name, "*") != 0)
 			add_filter(f, name, value, u);
-		else if (json_is_null(value))
-			u->clear_filters = true;
-		else
-			fields_mistake(f, "PacketFilters", "\"*\" is not null");
 	}
 }
 
@@ -330,8 +383,7 @@ static void read_self(struct fields *f, const json_t *root, struct netmap_update
 
 	if (!node)
 		return;
-	u->self.node = netmap_node_read(f, node, f, &u->self.user_id);
-	u->self.changed = true;
+	u->self = netmap_node_read(f, node, f);
 	u->authorized = field_bool(f, node, "MachineAuthorized"); /* servers leave a "no" away */
 	if (!u->self.node)
 		fields_mistake(f, "Node", "has no key");
@@ -358,17 +410,18 @@ static void read_lock(struct fields *f, const json_t *root, struct netmap_update
 
 static void read_all(struct fields *f, const json_t *root, struct netmap_update *u)
 {
-	json_t *peers = field_array(f, root, "Peers"), *derpmap = field_object(f, root, "DERPMap");
+	json_t *derpmap;
 
-	u->full = peers;
+	read_ping(f, root, u);
+	u->alive = field_bool(f, root, "KeepAlive");
+	if (u->alive)
+		return;
 	read_self(f, root, u);
-	read_peers(f, peers ? peers : field_array(f, root, "PeersChanged"), u);
-	read_removed(f, root, u);
-	read_patches(f, root, u);
+	read_members(f, root, u);
 	read_users(f, root, u);
 	read_filters(f, root, u);
-	read_ping(f, root, u);
 	read_lock(f, root, u);
+	derpmap = field_object(f, root, "DERPMap");
 	if (derpmap && json_is_object(json_object_get(derpmap, "Regions"))) /* else they are as they were */
 		u->derpmap = derpmap_read(f, derpmap);
 }
@@ -393,11 +446,13 @@ void netmap_update_free(struct netmap_update *u)
 {
 	if (!u)
 		return;
-	node_free(u->self.node);
+	netmap_peer_free(&u->self);
 	for (size_t i = 0; i < u->n_peers; i++)
-		node_free(u->peers[i].node);
-	for (size_t i = 0; i < u->n_patches; i++)
+		netmap_peer_free(&u->peers[i]);
+	for (size_t i = 0; i < u->n_patches; i++) {
 		free(u->patches[i].endpoints);
+		capabilities_free(&u->patches[i].caps);
+	}
 	for (size_t i = 0; i < u->n_users; i++)
 		free(u->users[i].login);
 	for (size_t i = 0; i < u->n_filters; i++)
