@@ -255,9 +255,10 @@ static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], 
 					       : "other"));
 }
 
-static void on_relay(void *ctx, uint16_t region, bool up)
+static void on_relay(void *ctx, const struct wire_relay_state *s)
 {
-	print(json_pack("{s:s, s:i, s:b}", "event", "relay", "region", region, "up", up));
+	print(json_pack("{s:s, s:i, s:b, s:s, s:s?}", "event", "relay", "region", s->region, "up",
+			s->state == WIRE_RELAY_UP, "trouble", trouble_name(&s->why), "host", s->host));
 }
 
 static void on_fd(void *ctx, int fd)

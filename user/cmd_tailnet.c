@@ -143,6 +143,7 @@ struct pinger {
 	const struct command_args *a;
 	char *path;
 	json_t *pongs; /* all of them */
+	json_t *trouble; /* as said last: why the node's relay cannot be reached, or null */
 	uint64_t seen; /* number of the last one */
 };
 
@@ -187,8 +188,19 @@ static int collect(struct pinger *p, const char *name, bool *direct)
 		if (!command_option(p->a, "json"))
 			print_pong(name, pong);
 	}
+	json_decref(p->trouble);
+	p->trouble = json_incref(json_object_get(result, "trouble"));
 	json_decref(result);
 	return EXIT_YES;
+}
+
+static void print_silence(const struct pinger *p, const char *name)
+{
+	const char *trouble = json_string_value(p->trouble);
+	char escaped[512];
+
+	printf("no pong from %s%s%s\n", name, trouble ? ": " : "",
+	       trouble ? text_escape(trouble, escaped, sizeof(escaped)) : "");
 }
 
 static int ping_once(struct pinger *p, bool *direct)
@@ -208,7 +220,7 @@ static int ping_once(struct pinger *p, bool *direct)
 		status = collect(p, name, direct);
 	}
 	if (status == EXIT_YES && before == json_array_size(p->pongs) && !command_option(p->a, "json"))
-		printf("no pong from %s\n", name);
+		print_silence(p, name);
 	return status;
 }
 
@@ -233,11 +245,13 @@ int cmd_ping(int argc, char **argv)
 	if (status == EXIT_YES && !json_array_size(p.pongs))
 		status = EXIT_NO;
 	if (command_option(&a, "json") && (status == EXIT_YES || status == EXIT_NO)) {
-		json_t *result = json_pack("{s:i, s:O}", "schema", CONTROL_SCHEMA, "pongs", p.pongs);
+		json_t *result = json_pack("{s:i, s:O, s:O?}", "schema", CONTROL_SCHEMA, "pongs", p.pongs, "trouble",
+					   p.trouble);
 
 		ask_show(&a, result, NULL);
 	}
 	json_decref(p.pongs);
+	json_decref(p.trouble);
 	free(p.path);
 	return status;
 }

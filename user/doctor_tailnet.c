@@ -62,6 +62,24 @@ static void look_for_server(struct doctor *d, const char *server)
 		doctor_say(d, "tailnet", DOCTOR_OK, NULL, "%s takes connections", server);
 }
 
+/* Peers look for us at our home; at other relays we look for peers. */
+static void say_relays(struct doctor *d, const json_t *relays)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (relays, i, r) {
+		const char *trouble = show_text(r, "trouble"), *host = show_text(r, "host");
+
+		if (*trouble)
+			doctor_say(d, "relay", DOCTOR_WARN, show_text(r, "advice"), "%s%s%s cannot be reached: %s",
+				   show_text(r, "name"), *host ? ", " : "", host, show_text(r, "reason"));
+		else
+			doctor_say(d, "relay", DOCTOR_OK, NULL, "%s%s: %s", show_text(r, "name"),
+				   json_is_true(json_object_get(r, "home")) ? ", our home" : "", show_text(r, "state"));
+	}
+}
+
 static void say_state(struct doctor *d, const json_t *tailnet)
 {
 	const char *state = show_text(tailnet, "state"), *text = show_text(tailnet, "text");
@@ -69,8 +87,8 @@ static void say_state(struct doctor *d, const json_t *tailnet)
 
 	if (!strcmp(state, "connected"))
 		doctor_say(d, "tailnet", DOCTOR_OK, NULL, "connected to %s as %s, %u nodes, home relay %s",
-			   show_text(tailnet, "server"), show_text(tailnet, "node"), (unsigned)show_number(tailnet, "peers"),
-			   *home ? home : "none");
+			   show_text(tailnet, "server"), show_text(tailnet, "node"),
+			   (unsigned)show_number(tailnet, "peers"), *home ? home : "none");
 	else if (*login)
 		doctor_say(d, "tailnet", DOCTOR_WARN, "open it, and log in", "waits for a login: %s", login);
 	else
@@ -83,8 +101,10 @@ void doctor_tailnet(struct doctor *doctor, const struct config *cfg, const json_
 {
 	if (!cfg->tailnet.node)
 		return;
-	if (status)
+	if (status) {
 		say_state(doctor, json_object_get(status, "tailnet"));
-	else
+		say_relays(doctor, json_object_get(json_object_get(status, "tailnet"), "relays"));
+	} else {
 		look_for_server(doctor, cfg->tailnet.login_server);
+	}
 }

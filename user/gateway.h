@@ -322,6 +322,7 @@ struct report_route;
 void membership_primary(const struct gateway *g, struct report_route *route);
 /* A relay's name, into @buf. */
 const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size);
+bool membership_relay_away(const struct gateway *g, uint16_t region); /* it cannot be reached now */
 void membership_close(struct gateway *g);
 
 /* verbs_tailnet.c */

@@ -359,15 +359,6 @@ static void on_login(void *ctx, const char *url)
 	log_info("tailnet: to log in, open %s", url);
 }
 
-static void on_relay(void *ctx, uint16_t region, bool up)
-{
-	struct membership *m = ctx;
-	char name[64];
-
-	log_info("tailnet: relay %s is %s", paths_region_name(m, region, name, sizeof(name)),
-		 up ? "connected" : "away");
-}
-
 static void link_ready(void *ctx)
 {
 	struct membership *m = ctx;
@@ -382,6 +373,7 @@ static void on_fd(void *ctx, int fd)
 	if (m->link.ready)
 		loop_remove(&m->g->loop, &m->link);
 	m->link = (struct loop_watch){.fd = -1};
+	relay_states_clear(&m->relays);
 	if (fd >= 0 && loop_add(&m->g->loop, &m->link, fd, link_ready, m))
 		log_error("tailnet: %s", strerror(errno));
 }
@@ -429,7 +421,7 @@ static char *read_auth_key(const struct config_tailnet *t)
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
 	static const struct tailnet_ops ops = {on_status, on_login, on_map,	paths_relayed,
-					       on_relay,  on_fd,    on_identity};
+					       paths_relay_state, on_fd, on_identity};
 	const struct config_tailnet *t = &m->g->config->tailnet;
 	char *auth_key = read_auth_key(t);
 	const struct tailnet_config config = {
@@ -559,6 +551,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		out->left_out = rules->n_left_out;
 		out->left_out_why = rules->left_out;
 	}
+	out->n_relays = paths_report_relays(m, out->relays, REPORT_RELAYS_MAX);
 	if (m->seen.home && g->config->tailnet.derp)
 		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
 	if (map->self.node) {
@@ -580,6 +573,13 @@ void membership_primary(const struct gateway *g, struct report_route *route)
 const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size)
 {
 	return paths_region_name(g->membership, region, buf, size);
+}
+
+bool membership_relay_away(const struct gateway *g, uint16_t region)
+{
+	const struct wire_relay_state *s = relay_states_find(&g->membership->relays, region);
+
+	return s && s->state == WIRE_RELAY_AWAY;
 }
 
 void membership_close(struct gateway *g)

@@ -5,6 +5,7 @@
 #include "user/gateway.h"
 #include "user/tailnet/disco.h"
 #include "user/tailnet/netcheck.h"
+#include "user/tailnet/relay_states.h"
 #include "user/tailnet/tailnet.h"
 
 /*
@@ -50,6 +51,7 @@ struct membership {
 	struct disco *disco;
 	struct netcheck *netcheck;
 	struct netcheck_result seen;
+	struct relay_states relays;
 	struct map_endpoint endpoints[WIRE_ENDPOINTS_MAX]; /* as last told */
 	size_t n_endpoints;
 	bool told_endpoints;
@@ -81,6 +83,12 @@ void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct e
 void paths_relay(void *gateway, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
 /* For struct tailnet_ops. */
 void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
+
+void paths_relay_state(void *membership, const struct wire_relay_state *s);
+
+/* How relays stand, our home first; at most @max. Returns how many. */
+struct report_relay;
+size_t paths_report_relays(const struct membership *m, struct report_relay *out, size_t max);
 
 /* Of a relay's region, for people. Into @buf. */
 const char *paths_region_name(const struct membership *m, uint16_t region, char *buf, size_t size);

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include "user/crypto.h"
+#include "user/log.h"
 #include "user/loop.h"
 #include "user/membership.h"
 #include "user/netmap_config.h"
+#include "user/report.h"
 #include "user/tailnet/candidates.h"
 
 #define RECENT (1500 * NS_PER_MS) /* since the last look, and a bit */
@@ -175,6 +177,50 @@ void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN
 	}
 }
 
+/* ---- relays --------------------------------------------------------------------------------- */
+
+/* Only what is new is told: a relay that stays away is one line, however often it is tried. */
+void paths_relay_state(void *membership, const struct wire_relay_state *s)
+{
+	struct membership *m = membership;
+	char name[64], why[256];
+
+	if (!relay_states_take(&m->relays, s))
+		return;
+	paths_region_name(m, s->region, name, sizeof(name));
+	if (s->state == WIRE_RELAY_AWAY)
+		log_warning("tailnet: relay %s%s%s cannot be reached: %s (%s)", name, *s->host ? ", " : "", s->host,
+			    trouble_text(&s->why, why, sizeof(why)), trouble_advice(&s->why));
+	else
+		log_info("tailnet: relay %s is %s", name, s->state == WIRE_RELAY_UP ? "connected" : "left");
+}
+
+static void report_relay(const struct membership *m, uint16_t region, struct report_relay *out)
+{
+	const struct wire_relay_state *s = relay_states_find(&m->relays, region);
+
+	*out = (struct report_relay){.region = region, .home = region == m->seen.home, .state = "connecting"};
+	paths_region_name(m, region, out->name, sizeof(out->name));
+	if (!s)
+		return;
+	out->state = s->state == WIRE_RELAY_UP ? "connected" : "away";
+	out->host = *s->host ? s->host : NULL;
+	out->why = s->why;
+}
+
+size_t paths_report_relays(const struct membership *m, struct report_relay *out, size_t max)
+{
+	uint16_t home = m->g->config->tailnet.derp ? m->seen.home : 0;
+	size_t n = 0;
+
+	if (home && m->state == WIRE_STATE_CONNECTED)
+		report_relay(m, home, &out[n++]);
+	for (size_t i = 0; i < m->relays.n && n < max; i++)
+		if (!n || m->relays.v[i].region != home)
+			report_relay(m, m->relays.v[i].region, &out[n++]);
+	return n;
+}
+
 /* ---- from time to time -------------------------------------------------------------------------- */
 
 static bool is_within(const _Atomic uint64_t *stamp, uint64_t time, uint64_t now)
@@ -259,4 +305,5 @@ void paths_close(struct membership *m)
 {
 	disco_free(m->disco);
 	netcheck_free(m->netcheck);
+	relay_states_clear(&m->relays);
 }

@@ -71,16 +71,37 @@ static json_t *left_out_json(const struct report_tailnet *t)
 	return json_pack("{s:I, s:o}", "number", (json_int_t)t->left_out, "why", text(t->left_out_why));
 }
 
+static json_t *relay_json(const struct report_relay *r)
+{
+	json_t *j = json_pack("{s:i, s:o, s:b, s:s, s:o}", "region", r->region, "name", text(r->name), "home", r->home,
+			      "state", r->state, "host", text(r->host));
+	char why[256];
+
+	json_object_set_new(j, "trouble", text(r->why.kind ? trouble_name(&r->why) : NULL));
+	json_object_set_new(j, "reason", text(r->why.kind ? trouble_text(&r->why, why, sizeof(why)) : NULL));
+	json_object_set_new(j, "advice", text(r->why.kind ? trouble_advice(&r->why) : NULL));
+	return j;
+}
+
+static json_t *relays_json(const struct report_tailnet *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->n_relays; i++)
+		json_array_append_new(list, relay_json(&t->relays[i]));
+	return list;
+}
+
 static json_t *tailnet_json(const struct report_source *s)
 {
 	const struct report_tailnet *t = s->tailnet;
 
 	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server), "state",
-			 text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node), "home", text(t->home),
-			 "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
-			 t->expires ? json_integer((json_int_t)t->expires) : json_null());
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "server", text(t->server), "state",
+			 text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node), "home",
+			 text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
+			 t->expires ? json_integer((json_int_t)t->expires) : json_null(), "relays", relays_json(t));
 }
 
 static json_t *tunnel_json(const struct report_source *s)
@@ -206,6 +227,7 @@ static json_t *client_json(const struct report_client *c)
 	json_object_set_new(j, "endpoint", c->endpoint_port ? json_string(endpoint) : json_null());
 	json_object_set_new(j, "path", text(c->handshake_age < 0 ? NULL : c->relay ? "relay" : "direct"));
 	json_object_set_new(j, "relay", text(c->relay));
+	json_object_set_new(j, "relay_away", json_boolean(c->relay_away));
 	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
 	json_object_set_new(j, "received", json_integer((json_int_t)c->received));
 	json_object_set_new(j, "sent", json_integer((json_int_t)c->sent));

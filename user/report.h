@@ -10,6 +10,7 @@
 #include "bpf/contract.h"
 #include "policy/addr.h"
 #include "user/history.h"
+#include "user/tailnet/trouble.h"
 
 /*
  * The answers of a running gateway: what it knows, as JSON. Commands print them
@@ -24,7 +25,9 @@
  *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
  *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
  *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
- *			that are not in force), "why"}, "expires" (Unix seconds)},
+ *			that are not in force), "why"}, "expires" (Unix seconds), "relays": [{"region" (number),
+ *			"name", "home" (ours), "state" ("connected", "connecting", "away"), "host", "trouble" (null,
+ *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
  *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present"}],
@@ -38,7 +41,8 @@
  *		 "clients": {"configured", "active"},
  *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
  * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
- *			"path" ("direct", "relay"; null: no handshake yet), "relay", "handshake" (s ago), "received", "sent" (bytes),
+ *			"path" ("direct", "relay"; null: no handshake yet), "relay", "relay_away" (it cannot
+ *			be reached now), "handshake" (s ago), "received", "sent" (bytes),
  *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
  *			"worker", "expired", "public_key"}]}   user: null for a tagged client
  * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",
@@ -87,6 +91,7 @@ struct report_client {
 	struct addr endpoint;
 	uint16_t endpoint_port;	 /* 0: not known */
 	const char *relay;	 /* NULL: direct */
+	bool relay_away;	 /* it cannot be reached now */
 	int64_t handshake_age;	 /* seconds since the last one; negative: none yet */
 	uint64_t received, sent; /* bytes */
 	uint64_t flows;		 /* that live */
@@ -127,6 +132,16 @@ struct report_policy {
 	bool differs;
 };
 
+struct report_relay {
+	uint16_t region;
+	char name[64];
+	bool home;
+	const char *state, *host; /* "connected", ...; NULL: not known */
+	struct trouble why;
+};
+
+#define REPORT_RELAYS_MAX 33 /* as many as there can be connections, and our home */
+
 struct report_tailnet {
 	const char *server, *state; /* "connected", ... */
 	const char *text, *login;   /* what the server says, where to log in; NULL */
@@ -136,6 +151,8 @@ struct report_tailnet {
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires; /* of our key, Unix seconds; 0: never */
+	struct report_relay relays[REPORT_RELAYS_MAX]; /* our home first */
+	size_t n_relays;
 };
 
 /* What only the daemon knows. Plain fields are filled before each report; the

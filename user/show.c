@@ -157,7 +157,7 @@ static void add_client(struct table *t, const json_t *c)
 	table_add(t, show_owner(c, owner, sizeof(owner)));
 	table_add(t, json_string_value(json_array_get(json_object_get(c, "addresses"), 0)));
 	if (*relay)
-		table_addf(t, "relay %s", relay);
+		table_addf(t, "relay %s%s", relay, json_is_true(json_object_get(c, "relay_away")) ? " (away)" : "");
 	else
 		table_add(t, show_text(c, "endpoint"));
 	table_add(t, json_is_true(json_object_get(c, "expired")) ? "expired" : show_text(c, "path"));

@@ -22,6 +22,20 @@ static const char *base(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+static void show_tailnet(const json_t *t, FILE *out)
+{
+	const json_t *relay = json_array_get(json_object_get(t, "relays"), 0); /* our home, if there is one */
+	char state[64], home[64];
+
+	fprintf(out, "   tailnet: %s, %llu peers", text_escape(show_text(t, "state"), state, sizeof(state)),
+		(unsigned long long)show_number(t, "peers"));
+	if (!*show_text(t, "home"))
+		return;
+	fprintf(out, ", home relay %s", text_escape(show_text(t, "home"), home, sizeof(home)));
+	if (json_is_true(json_object_get(relay, "home")) && !strcmp(show_text(relay, "state"), "away"))
+		colour_print(out, COLOUR_RED, " (away)");
+}
+
 static void show_head(const json_t *r, FILE *out)
 {
 	const json_t *policy = json_object_get(r, "policy"), *tailnet = json_object_get(r, "tailnet");
@@ -38,8 +52,7 @@ static void show_head(const json_t *r, FILE *out)
 	else if (!json_is_object(tailnet))
 		fputs("no policy: everything is refused", out);
 	if (json_is_object(tailnet))
-		fprintf(out, "   tailnet: %s, %llu peers", text_escape(show_text(tailnet, "state"), file, sizeof(file)),
-			(unsigned long long)show_number(tailnet, "peers"));
+		show_tailnet(tailnet, out);
 	fputc('\n', out);
 	if (json_is_true(json_object_get(policy, "differs"))) {
 		print_label(out, "policy");

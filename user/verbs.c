@@ -70,6 +70,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	engine_peer_state(g->device.engine, c->peer, &s);
 	if (endpoint_is_relay(&s.endpoint)) {
 		out->relay = membership_region(g, s.endpoint.port, v->relay, sizeof(v->relay));
+		out->relay_away = membership_relay_away(g, s.endpoint.port);
 	} else {
 		out->endpoint = s.endpoint.addr;
 		out->endpoint_port = s.endpoint.port;
@@ -240,6 +241,20 @@ static void view_modes(struct view *v)
 			     maps_program_name(g->hooks.list[i].program));
 }
 
+static void view_relays(struct view *v)
+{
+	char why[256];
+
+	for (size_t i = 0; i < v->tailnet.n_relays; i++) {
+		const struct report_relay *r = &v->tailnet.relays[i];
+
+		if (r->why.kind)
+			note(v, "tailnet: %srelay %s%s%s cannot be reached: %s (%s)", r->home ? "our home " : "",
+			     r->name, r->host ? ", " : "", r->host ? r->host : "",
+			     trouble_text(&r->why, why, sizeof(why)), trouble_advice(&r->why));
+	}
+}
+
 static void view_tailnet(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -257,6 +272,7 @@ static void view_tailnet(struct view *v)
 		     v->tailnet.left_out_why);
 	if (v->tailnet.login)
 		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+	view_relays(v);
 }
 
 static void view_blocklists(struct view *v)

@@ -9,7 +9,8 @@
  *			"key", "relay", "online", "expires" (Unix seconds), "expired"}
  *	ping	args {"node"}			{"schema", "name", "number"}: pongs after this number are answers
  *	pong	args {"node", "number"}		{"schema", "pongs": [{"number", "path" ("direct", "relay"),
- *						"endpoint", "relay", "microseconds"}]}
+ *						"endpoint", "relay", "microseconds"}], "trouble" (null, or
+ *						why its relay cannot be reached)}
  */
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,19 @@ static json_t *pong_json(const struct membership *m, const struct pong *p)
 			 "microseconds", (json_int_t)(r->latency / 1000));
 }
 
+/* Of the relay where the node is to be found. */
+static json_t *trouble_json(const struct membership *m, const struct config_client *c)
+{
+	const struct netmap_peer *p = netmap_peer(&tailnet_roster(m->tailnet)->map, c->tailnet_id);
+	const struct wire_relay_state *s = p ? relay_states_find(&m->relays, p->node->region) : NULL;
+	char name[64], why[256];
+
+	if (!s || s->state != WIRE_RELAY_AWAY)
+		return json_null();
+	return json_sprintf("relay %s cannot be reached: %s", paths_region_name(m, s->region, name, sizeof(name)),
+			    trouble_text(&s->why, why, sizeof(why)));
+}
+
 int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 {
 	struct gateway *g = gateway;
@@ -209,5 +223,6 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 		if (p->number > after && !memcmp(p->node, c->public_key, KEY_LEN))
 			json_array_append_new(list, pong_json(m, p));
 	}
-	return give(json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "pongs", list), result, error);
+	return give(json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", trouble_json(m, c)),
+		    result, error);
 }

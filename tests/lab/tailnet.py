@@ -57,7 +57,7 @@ cli: {{ timeout: 30s }}
 SECOND_REGION = """
 regions:
   998: { regionid: 998, regioncode: far, regionname: far,
-         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, ipv4: ADDRESS, stunport: 3478, derpport: 443,
+         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, IPV4 stunport: 3478, derpport: 443,
                     certname: "sha256-raw:HASH" } ] }
 """
 
@@ -119,7 +119,7 @@ def certificate(folder, name):
 
 class Tailnet:
     def __init__(self, lab, two_regions=False, by_name=False, wire=None, headscale=PEERS / "headscale", more=""):
-        """by_name: the relay's address is not in the DERP map. more: of headscale's configuration."""
+        """by_name: the relays' addresses are not in the DERP map. more: of headscale's configuration."""
         self.lab, self.dir, self.by_name, self.wire = lab, lab.dir / "tailnet", by_name, wire or Bridge(lab)
         self.headscale, self.more = headscale, more
         self.dir.mkdir()
@@ -128,7 +128,7 @@ class Tailnet:
         (self.dir / "second").mkdir()
         pin = certificate(self.dir / "second", "relay2.test")
         (self.dir / "regions.yaml").write_text(
-            SECOND_REGION.replace("ADDRESS", self.wire.servers["relay2"]).replace("HASH", pin))
+            SECOND_REGION.replace("IPV4", "" if by_name else f"ipv4: {self.wire.servers['relay2']},").replace("HASH", pin))
         self.configure(self.dir, SERVER, self.wire.servers["headscale"], 999, "lab", "true",
                        [str(self.dir / "regions.yaml")] if two_regions else [])
         if two_regions:
@@ -145,13 +145,17 @@ class Tailnet:
 
     def second_relay(self):
         """Nobody vouches for its certificate; the DERP map has its hash, as derper prints it for relays without a name."""
+        (self.dir / "second" / "policy.json").write_text("{}")
+        self.far = self.machine("relay2", self.wire.servers["relay2"])
+        self.serve_second()
+
+    def serve_second(self, verify="false"):
+        """verify: whether it relays for the nodes of its own tailnet only, and it has none."""
         folder = self.dir / "second"
-        (folder / "policy.json").write_text("{}")
-        self.configure(folder, SECOND, self.wire.servers["relay2"], 998, "far", "false", [])
-        host = self.machine("relay2", self.wire.servers["relay2"])
-        host.popen("relay2", [self.headscale, "-c", folder / "hs.yaml", "serve"])
-        wait_for("relay2", lambda: host.run(["curl", "-sk", f"{SECOND}/health"], check=False,
-                                            quiet=True).returncode == 0, seconds=20)
+        self.configure(folder, SECOND, self.wire.servers["relay2"], 998, "far", verify, [])
+        self.second = self.far.popen("relay2", [self.headscale, "-c", folder / "hs.yaml", "serve"])
+        wait_for("relay2", lambda: self.far.run(["curl", "-sk", f"{SECOND}/health"], check=False,
+                                                quiet=True).returncode == 0, seconds=20)
 
     def machine(self, name, address):
         """A host on the wire that knows the servers by name."""

@@ -272,6 +272,44 @@ static void test_status(void **state)
 	       "  note    egress address 2001:db8:1::1 is not on eth0 yet: waiting for it\n");
 }
 
+/* T12: the home relay, and what is the matter with it: first in the list, in words and for scripts. */
+static void test_status_of_a_relay(void **state)
+{
+	static const struct {
+		const char *state, *shown, *trouble, *reason;
+		struct trouble why;
+	} cases[] = {
+		{"connected", "home relay lab\n", NULL, NULL, {0}},
+		{"connecting", "home relay lab\n", NULL, NULL, {0}},
+		{"away", "home relay lab (away)\n", "http", "it answers as an ordinary web server: HTTP status 404",
+		 {TROUBLE_HTTP, 404}},
+	};
+	struct report_tailnet t = {.state = "connected", .home = "lab", .peers = 3, .n_relays = 1};
+	struct gateway_model g;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct report_source *s = model(&g);
+		const json_t *relay;
+		json_t *r;
+		char *out;
+
+		t.relays[0] = (struct report_relay){
+			.region = 9, .name = "lab", .home = true, .state = cases[i].state, .why = cases[i].why};
+		s->tailnet = &t;
+		r = report_status(s);
+		relay = json_array_get(json_object_get(json_object_get(r, "tailnet"), "relays"), 0);
+		assert_true(json_is_true(json_object_get(relay, "home")));
+		assert_string_equal(show_text(relay, "state"), cases[i].state);
+		assert_string_equal(show_text(relay, "trouble"), cases[i].trouble ? cases[i].trouble : "");
+		assert_string_equal(show_text(relay, "reason"), cases[i].reason ? cases[i].reason : "");
+		assert_int_equal(*show_text(relay, "advice") != 0, cases[i].trouble != NULL);
+		out = shown(r, show_status);
+		assert_non_null(strstr(out, "tailnet: connected, 3 peers, home relay lab"));
+		assert_non_null(strstr(out, cases[i].shown));
+		free(out);
+	}
+}
+
 static void test_status_of_an_idle_gateway(void **state)
 {
 	struct gateway_model g;
@@ -513,6 +551,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_of_a_relay),
 		cmocka_unit_test(test_status_of_an_idle_gateway),
 		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_flows),

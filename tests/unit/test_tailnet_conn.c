@@ -119,7 +119,7 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 	fail();
 }
 
-static void on_closed(void *ctx, const char *why)
+static void on_closed(void *ctx, const struct trouble *why)
 {
 	*(bool *)ctx = true;
 }

@@ -88,7 +88,8 @@ static struct wire_message sample(enum wire_type type)
 		m.hello.region = 9;
 		break;
 	case WIRE_RELAY_STATE:
-		m.relay = (struct wire_relay_state){9, true};
+		m.relay = (struct wire_relay_state){
+			9, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, mem_strdup("relay.test")};
 		break;
 	case WIRE_CONFIG:
 		m.config = (struct wire_config){.server = mem_strdup("https://h"),
@@ -230,6 +231,38 @@ static void impossible_values(void **state)
 	wire_message_free(&m);
 }
 
+/* Trouble without a reason, a reason without trouble, and hosts that are none. */
+static void impossible_relays(void **state)
+{
+	static const struct {
+		struct wire_relay_state s;
+		bool good;
+	} cases[] = {
+		{{9, WIRE_RELAY_AWAY, {TROUBLE_HTTP, 404}, "relay.test"}, true},
+		{{9, WIRE_RELAY_AWAY, {TROUBLE_NO_RELAY, 0}, NULL}, true},
+		{{9, WIRE_RELAY_UP, {0}, "2001:db8::1"}, true},
+		{{9, WIRE_RELAY_LEFT, {0}, NULL}, true},
+		{{0, WIRE_RELAY_UP, {0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_STANDINGS, {0}, NULL}, false},
+		{{9, WIRE_RELAY_AWAY, {0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_AWAY, {TROUBLE_KINDS, 0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_UP, {TROUBLE_CLOSED, 0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_UP, {TROUBLE_NONE, 7}, "relay.test"}, false},
+		{{9, WIRE_RELAY_AWAY, {TROUBLE_CLOSED, 0}, "\x1b[31mrelay"}, false},
+		{{9, WIRE_RELAY_AWAY, {TROUBLE_CLOSED, 0}, "relay.test\nall is well"}, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct wire_message m = {.type = WIRE_RELAY_STATE, .relay = cases[i].s};
+		struct wire_message copy;
+		size_t len = wire_encode(&m, bytes, sizeof(bytes));
+
+		assert_true(len);
+		assert_int_equal(wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy), cases[i].good);
+		wire_message_free(&copy);
+	}
+}
+
 static void denies_are_never_told(void **state)
 {
 	struct wire_message m = sample(WIRE_RULE);
@@ -325,6 +358,7 @@ int main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(impossible_values),
+		cmocka_unit_test(impossible_relays),
 		cmocka_unit_test(denies_are_never_told),
 		cmocka_unit_test(texts_have_bounds),
 		cmocka_unit_test(slow_reader),

@@ -10,24 +10,22 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/x509.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "certificate.h"
 #include "conn.h"
-#include "policy/alloc.h"
 #include "lookup.h"
+#include "policy/alloc.h"
 #include "user/messages.h"
 
 #define CONNECT_TIMEOUT (4 * NS_PER_SEC)  /* an address */
-#define OPEN_TIMEOUT	(15 * NS_PER_SEC) /* all of it */
 #define QUEUE_MAX	(8u << 20)
 #define READ_SIZE	16384
 #define READS_MAX	16 /* in a row, then the others have their turn */
@@ -50,7 +48,7 @@ struct conn {
 	uint64_t deadline, last; /* of the address being tried; of it all */
 	uint8_t *queue;
 	size_t queued, cap;
-	char why[160]; /* the last address failed */
+	struct trouble why;	 /* of the addresses that failed: with the one that came farthest */
 };
 
 /* ---- the set ----------------------------------------------------------------------- */
@@ -109,12 +107,14 @@ void conns_free(struct conns *all)
 
 /* ---- one connection ------------------------------------------------------------------ */
 
-static void end(struct conn *c, const char *why)
+static void end(struct conn *c, enum trouble_kind kind, int number)
 {
+	const struct trouble why = {kind, number};
+
 	if (c->state == CONN_DEAD)
 		return;
 	c->state = CONN_DEAD;
-	c->ops->closed(c->ctx, why);
+	c->ops->closed(c->ctx, &why);
 }
 
 /* Sends @len bytes or some of them; 0: not now, < 0: never again. */
@@ -140,7 +140,7 @@ static void flush(struct conn *c)
 	memmove(c->queue, c->queue + sent, c->queued - sent);
 	c->queued -= sent;
 	if (n < 0)
-		end(c, "sending failed");
+		end(c, TROUBLE_BROKEN, c->tls ? 0 : errno);
 }
 
 void conn_send(struct conn *c, const void *bytes, size_t len)
@@ -187,7 +187,7 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 	if (!c->addrs.n && addr_parse(to->url.host, strlen(to->url.host), &c->addrs.addrs[0]))
 		c->addrs.n = 1;
 	c->deadline = now; /* begins with the next round */
-	c->last = now + OPEN_TIMEOUT;
+	c->last = now + CONN_OPEN_TIME;
 	all->list = c;
 	all->n++;
 	return c;
@@ -216,10 +216,14 @@ static int connect_to(const struct addr *a, uint16_t port)
 	return rc;
 }
 
+static void note(struct conn *c, enum trouble_kind kind, int number)
+{
+	if (kind > c->why.kind)
+		c->why = (struct trouble){kind, number};
+}
+
 static void try_next(struct conn *c, uint64_t now)
 {
-	char text[ADDR_STRLEN];
-
 	if (c->tls)
 		gnutls_deinit(c->tls);
 	c->tls = NULL;
@@ -235,10 +239,11 @@ static void try_next(struct conn *c, uint64_t now)
 			c->deadline = now + CONNECT_TIMEOUT < c->last ? now + CONNECT_TIMEOUT : c->last;
 			return;
 		}
-		snprintf(c->why, sizeof(c->why), "%s: %s", addr_str(a, text), strerror(-c->fd));
+		note(c, TROUBLE_NO_ROUTE, -c->fd);
 		c->fd = -1;
 	}
-	end(c, *c->why ? c->why : "has no address");
+	note(c, TROUBLE_NO_ADDRESS, 0); /* if there was none to be tried */
+	end(c, c->why.kind, c->why.number);
 }
 
 static void start(struct conn *c, uint64_t now)
@@ -251,43 +256,24 @@ static void start(struct conn *c, uint64_t now)
 	c->deadline = c->last;
 	if (c->fd < 0) {
 		c->fd = -1;
-		end(c, "name resolution does not start");
+		end(c, TROUBLE_NAME, EAI_AGAIN);
 	}
 }
 
 static void finish_resolving(struct conn *c, uint64_t now)
 {
-	if (!lookup_finish(c->fd, &c->addrs)) {
-		end(c, "name resolution failed");
-		return;
-	}
-	if (c->addrs.error) {
-		end(c, gai_strerror(c->addrs.error));
-		return;
-	}
-	try_next(c, now);
+	if (!lookup_finish(c->fd, &c->addrs))
+		end(c, TROUBLE_NAME, EAI_AGAIN);
+	else if (c->addrs.error)
+		end(c, TROUBLE_NAME, c->addrs.error);
+	else
+		try_next(c, now);
 }
 
-#define CERT_HASH "sha256-raw:"
-
-/* The hash that the other end's certificate has to have, in hexadecimal; NULL: a chain of trust decides. */
+/* The hash that the other end's certificate has to have; NULL: a chain of trust decides. */
 static const char *pinned_hash(const struct conn *c)
 {
-	return strncmp(c->cert, CERT_HASH, strlen(CERT_HASH)) ? NULL : c->cert + strlen(CERT_HASH);
-}
-
-/* The first one is what the other end has shown the key of; a relay has more of its own making behind it. */
-static bool has_hash(gnutls_session_t tls, const char *wanted)
-{
-	uint8_t hash[crypto_hash_sha256_BYTES];
-	char text[2 * sizeof(hash) + 1];
-	unsigned n = 0;
-	const gnutls_datum_t *certs = gnutls_certificate_get_peers(tls, &n);
-
-	if (!certs || !n)
-		return false;
-	crypto_hash_sha256(hash, certs[0].data, certs[0].size);
-	return !strcasecmp(sodium_bin2hex(text, sizeof(text), hash, sizeof(hash)), wanted);
+	return strncmp(c->cert, CONN_CERT_HASH, strlen(CONN_CERT_HASH)) ? NULL : c->cert + strlen(CONN_CERT_HASH);
 }
 
 static int start_tls(struct conn *c)
@@ -310,41 +296,36 @@ static int start_tls(struct conn *c)
 	return rc;
 }
 
-static void describe_tls(struct conn *c, int rc)
+static void opened(struct conn *c)
 {
-	gnutls_datum_t text = {0};
-
-	if (rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
-	    gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(c->tls), GNUTLS_CRT_X509,
-							 &text, 0) >= 0) {
-		snprintf(c->why, sizeof(c->why), "TLS: %.120s", (char *)text.data);
-		gnutls_free(text.data);
-	} else {
-		snprintf(c->why, sizeof(c->why), "TLS: %s", gnutls_strerror(rc));
-	}
+	c->state = CONN_OPEN;
+	c->deadline = UINT64_MAX;
+	c->ops->opened(c->ctx);
 }
 
 static void go_on_tls(struct conn *c, uint64_t now)
 {
+	struct trouble trouble = {0};
 	int rc = gnutls_handshake(c->tls);
 
-	if (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED)
+	if (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED || (rc < 0 && !gnutls_error_is_fatal(rc)))
 		return;
-	if (rc < 0 && !gnutls_error_is_fatal(rc))
-		return;
-	if (rc < 0) {
-		describe_tls(c, rc);
+	if (rc < 0)
+		trouble = certificate_trouble(c->tls, rc);
+	else if (pinned_hash(c))
+		trouble.kind = certificate_pinned(c->tls, pinned_hash(c), c->url.host, time(NULL));
+	if (trouble.kind) {
+		note(c, trouble.kind, trouble.number);
 		try_next(c, now);
 		return;
 	}
-	if (pinned_hash(c) && !c->unverified && !has_hash(c->tls, pinned_hash(c))) {
-		snprintf(c->why, sizeof(c->why), "TLS: the certificate is not the one with the expected hash");
-		try_next(c, now);
-		return;
-	}
-	c->state = CONN_OPEN;
-	c->deadline = UINT64_MAX;
-	c->ops->opened(c->ctx);
+	opened(c);
+}
+
+/* Said by this host or by a router, and not by the other end. */
+static bool is_no_route(int error)
+{
+	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EPERM;
 }
 
 static void finish_connecting(struct conn *c, uint64_t now)
@@ -354,19 +335,17 @@ static void finish_connecting(struct conn *c, uint64_t now)
 
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
-		snprintf(c->why, sizeof(c->why), "%s", strerror(error));
+		note(c, is_no_route(error) ? TROUBLE_NO_ROUTE : TROUBLE_TCP, error);
 		try_next(c, now);
 		return;
 	}
 	if (!c->url.tls) {
-		c->state = CONN_OPEN;
-		c->deadline = UINT64_MAX;
-		c->ops->opened(c->ctx);
+		opened(c);
 		return;
 	}
 	rc = start_tls(c);
 	if (rc < 0) {
-		end(c, gnutls_strerror(rc));
+		end(c, TROUBLE_TLS, rc);
 		return;
 	}
 	c->state = CONN_TLS;
@@ -406,7 +385,20 @@ static void read_all(struct conn *c)
 		c->ops->received(c->ctx, buf, (size_t)n);
 	}
 	if (c->state == CONN_OPEN && n <= 0 && n != -EAGAIN)
-		end(c, n == 0 ? "closed by the other end" : "broken off");
+		end(c, n == 0 ? TROUBLE_CLOSED : TROUBLE_BROKEN, n == 0 || c->tls ? 0 : (int)-n);
+}
+
+static void time_out(struct conn *c, uint64_t now)
+{
+	if (c->state == CONN_RESOLVE) {
+		end(c, TROUBLE_NAME, EAI_AGAIN);
+		return;
+	}
+	note(c, c->state == CONN_TLS ? TROUBLE_TLS_SILENT : TROUBLE_TCP_SILENT, 0);
+	if (now < c->last)
+		try_next(c, now);
+	else
+		end(c, c->why.kind, c->why.number);
 }
 
 static void handle(struct conn *c, short events, uint64_t now)
@@ -416,15 +408,11 @@ static void handle(struct conn *c, short events, uint64_t now)
 		return;
 	}
 	if (now >= c->deadline && c->state != CONN_DEAD) {
-		snprintf(c->why, sizeof(c->why), "no answer");
-		if ((c->state == CONN_CONNECT || c->state == CONN_TLS) && now < c->last)
-			try_next(c, now);
-		else
-			end(c, c->why);
+		time_out(c, now);
 		return;
 	}
 	if (c->state == CONN_OPEN && c->queued > QUEUE_MAX)
-		end(c, "does not read what it is sent");
+		end(c, TROUBLE_STUCK, 0);
 	if (c->state == CONN_OPEN && c->queued)
 		flush(c);
 	if (!events)
@@ -471,6 +459,7 @@ void conns_handle(struct conns *all, const struct pollfd *fds, size_t n, uint64_
 {
 	struct conn *c = all->list;
 
+	all->now = now;
 	for (size_t skip = all->n - n; skip; skip--)
 		c = c->next;
 	for (size_t i = 0; i < n; i++, c = c->next)

@@ -10,6 +10,8 @@
 
 #include "http1.h"
 #include "policy/addr.h"
+#include "trouble.h"
+#include "user/messages.h"
 
 /*
  * TCP connections with or without TLS, none of which ever blocks. One thread
@@ -18,7 +20,7 @@
 struct conn_ops { /* may open, send and close, also itself */
 	void (*opened)(void *ctx);
 	void (*received)(void *ctx, const uint8_t *bytes, size_t len);
-	void (*closed)(void *ctx, const char *why); /* not after conn_close() */
+	void (*closed)(void *ctx, const struct trouble *why); /* not after conn_close() */
 };
 
 #define CONNS_MAX 64
@@ -26,6 +28,7 @@ struct conn_ops { /* may open, send and close, also itself */
 struct conns {
 	struct conn *list;
 	size_t n;
+	uint64_t now; /* while conns_handle() calls back: its time */
 	gnutls_certificate_credentials_t trust;
 };
 
@@ -38,15 +41,19 @@ void conns_free(struct conns *all);
 size_t conns_prepare(struct conns *all, struct pollfd *fds, uint64_t *deadline);
 void conns_handle(struct conns *all, const struct pollfd *fds, size_t n, uint64_t now);
 
+#define CONN_CERT_HASH "sha256-raw:" /* the certificate is pinned: SHA-256 of all of it, in hexadecimal */
+
 struct conn_target {
 	struct url url;
 	const struct addr *addrs; /* to be tried in turn; none: the name is looked up */
 	size_t n_addrs;
-	const char *cert; /* whom its certificate is for, or "sha256-raw:" and the hash of it; NULL or "": the host */
-	bool unverified; /* the other end proves itself inside, by a key that we know */
+	const char *cert; /* whom its certificate is for, or CONN_CERT_HASH and its hash; NULL or "": the host */
+	bool unverified;  /* the other end proves itself inside, by a key that we know; a hash counts all the same */
 };
 
-/* NULL: too many. Ops follow from conns_prepare() and conns_handle() only. */
+/* NULL: too many. Ops follow from conns_prepare() and conns_handle() only: within CONN_OPEN_TIME
+ * one of opened and closed. */
+#define CONN_OPEN_TIME (15 * NS_PER_SEC)
 struct conn *conn_open(struct conns *all, const struct conn_target *to, const struct conn_ops *ops, void *ctx,
 		       uint64_t now);
 /* Queues; what cannot be sent ends the connection. */

@@ -16,7 +16,8 @@
 
 struct derp_node {
 	char host[URL_HOST_MAX + 1];
-	char cert[URL_HOST_MAX + 1]; /* whom its certificate is for, or "sha256-raw:" and its hash; "": the host */
+	char cert[URL_HOST_MAX + 1]; /* whom its certificate is for, or CONN_CERT_HASH and its hash; "": the host */
+	bool unverified;	     /* its certificate is not to be looked at: packets are sealed in any case */
 	bool has_v4, has_v6; /* addresses that need no name server; else the host is looked up */
 	bool looked_up;	     /* they are what was found then (relay_hosts.h), and may be others tomorrow */
 	bool no_v4, no_v6;   /* not to be tried by this family at all */
@@ -37,6 +38,8 @@ struct derpmap {
 	size_t n;
 };
 
+/* Letters, digits and -.:_ only, and not too long: a name of a host, or an address. */
+bool derpmap_is_host(const char *s);
 /* NULL: a mistake is in @f. */
 struct derpmap *derpmap_read(struct fields *f, const json_t *json);
 void derpmap_free(struct derpmap *m);						/* NULL is fine */

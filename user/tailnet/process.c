@@ -84,12 +84,13 @@ static void control_received(void *ctx, const uint8_t *bytes, size_t len)
 	coord_received(p->coord, bytes, len, loop_now());
 }
 
-static void control_closed(void *ctx, const char *why)
+static void control_closed(void *ctx, const struct trouble *why)
 {
 	struct process *p = ctx;
+	char text[WIRE_TEXT_MAX + 1];
 
 	p->control = NULL;
-	coord_closed(p->coord, why, loop_now());
+	coord_closed(p->coord, trouble_text(why, text, sizeof(text)), loop_now());
 }
 
 static void do_open(void *ctx, const struct url *url)
@@ -145,7 +146,7 @@ static void head_received(void *ctx, const uint8_t *bytes, size_t len)
 		end_head(h);
 }
 
-static void head_closed(void *ctx, const char *why)
+static void head_closed(void *ctx, const struct trouble *why)
 {
 	end_head(ctx);
 }
@@ -177,7 +178,7 @@ static void do_relays(void *ctx, struct derpmap *map)
 	relay_hosts_note(&p->hosts, map);
 	relay_hosts_fill(&p->hosts, map);
 	if (p->relays)
-		relays_set_map(p->relays, map);
+		relays_set_map(p->relays, map, loop_now());
 }
 
 static void do_random(void *ctx, void *buf, size_t len)
@@ -207,6 +208,24 @@ static void configure(struct process *p, struct wire_config *config)
 		p->relays = relays_new(&p->conns, tell, p);
 }
 
+static void tell_relays(struct relays *r, const struct wire_message *m, uint64_t now)
+{
+	static const uint8_t none[KEY_LEN];
+
+	if (m->type == WIRE_RELAY_PACKET)
+		relays_send(r, &m->packet, now);
+	else if (m->type == WIRE_RELAY_BOX)
+		relays_box(r, &m->box);
+	else if (m->type == WIRE_NETINFO)
+		relays_set_home(r, m->netinfo.region, now);
+	else if (m->type == WIRE_KEYS)
+		relays_set_key(r, m->keys.node, now);
+	else if (m->type == WIRE_LOGOUT)
+		relays_set_key(r, none, now);
+	else if (m->type == WIRE_RECONNECT)
+		relays_retry(r, now);
+}
+
 static void take_message(struct process *p, struct wire_message *m)
 {
 	uint64_t now = loop_now();
@@ -217,14 +236,8 @@ static void take_message(struct process *p, struct wire_message *m)
 	}
 	if (!p->coord)
 		return;
-	if (p->relays && m->type == WIRE_RELAY_PACKET)
-		relays_send(p->relays, &m->packet, now);
-	else if (p->relays && m->type == WIRE_RELAY_BOX)
-		relays_box(p->relays, &m->box);
-	else if (p->relays && m->type == WIRE_NETINFO)
-		relays_set_home(p->relays, m->netinfo.region, now);
-	else if (p->relays && m->type == WIRE_KEYS)
-		relays_reset(p->relays); /* they know us by the node key */
+	if (p->relays)
+		tell_relays(p->relays, m, now);
 	coord_told(p->coord, m, now);
 }
 

@@ -1,23 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Connections to relays (relay.h). A region has several nodes; they are tried in
- * turn. Packets that come before a connection is there wait for it, a few of
- * them: first contact should not have to wait for a retransmission.
+ * Connections to relays (relay.h), one to a region:
+ *
+ *   PAUSED -> CONNECTING -> UPGRADING -> LOGIN -> OPEN
+ *                TCP, TLS     HTTP        DERP
+ *
+ * From each of them a failure leads back to PAUSED. One try goes over the nodes of
+ * the region in the order of the DERP map and ends with the first that lets us in;
+ * what is told of a try that failed is what the first node failed by, for that is
+ * where all the others of the tailnet go.
+ *
+ * Packets that come before a connection is there wait for it, a few of them: first
+ * contact should not have to wait for a retransmission.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
+#include "derp.h"
 #include "policy/alloc.h"
 #include "relay.h"
+#include "user/crypto.h"
 #include "user/messages.h"
 
 #define RELAYS_MAX    32
 #define WAITING_MAX   32		/* packets */
 #define IDLE_TIME     (90 * NS_PER_SEC) /* then a region that is not home is left */
-#define RETRY_MIN     (1 * NS_PER_SEC)
-#define RETRY_MAX     (30 * NS_PER_SEC)
-#define LOGIN_TIMEOUT (10 * NS_PER_SEC)
-#define BACKLOG_MAX   (512u << 10) /* bytes in front of a packet; what comes then is dropped */
+#define ANSWER_TIME   (10 * NS_PER_SEC) /* to the upgrade, and to the login */
+#define WATCHDOG_TIME (DERP_WATCHDOG * NS_PER_SEC)
+#define STEADY_TIME   (60 * NS_PER_SEC) /* open for so long: the next pause is a short one again */
+#define BACKLOG_MAX   (512u << 10)	/* bytes in front of a packet; what comes then is dropped */
+
+enum relay_state {
+	RELAY_PAUSED, /* until due */
+	RELAY_CONNECTING,
+	RELAY_UPGRADING, /* due: no answer */
+	RELAY_LOGIN,	 /* due: no answer */
+	RELAY_OPEN,	 /* due: nothing heard */
+};
 
 struct waiting {
 	uint8_t to[KEY_LEN];
@@ -27,13 +47,19 @@ struct waiting {
 
 struct relay {
 	struct relays *all;
-	uint16_t region;   /* 0: free */
-	struct conn *conn; /* NULL: none, try at retry_at */
+	uint16_t region; /* 0: free */
+	enum relay_state state;
+	uint64_t due;	     /* of the state */
+	uint64_t used;	     /* a packet went or came */
+	uint64_t opened;     /* if open */
+	unsigned failures;   /* tries, in a row */
+	size_t next;	     /* node of this try */
+	struct derp_node to; /* the node before that: whom we speak with */
+	struct wire_relay_state outcome; /* of this try as far as it is known; its host is in here: */
+	char host[URL_HOST_MAX + 1];
+	struct conn *conn; /* NULL when paused, as is what follows */
 	struct http1 http;
 	struct derp derp;
-	bool upgraded;
-	uint64_t used, heard, opened, retry_at;
-	unsigned failures;
 	struct waiting waiting[WAITING_MAX];
 	size_t n_waiting;
 };
@@ -43,16 +69,16 @@ struct relays {
 	void (*tell)(void *ctx, const struct wire_message *m);
 	void *ctx;
 	const struct derpmap *map;
+	uint8_t node_key[KEY_LEN]; /* all zero: none yet, or no more */
 	uint16_t home;
-	uint64_t now;
+	uint64_t now; /* of the call, the owner's or a connection's */
 	struct relay relay[RELAYS_MAX];
 };
 
-static void tell_state(struct relay *r, bool up)
+static void tell_outcome(struct relay *r)
 {
-	struct wire_message m = {.type = WIRE_RELAY_STATE};
+	const struct wire_message m = {.type = WIRE_RELAY_STATE, .relay = r->outcome};
 
-	m.relay = (struct wire_relay_state){.region = r->region, .up = up};
 	r->all->tell(r->all->ctx, &m);
 }
 
@@ -63,33 +89,118 @@ static void drop_waiting(struct relay *r)
 	r->n_waiting = 0;
 }
 
-/* Ends the connection, if there is one; the relay stays, to be tried again. */
-static void disconnect(struct relay *r)
+static void pause_until(struct relay *r, uint64_t due)
 {
-	if (!r->conn)
-		return;
-	if (r->derp.state == DERP_OPEN)
-		tell_state(r, false);
-	conn_close(r->conn);
+	if (r->state != RELAY_PAUSED) {
+		conn_close(r->conn);
+		http1_free(&r->http);
+		derp_free(&r->derp);
+	}
 	r->conn = NULL;
-	http1_free(&r->http);
-	derp_free(&r->derp);
+	r->state = RELAY_PAUSED;
+	r->due = due;
 }
 
 static void leave(struct relay *r)
 {
-	disconnect(r);
+	pause_until(r, 0);
 	drop_waiting(r);
+	r->outcome = (struct wire_relay_state){.region = r->region, .state = WIRE_RELAY_LEFT};
+	if (r->region)
+		tell_outcome(r);
 	*r = (struct relay){.all = r->all};
 }
 
-static void retry_later(struct relay *r)
-{
-	uint64_t pause = RETRY_MIN << (r->failures < 5 ? r->failures : 5);
+/* ---- one try ----------------------------------------------------------------------------- */
 
-	disconnect(r);
-	r->failures++;
-	r->retry_at = r->all->now + (pause < RETRY_MAX ? pause : RETRY_MAX);
+/* A relay that lets everybody in, and then hangs up, is not to be called every second. */
+static void end_try(struct relay *r)
+{
+	uint32_t random;
+
+	crypto_random(&random, sizeof(random));
+	pause_until(r, r->all->now + backoff(r->failures++, random));
+	tell_outcome(r);
+}
+
+static void note(struct relay *r, const struct trouble *why)
+{
+	if (r->outcome.state == WIRE_RELAY_AWAY)
+		return; /* of a node before this one */
+	strcpy(r->host, r->to.host);
+	r->outcome = (struct wire_relay_state){
+		.region = r->region, .state = WIRE_RELAY_AWAY, .why = *why, .host = r->host};
+}
+
+static const struct conn_ops conn_ops;
+static const struct derp_ops derp_ops;
+
+/* False: not even begun. */
+static bool call(struct relay *r)
+{
+	const struct derp_node *node = &r->to;
+	struct addr addrs[2];
+	struct conn_target to = {.url = {.tls = true, .port = node->derp_port},
+				 .cert = node->cert,
+				 .unverified = node->unverified,
+				 .addrs = addrs};
+
+	strcpy(to.url.host, node->host);
+	/* What was looked up may be old; but where a family is not to be tried, the name alone would bring it back. */
+	if (node->has_v4 && (!node->looked_up || node->no_v6))
+		addrs[to.n_addrs++] = node->v4;
+	if (node->has_v6 && (!node->looked_up || node->no_v4))
+		addrs[to.n_addrs++] = node->v6;
+	r->conn = conn_open(r->all->conns, &to, &conn_ops, r, r->all->now);
+	if (!r->conn)
+		return false;
+	http1_init(&r->http, false);
+	derp_init(&r->derp, &derp_ops, r);
+	r->state = RELAY_CONNECTING;
+	r->due = UINT64_MAX; /* conn.h has a bound */
+	return true;
+}
+
+static void try_next(struct relay *r)
+{
+	const struct derp_region *region = derpmap_region(r->all->map, r->region);
+
+	while (region && r->next < region->n_nodes) {
+		r->to = region->nodes[r->next++];
+		if (!r->to.derp_port)
+			continue; /* speaks STUN only */
+		if (call(r))
+			return;
+		note(r, &(struct trouble){TROUBLE_BUSY, 0});
+	}
+	note(r, &(struct trouble){TROUBLE_NO_RELAY, 0}); /* if there was none to be tried */
+	end_try(r);
+}
+
+static void begin_try(struct relay *r)
+{
+	drop_waiting(r); /* what has waited for a whole pause nobody waits for */
+	r->next = 0;
+	r->to = (struct derp_node){0};
+	r->outcome = (struct wire_relay_state){0};
+	try_next(r);
+}
+
+/* The connection is of no use, or no more. */
+static void fail(struct relay *r, enum trouble_kind kind, int number)
+{
+	bool was_open = r->state == RELAY_OPEN;
+
+	if (was_open)
+		r->outcome = (struct wire_relay_state){0};
+	if (was_open && r->all->now - r->opened >= STEADY_TIME)
+		r->failures = 0;
+	note(r, &(struct trouble){kind, number});
+	pause_until(r, 0);
+	if (was_open)
+		end_try(r);
+	else
+		try_next(r);
 }
 
 /* ---- the protocol's calls ------------------------------------------------------------ */
@@ -116,12 +227,15 @@ static void on_ready(void *ctx)
 {
 	struct relay *r = ctx;
 
-	r->failures = 0;
+	r->state = RELAY_OPEN;
+	r->opened = r->all->now;
 	derp_send_preferred(&r->derp, r->region == r->all->home);
 	for (size_t i = 0; i < r->n_waiting; i++)
 		derp_send_packet(&r->derp, r->waiting[i].to, r->waiting[i].bytes, r->waiting[i].len);
 	drop_waiting(r);
-	tell_state(r, true);
+	strcpy(r->host, r->to.host);
+	r->outcome = (struct wire_relay_state){.region = r->region, .state = WIRE_RELAY_UP, .host = r->host};
+	tell_outcome(r);
 }
 
 static void on_packet(void *ctx, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
@@ -145,89 +259,71 @@ static void on_restarting(void *ctx, uint32_t wait_ms)
 	/* It closes when it does; the retry then is soon enough. */
 }
 
+static const struct derp_ops derp_ops = {on_send, on_server_key, on_ready, on_packet, on_gone, on_restarting};
+
 /* ---- the connection's calls ------------------------------------------------------------ */
+
+static struct relay *called(void *ctx)
+{
+	struct relay *r = ctx;
+
+	r->all->now = r->all->conns->now;
+	return r;
+}
 
 static void on_opened(void *ctx)
 {
 	const struct http1_header headers[] = {{"Upgrade", "DERP"}, {"Connection", "Upgrade"}};
-	const struct derp_region *region;
-	struct relay *r = ctx;
-	struct url to = {.tls = true, .path = "/derp"};
+	struct relay *r = called(ctx);
+	struct url to = {.tls = true, .port = r->to.derp_port, .path = "/derp"};
 	char request[1024];
-	size_t len;
 
-	region = derpmap_region(r->all->map, r->region);
-	if (!region || !region->n_nodes) {
-		retry_later(r);
-		return;
+	strcpy(to.host, r->to.host);
+	conn_send(r->conn, request, http1_request(request, sizeof(request), "GET", &to, headers, 2));
+	r->state = RELAY_UPGRADING;
+	r->due = r->all->now + ANSWER_TIME;
+}
+
+/* Returns how many of the bytes were HTTP's. */
+static size_t take_http(struct relay *r, const uint8_t *bytes, size_t len)
+{
+	size_t used = http1_receive(&r->http, (const char *)bytes, len);
+
+	if (r->http.state == HTTP1_UPGRADED) {
+		r->state = RELAY_LOGIN;
+		r->due = r->all->now + ANSWER_TIME;
+	} else if (r->http.state != HTTP1_HEAD && r->http.status) {
+		fail(r, TROUBLE_HTTP, r->http.status);
+	} else if (r->http.state == HTTP1_BAD) {
+		fail(r, TROUBLE_NO_HTTP, 0);
 	}
-	strcpy(to.host, region->nodes[r->failures % region->n_nodes].host);
-	to.port = region->nodes[r->failures % region->n_nodes].derp_port;
-	len = http1_request(request, sizeof(request), "GET", &to, headers, 2);
-	conn_send(r->conn, request, len);
+	return used;
 }
 
 static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 {
-	struct relay *r = ctx;
-	size_t used = 0;
+	struct relay *r = called(ctx);
+	size_t used = r->state == RELAY_UPGRADING ? take_http(r, bytes, len) : 0;
 
-	r->heard = r->all->now;
-	if (!r->upgraded) {
-		used = http1_receive(&r->http, (const char *)bytes, len);
-		r->upgraded = r->http.state == HTTP1_UPGRADED;
-		if (r->http.state == HTTP1_BAD || r->http.state == HTTP1_DONE) {
-			retry_later(r);
-			return;
-		}
-	}
-	if (r->upgraded && !derp_receive(&r->derp, bytes + used, len - used))
-		retry_later(r);
+	if (r->state == RELAY_OPEN)
+		r->due = r->all->now + WATCHDOG_TIME;
+	if ((r->state == RELAY_LOGIN || r->state == RELAY_OPEN) && !derp_receive(&r->derp, bytes + used, len - used))
+		fail(r, TROUBLE_NO_DERP, 0);
 }
 
-static void on_closed(void *ctx, const char *why)
+/* Who has heard who we are and hangs up does so for that. */
+static void on_closed(void *ctx, const struct trouble *why)
 {
-	retry_later(ctx);
+	struct relay *r = called(ctx);
+	bool refused = r->state == RELAY_LOGIN && r->derp.state == DERP_INFO;
+
+	if (refused && (why->kind == TROUBLE_CLOSED || why->kind == TROUBLE_BROKEN))
+		fail(r, TROUBLE_LOGIN, 0);
+	else
+		fail(r, why->kind, why->number);
 }
 
-static void connect_relay(struct relay *r)
-{
-	static const struct conn_ops conn_ops = {on_opened, on_received, on_closed};
-	static const struct derp_ops derp_ops = {on_send, on_server_key, on_ready, on_packet, on_gone, on_restarting};
-	const struct derp_region *region = derpmap_region(r->all->map, r->region);
-	struct conn_target to = {.url = {.tls = true}};
-	const struct derp_node *node;
-	struct addr addrs[2];
-
-	if (!region || !region->n_nodes) {
-		retry_later(r);
-		return;
-	}
-	node = &region->nodes[r->failures % region->n_nodes];
-	if (!node->derp_port) { /* speaks STUN only: the next one */
-		r->failures++;
-		r->retry_at = r->all->now + RETRY_MIN;
-		return;
-	}
-	strcpy(to.url.host, node->host);
-	to.url.port = node->derp_port;
-	to.cert = node->cert;
-	to.addrs = addrs;
-	/* What was looked up may be old; but where a family is not to be tried, the name alone would bring it back. */
-	if (node->has_v4 && (!node->looked_up || node->no_v6))
-		addrs[to.n_addrs++] = node->v4;
-	if (node->has_v6 && (!node->looked_up || node->no_v4))
-		addrs[to.n_addrs++] = node->v6;
-	r->conn = conn_open(r->all->conns, &to, &conn_ops, r, r->all->now);
-	if (!r->conn) {
-		retry_later(r);
-		return;
-	}
-	r->upgraded = false;
-	r->opened = r->heard = r->all->now;
-	http1_init(&r->http, false);
-	derp_init(&r->derp, &derp_ops, r);
-}
+static const struct conn_ops conn_ops = {on_opened, on_received, on_closed};
 
 /* ---- all of them ------------------------------------------------------------------------ */
 
@@ -239,17 +335,17 @@ static struct relay *find(struct relays *r, uint16_t region)
 	return NULL;
 }
 
-/* The relay of @region, begun if need be; NULL: no such region, or too many. */
+/* The relay of @region, begun if need be; NULL: no such region, too many, or nobody to say that we are. */
 static struct relay *get(struct relays *r, uint16_t region)
 {
 	struct relay *found = region ? find(r, region) : NULL;
 
-	if (found || !region || !derpmap_region(r->map, region))
+	if (found || key_is_zero(r->node_key) || !derpmap_region(r->map, region))
 		return found;
 	found = find(r, 0);
 	if (found) {
-		*found = (struct relay){.all = r, .region = region, .used = r->now, .retry_at = r->now};
-		connect_relay(found);
+		*found = (struct relay){.all = r, .region = region, .used = r->now};
+		begin_try(found);
 	}
 	return found;
 }
@@ -273,12 +369,31 @@ void relays_free(struct relays *r)
 	free(r);
 }
 
-void relays_set_map(struct relays *r, const struct derpmap *map)
+/* Is the node that we speak with, or shall, still what it was? */
+static bool is_in(const struct derp_region *region, const struct derp_node *node)
+{
+	for (size_t i = 0; i < region->n_nodes; i++) {
+		const struct derp_node *n = &region->nodes[i];
+
+		if (!strcmp(n->host, node->host) && !strcmp(n->cert, node->cert) && n->derp_port == node->derp_port)
+			return true;
+	}
+	return false;
+}
+
+void relays_set_map(struct relays *r, const struct derpmap *map, uint64_t now)
 {
 	r->map = map;
-	for (size_t i = 0; i < RELAYS_MAX; i++)
-		if (r->relay[i].region && !derpmap_region(map, r->relay[i].region))
-			leave(&r->relay[i]);
+	r->now = now;
+	for (size_t i = 0; i < RELAYS_MAX; i++) {
+		struct relay *relay = &r->relay[i];
+		const struct derp_region *region = derpmap_region(map, relay->region);
+
+		if (relay->region && !region)
+			leave(relay);
+		else if (relay->region && !is_in(region, &relay->to))
+			pause_until(relay, now);
+	}
 }
 
 void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
@@ -286,22 +401,39 @@ void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
 	struct relay *old = r->home ? find(r, r->home) : NULL, *new;
 
 	r->now = now;
-	if (region == r->home && (!region || find(r, region)))
+	if (region == r->home)
 		return;
 	r->home = region;
-	if (old && old->conn)
+	if (old && old->state == RELAY_OPEN)
 		derp_send_preferred(&old->derp, false);
 	new = get(r, region);
-	if (new &&new->conn)
+	if (new && new->state == RELAY_OPEN)
 		derp_send_preferred(&new->derp, true);
 }
 
-void relays_reset(struct relays *r)
+void relays_set_key(struct relays *r, const uint8_t node[KEY_LEN], uint64_t now)
+{
+	bool none = key_is_zero(node);
+
+	r->now = now;
+	if (!memcmp(r->node_key, node, KEY_LEN))
+		return;
+	memcpy(r->node_key, node, KEY_LEN);
+	for (size_t i = 0; i < RELAYS_MAX; i++) {
+		if (none)
+			leave(&r->relay[i]);
+		else
+			pause_until(&r->relay[i], now);
+		drop_waiting(&r->relay[i]);
+	}
+}
+
+void relays_retry(struct relays *r, uint64_t now)
 {
 	for (size_t i = 0; i < RELAYS_MAX; i++) {
-		disconnect(&r->relay[i]);
-		drop_waiting(&r->relay[i]);
-		r->relay[i].retry_at = 0;
+		if (r->relay[i].state == RELAY_PAUSED)
+			r->relay[i].due = now;
+		r->relay[i].failures = 0;
 	}
 }
 
@@ -309,7 +441,7 @@ void relays_box(struct relays *r, const struct wire_relay_box *box)
 {
 	struct relay *relay = box->region ? find(r, box->region) : NULL;
 
-	if (relay && relay->conn)
+	if (relay && relay->state == RELAY_LOGIN)
 		derp_login(&relay->derp, box->bytes, box->len);
 }
 
@@ -335,35 +467,38 @@ void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t n
 	if (!relay)
 		return;
 	relay->used = now;
-	if (!relay->conn || relay->derp.state != DERP_OPEN)
+	if (relay->state != RELAY_OPEN)
 		keep_waiting(relay, p);
 	else if (conn_queued(relay->conn) < BACKLOG_MAX)
 		derp_send_packet(&relay->derp, p->node_key, p->bytes, p->len);
+}
+
+static void do_what_is_due(struct relay *r)
+{
+	static const enum trouble_kind late[] = { /* while connecting nothing is due */
+		[RELAY_UPGRADING] = TROUBLE_HTTP_SILENT,
+		[RELAY_LOGIN] = TROUBLE_DERP_SILENT,
+		[RELAY_OPEN] = TROUBLE_SILENT,
+	};
+
+	if (r->state == RELAY_PAUSED)
+		begin_try(r);
+	else
+		fail(r, late[r->state], 0);
 }
 
 /* The next time at which something is due; what is due is done. */
 static uint64_t tick_one(struct relay *r, uint64_t now)
 {
 	bool home = r->region == r->all->home;
-	uint64_t due;
 
 	if (!home && now - r->used >= IDLE_TIME) {
 		leave(r);
 		return UINT64_MAX;
 	}
-	if (!r->conn && now >= r->retry_at) {
-		drop_waiting(r);
-		connect_relay(r);
-	}
-	if (!r->conn)
-		return r->retry_at;
-	due = r->derp.state == DERP_OPEN ? r->heard + DERP_WATCHDOG * NS_PER_SEC
-					 : r->opened + LOGIN_TIMEOUT + RETRY_MIN;
-	if (now >= due) {
-		retry_later(r);
-		return r->retry_at;
-	}
-	return home || r->used + IDLE_TIME > due ? due : r->used + IDLE_TIME;
+	if (now >= r->due)
+		do_what_is_due(r);
+	return home || r->due < r->used + IDLE_TIME ? r->due : r->used + IDLE_TIME;
 }
 
 uint64_t relays_tick(struct relays *r, uint64_t now)

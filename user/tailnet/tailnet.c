@@ -286,7 +286,7 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 		answer_hello(t, &m->hello);
 		return;
 	case WIRE_RELAY_STATE:
-		t->ops->relay(t->ctx, m->relay.region, m->relay.up);
+		t->ops->relay(t->ctx, &m->relay);
 		return;
 	case WIRE_RELAY_PACKET:
 		t->ops->relayed(t->ctx, m->packet.region, m->packet.node_key, m->packet.bytes, m->packet.len);

@@ -24,8 +24,8 @@ struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet
 	void (*map)(void *ctx, const struct roster *r);
 	/* A packet for us by a relay: WireGuard's or disco's; from this node key if the relay is honest. */
 	void (*relayed)(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
-	void (*relay)(void *ctx, uint16_t region, bool up);
-	/* tailnet_fd() is another now (-1: none): watch it instead. */
+	void (*relay)(void *ctx, const struct wire_relay_state *s);
+	/* tailnet_fd() is another now (-1: none): watch it instead. What was said of relays is no longer so. */
 	void (*fd)(void *ctx, int fd);
 	/* The node key has changed: engine_set_identity() and disco take it from tailnet_secrets(). */
 	void (*identity)(void *ctx);

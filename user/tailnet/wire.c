@@ -337,13 +337,26 @@ static void get_hello(struct reader *r, struct wire_message *m)
 static void put_relay(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->relay.region);
-	put_bool(w, m->relay.up);
+	write_u8(w, (uint8_t)m->relay.state);
+	write_u8(w, (uint8_t)m->relay.why.kind);
+	write_be32(w, (uint32_t)m->relay.why.number);
+	put_text(w, m->relay.host, URL_HOST_MAX);
 }
 
 static void get_relay(struct reader *r, struct wire_message *m)
 {
-	m->relay.region = read_be16(r);
-	m->relay.up = get_bool(r);
+	struct wire_relay_state *s = &m->relay;
+	uint8_t state, kind;
+
+	s->region = read_be16(r);
+	state = read_u8(r);
+	kind = read_u8(r);
+	s->state = (enum wire_relay_standing)state;
+	s->why = (struct trouble){(enum trouble_kind)kind, (int)read_be32(r)};
+	s->host = get_text(r, URL_HOST_MAX);
+	r->bad |= !s->region || state >= WIRE_RELAY_STANDINGS || kind >= TROUBLE_KINDS;
+	r->bad |= (kind != TROUBLE_NONE) != (state == WIRE_RELAY_AWAY) || (!kind && s->why.number);
+	r->bad |= s->host && *s->host && !derpmap_is_host(s->host);
 }
 
 static void put_packet(struct writer *w, const struct wire_message *m)
@@ -576,6 +589,8 @@ void wire_message_free(struct wire_message *m)
 		free(m->left_out.why);
 	else if (m->type == WIRE_STUN_SERVER)
 		free(m->stun.name);
+	else if (m->type == WIRE_RELAY_STATE)
+		free(m->relay.host);
 	else if (m->type == WIRE_CONFIG)
 		free_config(&m->config);
 	else if (m->type == WIRE_ROUTES)

@@ -10,6 +10,7 @@
 #include "node.h"
 #include "policy/filter.h"
 #include "register.h"
+#include "trouble.h"
 
 /*
  * What the gateway and its network process say to each other, one message a
@@ -40,7 +41,7 @@ enum wire_type {
 	WIRE_STUN_SERVER,
 	WIRE_MAP_END,
 	WIRE_RELAY_HELLO, /* a relay told its key and wants a WIRE_RELAY_BOX */
-	WIRE_RELAY_STATE, /* a relay can be used, or no longer */
+	WIRE_RELAY_STATE, /* a relay can be used, or not, and why */
 	/* both ways */
 	WIRE_RELAY_PACKET, /* from, or to, a peer by a relay */
 	/* gateway to network process */
@@ -110,9 +111,18 @@ struct wire_relay_hello {
 	uint8_t server_key[KEY_LEN];
 };
 
+enum wire_relay_standing {
+	WIRE_RELAY_LEFT, /* nobody there is talked to, so it is not looked for */
+	WIRE_RELAY_UP,
+	WIRE_RELAY_AWAY, /* tried again by itself */
+	WIRE_RELAY_STANDINGS
+};
+
 struct wire_relay_state {
 	uint16_t region;
-	bool up;
+	enum wire_relay_standing state;
+	struct trouble why; /* if away */
+	char *host;	    /* of the relay itself; NULL: none */
 };
 
 struct wire_relay_packet {
