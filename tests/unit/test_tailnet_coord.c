@@ -16,6 +16,7 @@
 #include "policy/alloc.h"
 #include "tests/tailnet_server.h"
 #include "user/tailnet/coord.h"
+#include "user/tailnet/pings.h"
 #include "user/tailnet/roster.h"
 #include "user/tailnet/tailnet.h"
 
@@ -56,7 +57,7 @@ struct world {
 	struct answer pending[REQUESTS]; /* being sent, by stream id / 2 */
 	size_t sent[REQUESTS];
 	int32_t map_stream;
-	char *framed[64]; /* bodies made by frame_lines() */
+	char *framed[512]; /* bodies made by frame_lines() */
 	size_t n_framed;
 
 	/* the script */
@@ -64,6 +65,7 @@ struct world {
 	const char *key_answer;
 	bool wrong_noise_key; /* is another server than the one whose key was told */
 	bool garbage;	      /* instead of HTTP/2 */
+	bool silent;	      /* does not answer the answers to its pings */
 	struct answer registration, followup, map, update;
 
 	/* what happened */
@@ -123,7 +125,7 @@ static void frame_lines(struct answer *a)
 		n += len;
 		line += len + (line[len] == '\n');
 	}
-	assert_true(w->n_framed < 64);
+	assert_true(w->n_framed < 512);
 	w->framed[w->n_framed++] = out;
 	a->body = out;
 	a->len = n;
@@ -197,7 +199,7 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 		answer(w->map_stream = r->stream, w->map);
 	else if (strcmp(r->path, "/machine/map") == 0)
 		answer(r->stream, w->update);
-	else
+	else if (!w->silent)
 		answer(r->stream, (struct answer){200, "", 0, false});
 	return 0;
 }
@@ -351,7 +353,7 @@ static void do_send(void *ctx, const uint8_t *bytes, size_t len)
 
 static void do_head(void *ctx, const struct url *to)
 {
-	assert_string_equal(to->path, "/ping/1");
+	assert_true(strncmp(to->path, "/ping/", 6) == 0);
 	w->heads++;
 }
 
@@ -1007,6 +1009,54 @@ static void pings(void **state)
 	end();
 }
 
+static size_t count_requests(const char *method)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_requests; i++)
+		n += !strcmp(w->requests[i].method, method);
+	return n;
+}
+
+/* T11: however many there are and however they end, the session's streams stay free for what it is for. */
+static void a_flood_of_pings(void **state)
+{
+	struct wire_message m = {.type = WIRE_NETINFO};
+	size_t updates, answered;
+
+	begin();
+	w->map = good_map;
+	w->silent = true;
+	told(WIRE_KEYS);
+	pump();
+	for (int i = 0; i < 100; i++) {
+		char json[200];
+
+		sprintf(json, "{\"PingRequest\":{\"URL\":\"https://hs.test/noise/%d\",\"URLIsNoise\":true}}", i);
+		say_on_map(json);
+		sprintf(json, "{\"KeepAlive\":true,\"PingRequest\":{\"URL\":\"https://hs.test/ping/%d\"}}", i);
+		say_on_map(json);
+		say_on_map(json); /* the same */
+	}
+	assert_int_equal(count_requests("HEAD"), PINGS_MAX);
+	assert_int_equal(w->heads, PINGS_BURST - PINGS_MAX);
+	updates = count_updates();
+	coord_told(w->coord, &m, w->now);
+	pump();
+	assert_int_equal(count_updates(), updates + 1); /* is told at once all the same */
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+
+	answered = w->now;
+	while (w->now < answered + PING_PATIENCE)
+		pass_time();
+	say_on_map("{\"PingRequest\":{\"URL\":\"https://hs.test/noise/late\",\"URLIsNoise\":true}}");
+	say_on_map("{\"PingRequest\":{\"URL\":\"https://hs.test/ping/late\"}}");
+	assert_non_null(find_request("/noise/late", "")); /* those that nobody answered are given up */
+	assert_int_equal(w->heads, PINGS_BURST - PINGS_MAX + 1);
+	assert_int_equal(w->opens, 2);
+	end();
+}
+
 /* A peer that cannot be one is named in the status; the others are there. */
 static void peer_left_out(void **state)
 {
@@ -1144,6 +1194,7 @@ int main(void)
 		cmocka_unit_test(updates),
 		cmocka_unit_test(updates_that_fail),
 		cmocka_unit_test(pings),
+		cmocka_unit_test(a_flood_of_pings),
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

@@ -25,7 +25,8 @@ struct coord_ops { /* must not call back */
 	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
 	/* Closes it, at once; nothing follows. */
 	void (*close)(void *ctx);
-	/* Sends a plain HEAD request on a connection of its own; nobody waits for the answer. */
+	/* Sends a plain HEAD request on a connection of its own, if the server may ask for one
+	 * there (pings.h); nobody waits for the answer. */
 	void (*head)(void *ctx, const struct url *to);
 	/* To the gateway. */
 	void (*tell)(void *ctx, const struct wire_message *m);

@@ -41,6 +41,7 @@ void follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now)
 {
 	struct announcement *a = &f->announcement;
 
+	pings_closed(&f->pings, stream);
 	if (stream != a->stream)
 		return;
 	if (whole && a->status == 200)
@@ -55,14 +56,31 @@ void follow_changed(struct follow *f)
 	f->announcement.due = true;
 }
 
+/* A stream that ends is taken note of by follow_closed(). */
+static void give_up_pings(struct follow *f, uint64_t now)
+{
+	int32_t stream;
+
+	while ((stream = pings_overdue(&f->pings, now))) {
+		pings_closed(&f->pings, stream);
+		channel_cancel(f->channel, stream);
+	}
+}
+
 uint64_t follow_tick(struct follow *f, uint64_t now)
 {
-	if (!f->current)
+	uint64_t next;
+
+	if (!f->channel)
 		return UINT64_MAX;
+	give_up_pings(f, now);
+	next = pings_next(&f->pings);
+	if (!f->current)
+		return next;
 	if (announce_timed_out(&f->announcement, now))
 		channel_cancel(f->channel, f->announcement.stream); /* ends as one that failed */
 	announce(f, now);
-	return announce_next(&f->announcement);
+	return announce_next(&f->announcement) < next ? announce_next(&f->announcement) : next;
 }
 
 /* ---- what the server says ------------------------------------------------------------------------ */
@@ -94,12 +112,17 @@ static void tell_standing(struct follow *f, const struct netmap_left_out *peers)
 
 static void answer_ping(struct follow *f, const struct netmap_update *u)
 {
-	if (!u->ping)
+	int32_t stream;
+
+	if (!u->ping || !pings_take(&f->pings, &u->ping_url, u->ping_noise, f->now))
 		return;
-	if (u->ping_noise)
-		channel_request(f->channel, "HEAD", u->ping_url.path, NULL, 0);
-	else
+	if (!u->ping_noise) {
 		f->ops->head(f->ctx, &u->ping_url);
+		return;
+	}
+	stream = channel_request(f->channel, "HEAD", u->ping_url.path, NULL, 0);
+	if (stream > 0)
+		pings_sent(&f->pings, stream, f->now);
 }
 
 static bool is_usable(struct follow *f, const struct netmap_update *u)
@@ -142,8 +165,10 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now)
 {
 	const struct sink messages = {take, f};
-	bool ok = netmap_stream_receive(&f->stream, bytes, len, &messages);
+	bool ok;
 
+	f->now = now;
+	ok = netmap_stream_receive(&f->stream, bytes, len, &messages);
 	if (!ok && !f->locked && !*f->error)
 		snprintf(f->error, sizeof(f->error), "a message is too long");
 	if (ok)
@@ -167,6 +192,7 @@ void follow_stop(struct follow *f)
 	f->current = f->locked = false;
 	*f->error = 0;
 	f->announcement = (struct announcement){0};
+	memset(f->pings.waiting, 0, sizeof(f->pings.waiting)); /* how often they were is not forgotten */
 	netmap_stream_free(&f->stream);
 }
 

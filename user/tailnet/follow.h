@@ -7,6 +7,7 @@
 #include "coord.h"
 #include "netmap.h"
 #include "ourselves.h"
+#include "pings.h"
 
 /*
  * Following the netmap, when we are registered: what the server says of others goes
@@ -22,6 +23,8 @@ struct follow {
 	struct netmap_stream stream;
 	struct netmap map;
 	struct announcement announcement;
+	struct pings pings;
+	uint64_t now;		  /* of the call that is being answered */
 	bool locked;		  /* why it cannot be followed: tailnet lock; or */
 	char error[NETMAP_ERROR]; /* something wrong with a message */
 };

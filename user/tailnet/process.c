@@ -18,6 +18,7 @@
 #include "coord.h"
 #include "conn.h"
 #include "link.h"
+#include "pings.h"
 #include "process.h"
 #include "relay.h"
 #include "relay_hosts.h"
@@ -34,6 +35,7 @@ struct head { /* an answer to a ping of the server's */
 	struct conn *conn; /* NULL: free */
 	struct http1 http;
 	struct url url;
+	uint64_t deadline;
 };
 
 struct process {
@@ -46,6 +48,7 @@ struct process {
 	struct conn *control;
 	bool open_failed; /* to be told when nobody is being called */
 	bool unverified;  /* the server's key is pinned */
+	struct url server;
 	bool over;
 	struct head heads[HEADS_MAX];
 };
@@ -155,19 +158,41 @@ static void do_head(void *ctx, const struct url *url)
 {
 	static const struct conn_ops ops = {head_opened, head_received, head_closed};
 	struct process *p = ctx;
-	const struct conn_target to = {.url = *url, .unverified = p->unverified};
+	enum ping_target target = ping_target(&p->server, url);
+	const struct conn_target to = {.url = *url, .unverified = p->unverified && target == PING_OWN};
+	uint64_t now = loop_now();
 
+	if (target == PING_REFUSED) {
+		log_warning("tailnet: the server wants a request sent to %s, port %u, which is not its own: refused",
+			    url->host, url->port);
+		return;
+	}
 	for (size_t i = 0; i < HEADS_MAX; i++) {
 		struct head *h = &p->heads[i];
 
 		if (h->conn)
 			continue;
-		*h = (struct head){.p = p, .url = *url};
-		h->conn = conn_open(&p->conns, &to, &ops, h, loop_now());
+		*h = (struct head){.p = p, .url = *url, .deadline = now + PING_PATIENCE};
+		h->conn = conn_open(&p->conns, &to, &ops, h, now);
 		if (h->conn)
 			http1_init(&h->http, true);
 		return;
 	}
+}
+
+static uint64_t heads_tick(struct process *p, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = 0; i < HEADS_MAX; i++) {
+		struct head *h = &p->heads[i];
+
+		if (h->conn && now >= h->deadline)
+			end_head(h);
+		else if (h->conn && h->deadline < next)
+			next = h->deadline;
+	}
+	return next;
 }
 
 static void do_relays(void *ctx, struct derpmap *map)
@@ -197,6 +222,7 @@ static void configure(struct process *p, struct wire_config *config)
 	if (p->coord)
 		return;
 	p->unverified = config->pinned;
+	url_parse(config->server, &p->server); /* or coord_new() says that it is none */
 	if (!conns_init(&p->conns, config->ca, error, sizeof(error)) || !sandbox_lock(error, sizeof(error))) {
 		tell_refused(p, error);
 		return;
@@ -277,6 +303,8 @@ static uint64_t tick(struct process *p)
 	if (relay_hosts_tick(&p->hosts, loop_now(), &next) && relay_hosts_fill(&p->hosts, p->map))
 		coord_relays_filled(p->coord);
 	due = p->coord ? coord_tick(p->coord, loop_now()) : UINT64_MAX;
+	next = due < next ? due : next;
+	due = heads_tick(p, loop_now());
 	next = due < next ? due : next;
 	due = p->relays ? relays_tick(p->relays, loop_now()) : UINT64_MAX;
 	return due < next ? due : next;
