@@ -89,10 +89,12 @@ static int follow(struct progress *p, long seconds)
 
 static void show_up(const json_t *t, FILE *out)
 {
+	unsigned long long peers = show_number(t, "peers");
 	char node[256], server[512];
 
-	fprintf(out, "connected to %s as %s, %llu peers\n", text_escape(show_text(t, "server"), server, sizeof(server)),
-		text_escape(show_text(t, "node"), node, sizeof(node)), (unsigned long long)show_number(t, "peers"));
+	fprintf(out, "connected to %s as %s, %llu peer%s\n",
+		text_escape(show_text(t, "server"), server, sizeof(server)),
+		text_escape(show_text(t, "node"), node, sizeof(node)), peers, peers == 1 ? "" : "s");
 }
 
 int cmd_up(int argc, char **argv)

@@ -162,7 +162,11 @@ static void check_clients(struct doctor *d, const struct config *cfg, const json
 	const json_t *clients = json_object_get(status, "clients");
 	unsigned long long active = show_number(clients, "active"), all = show_number(clients, "configured");
 
-	if (!all)
+	if (!all && cfg->tailnet.node)
+		doctor_say(d, "clients", DOCTOR_WARN,
+			   "does the server's policy let anybody reach the routes, and are they approved there?",
+			   "none: the coordination server tells of no peers");
+	else if (!all)
 		doctor_say(d, "clients", DOCTOR_WARN, "add clients to the configuration, then sluice reload", "none");
 	else if (active)
 		doctor_say(d, "clients", DOCTOR_OK, NULL, "%llu of %llu have shaken hands in the last 3 minutes",
@@ -183,21 +187,28 @@ static void check_offloads_in_use(struct doctor *d, const json_t *status)
 		   "super-packets in: %s, out: %s", in, out);
 }
 
+static void check_policy(struct doctor *d, const struct config *cfg, const json_t *policy)
+{
+	if (json_is_true(json_object_get(policy, "differs")))
+		doctor_say(d, "policy", DOCTOR_WARN, "sluice reload", "the file differs from what runs");
+	else if (json_is_object(policy))
+		doctor_say(d, "policy", DOCTOR_OK, NULL, "%s runs", show_text(policy, "file"));
+	else if (cfg->tailnet.node)
+		doctor_say(d, "policy", DOCTOR_OK, NULL, "the coordination server's rules alone");
+	else
+		doctor_say(d, "policy", DOCTOR_WARN, "name one in the configuration: policy: FILE",
+			   "none, so everything is refused");
+}
+
 void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_t *status)
 {
-	const json_t *policy = json_object_get(status, "policy"), *note;
+	const json_t *note;
 	char up[TEXT_SIZE];
 	size_t i;
 
 	doctor_say(doctor, "gateway", DOCTOR_OK, NULL, "runs, up %s, version %s",
 		   text_duration(show_number(status, "uptime"), up), show_text(status, "version"));
-	if (json_is_null(policy))
-		doctor_say(doctor, "policy", DOCTOR_WARN, "name one in the configuration: policy: FILE",
-			   "none, so everything is refused");
-	else if (json_is_true(json_object_get(policy, "differs")))
-		doctor_say(doctor, "policy", DOCTOR_WARN, "sluice reload", "the file differs from what runs");
-	else
-		doctor_say(doctor, "policy", DOCTOR_OK, NULL, "%s runs", show_text(policy, "file"));
+	check_policy(doctor, cfg, json_object_get(status, "policy"));
 	check_programs(doctor, status);
 	check_offloads_in_use(doctor, status);
 	check_clients(doctor, cfg, status);

@@ -181,7 +181,7 @@ static json_t *rule_json(const struct asked *x)
 
 	if (!r)
 		return json_null();
-	return json_pack("{s:I, s:s, s:I, s:s}", "id", (json_int_t)r->id, "file", r->file ? r->file : "", "line",
+	return json_pack("{s:I, s:s?, s:I, s:s}", "id", (json_int_t)r->id, "file", r->file, "line",
 			 (json_int_t)r->line, "text", r->text ? r->text : "");
 }
 

@@ -88,18 +88,29 @@ static void show_counters(const json_t *c, FILE *out)
 			text_number(show_number(c, "refused"), refused));
 }
 
+/* The server's rules stand in no file. */
+static void show_rule(const json_t *rule, FILE *out)
+{
+	char text[LINE], file[LINE];
+
+	fprintf(out, "  rule %llu  ", (unsigned long long)show_number(rule, "id"));
+	if (*show_text(rule, "file"))
+		fprintf(out, "%s:%llu", text_escape(show_text(rule, "file"), file, sizeof(file)),
+			(unsigned long long)show_number(rule, "line"));
+	else
+		fputs("of the coordination server", out);
+	fprintf(out, "  %s\n", text_escape(show_text(rule, "text"), text, sizeof(text)));
+}
+
 static void show_answer(const json_t *a, FILE *out)
 {
 	const json_t *rule = json_object_get(a, "rule");
 	bool allowed = json_is_true(json_object_get(a, "allowed"));
-	char text[LINE], file[LINE];
+	char text[LINE];
 
 	colour_print(out, allowed ? COLOUR_GREEN : COLOUR_RED, allowed ? "allowed" : "refused");
 	if (json_is_object(rule))
-		fprintf(out, "  rule %llu  %s:%llu  %s\n", (unsigned long long)show_number(rule, "id"),
-			text_escape(show_text(rule, "file"), file, sizeof(file)),
-			(unsigned long long)show_number(rule, "line"),
-			text_escape(show_text(rule, "text"), text, sizeof(text)));
+		show_rule(rule, out);
 	else
 		fprintf(out, "  %s\n", text_escape(show_text(a, "why"), text, sizeof(text)));
 	show_client(a, out);

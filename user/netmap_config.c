@@ -321,7 +321,7 @@ const char *netmap_config_serves(const struct config *cfg, const struct prefix *
 			return "coordination server";
 	for (size_t i = 0; i < nm->rules->n && !inventory_is_default_route(route); i++)
 		if (has_route(&nm->rules->rules[i], route))
-			return "coordination server's rules";
+			return "coordination server, by its rules";
 	return NULL;
 }
 

@@ -102,6 +102,14 @@ static bool is_client(const char *wanted, const char *name, const struct addr *i
 	return addr_parse(wanted, strlen(wanted), &a) && !addr_cmp(&a, inner);
 }
 
+/* headscale's users have no domain: "alice" is who "alice@" is in a policy. */
+static bool is_user(const char *wanted, const char *user)
+{
+	size_t len = strlen(wanted);
+
+	return user && !strncmp(user, wanted, len) && (!user[len] || !strcmp(user + len, "@"));
+}
+
 static bool matches(const struct report_source *s, const struct report_filter *f, const struct flow *flow)
 {
 	struct report_who who = {0};
@@ -112,7 +120,7 @@ static bool matches(const struct report_source *s, const struct report_filter *f
 	if (!f->user && !f->client)
 		return true;
 	s->who(s->ctx, flow->client, &who);
-	return (!f->user || (who.user && !strcmp(who.user, f->user)) || has_tag(&who, f->user)) &&
+	return (!f->user || is_user(f->user, who.user) || has_tag(&who, f->user)) &&
 	       (!f->client || is_client(f->client, who.name, &flow->out.src));
 }
 

@@ -25,10 +25,11 @@ static const char *base(const char *path)
 static void show_tailnet(const json_t *t, FILE *out)
 {
 	const json_t *relay = json_array_get(json_object_get(t, "relays"), 0); /* our home, if there is one */
+	unsigned long long peers = show_number(t, "peers");
 	char state[64], home[64];
 
-	fprintf(out, "   tailnet: %s, %llu peers", text_escape(show_text(t, "state"), state, sizeof(state)),
-		(unsigned long long)show_number(t, "peers"));
+	fprintf(out, "   tailnet: %s, %llu peer%s", text_escape(show_text(t, "state"), state, sizeof(state)), peers,
+		peers == 1 ? "" : "s");
 	if (!*show_text(t, "home"))
 		return;
 	fprintf(out, ", home relay %s", text_escape(show_text(t, "home"), home, sizeof(home)));

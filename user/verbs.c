@@ -263,7 +263,7 @@ static void view_tailnet(struct view *v)
 		return;
 	membership_report(g, &v->tailnet);
 	v->source.tailnet = &v->tailnet;
-	if (v->tailnet.text && strcmp(v->tailnet.state, "connected"))
+	if (v->tailnet.text)
 		note(v, "tailnet: %s", v->tailnet.text);
 	if (v->tailnet.unsettled)
 		note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");

@@ -100,6 +100,9 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 	const struct report_policy *report = g->rules.report;
 	char *text;
 
+	if (!r->policy && g->membership)
+		return control_fail(error, EXIT_NO, "no local policy runs: the coordination server's rules are in force "
+						    "(`sluice netmap` lists them)");
 	if (!r->policy)
 		return control_fail(error, EXIT_NO,
 				    "no policy runs: everything is refused (`sluice policy apply FILE`)");

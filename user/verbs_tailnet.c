@@ -136,15 +136,20 @@ static bool has_address(const struct config_client *c, const struct addr *a)
 	return false;
 }
 
-/* By name, or by an address inside the tailnet. */
+/* By name, by its full name in the tailnet's DNS, or by an address inside the tailnet. */
 static const struct config_client *find_node(const struct gateway *g, const json_t *args)
 {
 	const char *word = json_string_value(json_object_get(args, "node"));
 	const struct config_client *c = word ? config_client(g->config, word) : NULL;
+	char label[64];
 	struct addr a;
 
-	if (c || !word || !addr_parse(word, strlen(word), &a))
+	if (c || !word)
 		return c;
+	if (!addr_parse(word, strlen(word), &a)) {
+		snprintf(label, sizeof(label), "%.*s", (int)strcspn(word, "."), word);
+		return config_client(g->config, label);
+	}
 	for (size_t i = 0; i < g->config->n_clients; i++)
 		if (has_address(&g->config->clients[i], &a))
 			return &g->config->clients[i];

@@ -117,6 +117,10 @@ def test_download_and_upload(world, outer):
     assert peer["Online"] and peer["Active"] and peer["Tags"] == ["tag:gw"]
     assert set(ROUTES) <= set(peer["PrimaryRoutes"])
     assert "direct" in next(line for line in alice.ts("status").splitlines() if " gw-1 " in line)
+    assert {flow["user"] for flow in gateway.json("flows", "--user", "alice")["flows"]} == {"alice@"}
+    assert "direct" in [pong["path"] for pong in gateway.json("ping", "alice.tail.example")["pongs"]]
+    assert gateway.doctor("policy")[0]["result"] == gateway.doctor("clients")[0]["result"] == "ok"
+    assert "rule 1  of the coordination server  " in gateway.command("explain", "alice", SERVICE[4], "tcp", "80").stdout
     report = gateway.json("clients")["clients"][0]
     assert report["name"] == "alice" and report["user"] == "alice@" and report["path"] == "direct"
     assert {4: "192.0.2.45:41641", 6: "[2001:db8:2::45]:41641"}[outer] == report["endpoint"]

@@ -144,10 +144,10 @@ static void test_T11_served_routes(void **state)
 		const char *rules, *by[3]; /* of 203.0.113.0/24, 198.18.0.0/15, 0.0.0.0/0 */
 	} served[] = {
 		{"", {"coordination server", NULL, NULL}},
-		{RULE("100.64.0.9", "198.18.0.7"), {"coordination server", "coordination server's rules", NULL}},
-		{RULE("100.64.0.1", "198.18.0.7"), {"coordination server", "coordination server's rules", NULL}},
+		{RULE("100.64.0.9", "198.18.0.7"), {"coordination server", "coordination server, by its rules", NULL}},
+		{RULE("100.64.0.1", "198.18.0.7"), {"coordination server", "coordination server, by its rules", NULL}},
 		{RULE("100.64.0.9", "192.0.2.0/24"), {"coordination server", NULL, NULL}},
-		{RULE("100.64.0.9", "*"), {"coordination server", "coordination server's rules", NULL}},
+		{RULE("100.64.0.9", "*"), {"coordination server", "coordination server, by its rules", NULL}},
 	};
 
 	for (size_t i = 0; i < sizeof(served) / sizeof(*served); i++) {

@@ -411,6 +411,7 @@ static const struct {
 	{"{\"user\": \"tag:ci\"}", 2},
 	{"{\"user\": \"tag:build\", \"proto\": \"UDP\"}", 1},
 	{"{\"user\": \"bob@example.com\"}", 0},
+	{"{\"user\": \"alice\"}", 0},
 	{"{\"client\": \"ci-runner\"}", 2},
 	{"{\"client\": \"100.64.0.5\"}", 1},
 	{"{\"client\": \"100.64.0.99\"}", 0},

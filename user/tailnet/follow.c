@@ -98,11 +98,11 @@ void follow_tell(struct follow *f, bool all)
 static void tell_standing(struct follow *f, const struct netmap_left_out *peers)
 {
 	struct wire_message m = {.type = WIRE_STATUS};
-	char text[WIRE_TEXT_MAX + 1] = "connected";
+	char text[WIRE_TEXT_MAX + 1] = "";
 
 	if (peers->n)
-		snprintf(text, sizeof(text), "connected, but %zu %s left out: %s", peers->n,
-			 peers->n == 1 ? "peer is" : "peers are", peers->why);
+		snprintf(text, sizeof(text), "%zu %s left out: %s", peers->n, peers->n == 1 ? "peer is" : "peers are",
+			 peers->why);
 	if (!f->map.authorized)
 		strcpy(text, "waits for an administrator to approve this machine");
 	m.status.state = f->map.authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL;
