@@ -11,178 +11,12 @@
 #include "policy/alloc.h"
 #include "user/crypto.h"
 #include "wire.h"
-
-/* ---- fields ------------------------------------------------------------------- */
-
-static void put_bool(struct writer *w, bool v)
-{
-	write_u8(w, v);
-}
-
-static bool get_bool(struct reader *r)
-{
-	uint8_t v = read_u8(r);
-
-	r->bad |= v > 1;
-	return v == 1;
-}
-
-static void put_text(struct writer *w, const char *text, size_t max)
-{
-	size_t len = text ? strlen(text) : 0;
-
-	w->bad |= len > max;
-	write_be16(w, (uint16_t)len);
-	write_bytes(w, text, len);
-}
-
-/* NULL only when bad. */
-static char *get_text(struct reader *r, size_t max)
-{
-	size_t len = read_be16(r);
-	const uint8_t *bytes = read_bytes(r, len);
-
-	r->bad |= len > max || (bytes && memchr(bytes, 0, len));
-	return r->bad ? NULL : mem_strndup((const char *)bytes, len);
-}
-
-static void put_prefix(struct writer *w, const struct prefix *p)
-{
-	write_addr(w, &p->addr);
-	write_u8(w, (uint8_t)p->len);
-}
-
-static struct prefix get_prefix(struct reader *r)
-{
-	struct prefix p = {.addr = read_addr(r)};
-	struct addr first;
-
-	p.len = read_u8(r);
-	r->bad |= p.len > 128;
-	if (!r->bad) {
-		first = prefix_first(&p);
-		r->bad = addr_cmp(&first, &p.addr) != 0;
-	}
-	return p;
-}
-
-static void put_addr_port(struct writer *w, const struct addr_port *ap)
-{
-	write_addr(w, &ap->addr);
-	write_be16(w, ap->port);
-}
-
-static struct addr_port get_addr_port(struct reader *r)
-{
-	struct addr_port ap = {.addr = read_addr(r)};
-
-	ap.port = read_be16(r);
-	r->bad |= !ap.port;
-	return ap;
-}
-
-static void put_count(struct writer *w, size_t n, size_t max)
-{
-	w->bad |= n > max;
-	write_be16(w, (uint16_t)n);
-}
-
-/* A list's length, and room for it. @each: least bytes of one element, so that the
- * memory taken is never far from the bytes received. */
-static void *get_list(struct reader *r, size_t max, size_t each, size_t size, size_t *n)
-{
-	*n = read_be16(r);
-	if (r->bad || *n > max || *n > reader_left(r) / each) {
-		r->bad = true;
-		*n = 0;
-	}
-	return *n ? mem_alloc(*n, size) : NULL;
-}
-
-static void put_prefixes(struct writer *w, const struct prefix *v, size_t n, size_t max)
-{
-	put_count(w, n, max);
-	for (size_t i = 0; i < n && !w->bad; i++)
-		put_prefix(w, &v[i]);
-}
-
-static struct prefix *get_prefixes(struct reader *r, size_t max, size_t *n)
-{
-	struct prefix *v = get_list(r, max, sizeof(struct addr) + 1, sizeof(*v), n);
-
-	for (size_t i = 0; i < *n; i++)
-		v[i] = get_prefix(r);
-	return v;
-}
-
-/* ---- nodes -------------------------------------------------------------------- */
-
-static void put_node(struct writer *w, const struct tailnet_node *n)
-{
-	write_be64(w, n->id);
-	put_text(w, n->stable_id, NODE_TEXT_MAX);
-	put_text(w, n->name, NODE_TEXT_MAX);
-	put_text(w, n->user, NODE_TEXT_MAX);
-	write_bytes(w, n->node_key, KEY_LEN);
-	write_bytes(w, n->disco_key, KEY_LEN);
-	put_prefixes(w, n->addresses, n->n_addresses, NODE_ADDRESSES_MAX);
-	put_prefixes(w, n->allowed, n->n_allowed, NODE_ALLOWED_MAX);
-	put_prefixes(w, n->primary, n->n_primary, NODE_ALLOWED_MAX);
-	put_count(w, n->n_endpoints, NODE_ENDPOINTS_MAX);
-	for (size_t i = 0; i < n->n_endpoints && !w->bad; i++)
-		put_addr_port(w, &n->endpoints[i]);
-	put_count(w, n->n_tags, NODE_TAGS_MAX);
-	for (size_t i = 0; i < n->n_tags && !w->bad; i++)
-		put_text(w, n->tags[i], NODE_TEXT_MAX);
-	write_be16(w, n->region);
-	write_be64(w, (uint64_t)n->key_expiry);
-	put_bool(w, n->expired);
-	put_bool(w, n->online);
-}
-
-static struct tailnet_node *get_node(struct reader *r)
-{
-	struct tailnet_node *n = mem_alloc(1, sizeof(*n));
-
-	n->id = read_be64(r);
-	n->stable_id = get_text(r, NODE_TEXT_MAX);
-	n->name = get_text(r, NODE_TEXT_MAX);
-	n->user = get_text(r, NODE_TEXT_MAX);
-	read_copy(r, n->node_key, KEY_LEN);
-	read_copy(r, n->disco_key, KEY_LEN);
-	n->addresses = get_prefixes(r, NODE_ADDRESSES_MAX, &n->n_addresses);
-	n->allowed = get_prefixes(r, NODE_ALLOWED_MAX, &n->n_allowed);
-	n->primary = get_prefixes(r, NODE_ALLOWED_MAX, &n->n_primary);
-	n->endpoints = get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints), &n->n_endpoints);
-	for (size_t i = 0; i < n->n_endpoints; i++)
-		n->endpoints[i] = get_addr_port(r);
-	n->tags = get_list(r, NODE_TAGS_MAX, 2, sizeof(*n->tags), &n->n_tags);
-	for (size_t i = 0; i < n->n_tags; i++)
-		n->tags[i] = get_text(r, NODE_TEXT_MAX);
-	n->region = read_be16(r);
-	n->key_expiry = (int64_t)read_be64(r);
-	n->expired = get_bool(r);
-	n->online = get_bool(r);
-	r->bad |= !n->id || n->key_expiry < 0 || key_is_zero(n->node_key);
-	return n;
-}
-
-/* Addresses are of one host each. */
-static struct tailnet_node *get_checked_node(struct reader *r)
-{
-	struct tailnet_node *n = get_node(r);
-
-	for (size_t i = 0; i < n->n_addresses; i++)
-		r->bad |= n->addresses[i].len != 128;
-	return n;
-}
-
-/* ---- one kind after the other ------------------------------------------------- */
+#include "wire_fields.h"
 
 static void put_status(struct writer *w, const struct wire_message *m)
 {
 	write_u8(w, (uint8_t)m->status.state);
-	put_text(w, m->status.text, WIRE_TEXT_MAX);
+	wire_put_text(w, m->status.text, WIRE_TEXT_MAX);
 }
 
 static void get_status(struct reader *r, struct wire_message *m)
@@ -191,56 +25,56 @@ static void get_status(struct reader *r, struct wire_message *m)
 
 	r->bad |= state >= WIRE_STATES;
 	m->status.state = (enum wire_state)state;
-	m->status.text = get_text(r, WIRE_TEXT_MAX);
+	m->status.text = wire_get_text(r, WIRE_TEXT_MAX);
 }
 
 static void put_login(struct writer *w, const struct wire_message *m)
 {
-	put_text(w, m->url, URL_HOST_MAX + URL_PATH_MAX);
+	wire_put_text(w, m->url, URL_HOST_MAX + URL_PATH_MAX);
 }
 
 static void get_login(struct reader *r, struct wire_message *m)
 {
 	struct url url;
 
-	m->url = get_text(r, URL_HOST_MAX + URL_PATH_MAX);
+	m->url = wire_get_text(r, URL_HOST_MAX + URL_PATH_MAX);
 	r->bad |= !m->url || !url_parse(m->url, &url);
 }
 
 static void put_begin(struct writer *w, const struct wire_message *m)
 {
-	put_bool(w, m->begin.full);
-	put_bool(w, m->begin.rules);
-	put_bool(w, m->begin.stun);
+	wire_put_bool(w, m->begin.full);
+	wire_put_bool(w, m->begin.rules);
+	wire_put_bool(w, m->begin.stun);
 }
 
 static void get_begin(struct reader *r, struct wire_message *m)
 {
-	m->begin.full = get_bool(r);
-	m->begin.rules = get_bool(r);
-	m->begin.stun = get_bool(r);
+	m->begin.full = wire_get_bool(r);
+	m->begin.rules = wire_get_bool(r);
+	m->begin.stun = wire_get_bool(r);
 }
 
 static void put_self(struct writer *w, const struct wire_message *m)
 {
-	put_node(w, m->self.node);
-	put_bool(w, m->self.authorized);
+	wire_put_node(w, m->self.node);
+	wire_put_bool(w, m->self.authorized);
 }
 
 static void get_self(struct reader *r, struct wire_message *m)
 {
-	m->self.node = get_checked_node(r);
-	m->self.authorized = get_bool(r);
+	m->self.node = wire_get_node(r);
+	m->self.authorized = wire_get_bool(r);
 }
 
 static void put_peer(struct writer *w, const struct wire_message *m)
 {
-	put_node(w, m->peer);
+	wire_put_node(w, m->peer);
 }
 
 static void get_peer(struct reader *r, struct wire_message *m)
 {
-	m->peer = get_checked_node(r);
+	m->peer = wire_get_node(r);
 }
 
 static void put_gone(struct writer *w, const struct wire_message *m)
@@ -260,15 +94,15 @@ static void put_rule(struct writer *w, const struct wire_message *m)
 
 	w->bad |= rule->verdict != FILTER_ACCEPT; /* a server only allows */
 	write_be32(w, rule->id);
-	put_text(w, rule->text, NODE_TEXT_MAX);
-	put_prefixes(w, rule->src, rule->n_src, WIRE_RULE_ENTRIES_MAX);
-	put_count(w, rule->n_dst, WIRE_RULE_ENTRIES_MAX);
+	wire_put_text(w, rule->text, NODE_TEXT_MAX);
+	wire_put_prefixes(w, rule->src, rule->n_src, WIRE_RULE_ENTRIES_MAX);
+	wire_put_count(w, rule->n_dst, WIRE_RULE_ENTRIES_MAX);
 	for (size_t i = 0; i < rule->n_dst && !w->bad; i++) {
-		put_prefix(w, &rule->dst[i].prefix);
+		wire_put_prefix(w, &rule->dst[i].prefix);
 		write_be16(w, rule->dst[i].first);
 		write_be16(w, rule->dst[i].last);
 	}
-	put_count(w, rule->n_proto, UINT8_MAX);
+	wire_put_count(w, rule->n_proto, UINT8_MAX);
 	write_bytes(w, rule->proto, rule->n_proto);
 }
 
@@ -278,16 +112,16 @@ static void get_rule(struct reader *r, struct wire_message *m)
 
 	rule->verdict = FILTER_ACCEPT;
 	rule->id = read_be32(r);
-	rule->text = get_text(r, NODE_TEXT_MAX);
-	rule->src = get_prefixes(r, WIRE_RULE_ENTRIES_MAX, &rule->n_src);
-	rule->dst = get_list(r, WIRE_RULE_ENTRIES_MAX, sizeof(struct addr) + 5, sizeof(*rule->dst), &rule->n_dst);
+	rule->text = wire_get_text(r, NODE_TEXT_MAX);
+	rule->src = wire_get_prefixes(r, WIRE_RULE_ENTRIES_MAX, &rule->n_src);
+	rule->dst = wire_get_list(r, WIRE_RULE_ENTRIES_MAX, sizeof(struct addr) + 5, sizeof(*rule->dst), &rule->n_dst);
 	for (size_t i = 0; i < rule->n_dst; i++) {
-		rule->dst[i].prefix = get_prefix(r);
+		rule->dst[i].prefix = wire_get_prefix(r);
 		rule->dst[i].first = read_be16(r);
 		rule->dst[i].last = read_be16(r);
 		r->bad |= rule->dst[i].first > rule->dst[i].last;
 	}
-	rule->proto = get_list(r, UINT8_MAX, 1, 1, &rule->n_proto);
+	rule->proto = wire_get_list(r, UINT8_MAX, 1, 1, &rule->n_proto);
 	read_copy(r, rule->proto, rule->n_proto);
 	r->bad |= !rule->id || !rule->n_src || !rule->n_dst;
 }
@@ -295,30 +129,30 @@ static void get_rule(struct reader *r, struct wire_message *m)
 static void put_left_out(struct writer *w, const struct wire_message *m)
 {
 	write_be32(w, m->left_out.n);
-	put_text(w, m->left_out.why, WIRE_TEXT_MAX);
+	wire_put_text(w, m->left_out.why, WIRE_TEXT_MAX);
 }
 
 static void get_left_out(struct reader *r, struct wire_message *m)
 {
 	m->left_out.n = read_be32(r);
-	m->left_out.why = get_text(r, WIRE_TEXT_MAX);
+	m->left_out.why = wire_get_text(r, WIRE_TEXT_MAX);
 	r->bad |= !m->left_out.n;
 }
 
 static void put_stun(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->stun.region);
-	put_bool(w, m->stun.no_home);
-	put_addr_port(w, &m->stun.at);
-	put_text(w, m->stun.name, NODE_TEXT_MAX);
+	wire_put_bool(w, m->stun.no_home);
+	wire_put_addr_port(w, &m->stun.at);
+	wire_put_text(w, m->stun.name, NODE_TEXT_MAX);
 }
 
 static void get_stun(struct reader *r, struct wire_message *m)
 {
 	m->stun.region = read_be16(r);
-	m->stun.no_home = get_bool(r);
-	m->stun.at = get_addr_port(r);
-	m->stun.name = get_text(r, NODE_TEXT_MAX);
+	m->stun.no_home = wire_get_bool(r);
+	m->stun.at = wire_get_addr_port(r);
+	m->stun.name = wire_get_text(r, NODE_TEXT_MAX);
 	r->bad |= !m->stun.region;
 }
 
@@ -340,7 +174,7 @@ static void put_relay(struct writer *w, const struct wire_message *m)
 	write_u8(w, (uint8_t)m->relay.state);
 	write_u8(w, (uint8_t)m->relay.why.kind);
 	write_be32(w, (uint32_t)m->relay.why.number);
-	put_text(w, m->relay.host, URL_HOST_MAX);
+	wire_put_text(w, m->relay.host, URL_HOST_MAX);
 }
 
 static void get_relay(struct reader *r, struct wire_message *m)
@@ -353,7 +187,7 @@ static void get_relay(struct reader *r, struct wire_message *m)
 	kind = read_u8(r);
 	s->state = (enum wire_relay_standing)state;
 	s->why = (struct trouble){(enum trouble_kind)kind, (int)read_be32(r)};
-	s->host = get_text(r, URL_HOST_MAX);
+	s->host = wire_get_text(r, URL_HOST_MAX);
 	r->bad |= !s->region || state >= WIRE_RELAY_STANDINGS || kind >= TROUBLE_KINDS;
 	r->bad |= (kind != TROUBLE_NONE) != (state == WIRE_RELAY_AWAY) || (!kind && s->why.number);
 	r->bad |= s->host && *s->host && !derpmap_is_host(s->host);
@@ -380,32 +214,32 @@ static void put_config(struct writer *w, const struct wire_message *m)
 {
 	const struct wire_config *c = &m->config;
 
-	put_text(w, c->server, WIRE_TEXT_MAX);
-	put_text(w, c->auth_key, WIRE_TEXT_MAX);
-	put_text(w, c->hostname, NODE_TEXT_MAX);
-	put_text(w, c->version, NODE_TEXT_MAX);
-	put_text(w, c->os_version, NODE_TEXT_MAX);
-	put_text(w, c->ca, WIRE_CA_MAX);
-	put_bool(w, c->pinned);
+	wire_put_text(w, c->server, WIRE_TEXT_MAX);
+	wire_put_text(w, c->auth_key, WIRE_TEXT_MAX);
+	wire_put_text(w, c->hostname, NODE_TEXT_MAX);
+	wire_put_text(w, c->version, NODE_TEXT_MAX);
+	wire_put_text(w, c->os_version, NODE_TEXT_MAX);
+	wire_put_text(w, c->ca, WIRE_CA_MAX);
+	wire_put_bool(w, c->pinned);
 	write_bytes(w, c->server_key, KEY_LEN);
 	write_bytes(w, c->machine, KEY_LEN);
-	put_bool(w, c->relays);
+	wire_put_bool(w, c->relays);
 }
 
 static void get_config(struct reader *r, struct wire_message *m)
 {
 	struct wire_config *c = &m->config;
 
-	c->server = get_text(r, WIRE_TEXT_MAX);
-	c->auth_key = get_text(r, WIRE_TEXT_MAX);
-	c->hostname = get_text(r, NODE_TEXT_MAX);
-	c->version = get_text(r, NODE_TEXT_MAX);
-	c->os_version = get_text(r, NODE_TEXT_MAX);
-	c->ca = get_text(r, WIRE_CA_MAX);
-	c->pinned = get_bool(r);
+	c->server = wire_get_text(r, WIRE_TEXT_MAX);
+	c->auth_key = wire_get_text(r, WIRE_TEXT_MAX);
+	c->hostname = wire_get_text(r, NODE_TEXT_MAX);
+	c->version = wire_get_text(r, NODE_TEXT_MAX);
+	c->os_version = wire_get_text(r, NODE_TEXT_MAX);
+	c->ca = wire_get_text(r, WIRE_CA_MAX);
+	c->pinned = wire_get_bool(r);
 	read_copy(r, c->server_key, KEY_LEN);
 	read_copy(r, c->machine, KEY_LEN);
-	c->relays = get_bool(r);
+	c->relays = wire_get_bool(r);
 }
 
 static void put_keys(struct writer *w, const struct wire_message *m)
@@ -424,30 +258,30 @@ static void get_keys(struct reader *r, struct wire_message *m)
 
 static void put_routes(struct writer *w, const struct wire_message *m)
 {
-	put_prefixes(w, m->routes.v, m->routes.n, WIRE_ROUTES_MAX);
+	wire_put_prefixes(w, m->routes.v, m->routes.n, WIRE_ROUTES_MAX);
 }
 
 static void get_routes(struct reader *r, struct wire_message *m)
 {
-	m->routes.v = get_prefixes(r, WIRE_ROUTES_MAX, &m->routes.n);
+	m->routes.v = wire_get_prefixes(r, WIRE_ROUTES_MAX, &m->routes.n);
 }
 
 static void put_endpoints(struct writer *w, const struct wire_message *m)
 {
-	put_count(w, m->endpoints.n, WIRE_ENDPOINTS_MAX);
+	wire_put_count(w, m->endpoints.n, WIRE_ENDPOINTS_MAX);
 	for (size_t i = 0; i < m->endpoints.n && !w->bad; i++) {
-		put_addr_port(w, &m->endpoints.v[i].at);
+		wire_put_addr_port(w, &m->endpoints.v[i].at);
 		write_u8(w, (uint8_t)m->endpoints.v[i].type);
 	}
 }
 
 static void get_endpoints(struct reader *r, struct wire_message *m)
 {
-	struct map_endpoint *v = get_list(r, WIRE_ENDPOINTS_MAX, sizeof(struct addr) + 3, sizeof(*v), &m->endpoints.n);
+	struct map_endpoint *v = wire_get_list(r, WIRE_ENDPOINTS_MAX, sizeof(struct addr) + 3, sizeof(*v), &m->endpoints.n);
 
 	m->endpoints.v = v;
 	for (size_t i = 0; i < m->endpoints.n; i++) {
-		v[i].at = get_addr_port(r);
+		v[i].at = wire_get_addr_port(r);
 		v[i].type = (enum endpoint_type)read_u8(r);
 		r->bad |= v[i].type != ENDPOINT_LOCAL && v[i].type != ENDPOINT_STUN && v[i].type != ENDPOINT_CONFIGURED;
 	}
@@ -456,28 +290,28 @@ static void get_endpoints(struct reader *r, struct wire_message *m)
 static void put_netinfo(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->netinfo.region);
-	put_bool(w, m->netinfo.udp);
-	put_bool(w, m->netinfo.ipv6);
+	wire_put_bool(w, m->netinfo.udp);
+	wire_put_bool(w, m->netinfo.ipv6);
 }
 
 static void get_netinfo(struct reader *r, struct wire_message *m)
 {
 	m->netinfo.region = read_be16(r);
-	m->netinfo.udp = get_bool(r);
-	m->netinfo.ipv6 = get_bool(r);
+	m->netinfo.udp = wire_get_bool(r);
+	m->netinfo.ipv6 = wire_get_bool(r);
 }
 
 static void put_box(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->box.region);
-	put_count(w, m->box.len, WIRE_RELAY_BOX_MAX);
+	wire_put_count(w, m->box.len, WIRE_RELAY_BOX_MAX);
 	write_bytes(w, m->box.bytes, m->box.len);
 }
 
 static void get_box(struct reader *r, struct wire_message *m)
 {
 	m->box.region = read_be16(r);
-	m->box.bytes = get_list(r, WIRE_RELAY_BOX_MAX, 1, 1, &m->box.len);
+	m->box.bytes = wire_get_list(r, WIRE_RELAY_BOX_MAX, 1, 1, &m->box.len);
 	read_copy(r, m->box.bytes, m->box.len);
 }
 
