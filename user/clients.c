@@ -27,15 +27,15 @@ static struct prefix whole(const struct addr *a)
 	return (struct prefix){.addr = *a, .len = 128};
 }
 
-static bool is_expired(const struct config_client *c)
+static bool is_expired(const struct gateway *g, const struct config_client *c)
 {
-	return c->expires && (int64_t)(loop_wall() / NS_PER_SEC) >= c->expires;
+	return c->expires && membership_time(g) >= c->expires;
 }
 
 /* Is it to have no peer? */
 static bool is_out(const struct gateway *g, const struct config_client *c)
 {
-	return is_expired(c) || membership_revokes(g, c);
+	return is_expired(g, c) || membership_revokes(g, c);
 }
 
 bool clients_open(struct gateway *g)
@@ -504,7 +504,7 @@ void clients_settle(struct gateway *g)
 			continue;
 		}
 		log_info("client %s %s", c->config->name,
-			 is_expired(c->config) ? "has expired" : "is out of the tailnet");
+			 is_expired(g, c->config) ? "has expired" : "is out of the tailnet");
 		withdraw(g, c);
 		c->out = true;
 	}

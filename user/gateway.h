@@ -310,6 +310,8 @@ void membership_second(struct gateway *g);
 /* Tells the engine how a new peer is reached. */
 void membership_place(struct gateway *g, const struct client *c);
 /* Is a client of the running configuration no node of the newest netmap? */
+/* Unix time as clients' keys expire: the coordination server's. */
+int64_t membership_time(const struct gateway *g);
 bool membership_revokes(const struct gateway *g, const struct config_client *c);
 /* A configuration that was read again gets what the netmap says. */
 void membership_configure(struct gateway *g, struct config *next);

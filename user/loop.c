@@ -26,6 +26,11 @@ uint64_t loop_wall(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+uint64_t loop_boot(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
 int loop_init(struct loop *l)
 {
 	*l = (struct loop){.epoll = epoll_create1(EPOLL_CLOEXEC)};

@@ -34,5 +34,6 @@ void loop_run_once(struct loop *l, uint64_t deadline);
 
 uint64_t loop_now(void);  /* CLOCK_MONOTONIC, ns */
 uint64_t loop_wall(void); /* CLOCK_REALTIME, ns since 1970 */
+uint64_t loop_boot(void); /* CLOCK_BOOTTIME, ns: goes on while the machine sleeps */
 
 #endif

@@ -28,21 +28,10 @@
 #define NEWCOMERS_LOOKED_AT 16 /* each among all sources of all rules */
 #define NEWCOMER_WAIT	(2 * NS_PER_SEC) /* the rules may come behind it */
 
-const char *membership_state_name(enum wire_state state)
-{
-	static const char *const names[WIRE_STATES] = {
-		[WIRE_STATE_CONNECTING] = "connecting", [WIRE_STATE_CONNECTED] = "connected",
-		[WIRE_STATE_LOGIN] = "login",		[WIRE_STATE_APPROVAL] = "approval",
-		[WIRE_STATE_EXPIRED] = "expired",	[WIRE_STATE_OFFLINE] = "offline",
-		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_LOGGED_OUT] = "logged out",
-	};
-
-	return state < WIRE_STATES ? names[state] : "unknown";
-}
-
+/* "" is kept as NULL: there is none. */
 static void set_text(char **field, const char *text)
 {
-	char *copy = text && *text ? mem_strdup(text) : NULL;
+	char *copy = *text ? mem_strdup(text) : NULL;
 
 	free(*field);
 	*field = copy;
@@ -338,7 +327,7 @@ static void on_status(void *ctx, enum wire_state state, const char *text)
 	m->state = state;
 	set_text(&m->text, text);
 	if (state == WIRE_STATE_CONNECTED)
-		set_text(&m->url, NULL);
+		set_text(&m->url, "");
 	if (new)
 		log_info("tailnet: %s%s%s", membership_state_name(state), *text ? ": " : "", text);
 	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
@@ -347,8 +336,8 @@ static void on_status(void *ctx, enum wire_state state, const char *text)
 void membership_tries(struct membership *m)
 {
 	m->state = WIRE_STATE_CONNECTING;
-	set_text(&m->text, NULL);
-	set_text(&m->url, NULL);
+	set_text(&m->text, "");
+	set_text(&m->url, "");
 }
 
 static void on_login(void *ctx, const char *url)
@@ -521,6 +510,11 @@ void membership_place(struct gateway *g, const struct client *c)
 		paths_place(g->membership, c);
 }
 
+int64_t membership_time(const struct gateway *g)
+{
+	return g->membership ? tailnet_time(g->membership->tailnet) : (int64_t)(loop_wall() / NS_PER_SEC);
+}
+
 void membership_configure(struct gateway *g, struct config *next)
 {
 	if (g->membership && g->config->netmap)
@@ -531,55 +525,6 @@ void membership_reloaded(struct gateway *g)
 {
 	if (g->membership)
 		tell_routes(g->membership);
-}
-
-void membership_report(const struct gateway *g, struct report_tailnet *out)
-{
-	struct membership *m = g->membership;
-	const struct netmap *map = netmap_of(m);
-	const struct ruleset *rules = rules_running(g);
-
-	*out = (struct report_tailnet){
-		.server = g->config->tailnet.login_server,
-		.state = membership_state_name(m->state),
-		.text = m->text,
-		.login = m->url,
-		.peers = map->n_peers,
-		.unsettled = m->unsettled,
-	};
-	if (rules) {
-		out->left_out = rules->n_left_out;
-		out->left_out_why = rules->left_out;
-	}
-	out->n_relays = paths_report_relays(m, out->relays, REPORT_RELAYS_MAX);
-	if (m->seen.home && g->config->tailnet.derp)
-		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
-	if (map->self.node) {
-		out->node = map->self.node->name;
-		out->expires = map->self.node->key_expiry;
-	}
-}
-
-void membership_primary(const struct gateway *g, struct report_route *route)
-{
-	const struct netmap *map = netmap_of(g->membership);
-	const struct tailnet_node *n = netmap_config_primary(map, &route->prefix);
-
-	route->in_tailnet = true;
-	route->ours = n && n == map->self.node;
-	route->primary = n ? n->name : NULL;
-}
-
-const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size)
-{
-	return paths_region_name(g->membership, region, buf, size);
-}
-
-bool membership_relay_away(const struct gateway *g, uint16_t region)
-{
-	const struct wire_relay_state *s = relay_states_find(&g->membership->relays, region);
-
-	return s && s->state == WIRE_RELAY_AWAY;
 }
 
 void membership_close(struct gateway *g)

@@ -12,6 +12,7 @@
  * The gateway as a node of a tailnet, for the files that make it one:
  *
  *   membership.c     life; the netmap becomes clients, addresses and rules
+ *   membership_report.c   how it stands, for reports
  *   paths.c          how peers are reached: disco, STUN, relays
  *   verbs_tailnet.c  what commands may ask
  *

@@ -25,7 +25,8 @@
  *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
  *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
  *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
- *			that are not in force), "why"}, "expires" (Unix seconds), "relays": [{"region" (number),
+ *			that are not in force), "why"}, "expires" (Unix seconds),
+ *			"clock_ahead" (seconds, of the server's clock; 0: they agree), "relays": [{"region" (number),
  *			"name", "home" (ours), "state" ("connected", "connecting", "away"), "host", "trouble" (null,
  *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
@@ -150,7 +151,8 @@ struct report_tailnet {
 	bool unsettled;		  /* the last netmap could not be put into force */
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
-	int64_t expires; /* of our key, Unix seconds; 0: never */
+	int64_t expires;     /* of our key, Unix seconds; 0: never */
+	int64_t clock_ahead; /* seconds, of the server's; 0: they agree */
 	struct report_relay relays[REPORT_RELAYS_MAX]; /* our home first */
 	size_t n_relays;
 };

@@ -255,6 +255,16 @@ static void view_relays(struct view *v)
 	}
 }
 
+static void view_clock(struct view *v)
+{
+	int64_t ahead = v->tailnet.clock_ahead;
+	char text[TEXT_SIZE];
+
+	if (ahead)
+		note(v, "tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
+		     text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), text), ahead < 0 ? "behind" : "ahead of");
+}
+
 static void view_tailnet(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -272,6 +282,7 @@ static void view_tailnet(struct view *v)
 		     v->tailnet.left_out_why);
 	if (v->tailnet.login)
 		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+	view_clock(v);
 	view_relays(v);
 }
 

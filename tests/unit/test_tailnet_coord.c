@@ -74,6 +74,7 @@ struct world {
 	enum wire_state state;
 	char text[600], url[300];
 	unsigned logins, told[64], relays;
+	int64_t clock;
 	struct roster roster;
 };
 
@@ -370,6 +371,8 @@ static void do_tell(void *ctx, const struct wire_message *m)
 		snprintf(w->text, sizeof(w->text), "%s", m->status.text);
 	} else if (m->type == WIRE_LOGIN) {
 		snprintf(w->url, sizeof(w->url), "%s", m->url);
+	} else if (m->type == WIRE_CLOCK) {
+		w->clock = m->clock;
 	} else {
 		assert_int_not_equal(roster_take(&w->roster, &copy), ROSTER_REFUSED);
 	}
@@ -1057,6 +1060,34 @@ static void a_flood_of_pings(void **state)
 	end();
 }
 
+/* T13: it is said with anything, also with what else says nothing; nonsense is not passed on. */
+static void server_time(void **state)
+{
+	static const struct {
+		const char *json;
+		int64_t clock;
+	} cases[] = {
+		{"{\"KeepAlive\":true,\"ControlTime\":\"2027-01-15T08:00:00.123456789Z\"}", 1800000000},
+		{"{\"ControlTime\":\"2027-01-15T09:00:01+01:00\"}", 1800000001},
+		{"{\"PeersRemoved\":[2]}", 0},
+		{"{\"ControlTime\":null}", 0},
+		{"{\"ControlTime\":\"0001-01-01T00:00:00Z\"}", 0},
+		{"{\"ControlTime\":\"1999-01-01T00:00:00Z\"}", 0},
+	};
+
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		w->clock = 0;
+		say_on_map(cases[i].json);
+		assert_int_equal(w->clock, cases[i].clock);
+		assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	}
+	end();
+}
+
 /* A peer that cannot be one is named in the status; the others are there. */
 static void peer_left_out(void **state)
 {
@@ -1195,6 +1226,7 @@ int main(void)
 		cmocka_unit_test(updates_that_fail),
 		cmocka_unit_test(pings),
 		cmocka_unit_test(a_flood_of_pings),
+		cmocka_unit_test(server_time),
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

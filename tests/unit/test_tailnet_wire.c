@@ -60,6 +60,9 @@ static struct wire_message sample(enum wire_type type)
 	case WIRE_STATUS:
 		m.status = (struct wire_status){WIRE_STATE_OFFLINE, mem_strdup("no answer")};
 		break;
+	case WIRE_CLOCK:
+		m.clock = 1800000000;
+		break;
 	case WIRE_LOGIN:
 		m.url = mem_strdup("https://h/register/abc");
 		break;

@@ -6,6 +6,7 @@
 #include "backoff.h"
 #include "follow.h"
 #include "roster.h"
+#include "server_clock.h"
 
 /* ---- what changes on our side ------------------------------------------------------------------- */
 
@@ -125,6 +126,14 @@ static void answer_ping(struct follow *f, const struct netmap_update *u)
 		pings_sent(&f->pings, stream, f->now);
 }
 
+static void tell_clock(struct follow *f, int64_t server_time)
+{
+	const struct wire_message m = {.type = WIRE_CLOCK, .clock = server_time};
+
+	if (server_time >= SERVER_CLOCK_EPOCH)
+		f->ops->tell(f->ctx, &m);
+}
+
 static bool is_usable(struct follow *f, const struct netmap_update *u)
 {
 	f->locked = u->locked;
@@ -138,6 +147,7 @@ static void apply(struct follow *f, struct netmap_update *u)
 	bool first = !f->current, was_authorized = f->map.authorized;
 
 	answer_ping(f, u);
+	tell_clock(f, u->server_time); /* first: by it the keys are judged */
 	if (u->alive)
 		return;
 	u->full |= first; /* a tailnet without peers has no list of them */

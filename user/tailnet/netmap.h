@@ -93,6 +93,7 @@ struct netmap_peer {
 };
 
 struct netmap_update {
+	int64_t server_time; /* Unix seconds; 0: not said */
 	bool alive; /* says only that the server is there: nothing of the map follows */
 	bool full;  /* peers are all there are */
 	struct netmap_peer self;

@@ -413,6 +413,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 	json_t *derpmap;
 
 	read_ping(f, root, u);
+	u->server_time = field_time(f, root, "ControlTime");
 	u->alive = field_bool(f, root, "KeepAlive");
 	if (u->alive)
 		return;

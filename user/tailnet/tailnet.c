@@ -23,6 +23,7 @@
 #include "user/log.h"
 #include "user/loop.h"
 #include "user/state.h"
+#include "user/text.h"
 
 #define CACHE_FILE   "netmap"
 #define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
@@ -41,6 +42,8 @@ struct tailnet {
 	struct wire_message config; /* WIRE_CONFIG, ready to be sent */
 	struct tailkeys keys;
 	struct roster roster;
+	struct server_clock clock;
+	bool clock_off; /* ours and the server's do not agree; said */
 	uint64_t save_at; /* 0: nothing to save */
 
 	/* the network process */
@@ -85,12 +88,48 @@ static void set_state(struct tailnet *t, enum wire_state state, const char *text
 	tell_state(t);
 }
 
+static int64_t wall_seconds(void)
+{
+	return (int64_t)(loop_wall() / NS_PER_SEC);
+}
+
+static int64_t boot_seconds(void)
+{
+	return (int64_t)(loop_boot() / NS_PER_SEC);
+}
+
+int64_t tailnet_time(const struct tailnet *t)
+{
+	return server_clock_now(&t->clock, wall_seconds(), boot_seconds());
+}
+
+int64_t tailnet_clock_ahead(const struct tailnet *t)
+{
+	int64_t wall = wall_seconds();
+
+	return wall - server_clock_now(&t->clock, wall, boot_seconds());
+}
+
+static void check_clock(struct tailnet *t)
+{
+	int64_t ahead = tailnet_clock_ahead(t);
+	char shown[TEXT_SIZE];
+
+	if (ahead && !t->clock_off)
+		log_warning("tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
+			    text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), shown),
+			    ahead < 0 ? "behind" : "ahead of");
+	else if (!ahead && t->clock_off)
+		log_info("tailnet: this machine's clock agrees with the coordination server's again");
+	t->clock_off = ahead;
+}
+
 /* An administrator may put it off, and a clock may come back. */
 static void check_expiry(struct tailnet *t)
 {
 	const struct tailnet_node *self = t->roster.map.self.node;
 
-	t->expired = self && node_is_expired(self, (int64_t)(loop_wall() / NS_PER_SEC));
+	t->expired = self && node_is_expired(self, tailnet_time(t));
 	if (tailnet_standing(t->state, t->expired) != t->told)
 		tell_state(t);
 }
@@ -279,6 +318,9 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 	case WIRE_STATUS:
 		take_status(t, &m->status);
 		return;
+	case WIRE_CLOCK:
+		server_clock_heard(&t->clock, m->clock, boot_seconds());
+		return;
 	case WIRE_LOGIN:
 		t->ops->login(t->ctx, m->url);
 		return;
@@ -323,6 +365,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		lose_process(t, "has ended", now);
 	if (t->save_at && now >= t->save_at)
 		save_cache(t);
+	check_clock(t);
 	check_expiry(t);
 	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
 		next = now + EXPIRY_CHECK;

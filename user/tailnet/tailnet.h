@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "roster.h"
+#include "server_clock.h"
 #include "wire.h"
 
 /*
@@ -65,6 +66,11 @@ struct tailnet_secrets { /* wipe it */
 
 void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out);
 const struct roster *tailnet_roster(const struct tailnet *t);
+
+/* Unix time at the coordination server, where keys expire, as far as it is known. */
+int64_t tailnet_time(const struct tailnet *t);
+/* Seconds that this machine's clock is ahead of it; 0: they agree, or it is not known. */
+int64_t tailnet_clock_ahead(const struct tailnet *t);
 
 /* What the world should know of us; told again after every restart of the network process. */
 void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n);

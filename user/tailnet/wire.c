@@ -9,6 +9,7 @@
 
 #include "netmap.h"
 #include "policy/alloc.h"
+#include "server_clock.h"
 #include "user/crypto.h"
 #include "wire.h"
 #include "wire_fields.h"
@@ -26,6 +27,17 @@ static void get_status(struct reader *r, struct wire_message *m)
 	r->bad |= state >= WIRE_STATES;
 	m->status.state = (enum wire_state)state;
 	m->status.text = wire_get_text(r, WIRE_TEXT_MAX);
+}
+
+static void put_clock(struct writer *w, const struct wire_message *m)
+{
+	write_be64(w, (uint64_t)m->clock);
+}
+
+static void get_clock(struct reader *r, struct wire_message *m)
+{
+	m->clock = (int64_t)read_be64(r);
+	r->bad |= m->clock < SERVER_CLOCK_EPOCH;
 }
 
 static void put_login(struct writer *w, const struct wire_message *m)
@@ -332,6 +344,7 @@ static const struct kind {
 	void (*get)(struct reader *r, struct wire_message *m);
 } kinds[] = {
 	[WIRE_STATUS] = {TO_GATEWAY, put_status, get_status},
+	[WIRE_CLOCK] = {TO_GATEWAY, put_clock, get_clock},
 	[WIRE_LOGIN] = {TO_GATEWAY, put_login, get_login},
 	[WIRE_MAP_BEGIN] = {TO_GATEWAY, put_begin, get_begin},
 	[WIRE_SELF] = {TO_GATEWAY, put_self, get_self},

@@ -31,6 +31,7 @@
 enum wire_type {
 	/* network process to gateway */
 	WIRE_STATUS = 1, /* how we stand with the coordination server */
+	WIRE_CLOCK,	 /* what time it is there */
 	WIRE_LOGIN,	 /* somebody has to open this URL */
 	WIRE_MAP_BEGIN,
 	WIRE_SELF, /* our own node */
@@ -172,7 +173,8 @@ struct wire_message {
 	enum wire_type type;
 	union {
 		struct wire_status status;
-		char *url; /* WIRE_LOGIN */
+		char *url;     /* WIRE_LOGIN */
+		int64_t clock; /* Unix seconds, not before SERVER_CLOCK_EPOCH */
 		struct wire_map_begin begin;
 		struct wire_self self;
 		struct tailnet_node *peer;

@@ -12,6 +12,10 @@
 //	POST /add?n=N /remove?n=N /rekey?n=N /move?n=N    how many there are now
 //	POST /rule?text=JSON    one more rule for those with routes; of whatever form
 //	POST /only?address=A    from now on the rules let in this node alone
+//	POST /hold?node=NAME&cap=C    what a real node's capability is from now on; none: it has none
+//	POST /say?text=JSON     a message as it is, to those with routes
+//
+// Requests to /answer/... of the server itself are only written to its log.
 package main
 
 import (
@@ -25,6 +29,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,13 +91,51 @@ func (w *world) tell(m tailcfg.MapResponse, who *tailcfg.Node) {
 			mine = tailcfg.MapResponse{Node: who}
 		}
 		w.addRules(&mine, nodeKey)
-		select {
-		case to <- &mine:
-		default: // it does not keep up: it asks for all again
-			close(to)
-			delete(w.streams, to)
+		w.send(to, &mine)
+	}
+}
+
+func (w *world) send(to chan *tailcfg.MapResponse, m *tailcfg.MapResponse) {
+	select {
+	case to <- m:
+	default: // it does not keep up: it asks for all again
+		close(to)
+		delete(w.streams, to)
+	}
+}
+
+// say gives those with routes a message to which nothing is added.
+func (w *world) say(text string) error {
+	for to, nodeKey := range w.streams {
+		var m tailcfg.MapResponse
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			return err
+		}
+		if n := w.find(nodeKey); n != nil && len(n.PrimaryRoutes) > 0 {
+			w.send(to, &m)
 		}
 	}
+	return nil
+}
+
+// hold changes a real node's only capability. A patch cannot say that there is none any more: it leaves away what is
+// empty.
+func (w *world) hold(name string, cap tailcfg.NodeCapability) (m tailcfg.MapResponse) {
+	for i, n := range w.nodes {
+		if !strings.HasPrefix(n.Name, name+".") {
+			continue
+		}
+		changed := *n
+		changed.CapMap = tailcfg.NodeCapMap{}
+		if cap == "" {
+			m.PeersChanged = []*tailcfg.Node{&changed}
+		} else {
+			changed.CapMap[cap] = nil
+			m.PeersChangedPatch = []*tailcfg.PeerChange{{NodeID: n.ID, CapMap: changed.CapMap}}
+		}
+		w.nodes[i] = &changed
+	}
+	return m
 }
 
 func (w *world) find(k key.NodePublic) *tailcfg.Node {
@@ -270,6 +313,15 @@ func (w *world) command(rw http.ResponseWriter, r *http.Request) {
 		m = w.patch(n, move)
 	case "/rule":
 		w.rules = append(w.rules, json.RawMessage(r.FormValue("text")))
+	case "/hold":
+		m = w.hold(r.FormValue("node"), tailcfg.NodeCapability(r.FormValue("cap")))
+	case "/say":
+		if err := w.say(r.FormValue("text")); err != nil {
+			http.Error(rw, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintln(rw, len(w.crowd))
+		return
 	case "/only":
 		w.only = r.FormValue("address")
 	default:
@@ -304,6 +356,7 @@ func main() {
 	mux.Handle("/key", w.control)
 	mux.Handle("/ts2021", w.control)
 	mux.Handle("/derp", derpserver.Handler(derpserver.New(key.NewNode(), log.Printf)))
+	mux.HandleFunc("/answer/", func(_ http.ResponseWriter, r *http.Request) { log.Printf("%s %s", r.Method, r.URL.Path) })
 	mux.HandleFunc("/health", func(rw http.ResponseWriter, _ *http.Request) {})
 	go func() {
 		log.Fatal(stunserver.New(context.Background()).ListenAndServe(net.JoinHostPort(*listen, "3478")))

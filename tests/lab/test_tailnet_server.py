@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a coordination server may say beside who there is: Tailscale's own one, for tests (crowd.py), for headscale does
+not say it. The drawing is test_tailnet_branches'."""
+import datetime
+import json
+import struct
+import subprocess
+
+import pytest
+from crowd import Crowd, require_crowd
+from gateways import SLUICE
+from lab import HERE, say, wait_for
+from tailnet import SERVER, TailscaleClient
+from test_tailnet_branches import FAR, NEAR, ROUTES, World
+
+STAFF = "lab.test/cap/staff"
+DAY = 86400
+
+
+@pytest.fixture
+def world(lab):
+    require_crowd()
+    return World(lab, tailnet=Crowd, peers=3)
+
+
+def tell(world, **message):
+    world.tailnet.tell("say", text=json.dumps(message))
+
+
+def clients(gateway):
+    return {client["name"]: client for client in gateway.json("clients")["clients"]}
+
+
+def test_a_rule_by_capability(world):
+    """T6: who holds it is in, from the moment on that he does and as long; the others do not notice."""
+    gateway = world.gateway(1, list(ROUTES.values()))
+    alice, bob = TailscaleClient(world.tailnet, "alice"), TailscaleClient(world.tailnet, "bob", "10.9.1.3")
+    for client in (alice, bob):
+        world.await_seen(client, NEAR, "198.51.100.1", seconds=30)
+    world.tailnet.tell("rule", text=json.dumps({"SrcIPs": [f"cap:{STAFF}"], "DstPorts": [
+        {"IP": ROUTES[FAR], "Ports": {"First": 0, "Last": 65535}}]}))
+    world.tailnet.tell("only", address=gateway.client_report(alice)["addresses"][0])
+    wait_for("bob is refused", lambda: world.seen_from(bob, NEAR) is None)
+    for _ in range(2):
+        world.tailnet.tell("hold", node="bob", cap=STAFF)
+        wait_for("bob is in", lambda: world.seen_from(bob, FAR) == "198.51.100.1")
+        assert world.seen_from(bob, NEAR) is None       # the rule is about the other one
+        assert any(rule.startswith(f"cap:{STAFF} -> ") for rule in gateway.json("netmap")["rules"])
+        world.tailnet.tell("hold", node="bob", cap="")
+        wait_for("bob is out", lambda: world.seen_from(bob, FAR) is None)
+        assert world.seen_from(alice, NEAR) == "198.51.100.1"
+    assert gateway.json("status")["tailnet"]["left_out"] is None
+
+
+def test_a_server_that_would_use_us(world):
+    """T11: it may ask for requests to itself; others hear nothing of us."""
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    for number, url in enumerate((f"http://{NEAR}/secret", f"https://{NEAR}/secret", "http://localhost:9000/add?n=1")):
+        tell(world, PingRequest={"URL": url})
+        tell(world, KeepAlive=True, PingRequest={"URL": f"{SERVER}/answer/{number}"})
+        wait_for("an answer", lambda number=number: f"HEAD /answer/{number}" in world.tailnet.server.output())
+    assert gateway.process.output().count("which is not its own: refused") == 3
+    assert not [entry for entry in world.service.seen() if "secret" in json.dumps(entry)]
+
+
+def in_seconds(seconds):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.skipif("san" in str(SLUICE), reason="the sanitizers want to be loaded first; the plain build shows it")
+def test_a_clock_that_is_wrong(world):
+    """T13: keys expire by the server's clock, whatever ours says."""
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    alice = TailscaleClient(world.tailnet, "alice")
+    world.await_seen(alice, NEAR, "198.51.100.1", seconds=30)
+    library, ahead = world.lab.file("clock.so"), world.lab.file("ahead")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, HERE / "clock.c"], check=True)
+    gateway.env = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(ahead)}
+    gateway.restart()
+    for round_number, off in enumerate((400 * DAY, -2 * DAY, 0)):
+        ahead.write_bytes(struct.pack("=q", off))
+        ends = 1000 + round_number  # whose key has expired an hour ago; the next one's is good for long
+        tell(world, ControlTime=in_seconds(0), PeersChangedPatch=[
+            {"NodeID": ends, "KeyExpiry": in_seconds(-3600)}, {"NodeID": ends + 1, "KeyExpiry": in_seconds(200 * DAY)}])
+        wait_for(f"n0{ends} has expired", lambda ends=ends: clients(gateway)[f"n0{ends}"]["expired"])
+        expired = {name for name, client in clients(gateway).items() if client["expired"]}
+        assert expired == {f"n0{number}" for number in range(1000, ends + 1)}
+        status = gateway.json("status")
+        say(f"# {off} s ahead: {status['tailnet']['clock_ahead']}")
+        assert abs(status["tailnet"]["clock_ahead"] - off) < 60
+        assert any("clock is" in note for note in status["notes"]) is bool(off)
+        assert world.seen_from(alice, NEAR) == "198.51.100.1"
+    assert gateway.process.output().count("the coordination server's, by which keys expire") == 1
+    assert "agrees with the coordination server's again" in gateway.process.output()

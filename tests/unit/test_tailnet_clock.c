@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* T13: what time it is where keys expire. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "user/tailnet/server_clock.h"
+
+#define T    INT64_C(1800000000)
+#define YEAR (365 * 86400)
+#define BOOT 5000
+
+static void judged_by_the_server(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t said, wall, later,
+			now; /* heard BOOT after boot; @later it is @wall here, and judged to be @now */
+	} cases[] = {
+		{"nothing was said", 0, T, 0, T},
+		{"they agree", T, T, 0, T},
+		{"as good as", T, T + SERVER_CLOCK_TOLERANCE, 0, T + SERVER_CLOCK_TOLERANCE},
+		{"ours is ahead", T, T + YEAR, 0, T},
+		{"ours is behind", T, T - YEAR, 0, T},
+		{"ours is behind, later", T, T - YEAR + 600, 600, T + 600},
+		{"ours has none: 1970", T, 12, 0, T},
+		{"ours was set right meanwhile", T, T + 601, 600, T + 601},
+		{"ours was set wrong meanwhile", T, T + 2 * YEAR, 600, T + 600},
+		{"the server has none", 86400, T, 0, T},
+		{"the server is broken", -5, T, 0, T},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct server_clock c = {0};
+		int64_t now;
+
+		server_clock_heard(&c, cases[i].said, BOOT);
+		now = server_clock_now(&c, cases[i].wall, BOOT + cases[i].later);
+		if (now != cases[i].now)
+			fail_msg("%s: %lld", cases[i].name, (long long)now);
+	}
+}
+
+/* The last word counts, but no nonsense. */
+static void said_again(void **state)
+{
+	struct server_clock c = {0};
+
+	server_clock_heard(&c, T, BOOT);
+	server_clock_heard(&c, T + 7200, BOOT + 10);
+	assert_int_equal(server_clock_now(&c, T, BOOT + 20), T + 7210);
+	server_clock_heard(&c, 0, BOOT + 20);
+	assert_int_equal(server_clock_now(&c, T, BOOT + 30), T + 7220);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(judged_by_the_server),
+		cmocka_unit_test(said_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
