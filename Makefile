@@ -24,10 +24,10 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 variant := $(if $(filter sodium,$(AEAD)),-sodium)$(if $(filter 1,$(SAN)),-san)$(if $(CROSS),-$(CROSS:-=))
 O := build$(if $(variant),/variant$(variant))
 
-PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2 libnghttp2 gnutls
+PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2 libnghttp2 gnutls libmicrohttpd
 PKG_CONFIG := $(if $(CROSS),PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS:-=)/pkgconfig:/usr/share/pkgconfig) pkg-config
 CFLAGS_PKG := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2 nghttp2 gnutls)) -l:libhttp_parser.so.2.9 -lelf -lz -lpthread
+LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo $(addprefix -l,bpf sodium yaml jansson mnl cap-ng seccomp qrencode b2 nghttp2 gnutls microhttpd)) -l:libhttp_parser.so.2.9 -lelf -lz -lpthread
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 ifeq ($(AEAD),boringssl)
 CFLAGS_AEAD := -isystem /usr/include/android
@@ -124,7 +124,9 @@ PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(O)/sluice $(DESTDIR)$(PREFIX)/sbin/sluice
 	install -D -m 644 user/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
-	install -D -m 644 user/sluice.service $(DESTDIR)/lib/systemd/system/sluice.service
+	for unit in sluice sluice-metrics; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' user/$$unit.service | \
+		install -D -m 644 /dev/stdin $(DESTDIR)/lib/systemd/system/$$unit.service; done
+	install -D -m 644 user/sluice.sysusers $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	$(O)/sluice completion | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 	[ -e $(DESTDIR)/etc/sluice/gateway.yaml ] || install -D -m 600 gateway.yaml $(DESTDIR)/etc/sluice/gateway.yaml
 	[ -e $(DESTDIR)/etc/sluice/policy/example.yaml ] || install -D -m 644 policy/example.yaml $(DESTDIR)/etc/sluice/policy/example.yaml

@@ -7,17 +7,17 @@ set -eu
 
 BUILD="gcc make pkg-config git clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev
 libb2-dev libjansson-dev libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev
-libhttp-parser-dev android-libboringssl-dev"
+libhttp-parser-dev libmicrohttpd-dev android-libboringssl-dev"
 TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdist python3-scapy python3-yaml iproute2
 traceroute nftables procps ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl openssl jq socat strace
 busybox-static qemu-system-x86 qemu-user kmod cpio ca-certificates golang-go cargo-web coturn stun-client sip-tester
 nghttp2-client nghttp2-server dnsmasq-base bind9-dnsutils dropbear-bin openssh-client python3-pyftpdlib
-python3-websockets"
+python3-websockets python3-prometheus-client"
 # the unit tests on another machine: its compiler, and the libraries for it
 CROSS="gcc-aarch64-linux-gnu"
 for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev \
 	libmnl-dev libcap-ng-dev libseccomp-dev libqrencode-dev libnghttp2-dev libgnutls28-dev libhttp-parser2.9 \
-	android-libboringssl libcmocka-dev; do
+	libmicrohttpd-dev android-libboringssl libcmocka-dev; do
 	CROSS="$CROSS $library:arm64"
 done
 

@@ -38,6 +38,11 @@ static const struct command_option probe_options[] = {
 	JSON_OPTION,
 	SOCKET_OPTIONS,
 	{0}};
+static const struct command_option metrics_options[] = {
+	{"listen", 'l', "ADDRESS:PORT", "serve them here, until SIGTERM"},
+	{"clients", 'n', NULL, "each client's too"},
+	SOCKET_OPTIONS,
+	{0}};
 static const struct command_option dump_options[] = {
 	{"limit", 'l', "N", "at most N entries (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option up_options[] = {
@@ -109,6 +114,9 @@ const struct command commands[] = {
 	{"drops", "", "what died, by reason", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_drops},
 	{"routes", "", "what the gateway advertises, and what of it is active", NULL, COMMAND_GATEWAY, plain_options, 0,
 	 0, cmd_routes},
+	{"metrics", "", "its numbers for a monitoring system, in Prometheus' text format",
+	 "Printed once, or served at http://ADDRESS:PORT/metrics. Without a gateway there is sluice_up 0.",
+	 COMMAND_GATEWAY, metrics_options, 0, 0, cmd_metrics},
 	{"map list", "", "the BPF maps", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_map_list},
 	{"map dump", "NAME", "what is in a BPF map, names resolved", NULL, COMMAND_GATEWAY, dump_options, 1, 1,
 	 cmd_map_dump},

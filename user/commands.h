@@ -72,6 +72,7 @@ int cmd_flows(int argc, char **argv);
 int cmd_flows_kill(int argc, char **argv);
 int cmd_drops(int argc, char **argv);
 int cmd_routes(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
 int cmd_map_list(int argc, char **argv);
 int cmd_map_dump(int argc, char **argv);
 int cmd_up(int argc, char **argv);
