@@ -348,6 +348,26 @@ static void on_login(void *ctx, const char *url)
 	log_info("tailnet: to log in, open %s", url);
 }
 
+static bool is_among(const struct remarks *list, const char *text)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcmp(list->v[i].text, text))
+			return true;
+	return false;
+}
+
+static void on_remarks(void *ctx, struct remarks *list)
+{
+	struct membership *m = ctx;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!is_among(&m->remarks, list->v[i].text))
+			log_warning("tailnet: the coordination server says: %s", list->v[i].text);
+	remarks_free(&m->remarks);
+	m->remarks = *list;
+	*list = (struct remarks){0};
+}
+
 static void link_ready(void *ctx)
 {
 	struct membership *m = ctx;
@@ -409,7 +429,7 @@ static char *read_auth_key(const struct config_tailnet *t)
 
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
-	static const struct tailnet_ops ops = {on_status, on_login, on_map,	paths_relayed,
+	static const struct tailnet_ops ops = {on_status, on_login, on_remarks, on_map,	paths_relayed,
 					       paths_relay_state, on_fd, on_identity};
 	const struct config_tailnet *t = &m->g->config->tailnet;
 	char *auth_key = read_auth_key(t);
@@ -536,6 +556,7 @@ void membership_close(struct gateway *g)
 	on_fd(m, -1);
 	tailnet_free(m->tailnet);
 	paths_close(m);
+	remarks_free(&m->remarks);
 	free(m->known);
 	free(m->text);
 	free(m->url);

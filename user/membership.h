@@ -42,6 +42,7 @@ struct membership {
 	bool waits;		/* for the first one: the service manager does not call us ready yet */
 	enum wire_state state;	/* how we stand with the coordination server */
 	char *text, *url;	/* what it says, where to log in; NULL: nothing */
+	struct remarks remarks; /* what it wants people to know */
 	char home[64];		/* a buffer for reports */
 	struct known *known;
 	size_t n_known;

@@ -31,6 +31,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		.login = m->url,
 		.peers = map->n_peers,
 		.unsettled = m->unsettled,
+		.remarks = &m->remarks,
 		.clock_ahead = tailnet_clock_ahead(m->tailnet),
 	};
 	if (rules) {

@@ -92,17 +92,28 @@ static json_t *relays_json(const struct report_tailnet *t)
 	return list;
 }
 
+static json_t *health_json(const struct report_tailnet *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; t->remarks && i < t->remarks->n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:o}", "severity",
+						      remark_severity_name(t->remarks->v[i].severity), "text",
+						      text(t->remarks->v[i].text)));
+	return list;
+}
+
 static json_t *tailnet_json(const struct report_source *s)
 {
 	const struct report_tailnet *t = s->tailnet;
 
 	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o}", "server", text(t->server), "state",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server), "state",
 			 text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node), "home",
 			 text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
 			 t->expires ? json_integer((json_int_t)t->expires) : json_null(), "clock_ahead",
-			 (json_int_t)t->clock_ahead, "relays", relays_json(t));
+			 (json_int_t)t->clock_ahead, "health", health_json(t), "relays", relays_json(t));
 }
 
 static json_t *tunnel_json(const struct report_source *s)

@@ -10,6 +10,7 @@
 #include "bpf/contract.h"
 #include "policy/addr.h"
 #include "user/history.h"
+#include "user/tailnet/remarks.h"
 #include "user/tailnet/trouble.h"
 
 /*
@@ -26,7 +27,8 @@
  *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
  *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
  *			that are not in force), "why"}, "expires" (Unix seconds),
- *			"clock_ahead" (seconds, of the server's clock; 0: they agree), "relays": [{"region" (number),
+ *			"clock_ahead" (seconds, of the server's clock; 0: they agree), "health": [{"severity"
+ *			("high", "medium", "low"), "text"}]  (what the server wants people to know), "relays": [{"region" (number),
  *			"name", "home" (ours), "state" ("connected", "connecting", "away"), "host", "trouble" (null,
  *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
@@ -152,6 +154,7 @@ struct report_tailnet {
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires;     /* of our key, Unix seconds; 0: never */
+	const struct remarks *remarks;
 	int64_t clock_ahead; /* seconds, of the server's; 0: they agree */
 	struct report_relay relays[REPORT_RELAYS_MAX]; /* our home first */
 	size_t n_relays;

@@ -255,6 +255,16 @@ static void view_relays(struct view *v)
 	}
 }
 
+/* What is of little weight is for who asks: in the JSON. */
+static void view_health(struct view *v)
+{
+	const struct remarks *list = v->tailnet.remarks;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->v[i].severity != REMARK_LOW)
+			note(v, "tailnet: the coordination server says: %s", list->v[i].text);
+}
+
 static void view_clock(struct view *v)
 {
 	int64_t ahead = v->tailnet.clock_ahead;
@@ -282,6 +292,7 @@ static void view_tailnet(struct view *v)
 		     v->tailnet.left_out_why);
 	if (v->tailnet.login)
 		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+	view_health(v);
 	view_clock(v);
 	view_relays(v);
 }

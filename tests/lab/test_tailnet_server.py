@@ -63,6 +63,23 @@ def test_a_server_that_would_use_us(world):
     assert not [entry for entry in world.service.seen() if "secret" in json.dumps(entry)]
 
 
+def test_what_the_server_wants_people_to_know(world):
+    """T6: in the log once, in status as long as it is so."""
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    said = "the coordination server says: Update: 1.2 has a hole (https://lab.test/hole)"
+    for _ in range(2):
+        tell(world, DisplayMessages={"hole": {"Title": "Update", "Text": "1.2 has a hole", "Severity": "high", "PrimaryAction": {
+            "URL": "https://lab.test/hole", "Label": "Read"}}, "talk": {"Title": "Hello", "Severity": "low"}})
+        wait_for("a remark", lambda: gateway.json("status")["tailnet"]["health"] == [
+            {"severity": "high", "text": said.partition("says: ")[2]}, {"severity": "low", "text": "Hello"}])
+    status = gateway.json("status")
+    assert status["degraded"] and [note for note in status["notes"] if "says" in note] == [f"tailnet: {said}"]
+    assert said in gateway.command("status").stdout
+    tell(world, DisplayMessages={"hole": None})
+    wait_for("an end of it", lambda: not gateway.json("status")["degraded"])
+    assert gateway.process.output().count(said) == 1
+
+
 def in_seconds(seconds):
     return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).isoformat()
 

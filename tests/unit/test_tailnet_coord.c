@@ -75,6 +75,7 @@ struct world {
 	char text[600], url[300];
 	unsigned logins, told[64], relays;
 	int64_t clock;
+	char remarks[600]; /* as last told */
 	struct roster roster;
 };
 
@@ -371,6 +372,8 @@ static void do_tell(void *ctx, const struct wire_message *m)
 		snprintf(w->text, sizeof(w->text), "%s", m->status.text);
 	} else if (m->type == WIRE_LOGIN) {
 		snprintf(w->url, sizeof(w->url), "%s", m->url);
+	} else if (m->type == WIRE_REMARKS) {
+		snprintf(w->remarks, sizeof(w->remarks), "%s", copy.remarks.n ? copy.remarks.v[0].text : "");
 	} else if (m->type == WIRE_CLOCK) {
 		w->clock = m->clock;
 	} else {
@@ -1088,6 +1091,51 @@ static void server_time(void **state)
 	end();
 }
 
+/* T6: what it wants people to know is told when it changes; a new session begins without. */
+static void remarks(void **state)
+{
+	begin();
+	w->map = (struct answer){200, SELF ",\"Health\":[\"is ill\"]}", 0, true};
+	told(WIRE_KEYS);
+	pump();
+	assert_string_equal(w->remarks, "is ill");
+	say_on_map("{\"PeersRemoved\":[2]}");
+	assert_int_equal(w->told[WIRE_REMARKS], 1);
+	say_on_map("{\"Health\":[]}");
+	assert_string_equal(w->remarks, "");
+	say_on_map("{\"KeepAlive\":true,\"PopBrowserURL\":\"https://hs.test/a\"}");
+	assert_string_equal(w->remarks, "somebody has to open https://hs.test/a");
+	w->map = good_map;
+	told(WIRE_RECONNECT);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_string_equal(w->remarks, "");
+	end();
+}
+
+/* It is not an end: who is in goes on by the last netmap. But the server is left alone for a while. */
+static void sent_away(void **state)
+{
+	uint64_t since;
+
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	say_on_map("{\"Debug\":{\"DisableLogTail\":true,\"SleepSeconds\":1.5}}");
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	since = w->now;
+	say_on_map("{\"Debug\":{\"Exit\":0},\"PeersRemoved\":[2]}");
+	assert_int_equal(w->state, WIRE_STATE_REFUSED);
+	assert_string_equal(w->text, "the server wants this node to stop");
+	assert_non_null(netmap_peer(&w->roster.map, 2));
+	assert_int_equal(w->deadline, since + 300 * NS_PER_SEC);
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	end();
+}
+
 /* A peer that cannot be one is named in the status; the others are there. */
 static void peer_left_out(void **state)
 {
@@ -1227,6 +1275,8 @@ int main(void)
 		cmocka_unit_test(pings),
 		cmocka_unit_test(a_flood_of_pings),
 		cmocka_unit_test(server_time),
+		cmocka_unit_test(remarks),
+		cmocka_unit_test(sent_away),
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

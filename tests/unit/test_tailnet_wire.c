@@ -63,6 +63,10 @@ static struct wire_message sample(enum wire_type type)
 	case WIRE_CLOCK:
 		m.clock = 1800000000;
 		break;
+	case WIRE_REMARKS:
+		m.remarks = (struct remarks){mem_alloc(1, sizeof(*m.remarks.v)), 1};
+		m.remarks.v[0] = (struct remark){.severity = REMARK_HIGH, .text = mem_strdup("all is lost")};
+		break;
 	case WIRE_LOGIN:
 		m.url = mem_strdup("https://h/register/abc");
 		break;

@@ -40,6 +40,7 @@ enum state {
 #define STEP_TIMEOUT	(20 * NS_PER_SEC)  /* for everything but a login and the map */
 #define LOGIN_TIMEOUT	(600 * NS_PER_SEC) /* then a new URL */
 #define MAP_WATCHDOG	(120 * NS_PER_SEC) /* the server sends something every minute */
+#define SENT_AWAY	(300 * NS_PER_SEC) /* for so long, unless somebody says `up` */
 #define LONG_SESSION	(30 * NS_PER_SEC)  /* a session this long shows that backing off is over */
 #define ANSWER_MAX	(256u << 10)
 
@@ -272,6 +273,8 @@ static bool take_map(struct coord *c, const uint8_t *bytes, size_t len)
 		return true;
 	if (c->follow.locked)
 		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
+	else if (c->follow.sent_away)
+		conclude(c, STATE_WAIT, c->now + SENT_AWAY, WIRE_STATE_REFUSED, "the server wants this node to stop");
 	else
 		fail(c, "the server's netmap is refused: %s", c->follow.error);
 	return false;

@@ -86,6 +86,13 @@ uint64_t follow_tick(struct follow *f, uint64_t now)
 
 /* ---- what the server says ------------------------------------------------------------------------ */
 
+static void tell_remarks(struct follow *f)
+{
+	const struct wire_message m = {.type = WIRE_REMARKS, .remarks = f->map.remarks};
+
+	f->ops->tell(f->ctx, &m);
+}
+
 void follow_tell(struct follow *f, bool all)
 {
 	const struct teller t = {f->ops->tell, f->ctx};
@@ -93,6 +100,8 @@ void follow_tell(struct follow *f, bool all)
 	if (f->map.derpmap_changed)
 		f->ops->relays(f->ctx, f->map.derpmap);
 	roster_tell(&f->map, all, &t);
+	if (all || f->map.remarks_changed)
+		tell_remarks(f);
 	netmap_settle(&f->map);
 }
 
@@ -137,9 +146,17 @@ static void tell_clock(struct follow *f, int64_t server_time)
 static bool is_usable(struct follow *f, const struct netmap_update *u)
 {
 	f->locked = u->locked;
+	f->sent_away = u->exit;
 	if (!f->current && !u->alive && !u->self.node)
 		snprintf(f->error, sizeof(f->error), "it does not begin with our own node");
-	return !f->locked && !*f->error;
+	return !f->locked && !f->sent_away && !*f->error;
+}
+
+/* Of a message that changes nothing else. */
+static void apply_page(struct follow *f, struct netmap_update *u)
+{
+	if (remarks_apply(&f->map.remarks, &u->remarks))
+		tell_remarks(f);
 }
 
 static void apply(struct follow *f, struct netmap_update *u)
@@ -148,8 +165,11 @@ static void apply(struct follow *f, struct netmap_update *u)
 
 	answer_ping(f, u);
 	tell_clock(f, u->server_time); /* first: by it the keys are judged */
-	if (u->alive)
+	if (u->alive) {
+		apply_page(f, u);
 		return;
+	}
+	u->remarks.clear |= first;
 	u->full |= first; /* a tailnet without peers has no list of them */
 	u->clear_filters |= first;
 	netmap_apply(&f->map, u);
@@ -179,7 +199,7 @@ bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t
 
 	f->now = now;
 	ok = netmap_stream_receive(&f->stream, bytes, len, &messages);
-	if (!ok && !f->locked && !*f->error)
+	if (!ok && !f->locked && !f->sent_away && !*f->error)
 		snprintf(f->error, sizeof(f->error), "a message is too long");
 	if (ok)
 		announce(f, now);
@@ -199,7 +219,7 @@ int32_t follow_start(struct follow *f, struct channel *channel)
 void follow_stop(struct follow *f)
 {
 	f->channel = NULL;
-	f->current = f->locked = false;
+	f->current = f->locked = f->sent_away = false;
 	*f->error = 0;
 	f->announcement = (struct announcement){0};
 	memset(f->pings.waiting, 0, sizeof(f->pings.waiting)); /* how often they were is not forgotten */

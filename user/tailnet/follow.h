@@ -25,7 +25,7 @@ struct follow {
 	struct announcement announcement;
 	struct pings pings;
 	uint64_t now;		  /* of the call that is being answered */
-	bool locked;		  /* why it cannot be followed: tailnet lock; or */
+	bool locked, sent_away;	  /* why it cannot be followed: tailnet lock; we are to end; or */
 	char error[NETMAP_ERROR]; /* something wrong with a message */
 };
 

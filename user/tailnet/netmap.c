@@ -297,6 +297,7 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 	apply_filters(m, u);
 	if (filters || members)
 		settle_rules(m, filters);
+	m->remarks_changed |= remarks_apply(&m->remarks, &u->remarks);
 	if (u->derpmap) {
 		derpmap_free(m->derpmap);
 		m->derpmap = u->derpmap;
@@ -309,7 +310,7 @@ void netmap_settle(struct netmap *m)
 {
 	for (size_t i = 0; i < m->n_peers; i++)
 		m->peers[i].changed = false;
-	m->self.changed = m->full = m->rules_changed = m->derpmap_changed = false;
+	m->self.changed = m->full = m->rules_changed = m->derpmap_changed = m->remarks_changed = false;
 	free(m->removed);
 	m->removed = NULL;
 	m->n_removed = 0;
@@ -345,6 +346,7 @@ void netmap_free(struct netmap *m)
 	while (m->n_filters)
 		drop_filter(m, m->n_filters - 1);
 	derpmap_free(m->derpmap);
+	remarks_free(&m->remarks);
 	free(m->peers);
 	free(m->removed);
 	free(m->users);

@@ -11,6 +11,7 @@
 #include "derpmap.h"
 #include "http1.h"
 #include "node.h"
+#include "remarks.h"
 #include "policy/filter.h"
 
 /*
@@ -112,6 +113,8 @@ struct netmap_update {
 	size_t n_filters;
 	struct derpmap *derpmap; /* NULL: unchanged */
 	bool locked;		 /* the tailnet uses tailnet lock */
+	bool exit;		 /* the server wants this node to end (Debug.Exit) */
+	struct remarks_change remarks;
 	bool ping, ping_noise;	 /* answer with HEAD to ping_url, inside the Noise stream or outside */
 	struct url ping_url;
 };
@@ -138,6 +141,8 @@ struct netmap {
 	size_t n_unplaced;			   /* peers that their capabilities give no rule: too many sources */
 	uint8_t digest[32];			   /* of all rules: servers send them again unchanged */
 	struct derpmap *derpmap;		   /* NULL: not known yet */
+	struct remarks remarks;
+	bool remarks_changed; /* since netmap_settle() */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
 };
 

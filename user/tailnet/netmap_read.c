@@ -414,6 +414,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 
 	read_ping(f, root, u);
 	u->server_time = field_time(f, root, "ControlTime");
+	remarks_read_page(root, &u->remarks);
 	u->alive = field_bool(f, root, "KeepAlive");
 	if (u->alive)
 		return;
@@ -422,6 +423,8 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 	read_users(f, root, u);
 	read_filters(f, root, u);
 	read_lock(f, root, u);
+	remarks_read(root, &u->remarks);
+	u->exit = json_is_integer(json_object_get(json_object_get(root, "Debug"), "Exit"));
 	derpmap = field_object(f, root, "DERPMap");
 	if (derpmap && json_is_object(json_object_get(derpmap, "Regions"))) /* else they are as they were */
 		u->derpmap = derpmap_read(f, derpmap);
@@ -459,6 +462,7 @@ void netmap_update_free(struct netmap_update *u)
 	for (size_t i = 0; i < u->n_filters; i++)
 		netmap_filter_free(&u->filters[i]);
 	derpmap_free(u->derpmap);
+	remarks_free(&u->remarks.list);
 	free(u->left_out.why);
 	free(u->peers);
 	free(u->removed);

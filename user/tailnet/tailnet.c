@@ -321,6 +321,9 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 	case WIRE_CLOCK:
 		server_clock_heard(&t->clock, m->clock, boot_seconds());
 		return;
+	case WIRE_REMARKS:
+		t->ops->remarks(t->ctx, &m->remarks);
+		return;
 	case WIRE_LOGIN:
 		t->ops->login(t->ctx, m->url);
 		return;

@@ -20,6 +20,8 @@ struct tailnet;
 struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet_tick(); must not free */
 	void (*status)(void *ctx, enum wire_state state, const char *text);
 	void (*login)(void *ctx, const char *url);
+	/* What the server wants people to know now; what is needed of @list is moved out. */
+	void (*remarks)(void *ctx, struct remarks *list);
 	/* The netmap has changed: what did is marked in @r->map and in @r->stun_changed, and
 	 * is settled when this returns. First of all, after a start, the one kept on disk. */
 	void (*map)(void *ctx, const struct roster *r);

@@ -40,6 +40,25 @@ static void get_clock(struct reader *r, struct wire_message *m)
 	r->bad |= m->clock < SERVER_CLOCK_EPOCH;
 }
 
+static void put_remarks(struct writer *w, const struct wire_message *m)
+{
+	wire_put_count(w, m->remarks.n, REMARKS_MAX);
+	for (size_t i = 0; i < m->remarks.n && !w->bad; i++) {
+		write_u8(w, (uint8_t)m->remarks.v[i].severity);
+		wire_put_text(w, m->remarks.v[i].text, REMARK_TEXT_MAX);
+	}
+}
+
+static void get_remarks(struct reader *r, struct wire_message *m)
+{
+	m->remarks.v = wire_get_list(r, REMARKS_MAX, 3, sizeof(*m->remarks.v), &m->remarks.n);
+	for (size_t i = 0; i < m->remarks.n; i++) {
+		m->remarks.v[i].severity = read_u8(r);
+		r->bad |= m->remarks.v[i].severity >= REMARK_SEVERITIES;
+		m->remarks.v[i].text = wire_get_text(r, REMARK_TEXT_MAX);
+	}
+}
+
 static void put_login(struct writer *w, const struct wire_message *m)
 {
 	wire_put_text(w, m->url, URL_HOST_MAX + URL_PATH_MAX);
@@ -345,6 +364,7 @@ static const struct kind {
 } kinds[] = {
 	[WIRE_STATUS] = {TO_GATEWAY, put_status, get_status},
 	[WIRE_CLOCK] = {TO_GATEWAY, put_clock, get_clock},
+	[WIRE_REMARKS] = {TO_GATEWAY, put_remarks, get_remarks},
 	[WIRE_LOGIN] = {TO_GATEWAY, put_login, get_login},
 	[WIRE_MAP_BEGIN] = {TO_GATEWAY, put_begin, get_begin},
 	[WIRE_SELF] = {TO_GATEWAY, put_self, get_self},
@@ -426,6 +446,8 @@ void wire_message_free(struct wire_message *m)
 		free(m->status.text);
 	else if (m->type == WIRE_LOGIN)
 		free(m->url);
+	else if (m->type == WIRE_REMARKS)
+		remarks_free(&m->remarks);
 	else if (m->type == WIRE_SELF)
 		node_free(m->self.node);
 	else if (m->type == WIRE_PEER)

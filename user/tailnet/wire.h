@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "node.h"
+#include "remarks.h"
 #include "policy/filter.h"
 #include "register.h"
 #include "trouble.h"
@@ -32,6 +33,7 @@ enum wire_type {
 	/* network process to gateway */
 	WIRE_STATUS = 1, /* how we stand with the coordination server */
 	WIRE_CLOCK,	 /* what time it is there */
+	WIRE_REMARKS,	 /* what it wants people to know, all of it */
 	WIRE_LOGIN,	 /* somebody has to open this URL */
 	WIRE_MAP_BEGIN,
 	WIRE_SELF, /* our own node */
@@ -174,6 +176,7 @@ struct wire_message {
 	union {
 		struct wire_status status;
 		char *url;     /* WIRE_LOGIN */
+		struct remarks remarks; /* without ids */
 		int64_t clock; /* Unix seconds, not before SERVER_CLOCK_EPOCH */
 		struct wire_map_begin begin;
 		struct wire_self self;
