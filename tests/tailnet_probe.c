@@ -235,8 +235,8 @@ static void on_map(void *ctx, const struct roster *r)
 		print(json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)m->removed[i]));
 	if (m->rules_changed)
 		print_rules(m);
-	if (r->stun_changed)
-		netcheck_set_servers(p->netcheck, &r->stun, loop_now());
+	if (m->derpmap_changed)
+		netcheck_set_map(p->netcheck, m->derpmap, loop_now());
 }
 
 static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)

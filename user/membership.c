@@ -313,8 +313,8 @@ static void on_map(void *ctx, const struct roster *r)
 		watch_newcomers(m, &r->map);
 	forget_peers(m, &r->map);
 	look_for_peers(m, &r->map);
-	if (r->stun_changed)
-		netcheck_set_servers(m->netcheck, &r->stun, loop_now());
+	if (r->map.derpmap_changed)
+		netcheck_set_map(m->netcheck, r->map.derpmap, loop_now());
 }
 
 /* ---- what else there is to know ----------------------------------------------------------- */

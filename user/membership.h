@@ -53,6 +53,7 @@ struct membership {
 	struct disco *disco;
 	struct netcheck *netcheck;
 	struct netcheck_result seen;
+	bool looked; /* that is a result */
 	struct relay_states relays;
 	struct map_endpoint endpoints[WIRE_ENDPOINTS_MAX]; /* as last told */
 	size_t n_endpoints;

@@ -39,6 +39,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		out->left_out_why = rules->left_out;
 	}
 	out->n_relays = paths_report_relays(m, out->relays, REPORT_RELAYS_MAX);
+	out->homeless = m->looked && !m->seen.home && g->config->tailnet.derp;
 	if (m->seen.home && g->config->tailnet.derp)
 		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
 	if (map->self.node) {

@@ -84,6 +84,7 @@ static void take_netcheck(void *ctx, const struct netcheck_result *r)
 	struct membership *m = ctx;
 
 	m->seen = *r;
+	m->looked = true;
 	tailnet_set_netinfo(m->tailnet, m->g->config->tailnet.derp ? r->home : 0, r->udp, r->ipv6);
 	tell_endpoints(m);
 }
@@ -276,12 +277,12 @@ void paths_place(struct membership *m, const struct client *c)
 
 const char *paths_region_name(const struct membership *m, uint16_t region, char *buf, size_t size)
 {
-	const struct roster_stun *stun = &tailnet_roster(m->tailnet)->stun;
+	const struct derp_region *known = derpmap_region(tailnet_roster(m->tailnet)->map.derpmap, region);
 
-	snprintf(buf, size, "%u", region);
-	for (size_t i = 0; i < stun->n; i++)
-		if (stun->v[i].region == region && stun->v[i].name && *stun->v[i].name)
-			snprintf(buf, size, "%s", stun->v[i].name);
+	if (known && *known->name)
+		snprintf(buf, size, "%s", known->name);
+	else
+		snprintf(buf, size, "%u", region);
 	return buf;
 }
 

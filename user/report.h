@@ -150,6 +150,7 @@ struct report_tailnet {
 	const char *text, *login;   /* what the server says, where to log in; NULL */
 	const char *node, *home;    /* our name there, our home relay; NULL: not known yet */
 	size_t peers;
+	bool homeless;		  /* the server has told relays, and none to be our home */
 	bool unsettled;		  /* the last netmap could not be put into force */
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */

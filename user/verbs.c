@@ -290,6 +290,8 @@ static void view_tailnet(struct view *v)
 	if (v->tailnet.left_out)
 		note(v, "tailnet: %zu of the server's rules are left out: %s", v->tailnet.left_out,
 		     v->tailnet.left_out_why);
+	if (v->tailnet.homeless)
+		note(v, "tailnet: the server's DERP map has no relay: who has no straight way to us cannot reach us");
 	if (v->tailnet.login)
 		note(v, "tailnet: to log in, open %s", v->tailnet.login);
 	view_health(v);

@@ -20,10 +20,8 @@ static void try(struct roster *r, const uint8_t *bytes, size_t len, enum wire_di
 		return;
 	if (wire_encode(&m, again, sizeof(again)) != len || memcmp(bytes, again, len) != 0)
 		abort();
-	if (direction == WIRE_TO_GATEWAY && roster_take(r, &m) == ROSTER_CHANGED) {
+	if (direction == WIRE_TO_GATEWAY && roster_take(r, &m) == ROSTER_CHANGED)
 		netmap_settle(&r->map);
-		r->stun_changed = false;
-	}
 	wire_message_free(&m);
 }
 

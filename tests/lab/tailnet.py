@@ -127,8 +127,8 @@ class Tailnet:
         certificate(self.dir, "headscale.test")
         (self.dir / "second").mkdir()
         pin = certificate(self.dir / "second", "relay2.test")
-        (self.dir / "regions.yaml").write_text(
-            SECOND_REGION.replace("IPV4", "" if by_name else f"ipv4: {self.wire.servers['relay2']},").replace("HASH", pin))
+        address = "" if by_name else f"ipv4: {self.wire.servers['relay2']},"
+        (self.dir / "regions.yaml").write_text(SECOND_REGION.replace("IPV4", address).replace("HASH", pin))
         self.configure(self.dir, SERVER, self.wire.servers["headscale"], 999, "lab", "true",
                        [str(self.dir / "regions.yaml")] if two_regions else [])
         if two_regions:

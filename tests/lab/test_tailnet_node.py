@@ -151,6 +151,13 @@ def test_two_regions(lab):
     probe.say("ping client")
     probe.await_event("relay", region=999, up=True)  # the client's home, connected to on demand
     assert probe.await_event("pong", direct=False)
+    # Our relay is kept with the netmap: we are reached there again after a restart, though the server is away.
+    tailnet.server.popen.kill()
+    wait_for("the netmap on disk", lambda: b"relay2.test" in (probe.state / "tailnet/netmap").read_bytes())
+    probe.stop()
+    probe = Probe(tailnet, gateway, "gw-1", 41641, *ROUTES, *ENDPOINT, state=probe.state)
+    probe.await_event("relay", region=998, up=True)
+    wait_for("a pong", lambda: "via DERP(far)" in client.ping("gw-1", "--c", "1", "--until-direct=false"))
 
 
 def test_relay_known_by_name_only(lab):

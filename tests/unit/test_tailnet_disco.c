@@ -50,6 +50,7 @@ struct world {
 	uint64_t now;
 	struct node n[2];
 	bool blocked; /* UDP between them */
+	uint16_t region; /* by which relayed messages have to go */
 	bool relay_gone;
 	bool stateful; /* b lets in only what it has written to */
 	bool b_has_written;
@@ -90,7 +91,7 @@ static void on_relay(void *ctx, uint16_t region, const uint8_t node[32], const v
 	struct node *n = ctx;
 
 	n->relayed++;
-	assert_int_equal(region, 9);
+	assert_int_equal(region, n->w->region);
 	if (!n->w->relay_gone && memcmp(node, n->w->n[!n->i].node, 32) == 0)
 		put(n->w, !n->i, NULL, true, bytes, len);
 }
@@ -151,7 +152,7 @@ static void start(struct world *w)
 {
 	static const struct disco_ops ops = {on_send, on_relay, on_path, on_pong, on_random};
 
-	*w = (struct world){.now = 1000 * NS_PER_SEC};
+	*w = (struct world){.now = 1000 * NS_PER_SEC, .region = 9};
 	for (int i = 0; i < 2; i++) {
 		struct node *n = &w->n[i];
 
@@ -477,6 +478,24 @@ static void call_by_udp_is_ignored(void **state)
 	stop(&w);
 }
 
+/* A ping by a relay is answered there, whatever the peer's home is: it may be away, or not be ours to reach. */
+static void answered_where_it_came(void **state)
+{
+	struct disco_message ping = {.type = DISCO_PING, .tx = "tx"};
+	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = {0};
+	struct world w;
+	size_t len;
+
+	meet(&w);
+	memcpy(ping.node, w.n[1].node, KEY_LEN);
+	assert_true(disco_shared(w.n[1].secret, w.n[0].public, shared));
+	len = disco_seal(&ping, shared, w.n[1].public, nonce, bytes);
+	w.region = 5;
+	disco_input_relayed(w.n[0].disco, bytes, len, 5, w.n[1].node, w.now);
+	assert_int_equal(w.n[0].relayed, 1);
+	stop(&w);
+}
+
 static void asked_ping(void **state)
 {
 	struct world w;
@@ -593,6 +612,7 @@ int main(void)
 		cmocka_unit_test(strangers_and_forgeries),
 		cmocka_unit_test(pongs_that_prove_nothing),
 		cmocka_unit_test(call_by_udp_is_ignored),
+		cmocka_unit_test(answered_where_it_came),
 		cmocka_unit_test(asked_ping),
 		cmocka_unit_test(peers_change),
 		cmocka_unit_test(peer_without_disco),

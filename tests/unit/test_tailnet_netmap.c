@@ -103,6 +103,8 @@ static void refused_messages(void **state)
 		{"{\"PacketFilters\":{\"a\":1}}", "PacketFilters"},
 		{"{\"PacketFilters\":{\"*\":[]}}", "PacketFilters"},
 		{"{\"DERPMap\":[]}", "DERPMap"},
+		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":5},\"2\":{\"RegionID\":5}}}}", "RegionID"},
+		{"{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":{\"1\":\"far\"}}}}", "RegionScore"},
 		{"{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID"},
 		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName"},
 		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a b\"}]}}}}", "HostName"},
@@ -547,7 +549,7 @@ static void relay_map(void **state)
 		  "\"IPv4\":\"192.0.2.2\",\"STUNOnly\":true}]}}}}");
 	assert_true(m.derpmap_changed);
 	r = derpmap_region(m.derpmap, 9);
-	assert_true(r->no_home);
+	assert_int_equal(r->use, DERP_USE_NEVER);
 	assert_true(r->nodes[0].no_v4);
 	assert_false(r->nodes[0].has_v4);
 	assert_true(r->nodes[0].has_v6);
@@ -574,14 +576,87 @@ static void relay_map_changes(void **state)
 	assert_string_equal(derpmap_region(m.derpmap, 2)->nodes[0].cert, "sha256-raw:00ff");
 	netmap_settle(&m);
 	apply(&m, "{\"DERPMap\":{}}");
-	apply(&m, "{\"DERPMap\":{\"Regions\":null}}");
-	apply(&m, "{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":{\"2\":0.5}}}}");
+	apply(&m, "{\"DERPMap\":{\"Regions\":null,\"HomeParams\":null}}");
+	apply(&m, "{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":null},\"OmitDefaultRegions\":true}}");
 	assert_false(m.derpmap_changed);
 	assert_non_null(derpmap_region(m.derpmap, 2));
 	apply(&m, RELAYS(""));
 	assert_true(m.derpmap_changed);
 	assert_int_equal(m.derpmap->n, 0);
 	netmap_free(&m);
+}
+
+/* HomeParams.RegionScore: by themselves, and for regions that come later; none: as they were, {}: as measured. */
+static void relay_scores(void **state)
+{
+#define SCORES(scores) "{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":{" scores "}}}}"
+	static const struct {
+		const char *json;
+		uint32_t score; /* of region 2 */
+	} steps[] = {
+		{RELAYS(RELAY("null")), 1000},
+		{SCORES("\"2\":0.5,\"7\":3"), 500},
+		{RELAYS(RELAY("\"b.test\"")), 500},
+		{"{\"DERPMap\":{\"HomeParams\":{}}}", 500},
+		{SCORES("\"2\":7,\"x\":8,\"70000\":9"), 7000},
+		{SCORES("\"2\":1e300"), DERP_SCORE_MAX},
+		{SCORES("\"2\":1e-300"), 1},
+		{SCORES("\"2\":0"), 1000},
+		{SCORES("\"2\":-1"), 1000},
+		{SCORES("\"2\":2"), 2000},
+		{SCORES(""), 1000},
+	};
+	struct netmap m = {0};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		apply(&m, steps[i].json);
+		assert_int_equal(derpmap_region(m.derpmap, 2)->score, steps[i].score);
+	}
+	netmap_free(&m);
+}
+
+static void relay_node_fields(void **state)
+{
+	static const struct {
+		const char *node; /* fields of it */
+		enum derp_use use;
+		struct derp_node is;
+	} cases[] = {
+		{"", DERP_USE_FREELY, {.derp_port = 443, .stun_port = 3478}},
+		{"\"STUNPort\":-1", DERP_USE_FREELY, {.derp_port = 443}},
+		{"\"STUNPort\":5000,\"DERPPort\":8443,\"CanPort80\":true", DERP_USE_FREELY,
+		 {.derp_port = 8443, .stun_port = 5000}},
+		{"\"STUNOnly\":true,\"DERPPort\":8443", DERP_USE_FREELY, {.stun_port = 3478}},
+		{"\"InsecureForTests\":true", DERP_USE_FREELY,
+		 {.derp_port = 443, .stun_port = 3478, .unverified = true}},
+		{"\"InsecureForTests\":true,\"CertName\":\"b.test\"", DERP_USE_FREELY,
+		 {.derp_port = 443, .stun_port = 3478, .cert = "b.test"}},
+		{"\"IPv4\":\"2001:db8::1\",\"IPv6\":\"192.0.2.1\"", DERP_USE_FREELY,
+		 {.derp_port = 443, .stun_port = 3478, .no_v4 = true, .no_v6 = true}},
+		{"}],\"Avoid\":true,\"X\":[{", DERP_USE_AVOID, {.derp_port = 443, .stun_port = 3478}},
+		{"}],\"Avoid\":true,\"NoMeasureNoHome\":true,\"X\":[{", DERP_USE_NEVER,
+		 {.derp_port = 443, .stun_port = 3478}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct derp_node *n, *is = &cases[i].is;
+		struct netmap m = {0};
+		char json[512];
+
+		snprintf(json, sizeof(json), RELAYS("\"2\":{\"RegionID\":2,\"Nodes\":[{\"HostName\":\"a.test\"%s%s}]}"),
+			 *cases[i].node && *cases[i].node != '}' ? "," : "", cases[i].node);
+		apply(&m, json);
+		n = m.derpmap->regions[0].nodes;
+		assert_int_equal(m.derpmap->regions[0].use, cases[i].use);
+		assert_int_equal(n->derp_port, is->derp_port);
+		assert_int_equal(n->stun_port, is->stun_port);
+		assert_int_equal(n->unverified, is->unverified);
+		assert_int_equal(n->no_v4, is->no_v4);
+		assert_int_equal(n->no_v6, is->no_v6);
+		assert_false(n->has_v4 || n->has_v6);
+		assert_string_equal(n->cert, is->cert);
+		netmap_free(&m);
+	}
 }
 
 static void relay_certificates(void **state)
@@ -683,11 +758,10 @@ static void gateway_follows(void **state)
 		assert_int_equal(c.n != 0, strcmp(story[i], "{\"KeepAlive\":true}") != 0);
 		assert_int_equal(c.n ? (int)c.last : ROSTER_CHANGED, ROSTER_CHANGED);
 		assert_same(&m, &r.map);
-		assert_int_equal(r.stun_changed, i == 0);
+		assert_int_equal(r.map.derpmap_changed, i == 0);
 		netmap_settle(&r.map);
-		r.stun_changed = false;
 	}
-	assert_int_equal(r.stun.n, 1);
+	assert_true(derpmap_equal(m.derpmap, r.map.derpmap));
 	netmap_free(&m);
 	roster_free(&r);
 }
@@ -807,7 +881,7 @@ static void kept_on_disk(void **state)
 	assert_true(roster_load(&again, bytes, len));
 	assert_same(&m, &again.map);
 	assert_string_equal(netmap_peer(&again.map, 2)->node->user, "alice@example.com");
-	assert_int_equal(again.stun.n, 1);
+	assert_true(derpmap_equal(m.derpmap, again.map.derpmap));
 	roster_free(&again);
 	for (size_t cut = 0; cut < len; cut++) { /* half a file is no file */
 		assert_false(roster_load(&again, bytes, cut));
@@ -833,7 +907,7 @@ static void impossible_orders(void **state)
 		{WIRE_MAP_BEGIN, WIRE_MAP_BEGIN},
 		{WIRE_MAP_BEGIN, WIRE_RULE},
 		{WIRE_MAP_BEGIN, WIRE_LEFT_OUT},
-		{WIRE_MAP_BEGIN, WIRE_STUN_SERVER},
+		{WIRE_MAP_BEGIN, WIRE_REGION},
 		{WIRE_MAP_BEGIN, WIRE_LOGOUT},
 	};
 	struct roster r = {0};
@@ -872,6 +946,7 @@ int main(void)
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(relay_map),
 		cmocka_unit_test(relay_map_changes), cmocka_unit_test(relay_certificates),
+		cmocka_unit_test(relay_scores), cmocka_unit_test(relay_node_fields),
 		cmocka_unit_test(lock_and_ping),
 		cmocka_unit_test(gateway_follows),
 		cmocka_unit_test(told_whole_again),

@@ -27,7 +27,6 @@
 #include "user/crypto.h"
 #include "user/messages.h"
 #include "user/tailnet/relay.h"
-#include "user/tailnet/relay_states.h"
 
 #define HOST   "relay.test"
 #define REGION 9
@@ -401,8 +400,10 @@ static void says_why(void **state)
 		{"of another", {.manner = ANSWERS, .certs = {ELSEWHERE}}, NULL, {TROUBLE_CERT_NAME, 0}, false},
 		{"of another, named", {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)}, "b.test", {0}, false},
 		{"untested", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, NULL, {0}, true},
-		{"untested, pinned", {.manner = ANSWERS, .certs = {UNKNOWN}}, pki.pin[GOOD], {TROUBLE_CERT_HASH, 0}, true},
-		{"pinned", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, pki.pin[UNKNOWN], {0}, false},
+		{"untested, pinned",
+		 {.manner = ANSWERS, .certs = {UNKNOWN}}, pki.pin[GOOD], {TROUBLE_CERT_HASH, 0}, true},
+		{"pinned",
+		 {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, pki.pin[UNKNOWN], {0}, false},
 		{"pinned, and its key's certificate",
 		 {.manner = ADMITS, .certs = {UNKNOWN, META}, .n_certs = 2, TEXT(UPGRADE KEY)},
 		 pki.pin[UNKNOWN], {0}, false},
@@ -412,7 +413,8 @@ static void says_why(void **state)
 		{"pinned, another shown", {.manner = ANSWERS}, pki.pin[UNKNOWN], {TROUBLE_CERT_HASH, 0}, false},
 		{"pinned, only its key's",
 		 {.manner = ANSWERS, .certs = {META}}, pki.pin[META], {TROUBLE_CERT_HASH, 0}, false},
-		{"pinned, expired", {.manner = ANSWERS, .certs = {EXPIRED}}, pki.pin[EXPIRED], {TROUBLE_CERT_EXPIRED, 0}, false},
+		{"pinned, expired",
+		 {.manner = ANSWERS, .certs = {EXPIRED}}, pki.pin[EXPIRED], {TROUBLE_CERT_EXPIRED, 0}, false},
 		{"pinned, our clock is behind",
 		 {.manner = ANSWERS, .certs = {EARLY}}, pki.pin[EARLY], {TROUBLE_CERT_NOT_YET, 0}, false},
 		{"pinned, of another",
@@ -550,64 +552,6 @@ static void no_relay_in_the_map(void **state)
 	fall(&r);
 }
 
-/* ---- what is kept of it ------------------------------------------------------------------ */
-
-static void told_once(void **state)
-{
-	static const struct {
-		struct wire_relay_state s;
-		bool news;
-		size_t n;
-	} cases[] = {
-		{{1, WIRE_RELAY_LEFT, {0}, NULL}, false, 0},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, true, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, false, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "a"}, true, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "b"}, true, 1},
-		{{2, WIRE_RELAY_UP, {0}, "c"}, true, 2},
-		{{2, WIRE_RELAY_UP, {0}, "c"}, false, 2},
-		{{1, WIRE_RELAY_UP, {0}, "a"}, true, 2},
-		{{1, WIRE_RELAY_LEFT, {0}, NULL}, true, 1},
-		{{1, WIRE_RELAY_LEFT, {0}, NULL}, false, 1},
-	};
-	struct relay_states all = {0};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		assert_int_equal(relay_states_take(&all, &cases[i].s), cases[i].news);
-		assert_int_equal(all.n, cases[i].n);
-	}
-	assert_null(relay_states_find(&all, 1));
-	assert_int_equal(relay_states_find(&all, 2)->state, WIRE_RELAY_UP);
-	for (uint16_t region = 3; region < 3 + 2 * RELAY_STATES_MAX; region++)
-		relay_states_take(&all, &(struct wire_relay_state){region, WIRE_RELAY_UP, {0}, (char *)"x"});
-	assert_int_equal(all.n, RELAY_STATES_MAX);
-	relay_states_clear(&all);
-	assert_int_equal(all.n, 0);
-}
-
-/* Every kind has its words, and any number at all can be told with it. */
-static void every_trouble_has_words(void **state)
-{
-	static const int numbers[] = {0, 1, 404, -54, INT32_MAX, INT32_MIN};
-	char text[256];
-
-	for (int kind = 0; kind < TROUBLE_KINDS; kind++) {
-		for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-			struct trouble t = {(enum trouble_kind)kind, numbers[i]};
-
-			assert_true(strlen(trouble_text(&t, text, sizeof(text))) > 8);
-			assert_true(strlen(trouble_advice(&t)) > 8);
-		}
-		for (int other = 0; other < kind; other++)
-			assert_string_not_equal(trouble_name(&(struct trouble){(enum trouble_kind)kind, 0}),
-						trouble_name(&(struct trouble){(enum trouble_kind)other, 0}));
-	}
-	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_HTTP, 404}, text, sizeof(text)),
-			    "it answers as an ordinary web server: HTTP status 404");
-	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_TCP, ECONNREFUSED}, text, sizeof(text)),
-			    "it does not take the connection: Connection refused");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -616,8 +560,6 @@ int main(void)
 		cmocka_unit_test(comes_and_goes),
 		cmocka_unit_test(pauses_grow),
 		cmocka_unit_test(no_relay_in_the_map),
-		cmocka_unit_test(told_once),
-		cmocka_unit_test(every_trouble_has_words),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_reach", tests, setup, teardown);

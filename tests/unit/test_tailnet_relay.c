@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* T9: the relay's frames. T10, T12: STUN to all regions and the choice of a home. */
+/* T9: the relay's frames, names of relays, and what is told of one that cannot be reached. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "user/crypto.h"
 #include "user/messages.h"
 #include "user/tailnet/derp.h"
-#include "user/tailnet/netcheck.h"
 #include "user/tailnet/relay_hosts.h"
+#include "user/tailnet/relay_states.h"
 
 /* ---- relay ------------------------------------------------------------------------- */
 
@@ -248,193 +248,6 @@ static void client_info(void **state)
 	assert_int_equal(derp_client_info(info, sizeof(info), node, (uint8_t[32]){0}, nonce), 0);
 }
 
-/* ---- netcheck ------------------------------------------------------------------------ */
-
-struct net {
-	struct netcheck *n;
-	uint64_t now;
-	uint64_t latency[4]; /* of server i, at 192.0.2.(i + 1); 0: silent */
-	struct pending {
-		uint64_t at;
-		int server;
-		uint8_t answer[32];
-	} pending[64];
-	size_t n_pending;
-	unsigned sent, results;
-	struct netcheck_result result;
-};
-
-static void net_send(void *ctx, const void *bytes, size_t len, const struct addr_port *to)
-{
-	struct net *net = ctx;
-	const uint8_t *request = bytes;
-	int i = to->addr.b[15] - 1;
-	struct pending *p = &net->pending[net->n_pending];
-
-	net->sent++;
-	assert_int_equal(len, NETCHECK_REQUEST_LEN);
-	if (!net->latency[i])
-		return;
-	net->n_pending++;
-	*p = (struct pending){.at = net->now + net->latency[i], .server = i};
-	/* success, XOR-MAPPED-ADDRESS 198.51.100.1:41641 */
-	memcpy(p->answer, "\x01\x01\x00\x0c\x21\x12\xa4\x42", 8);
-	memcpy(p->answer + 8, request + 8, 12);
-	memcpy(p->answer + 20, "\x00\x20\x00\x08\x00\x01", 6);
-	p->answer[26] = (41641 >> 8) ^ 0x21;
-	p->answer[27] = (41641 & 255) ^ 0x12;
-	memcpy(p->answer + 28, ((uint8_t[]){198 ^ 0x21, 51 ^ 0x12, 100 ^ 0xa4, 1 ^ 0x42}), 4);
-}
-
-static void net_result(void *ctx, const struct netcheck_result *r)
-{
-	struct net *net = ctx;
-
-	net->results++;
-	net->result = *r;
-}
-
-static void net_random(void *ctx, void *buf, size_t len)
-{
-	randombytes_buf(buf, len);
-}
-
-static struct addr_port server_at(int i)
-{
-	struct addr_port at = {.addr = addr_from_v4(0), .port = 3478};
-
-	memcpy(at.addr.b + 12, ((uint8_t[]){192, 0, 2, (uint8_t)(i + 1)}), 4);
-	return at;
-}
-
-static void net_start(struct net *net)
-{
-	static const struct netcheck_ops ops = {net_send, net_result, net_random};
-	struct wire_stun_server servers[4];
-
-	*net = (struct net){.now = NS_PER_SEC};
-	for (int i = 0; i < 4; i++)
-		servers[i] =
-			(struct wire_stun_server){.region = (uint16_t)(10 + i), .no_home = i == 3, .at = server_at(i)};
-	net->n = netcheck_new(&ops, net);
-	netcheck_set_servers(net->n, &(struct roster_stun){servers, 4}, net->now);
-}
-
-static void net_run(struct net *net, uint64_t time)
-{
-	for (uint64_t end = net->now + time; net->now < end; net->now += NS_PER_MS) {
-		for (size_t i = 0; i < net->n_pending; i++) {
-			struct pending p = net->pending[i];
-			struct addr_port from = server_at(p.server);
-
-			if (p.at > net->now)
-				continue;
-			net->pending[i--] = net->pending[--net->n_pending];
-			netcheck_input(net->n, p.answer, sizeof(p.answer), &from, net->now);
-		}
-		netcheck_tick(net->n, net->now);
-	}
-}
-
-static void stun_request_form(void **state)
-{
-	uint8_t id[12] = "abcdefghijkl", out[NETCHECK_REQUEST_LEN];
-	uint32_t crc;
-
-	netcheck_request(id, out);
-	assert_memory_equal(out,
-			    "\x00\x01\x00\x14\x21\x12\xa4\x42"
-			    "abcdefghijkl"
-			    "\x80\x22\x00\x08tailnode"
-			    "\x80\x28\x00\x04",
-			    36);
-	crc = (uint32_t)crc32(0, out, 32) ^ 0x5354554e;
-	assert_memory_equal(
-		out + 36, ((uint8_t[]){(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc}),
-		4);
-}
-
-static void nearest_is_home(void **state)
-{
-	struct net net;
-
-	net_start(&net);
-	memcpy(net.latency, ((uint64_t[]){90 * NS_PER_MS, 20 * NS_PER_MS, 0, 1 * NS_PER_MS}), sizeof(net.latency));
-	net_run(&net, 4 * NS_PER_SEC);
-	assert_int_equal(net.results, 1);
-	assert_int_equal(net.result.home, 11); /* 13 is nearer, and not to be a home */
-	assert_true(net.result.udp);
-	assert_false(net.result.ipv6);
-	assert_int_equal(net.result.seen[0].port, 41641);
-	assert_int_equal(net.result.seen[0].addr.b[12], 198);
-	/* A little nearer is no reason to move, much nearer is one; only a full round sees it. */
-	net.latency[0] = 18 * NS_PER_MS;
-	net_run(&net, 300 * NS_PER_SEC);
-	assert_int_equal(net.result.home, 11);
-	net.latency[0] = 5 * NS_PER_MS;
-	net_run(&net, 300 * NS_PER_SEC);
-	assert_int_equal(net.result.home, 10);
-	assert_int_equal(net.results, 2);
-	netcheck_free(net.n);
-}
-
-static void silent_home_is_left(void **state)
-{
-	struct net net;
-
-	net_start(&net);
-	net.latency[0] = 5 * NS_PER_MS;
-	net.latency[2] = 50 * NS_PER_MS;
-	net_run(&net, 4 * NS_PER_SEC);
-	assert_int_equal(net.result.home, 10);
-	net.latency[0] = 0;
-	net_run(&net, 35 * NS_PER_SEC);
-	assert_int_equal(net.result.home, 12);
-	netcheck_free(net.n);
-}
-
-/* UDP blocked: a home all the same, and it is said that there is no UDP. */
-static void nobody_answers(void **state)
-{
-	struct net net;
-
-	net_start(&net);
-	net_run(&net, 600 * NS_PER_MS);
-	assert_int_equal(net.results, 1); /* soon, for without a home nobody finds us */
-	net_run(&net, 4 * NS_PER_SEC);
-	assert_int_equal(net.results, 1);
-	assert_int_equal(net.result.home, 10);
-	assert_false(net.result.udp);
-	assert_int_equal(net.result.seen[0].port, 0);
-	net_run(&net, 60 * NS_PER_SEC);
-	assert_int_equal(net.results, 1);
-	assert_true(net.sent < 100);
-	net.latency[1] = 10 * NS_PER_MS;
-	net_run(&net, 40 * NS_PER_SEC);
-	assert_true(net.result.udp);
-	assert_int_equal(net.result.home, 11);
-	netcheck_free(net.n);
-}
-
-static void answers_of_others(void **state)
-{
-	struct addr_port elsewhere = server_at(7), right = server_at(0);
-	struct net net;
-
-	net_start(&net);
-	net.latency[0] = 5 * NS_PER_SEC; /* too late for its round */
-	netcheck_tick(net.n, net.now);
-	assert_int_equal(net.n_pending, 1);
-	assert_false(netcheck_input(net.n, net.pending[0].answer, 32, &elsewhere, net.now));
-	assert_false(netcheck_input(net.n, net.pending[0].answer, 31, &right, net.now));
-	net.pending[0].answer[9] ^= 1;
-	assert_false(netcheck_input(net.n, net.pending[0].answer, 32, &right, net.now));
-	net.pending[0].answer[9] ^= 1;
-	assert_true(netcheck_input(net.n, net.pending[0].answer, 32, &right, net.now));
-	assert_false(netcheck_input(net.n, net.pending[0].answer, 32, &right, net.now)); /* once */
-	netcheck_free(net.n);
-}
-
 static int setup(void **state)
 {
 	const char *what;
@@ -464,7 +277,7 @@ static void names_follow_answers(void **state)
 				    {.host = "b.test", .stun_port = 3478, .has_v4 = true, .v4 = address("192.0.2.9")}};
 	struct derp_region region = {.id = 1, .nodes = nodes, .n_nodes = 2};
 	const struct addr old = address("192.0.2.1"), new = address("192.0.2.2"), v6 = address("2001:db8::1");
-	struct derpmap map = {&region, 1};
+	struct derpmap map = {.regions = &region, .n = 1};
 	struct relay_hosts h = {0};
 
 	relay_hosts_note(&h, &map);
@@ -493,7 +306,7 @@ static void old_names_are_dropped(void **state)
 {
 	struct derp_node node = {.stun_port = 3478};
 	struct derp_region region = {.id = 1, .nodes = &node, .n_nodes = 1};
-	struct derpmap map = {&region, 1};
+	struct derpmap map = {.regions = &region, .n = 1};
 	struct relay_hosts h = {0};
 
 	for (int i = 0; i < 3 * RELAY_HOSTS_MAX; i++) {
@@ -505,16 +318,73 @@ static void old_names_are_dropped(void **state)
 	relay_hosts_free(&h);
 }
 
+/* ---- what is kept of it ------------------------------------------------------------------ */
+
+static void told_once(void **state)
+{
+	static const struct {
+		struct wire_relay_state s;
+		bool news;
+		size_t n;
+	} cases[] = {
+		{{1, WIRE_RELAY_LEFT, {0}, NULL}, false, 0},
+		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, true, 1},
+		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, false, 1},
+		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "a"}, true, 1},
+		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "b"}, true, 1},
+		{{2, WIRE_RELAY_UP, {0}, "c"}, true, 2},
+		{{2, WIRE_RELAY_UP, {0}, "c"}, false, 2},
+		{{1, WIRE_RELAY_UP, {0}, "a"}, true, 2},
+		{{1, WIRE_RELAY_LEFT, {0}, NULL}, true, 1},
+		{{1, WIRE_RELAY_LEFT, {0}, NULL}, false, 1},
+	};
+	struct relay_states all = {0};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(relay_states_take(&all, &cases[i].s), cases[i].news);
+		assert_int_equal(all.n, cases[i].n);
+	}
+	assert_null(relay_states_find(&all, 1));
+	assert_int_equal(relay_states_find(&all, 2)->state, WIRE_RELAY_UP);
+	for (uint16_t region = 3; region < 3 + 2 * RELAY_STATES_MAX; region++)
+		relay_states_take(&all, &(struct wire_relay_state){region, WIRE_RELAY_UP, {0}, (char *)"x"});
+	assert_int_equal(all.n, RELAY_STATES_MAX);
+	relay_states_clear(&all);
+	assert_int_equal(all.n, 0);
+}
+
+/* Every kind has its words, and any number at all can be told with it. */
+static void every_trouble_has_words(void **state)
+{
+	static const int numbers[] = {0, 1, 404, -54, INT32_MAX, INT32_MIN};
+	char text[256];
+
+	for (int kind = 0; kind < TROUBLE_KINDS; kind++) {
+		for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+			struct trouble t = {(enum trouble_kind)kind, numbers[i]};
+
+			assert_true(strlen(trouble_text(&t, text, sizeof(text))) > 8);
+			assert_true(strlen(trouble_advice(&t)) > 8);
+		}
+		for (int other = 0; other < kind; other++)
+			assert_string_not_equal(trouble_name(&(struct trouble){(enum trouble_kind)kind, 0}),
+						trouble_name(&(struct trouble){(enum trouble_kind)other, 0}));
+	}
+	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_HTTP, 404}, text, sizeof(text)),
+			    "it answers as an ordinary web server: HTTP status 404");
+	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_TCP, ECONNREFUSED}, text, sizeof(text)),
+			    "it does not take the connection: Connection refused");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(relay_session),      cmocka_unit_test(relay_sends),
-		cmocka_unit_test(relay_out_of_order), cmocka_unit_test(hostile_relays),
-		cmocka_unit_test(short_frames),	      cmocka_unit_test(long_unknown_frame),
-		cmocka_unit_test(client_info),	      cmocka_unit_test(stun_request_form),
-		cmocka_unit_test(nearest_is_home),    cmocka_unit_test(silent_home_is_left),
-		cmocka_unit_test(nobody_answers),     cmocka_unit_test(answers_of_others),
-		cmocka_unit_test(names_follow_answers), cmocka_unit_test(old_names_are_dropped),
+		cmocka_unit_test(relay_session),	cmocka_unit_test(relay_sends),
+		cmocka_unit_test(relay_out_of_order),	cmocka_unit_test(hostile_relays),
+		cmocka_unit_test(short_frames),		cmocka_unit_test(long_unknown_frame),
+		cmocka_unit_test(client_info),		cmocka_unit_test(names_follow_answers),
+		cmocka_unit_test(old_names_are_dropped), cmocka_unit_test(told_once),
+		cmocka_unit_test(every_trouble_has_words),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_relay", tests, setup, NULL);

@@ -51,6 +51,16 @@ static void make_rule(struct filter_rule *r)
 	r->proto[1] = 17;
 }
 
+static void make_region(struct derp_region *r)
+{
+	*r = (struct derp_region){.id = 9, .name = "lab", .use = DERP_USE_AVOID, .score = 500, .n_nodes = 2};
+	r->nodes = mem_alloc(2, sizeof(*r->nodes));
+	r->nodes[0] = (struct derp_node){.host = "a.test", .cert = "sha256-raw:00ff", .has_v4 = true,
+					 .v4 = addr_from_v4(0x010200c0), .no_v6 = true, .derp_port = 443};
+	r->nodes[1] = (struct derp_node){.host = "b.test", .unverified = true, .looked_up = true, .has_v6 = true,
+					 .v6 = {.w = {1}}, .no_v4 = true, .stun_port = 3478};
+}
+
 /* One well-formed message of every type; free it with wire_message_free(). */
 static struct wire_message sample(enum wire_type type)
 {
@@ -88,8 +98,8 @@ static struct wire_message sample(enum wire_type type)
 	case WIRE_LEFT_OUT:
 		m.left_out = (struct wire_left_out){2, mem_strdup("rule 1: SrcIPs: not an address")};
 		break;
-	case WIRE_STUN_SERVER:
-		m.stun = (struct wire_stun_server){9, true, {addr_from_v4(1), 3478}, mem_strdup("lab")};
+	case WIRE_REGION:
+		make_region(&m.region);
 		break;
 	case WIRE_RELAY_HELLO:
 		m.hello.region = 9;
@@ -132,7 +142,7 @@ static struct wire_message sample(enum wire_type type)
 
 static enum wire_direction direction_of(enum wire_type type)
 {
-	return type <= WIRE_RELAY_PACKET ? WIRE_TO_GATEWAY : WIRE_TO_NETWORK;
+	return type <= WIRE_RELAY_STATE ? WIRE_TO_GATEWAY : WIRE_TO_NETWORK;
 }
 
 static void round_trip(void **state)
@@ -158,7 +168,7 @@ static void refused(void **state)
 		struct wire_message m = sample((enum wire_type)type), copy;
 		size_t len = wire_encode(&m, bytes, sizeof(bytes)), shortest = type == WIRE_RELAY_PACKET ? 35 : len;
 
-		if (type != WIRE_RELAY_PACKET)
+		if (type != WIRE_RELAY_PACKET && type != WIRE_REGION)
 			assert_false(wire_decode(bytes, len, !direction_of(m.type), &copy));
 		for (size_t cut = 0; cut < shortest; cut++)
 			assert_false(wire_decode(bytes, cut, direction_of(m.type), &copy));
@@ -270,6 +280,37 @@ static void impossible_relays(void **state)
 	}
 }
 
+static void impossible_regions(void **state)
+{
+	for (int what = 0; what < 9; what++) {
+		struct wire_message m = sample(WIRE_REGION), copy;
+		struct derp_node *n = m.region.nodes;
+		size_t len;
+
+		if (what == 1)
+			m.region.id = 0;
+		if (what == 2)
+			m.region.use = DERP_USES;
+		if (what == 3)
+			m.region.score = 0;
+		if (what == 4)
+			m.region.score = DERP_SCORE_MAX + 1;
+		if (what == 5)
+			strcpy(n[0].host, "a\n.test");
+		if (what == 6)
+			*n[1].host = 0;
+		if (what == 7)
+			strcpy(n[0].cert, "a b");
+		if (what == 8)
+			n[1].v6 = n[0].v4; /* of the other family */
+		len = wire_encode(&m, bytes, sizeof(bytes));
+		assert_true(len);
+		assert_int_equal(wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy), what == 0);
+		wire_message_free(&copy);
+		wire_message_free(&m);
+	}
+}
+
 static void denies_are_never_told(void **state)
 {
 	struct wire_message m = sample(WIRE_RULE);
@@ -366,6 +407,7 @@ int main(void)
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(impossible_values),
 		cmocka_unit_test(impossible_relays),
+		cmocka_unit_test(impossible_regions),
 		cmocka_unit_test(denies_are_never_told),
 		cmocka_unit_test(texts_have_bounds),
 		cmocka_unit_test(slow_reader),

@@ -106,13 +106,13 @@ static void send_to(struct disco *d, struct path_peer *p, const struct disco_mes
 		d->ops->send(d->ctx, bytes, len, to);
 }
 
-static void send_relayed(struct disco *d, struct path_peer *p, const struct disco_message *m)
+static void send_relayed(struct disco *d, struct path_peer *p, const struct disco_message *m, uint16_t region)
 {
 	uint8_t bytes[DISCO_MAX];
-	size_t len = p->region ? seal(d, p, m, bytes) : 0;
+	size_t len = region ? seal(d, p, m, bytes) : 0;
 
 	if (len)
-		d->ops->relay(d->ctx, p->region, p->node, bytes, len);
+		d->ops->relay(d->ctx, region, p->node, bytes, len);
 }
 
 static struct disco_message new_ping(struct disco *d)
@@ -146,7 +146,7 @@ static void search(struct disco *d, struct path_peer *p, uint64_t now)
 		ping_candidate(d, p, i, now);
 	memcpy(call.endpoints, d->endpoints, d->n_endpoints * sizeof(*d->endpoints));
 	if (d->n_endpoints)
-		send_relayed(d, p, &call);
+		send_relayed(d, p, &call, p->region);
 }
 
 /* ---- the path ------------------------------------------------------------------------ */
@@ -295,7 +295,7 @@ void disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint
 		return;
 	if (m.type == DISCO_PING) {
 		memcpy(pong.tx, m.tx, DISCO_TX_LEN);
-		send_relayed(d, p, &pong);
+		send_relayed(d, p, &pong, region); /* where it came from: there both of us are */
 	} else if (m.type == DISCO_PONG) {
 		take_relayed_pong(d, p, &m, now);
 	} else {
@@ -436,7 +436,7 @@ bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 		return false;
 	memcpy(p->relay_tx, m.tx, DISCO_TX_LEN);
 	p->relay_pinged = now;
-	send_relayed(d, p, &m);
+	send_relayed(d, p, &m, p->region);
 	search(d, p, now);
 	return true;
 }

@@ -2,8 +2,10 @@
 /*
  * STUN to all relays (netcheck.h). A round asks each server up to three times and
  * ends when all have answered, or after ROUND_TIME. The home region is the
- * nearest; it changes only for one that is a good deal nearer, or when it is
- * silent: a new home has to be told to the server and found by all peers.
+ * nearest, as the server's scores count; it changes only for one that is a good deal
+ * nearer, or when it is silent: a new home has to be told to the server and found by
+ * all peers. The rules are those of Tailscale's client (net/netcheck), but that a
+ * region to be avoided is taken only where no other answers.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,9 +18,11 @@
 #include "user/stun.h"
 
 #define ROUND_TIME (3 * NS_PER_SEC)
-#define FIRST_TIME (500 * NS_PER_MS) /* into the first round, a first result */
+#define FIRST_TIME (500 * NS_PER_MS) /* into the first round, a first result; names may still be looked up */
 #define RETRY_TIME (300 * NS_PER_MS)
 #define TRIES	   3
+#define NODES_ASKED 2		      /* of a region, first ones: as the DERP map's documentation wants it */
+#define WORTH_IT   (10 * NS_PER_MS) /* nearer by less, and one that is home stays it */
 
 #define ATTRIBUTE_SOFTWARE    0x8022
 #define ATTRIBUTE_FINGERPRINT 0x8028
@@ -28,9 +32,16 @@ static const char software[8] = {'t', 'a', 'i', 'l', 'n', 'o', 'd', 'e'};
 #define ATTRIBUTES_LEN (4 + sizeof(software) + 4 + 4)
 static_assert(STUN_REQUEST_LEN + ATTRIBUTES_LEN == NETCHECK_REQUEST_LEN, "RFC 8489, sections 5 and 14");
 
+struct region {
+	uint16_t id;
+	enum derp_use use;
+	uint32_t score;
+	uint64_t latency; /* of this round, as scored; 0: no answer */
+	uint64_t before;  /* of the full round before this one */
+};
+
 struct server {
-	uint16_t region;
-	bool no_home;
+	size_t region; /* index */
 	struct addr_port at;
 	uint8_t id[STUN_ID_LEN];
 	unsigned tries;	      /* in this round */
@@ -41,6 +52,8 @@ struct server {
 struct netcheck {
 	const struct netcheck_ops *ops;
 	void *ctx;
+	struct region *regions;
+	size_t n_regions;
 	struct server *servers;
 	size_t n;
 	unsigned rounds;
@@ -69,61 +82,88 @@ void netcheck_request(const uint8_t id[STUN_ID_LEN], uint8_t out[NETCHECK_REQUES
 
 /* ---- the end of a round ---------------------------------------------------------- */
 
-static uint64_t latency_of(const struct netcheck *n, uint16_t region)
+static void take_latencies(struct netcheck *n)
 {
-	uint64_t best = 0;
-
-	for (size_t i = 0; i < n->n; i++)
-		if (n->servers[i].region == region && n->servers[i].latency && (!best || n->servers[i].latency < best))
-			best = n->servers[i].latency;
-	return best;
-}
-
-static const struct server *nearest(const struct netcheck *n)
-{
-	const struct server *best = NULL;
-
+	for (size_t i = 0; i < n->n_regions; i++)
+		n->regions[i].latency = 0;
 	for (size_t i = 0; i < n->n; i++) {
-		const struct server *s = &n->servers[i];
+		struct region *r = &n->regions[n->servers[i].region];
+		uint64_t scored = n->servers[i].latency * r->score / DERP_SCORE;
 
-		if (!s->no_home && s->latency && (!best || s->latency < best->latency))
-			best = s;
+		if (n->servers[i].latency && (!r->latency || scored < r->latency))
+			r->latency = scored ? scored : 1;
 	}
-	return best;
 }
 
-/* Nobody answers, so there is no nearest: any will do, the first. */
-static uint16_t fallback(const struct netcheck *n)
+static struct region *find(const struct netcheck *n, uint16_t id)
 {
-	for (size_t i = 0; i < n->n; i++)
-		if (!n->servers[i].no_home)
-			return n->servers[i].region;
-	return 0;
+	for (size_t i = 0; i < n->n_regions; i++)
+		if (n->regions[i].id == id)
+			return &n->regions[i];
+	return NULL;
 }
 
-static bool has_region(const struct netcheck *n, uint16_t region)
+static bool anybody_answered(const struct netcheck *n)
 {
 	for (size_t i = 0; i < n->n; i++)
-		if (n->servers[i].region == region)
+		if (n->servers[i].latency)
 			return true;
 	return false;
 }
 
+/* What a region is good for, also where this round was unlucky. */
+static uint64_t best_of(const struct region *r)
+{
+	return r->before && r->before < r->latency ? r->before : r->latency;
+}
+
+/* Of those that answer; NULL: none does. */
+static const struct region *nearest(const struct netcheck *n)
+{
+	const struct region *best = NULL;
+
+	for (size_t i = 0; i < n->n_regions; i++) {
+		const struct region *r = &n->regions[i];
+
+		if (r->latency && (!best || r->use < best->use || (r->use == best->use && best_of(r) < best_of(best))))
+			best = r;
+	}
+	return best;
+}
+
+/* Nobody answers, so there is no nearest: any will do, the first that is good for it. */
+static uint16_t fallback(const struct netcheck *n)
+{
+	const struct region *best = NULL;
+
+	for (size_t i = 0; i < n->n_regions; i++)
+		if (!best || n->regions[i].use < best->use)
+			best = &n->regions[i];
+	return best ? best->id : 0;
+}
+
+static bool is_worth_moving(const struct region *home, const struct region *to)
+{
+	if (!home || !home->latency || to->use < home->use)
+		return true;
+	return best_of(to) + WORTH_IT <= home->latency && best_of(to) <= home->latency / 3 * 2;
+}
+
 static void choose_home(struct netcheck *n)
 {
-	uint64_t here = latency_of(n, n->now.home);
-	const struct server *best = nearest(n);
+	const struct region *home = find(n, n->now.home), *best = nearest(n);
 
-	if (!has_region(n, n->now.home))
+	if (best && is_worth_moving(home, best))
+		n->now.home = best->id;
+	else if (!home)
 		n->now.home = fallback(n);
-	if (best && (!here || best->latency < here / 3 * 2))
-		n->now.home = best->region;
 }
 
 static void tell_result(struct netcheck *n)
 {
-	n->now.udp = nearest(n);
+	n->now.udp = anybody_answered(n);
 	n->now.ipv6 = n->now.seen[1].port;
+	take_latencies(n);
 	if (n->full)
 		choose_home(n);
 	if (n->has_told && n->now.home == n->told.home && n->now.udp == n->told.udp &&
@@ -136,24 +176,25 @@ static void tell_result(struct netcheck *n)
 
 static void end_round(struct netcheck *n, uint64_t now)
 {
-
 	n->in_round = false;
 	n->round_at = now + NETCHECK_INTERVAL;
 	n->rounds++;
 	/* A round that asked only home and heard nothing says something about home, not about us. */
-	if (!nearest(n) && !n->full) {
+	if (!anybody_answered(n) && !n->full) {
 		n->rounds = 0; /* ask all, at once */
 		n->round_at = now;
 		return;
 	}
 	tell_result(n);
+	for (size_t i = 0; n->full && i < n->n_regions; i++)
+		n->regions[i].before = n->regions[i].latency;
 }
 
 /* ---- a round ----------------------------------------------------------------------- */
 
 static bool is_asked(const struct netcheck *n, const struct server *s)
 {
-	return n->full || s->region == n->now.home;
+	return n->full || n->regions[s->region].id == n->now.home;
 }
 
 static void begin_round(struct netcheck *n, uint64_t now)
@@ -189,7 +230,7 @@ uint64_t netcheck_tick(struct netcheck *n, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
 
-	if (!n->n)
+	if (!n->regions)
 		return UINT64_MAX;
 	if (!n->in_round && now >= n->round_at)
 		begin_round(n, now);
@@ -200,10 +241,11 @@ uint64_t netcheck_tick(struct netcheck *n, uint64_t now)
 
 		next = due < next ? due : next;
 	}
-	if (!n->has_told && now >= n->round_at + FIRST_TIME)
+	if (!n->has_told && (next != UINT64_MAX || !anybody_answered(n))) {
+		if (now < n->round_at + FIRST_TIME)
+			return next < n->round_at + FIRST_TIME ? next : n->round_at + FIRST_TIME;
 		tell_result(n); /* what is known so far: without a home nobody finds us at all */
-	if (!n->has_told && next != UINT64_MAX && n->round_at + FIRST_TIME < next)
-		next = n->round_at + FIRST_TIME;
+	}
 	if (next != UINT64_MAX && now < n->round_at + ROUND_TIME)
 		return next;
 	end_round(n, now);
@@ -241,19 +283,46 @@ struct netcheck *netcheck_new(const struct netcheck_ops *ops, void *ctx)
 
 void netcheck_free(struct netcheck *n)
 {
-	if (n)
+	if (n) {
+		free(n->regions);
 		free(n->servers);
+	}
 	free(n);
 }
 
-void netcheck_set_servers(struct netcheck *n, const struct roster_stun *servers, uint64_t now)
+static void add_server(struct netcheck *n, const struct derp_node *node, const struct addr *addr)
 {
+	n->servers[n->n++] =
+		(struct server){.region = n->n_regions, .at = {.addr = *addr, .port = node->stun_port}};
+}
+
+static void add_region(struct netcheck *n, const struct derp_region *r)
+{
+	unsigned asked = 0;
+
+	for (size_t i = 0; r->use != DERP_USE_NEVER && i < r->n_nodes && asked < NODES_ASKED; i++) {
+		const struct derp_node *node = &r->nodes[i];
+
+		if (!node->stun_port || (!node->has_v4 && !node->has_v6))
+			continue;
+		asked++;
+		if (node->has_v4)
+			add_server(n, node, &node->v4);
+		if (node->has_v6)
+			add_server(n, node, &node->v6);
+	}
+	n->regions[n->n_regions++] = (struct region){.id = r->id, .use = r->use, .score = r->score};
+}
+
+void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t now)
+{
+	free(n->regions);
 	free(n->servers);
-	n->servers = mem_alloc(servers->n, sizeof(*n->servers));
-	n->n = servers->n;
-	for (size_t i = 0; i < n->n; i++)
-		n->servers[i] = (struct server){
-			.region = servers->v[i].region, .no_home = servers->v[i].no_home, .at = servers->v[i].at};
+	n->regions = mem_alloc(map->n + 1, sizeof(*n->regions));
+	n->servers = mem_alloc(map->n * NODES_ASKED * 2 + 1, sizeof(*n->servers));
+	n->n = n->n_regions = 0;
+	for (size_t i = 0; i < map->n; i++)
+		add_region(n, &map->regions[i]);
 	n->rounds = 0;
 	n->in_round = false;
 	n->round_at = now;

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "roster.h"
+#include "bytes.h"
+#include "derpmap.h"
+#include "user/messages.h"
 
 /*
  * How the world sees us, and which relay is near: binding requests (RFC 8489) to
@@ -33,8 +35,8 @@ struct netcheck_ops { /* must not call back */
 struct netcheck *netcheck_new(const struct netcheck_ops *ops, void *ctx);
 void netcheck_free(struct netcheck *n); /* NULL is fine */
 
-/* Copied; begins a round. */
-void netcheck_set_servers(struct netcheck *n, const struct roster_stun *servers, uint64_t now);
+/* Copied; begins a round. There is no result before the first map. */
+void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t now);
 /* A datagram that is a STUN message. False: not an answer to us. */
 bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const struct addr_port *from, uint64_t now);
 uint64_t netcheck_tick(struct netcheck *n, uint64_t now);

@@ -299,8 +299,7 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 		settle_rules(m, filters);
 	m->remarks_changed |= remarks_apply(&m->remarks, &u->remarks);
 	if (u->derpmap) {
-		derpmap_free(m->derpmap);
-		m->derpmap = u->derpmap;
+		derpmap_update(&m->derpmap, u->derpmap);
 		m->derpmap_changed = true;
 		u->derpmap = NULL;
 	}

@@ -426,7 +426,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 	remarks_read(root, &u->remarks);
 	u->exit = json_is_integer(json_object_get(json_object_get(root, "Debug"), "Exit"));
 	derpmap = field_object(f, root, "DERPMap");
-	if (derpmap && json_is_object(json_object_get(derpmap, "Regions"))) /* else they are as they were */
+	if (derpmap)
 		u->derpmap = derpmap_read(f, derpmap);
 }
 

@@ -44,6 +44,7 @@ struct process {
 	struct coord *coord;   /* NULL until WIRE_CONFIG */
 	struct relays *relays; /* NULL: none wanted */
 	struct derpmap *map;   /* the coordination client's; NULL: not known yet */
+	struct derpmap *kept;  /* of before we were started, until then */
 	struct relay_hosts hosts;
 	struct conn *control;
 	bool open_failed; /* to be told when nobody is being called */
@@ -232,13 +233,17 @@ static void configure(struct process *p, struct wire_config *config)
 		tell_refused(p, error);
 	else if (relays)
 		p->relays = relays_new(&p->conns, tell, p);
+	p->kept = derpmap_new();
 }
 
-static void tell_relays(struct relays *r, const struct wire_message *m, uint64_t now)
+static void tell_relays(struct process *p, struct wire_message *m, uint64_t now)
 {
 	static const uint8_t none[KEY_LEN];
+	struct relays *r = p->relays;
 
-	if (m->type == WIRE_RELAY_PACKET)
+	if (m->type == WIRE_REGION && derpmap_add(p->kept, &m->region) && !p->map)
+		relays_set_map(r, p->kept, now);
+	else if (m->type == WIRE_RELAY_PACKET)
 		relays_send(r, &m->packet, now);
 	else if (m->type == WIRE_RELAY_BOX)
 		relays_box(r, &m->box);
@@ -263,7 +268,7 @@ static void take_message(struct process *p, struct wire_message *m)
 	if (!p->coord)
 		return;
 	if (p->relays)
-		tell_relays(p->relays, m, now);
+		tell_relays(p, m, now);
 	coord_told(p->coord, m, now);
 }
 
@@ -356,6 +361,7 @@ int process_main(void)
 		run_once(&p);
 	coord_free(p.coord);
 	relays_free(p.relays);
+	derpmap_free(p.kept);
 	for (size_t i = 0; i < HEADS_MAX; i++)
 		if (p.heads[i].conn)
 			end_head(&p.heads[i]);

@@ -57,21 +57,25 @@ static void forget(struct relay_hosts *h)
 	h->n = n;
 }
 
+/* @known: only those that are there already. */
+static void note_all(struct relay_hosts *h, const struct derpmap *map, bool known)
+{
+	for (size_t r = 0; r < map->n; r++) {
+		const struct derp_region *region = &map->regions[r];
+
+		for (size_t i = 0; region->use != DERP_USE_NEVER && i < region->n_nodes; i++)
+			if (is_by_name(&region->nodes[i]) && (!known || find(h, region->nodes[i].host)))
+				note(h, &region->nodes[i]);
+	}
+}
+
 void relay_hosts_note(struct relay_hosts *h, const struct derpmap *map)
 {
 	for (size_t i = 0; i < h->n; i++)
 		h->v[i].in_map = false;
-	for (int known = 1; known >= 0; known--) { /* first those that are there, then the rest while there is room */
-		for (size_t r = 0; r < map->n; r++)
-			for (size_t i = 0; i < map->regions[r].n_nodes; i++) {
-				const struct derp_node *n = &map->regions[r].nodes[i];
-
-				if (is_by_name(n) && (!known || find(h, n->host)))
-					note(h, n);
-			}
-		if (known)
-			forget(h);
-	}
+	note_all(h, map, true);
+	forget(h);
+	note_all(h, map, false); /* while there is room */
 }
 
 /* True: an answer with addresses. A failure leaves the answer of before. */

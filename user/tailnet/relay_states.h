@@ -18,7 +18,8 @@ struct relay_states {
 
 /* Copies @s. False: nothing new in it, or no room for it. */
 bool relay_states_take(struct relay_states *r, const struct wire_relay_state *s);
-const struct wire_relay_state *relay_states_find(const struct relay_states *r, uint16_t region); /* NULL: nothing said */
+/* NULL: nothing was said. */
+const struct wire_relay_state *relay_states_find(const struct relay_states *r, uint16_t region);
 void relay_states_clear(struct relay_states *r); /* what was said is no longer so */
 
 #endif

@@ -6,26 +6,16 @@
 #include "policy/alloc.h"
 #include "roster.h"
 
-static void free_stun(struct roster_stun *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		free(s->v[i].name);
-	free(s->v);
-	*s = (struct roster_stun){0};
-}
-
 void roster_abandon(struct roster *r)
 {
 	netmap_update_free(r->update);
 	r->update = NULL;
-	free_stun(&r->new_stun);
 }
 
 void roster_free(struct roster *r)
 {
 	roster_abandon(r);
 	netmap_free(&r->map);
-	free_stun(&r->stun);
 }
 
 static bool begin(struct roster *r, const struct wire_map_begin *b)
@@ -37,7 +27,7 @@ static bool begin(struct roster *r, const struct wire_map_begin *b)
 	r->update = u = mem_alloc(1, sizeof(*u));
 	u->full = b->full;
 	r->has_rules = b->rules;
-	r->has_stun = b->stun;
+	u->derpmap = b->relays ? derpmap_new() : NULL;
 	if (b->rules) {
 		u->filters = mem_grow(NULL, 0, sizeof(*u->filters));
 		u->filters[u->n_filters++] = (struct netmap_filter){.name = mem_strdup("")};
@@ -103,38 +93,14 @@ static bool take_left_out(struct roster *r, struct wire_left_out *left_out)
 	return true;
 }
 
-static bool take_stun(struct roster *r, struct wire_stun_server *s)
-{
-	struct roster_stun *list = &r->new_stun;
-
-	if (!r->has_stun || list->n == ROSTER_STUN_MAX)
-		return false;
-	list->v = mem_grow(list->v, list->n, sizeof(*list->v));
-	list->v[list->n++] = *s;
-	s->name = NULL;
-	return true;
-}
-
-static bool same_stun(const struct roster_stun *a, const struct roster_stun *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (a->v[i].region != b->v[i].region || a->v[i].no_home != b->v[i].no_home ||
-		    !addr_port_equal(&a->v[i].at, &b->v[i].at) || strcmp(a->v[i].name, b->v[i].name) != 0)
-			return false;
-	return true;
-}
-
+/* All of it may be told again without a change. */
 static void end(struct roster *r)
 {
-	netmap_apply(&r->map, r->update);
-	if (r->has_stun && !same_stun(&r->stun, &r->new_stun)) {
-		free_stun(&r->stun);
-		r->stun = r->new_stun;
-		r->new_stun = (struct roster_stun){0};
-		r->stun_changed = true;
+	if (r->update->derpmap && derpmap_equal(r->map.derpmap, r->update->derpmap)) {
+		derpmap_free(r->update->derpmap);
+		r->update->derpmap = NULL;
 	}
+	netmap_apply(&r->map, r->update);
 	roster_abandon(r);
 }
 
@@ -155,8 +121,8 @@ static bool take_part(struct roster *r, struct wire_message *m)
 		return take_rule(r, &m->rule);
 	case WIRE_LEFT_OUT:
 		return take_left_out(r, &m->left_out);
-	case WIRE_STUN_SERVER:
-		return take_stun(r, &m->stun);
+	case WIRE_REGION:
+		return r->update->derpmap && derpmap_add(r->update->derpmap, &m->region);
 	default:
 		return m->type == WIRE_MAP_END;
 	}
@@ -230,25 +196,12 @@ static void tell_rules(const struct netmap *m, const struct teller *t)
 		tell(t, &note);
 }
 
-static void tell_stun(const struct netmap *m, const struct teller *t)
+static void tell_regions(const struct netmap *m, const struct teller *t)
 {
-	for (size_t i = 0; m->derpmap && i < m->derpmap->n; i++) {
-		const struct derp_region *region = &m->derpmap->regions[i];
+	for (size_t i = 0; i < m->derpmap->n; i++) {
+		const struct wire_message region = {.type = WIRE_REGION, .region = m->derpmap->regions[i]};
 
-		for (size_t k = 0; k < region->n_nodes; k++) {
-			const struct derp_node *n = &region->nodes[k];
-			struct wire_message stun = {.type = WIRE_STUN_SERVER};
-
-			stun.stun = (struct wire_stun_server){
-				.region = region->id, .no_home = region->no_home, .name = (char *)region->name};
-			stun.stun.at.port = n->stun_port;
-			stun.stun.at.addr = n->v4;
-			if (n->stun_port && n->has_v4)
-				tell(t, &stun);
-			stun.stun.at.addr = n->v6;
-			if (n->stun_port && n->has_v6)
-				tell(t, &stun);
-		}
+		tell(t, &region);
 	}
 }
 
@@ -262,11 +215,11 @@ static bool anything_changed(const struct netmap *m)
 	return false;
 }
 
-static void tell_begin(bool full, bool rules, bool stun, const struct teller *t)
+static void tell_begin(bool full, bool rules, bool relays, const struct teller *t)
 {
 	struct wire_message m = {.type = WIRE_MAP_BEGIN};
 
-	m.begin = (struct wire_map_begin){.full = full, .rules = rules, .stun = stun};
+	m.begin = (struct wire_map_begin){.full = full, .rules = rules, .relays = relays};
 	tell(t, &m);
 }
 
@@ -291,36 +244,24 @@ static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
 	}
 }
 
-static void tell_kept_stun(const struct roster_stun *kept, const struct teller *t)
-{
-	for (size_t i = 0; i < kept->n; i++) {
-		const struct wire_message m = {.type = WIRE_STUN_SERVER, .stun = kept->v[i]};
-
-		tell(t, &m);
-	}
-}
-
-/* @kept: STUN servers that did not come from a DERP map; NULL: those of the map. */
-static void tell_change(const struct netmap *m, bool all, const struct roster_stun *kept, const struct teller *t)
+static void tell_change(const struct netmap *m, bool all, const struct teller *t)
 {
 	const struct wire_message over = {.type = WIRE_MAP_END};
-	bool stun = kept || (m->derpmap && (all || m->derpmap_changed));
+	bool relays = m->derpmap && (all || m->derpmap_changed);
 
-	tell_begin(all, all || m->rules_changed, stun, t);
+	tell_begin(all, all || m->rules_changed, relays, t);
 	tell_nodes(m, all, t);
 	if (all || m->rules_changed)
 		tell_rules(m, t);
-	if (kept)
-		tell_kept_stun(kept, t);
-	else if (stun)
-		tell_stun(m, t);
+	if (relays)
+		tell_regions(m, t);
 	tell(t, &over);
 }
 
 void roster_tell(const struct netmap *m, bool all, const struct teller *t)
 {
 	if (all || anything_changed(m))
-		tell_change(m, all, NULL, t);
+		tell_change(m, all, t);
 }
 
 /* ---- on disk --------------------------------------------------------------------- */
@@ -357,7 +298,7 @@ uint8_t *roster_save(const struct roster *r, size_t *len)
 	struct image image = {0};
 	const struct teller t = {append_message, &image};
 
-	tell_change(&r->map, true, &r->stun, &t);
+	tell_change(&r->map, true, &t);
 	*len = image.len;
 	return image.bytes;
 }

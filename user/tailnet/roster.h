@@ -23,21 +23,11 @@ struct teller {
  * transaction, or nothing at all when there is nothing to tell. */
 void roster_tell(const struct netmap *m, bool all, const struct teller *t);
 
-#define ROSTER_STUN_MAX 256
-
-struct roster_stun {
-	struct wire_stun_server *v;
-	size_t n;
-};
-
 struct roster {
 	struct netmap map; /* read it; what has changed is marked until netmap_settle() */
-	struct roster_stun stun;
-	bool stun_changed;
 	/* the transaction under way */
 	struct netmap_update *update; /* NULL: none */
-	bool has_rules, has_stun;
-	struct roster_stun new_stun;
+	bool has_rules;
 };
 
 enum roster_result {

@@ -201,6 +201,18 @@ static void tell_netinfo(struct tailnet *t)
 	tell(t, &m);
 }
 
+/* What it needs to reach others by relays while it cannot ask the server. */
+static void tell_regions(struct tailnet *t)
+{
+	const struct derpmap *known = t->roster.map.derpmap;
+
+	for (size_t i = 0; known && i < known->n; i++) {
+		const struct wire_message m = {.type = WIRE_REGION, .region = known->regions[i]};
+
+		tell(t, &m);
+	}
+}
+
 static void start_process(struct tailnet *t, uint64_t now)
 {
 	int fd = process_start(&t->pid);
@@ -218,6 +230,7 @@ static void start_process(struct tailnet *t, uint64_t now)
 	tell_routes(t);
 	tell_endpoints(t);
 	tell_netinfo(t);
+	tell_regions(t);
 	if (!t->logged_out)
 		tell_keys(t); /* last: with it, it begins */
 }
@@ -254,7 +267,6 @@ static void tell_map(struct tailnet *t)
 	check_expiry(t);
 	t->ops->map(t->ctx, &t->roster);
 	netmap_settle(&t->roster.map);
-	t->roster.stun_changed = false;
 }
 
 static void load_cache(struct tailnet *t)

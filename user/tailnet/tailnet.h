@@ -22,8 +22,8 @@ struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet
 	void (*login)(void *ctx, const char *url);
 	/* What the server wants people to know now; what is needed of @list is moved out. */
 	void (*remarks)(void *ctx, struct remarks *list);
-	/* The netmap has changed: what did is marked in @r->map and in @r->stun_changed, and
-	 * is settled when this returns. First of all, after a start, the one kept on disk. */
+	/* The netmap has changed: what did is marked in @r->map, and is settled when this
+	 * returns. First of all, after a start, the one kept on disk. */
 	void (*map)(void *ctx, const struct roster *r);
 	/* A packet for us by a relay: WireGuard's or disco's; from this node key if the relay is honest. */
 	void (*relayed)(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);

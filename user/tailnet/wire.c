@@ -76,14 +76,14 @@ static void put_begin(struct writer *w, const struct wire_message *m)
 {
 	wire_put_bool(w, m->begin.full);
 	wire_put_bool(w, m->begin.rules);
-	wire_put_bool(w, m->begin.stun);
+	wire_put_bool(w, m->begin.relays);
 }
 
 static void get_begin(struct reader *r, struct wire_message *m)
 {
 	m->begin.full = wire_get_bool(r);
 	m->begin.rules = wire_get_bool(r);
-	m->begin.stun = wire_get_bool(r);
+	m->begin.relays = wire_get_bool(r);
 }
 
 static void put_self(struct writer *w, const struct wire_message *m)
@@ -170,21 +170,14 @@ static void get_left_out(struct reader *r, struct wire_message *m)
 	r->bad |= !m->left_out.n;
 }
 
-static void put_stun(struct writer *w, const struct wire_message *m)
+static void put_region(struct writer *w, const struct wire_message *m)
 {
-	write_be16(w, m->stun.region);
-	wire_put_bool(w, m->stun.no_home);
-	wire_put_addr_port(w, &m->stun.at);
-	wire_put_text(w, m->stun.name, NODE_TEXT_MAX);
+	wire_put_region(w, &m->region);
 }
 
-static void get_stun(struct reader *r, struct wire_message *m)
+static void get_region(struct reader *r, struct wire_message *m)
 {
-	m->stun.region = read_be16(r);
-	m->stun.no_home = wire_get_bool(r);
-	m->stun.at = wire_get_addr_port(r);
-	m->stun.name = wire_get_text(r, NODE_TEXT_MAX);
-	r->bad |= !m->stun.region;
+	m->region = wire_get_region(r);
 }
 
 static void put_hello(struct writer *w, const struct wire_message *m)
@@ -372,7 +365,7 @@ static const struct kind {
 	[WIRE_PEER_GONE] = {TO_GATEWAY, put_gone, get_gone},
 	[WIRE_RULE] = {TO_GATEWAY, put_rule, get_rule},
 	[WIRE_LEFT_OUT] = {TO_GATEWAY, put_left_out, get_left_out},
-	[WIRE_STUN_SERVER] = {TO_GATEWAY, put_stun, get_stun},
+	[WIRE_REGION] = {TO_GATEWAY | TO_NETWORK, put_region, get_region},
 	[WIRE_MAP_END] = {TO_GATEWAY, put_nothing, get_nothing},
 	[WIRE_RELAY_HELLO] = {TO_GATEWAY, put_hello, get_hello},
 	[WIRE_RELAY_STATE] = {TO_GATEWAY, put_relay, get_relay},
@@ -456,8 +449,8 @@ void wire_message_free(struct wire_message *m)
 		netmap_rule_free(&m->rule);
 	else if (m->type == WIRE_LEFT_OUT)
 		free(m->left_out.why);
-	else if (m->type == WIRE_STUN_SERVER)
-		free(m->stun.name);
+	else if (m->type == WIRE_REGION)
+		derp_region_free(&m->region);
 	else if (m->type == WIRE_RELAY_STATE)
 		free(m->relay.host);
 	else if (m->type == WIRE_CONFIG)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "derpmap.h"
 #include "node.h"
 #include "remarks.h"
 #include "policy/filter.h"
@@ -41,11 +42,11 @@ enum wire_type {
 	WIRE_PEER_GONE,
 	WIRE_RULE, /* a piece of a rule; pieces with one id in a row are one rule */
 	WIRE_LEFT_OUT, /* rules that cannot be understood are left out */
-	WIRE_STUN_SERVER,
 	WIRE_MAP_END,
 	WIRE_RELAY_HELLO, /* a relay told its key and wants a WIRE_RELAY_BOX */
 	WIRE_RELAY_STATE, /* a relay can be used, or not, and why */
 	/* both ways */
+	WIRE_REGION,	   /* of the DERP map; told back to a new network process, until it knows more */
 	WIRE_RELAY_PACKET, /* from, or to, a peer by a relay */
 	/* gateway to network process */
 	WIRE_CONFIG,	/* first of all, once */
@@ -89,7 +90,7 @@ struct wire_status {
 struct wire_map_begin {
 	bool full;  /* peers that do not follow are gone */
 	bool rules; /* all rules follow; else they are unchanged */
-	bool stun;  /* all STUN servers follow; else they are unchanged */
+	bool relays; /* all regions of the DERP map follow, by id; else they are unchanged */
 };
 
 struct wire_self {
@@ -100,13 +101,6 @@ struct wire_self {
 struct wire_left_out {
 	uint32_t n; /* not 0 */
 	char *why;  /* of the first, for people */
-};
-
-struct wire_stun_server {
-	uint16_t region;
-	bool no_home;
-	struct addr_port at;
-	char *name; /* of the region */
 };
 
 struct wire_relay_hello {
@@ -184,7 +178,7 @@ struct wire_message {
 		uint64_t gone;
 		struct filter_rule rule;
 		struct wire_left_out left_out;
-		struct wire_stun_server stun;
+		struct derp_region region;
 		struct wire_relay_hello hello;
 		struct wire_relay_state relay;
 		struct wire_relay_packet packet;

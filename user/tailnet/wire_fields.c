@@ -164,3 +164,88 @@ struct tailnet_node *wire_get_node(struct reader *r)
 		r->bad |= n->addresses[i].len != 128;
 	return n;
 }
+
+static void put_address(struct writer *w, bool has, const struct addr *a)
+{
+	wire_put_bool(w, has);
+	if (has)
+		write_addr(w, a);
+}
+
+static void get_address(struct reader *r, bool *has, struct addr *a)
+{
+	*has = wire_get_bool(r);
+	if (*has)
+		*a = read_addr(r);
+}
+
+static void put_relay(struct writer *w, const struct derp_node *n)
+{
+	wire_put_text(w, n->host, URL_HOST_MAX);
+	wire_put_text(w, n->cert, URL_HOST_MAX);
+	wire_put_bool(w, n->unverified);
+	wire_put_bool(w, n->looked_up);
+	put_address(w, n->has_v4, &n->v4);
+	put_address(w, n->has_v6, &n->v6);
+	wire_put_bool(w, n->no_v4);
+	wire_put_bool(w, n->no_v6);
+	write_be16(w, n->derp_port);
+	write_be16(w, n->stun_port);
+}
+
+/* Into room for URL_HOST_MAX bytes and a terminator. */
+static void get_host(struct reader *r, char *out, bool may_be_none)
+{
+	char *text = wire_get_text(r, URL_HOST_MAX);
+
+	r->bad |= text && !derpmap_is_host(text) && !(may_be_none && !*text);
+	if (!r->bad)
+		strcpy(out, text);
+	free(text);
+}
+
+static void get_relay(struct reader *r, struct derp_node *n)
+{
+	get_host(r, n->host, false);
+	get_host(r, n->cert, true);
+	n->unverified = wire_get_bool(r);
+	n->looked_up = wire_get_bool(r);
+	get_address(r, &n->has_v4, &n->v4);
+	get_address(r, &n->has_v6, &n->v6);
+	n->no_v4 = wire_get_bool(r);
+	n->no_v6 = wire_get_bool(r);
+	n->derp_port = read_be16(r);
+	n->stun_port = read_be16(r);
+	r->bad |= (n->has_v4 && !addr_is_v4(&n->v4)) || (n->has_v6 && addr_is_v4(&n->v6));
+}
+
+void wire_put_region(struct writer *w, const struct derp_region *region)
+{
+	write_be16(w, region->id);
+	wire_put_text(w, region->name, sizeof(region->name) - 1);
+	write_u8(w, (uint8_t)region->use);
+	write_be32(w, region->score);
+	wire_put_count(w, region->n_nodes, DERPMAP_NODES_MAX);
+	for (size_t i = 0; i < region->n_nodes && !w->bad; i++)
+		put_relay(w, &region->nodes[i]);
+}
+
+#define RELAY_LEAST (2 + 2 + 6 + 4) /* bytes of the shortest */
+
+struct derp_region wire_get_region(struct reader *r)
+{
+	struct derp_region region = {.id = read_be16(r)};
+	char *name = wire_get_text(r, sizeof(region.name) - 1);
+	uint8_t use = read_u8(r);
+
+	if (name)
+		strcpy(region.name, name);
+	free(name);
+	region.use = (enum derp_use)use;
+	region.score = read_be32(r);
+	region.nodes = wire_get_list(r, DERPMAP_NODES_MAX, RELAY_LEAST, sizeof(*region.nodes), &region.n_nodes);
+	for (size_t i = 0; i < region.n_nodes; i++)
+		get_relay(r, &region.nodes[i]);
+	r->bad |= !region.id || use >= DERP_USES || !region.score || region.score > DERP_SCORE_MAX;
+	return region;
+}

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "derpmap.h"
 #include "node.h"
 
 /*
@@ -40,5 +41,9 @@ struct prefix *wire_get_prefixes(struct reader *r, size_t max, size_t *n);
 /* Its addresses are of one host each. */
 void wire_put_node(struct writer *w, const struct tailnet_node *n);
 struct tailnet_node *wire_get_node(struct reader *r);
+
+/* Read: freed by derp_region_free(). */
+void wire_put_region(struct writer *w, const struct derp_region *region);
+struct derp_region wire_get_region(struct reader *r);
 
 #endif
