@@ -188,6 +188,7 @@ void paths_relay_state(void *membership, const struct wire_relay_state *s)
 
 	if (!relay_states_take(&m->relays, s))
 		return;
+	netcheck_set_relay(m->netcheck, s->region, s->state == WIRE_RELAY_AWAY);
 	paths_region_name(m, s->region, name, sizeof(name));
 	if (s->state == WIRE_RELAY_AWAY)
 		log_warning("tailnet: relay %s%s%s cannot be reached: %s (%s)", name, *s->host ? ", " : "", s->host,

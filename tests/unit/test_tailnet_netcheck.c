@@ -243,6 +243,33 @@ static void home_without_stun(void **state)
 	netcheck_free(net.n);
 }
 
+/* UDP is blocked, and so may be the way to a relay: one that can be reached is a better home. */
+static void home_that_can_be_reached(void **state)
+{
+	struct derp_node nodes[NODES];
+	struct net net;
+
+	net_start_with(&net, regions_of(nodes), 3);
+	net_run(&net, 4 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 10);
+	netcheck_set_relay(net.n, 10, true);
+	net_run(&net, 40 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 11);
+	netcheck_set_relay(net.n, 11, true);
+	net_run(&net, 40 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 12);
+	netcheck_set_relay(net.n, 12, true);
+	net_run(&net, 80 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 12); /* all are away: it stays where it is */
+	netcheck_set_relay(net.n, 10, false); /* it is not asked any more, so nobody knows */
+	net_run(&net, 40 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 10);
+	net.latency[1] = 5 * NS_PER_MS; /* UDP is back: its answer counts */
+	net_run(&net, 40 * NS_PER_SEC);
+	assert_int_equal(net.result.home, 11);
+	netcheck_free(net.n);
+}
+
 /* Of a region with many nodes the first two are asked. */
 static void few_are_asked(void **state)
 {
@@ -328,7 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stun_request_form), cmocka_unit_test(nearest_is_home),
 		cmocka_unit_test(choice_of_home),    cmocka_unit_test(home_without_stun),
-		cmocka_unit_test(few_are_asked),     cmocka_unit_test(silent_home_is_left),
+		cmocka_unit_test(home_that_can_be_reached), cmocka_unit_test(few_are_asked),     cmocka_unit_test(silent_home_is_left),
 		cmocka_unit_test(nobody_answers),    cmocka_unit_test(answers_of_others),
 	};
 

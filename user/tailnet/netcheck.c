@@ -36,6 +36,7 @@ struct region {
 	uint16_t id;
 	enum derp_use use;
 	uint32_t score;
+	bool away;	  /* its relay cannot be reached */
 	uint64_t latency; /* of this round, as scored; 0: no answer */
 	uint64_t before;  /* of the full round before this one */
 };
@@ -131,15 +132,18 @@ static const struct region *nearest(const struct netcheck *n)
 	return best;
 }
 
-/* Nobody answers, so there is no nearest: any will do, the first that is good for it. */
-static uint16_t fallback(const struct netcheck *n)
+/* Nobody answers, so there is no nearest: the first that is not known to be away. NULL: there is no region. */
+static const struct region *fallback(const struct netcheck *n)
 {
 	const struct region *best = NULL;
 
-	for (size_t i = 0; i < n->n_regions; i++)
-		if (!best || n->regions[i].use < best->use)
-			best = &n->regions[i];
-	return best ? best->id : 0;
+	for (size_t i = 0; i < n->n_regions; i++) {
+		const struct region *r = &n->regions[i];
+
+		if (!best || r->away < best->away || (r->away == best->away && r->use < best->use))
+			best = r;
+	}
+	return best;
 }
 
 static bool is_worth_moving(const struct region *home, const struct region *to)
@@ -151,12 +155,12 @@ static bool is_worth_moving(const struct region *home, const struct region *to)
 
 static void choose_home(struct netcheck *n)
 {
-	const struct region *home = find(n, n->now.home), *best = nearest(n);
+	const struct region *home = find(n, n->now.home), *best = nearest(n), *any = fallback(n);
 
 	if (best && is_worth_moving(home, best))
 		n->now.home = best->id;
-	else if (!home)
-		n->now.home = fallback(n);
+	else if (!home || (!best && any->away < home->away))
+		n->now.home = any ? any->id : 0;
 }
 
 static void tell_result(struct netcheck *n)
@@ -312,6 +316,14 @@ static void add_region(struct netcheck *n, const struct derp_region *r)
 			add_server(n, node, &node->v6);
 	}
 	n->regions[n->n_regions++] = (struct region){.id = r->id, .use = r->use, .score = r->score};
+}
+
+void netcheck_set_relay(struct netcheck *n, uint16_t region, bool away)
+{
+	struct region *r = find(n, region);
+
+	if (r)
+		r->away = away;
 }
 
 void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t now)

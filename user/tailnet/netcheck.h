@@ -37,6 +37,8 @@ void netcheck_free(struct netcheck *n); /* NULL is fine */
 
 /* Copied; begins a round. There is no result before the first map. */
 void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t now);
+/* The relay of a region cannot be reached, or can: where UDP is blocked that is all there is to choose by. */
+void netcheck_set_relay(struct netcheck *n, uint16_t region, bool away);
 /* A datagram that is a STUN message. False: not an answer to us. */
 bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const struct addr_port *from, uint64_t now);
 uint64_t netcheck_tick(struct netcheck *n, uint64_t now);
