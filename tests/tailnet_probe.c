@@ -95,6 +95,13 @@ static void on_login(void *ctx, const char *url)
 	print(json_pack("{s:s, s:s}", "event", "login", "url", url));
 }
 
+static void on_remarks(void *ctx, struct remarks *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		print(json_pack("{s:s, s:s, s:s}", "event", "remark", "severity",
+				remark_severity_name(list->v[i].severity), "text", list->v[i].text));
+}
+
 static void print_rules(const struct netmap *m)
 {
 	struct filter rules = netmap_rules(m);
@@ -411,7 +418,8 @@ static void parse(int argc, char **argv, struct probe *p, struct tailnet_config 
 
 int main(int argc, char **argv)
 {
-	static const struct tailnet_ops ops = {on_status, on_login, on_map, on_relayed, on_relay, on_fd, on_identity};
+	static const struct tailnet_ops ops = {on_status,  on_login, on_remarks, on_map,
+					       on_relayed, on_relay, on_fd,	 on_identity};
 	struct tailnet_config config = {.hostname = "probe", .version = "probe", .relays = true};
 	struct probe p = {0};
 	unsigned seconds = 3600;
