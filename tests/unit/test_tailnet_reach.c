@@ -32,6 +32,7 @@
 #define REGION 9
 #define DAY    86400
 #define KEY	"\x01\0\0\0\x28" "DERP\xf0\x9f\x94\x91" "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+#define PEER	"pppppppppppppppppppppppppppppppp"
 #define UPGRADE "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n"
 
 /* ---- certificates ---------------------------------------------------------------------- */
@@ -131,7 +132,8 @@ enum manner {
 	HEARS,	    /* a text, who we are, and then silence */
 	DENIES,	    /* a text, who we are, and then the end */
 	GREETS,	    /* a text, who we are, its own information, and then the end */
-	ADMITS,	    /* the same, and it stays until it is told to end */
+	CARRIES,    /* the same, and a packet of PEER's; and it says that PEER is gone when it has got one for it */
+	ADMITS,	    /* the same as GREETS, and it stays until it is told to end */
 };
 
 struct relay_at {
@@ -143,6 +145,7 @@ struct relay_at {
 	int listener, hang_up[2];
 	uint16_t port;
 	atomic_bool quiet; /* nothing will come any more */
+	atomic_bool carried;
 	pthread_t thread;
 	int filler[4]; /* of the queue, if deaf */
 };
@@ -168,6 +171,14 @@ static void wait_for_end(struct relay_at *r)
 	poll(&end, 1, -1);
 }
 
+static void carry(struct relay_at *r, gnutls_session_t tls)
+{
+	gnutls_record_send(tls, "\x05\0\0\0\x22" PEER "hi", 5 + 34);
+	read_at_least(tls, 6 + 5 + 32 + 5); /* NotePreferred, and "hello" to it */
+	atomic_store(&r->carried, true);
+	gnutls_record_send(tls, "\x08\0\0\0\x21" PEER "\x01", 5 + 33);
+}
+
 static void speak(struct relay_at *r, gnutls_session_t tls)
 {
 	if (gnutls_handshake(tls) < 0)
@@ -182,7 +193,9 @@ static void speak(struct relay_at *r, gnutls_session_t tls)
 		read_at_least(tls, 5 + 32 + 24 + 16);
 	if (r->manner >= GREETS)
 		gnutls_record_send(tls, "\x03\0\0\0\x02xx", 7);
-	if (r->manner == HEARS || r->manner == ADMITS)
+	if (r->manner == CARRIES)
+		carry(r, tls);
+	if (r->manner == HEARS || r->manner >= CARRIES)
 		wait_for_end(r);
 	gnutls_bye(tls, GNUTLS_SHUT_WR);
 }
@@ -299,7 +312,7 @@ struct us {
 	struct derp_region region;
 	struct derpmap map;
 	uint64_t now;
-	unsigned told;
+	unsigned told, packets;
 	struct wire_relay_state last;
 	char host[URL_HOST_MAX + 1];
 };
@@ -310,7 +323,9 @@ static void on_tell(void *ctx, const struct wire_message *m)
 	struct us *us = ctx;
 
 	if (m->type == WIRE_RELAY_HELLO)
-		relays_box(us->relays, &(struct wire_relay_box){REGION, (uint8_t *)box, sizeof(box)});
+		relays_box(us->relays, &(struct wire_relay_box){m->hello.region, (uint8_t *)box, sizeof(box)});
+	if (m->type == WIRE_RELAY_PACKET)
+		us->packets++;
 	if (m->type != WIRE_RELAY_STATE)
 		return;
 	us->told++;
@@ -538,6 +553,54 @@ static void pauses_grow(void **state)
 	fall(&r);
 }
 
+/* One round of the loop, without time. */
+static void round_of(struct us *us)
+{
+	struct pollfd fds[CONNS_MAX];
+	uint64_t deadline;
+	size_t n;
+
+	relays_tick(us->relays, us->now);
+	n = conns_prepare(&us->conns, fds, &deadline);
+	poll(fds, n, 20);
+	conns_handle(&us->conns, fds, n, us->now);
+}
+
+/* Whoever came to us by our relay is answered there, until it says that he is gone; then at his own. */
+static void answered_where_heard(void **state)
+{
+	struct relay_at ours = {.manner = CARRIES, TEXT(UPGRADE KEY)};
+	struct relay_at his = {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)};
+	const struct wire_relay_packet hello = {
+		.region = REGION + 1, .node_key = PEER, .bytes = (const uint8_t *)"hello", .len = 5};
+	struct derp_region regions[2];
+	struct us us;
+
+	stand(&ours);
+	stand(&his);
+	begin(&us, &ours, &his, NULL);
+	regions[0] = us.region;
+	regions[0].n_nodes = 1;
+	regions[1] = (struct derp_region){.id = REGION + 1, .nodes = &us.nodes[1], .n_nodes = 1};
+	us.map = (struct derpmap){.regions = regions, .n = 2};
+	relays_set_map(us.relays, &us.map, us.now);
+	while (!us.packets)
+		round_of(&us);
+	relays_send(us.relays, &hello, us.now);
+	while (!atomic_load(&ours.carried) && us.told == 1)
+		round_of(&us);
+	assert_int_equal(us.told, 1);
+	while (us.told == 1) { /* until what ours says has come */
+		relays_send(us.relays, &hello, us.now);
+		round_of(&us);
+	}
+	assert_int_equal(us.last.region, REGION + 1);
+	assert_int_equal(us.last.state, WIRE_RELAY_UP);
+	finish(&us);
+	fall(&ours);
+	fall(&his);
+}
+
 static void no_relay_in_the_map(void **state)
 {
 	struct relay_at r = {.manner = REFUSES};
@@ -559,6 +622,7 @@ int main(void)
 		cmocka_unit_test(nodes_in_turn),
 		cmocka_unit_test(comes_and_goes),
 		cmocka_unit_test(pauses_grow),
+		cmocka_unit_test(answered_where_heard),
 		cmocka_unit_test(no_relay_in_the_map),
 	};
 

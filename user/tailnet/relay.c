@@ -11,7 +11,8 @@
  * where all the others of the tailnet go.
  *
  * Packets that come before a connection is there wait for it, a few of them: first
- * contact should not have to wait for a retransmission.
+ * contact should not have to wait for a retransmission. And who has come to us by a relay
+ * that we are connected to is answered there as long as we have no connection to its own.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 
 #define RELAYS_MAX    32
 #define WAITING_MAX   32		/* packets */
+#define HEARD_MAX     1024		/* peers; of two in one place the later one is known */
 #define IDLE_TIME     (90 * NS_PER_SEC) /* then a region that is not home is left */
 #define ANSWER_TIME   (10 * NS_PER_SEC) /* to the upgrade, and to the login */
 #define WATCHDOG_TIME (DERP_WATCHDOG * NS_PER_SEC)
@@ -64,6 +66,11 @@ struct relay {
 	size_t n_waiting;
 };
 
+struct heard {
+	uint8_t key[KEY_LEN];
+	uint16_t region; /* 0: nobody */
+};
+
 struct relays {
 	struct conns *conns;
 	void (*tell)(void *ctx, const struct wire_message *m);
@@ -73,6 +80,7 @@ struct relays {
 	uint16_t home;
 	uint64_t now; /* of the call, the owner's or a connection's */
 	struct relay relay[RELAYS_MAX];
+	struct heard heard[HEARD_MAX]; /* where peers were heard last */
 };
 
 static void tell_outcome(struct relay *r)
@@ -238,11 +246,23 @@ static void on_ready(void *ctx)
 	tell_outcome(r);
 }
 
+/* Keys are as good as random, and who makes his meet another's disturbs but the two. */
+static struct heard *heard_place(struct relays *r, const uint8_t key[KEY_LEN])
+{
+	uint16_t hash;
+
+	memcpy(&hash, key, sizeof(hash));
+	return &r->heard[hash % HEARD_MAX];
+}
+
 static void on_packet(void *ctx, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
 {
 	struct relay *r = ctx;
+	struct heard *heard = heard_place(r->all, from);
 	struct wire_message m = {.type = WIRE_RELAY_PACKET};
 
+	memcpy(heard->key, from, KEY_LEN);
+	heard->region = r->region;
 	r->used = r->all->now;
 	m.packet = (struct wire_relay_packet){.region = r->region, .bytes = bytes, .len = len};
 	memcpy(m.packet.node_key, from, KEY_LEN);
@@ -251,7 +271,12 @@ static void on_packet(void *ctx, const uint8_t from[KEY_LEN], const uint8_t *byt
 
 static void on_gone(void *ctx, const uint8_t key[KEY_LEN])
 {
-	/* WireGuard and disco notice by themselves, and a relay's word is no proof of anything. */
+	struct relay *r = ctx;
+	struct heard *heard = heard_place(r->all, key);
+
+	/* That it is gone altogether WireGuard and disco find out by themselves. */
+	if (heard->region == r->region && !memcmp(heard->key, key, KEY_LEN))
+		heard->region = 0;
 }
 
 static void on_restarting(void *ctx, uint32_t wait_ms)
@@ -458,12 +483,23 @@ static void keep_waiting(struct relay *r, const struct wire_relay_packet *p)
 	memcpy(w->bytes, p->bytes, p->len);
 }
 
+static struct relay *way_to(struct relays *r, const struct wire_relay_packet *p)
+{
+	struct relay *home = p->region ? find(r, p->region) : NULL, *other;
+	const struct heard *heard = heard_place(r, p->node_key);
+
+	if (home && home->state == RELAY_OPEN)
+		return home;
+	other = heard->region && !memcmp(heard->key, p->node_key, KEY_LEN) ? find(r, heard->region) : NULL;
+	return other && other->state == RELAY_OPEN ? other : get(r, p->region);
+}
+
 void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t now)
 {
 	struct relay *relay;
 
 	r->now = now;
-	relay = get(r, p->region);
+	relay = way_to(r, p);
 	if (!relay)
 		return;
 	relay->used = now;
