@@ -26,6 +26,7 @@
 
 #include "user/crypto.h"
 #include "user/messages.h"
+#include "user/tailnet/derp.h"
 #include "user/tailnet/relay.h"
 
 #define HOST   "relay.test"
@@ -533,6 +534,25 @@ static void comes_and_goes(void **state)
 	finish(&us);
 }
 
+/* A relay says something every minute; one that says nothing for two is gone, whatever TCP thinks. */
+static void goes_silent(void **state)
+{
+	struct relay_at r = {.manner = ADMITS, TEXT(UPGRADE KEY)};
+	struct us us;
+
+	stand(&r);
+	begin(&us, &r, NULL, NULL);
+	await(&us, 1, NULL);
+	pass(&us, DERP_WATCHDOG - 1);
+	assert_int_equal(us.told, 1);
+	pass(&us, 1);
+	assert_int_equal(us.told, 2);
+	assert_int_equal(us.last.state, WIRE_RELAY_AWAY);
+	assert_int_equal(us.last.why.kind, TROUBLE_SILENT);
+	finish(&us);
+	fall(&r);
+}
+
 /* Who lets us in and hangs up again is not called every second for ever. */
 static void pauses_grow(void **state)
 {
@@ -621,6 +641,7 @@ int main(void)
 		cmocka_unit_test(says_why),
 		cmocka_unit_test(nodes_in_turn),
 		cmocka_unit_test(comes_and_goes),
+		cmocka_unit_test(goes_silent),
 		cmocka_unit_test(pauses_grow),
 		cmocka_unit_test(answered_where_heard),
 		cmocka_unit_test(no_relay_in_the_map),

@@ -131,13 +131,17 @@ static void end_try(struct relay *r)
 	tell_outcome(r);
 }
 
-static void note(struct relay *r, const struct trouble *why)
+static void set_outcome(struct relay *r, enum wire_relay_standing state, struct trouble why)
 {
-	if (r->outcome.state == WIRE_RELAY_AWAY)
-		return; /* of a node before this one */
 	strcpy(r->host, r->to.host);
-	r->outcome = (struct wire_relay_state){
-		.region = r->region, .state = WIRE_RELAY_AWAY, .why = *why, .host = r->host};
+	r->outcome = (struct wire_relay_state){.region = r->region, .state = state, .why = why, .host = r->host};
+}
+
+/* Of the node that is being tried; what is known of one before it counts. */
+static void note(struct relay *r, enum trouble_kind kind, int number)
+{
+	if (r->outcome.state != WIRE_RELAY_AWAY)
+		set_outcome(r, WIRE_RELAY_AWAY, (struct trouble){kind, number});
 }
 
 static const struct conn_ops conn_ops;
@@ -179,9 +183,9 @@ static void try_next(struct relay *r)
 			continue; /* speaks STUN only */
 		if (call(r))
 			return;
-		note(r, &(struct trouble){TROUBLE_BUSY, 0});
+		note(r, TROUBLE_BUSY, 0);
 	}
-	note(r, &(struct trouble){TROUBLE_NO_RELAY, 0}); /* if there was none to be tried */
+	note(r, TROUBLE_NO_RELAY, 0); /* if there was none to be tried */
 	end_try(r);
 }
 
@@ -203,7 +207,7 @@ static void fail(struct relay *r, enum trouble_kind kind, int number)
 		r->outcome = (struct wire_relay_state){0};
 	if (was_open && r->all->now - r->opened >= STEADY_TIME)
 		r->failures = 0;
-	note(r, &(struct trouble){kind, number});
+	note(r, kind, number);
 	pause_until(r, 0);
 	if (was_open)
 		end_try(r);
@@ -237,12 +241,12 @@ static void on_ready(void *ctx)
 
 	r->state = RELAY_OPEN;
 	r->opened = r->all->now;
+	r->due = r->opened + WATCHDOG_TIME;
 	derp_send_preferred(&r->derp, r->region == r->all->home);
 	for (size_t i = 0; i < r->n_waiting; i++)
 		derp_send_packet(&r->derp, r->waiting[i].to, r->waiting[i].bytes, r->waiting[i].len);
 	drop_waiting(r);
-	strcpy(r->host, r->to.host);
-	r->outcome = (struct wire_relay_state){.region = r->region, .state = WIRE_RELAY_UP, .host = r->host};
+	set_outcome(r, WIRE_RELAY_UP, (struct trouble){0});
 	tell_outcome(r);
 }
 
