@@ -553,6 +553,23 @@ static void goes_silent(void **state)
 	fall(&r);
 }
 
+/* Others look for us at our old home until they have heard of the new one. */
+static void an_old_home_is_left_late(void **state)
+{
+	struct relay_at r = {.manner = ADMITS, TEXT(UPGRADE KEY)};
+	struct us us;
+
+	stand(&r);
+	begin(&us, &r, NULL, NULL);
+	await(&us, 1, NULL);
+	pass(&us, 100);
+	relays_set_home(us.relays, 0, us.now);
+	pass(&us, 10);
+	assert_int_equal(us.told, 1);
+	finish(&us);
+	fall(&r);
+}
+
 /* Who lets us in and hangs up again is not called every second for ever. */
 static void pauses_grow(void **state)
 {
@@ -642,6 +659,7 @@ int main(void)
 		cmocka_unit_test(nodes_in_turn),
 		cmocka_unit_test(comes_and_goes),
 		cmocka_unit_test(goes_silent),
+		cmocka_unit_test(an_old_home_is_left_late),
 		cmocka_unit_test(pauses_grow),
 		cmocka_unit_test(answered_where_heard),
 		cmocka_unit_test(no_relay_in_the_map),

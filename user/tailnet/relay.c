@@ -433,6 +433,8 @@ void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
 	if (region == r->home)
 		return;
 	r->home = region;
+	if (old)
+		old->used = now; /* until others have heard of it they look for us there */
 	if (old && old->state == RELAY_OPEN)
 		derp_send_preferred(&old->derp, false);
 	new = get(r, region);
