@@ -80,6 +80,19 @@ def test_what_the_server_wants_people_to_know(world):
     assert gateway.process.output().count(said) == 1
 
 
+def test_a_name_that_is_gone(world):
+    """Robust: the server said where it can be reached, too; the gateway finds it again when nobody knows its name."""
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    tell(world, ControlDialPlan={"Candidates": [{"IP": world.tailnet.wire.servers["headscale"]}]}, Health=["moving"])
+    wait_for("it was heard", lambda: gateway.json("status")["tailnet"]["health"])
+    (world.tailnet.dir / "machine-1.hosts").write_text("127.0.0.1 localhost\n")
+    connected = gateway.process.output().count("tailnet: connected")
+    world.tailnet.server.stop()
+    wait_for("a failure", lambda: gateway.state()["state"] != "connected")
+    world.tailnet.serve()
+    wait_for("the server", lambda: gateway.process.output().count("tailnet: connected") > connected, 60)
+
+
 def in_seconds(seconds):
     return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).isoformat()
 

@@ -75,6 +75,7 @@ struct world {
 	char text[600], url[300];
 	unsigned logins, told[64], relays;
 	int64_t clock;
+	struct dial_plan plan; /* of the last connection */
 	char remarks[600]; /* as last told */
 	struct roster roster;
 };
@@ -330,8 +331,9 @@ static void serve(void)
 
 /* ---- the client's surroundings ------------------------------------------------------------ */
 
-static void do_open(void *ctx, const struct url *to)
+static void do_open(void *ctx, const struct url *to, const struct dial_plan *plan)
 {
+	w->plan = plan ? *plan : (struct dial_plan){0};
 	assert_string_equal(to->host, "hs.test");
 	assert_false(w->open);
 	w->open = w->open_pending = true;
@@ -1136,6 +1138,36 @@ static void sent_away(void **state)
 	end();
 }
 
+/* T6: where the server says that it is, too: tried in turn with its name; but never without a certificate. */
+static void dial_plan(void **state)
+{
+	static const char json[] =
+		SELF ",\"ControlDialPlan\":{\"Candidates\":[{\"IP\":\"192.0.2.1\",\"Priority\":1},{\"IP\":\"192.0.2.9\","
+		     "\"ACEHost\":\"proxy.test\",\"Priority\":9},{\"IP\":\"2001:db8::2\",\"Priority\":2},{\"IP\":\"x\"},"
+		     "{\"ACEHost\":\"proxy.test\"},{\"IP\":\"192.0.2.3\",\"Priority\":1}]}}";
+
+	begin();
+	w->map = (struct answer){200, json, 0, true};
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_int_equal(w->plan.n, 0);
+	for (int tries = 1; tries <= 4; tries++) {
+		char text[ADDR_STRLEN];
+
+		break_connection("no answer");
+		pump();
+		w->now = w->deadline;
+		coord_tick(w->coord, w->now); /* it begins, and nobody answers */
+		assert_true(w->open_pending);
+		assert_int_equal(w->plan.n, tries % 2 ? 3 : 0);
+		if (tries % 2)
+			assert_string_equal(addr_str(&w->plan.v[0], text), "2001:db8::2");
+		assert_true(tries % 2 == 0 || !strcmp(addr_str(&w->plan.v[2], text), "192.0.2.3"));
+	}
+	end();
+}
+
 /* A peer that cannot be one is named in the status; the others are there. */
 static void peer_left_out(void **state)
 {
@@ -1277,6 +1309,7 @@ int main(void)
 		cmocka_unit_test(server_time),
 		cmocka_unit_test(remarks),
 		cmocka_unit_test(sent_away),
+		cmocka_unit_test(dial_plan),
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

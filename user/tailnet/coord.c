@@ -342,12 +342,24 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 		follow_closed(&c->follow, stream, whole, c->now);
 }
 
+/*
+ * Every other time, when it fails by the name: who answers there, or nobody, may be another's
+ * doing. Not where the key is pinned: certificates are not asked for then, and we are not to
+ * send requests to whatever address a server names.
+ */
+static const struct dial_plan *plan_of(const struct coord *c)
+{
+	const struct dial_plan *plan = &c->follow.map.dial_plan;
+
+	return plan->n && c->failures % 2 && !c->self.config.pinned ? plan : NULL;
+}
+
 static void open_connection(struct coord *c)
 {
 	enter(c, c->has_server_key ? STATE_UPGRADE : STATE_KEY, STEP_TIMEOUT);
 	c->connected = true;
 	tell_status(c, WIRE_STATE_CONNECTING, c->self.server.host);
-	c->ops->open(c->ctx, &c->self.server);
+	c->ops->open(c->ctx, &c->self.server, plan_of(c));
 }
 
 static void ask_key(struct coord *c)

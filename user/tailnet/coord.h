@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "derpmap.h"
+#include "dial_plan.h"
 #include "http1.h"
 #include "wire.h"
 
@@ -20,8 +21,9 @@
 struct coord;
 
 struct coord_ops { /* must not call back */
-	/* Opens the one connection; coord_opened() or coord_closed() follows. */
-	void (*open)(void *ctx, const struct url *to);
+	/* Opens the one connection; coord_opened() or coord_closed() follows. @plan: to one of these
+	 * addresses; NULL: its name is looked up. */
+	void (*open)(void *ctx, const struct url *to, const struct dial_plan *plan);
 	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
 	/* Closes it, at once; nothing follows. */
 	void (*close)(void *ctx);

@@ -170,6 +170,7 @@ static void apply(struct follow *f, struct netmap_update *u)
 		return;
 	}
 	u->remarks.clear |= first;
+	u->has_dial_plan |= first;
 	u->full |= first; /* a tailnet without peers has no list of them */
 	u->clear_filters |= first;
 	netmap_apply(&f->map, u);

@@ -297,6 +297,8 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 	apply_filters(m, u);
 	if (filters || members)
 		settle_rules(m, filters);
+	if (u->has_dial_plan)
+		m->dial_plan = u->dial_plan;
 	m->remarks_changed |= remarks_apply(&m->remarks, &u->remarks);
 	if (u->derpmap) {
 		derpmap_update(&m->derpmap, u->derpmap);

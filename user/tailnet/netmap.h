@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "capability.h"
 #include "derpmap.h"
+#include "dial_plan.h"
 #include "http1.h"
 #include "node.h"
 #include "remarks.h"
@@ -115,6 +116,8 @@ struct netmap_update {
 	bool locked;		 /* the tailnet uses tailnet lock */
 	bool exit;		 /* the server wants this node to end (Debug.Exit) */
 	struct remarks_change remarks;
+	bool has_dial_plan;
+	struct dial_plan dial_plan;
 	bool ping, ping_noise;	 /* answer with HEAD to ping_url, inside the Noise stream or outside */
 	struct url ping_url;
 };
@@ -142,6 +145,7 @@ struct netmap {
 	uint8_t digest[32];			   /* of all rules: servers send them again unchanged */
 	struct derpmap *derpmap;		   /* NULL: not known yet */
 	struct remarks remarks;
+	struct dial_plan dial_plan;
 	bool remarks_changed; /* since netmap_settle() */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
 };

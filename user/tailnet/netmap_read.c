@@ -414,6 +414,7 @@ static void read_all(struct fields *f, const json_t *root, struct netmap_update 
 
 	read_ping(f, root, u);
 	u->server_time = field_time(f, root, "ControlTime");
+	u->has_dial_plan = dial_plan_read(f, root, &u->dial_plan);
 	remarks_read_page(root, &u->remarks);
 	u->alive = field_bool(f, root, "KeepAlive");
 	if (u->alive)

@@ -97,11 +97,14 @@ static void control_closed(void *ctx, const struct trouble *why)
 	coord_closed(p->coord, trouble_text(why, text, sizeof(text)), loop_now());
 }
 
-static void do_open(void *ctx, const struct url *url)
+static void do_open(void *ctx, const struct url *url, const struct dial_plan *plan)
 {
 	static const struct conn_ops ops = {control_opened, control_received, control_closed};
 	struct process *p = ctx;
-	const struct conn_target to = {.url = *url, .unverified = p->unverified};
+	const struct conn_target to = {.url = *url,
+				       .addrs = plan ? plan->v : NULL,
+				       .n_addrs = plan ? plan->n : 0,
+				       .unverified = p->unverified};
 
 	p->control = conn_open(&p->conns, &to, &ops, p, loop_now());
 	p->open_failed = !p->control;

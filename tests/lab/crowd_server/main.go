@@ -27,6 +27,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -351,6 +352,8 @@ func main() {
 	w.control = &testcontrol.Server{ExplicitBaseURL: "https://headscale.test", DERPMap: w.derp, AltMapStream: w.serve,
 		Logf: log.Printf}
 	w.add(*peers)
+	// It makes its keys when it is asked for them, and who remembers some does not ask.
+	w.control.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/key?v=131", nil))
 
 	mux := http.NewServeMux()
 	mux.Handle("/key", w.control)
