@@ -57,7 +57,7 @@ cli: {{ timeout: 30s }}
 SECOND_REGION = """
 regions:
   998: { regionid: 998, regioncode: far, regionname: far,
-         nodes: [ { name: 998a, regionid: 998, hostname: relay2.test, IPV4 stunport: 3478, derpport: 443,
+         nodes: [ { name: 998a, regionid: 998, hostname: HOST, IPV4 stunport: 3478, derpport: 443,
                     certname: "sha256-raw:HASH" } ] }
 """
 
@@ -69,9 +69,10 @@ POLICY = {
 }
 
 
-def require():
+def require(*more):
     """Skips, and says why, on a machine that has not built what is needed."""
-    missing = [str(PEERS / name) for name in ("headscale", "tailscaled", "tailscale") if not (PEERS / name).exists()]
+    names = ("headscale", "tailscaled", "tailscale", *more)
+    missing = [str(PEERS / name) for name in names if not (PEERS / name).exists()]
     if missing:
         pytest.skip(f"{', '.join(missing)}: not built; run tests/lab/tailnet_peers.sh")
     if not PROBE.exists():
@@ -118,19 +119,22 @@ def certificate(folder, name):
 
 
 class Tailnet:
-    def __init__(self, lab, two_regions=False, by_name=False, wire=None, headscale=PEERS / "headscale", more=""):
-        """by_name: the relays' addresses are not in the DERP map. more: of headscale's configuration."""
+    def __init__(self, lab, two_regions=False, by_name=False, derper=False, wire=None, headscale=PEERS / "headscale",
+                 more=""):
+        """by_name: the relays' addresses are not in the DERP map. derper: the second relay is Tailscale's own. more: of
+        headscale's configuration."""
         self.lab, self.dir, self.by_name, self.wire = lab, lab.dir / "tailnet", by_name, wire or Bridge(lab)
         self.headscale, self.more = headscale, more
         self.dir.mkdir()
         self.control = self.machine("headscale", self.wire.servers["headscale"])
         certificate(self.dir, "headscale.test")
         (self.dir / "second").mkdir()
-        pin = certificate(self.dir / "second", "relay2.test")
+        pin = self.serve_derper() if derper else certificate(self.dir / "second", "relay2.test")
         address = "" if by_name else f"ipv4: {self.wire.servers['relay2']},"
-        (self.dir / "regions.yaml").write_text(SECOND_REGION.replace("IPV4", address).replace("HASH", pin))
+        (self.dir / "regions.yaml").write_text(SECOND_REGION.replace("IPV4", address).replace("HASH", pin).replace(
+            "HOST", self.wire.servers["relay2"] if derper else "relay2.test"))
         self.configure(self.dir, SERVER, self.wire.servers["headscale"], 999, "lab", "true",
-                       [str(self.dir / "regions.yaml")] if two_regions else [])
+                       [str(self.dir / "regions.yaml")] if two_regions or derper else [])
         if two_regions:
             self.second_relay()
         self.policy = json.loads(json.dumps(POLICY))
@@ -156,6 +160,15 @@ class Tailnet:
         self.second = self.far.popen("relay2", [self.headscale, "-c", folder / "hs.yaml", "serve"])
         wait_for("relay2", lambda: self.far.run(["curl", "-sk", f"{SECOND}/health"], check=False,
                                                 quiet=True).returncode == 0, seconds=20)
+
+    def serve_derper(self):
+        """As its documentation has it for a relay without a name. Returns the hash of the certificate that it makes."""
+        folder, address = self.dir / "second", self.wire.servers["relay2"]
+        self.far = getattr(self, "far", None) or self.machine("relay2", address)
+        self.second = self.far.popen("derper", [PEERS / "derper", "-a", f"{address}:443", "-hostname", address,
+                                                "-certmode", "manual", "-certdir", folder, "-http-port", "-1", "-c",
+                                                folder / "derper.json"])
+        return wait_for("derper", lambda: re.search(r'"sha256-raw:(\w+)"', self.second.output()))[1]
 
     def machine(self, name, address):
         """A host on the wire that knows the servers by name."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # tailnet_peers.sh [DIR]: builds what a real tailnet is made of, each at one fixed version, beside the peers of
-# peers.sh: headscale, tailscaled, tailscale, in DIR/older and DIR/newer what an older client and a newer server are,
+# peers.sh: headscale, tailscaled, tailscale, derper, in DIR/older and DIR/newer an older client and a newer server,
 # and crowd, a program of ours (crowd_server) around Tailscale's coordination server for tests. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
 set -euo pipefail
 
@@ -69,6 +69,7 @@ crowd() {
 }
 
 tailscale "$dir" $TAILSCALE
+build "$dir" tailscale.com $TAILSCALE tailscale.com/cmd/derper
 headscale "$dir" $HEADSCALE
 tailscale "$dir/older" $OLDER_TAILSCALE
 headscale "$dir/newer" $NEWER_HEADSCALE

@@ -10,6 +10,12 @@ from tailnet import ROUTE, Probe, TailscaleClient, Tailnet, require
 
 ENDPOINT = ("--endpoint", "10.9.1.1:41641")
 ROUTES = ("--route", ROUTE)
+# Nothing goes straight to others, and the STUN of one server is not heard.
+ONE_RELAY = """
+table inet block {{
+	chain out {{ type filter hook output priority 0; udp dport 41641 drop; ip daddr {} udp dport 3478 drop; }}
+}}
+"""
 
 
 @pytest.fixture
@@ -137,9 +143,8 @@ def test_two_regions(lab):
     require()
     tailnet = Tailnet(lab, two_regions=True)
     gateway = tailnet.machine("gateway", "10.9.1.1")
-    drop = "table inet block {{\n chain out {{ type filter hook output priority 0; {} drop; }}\n}}\n"
-    gateway.nft(drop.format("udp dport 41641 drop; ip daddr 10.9.1.254 udp dport 3478"))
-    client = TailscaleClient(tailnet, rules=drop.format("udp dport 41641 drop; ip daddr 10.9.1.253 udp dport 3478"))
+    gateway.nft(ONE_RELAY.format("10.9.1.254"))
+    client = TailscaleClient(tailnet, rules=ONE_RELAY.format("10.9.1.253"))
     probe = joined(tailnet, gateway)
     assert probe.await_event("home")["region"] == 998
     probe.await_event("relay", region=998, up=True)
@@ -158,6 +163,29 @@ def test_two_regions(lab):
     probe = Probe(tailnet, gateway, "gw-1", 41641, *ROUTES, *ENDPOINT, state=probe.state)
     probe.await_event("relay", region=998, up=True)
     wait_for("a pong", lambda: "via DERP(far)" in client.ping("gw-1", "--c", "1", "--until-direct=false"))
+
+
+def test_derper(lab):
+    """Tailscale's own relay, known by its address and the hash of its certificate, which it may make anew."""
+    require("derper")
+    tailnet = Tailnet(lab, derper=True)
+    gateway = tailnet.machine("gateway", "10.9.1.1")
+    gateway.nft(ONE_RELAY.format("10.9.1.254"))
+    client = TailscaleClient(tailnet, rules=ONE_RELAY.format("10.9.1.254"))
+    probe = joined(tailnet, gateway)
+    probe.await_event("relay", region=998, up=True, host="10.9.1.253")
+    wait_for("our home at the client", lambda: (client.peer("gw-1") or {}).get("Relay") == "far")
+    client.knock()
+    assert probe.await_event("relayed", kind="initiation")["region"] == 998
+    tailnet.second.popen.kill()
+    tailnet.second.popen.wait()
+    probe.await_event("relay", region=998, trouble="tcp")
+    for made in (tailnet.dir / "second").glob("10.9.1.253.*"):
+        made.unlink()
+    tailnet.serve_derper()
+    probe.mark()
+    probe.say("up")
+    probe.await_event("relay", region=998, trouble="cert-hash")
 
 
 def test_relay_known_by_name_only(lab):
