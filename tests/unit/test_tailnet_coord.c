@@ -65,6 +65,7 @@ struct world {
 	const char *key_answer;
 	bool wrong_noise_key; /* is another server than the one whose key was told */
 	bool garbage;	      /* instead of HTTP/2 */
+	const char *retry_after; /* of answers that refuse; NULL: it is not said */
 	bool silent;	      /* does not answer the answers to its pings */
 	struct answer registration, followup, map, update;
 
@@ -137,8 +138,12 @@ static void frame_lines(struct answer *a)
 static void answer(int32_t id, struct answer a)
 {
 	nghttp2_data_provider provider = {.read_callback = send_body};
-	char status[8];
-	nghttp2_nv header = {.name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)status, .valuelen = 3};
+	char status[16];
+	nghttp2_nv headers[] = {
+		{.name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)status, .valuelen = 3},
+		{.name = (uint8_t *)"retry-after", .namelen = 11, .value = (uint8_t *)w->retry_after},
+	};
+	bool more = a.status >= 400 && w->retry_after;
 
 	if (!a.status)
 		return;
@@ -150,7 +155,8 @@ static void answer(int32_t id, struct answer a)
 		a.len = strlen(a.body);
 	w->pending[id / 2] = a;
 	w->sent[id / 2] = 0;
-	assert_int_equal(nghttp2_submit_response(w->http2, id, &header, 1, &provider), 0);
+	headers[1].valuelen = more ? strlen(w->retry_after) : 0;
+	assert_int_equal(nghttp2_submit_response(w->http2, id, headers, more ? 2 : 1, &provider), 0);
 }
 
 static struct request *request_of(int32_t id)
@@ -1138,6 +1144,46 @@ static void sent_away(void **state)
 	end();
 }
 
+/* A server that is asked too often, or is busy, says how long it wants to be left alone; within reason. */
+static void told_to_wait(void **state)
+{
+	static const struct {
+		int status;
+		const char *retry_after;
+		unsigned waits; /* s, beside the usual pause */
+	} cases[] = {
+		{429, "600", 600}, {503, "7", 7}, {429, "3600", 3600}, {429, "3601", 0}, {429, "99999999999", 0},
+		{429, NULL, 0},	   {429, "", 0},  {429, "-5", 0},	{429, "Wed, 21 Oct 2026 07:28:00 GMT", 0},
+		{403, "600", 0},   {500, "600", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		for (int map = 0; map <= 1; map++) {
+			const struct answer refusal = {cases[i].status, "too often", 0, false};
+
+			begin();
+			w->retry_after = cases[i].retry_after;
+			w->map = map ? refusal : good_map;
+			if (!map)
+				w->registration = refusal;
+			told(WIRE_KEYS);
+			pump();
+			assert_int_equal(w->state, refusal.status < 500 ? WIRE_STATE_REFUSED : WIRE_STATE_OFFLINE);
+			assert_in_range(w->deadline, w->now + cases[i].waits * NS_PER_SEC,
+					w->now + (cases[i].waits + 2) * NS_PER_SEC);
+			w->registration = (struct answer){200, "{\"MachineAuthorized\":true}", 0, false};
+			w->map = good_map;
+			if (cases[i].waits)
+				told(WIRE_RECONNECT); /* somebody does not want to wait */
+			else
+				w->now = w->deadline;
+			pump();
+			assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+			end();
+		}
+	}
+}
+
 /* T6: where the server says that it is, too: tried in turn with its name; but never without a certificate. */
 static void dial_plan(void **state)
 {
@@ -1310,6 +1356,7 @@ int main(void)
 		cmocka_unit_test(remarks),
 		cmocka_unit_test(sent_away),
 		cmocka_unit_test(dial_plan),
+		cmocka_unit_test(told_to_wait),
 		cmocka_unit_test(peer_left_out),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),

@@ -94,11 +94,11 @@ static bool send_plain(void *ctx, const uint8_t *bytes, size_t len)
 
 /* ---- inward ------------------------------------------------------------------ */
 
-static void on_status(void *ctx, int32_t stream, int status)
+static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
 {
 	struct channel *c = ctx;
 
-	c->ops->status(c->ctx, stream, status);
+	c->ops->status(c->ctx, stream, status, retry_after);
 }
 
 static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)

@@ -73,6 +73,7 @@ struct coord {
 	struct channel *channel;
 	int32_t request; /* register, or the map */
 	int status;	 /* HTTP's, of request */
+	uint64_t rest;	 /* for so long its answer wants us to leave the server alone; ns */
 	char *answer;
 	size_t answer_len;
 	char *followup; /* URL of the login */
@@ -102,6 +103,7 @@ static void drop_connection(struct coord *c)
 	c->channel = NULL;
 	c->request = 0;
 	c->answer_len = 0;
+	c->rest = 0;
 }
 
 static uint32_t random_number(struct coord *c)
@@ -133,6 +135,11 @@ static void carry_out(struct coord *c)
 	tell_status(c, c->outcome.says, c->outcome.text);
 }
 
+static uint64_t next_try(struct coord *c)
+{
+	return c->now + c->rest + backoff(c->failures, random_number(c));
+}
+
 /* Says what has happened and tries again later, later every time. */
 static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const char *fmt, ...)
 {
@@ -144,13 +151,13 @@ static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const ch
 	va_end(ap);
 	if (c->state == STATE_UPGRADE) /* perhaps it is another server by now, with another key */
 		c->has_server_key = c->self.config.pinned;
-	conclude(c, STATE_WAIT, c->now + backoff(c->failures, random_number(c)), WIRE_STATE_OFFLINE, text);
+	conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_OFFLINE, text);
 }
 
 /* Somebody has to change something first, as a rule; but a server that is going down (headscale) refuses, too. */
 static void refuse(struct coord *c, const char *text)
 {
-	conclude(c, STATE_WAIT, c->now + backoff(c->failures, random_number(c)), WIRE_STATE_REFUSED, text);
+	conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_REFUSED, text);
 }
 
 static void park(struct coord *c, enum wire_state state, const char *text)
@@ -300,14 +307,16 @@ static void on_ready(void *ctx)
 	send_register(c);
 }
 
-static void on_status(void *ctx, int32_t stream, int status)
+static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
 {
 	struct coord *c = ctx;
 
-	if (stream == c->request)
+	if (stream == c->request) {
 		c->status = status;
-	else
-		follow_status(&c->follow, stream, status);
+		c->rest = status == 429 || status == 503 ? retry_after * NS_PER_SEC : 0; /* RFC 6585, RFC 9110 */
+		return;
+	}
+	follow_status(&c->follow, stream, status);
 }
 
 static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)

@@ -12,6 +12,7 @@
 #include "http2.h"
 #include "policy/alloc.h"
 
+#define RETRY_AFTER_MAX 3600
 #define WINDOW (4 << 20) /* a netmap of thousands of peers should not wait for window updates */
 
 struct stream {
@@ -19,6 +20,7 @@ struct stream {
 	char *body; /* of the request */
 	size_t len, sent;
 	int status;
+	unsigned retry_after; /* seconds */
 };
 
 struct http2 {
@@ -30,6 +32,19 @@ struct http2 {
 	bool receiving; /* bytes are sent when it is over */
 	char error[96];
 };
+
+/* 0: it is none, or more than @max. */
+static unsigned read_number(const char *text, size_t len, unsigned max)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9' || n > max / 10)
+			return 0;
+		n = n * 10 + (unsigned)(text[i] - '0');
+	}
+	return n > max ? 0 : n;
+}
 
 static struct stream *find(struct http2 *h, int32_t id)
 {
@@ -59,6 +74,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 	if (s && name_len == 7 && memcmp(name, ":status", 7) == 0 && value_len == 3)
 		s->status = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
+	else if (s && name_len == 11 && memcmp(name, "retry-after", 11) == 0) /* a date, or too much: not said */
+		s->retry_after = read_number((const char *)value, value_len, RETRY_AFTER_MAX);
 	return 0;
 }
 
@@ -69,7 +86,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 	/* An interim answer (1xx) is followed by the real one. */
 	if (frame->hd.type == NGHTTP2_HEADERS && s && frame->hd.stream_id && s->status >= 200)
-		h->ops->status(h->ctx, s->id, s->status);
+		h->ops->status(h->ctx, s->id, s->status, s->retry_after);
 	if (frame->hd.type == NGHTTP2_GOAWAY && !*h->error)
 		snprintf(h->error, sizeof(h->error), "the server closes the connection (%s)",
 			 nghttp2_http2_strerror(frame->goaway.error_code));

@@ -17,7 +17,8 @@ struct http2;
 
 struct http2_ops { /* may post, must not free; called from within http2_receive() and http2_post() */
 	bool (*send)(void *ctx, const uint8_t *bytes, size_t len); /* false: the carrier is gone */
-	void (*status)(void *ctx, int32_t stream, int status);
+	/* @retry_after: seconds that the server wants to be left alone for; 0: it says nothing of it. */
+	void (*status)(void *ctx, int32_t stream, int status, unsigned retry_after);
 	/* A part of the answer's body. False: refused, the stream is reset. */
 	bool (*body)(void *ctx, int32_t stream, const uint8_t *bytes, size_t len);
 	/* The stream is over; @whole: the answer came to its end. */

@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One message of the netmap stream, JSON to struct netmap_update (netmap.h).
- * What we do not use is not looked at, so it may be of any form.
+ * One message of the netmap stream, JSON to struct netmap_update (netmap.h). What we do
+ * not use is not looked at, so it may be of any form. Of what a server may say (MapResponse)
+ * a router of subnets needs no
+ *
+ *   DNSConfig, SSHPolicy, CollectServices	it looks up no names for anybody, is no SSH server
+ *   PeerSeenChange, Domain, DataPlaneAuditLogID	shown, or logged, by others
+ *   MapSessionHandle, Seq			for who asks to go on where he was; we start anew
+ *   ClientVersion, DefaultAutoUpdate		of a program that we are not
+ *   PingRequest of other Types		for the console; headscale and HA ask for HEAD
+ *   Debug.SleepSeconds, DisableLogTail	we back off by ourselves, and send nobody logs
+ *   DERPMap.HomeParams			weights in the choice of a home relay
+ *
+ * and of a node no Cap, Created, LastSeen, Machine, Sharer, KeySignature (tailnet lock is
+ * refused), ExitNodeDNSResolvers, nor SelfNodeV4MasqAddrForThisPeer, another address for our
+ * own node: who uses our routes does not see it. Our own CapMap has switches of tailscaled's.
  */
 #include <stdio.h>
 #include <stdlib.h>
