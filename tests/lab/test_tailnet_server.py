@@ -68,8 +68,10 @@ def test_what_the_server_wants_people_to_know(world):
     gateway = world.gateway(1, [ROUTES[NEAR]])
     said = "the coordination server says: Update: 1.2 has a hole (https://lab.test/hole)"
     for _ in range(2):
-        tell(world, DisplayMessages={"hole": {"Title": "Update", "Text": "1.2 has a hole", "Severity": "high", "PrimaryAction": {
-            "URL": "https://lab.test/hole", "Label": "Read"}}, "talk": {"Title": "Hello", "Severity": "low"}})
+        tell(world, DisplayMessages={
+            "hole": {"Title": "Update", "Text": "1.2 has a hole", "Severity": "high",
+                     "PrimaryAction": {"URL": "https://lab.test/hole", "Label": "Read"}},
+            "talk": {"Title": "Hello", "Severity": "low"}})
         wait_for("a remark", lambda: gateway.json("status")["tailnet"]["health"] == [
             {"severity": "high", "text": said.partition("says: ")[2]}, {"severity": "low", "text": "Hello"}])
     status = gateway.json("status")

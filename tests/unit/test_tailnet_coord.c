@@ -1188,8 +1188,9 @@ static void told_to_wait(void **state)
 static void dial_plan(void **state)
 {
 	static const char json[] =
-		SELF ",\"ControlDialPlan\":{\"Candidates\":[{\"IP\":\"192.0.2.1\",\"Priority\":1},{\"IP\":\"192.0.2.9\","
-		     "\"ACEHost\":\"proxy.test\",\"Priority\":9},{\"IP\":\"2001:db8::2\",\"Priority\":2},{\"IP\":\"x\"},"
+		SELF ",\"ControlDialPlan\":{\"Candidates\":[{\"IP\":\"192.0.2.1\",\"Priority\":1},"
+		     "{\"IP\":\"192.0.2.9\",\"ACEHost\":\"proxy.test\",\"Priority\":9},"
+		     "{\"IP\":\"2001:db8::2\",\"Priority\":2},{\"IP\":\"x\"},"
 		     "{\"ACEHost\":\"proxy.test\"},{\"IP\":\"192.0.2.3\",\"Priority\":1}]}}";
 
 	begin();

@@ -389,8 +389,9 @@ static void named_filters(void **state)
 		{"{\"PacketFilter\":[]}", 1, false},
 		{"{\"PacketFilters\":{\"*\":null}}", 0, true},
 		/* the old field counts first, so what clears all clears it, wherever it stands */
-		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "],\"*\":null},\"PacketFilter\":[" RULE(
-			 "\"*\"", "10.0.0.4", "1", "1") "," RULE("\"*\"", "10.0.0.5", "1", "1") "]}", 1, true},
+		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "],\"*\":null},"
+		 "\"PacketFilter\":[" RULE("\"*\"", "10.0.0.4", "1", "1") "," RULE("\"*\"", "10.0.0.5", "1", "1") "]}",
+		 1, true},
 	};
 	struct netmap m = {0};
 
@@ -515,7 +516,8 @@ static void protocols(void **state)
 		size_t rules, n;
 		uint8_t last;
 	} cases[] = {
-		{"[6,17]", 1, 2, 17}, {"[]", 1, 0, 0}, {"null", 1, 0, 0}, {"[-1,6,256,99999999999]", 1, 1, 6}, {"[300]", 0, 0, 0},
+		{"[6,17]", 1, 2, 17}, {"[]", 1, 0, 0},	 {"null", 1, 0, 0}, {"[-1,6,256,99999999999]", 1, 1, 6},
+		{"[300]", 0, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

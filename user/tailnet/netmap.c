@@ -281,8 +281,11 @@ static void apply_self(struct netmap *m, struct netmap_update *u)
 
 void netmap_apply(struct netmap *m, struct netmap_update *u)
 {
-	bool filters = u->clear_filters || u->n_filters, members = u->full || u->n_peers || u->n_removed || u->n_patches;
+	bool members = u->full || u->n_peers || u->n_removed;
+	bool filters = u->clear_filters || u->n_filters;
 
+	for (size_t i = 0; i < u->n_patches; i++)
+		members |= u->patches[i].has_caps;
 	apply_users(m, u);
 	apply_self(m, u);
 	m->full |= u->full;

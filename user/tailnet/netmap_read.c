@@ -4,13 +4,13 @@
  * not use is not looked at, so it may be of any form. Of what a server may say (MapResponse)
  * a router of subnets needs no
  *
- *   DNSConfig, SSHPolicy, CollectServices	it looks up no names for anybody, is no SSH server
- *   PeerSeenChange, Domain, DataPlaneAuditLogID	shown, or logged, by others
- *   MapSessionHandle, Seq			for who asks to go on where he was; we start anew
- *   ClientVersion, DefaultAutoUpdate		of a program that we are not
- *   PingRequest of other Types		for the console; headscale and HA ask for HEAD
- *   Debug.SleepSeconds, DisableLogTail	we back off by ourselves, and send nobody logs
- *   DERPMap.HomeParams			weights in the choice of a home relay
+ *   DNSConfig, SSHPolicy, CollectServices: it looks up no names for others, is no SSH server
+ *   PeerSeenChange, Domain, DomainDataPlaneAuditLogID: only shown, or for logs
+ *   MapSessionHandle, Seq: for who asks to go on where he was; we start anew
+ *   ClientVersion, DefaultAutoUpdate: of a program that we are not
+ *   PingRequest with Types: the console's; what chooses a primary asks for a HEAD
+ *   Debug.SleepSeconds, DisableLogTail: we back off by ourselves, and send nobody logs
+ *   DERPMap.HomeParams: weights in the choice of a home relay
  *
  * and of a node no Cap, Created, LastSeen, Machine, Sharer, KeySignature (tailnet lock is
  * refused), ExitNodeDNSResolvers, nor SelfNodeV4MasqAddrForThisPeer, another address for our
