@@ -4,12 +4,15 @@
 Our home is the second relay of tailnet.py, another headscale, which the DERP map has by name and by the hash of its
 certificate; the STUN of the first one is not heard. One after the other, what goes wrong with relays goes wrong.
 """
+import json
 import sys
 
+from crowd import Crowd, require_crowd
 from hostile_relay import MANNERS
 from lab import HERE, wait_for
 from net import ROUTES, Internet
 from tailnet import Lan, Member, Tailnet, certificate, require
+from test_tailnet_branches import NEAR, ROUTES as BRANCHES, World
 
 BLIND = "table inet far {{\n chain out {{ type filter hook output priority 0; ip daddr {} udp dport 3478 drop; }}\n}}\n"
 WALL = "table inet wall {{\n chain in {{ type filter hook input priority 0; tcp dport 443 {}; }}\n}}\n"
@@ -130,3 +133,36 @@ def test_why_a_relay_is_away(lab):
     gateway.command("logout")
     wait_for("left", lambda: not gateway.state()["relays"])
     assert not home.notes()
+
+
+def test_the_server_has_wishes_for_our_home(lab):
+    """T12: Tailscale's own server for tests tells new DERP maps; our home is where they want it, at once."""
+    require_crowd()
+    world = World(lab, tailnet=Crowd, peers=3)
+    gateway = world.gateway(1, [BRANCHES[NEAR]])
+
+    def tell(**regions):
+        """By name, what is special about each; one server is the relay of them all."""
+        numbers = {"lab": 999, "far": 998}
+        world.tailnet.tell("say", text=json.dumps({"DERPMap": {"Regions": {
+            str(numbers[name]): {"RegionID": numbers[name], "RegionCode": name, **wishes, "Nodes": [
+                {"Name": name, "RegionID": numbers[name], "HostName": "headscale.test",
+                 "IPv4": world.tailnet.wire.servers["headscale"], **node}]}
+            for name, (wishes, node) in regions.items()}}}))
+
+    def home():
+        """Its name, once we are connected there."""
+        return next((relay["name"] for relay in gateway.state()["relays"]
+                     if relay["home"] and relay["state"] == "connected"), None)
+
+    wait_for("the first", lambda: home() == "lab")
+    tell(lab=({"Avoid": True}, {}), far=({}, {}))
+    wait_for("the other", lambda: home() == "far")
+    tell(lab=({}, {}), far=({"NoMeasureNoHome": True}, {}))
+    wait_for("the first again", lambda: home() == "lab")
+    tell()
+    wait_for("none", lambda: gateway.state()["home"] is None and not gateway.state()["relays"])
+    assert "the server's DERP map has no relay" in gateway.command("status").stdout
+    tell(far=({}, {"STUNPort": -1}))
+    wait_for("one without STUN", lambda: home() == "far")
+    assert "DERP map" not in gateway.command("status").stdout
