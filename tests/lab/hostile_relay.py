@@ -5,7 +5,8 @@ import socket
 import ssl
 import sys
 
-PATIENCE = 30                   # seconds
+from hostile_control import request_of
+
 DERP = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n"
 # What answers the request, and as what it is told.
 MANNERS = {
@@ -15,16 +16,10 @@ MANNERS = {
 
 
 def serve(connection, answer):
-    connection.settimeout(PATIENCE)
-    request = b""
-    while b"\r\n\r\n" not in request:
-        more = connection.recv(65536)
-        if not more:
-            return
-        request += more
-    connection.sendall(answer)
-    while connection.recv(65536):       # until the other end has had enough
-        pass
+    if request_of(connection):
+        connection.sendall(answer)
+        while connection.recv(65536):   # until the other end has had enough
+            pass
 
 
 def main():
