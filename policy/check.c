@@ -184,12 +184,12 @@ static void check_shadowed(const struct checker *c)
 	filter_free(f);
 }
 
-void policy_check(const struct policy *p, const struct inventory *inv, struct diags *d)
+void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct diags *d)
 {
 	struct checker c = { .p = p, .inv = inv, .r = resolver_new(p, inv), .d = d };
 	struct diag_at whole = { .file = p->doc->file };
 
-	if (!p->has_rules)
+	if (!p->has_rules && !narrows)
 		diag_warning(d, whole, "no acls and no grants: everything is denied");
 	collect(&c);
 	for (size_t i = 0; i < p->n_rules && inv->n_nodes; i++) {

@@ -7,9 +7,10 @@
 /*
  * Warnings about a sound policy that does not do what it says: rules that can
  * never match (nobody is their source, their destination lies outside every route,
- * a deny covers all of them), and a policy without rules. With an inventory
- * without nodes only what does not depend on it is looked at.
+ * a deny covers all of them), and a policy without rules, unless it @narrows those of
+ * a coordination server. With an inventory without nodes only what does not depend on
+ * it is looked at.
  */
-void policy_check(const struct policy *p, const struct inventory *inv, struct diags *d);
+void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct diags *d);
 
 #endif

@@ -101,6 +101,7 @@ int cmd_up(int argc, char **argv)
 {
 	struct progress p = {0};
 	struct command_args a;
+	char note[600];
 	long seconds = 600;
 	json_t *result;
 	int status;
@@ -112,6 +113,8 @@ int cmd_up(int argc, char **argv)
 	status = ask(&a, json_pack("{s:b}", "new_key", command_option(&a, "new-key") != NULL), &result);
 	if (status != EXIT_YES)
 		return status;
+	if (*show_text(result, "note"))
+		fprintf(stderr, "sluice up: %s\n", text_escape(show_text(result, "note"), note, sizeof(note)));
 	json_decref(result);
 	p.path = ask_socket(&a);
 	status = follow(&p, seconds);

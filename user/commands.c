@@ -126,7 +126,8 @@ const struct command commands[] = {
 	 COMMAND_GATEWAY, probe_options, 1, 1, cmd_probe},
 	{"up", "", "log in to the tailnet, or try again at once",
 	 "With a new node key where the old one has expired or was logged out. Without an auth key it tells the URL that\n"
-	 "somebody has to open, and waits.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
+	 "somebody has to open, and waits. It reads the auth key's file again, and connects anew where it is connected;\n"
+	 "traffic goes on meanwhile.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
 	{"logout", "", "give the node up: its key expires now", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_logout},
 	{"netmap", "", "what the coordination server says: nodes, keys, relays, rules", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_netmap},

@@ -316,6 +316,8 @@ bool membership_revokes(const struct gateway *g, const struct config_client *c);
 /* A configuration that was read again gets what the netmap says. */
 void membership_configure(struct gateway *g, struct config *next);
 void membership_reloaded(struct gateway *g);
+/* A client has sent to @dst, which no route of ours that is in force has. */
+void membership_unrouted(struct gateway *g, const struct addr *dst);
 struct report_tailnet;
 /* How we stand with the server; strings live until the next event. Only in a tailnet. */
 void membership_report(const struct gateway *g, struct report_tailnet *out);

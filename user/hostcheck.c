@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "user/ca_file.h"
 #include "user/hostcheck.h"
 #include "user/netlink.h"
 #include "user/secret.h"
@@ -234,7 +235,7 @@ void hostcheck_port(const struct config *cfg, struct diags *d)
 /* A gateway that is in already needs no auth key; a root that cannot be read keeps it from starting. */
 static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
 {
-	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL;
+	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL, *ca;
 
 	if (t->auth_key_file && !key)
 		diag_warning(d, config_at(t->node, "auth_key_file", CONFIG_NO_ITEM),
@@ -242,9 +243,10 @@ static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
 	if (key)
 		sodium_memzero(key, strlen(key));
 	free(key);
-	if (t->ca_file && access(t->ca_file, R_OK))
-		diag_error(d, config_at(t->node, "ca_file", CONFIG_NO_ITEM), "tailnet.ca_file: %s: %s", t->ca_file,
-			   strerror(errno));
+	ca = t->ca_file ? ca_file_read(t->ca_file, error, sizeof(error)) : NULL;
+	if (t->ca_file && !ca)
+		diag_error(d, config_at(t->node, "ca_file", CONFIG_NO_ITEM), "tailnet.ca_file: %s", error);
+	free(ca);
 }
 
 void hostcheck_keys(const struct config *cfg, struct diags *d)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "policy/alloc.h"
+#include "user/ca_file.h"
 #include "user/crypto.h"
 #include "user/log.h"
 #include "user/loop.h"
@@ -122,6 +123,19 @@ void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
 		if (!memcmp(m->known[i].key, node, KEY_LEN))
 			return; /* it has expired, or has no address that counts */
 	ask_again(m, "a node speaks with us that the netmap does not have");
+}
+
+void membership_unrouted(struct gateway *g, const struct addr *dst)
+{
+	const struct ruleset *rules = rules_running(g);
+
+	if (!g->membership || !rules || !rules->approved_by)
+		return;
+	for (size_t i = 0; i < g->config->n_routes; i++)
+		if (!rules->approved_by[i] && prefix_contains(&g->config->routes[i].prefix, dst)) {
+			ask_again(g->membership, "a client uses a route that the server has not approved, as far as we know");
+			return;
+		}
 }
 
 static bool is_from(const struct filter_rule *r, const struct tailnet_node *n)
@@ -333,13 +347,6 @@ static void on_status(void *ctx, enum wire_state state, const char *text)
 	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
 }
 
-void membership_tries(struct membership *m)
-{
-	m->state = WIRE_STATE_CONNECTING;
-	set_text(&m->text, "");
-	set_text(&m->url, "");
-}
-
 static void on_login(void *ctx, const char *url)
 {
 	struct membership *m = ctx;
@@ -418,13 +425,23 @@ static void tell_routes(struct membership *m)
 }
 
 /* What it was for is done once the node is known: that it is missing is no reason not to start. */
-static char *read_auth_key(const struct config_tailnet *t)
+static char *read_auth_key(const struct config_tailnet *t, char *error, size_t size)
 {
-	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL;
+	char why[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, why, sizeof(why)) : NULL;
 
+	*error = 0;
 	if (t->auth_key_file && !key)
-		log_warning("tailnet: no auth key: %s", error);
+		snprintf(error, size, "no auth key: %s", why);
+	if (*error)
+		log_warning("tailnet: %s", error);
 	return key;
+}
+
+static void free_auth_key(char *key)
+{
+	if (key)
+		crypto_wipe(key, strlen(key));
+	free(key);
 }
 
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
@@ -432,7 +449,7 @@ static bool make_node(struct membership *m, const char *ca, char *error, size_t 
 	static const struct tailnet_ops ops = {on_status, on_login, on_remarks, on_map,	paths_relayed,
 					       paths_relay_state, on_fd, on_identity};
 	const struct config_tailnet *t = &m->g->config->tailnet;
-	char *auth_key = read_auth_key(t);
+	char *auth_key = read_auth_key(t, error, size);
 	const struct tailnet_config config = {
 		.state = m->g->config->state,
 		.server = t->login_server,
@@ -445,10 +462,21 @@ static bool make_node(struct membership *m, const char *ca, char *error, size_t 
 	};
 
 	m->tailnet = tailnet_new(&config, &ops, m, error, size);
-	if (auth_key)
-		crypto_wipe(auth_key, strlen(auth_key));
-	free(auth_key);
+	free_auth_key(auth_key);
 	return m->tailnet;
+}
+
+bool membership_up(struct membership *m, bool new_key, char *error, size_t size)
+{
+	char *auth_key = read_auth_key(&m->g->config->tailnet, error, size);
+
+	/* What was said of the last attempt is no longer so. */
+	m->state = WIRE_STATE_CONNECTING;
+	set_text(&m->text, "");
+	set_text(&m->url, "");
+	tailnet_set_auth_key(m->tailnet, auth_key);
+	free_auth_key(auth_key);
+	return tailnet_up(m->tailnet, new_key, error, size);
 }
 
 bool membership_open(struct gateway *g, char *error, size_t size)
@@ -456,15 +484,12 @@ bool membership_open(struct gateway *g, char *error, size_t size)
 	const char *ca_file = g->config->tailnet.ca_file;
 	struct membership *m;
 	char *ca = NULL;
-	size_t len;
 	bool ok;
 
 	if (!g->config->tailnet.node)
 		return true;
-	if (ca_file && !(ca = state_read_file(ca_file, WIRE_CA_MAX, &len))) {
-		snprintf(error, size, "%s: %s", ca_file, strerror(errno));
+	if (ca_file && !(ca = ca_file_read(ca_file, error, size)))
 		return false;
-	}
 	m = mem_alloc(1, sizeof(*m));
 	m->g = g;
 	m->link.fd = -1;

@@ -65,8 +65,11 @@ struct membership {
 /* What a state is called in reports: "connected". */
 const char *membership_state_name(enum wire_state state);
 
-/* A new attempt: what was said of the last one is no longer so. */
-void membership_tries(struct membership *m);
+/*
+ * `up`: the auth key is read again, and there is a new attempt (tailnet_up()). False: @error says
+ * why not. True: @error is empty, or says why there is no auth key though a file of it is named.
+ */
+bool membership_up(struct membership *m, bool new_key, char *error, size_t size);
 
 /* Somebody whom the netmap does not have speaks with us: it may be old. */
 void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN]);

@@ -141,6 +141,8 @@ static int take(void *ctx, void *data, size_t size)
 	memcpy(&notice, data, sizeof(notice));
 	if (notice.len > NOTICE_BYTES)
 		notice.len = NOTICE_BYTES;
+	if (notice.reason == DROP_NO_ROUTE)
+		membership_unrouted(g, &notice.tuple.dst);
 	if (notice.client == CLIENT_GATEWAY)
 		probe_refused(g, notice.reason);
 	else if (notice.kind == NOTICE_ICMP)

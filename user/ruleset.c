@@ -189,14 +189,16 @@ static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const 
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
 {
 	const char *file = place->config && place->config->n_docs ? place->config->docs[0]->file : "gateway.yaml";
+	bool tailnet = place->config && place->config->tailnet.node;
+	static const struct inventory not_known;
 
-	if (!r->policy && place->config && place->config->tailnet.node)
+	if (!r->policy && tailnet)
 		return; /* the server's rules are enough */
 	if (!r->policy) {
 		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
 		return;
 	}
-	policy_check(r->policy, &r->inventory, d);
+	policy_check(r->policy, tailnet && !place->config->netmap ? &not_known : &r->inventory, tailnet, d);
 	if (place->config)
 		check_pools(r, place->config, d);
 }

@@ -2,7 +2,8 @@
 /*
  * What commands may ask about the tailnet, and how they change our place in it.
  *
- *	up	args {"new_key"}		{"schema", "state"}; how it goes on is in `status`
+ *	up	args {"new_key"}		{"schema", "state", "note" (null, or why there is no auth key)};
+ *						how it goes on is in `status`
  *	logout					{"schema", "state"}
  *	netmap	{"schema", "self": null | NODE, "peers": [NODE], "rules": ["100.64.0.2 -> 203.0.113.9:443"]}
  *		NODE: {"id", "name", "user", "tags": [], "addresses": [], "allowed": [], "primary": [], "endpoints": [],
@@ -42,11 +43,11 @@ int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
 
 	if (!m)
 		return no_tailnet(error);
-	membership_tries(m);
-	if (!tailnet_up(m->tailnet, json_is_true(json_object_get(args, "new_key")), why, sizeof(why)))
+	if (!membership_up(m, json_is_true(json_object_get(args, "new_key")), why, sizeof(why)))
 		return control_fail(error, EXIT_NO, "%s", why);
-	return give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state)), result,
-		    error);
+	return give(json_pack("{s:i, s:s, s:s?}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state),
+			      "note", *why ? why : NULL),
+		    result, error);
 }
 
 int verb_logout(void *gateway, const json_t *args, json_t **result, char **error)

@@ -78,7 +78,7 @@ static void look_around(const struct policy *p)
 	FILE *null = fopen("/dev/null", "w");
 
 	make_inventory(&inv);
-	policy_check(p, &inv, &d);
+	policy_check(p, &inv, false, &d);
 	if (null && reach_build(&reach, p, &inv, &inv.nodes[1], NULL, &d)) {
 		policy_run_tests(p, reach.r, reach.f, &passed, &d);
 		matrix_build(&m, &reach);

@@ -216,15 +216,25 @@ def test_two_gateways(world):
     assert "not told" in gateway.command("routes").stdout
 
 
-def test_exit_node(world):
-    """6.7: the default routes, approved and chosen by the client; not chosen, nothing goes that way."""
+@pytest.mark.parametrize("approved", ["by policy", "later"])
+def test_exit_node(world, approved):
+    """6.7: the default routes, approved and chosen by the client; not chosen, nothing goes that way. headscale does not
+    tell a node of an approval."""
     world = world()
-    world.gateway(1, ["0.0.0.0/0", "::/0"])
+    if approved == "later":
+        del world.tailnet.policy["autoApprovers"]["exitNode"]
+        world.tailnet.policy["autoApprovers"]["routes"] = {}
+        world.tailnet.reload_policy()
+    gateway = world.gateway(1, ["0.0.0.0/0", "::/0"])
     client = TailscaleClient(world.tailnet)
+    if approved == "later":
+        assert not any(route["approved"] for route in gateway.json("routes")["routes"])
+        world.tailnet.hs("nodes", "approve-routes", "-i", str(world.tailnet.node("gw-1")["id"]), "-r", "0.0.0.0/0,::/0")
     wait_for("the exit node", lambda: (client.peer("gw-1") or {}).get("ExitNodeOption"), 15)
     assert world.seen_from(client, NEAR) is None
     client.ts("set", f"--exit-node={client.peer('gw-1')['TailscaleIPs'][0]}")
     world.await_seen(client, NEAR, "198.51.100.1")
+    assert all(route["approved"] for route in gateway.json("routes")["routes"])
     client.ts("set", "--exit-node=")
     wait_for("left", lambda: world.seen_from(client, NEAR) is None)
 

@@ -253,6 +253,33 @@ def test_the_server_is_away(world):
     await_service(alice)
 
 
+def test_an_auth_key_is_for_logging_in(world):
+    """A gateway that is known starts without a good one; a new node key that is refused costs nobody a packet; `up`
+    reads the file again."""
+    world = world()
+    gateway = world.gateway().start()
+    alice = world.client()
+    await_service(alice)
+    authkey = gateway.folder / "authkey"
+    good, key = authkey.read_text(), gateway.json("netmap")["self"]["key"]
+    authkey.write_text("hskey-auth-nobody-knows-this\n")
+    gateway.restart()
+    gateway.await_state("connected")
+    download = Download(alice, 6)
+    done = gateway.command("up", "--new-key", "--timeout", "10", check=False)
+    assert done.returncode == 1 and "auth-key" in done.stderr
+    gateway.await_state("connected")
+    assert gateway.json("netmap")["self"]["key"] == key
+    download.check()
+    authkey.chmod(0o644)
+    assert "no auth key: " in gateway.command("up", "--timeout", "10").stderr
+    authkey.chmod(0o600)
+    authkey.write_text(good)
+    gateway.command("up", "--new-key", "--timeout", "10")
+    assert gateway.json("netmap")["self"]["key"] != key
+    await_service(alice)
+
+
 def log_in(world, gateway):
     """`sluice up` on one side, the administrator on the other."""
     world.logins += 1

@@ -70,7 +70,7 @@ static void test_check(void **state)
 		char *text;
 
 		load_inventory(&inv, inventory_text);
-		policy_check(p, &inv, &d);
+		policy_check(p, &inv, false, &d);
 		text = said(&d);
 		if (strcmp(text, checks[i].says))
 			fail_msg("%s: said %s, expected %s", checks[i].yaml, text, checks[i].says);
@@ -87,8 +87,23 @@ static void test_check_without_inventory(void **state)
 	struct inventory none = { 0 };
 	struct diags d = { 0 };
 
-	policy_check(p, &none, &d);
+	policy_check(p, &none, false, &d);
 	assert_int_equal(d.n, 0);
+	policy_free(p);
+	diags_free(&d);
+}
+
+/* Only a policy that stands alone has to allow something. */
+static void test_check_of_denials(void **state)
+{
+	struct policy *p = load_policy(NAMES "deny:\n- {src: ['group:gone'], dst: ['far:443']}\n");
+	struct inventory none = { 0 };
+	struct diags d = { 0 };
+
+	policy_check(p, &none, true, &d);
+	assert_int_equal(d.n, 0);
+	policy_check(p, &none, false, &d);
+	assert_int_equal(d.n, 1);
 	policy_free(p);
 	diags_free(&d);
 }
@@ -410,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check),	   cmocka_unit_test(test_check_without_inventory),
+		cmocka_unit_test(test_check_of_denials),
 		cmocka_unit_test(test_explain),	   cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_diff),	   cmocka_unit_test(test_diff_parts),
 		cmocka_unit_test(test_matrix),	   cmocka_unit_test(test_page),

@@ -67,7 +67,7 @@ struct world {
 	bool garbage;	      /* instead of HTTP/2 */
 	const char *retry_after; /* of answers that refuse; NULL: it is not said */
 	bool silent;	      /* does not answer the answers to its pings */
-	struct answer registration, followup, map, update;
+	struct answer registration, keyed /* with the auth key; status 0: as without */, followup, map, update;
 
 	/* what happened */
 	struct request requests[REQUESTS];
@@ -203,7 +203,8 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) || !r)
 		return 0;
 	if (strcmp(r->path, "/machine/register") == 0)
-		answer(r->stream, strstr(r->body, "Followup") ? w->followup : w->registration);
+		answer(r->stream, strstr(r->body, "Followup") ? w->followup :
+					 strstr(r->body, "AuthKey") && w->keyed.status ? w->keyed : w->registration);
 	else if (strcmp(r->path, "/machine/map") == 0 && strstr(r->body, "\"Stream\":true"))
 		answer(w->map_stream = r->stream, w->map);
 	else if (strcmp(r->path, "/machine/map") == 0)
@@ -529,6 +530,8 @@ static const struct request *find_request(const char *path, const char *part)
 	return NULL;
 }
 
+static const struct answer wants_login = {200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
+
 /* ---- the tests ------------------------------------------------------------------------------- */
 
 static void connects(void **state)
@@ -538,6 +541,8 @@ static void connects(void **state)
 	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
 		begin();
 		w->chunk = chunks[i];
+		w->registration = wants_login;
+		w->keyed = (struct answer){200, "{\"MachineAuthorized\":true}", 0, false};
 		w->map = good_map;
 		pump();
 		assert_int_equal(w->opens, 0); /* without keys there is nobody to register */
@@ -555,6 +560,46 @@ static void connects(void **state)
 		assert_non_null(find_request("/machine/map", "\"Compress\":\"\""));
 		end();
 	}
+}
+
+/* Whoever is known needs no auth key: one that was deleted on the server keeps no node out. */
+static void known_without_key(void **state)
+{
+	begin();
+	w->keyed = (struct answer){401, "auth-key not found", 0, false};
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_null(find_request("/machine/register", "AuthKey"));
+	end();
+}
+
+/* `up` has read its file again. */
+static void another_auth_key(void **state)
+{
+	struct wire_message again = {.type = WIRE_RECONNECT, .auth_key = mem_strdup("key-456")};
+
+	begin();
+	w->registration = wants_login;
+	w->keyed = (struct answer){401, "authkey already used", 0, false};
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_REFUSED);
+	assert_non_null(strstr(w->text, "authkey already used"));
+	w->keyed = (struct answer){200, "{}", 0, false};
+	coord_told(w->coord, &again, w->now);
+	assert_null(again.auth_key);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_non_null(find_request("/machine/register", "key-456"));
+	again.auth_key = mem_strdup("key\x01");
+	coord_told(w->coord, &again, w->now);
+	assert_int_equal(w->state, WIRE_STATE_REFUSED);
+	assert_non_null(strstr(w->text, "auth key"));
+	wire_message_free(&again);
+	end();
 }
 
 static void pinned_key(void **state)
@@ -808,7 +853,7 @@ static void never_answers(void **state)
 static void interactive_login(void **state)
 {
 	begin();
-	w->registration = (struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
+	w->registration = wants_login;
 	w->map = good_map;
 	told(WIRE_KEYS);
 	pump();
@@ -832,7 +877,7 @@ static void login_over_two_connections(void **state)
 	struct wire_message again = {.type = WIRE_RECONNECT};
 
 	begin();
-	w->registration = (struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
+	w->registration = wants_login;
 	w->map = good_map;
 	told(WIRE_KEYS);
 	pump();
@@ -857,12 +902,11 @@ static void login_over_two_connections(void **state)
 static void login_without_waiting(void **state)
 {
 	begin();
-	w->registration = w->followup =
-		(struct answer){200, "{\"AuthURL\":\"https://hs.test/register/abc\"}", 0, false};
+	w->registration = w->followup = wants_login;
 	told(WIRE_KEYS);
 	pump();
 	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
-	assert_int_equal(w->n_requests, 2);
+	assert_int_equal(w->n_requests, 3); /* plain, with the auth key, to follow up */
 	end();
 }
 
@@ -1336,6 +1380,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connects),
+		cmocka_unit_test(known_without_key),
+		cmocka_unit_test(another_auth_key),
 		cmocka_unit_test(pinned_key),
 		cmocka_unit_test(refused_configurations),
 		cmocka_unit_test(servers_that_misbehave),

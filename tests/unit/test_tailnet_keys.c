@@ -80,6 +80,24 @@ static void rotated(void **state)
 	assert_memory_equal(&again, &k, sizeof(k));
 }
 
+/* The server did not take the new one; until it does, others know us by the old one. */
+static void reverted(void **state)
+{
+	struct tailkeys before, k, again;
+
+	assert_true(tailkeys_load(folder, &k, error, sizeof(error)));
+	before = k;
+	assert_memory_equal(tailkeys_in_force(&k), before.node, KEY_LEN);
+	assert_true(tailkeys_rotate(folder, &k, error, sizeof(error)));
+	assert_memory_equal(tailkeys_in_force(&k), before.node, KEY_LEN);
+	assert_true(tailkeys_revert(folder, &k, error, sizeof(error)));
+	assert_memory_equal(&k, &before, sizeof(k));
+	assert_true(tailkeys_load(folder, &again, error, sizeof(error)));
+	assert_memory_equal(&again, &before, sizeof(k));
+	assert_false(tailkeys_revert(folder, &k, error, sizeof(error)));
+	assert_memory_equal(&k, &before, sizeof(k));
+}
+
 static void refused(void **state)
 {
 	struct tailkeys k;
@@ -104,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(made_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotated, setup, teardown),
+		cmocka_unit_test_setup_teardown(reverted, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
 	};
 

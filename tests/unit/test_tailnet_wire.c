@@ -125,6 +125,9 @@ static struct wire_message sample(enum wire_type type)
 		m.endpoints = (struct wire_endpoints){mem_alloc(1, sizeof(struct map_endpoint)), 1};
 		m.endpoints.v[0] = (struct map_endpoint){{addr_from_v4(1), 1}, ENDPOINT_STUN};
 		break;
+	case WIRE_RECONNECT:
+		m.auth_key = mem_strdup("secret");
+		break;
 	case WIRE_NETINFO:
 		m.netinfo = (struct wire_netinfo){9, true, false};
 		break;

@@ -7,6 +7,8 @@
  *     +------------- WAIT, longer every time -----------+
  *
  * KEY is left out where the server's key is pinned, or is known from before.
+ * REGISTER offers the auth key only when the server asks for a login: who is known
+ * needs none, and one that was used up or deleted must not keep a node out.
  * LOGIN waits for a person with the same request as REGISTER and the URL as its
  * follow-up. PARKED waits for the gateway: new keys, or the wish to try again.
  */
@@ -76,6 +78,7 @@ struct coord {
 	uint64_t rest;	 /* for so long its answer wants us to leave the server alone; ns */
 	char *answer;
 	size_t answer_len;
+	bool with_key;	/* the auth key has been asked for, on this connection */
 	char *followup; /* URL of the login */
 	uint64_t map_since;
 	struct follow follow;
@@ -104,6 +107,7 @@ static void drop_connection(struct coord *c)
 	c->request = 0;
 	c->answer_len = 0;
 	c->rest = 0;
+	c->with_key = false;
 }
 
 static uint32_t random_number(struct coord *c)
@@ -176,7 +180,8 @@ static void send_register(struct coord *c)
 	c->answer_len = 0;
 	c->status = 0;
 	c->request = channel_post(c->channel, "/machine/register",
-				  ourselves_register_json(&c->self, c->followup, c->logout));
+				  c->logout ? ourselves_logout_json(&c->self) :
+					      ourselves_register_json(&c->self, c->followup, c->with_key));
 	if (c->request < 0)
 		fail(c, "cannot send a registration");
 }
@@ -209,6 +214,21 @@ static void wait_for_login(struct coord *c)
 	send_register(c);
 }
 
+static void log_in(struct coord *c, const char *url)
+{
+	if (c->state == STATE_LOGIN) { /* has not waited, or has forgotten the first */
+		forget_login(c);
+		fail(c, "the server wants another login before the first is done");
+	} else if (*c->self.config.auth_key && !c->with_key) {
+		c->with_key = true;
+		enter(c, STATE_REGISTER, STEP_TIMEOUT);
+		send_register(c);
+	} else {
+		c->followup = mem_strdup(url);
+		wait_for_login(c);
+	}
+}
+
 static void read_registration(struct coord *c)
 {
 	struct register_response r;
@@ -218,13 +238,7 @@ static void read_registration(struct coord *c)
 		start_map(c);
 		return;
 	case REGISTER_LOGIN:
-		if (c->state == STATE_LOGIN) { /* has not waited, or has forgotten the first */
-			forget_login(c);
-			fail(c, "the server wants another login before the first is done");
-			return;
-		}
-		c->followup = mem_strdup(r.url);
-		wait_for_login(c);
+		log_in(c, r.url);
 		return;
 	case REGISTER_EXPIRED:
 		park(c, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
@@ -453,12 +467,17 @@ static void restart(struct coord *c)
 	c->deadline = c->state == STATE_IDLE ? UINT64_MAX : c->now;
 }
 
+/*
+ * What the old key was is for the next registration alone. A step back to it, where the
+ * new one was refused, waits for its turn as any other try after a refusal.
+ */
 static void take_keys(struct coord *c, const struct wire_keys *keys)
 {
-	bool same = memcmp(&c->self.keys, keys, sizeof(*keys)) == 0;
+	bool same = !memcmp(c->self.keys.node, keys->node, KEY_LEN) && !memcmp(c->self.keys.disco, keys->disco, KEY_LEN);
+	bool back = !key_is_zero(keys->node) && !memcmp(c->self.keys.old_node, keys->node, KEY_LEN);
 
 	c->self.keys = *keys;
-	if (same)
+	if (same || (back && c->state == STATE_WAIT))
 		return;
 	c->logout = false;
 	forget_login(c); /* of another key */
@@ -477,6 +496,16 @@ static void log_out(struct coord *c)
 	}
 }
 
+static void reconnect(struct coord *c, char **auth_key)
+{
+	const char *mistake = ourselves_set_auth_key(&c->self, auth_key);
+
+	c->logout = false;
+	restart(c);
+	if (mistake)
+		refuse(c, mistake);
+}
+
 void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 {
 	c->now = now;
@@ -485,8 +514,7 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 	} else if (m->type == WIRE_LOGOUT) {
 		log_out(c);
 	} else if (m->type == WIRE_RECONNECT) {
-		c->logout = false;
-		restart(c);
+		reconnect(c, &m->auth_key);
 	} else if (ourselves_take(&c->self, m)) {
 		follow_changed(&c->follow);
 		follow_tick(&c->follow, now);

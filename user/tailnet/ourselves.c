@@ -27,18 +27,21 @@ static bool is_text(const char *s)
 	return true;
 }
 
+static const char *mistake_in_key(const char *key)
+{
+	return is_text(key) ? NULL : "the auth key has characters that no key has";
+}
+
 static const char *mistake_in(const struct wire_config *config, struct url *server)
 {
 	if (!url_parse(config->server, server))
 		return "login_server: not a URL that starts with https://";
 	if (!server->tls && !config->pinned)
 		return "login_server: over plain HTTP anybody could answer: use https://, or set control_key";
-	if (!is_text(config->auth_key))
-		return "the auth key has characters that no key has";
 	if (!*config->hostname || !is_text(config->hostname) || !is_text(config->version) ||
 	    !is_text(config->os_version))
 		return "hostname: empty, or not plain text";
-	return NULL;
+	return mistake_in_key(config->auth_key);
 }
 
 const char *ourselves_init(struct ourselves *o, struct wire_config *config)
@@ -98,15 +101,39 @@ static struct hostinfo host_of(const struct ourselves *o)
 	};
 }
 
-char *ourselves_register_json(const struct ourselves *o, const char *followup, bool logout)
+const char *ourselves_set_auth_key(struct ourselves *o, char **key)
 {
-	struct register_request r = {.followup = followup, .logout = logout, .host = host_of(o)};
+	const char *mistake = *key ? mistake_in_key(*key) : NULL;
 
-	memcpy(r.node_key, o->keys.node, KEY_LEN);
-	memcpy(r.old_node_key, o->keys.old_node, KEY_LEN);
-	if (*o->config.auth_key && !logout)
-		r.auth_key = o->config.auth_key;
-	return register_request_json(&r);
+	if (mistake || !*key)
+		return mistake;
+	crypto_wipe(o->config.auth_key, strlen(o->config.auth_key));
+	free(o->config.auth_key);
+	o->config.auth_key = *key;
+	*key = NULL;
+	return NULL;
+}
+
+static char *register_json(const struct ourselves *o, struct register_request *r)
+{
+	r->host = host_of(o);
+	memcpy(r->node_key, o->keys.node, KEY_LEN);
+	memcpy(r->old_node_key, o->keys.old_node, KEY_LEN);
+	return register_request_json(r);
+}
+
+char *ourselves_register_json(const struct ourselves *o, const char *followup, bool with_key)
+{
+	struct register_request r = {.followup = followup, .auth_key = with_key ? o->config.auth_key : NULL};
+
+	return register_json(o, &r);
+}
+
+char *ourselves_logout_json(const struct ourselves *o)
+{
+	struct register_request r = {.logout = true};
+
+	return register_json(o, &r);
 }
 
 char *ourselves_map_json(const struct ourselves *o, bool stream)

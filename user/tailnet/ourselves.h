@@ -23,8 +23,12 @@ void ourselves_free(struct ourselves *o); /* wipes */
 /* WIRE_ROUTES, WIRE_ENDPOINTS, WIRE_NETINFO: true, and what it needs of @m is moved out. */
 bool ourselves_take(struct ourselves *o, struct wire_message *m);
 
-/* Bodies of requests, to be freed (the first has the auth key in it: wiped) by the caller. */
-char *ourselves_register_json(const struct ourselves *o, const char *followup, bool logout);
+/* Takes *@key over, which may be NULL: it stays as it is. NULL: done; else what is wrong with it. */
+const char *ourselves_set_auth_key(struct ourselves *o, char **key);
+
+/* Bodies of requests, to be freed (one @with_key has the auth key in it: wiped) by the caller. */
+char *ourselves_register_json(const struct ourselves *o, const char *followup, bool with_key);
+char *ourselves_logout_json(const struct ourselves *o);
 char *ourselves_map_json(const struct ourselves *o, bool stream);
 
 #endif

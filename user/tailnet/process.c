@@ -252,8 +252,8 @@ static void tell_relays(struct process *p, struct wire_message *m, uint64_t now)
 		relays_box(r, &m->box);
 	else if (m->type == WIRE_NETINFO)
 		relays_set_home(r, m->netinfo.region, now);
-	else if (m->type == WIRE_KEYS)
-		relays_set_key(r, m->keys.node, now);
+	else if (m->type == WIRE_KEYS) /* peers know us by the old one until the new one is taken */
+		relays_set_key(r, key_is_zero(m->keys.old_node) ? m->keys.node : m->keys.old_node, now);
 	else if (m->type == WIRE_LOGOUT)
 		relays_set_key(r, none, now);
 	else if (m->type == WIRE_RECONNECT)

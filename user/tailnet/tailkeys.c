@@ -17,14 +17,20 @@ static void make_key(uint8_t key[KEY_LEN])
 	crypto_clamp(key);
 }
 
+/* One that is damaged is left alone: it may be in a backup, and without it this is another node. */
 static bool load_or_make(const char *folder, const char *name, uint8_t key[KEY_LEN], char *error, size_t size)
 {
 	char *path = mem_printf("%s/%s", folder, name);
 	enum secret_result result = secret_read(path, key, error, size);
+	size_t len;
 
 	if (result == SECRET_ABSENT) {
 		make_key(key);
 		result = secret_create(path, key, error, size);
+	} else if (result == SECRET_BAD) {
+		len = strlen(error);
+		snprintf(error + len, size - len,
+			 "; restore it, or remove it: then this is a new node, which has to log in");
 	}
 	free(path);
 	return result == SECRET_OK;
@@ -68,6 +74,27 @@ bool tailkeys_rotate(const char *folder, struct tailkeys *k, char *error, size_t
 	free(path);
 	free(old);
 	return ok;
+}
+
+bool tailkeys_revert(const char *folder, struct tailkeys *k, char *error, size_t size)
+{
+	char *path = mem_printf("%s/node.key", folder), *old = mem_printf("%s/old-node.key", folder);
+	bool ok = !rename(old, path);
+
+	if (ok) {
+		memcpy(k->node, k->old_node, KEY_LEN);
+		crypto_wipe(k->old_node, KEY_LEN);
+	} else {
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+	}
+	free(path);
+	free(old);
+	return ok;
+}
+
+const uint8_t *tailkeys_in_force(const struct tailkeys *k)
+{
+	return key_is_zero(k->old_node) ? k->node : k->old_node;
 }
 
 void tailkeys_settle(const char *folder, struct tailkeys *k)

@@ -26,5 +26,9 @@ bool tailkeys_load(const char *folder, struct tailkeys *k, char *error, size_t s
 bool tailkeys_rotate(const char *folder, struct tailkeys *k, char *error, size_t size);
 /* The server has taken the node key: the old one is of no use any more. */
 void tailkeys_settle(const char *folder, struct tailkeys *k);
+/* The server has refused it: back to the old one. False: nothing has changed. */
+bool tailkeys_revert(const char *folder, struct tailkeys *k, char *error, size_t size);
+/* The node key that others know us by. */
+const uint8_t *tailkeys_in_force(const struct tailkeys *k);
 
 #endif

@@ -4,6 +4,7 @@
  * be killed at any time: all that it was told is here and told again, and the
  * netmap stays as it was until it has a newer one.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -242,11 +243,21 @@ static char *path_of(const struct tailnet *t, const char *name)
 	return mem_printf("%s/%s", t->folder, name);
 }
 
-/* Whose netmap it is stands first: with another login_server it is not ours. */
+/* Whose netmap it is stands first: with another login_server it is not ours. However it is spelled. */
+static char *server_of(const struct tailnet *t)
+{
+	struct url u;
+
+	if (!url_parse(t->config.config.server, &u))
+		return mem_strdup(t->config.config.server);
+	for (char *c = u.host; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return mem_printf("%s://%s:%u%s", u.tls ? "https" : "http", u.host, u.port, u.path);
+}
+
 static void save_cache(struct tailnet *t)
 {
-	const char *server = t->config.config.server;
-	char *path = path_of(t, CACHE_FILE);
+	char *path = path_of(t, CACHE_FILE), *server = server_of(t);
 	size_t len, head = strlen(server) + 1;
 	uint8_t *bytes = roster_save(&t->roster, &len), *file = mem_alloc(head + len, 1);
 	int rc;
@@ -259,6 +270,7 @@ static void save_cache(struct tailnet *t)
 	t->save_at = 0;
 	free(file);
 	free(bytes);
+	free(server);
 	free(path);
 }
 
@@ -271,8 +283,7 @@ static void tell_map(struct tailnet *t)
 
 static void load_cache(struct tailnet *t)
 {
-	const char *server = t->config.config.server;
-	char *path = path_of(t, CACHE_FILE), *bytes;
+	char *path = path_of(t, CACHE_FILE), *server = server_of(t), *bytes;
 	size_t len, head = strlen(server) + 1;
 
 	bytes = state_read_file(path, CACHE_MAX, &len);
@@ -282,6 +293,7 @@ static void load_cache(struct tailnet *t)
 	else if (bytes || errno != ENOENT)
 		log_warning("tailnet: %s: not a netmap that was kept of %s; waiting for the server's", path, server);
 	free(bytes);
+	free(server);
 	free(path);
 }
 
@@ -303,10 +315,30 @@ static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 		t->save_at = now + CACHE_DELAY;
 }
 
+/* A new node key was refused. The old one may still do; peers know us by no other. */
+static void step_back(struct tailnet *t)
+{
+	char error[512];
+
+	if (!t->roster.map.self.node || t->expired)
+		return;
+	if (tailkeys_revert(t->folder, &t->keys, error, sizeof(error)))
+		tell_keys(t);
+	else
+		log_warning("tailnet: %s", error);
+}
+
 static void take_status(struct tailnet *t, const struct wire_status *s)
 {
-	if (s->state == WIRE_STATE_CONNECTED)
+	bool replaces = !key_is_zero(t->keys.old_node);
+
+	if (s->state == WIRE_STATE_CONNECTED && replaces) {
 		tailkeys_settle(t->folder, &t->keys);
+		t->ops->identity(t->ctx);
+		tell_keys(t);
+	}
+	if (s->state == WIRE_STATE_REFUSED && replaces)
+		step_back(t);
 	set_state(t, s->state, s->text);
 }
 
@@ -319,7 +351,7 @@ static void answer_hello(struct tailnet *t, const struct wire_relay_hello *hello
 	crypto_random(nonce, sizeof(nonce));
 	m.box.region = hello->region;
 	m.box.bytes = info;
-	m.box.len = derp_client_info(info, sizeof(info), t->keys.node, hello->server_key, nonce);
+	m.box.len = derp_client_info(info, sizeof(info), tailkeys_in_force(&t->keys), hello->server_key, nonce);
 	if (m.box.len)
 		tell(t, &m);
 }
@@ -476,7 +508,7 @@ int tailnet_fd(const struct tailnet *t)
 
 void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out)
 {
-	memcpy(out->node, t->keys.node, KEY_LEN);
+	memcpy(out->node, tailkeys_in_force(&t->keys), KEY_LEN);
 	memcpy(out->disco, t->keys.disco, KEY_LEN);
 }
 
@@ -541,30 +573,40 @@ static bool mark_out(struct tailnet *t, bool out, char *error, size_t size)
 	return !rc;
 }
 
+void tailnet_set_auth_key(struct tailnet *t, const char *key)
+{
+	struct wire_config *c = &t->config.config;
+
+	crypto_wipe(c->auth_key, strlen(c->auth_key));
+	free(c->auth_key);
+	c->auth_key = mem_strdup(key ? key : "");
+}
+
+static void reconnect(struct tailnet *t)
+{
+	const struct wire_message m = {.type = WIRE_RECONNECT, .auth_key = t->config.config.auth_key};
+
+	tell(t, &m);
+}
+
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 {
-	const struct wire_message again = {.type = WIRE_RECONNECT};
 	bool replace = new_key || t->logged_out || t->expired || t->state == WIRE_STATE_EXPIRED;
 
 	/* One that replaces another, and waits for its login, is new already. */
-	if (replace && key_is_zero(t->keys.old_node)) {
-		if (!tailkeys_rotate(t->folder, &t->keys, error, size))
-			return false;
-		t->ops->identity(t->ctx);
-	}
+	if (replace && key_is_zero(t->keys.old_node) && !tailkeys_rotate(t->folder, &t->keys, error, size))
+		return false;
 	if (!mark_out(t, false, error, size))
 		return false;
 	tell_keys(t);
-	tell(t, &again);
+	reconnect(t);
 	return true;
 }
 
 void tailnet_refresh(struct tailnet *t)
 {
-	const struct wire_message m = {.type = WIRE_RECONNECT};
-
 	if (!t->logged_out && t->state == WIRE_STATE_CONNECTED)
-		tell(t, &m);
+		reconnect(t);
 }
 
 bool tailnet_logout(struct tailnet *t, char *error, size_t size)

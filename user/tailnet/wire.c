@@ -340,6 +340,16 @@ static void get_box(struct reader *r, struct wire_message *m)
 	read_copy(r, m->box.bytes, m->box.len);
 }
 
+static void put_reconnect(struct writer *w, const struct wire_message *m)
+{
+	wire_put_text(w, m->auth_key, WIRE_TEXT_MAX);
+}
+
+static void get_reconnect(struct reader *r, struct wire_message *m)
+{
+	m->auth_key = wire_get_text(r, WIRE_TEXT_MAX);
+}
+
 static void put_nothing(struct writer *w, const struct wire_message *m)
 {
 }
@@ -378,7 +388,7 @@ static const struct kind {
 	[WIRE_NETINFO] = {TO_NETWORK, put_netinfo, get_netinfo},
 	[WIRE_RELAY_BOX] = {TO_NETWORK, put_box, get_box},
 	[WIRE_LOGOUT] = {TO_NETWORK, put_nothing, get_nothing},
-	[WIRE_RECONNECT] = {TO_NETWORK, put_nothing, get_nothing},
+	[WIRE_RECONNECT] = {TO_NETWORK, put_reconnect, get_reconnect},
 };
 
 static const struct kind *kind_of(unsigned type)
@@ -456,6 +466,8 @@ void wire_message_free(struct wire_message *m)
 		free(m->relay.host);
 	else if (m->type == WIRE_CONFIG)
 		free_config(&m->config);
+	else if (m->type == WIRE_RECONNECT)
+		free_secret_text(m->auth_key);
 	else if (m->type == WIRE_ROUTES)
 		free(m->routes.v);
 	else if (m->type == WIRE_ENDPOINTS)

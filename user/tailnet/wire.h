@@ -56,7 +56,7 @@ enum wire_type {
 	WIRE_NETINFO,	/* what STUN has found */
 	WIRE_RELAY_BOX,
 	WIRE_LOGOUT,
-	WIRE_RECONNECT, /* now, whatever is waited for */
+	WIRE_RECONNECT, /* now, whatever is waited for; with the auth key as it is by now */
 };
 
 enum wire_direction { WIRE_TO_GATEWAY, WIRE_TO_NETWORK };
@@ -188,6 +188,7 @@ struct wire_message {
 		struct wire_endpoints endpoints;
 		struct wire_netinfo netinfo;
 		struct wire_relay_box box;
+		char *auth_key; /* WIRE_RECONNECT; "": interactive */
 	};
 };
 
