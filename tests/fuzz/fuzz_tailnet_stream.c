@@ -22,7 +22,7 @@ static void on_ready(void *ctx)
 {
 }
 
-static void on_status(void *ctx, int32_t stream, int status)
+static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
 {
 }
 
