@@ -276,7 +276,8 @@ def test_untrusted_certificate(tailnet, gateway, tmp_path):
     gateway.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                  "-keyout", "/dev/null", "-out", str(other), "-subj", "/CN=other"])
     probe = Probe(tailnet, gateway, "gw-1", 41641, "--ca", str(other))
-    assert "TLS" in probe.await_event("status", state="offline")["text"]
+    text = probe.await_event("status", state="offline")["text"]
+    assert "TLS: nobody" in text and "tailnet.ca_file" in text     # what it is, and what to do
     key = json.loads(gateway.out(["curl", "-sk", "https://headscale.test/key?v=131"]))["publicKey"]
     probe.stop()
     probe = Probe(tailnet, gateway, "gw-1", 41641, "--ca", str(other), "--control-key", key, key=tailnet.key())

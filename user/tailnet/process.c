@@ -91,10 +91,11 @@ static void control_received(void *ctx, const uint8_t *bytes, size_t len)
 static void control_closed(void *ctx, const struct trouble *why)
 {
 	struct process *p = ctx;
-	char text[WIRE_TEXT_MAX + 1];
+	char what[256], text[WIRE_TEXT_MAX + 1];
 
 	p->control = NULL;
-	coord_closed(p->coord, trouble_text(why, text, sizeof(text)), loop_now());
+	snprintf(text, sizeof(text), "%s (%s)", trouble_text(why, what, sizeof(what)), trouble_advice(why));
+	coord_closed(p->coord, text, loop_now());
 }
 
 static void do_open(void *ctx, const struct url *url, const struct dial_plan *plan)
