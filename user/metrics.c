@@ -35,6 +35,8 @@ static const struct metric metrics[] = {
 	 .is = "connected"},
 	{"tailnet_peers", "Nodes in the netmap.", "status.tailnet", .value = "peers"},
 	{"tailnet_key_expiry_timestamp_seconds", "When the node key expires.", "status.tailnet", .value = "expires"},
+	{"tailnet_clock_ahead_seconds", "Of this machine's clock, before the coordination server's.", "status.tailnet",
+	 .value = "clock_ahead"},
 	{"tailnet_rules_left_out", "Rules of the server that are not in force.", "status.tailnet.left_out",
 	 .value = "number"},
 	{"relay_connected", "The relay is connected.", "status.tailnet.relays", .value = "state", .is = "connected",

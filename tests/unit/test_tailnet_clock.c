@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 
-#include "user/tailnet/server_clock.h"
+#include "user/tailnet/kept_clock.h"
 
 #define T    INT64_C(1800000000)
 #define YEAR (365 * 86400)
@@ -55,11 +56,49 @@ static void said_again(void **state)
 	assert_int_equal(server_clock_now(&c, T, BOOT + 30), T + 7220);
 }
 
+/* Of this server and this boot, or not at all. */
+static void kept(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ahead; /* 0: is not one */
+	} cases[] = {
+		{"https://hs.test\nboot-1\n1800000000\n", 1800000000},
+		{"https://hs.test\nboot-2\n1800000000\n", 0},
+		{"https://other.test\nboot-1\n1800000000\n", 0},
+		{"https://hs.test\nboot-1\n1800000000", 0},
+		{"https://hs.test\nboot-1\n1800000000\n\n", 0},
+		{"https://hs.test\nboot-1\n 1800000000\n", 0},
+		{"https://hs.test\nboot-1\n99999999999999999999\n", 0},
+		{"https://hs.test\nboot-1\n-5\n", 0},
+		{"https://hs.test\nboot-1\nx\n", 0},
+		{"https://hs.test\nboot-1\n", 0},
+		{"https://hs.test", 0},
+		{"", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct server_clock c = {0};
+		bool is = kept_clock_parse(cases[i].text, "https://hs.test", "boot-1", &c);
+
+		if (is != (cases[i].ahead != 0) || c.ahead != cases[i].ahead)
+			fail_msg("case %zu: %d, %lld", i, is, (long long)c.ahead);
+		if (is) {
+			char *again = kept_clock_text("https://hs.test", "boot-1", &c);
+
+			assert_string_equal(again, cases[i].text);
+			free(again);
+		}
+	}
+	assert_false(kept_clock_parse("https://hs.test\n\n5\n", "https://hs.test", "", &(struct server_clock){0}));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(judged_by_the_server),
 		cmocka_unit_test(said_again),
+		cmocka_unit_test(kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

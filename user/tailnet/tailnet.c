@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "derp.h"
+#include "kept_clock.h"
 #include "link.h"
 #include "policy/alloc.h"
 #include "process.h"
@@ -24,7 +25,6 @@
 #include "user/log.h"
 #include "user/loop.h"
 #include "user/state.h"
-#include "user/text.h"
 
 #define CACHE_FILE   "netmap"
 #define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
@@ -43,8 +43,7 @@ struct tailnet {
 	struct wire_message config; /* WIRE_CONFIG, ready to be sent */
 	struct tailkeys keys;
 	struct roster roster;
-	struct server_clock clock;
-	bool clock_off; /* ours and the server's do not agree; said */
+	struct kept_clock clock;
 	uint64_t save_at; /* 0: nothing to save */
 
 	/* the network process */
@@ -89,40 +88,14 @@ static void set_state(struct tailnet *t, enum wire_state state, const char *text
 	tell_state(t);
 }
 
-static int64_t wall_seconds(void)
-{
-	return (int64_t)(loop_wall() / NS_PER_SEC);
-}
-
-static int64_t boot_seconds(void)
-{
-	return (int64_t)(loop_boot() / NS_PER_SEC);
-}
-
 int64_t tailnet_time(const struct tailnet *t)
 {
-	return server_clock_now(&t->clock, wall_seconds(), boot_seconds());
+	return kept_clock_now(&t->clock);
 }
 
 int64_t tailnet_clock_ahead(const struct tailnet *t)
 {
-	int64_t wall = wall_seconds();
-
-	return wall - server_clock_now(&t->clock, wall, boot_seconds());
-}
-
-static void check_clock(struct tailnet *t)
-{
-	int64_t ahead = tailnet_clock_ahead(t);
-	char shown[TEXT_SIZE];
-
-	if (ahead && !t->clock_off)
-		log_warning("tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
-			    text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), shown),
-			    ahead < 0 ? "behind" : "ahead of");
-	else if (!ahead && t->clock_off)
-		log_info("tailnet: this machine's clock agrees with the coordination server's again");
-	t->clock_off = ahead;
+	return kept_clock_ahead(&t->clock);
 }
 
 /* An administrator may put it off, and a clock may come back. */
@@ -363,7 +336,7 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 		take_status(t, &m->status);
 		return;
 	case WIRE_CLOCK:
-		server_clock_heard(&t->clock, m->clock, boot_seconds());
+		kept_clock_heard(&t->clock, m->clock);
 		return;
 	case WIRE_REMARKS:
 		t->ops->remarks(t->ctx, &m->remarks);
@@ -412,7 +385,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		lose_process(t, "has ended", now);
 	if (t->save_at && now >= t->save_at)
 		save_cache(t);
-	check_clock(t);
+	kept_clock_check(&t->clock);
 	check_expiry(t);
 	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
 		next = now + EXPIRY_CHECK;
@@ -468,6 +441,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 		snprintf(error, size, "%s: %s", t->folder, strerror(-rc));
 	if (!rc && tailkeys_load(t->folder, &t->keys, error, size)) {
 		fill_config(t, config);
+		kept_clock_open(&t->clock, t->folder, t->config.config.server);
 		t->logged_out = is_marked_out(t);
 		return t;
 	}

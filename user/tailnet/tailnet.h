@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "roster.h"
-#include "server_clock.h"
 #include "wire.h"
 
 /*

@@ -14,6 +14,7 @@
 //	POST /only?address=A    from now on the rules let in this node alone
 //	POST /hold?node=NAME&cap=C    what a real node's capability is from now on; none: it has none
 //	POST /say?text=JSON     a message as it is, to those with routes
+//	POST /leave    ends what it has to say to anybody; they ask for all again
 //
 // Requests to /answer/... of the server itself are only written to its log.
 package main
@@ -323,6 +324,11 @@ func (w *world) command(rw http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintln(rw, len(w.crowd))
 		return
+	case "/leave":
+		for to := range w.streams {
+			close(to)
+			delete(w.streams, to)
+		}
 	case "/only":
 		w.only = r.FormValue("address")
 	default:
