@@ -12,6 +12,7 @@
 
 #include "policy/alloc.h"
 #include "user/config_value.h"
+#include "user/netmap_config.h"
 
 struct claim { /* somebody wants to be the only one with these bytes */
 	const void *bytes;
@@ -199,33 +200,51 @@ static void check_client_addresses(const struct config *cfg, struct diags *d)
 	}
 }
 
-static void check_routes(const struct config *cfg, struct diags *d)
+static bool is_link_local(const struct addr *a)
+{
+	return addr_is_v4(a) ? a->b[12] == 169 && a->b[13] == 254 : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+/* No machine out there has an address in it. */
+static bool is_nowhere(const struct prefix *p)
+{
+	static const char *const never[] = {"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"};
+
+	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
+		struct prefix n;
+
+		if (prefix_parse(never[i], strlen(never[i]), &n, NULL) && prefix_covers(&n, p))
+			return true;
+	}
+	return false;
+}
+
+static void check_route(const struct config *cfg, const struct config_route *r, struct diags *d)
 {
 	char text[ADDR_STRLEN];
 
+	prefix_str(&r->prefix, text);
+	if (in_tunnel(cfg, &r->prefix))
+		diag_error(d, r->at,
+			   "routes: found %s, expected a prefix outside tunnel.addresses: "
+			   "clients are reached without a route",
+			   text);
+	else if (cfg->tailnet.node && netmap_config_is_within(&r->prefix))
+		diag_error(d, r->at,
+			   "routes: found %s, expected a prefix outside the tailnet's own addresses: "
+			   "nodes are reached without a route",
+			   text);
+	else if (is_nowhere(&r->prefix))
+		diag_error(d, r->at, "routes: found %s, expected a prefix that services can be in", text);
+}
+
+static void check_routes(const struct config *cfg, struct diags *d)
+{
 	for (size_t i = 0; i < cfg->n_routes; i++)
-		if (in_tunnel(cfg, &cfg->routes[i].prefix))
-			diag_error(d, cfg->routes[i].at,
-				   "routes: found %s, expected a prefix outside tunnel.addresses: "
-				   "clients are reached without a route",
-				   prefix_str(&cfg->routes[i].prefix, text));
+		check_route(cfg, &cfg->routes[i], d);
 }
 
 /* ---- egress ------------------------------------------------------------------------ */
-
-static bool is_usable(const struct addr *a)
-{
-	static const char *const never[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
-					    "::/127",	 "fe80::/10",	"ff00::/8"};
-
-	for (size_t i = 0; i < sizeof(never) / sizeof(*never); i++) {
-		struct prefix p;
-
-		if (prefix_parse(never[i], strlen(never[i]), &p, NULL) && prefix_contains(&p, a))
-			return false;
-	}
-	return true;
-}
 
 /* The key as messages name it: those of the pool "default" are flat. */
 static const char *pool_key(const struct config_pool *pool, const char *key, char buf[128])
@@ -255,7 +274,7 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 	for (size_t i = 0; i < n; i++) {
 		struct prefix p = {pool->addresses.v[i], 128};
 
-		if (!is_missing(&p.addr, sizeof(p.addr)) && (!is_usable(&p.addr) || in_tunnel(cfg, &p)))
+		if (!is_missing(&p.addr, sizeof(p.addr)) && (is_nowhere(&p) || is_link_local(&p.addr) || in_tunnel(cfg, &p)))
 			diag_error(d, config_at(pool->node, "addresses", i),
 				   "%s: found %s, expected an address "
 				   "that services can answer to%s",

@@ -264,11 +264,32 @@ static json_t *answer_json(const struct asked *x)
 			 route_json(x), "quota", quota_json(x), "egress", egress_json(x), "counters", counters_json(x));
 }
 
+/* As people of a tailnet write it: "alice", a user without a domain; "laptop.tail.example.", a node. */
+static char *other_name(const char *word)
+{
+	size_t label = strcspn(word, ".");
+
+	if (strpbrk(word, "@:/"))
+		return NULL;
+	return word[label] ? mem_strndup(word, label) : mem_printf("%s@", word);
+}
+
+static bool look_up_other(const struct explain_source *s, const char *word, bool dst, struct prefixes *out)
+{
+	char *other = s->config && s->config->tailnet.node ? other_name(word) : NULL;
+	struct diags d = {0};
+	bool ok = other && reach_lookup(&s->rules->reach, other, dst, out, &d);
+
+	diags_free(&d);
+	free(other);
+	return ok;
+}
+
 /* A name's addresses; of a prefix the first. */
 static bool look_up(const struct explain_source *s, const char *word, bool dst, struct prefixes *out, char **error)
 {
 	struct diags d = {0};
-	bool ok = reach_lookup(&s->rules->reach, word, dst, out, &d);
+	bool ok = reach_lookup(&s->rules->reach, word, dst, out, &d) || look_up_other(s, word, dst, out);
 
 	if (!ok)
 		control_fail(error, 0, "%s", d.n ? d.list[0].text : "nothing has this name");

@@ -57,7 +57,7 @@ bool host_able(char *error, size_t size)
 		{CAP_BPF, "CAP_BPF"},
 		{CAP_PERFMON, "CAP_PERFMON"},
 	};
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, none = {0, 0};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, none = {0, 0}, files;
 
 	if (!kernel_new_enough(error, size))
 		return false;
@@ -68,6 +68,10 @@ bool host_able(char *error, size_t size)
 		snprintf(error, size, "missing privilege %s: run as root, or by the shipped systemd unit",
 			 needed[i].name);
 		return false;
+	}
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files); /* maps, queues, sockets: more than a shell's 64 */
 	}
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* keys and, before 5.11, maps */
 	setrlimit(RLIMIT_CORE, &none);	       /* a core file would hold keys */

@@ -41,6 +41,14 @@ bool netmap_config_is_inside(const struct addr *a)
 	return range_of(a, &range);
 }
 
+bool netmap_config_is_within(const struct prefix *p)
+{
+	struct prefix range;
+
+	range_of(&p->addr, &range);
+	return prefix_covers(&range, p);
+}
+
 /* ---- names -------------------------------------------------------------------------- */
 
 /* As in a configuration: letters, digits, ".", "_" and "-", the first a letter or digit. */

@@ -34,5 +34,6 @@ const struct tailnet_node *netmap_config_primary(const struct netmap *m, const s
 
 /* 100.64.0.0/10 less what ChromeOS uses of it, and fd7a:115c:a1e0::/48. */
 bool netmap_config_is_inside(const struct addr *a);
+bool netmap_config_is_within(const struct prefix *p); /* of the whole ranges */
 
 #endif

@@ -109,8 +109,10 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 		return false;
 	r = &g->config->routes[i];
 	*out = (struct report_route){.prefix = r->prefix, .advertised = true};
-	out->approved = rules_approved(g, i, &out->by);
-	out->reason = out->approved ? ways_trouble(&g->ways, &r->prefix) : "not approved";
+	out->approved = !membership_waits(g) && rules_approved(g, i, &out->by);
+	out->reason = membership_waits(g) ? "there is no netmap yet" :
+		      out->approved	  ? ways_trouble(&g->ways, &r->prefix) :
+					    "not approved";
 	out->active = !out->reason;
 	if (g->membership)
 		membership_primary(g, out);

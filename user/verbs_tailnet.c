@@ -13,6 +13,7 @@
  *						"endpoint", "relay", "microseconds"}], "trouble" (null, or
  *						why its relay cannot be reached)}
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,8 @@ static const struct config_client *find_node(const struct gateway *g, const json
 		return c;
 	if (!addr_parse(word, strlen(word), &a)) {
 		snprintf(label, sizeof(label), "%.*s", (int)strcspn(word, "."), word);
+		for (char *l = label; *l; l++)
+			*l = (char)tolower((unsigned char)*l); /* as a server writes them */
 		return config_client(g->config, label);
 	}
 	for (size_t i = 0; i < g->config->n_clients; i++)
@@ -157,10 +160,13 @@ static const struct config_client *find_node(const struct gateway *g, const json
 	return NULL;
 }
 
-static int no_node(const json_t *args, char **error)
+static int no_node(const struct membership *m, const json_t *args, char **error)
 {
 	const char *word = json_string_value(json_object_get(args, "node"));
+	const struct tailnet_node *self = tailnet_roster(m->tailnet)->map.self.node;
 
+	if (word && self && !strcasecmp(word, self->name))
+		return control_fail(error, EXIT_NO, "%s is this gateway", self->name);
 	return control_fail(error, EXIT_NO, "no such node: \"%s\" (`sluice netmap` lists them)", word ? word : "");
 }
 
@@ -174,7 +180,7 @@ int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
 	if (!m)
 		return no_tailnet(error);
 	if (!c)
-		return no_node(args, error);
+		return no_node(m, args, error);
 	before = m->n_pongs;
 	if (!disco_ping(m->disco, c->public_key, loop_now()))
 		return control_fail(error, EXIT_NO, "%s has no disco key: it cannot be pinged", c->name);
@@ -220,7 +226,7 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 	if (!m)
 		return no_tailnet(error);
 	if (!c)
-		return no_node(args, error);
+		return no_node(m, args, error);
 	list = json_array();
 	first = m->n_pongs > PONGS_KEPT ? m->n_pongs - PONGS_KEPT : 0;
 	for (uint64_t n = first; n < m->n_pongs; n++) {

@@ -120,7 +120,10 @@ def test_download_and_upload(world, outer):
     assert {flow["user"] for flow in gateway.json("flows", "--user", "alice")["flows"]} == {"alice@"}
     assert "direct" in [pong["path"] for pong in gateway.json("ping", "alice.tail.example")["pongs"]]
     assert gateway.doctor("policy")[0]["result"] == gateway.doctor("clients")[0]["result"] == "ok"
-    assert "rule 1  of the coordination server  " in gateway.command("explain", "alice", SERVICE[4], "tcp", "80").stdout
+    for name in ("alice", "alice@", "alice.lab.test."):
+        assert "rule 1  of the coordination server  " in gateway.command("explain", name, SERVICE[4], "tcp", "80").stdout
+    assert gateway.json("ping", "ALICE.lab.test")["pongs"]
+    assert "gw-1 is this gateway" in gateway.command("ping", "gw-1", check=False).stderr
     report = gateway.json("clients")["clients"][0]
     assert report["name"] == "alice" and report["user"] == "alice@" and report["path"] == "direct"
     assert {4: "192.0.2.45:41641", 6: "[2001:db8:2::45]:41641"}[outer] == report["endpoint"]

@@ -308,7 +308,13 @@ static const struct {
 	{TOP "routes: [100.64.9.0/24]\n",
 	 "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside tunnel.addresses: clients are reached "
 	 "without a route\n"},
-	{TOP "routes: [0.0.0.0/0, \"::/0\"]\n", ""},
+	{TOP "routes: [0.0.0.0/0, \"::/0\", 169.254.169.254/32]\n", ""},
+	{TOP "routes: [127.0.0.0/8, \"ff02::/16\"]\n",
+	 "g.yaml:3:10: routes: found 127.0.0.0/8, expected a prefix that services can be in\n"
+	 "g.yaml:3:23: routes: found ff02::/16, expected a prefix that services can be in\n"},
+	{MEMBER "routes: [100.64.9.0/24, 100.0.0.0/8]\n",
+	 "g.yaml:3:10: routes: found 100.64.9.0/24, expected a prefix outside the tailnet's own addresses: nodes are "
+	 "reached without a route\n"},
 	{TOP "tags: [ci]\n", "g.yaml:3:8: tags: found \"ci\", expected a tag such as \"tag:ci\" (a letter first; "
 			     "letters, digits and \"-\")\n"},
 	/* users */
