@@ -11,8 +11,8 @@
  *
  * Addresses are 16 bytes, IPv4 mapped (addr.h). Ports are in network order in
  * tuples (they are compared with packets) and in host order in rules (they are
- * compared by size). Times are monotonic
- * nanoseconds, the clock of bpf_ktime_get_ns() and CLOCK_MONOTONIC.
+ * compared by size). Times are monotonic nanoseconds, the clock of
+ * bpf_ktime_get_ns() and CLOCK_MONOTONIC.
  */
 #include "addr.h"
 

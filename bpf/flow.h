@@ -47,7 +47,7 @@ static __noinline struct pair_use *pair_get(const struct pair *key)
 	return NULL;
 }
 
-/* Three quarters: what is full now and then is told once. */
+/* Fewer than three quarters in use: a table that hovers around full is reported once, not at every crossing. */
 static __always_inline bool has_room(__u32 used, __u32 of)
 {
 	return used < of - of / 4;

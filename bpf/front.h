@@ -26,7 +26,7 @@
 
 #define STUN_COOKIE 0x2112a442 /* RFC 8489 section 5 */
 #define STUN_MIN    20
-#define DISCO_MIN   62 /* magic, key, nonce, tag */
+#define DISCO_MIN   (6 + 32 + 24) /* magic, key, nonce: the sealed message follows */
 
 struct wg_head {
 	__u8 type;

@@ -97,8 +97,8 @@ static __always_inline long store_transport(struct __sk_buff *skb, const struct 
 
 /*
  * Puts @to in the place of the source (@dst false) or the destination, and takes one from
- * the time to live. *p keeps what the packet was. Nothing but success may be sent on: a failure may
- * have changed some of it.
+ * the time to live. *p keeps what the packet was. On failure the packet must be dropped:
+ * some of it may have changed.
  */
 CHECKED_ALONE long rewrite(struct __sk_buff *skb, const struct packet *p, const struct endpoint *to, bool dst)
 {

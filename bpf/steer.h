@@ -3,8 +3,9 @@
 #define SLUICE_STEER_H
 
 /*
- * Which worker gets a packet, and what none gets. From outside, the receiver index of a message names it
- * (a super-packet is judged by its first: all indices of a peer name the same worker).
+ * Which worker gets a packet, and what none gets. From outside, the receiver index of a
+ * message names it (a super-packet is judged by its first: all indices of a peer name the
+ * same worker).
  * From inside, the mark that nic_in left, or else the client whose address it is.
  */
 #include "front.h"

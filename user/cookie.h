@@ -32,7 +32,7 @@ struct cookie_maker {
 };
 
 void cookie_checker_init(struct cookie_checker *c, const uint8_t our_public[KEY_LEN]);
-/* Gives a new secret when there is none or it is too old, else does nothing. */
+/* There is no secret, or it is older than COOKIE_SECRET_MAX_AGE: renew it. */
 bool cookie_checker_stale(const struct cookie_checker *c, uint64_t now);
 void cookie_checker_renew(struct cookie_checker *c, const uint8_t secret[KEY_LEN], uint64_t now);
 

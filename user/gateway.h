@@ -184,8 +184,8 @@ struct hook {
 	enum attach_point point;
 	unsigned ifindex;
 	enum attach_way way; /* ATTACH_NONE: could not be attached; tried again */
-	int link;
-	bool refused; /* which was said */
+	int link;     /* descriptor, ours; -1: a clsact filter, or not attached */
+	bool refused; /* the last attempt failed, which is in the log: not once more */
 };
 
 struct hooks {
@@ -259,12 +259,13 @@ bool rules_lay(const struct gateway *g, const struct config *config, struct rule
  * Takes @r over, but not on failure. */
 bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
 
-/* The running policy's block lists: their files changed; read them again (any thread); they
- * are not to be asked again before the next change; in the place of those in force, which
- * @generation did in the maps (0: they are the same). Takes @lists over. */
+/* Have the files of the running policy's block lists changed since they were read? */
 bool rules_lists_changed(const struct gateway *g);
+/* Reads them again, from any thread. False with the mistakes in @d; *out is to be freed in any case. */
 bool rules_lists_read(const struct gateway *g, struct blocklists *out, struct diags *d);
+/* Until their next change, rules_lists_changed() is false: what they hold now cannot be put into force. */
 void rules_lists_seen(struct gateway *g);
+/* @lists, taken over, are in force now, in the maps as @generation (0: nothing changed there). */
 void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t generation);
 
 void rules_log(const struct diags *d);
@@ -309,9 +310,9 @@ uint64_t membership_tick(struct gateway *g); /* when to call again */
 void membership_second(struct gateway *g);
 /* Tells the engine how a new peer is reached. */
 void membership_place(struct gateway *g, const struct client *c);
-/* Is a client of the running configuration no node of the newest netmap? */
 /* Unix time as clients' keys expire: the coordination server's. */
 int64_t membership_time(const struct gateway *g);
+/* Is a client of the running configuration no node of the newest netmap? */
 bool membership_revokes(const struct gateway *g, const struct config_client *c);
 /* A configuration that was read again gets what the netmap says. */
 void membership_configure(struct gateway *g, struct config *next);
@@ -354,8 +355,6 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, char **error);
 
-/* ---- gateway.c: life ------------------------------------------------------------------------ */
-
 /* ---- verbs_probe.c: `sluice probe` ---------------------------------------------------------- */
 
 struct probing {
@@ -376,6 +375,8 @@ int verb_probe(void *gateway, const json_t *args, json_t **result, char **error)
 int verb_probe_result(void *gateway, const json_t *args, json_t **result, char **error);
 void probe_refused(struct gateway *g, enum drop_reason reason); /* the programs refused its flow */
 void probe_tick(struct gateway *g);				/* once a second */
+
+/* ---- gateway.c: life ------------------------------------------------------------------------ */
 
 struct gateway {
 	const char *file; /* gateway.yaml */

@@ -42,7 +42,6 @@ int netlink_link_delete(struct netlink *n, int ifindex);
 
 /* The address alone (/32, /128), no duplicate address detection. */
 int netlink_address_add(struct netlink *n, int ifindex, const struct addr *a);
-
 int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a);
 
 /* Addresses of an interface that others can reach: no link-local, no temporary,
@@ -58,7 +57,7 @@ enum netlink_route { NETLINK_ROUTE_DEVICE, NETLINK_ROUTE_UNREACHABLE };
 
 /* Every route of ours carries this protocol number, by which leftovers are found. */
 #define NETLINK_PROTOCOL 83 /* 'S' */
-#define NETLINK_METRIC_UNREACHABLE 4278198272u /* behind every other: the metric of kernel's own null routes */
+#define NETLINK_METRIC_UNREACHABLE 4278198272u /* behind every other: the metric of the kernel's own null routes */
 
 int netlink_route_add(struct netlink *n, const struct prefix *p, enum netlink_route kind, int ifindex);
 int netlink_route_delete(struct netlink *n, const struct prefix *p, enum netlink_route kind, int ifindex);

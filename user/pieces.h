@@ -7,7 +7,7 @@
 
 /*
  * A worker's part in fragments, both ways. What a client sends in fragments goes to
- * the TAP whole (TAP_REASSEMBLED). What a service sends in fragments comes from the
+ * the TAP whole (TAP_CLIENT, with the size of its fragments). What a service sends in fragments comes from the
  * programs and goes back to them whole (bpf/fragment.h). Where a packet that may be cut
  * is larger than its way allows, it is cut here.
  */

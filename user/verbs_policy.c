@@ -40,7 +40,7 @@ static bool rule_use(void *ctx, uint32_t rule, struct explain_use *out)
 	return true;
 }
 
-/* A client keeps to one of the pool's addresses, as egress_of() in bpf/create.h chooses it. */
+/* A client keeps to one of the pool's addresses, as egress_of() in bpf/port.h chooses it. */
 static const struct egress_address *address_of(const struct egress_pool *pool, uint32_t client, bool v4)
 {
 	const struct egress_address *usable[POOL_ADDRESSES];
