@@ -63,30 +63,4 @@ struct attach_foreign {
 };
 size_t attach_foreign(unsigned ifindex, struct attach_foreign *out, size_t max);
 
-/* ---- where the front runs ------------------------------------------------------ */
-
-enum xdp_wanted { XDP_AUTO, XDP_NATIVE, XDP_GENERIC, XDP_OFF };
-
-struct xdp_nic {	    /* what is known of an underlay interface */
-	const char *driver; /* of ethtool; "" when not known */
-	uint32_t mtu;
-	uint32_t rx_queues, tx_queues, max_queues; /* combined; max_queues 0: not known */
-	uint32_t cpus;
-	bool gro_hw; /* rx-gro-hw is on */
-};
-
-enum xdp_mode { XDP_MODE_OFF, XDP_MODE_NATIVE, XDP_MODE_GENERIC };
-
-struct xdp_choice {
-	enum xdp_mode mode;
-	char reason[96]; /* "virtio would lose GRO_HW (xdp: native to force)" */
-};
-
-/* Pure. Automatic is native where the driver runs XDP before it builds packets, and off
- * where it costs more than it saves; what was asked for by name is done. */
-void xdp_choose(const struct xdp_nic *nic, enum xdp_wanted wanted, struct xdp_choice *out);
-
-/* Reads a struct xdp_nic of @ifname (ethtool, sysfs). @driver (32 bytes) backs nic->driver. */
-int xdp_nic_read(const char *ifname, struct xdp_nic *nic, char driver[32]);
-
 #endif

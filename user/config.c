@@ -68,11 +68,12 @@ static void read_workers(struct config_reader *r, const char *what, const struct
 
 static void read_xdp(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
-	static const char *const modes[] = {"auto", "native", "generic", "off", NULL};
+	static const char *const modes[] = {
+		[XDP_AUTO] = "auto", [XDP_NATIVE] = "native", [XDP_GENERIC] = "generic", [XDP_OFF] = "off", NULL};
 	int i = config_read_word(r, what, n, modes);
 
 	if (i >= 0)
-		*(enum config_xdp *)out = (enum config_xdp)i;
+		*(enum xdp_wanted *)out = (enum xdp_wanted)i;
 }
 
 static const struct config_field tunnel_fields[] = {

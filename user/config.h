@@ -11,6 +11,7 @@
 #include "policy/alloc.h"
 #include "policy/diag.h"
 #include "policy/doc.h"
+#include "user/xdp_choose.h"
 
 /*
  * gateway.yaml: what this gateway is. Every mistake is a diag with its place;
@@ -22,8 +23,6 @@
 #define CONFIG_STATE  "/var/lib/sluice"
 #define CONFIG_SOCKET "/run/sluice/sluice.sock"
 #define CONFIG_PINS   "/sys/fs/bpf/sluice"
-
-enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_NATIVE, CONFIG_XDP_GENERIC, CONFIG_XDP_OFF };
 
 struct config_names { /* a list of words: tags, roles, interfaces */
 	const char **v;
@@ -55,7 +54,7 @@ struct config_tunnel {
 	size_t n_addresses;
 	uint16_t mtu;		      /* 0: min(1420, underlay - 80); in a tailnet 1280 */
 	struct config_names underlay; /* empty: the default route's */
-	enum config_xdp xdp;
+	enum xdp_wanted xdp;
 	uint16_t workers; /* 0: one a core, at most MAX_WORKERS */
 };
 

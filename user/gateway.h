@@ -18,6 +18,7 @@
 #include "user/ruleset.h"
 #include "user/state.h"
 #include "user/uapi_socket.h"
+#include "user/xdp_choose.h"
 
 /*
  * The gateway: everything of `sluice run`, owned by the control thread. Each part

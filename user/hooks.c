@@ -48,7 +48,7 @@ static void choose_front(struct gateway *g, const char *name, struct hooks *h)
 
 	if (xdp_nic_read(name, &nic, driver))
 		return;
-	xdp_choose(&nic, (enum xdp_wanted)g->config->tunnel.xdp, &h->front);
+	xdp_choose(&nic, g->config->tunnel.xdp, &h->front);
 	if (h->front.mode != XDP_MODE_OFF)
 		want(h, PROGRAM_FRONT, ATTACH_XDP, if_nametoindex(name));
 }

@@ -7,7 +7,7 @@
  * driver cannot combine with XDP, and never in generic mode (super-packets are copied
  * into one piece first).
  */
-#include "user/attach.h"
+#include "user/xdp_choose.h"
 #include "user/offload.h"
 
 #include <errno.h>

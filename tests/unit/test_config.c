@@ -74,7 +74,7 @@ static void test_defaults(void **state)
 	assert_string_equal(cfg->tunnel.private_key_file, "/var/lib/sluice/private.key");
 	assert_int_equal(cfg->tunnel.mtu, 0);
 	assert_int_equal(cfg->tunnel.workers, 0);
-	assert_int_equal(cfg->tunnel.xdp, CONFIG_XDP_AUTO);
+	assert_int_equal(cfg->tunnel.xdp, XDP_AUTO);
 	assert_int_equal(cfg->tunnel.n_addresses, 2);
 	assert_int_equal(cfg->n_pools, 1);
 	assert_string_equal(cfg->pools[0].name, "default");
@@ -137,7 +137,7 @@ static void test_every_key(void **state)
 	assert_int_equal(cfg->tunnel.mtu, 1380);
 	assert_int_equal(cfg->tunnel.underlay.n, 2);
 	assert_string_equal(cfg->tunnel.underlay.v[1], "eth1");
-	assert_int_equal(cfg->tunnel.xdp, CONFIG_XDP_NATIVE);
+	assert_int_equal(cfg->tunnel.xdp, XDP_NATIVE);
 	assert_int_equal(cfg->tunnel.workers, 3);
 	assert_string_equal(prefix_str(&cfg->tunnel.addresses[0].prefix, text), "100.64.0.0/10");
 	assert_string_equal(addr_str(&cfg->tunnel.addresses[1].host, text), "fd7a:115c:a1e0::1");

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "user/attach.h"
+#include "user/maps.h"
+#include "user/xdp_choose.h"
 
 static const struct {
 	const char *name;
