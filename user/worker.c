@@ -5,23 +5,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "user/log.h"
+#include "user/loop.h"
 #include "user/pieces.h"
 #include "user/tap.h"
 #include "user/worker.h"
 
 enum source { FROM_UNDERLAY_4, FROM_UNDERLAY_6, FROM_TAP, FROM_EVENT, SOURCES };
-
-static uint64_t clock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
 
 static void ring(int event)
 {
@@ -233,7 +225,7 @@ static void *run(void *arg)
 		int n = epoll_wait(w->epoll, events, SOURCES, pieces_timeout(w));
 
 		atomic_fetch_add(&w->pass, 1);
-		w->now = clock_now();
+		w->now = loop_now();
 		w->allowed = atomic_load(&w->shared->allowed);
 		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
 		worker_apply_commands(w);
