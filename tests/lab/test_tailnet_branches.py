@@ -284,6 +284,20 @@ def test_restarts(world, order):
     gateway.await_state("connected", 60)
 
 
+@pytest.mark.parametrize("server", ["headscale", "newer-headscale"])
+def test_deleted_on_the_server(world, server):
+    """T6: headscale says nothing to a gateway that it deletes: one that tells it something hears of it and joins again."""
+    world = world(**(newer() if server == "newer-headscale" else {}))
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    client = TailscaleClient(world.tailnet)
+    world.await_seen(client, NEAR, "198.51.100.1")
+    world.tailnet.hs("nodes", "delete", "-i", str(world.tailnet.node("gw-1")["id"]), "--force")
+    gateway.host.address("eth0", "10.9.1.99/24")
+    wait_for("the news", lambda: "the server does not know this node any more" in gateway.process.output(), 30)
+    gateway.await_state("connected", 30)
+    assert world.tailnet.node("gw-1")["online"]
+    if server == "newer-headscale":  # 0.28 leaves the route with the node that is gone; a real tailscaled does not get it
+        world.await_seen(client, NEAR, "198.51.100.1")
 
 
 def test_a_newcomer_in_no_rule(world):

@@ -1165,6 +1165,37 @@ static void remarks(void **state)
 	end();
 }
 
+/* T6: headscale goes on with keep-alives to a node that was deleted; only who asks hears of it. */
+static void deleted_on_the_server(void **state)
+{
+	uint64_t since;
+
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	for (size_t told = 1; told < 4; told++) { /* it asks, though nothing changes here */
+		assert_int_equal(count_updates(), told);
+		since = w->now;
+		while (count_updates() == told && w->now < since + 3600 * NS_PER_SEC)
+			pass_time();
+		assert_in_range(w->now - since, 300 * NS_PER_SEC, 900 * NS_PER_SEC);
+	}
+	assert_int_equal(w->opens, 2);
+	w->update = (struct answer){404, "node not found", 0, false};
+	w->registration = wants_login;
+	w->followup.status = 0;
+	while (w->state == WIRE_STATE_CONNECTED)
+		pass_time();
+	assert_int_equal(w->state, WIRE_STATE_OFFLINE);
+	assert_string_equal(w->text, "the server does not know this node any more");
+	assert_non_null(netmap_peer(&w->roster.map, 2)); /* nobody is cut off */
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	end();
+}
+
 /* It is not an end: who is in goes on by the last netmap. But the server is left alone for a while. */
 static void sent_away(void **state)
 {
@@ -1401,6 +1432,7 @@ int main(void)
 		cmocka_unit_test(a_flood_of_pings),
 		cmocka_unit_test(server_time),
 		cmocka_unit_test(remarks),
+		cmocka_unit_test(deleted_on_the_server),
 		cmocka_unit_test(sent_away),
 		cmocka_unit_test(dial_plan),
 		cmocka_unit_test(told_to_wait),

@@ -5,7 +5,7 @@
 
 bool announce_wants(const struct announcement *a, uint64_t now)
 {
-	return a->due && !a->stream && now >= a->deadline;
+	return !a->stream && now >= (a->due ? a->deadline : a->again);
 }
 
 void announce_sent(struct announcement *a, int32_t stream, uint64_t now)
@@ -24,11 +24,12 @@ void announce_failed(struct announcement *a, uint64_t again)
 	a->deadline = again;
 }
 
-void announce_told(struct announcement *a)
+void announce_told(struct announcement *a, uint64_t now)
 {
 	a->stream = 0;
 	a->failures = 0;
 	a->deadline = 0;
+	a->again = now + ANNOUNCE_AGAIN;
 }
 
 bool announce_timed_out(const struct announcement *a, uint64_t now)
@@ -38,5 +39,5 @@ bool announce_timed_out(const struct announcement *a, uint64_t now)
 
 uint64_t announce_next(const struct announcement *a)
 {
-	return a->due || a->stream ? a->deadline : UINT64_MAX;
+	return a->due || a->stream ? a->deadline : a->again;
 }

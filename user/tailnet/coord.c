@@ -287,17 +287,29 @@ void coord_relays_filled(struct coord *c)
 	follow_tell(&c->follow, false);
 }
 
+static void end_map(struct coord *c)
+{
+	switch (c->follow.end) {
+	case FOLLOW_LOCKED:
+		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
+		return;
+	case FOLLOW_SENT_AWAY:
+		conclude(c, STATE_WAIT, c->now + SENT_AWAY, WIRE_STATE_REFUSED, "the server wants this node to stop");
+		return;
+	case FOLLOW_UNKNOWN:
+		fail(c, "the server does not know this node any more");
+		return;
+	default:
+		fail(c, "the server's netmap is refused: %s", c->follow.error);
+	}
+}
+
 static bool take_map(struct coord *c, const uint8_t *bytes, size_t len)
 {
 	c->deadline = c->now + MAP_WATCHDOG;
 	if (follow_receive(&c->follow, bytes, len, c->now))
 		return true;
-	if (c->follow.locked)
-		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
-	else if (c->follow.sent_away)
-		conclude(c, STATE_WAIT, c->now + SENT_AWAY, WIRE_STATE_REFUSED, "the server wants this node to stop");
-	else
-		fail(c, "the server's netmap is refused: %s", c->follow.error);
+	end_map(c);
 	return false;
 }
 
@@ -361,8 +373,8 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 		return;
 	if (stream == c->request)
 		end_request(c, whole);
-	else
-		follow_closed(&c->follow, stream, whole, c->now);
+	else if (!follow_closed(&c->follow, stream, whole, c->now))
+		end_map(c);
 }
 
 /*

@@ -38,18 +38,23 @@ void follow_status(struct follow *f, int32_t stream, int status)
 		f->announcement.status = status;
 }
 
-void follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now)
+bool follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now)
 {
 	struct announcement *a = &f->announcement;
 
 	pings_closed(&f->pings, stream);
 	if (stream != a->stream)
-		return;
+		return true;
+	if (whole && a->status == 404) {
+		f->end = FOLLOW_UNKNOWN;
+		return false;
+	}
 	if (whole && a->status == 200)
-		announce_told(a);
+		announce_told(a, now);
 	else
 		announce_failed(a, next_try(f, now));
 	announce(f, now); /* what has changed meanwhile */
+	return true;
 }
 
 void follow_changed(struct follow *f)
@@ -145,11 +150,13 @@ static void tell_clock(struct follow *f, int64_t server_time)
 
 static bool is_usable(struct follow *f, const struct netmap_update *u)
 {
-	f->locked = u->locked;
-	f->sent_away = u->exit;
-	if (!f->current && !u->alive && !u->self.node)
+	if (u->locked)
+		f->end = FOLLOW_LOCKED;
+	else if (u->exit)
+		f->end = FOLLOW_SENT_AWAY;
+	else if (!f->current && !u->alive && !u->self.node)
 		snprintf(f->error, sizeof(f->error), "it does not begin with our own node");
-	return !f->locked && !f->sent_away && !*f->error;
+	return !f->end && !*f->error;
 }
 
 /* Of a message that changes nothing else. */
@@ -196,15 +203,17 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now)
 {
 	const struct sink messages = {take, f};
-	bool ok;
 
 	f->now = now;
-	ok = netmap_stream_receive(&f->stream, bytes, len, &messages);
-	if (!ok && !f->locked && !f->sent_away && !*f->error)
-		snprintf(f->error, sizeof(f->error), "a message is too long");
-	if (ok)
+	if (netmap_stream_receive(&f->stream, bytes, len, &messages)) {
 		announce(f, now);
-	return ok;
+		return true;
+	}
+	if (!f->end && !*f->error)
+		snprintf(f->error, sizeof(f->error), "a message is too long");
+	if (!f->end)
+		f->end = FOLLOW_GARBLED;
+	return false;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------- */
@@ -220,7 +229,8 @@ int32_t follow_start(struct follow *f, struct channel *channel)
 void follow_stop(struct follow *f)
 {
 	f->channel = NULL;
-	f->current = f->locked = f->sent_away = false;
+	f->current = false;
+	f->end = FOLLOW_ON;
 	*f->error = 0;
 	f->announcement = (struct announcement){0};
 	memset(f->pings.waiting, 0, sizeof(f->pings.waiting)); /* how often they were is not forgotten */

@@ -14,6 +14,14 @@
  * to the gateway, what changes on our side goes to the server, its pings are answered.
  * The netmap stays when the channel is gone. Part of the session (coord.c). Pure.
  */
+enum follow_end { /* why it cannot be followed any more */
+	FOLLOW_ON,
+	FOLLOW_LOCKED,	  /* tailnet lock */
+	FOLLOW_SENT_AWAY, /* the server wants us to end */
+	FOLLOW_UNKNOWN,	  /* the server does not know us: we were deleted */
+	FOLLOW_GARBLED,	  /* something is wrong with a message: error */
+};
+
 struct follow {
 	const struct coord_ops *ops; /* of the session */
 	void *ctx;
@@ -25,8 +33,8 @@ struct follow {
 	struct announcement announcement;
 	struct pings pings;
 	uint64_t now;		  /* of the call that is being answered */
-	bool locked, sent_away;	  /* why it cannot be followed: tailnet lock; we are to end; or */
-	char error[NETMAP_ERROR]; /* something wrong with a message */
+	enum follow_end end;
+	char error[NETMAP_ERROR];
 };
 
 /* Returns the stream whose answer is the netmap; -1: cannot be asked for. */
@@ -37,9 +45,9 @@ void follow_free(struct follow *f);
 /* A part of that answer. False: it cannot be followed, @f says why. */
 bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now);
 
-/* What becomes of the other requests. */
+/* What becomes of the other requests. False: it cannot be followed, @f says why. */
 void follow_status(struct follow *f, int32_t stream, int status);
-void follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now);
+bool follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now);
 
 /* Something has changed on our side. */
 void follow_changed(struct follow *f);
