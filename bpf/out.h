@@ -271,29 +271,64 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o
 	return to_host(skb, &o->p);
 }
 
+/* The client's external endpoint, for an error about what came in by one of its flows. */
+static __always_inline int by_flow(struct outbound *o, const struct flow *f, struct endpoint *to)
+{
+	int reason = decide_again(o->q.slot, o->c.word, o->c.now, &o->c.decision);
+
+	o->c.egress = f->egress;
+	o->c.decision.traits = f->traits;
+	to->addr = f->back.dst;
+	to->port = f->back.dport;
+	return reason;
+}
+
+/* The same for what came in past all flows, by a mapping: mapping_in() asks for nothing else. */
+static __always_inline int by_mapping(struct outbound *o, const struct settings *s, struct endpoint *to)
+{
+	struct tuple t = {.proto = o->q.p.t.proto, .side = SIDE_CLIENT}, out;
+	struct flow *m;
+
+	if ((o->q.p.kind != KIND_TCP && o->q.p.kind != KIND_UDP) || !is_endpoint_independent(s, t.proto))
+		return DROP_NO_FLOW;
+	t.src = o->q.p.t.dst;
+	t.dst = o->q.p.t.src;
+	t.sport = o->q.p.t.dport;
+	t.dport = o->q.p.t.sport;
+	if (decide(o->c.word, o->c.client, &t, &o->c.decision)) /* then nothing came in either */
+		return DROP_NO_FLOW;
+	o->c.egress = egress_of(o->c.decision.pool, o->c.client, o->p.v6);
+	mapping_tuple(&out, &t, o->c.egress);
+	m = mapping_find(&out, o->c.client, o->c.now, &o->q.slot);
+	if (!m)
+		return DROP_NO_FLOW;
+	to->addr = m->back.dst;
+	to->port = m->back.dport;
+	return DROP_NONE;
+}
+
 /* An error about something that a service sent: it goes to that service. */
 static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
 {
-	struct endpoint to;
+	struct endpoint to = {};
 	struct flow *f;
 	int reason;
 
 	if (!quote_read(skb, &o->p, &o->q))
 		return drop(DROP_NO_FLOW);
 	f = icmp_flow(&o->q, SIDE_CLIENT, o->c.now);
-	if (!f || f->client != o->c.client)
-		return host_sent_it(o) ? to_host(skb, &o->p) : drop(DROP_NO_FLOW);
-	o->c.egress = f->egress;
-	reason = decide_again(o->q.slot, o->c.word, o->c.now, &o->c.decision);
-	o->c.decision.traits = f->traits;
+	if (f && f->client == o->c.client)
+		reason = by_flow(o, f, &to);
+	else if (host_sent_it(o))
+		return to_host(skb, &o->p);
+	else
+		reason = by_mapping(o, s, &to);
 	if (!reason)
 		reason = check_way(skb, o);
-	if (!reason && f->traits & FLOW_LIMITED)
-		reason = quota_pass(skb, &o->p, f->client, o->c.word, WAY_OUT);
+	if (!reason && o->c.decision.traits & FLOW_LIMITED)
+		reason = quota_pass(skb, &o->p, o->c.client, o->c.word, WAY_OUT);
 	if (reason)
 		return drop(reason);
-	to.addr = f->back.dst;
-	to.port = f->back.dport;
 	if (icmp_translate(skb, &o->p, &o->q, &to, true))
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_OUT, 1, o->p.len);

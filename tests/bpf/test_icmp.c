@@ -168,6 +168,65 @@ static void error_out(struct scratch *s, const struct family *f, size_t i)
 	assert_dropped(run_as(s, &in, 2), DROP_NO_FLOW);
 }
 
+/* 5508-5: about what came in past all flows, by the client's mapping; to whom the policy lets it speak. */
+static void test_errors_out_by_the_mapping(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t sport; /* of the quoted packet's sender */
+		bool other; /* address */
+		bool sent;
+	} cases[] = {
+		{"another port", 4444, false, true},
+		{"another address", 4444, true, true},
+		{"a port the policy forbids", 7777, false, false},
+	};
+	struct scratch *s = *state;
+
+	s->settings.filtering = FILTER_ENDPOINT_INDEPENDENT;
+	must(maps_settings_set(s->m, &s->settings));
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+
+		for (size_t i = 0; i < N(cases); i++) {
+			struct shape shape = shape_of(&f, IPPROTO_UDP, (uint16_t)(6000 + i), 53), in, error;
+			struct ran r = out_of(s, &shape, 1);
+			struct frame sent, got;
+
+			print_message("  %s %s\n", f.name, cases[i].name);
+			assert_sent(r);
+			in = answer_to(&shape, &r);
+			in.src = cases[i].other ? f.remote2 : f.remote;
+			in.sport = cases[i].sport;
+			frame_build(&sent, &in);
+			got = sent; /* as the client gets it */
+			memcpy(got.b + got.l3 + (v6 ? 24 : 16), v6 ? (void *)&f.client : (void *)&f.client.w[3], v6 ? 16 : 4);
+			got.b[got.l4 + 2] = (uint8_t)(shape.sport >> 8);
+			got.b[got.l4 + 3] = (uint8_t)shape.sport;
+			frame_checksum(&got);
+			if (cases[i].sent)
+				assert_sent(into(s, &in));
+			error = error_shape(&f, 7, f.client, in.src, got.b + got.l3, got.len - got.l3);
+			r = out_of(s, &error, 1);
+			if (!cases[i].sent) {
+				assert_dropped(r, DROP_NO_FLOW);
+				continue;
+			}
+			assert_sent(r);
+			assert_addr(frame_src(&r.out), f.external);
+			assert_addr(frame_dst(&r.out), in.src);
+			assert_true(frame_checks(&r.out));
+			assert_quote(&r, &sent, sent.len - sent.l3, sent.b[sent.l3 + (v6 ? 7 : 8)]);
+			assert_dropped(out_of(s, &error, 2), DROP_NO_FLOW); /* not his */
+			/* Past the mapping's time there is none. */
+			expire_all(s);
+			assert_dropped(out_of(s, &error, 1), DROP_NO_FLOW);
+		}
+	}
+	s->settings.filtering = FILTER_ADDRESS;
+	must(maps_settings_set(s->m, &s->settings));
+}
+
 static void each(void **state, void (*test)(struct scratch *s, const struct family *f, size_t i))
 {
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -392,6 +451,7 @@ int main(void)
 		T(test_errors_in),	T(test_errors_out),    T(test_no_flow),
 		T(test_errors_astray),	T(test_revoked),       T(test_errors_to_host),
 		T(test_hostile_quotes), T(test_outer_options), T(test_remote_pings),
+		T(test_errors_out_by_the_mapping),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
