@@ -6,7 +6,7 @@
  * What comes in by a NIC and belongs to no flow is the host's and goes on unchanged,
  * but for what the host must not answer:
  *
- *   - anything to an exclusive address, WireGuard and neighbour discovery aside;
+ *   - anything to an exclusive address, but for WireGuard, neighbour discovery and DHCP;
  *   - a SYN to a port that is translation's and that no socket of the host has: the
  *     reset would end a simultaneous open (RFC 5382 REQ-4);
  *   - a packet that turned round (hairpin.h) and found no mapping any more.
@@ -15,6 +15,7 @@
 
 #define NDP_FIRST 133 /* ICMPv6: router solicitation ... */
 #define NDP_LAST  137 /* ... redirect */
+#define DHCP_CLIENT 68
 
 /* The external address that is @a; NULL: none, or it is not there now. */
 static __always_inline struct egress *egress_at(const struct addr *a)
@@ -43,14 +44,20 @@ static __always_inline bool port_is_ours(const struct egress *e, __be16 port)
 	return false;
 }
 
-/* What keeps the tunnel and the link alive, be the address exclusive or not. @quoted: by an ICMP error. */
-static __always_inline bool is_vital(const struct packet *p, const struct packet *quoted, __be16 wg_port)
+/*
+ * What keeps the tunnel and the link alive, be the address exclusive or not; a lease that
+ * cannot be renewed would take the address away. @quoted: by an ICMP error.
+ */
+static __always_inline bool is_vital(struct __sk_buff *skb, const struct packet *p, const struct packet *quoted,
+				     __be16 wg_port)
 {
 	if (p->kind == KIND_ICMP)
 		return p->v6 && p->icmp_type >= NDP_FIRST && p->icmp_type <= NDP_LAST;
 	if (p->kind == KIND_ICMP_ERROR)
 		return quoted->kind == KIND_UDP && quoted->t.sport == wg_port;
-	return p->kind == KIND_UDP && p->t.dport == wg_port;
+	if (p->kind != KIND_UDP)
+		return false;
+	return p->t.dport == wg_port || (p->t.dport == bpf_htons(DHCP_CLIENT) && port_is_hosts(skb, &p->t));
 }
 
 /* Why the host must not see a packet that belongs to no flow; DROP_NONE: it is the host's. */
@@ -67,7 +74,7 @@ CHECKED_ALONE int stray(struct __sk_buff *skb, const struct packet *p, const str
 	if (client_frame(skb))
 		return DROP_NO_FLOW;
 	if (e->exclusive)
-		return is_vital(p, quoted, bpf_htons(s->wg_port)) ? DROP_NONE : DROP_EXCLUSIVE;
+		return is_vital(skb, p, quoted, bpf_htons(s->wg_port)) ? DROP_NONE : DROP_EXCLUSIVE;
 	if (p->kind == KIND_TCP && tcp_opens(p) && port_is_ours(e, p->t.dport) && !port_is_hosts(skb, &p->t))
 		return DROP_UNSOLICITED;
 	return DROP_NONE;

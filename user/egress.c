@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "user/gateway.h"
+#include "user/hostcheck.h"
 #include "user/log.h"
 #include "user/offload.h"
 #include "user/ports.h"
@@ -235,6 +236,18 @@ void egress_keep_fragments(struct gateway *g)
 				maps_reassemble(g->maps, &g->egress.pool[i].address[k].addr, until);
 }
 
+/* Said, and done nevertheless: it may be meant, on a machine with a console. */
+static void warn_of_exclusive(const struct gateway *g)
+{
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < g->egress.n; i++)
+		for (size_t k = 0; g->config->pools[i].exclusive && k < g->egress.pool[i].n; k++)
+			if (hostcheck_is_own_source(&g->egress.pool[i].address[k].addr))
+				log_warning(HOSTCHECK_OWN_SOURCE,
+					    addr_str(&g->egress.pool[i].address[k].addr, text));
+}
+
 bool egress_open(struct gateway *g, char *error, size_t size)
 {
 	remember_ids(g);
@@ -253,6 +266,7 @@ bool egress_open(struct gateway *g, char *error, size_t size)
 		return false;
 	}
 	egress_refresh(g);
+	warn_of_exclusive(g);
 	ways_refresh(g);
 	return true;
 }

@@ -2,6 +2,7 @@
 /*
  * Does this machine fit the configuration (hostcheck.h)?
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <sodium.h>
@@ -110,6 +111,36 @@ static void list_addresses(const struct addr *list, int n, char *buf, size_t siz
 		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", addr_str(&list[i], text));
 }
 
+/* Asks the kernel by a socket that sends nothing: it chooses the address when it is connected. */
+bool hostcheck_is_own_source(const struct addr *a)
+{
+	struct sockaddr_in6 world6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)}, own6 = {0};
+	struct sockaddr_in world4 = {.sin_family = AF_INET, .sin_port = htons(9)}, own4 = {0};
+	bool v4 = addr_is_v4(a);
+	int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = v4 ? sizeof(own4) : sizeof(own6);
+	bool is = false;
+
+	inet_pton(AF_INET, "192.0.2.1", &world4.sin_addr);
+	inet_pton(AF_INET6, "2001:db8::1", &world6.sin6_addr);
+	if (fd >= 0 && !connect(fd, v4 ? (void *)&world4 : (void *)&world6, len) &&
+	    !getsockname(fd, v4 ? (void *)&own4 : (void *)&own6, &len))
+		is = v4 ? own4.sin_addr.s_addr == a->w[3] : !memcmp(&own6.sin6_addr, a, sizeof(*a));
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+static void check_exclusive(const struct config_pool *pool, const struct addr *list, int n, struct diags *d)
+{
+	char text[ADDR_STRLEN];
+
+	for (int i = 0; i < n; i++)
+		if (hostcheck_is_own_source(&list[i]))
+			diag_warning(d, config_at(pool->node, "exclusive", CONFIG_NO_ITEM), HOSTCHECK_OWN_SOURCE,
+				     addr_str(&list[i], text));
+}
+
 static void check_pool(struct netlink *n, const struct config_pool *pool, struct diags *d)
 {
 	struct addr list[ADDRESSES_MAX];
@@ -134,6 +165,10 @@ static void check_pool(struct netlink *n, const struct config_pool *pool, struct
 	if (!pool->addresses.n && count <= 0)
 		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
 			   "egress: interface %s has no address that services could answer to", name);
+	if (pool->exclusive && pool->addresses.n)
+		check_exclusive(pool, pool->addresses.v, (int)pool->addresses.n, d);
+	else if (pool->exclusive)
+		check_exclusive(pool, list, count, d);
 }
 
 void hostcheck_egress(const struct config *cfg, struct diags *d)

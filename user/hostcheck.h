@@ -18,6 +18,15 @@ void hostcheck_routes(const struct config *cfg, struct diags *d);     /* a way t
 void hostcheck_port(const struct config *cfg, struct diags *d);	      /* nobody else listens there */
 void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
 
+/*
+ * Do this machine's own connections to the world leave from @a? An exclusive egress
+ * address should be another one: their answers are dropped there.
+ */
+bool hostcheck_is_own_source(const struct addr *a);
+#define HOSTCHECK_OWN_SOURCE                                                                                       \
+	"egress.exclusive: this machine's own connections leave from %s, and their answers (SSH, DNS, updates) "  \
+	"would be dropped: it needs another address for itself"
+
 /* Is a gateway with this configuration running? Then the port and the interface are its own. */
 bool hostcheck_running(const struct config *cfg);
 

@@ -3,6 +3,7 @@
  * What comes in by a NIC and belongs to no flow: the host's, unless the host must not
  * answer it.
  */
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "tests/bpf/slots.h"
@@ -194,6 +195,26 @@ static void test_simultaneous_open(void **state)
 	}
 }
 
+/* A lease that cannot be renewed takes the address away; but who has no client of DHCP does not answer. */
+static void test_dhcp(void **state)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(68)};
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape shape = {.proto = IPPROTO_UDP, .src = f.remote, .dst = f.external, .sport = 67, .dport = 68, .payload = 240};
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0); /* the machine may have such a client */
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	set_exclusive(s, &f, true);
+	assert_dropped(into(s, &shape), DROP_EXCLUSIVE);
+	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_ran(into(s, &shape), NEXT, DROP_NONE);
+	shape.dport = 69;
+	assert_dropped(into(s, &shape), DROP_EXCLUSIVE);
+	close(fd);
+}
+
 /* An exclusive address: flows are as ever, and WireGuard's port is nobody else's. */
 static void test_exclusive_flows(void **state)
 {
@@ -227,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_strays),	 T(test_fragment),	    T(test_neighbours),	    T(test_errors_about_the_tunnel),
 		T(test_listener), T(test_simultaneous_open), T(test_exclusive_flows),
+		T(test_dhcp), /* the last: it is in a namespace of its own from then on */
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -26,6 +26,10 @@ def address_gone(world):
     world.net.gateway.run("ip addr del 198.51.100.1/24 dev eth0")
 
 
+def own_address_exclusive(world):
+    world.gateway.config["egress"]["exclusive"] = True
+
+
 def no_route(world):
     world.net.gateway.run("ip route del default")
 
@@ -70,6 +74,8 @@ CASES = (       # harm, the check that tells, its result, what is said, what is 
     (nic_down, "interfaces", "fail", "tunnel.underlay: interface eth0 is down: ip link set eth0 up", None),
     (no_such_nic, "interfaces", "fail", "found no interface eth7 on this machine", None),
     (address_gone, "egress", "fail", "egress address is not on the interface: found 198.51.100.1, eth0 has", None),
+    (own_address_exclusive, "egress", "warn", "this machine's own connections leave from 198.51.100.1, and their answers",
+     None),
     (no_route, "routes", "fail", "203.0.113.0/24", None),
     (foreign_filter, "foreign", "warn", "ingress of eth0 has the filter bpf of somebody else",
      "it sees packets before or after Sluice"),
