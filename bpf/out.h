@@ -33,7 +33,7 @@ struct {
 /* The largest packet of a (super-)packet. */
 static __always_inline __u32 largest(const struct __sk_buff *skb, const struct packet *p)
 {
-	return skb->gso_size ? p->payload - p->l3 + skb->gso_size : p->len;
+	return skb->gso_size ? p->payload - p->l3 - p->cut_off + skb->gso_size : p->len;
 }
 
 /* Does a socket of the host wait for just this sender? Then it is an answer. */

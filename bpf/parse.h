@@ -37,6 +37,7 @@
 #define IPOPT_SSRR 137
 
 #define MAX_EXTENSIONS 8
+#define JUMBO_HEADER   8 /* hop-by-hop, with the length (RFC 2675) */
 
 enum kind { /* as translation sees it */
 	    KIND_OTHER,
@@ -65,6 +66,7 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 df;
+	__u8 cut_off; /* bytes of its headers that no segment of it has */
 };
 
 /*
@@ -94,6 +96,15 @@ static __always_inline bool addr_is_v4(const struct addr *a)
 static __always_inline __u32 segments(const struct __sk_buff *skb)
 {
 	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+/*
+ * A super-packet beyond 64 KiB (BIG TCP, where the interface's gro_max_size was raised): its
+ * headers say that it has no length, and IPv6's has a jumbo header behind it.
+ */
+static __always_inline bool is_big(const struct __sk_buff *skb, const struct packet *p)
+{
+	return skb->gso_size && skb->len > p->l3 + 0xffff;
 }
 
 /* Source routes (RFC 7126 3.3, 3.4) in @len bytes of options; also options that do not add up. */
@@ -127,7 +138,7 @@ static __always_inline int parse_v4(struct __sk_buff *skb, struct packet *p, enu
 	if (bpf_skb_load_bytes(skb, p->l3, &ip, sizeof(ip)))
 		return DROP_MALFORMED;
 	hl = ip.ihl * 4;
-	p->len = bpf_ntohs(ip.tot_len);
+	p->len = !ip.tot_len && is_big(skb, p) ? skb->len - p->l3 : bpf_ntohs(ip.tot_len);
 	if (ip.version != 4 || hl < sizeof(ip) || p->len < hl)
 		return DROP_MALFORMED;
 	p->l4 = p->l3 + hl;
@@ -199,6 +210,10 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p, enu
 	p->df = 1;
 	p->ttl = ip.hop_limit;
 	p->len = sizeof(ip) + bpf_ntohs(ip.payload_len);
+	if (!ip.payload_len && is_big(skb, p)) {
+		p->len = skb->len - p->l3;
+		p->cut_off = JUMBO_HEADER;
+	}
 	__builtin_memcpy(&p->t.src, &ip.saddr, sizeof(p->t.src));
 	__builtin_memcpy(&p->t.dst, &ip.daddr, sizeof(p->t.dst));
 	/* Within the maps these are IPv4 addresses: on the wire they are forgeries (RFC 4942 2.2). */

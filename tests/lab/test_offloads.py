@@ -4,11 +4,15 @@
 On veth a wrong checksum is not noticed while the sender's offload stands: nobody computes it. With tx off every
 checksum on the wire is a real one.
 """
+import pathlib
+import sys
+
 import pytest
 
 from net import SERVICE
 from test_forward import check_all_traffic
 
+HERE = pathlib.Path(__file__).parent
 FEATURES = {
     "checksums": dict(tx="off"),
     "segmentation": dict(tso="off", gso="off"),
@@ -46,6 +50,18 @@ def test_a_feature_goes_away_while_traffic_flows(world, feature):
     assert '"bytes": 200000000' in job.output() and '"intact": true' in job.output()
     world.service.log.write_text("")  # of the first download
     check_all_traffic(world, alice, 6)
+
+
+@pytest.mark.parametrize("version", (4, 6))
+def test_super_packets_beyond_64_kib(world, version):
+    """BIG TCP, where somebody raised gro_max_size: their headers name no length. The TAP takes them in pieces."""
+    world = world()
+    net = world.net
+    for host, device in ((net.far, "eth0"), (net.router, "out"), (net.router, "gw0"), (net.gateway, "eth0")):
+        host.run([sys.executable, str(HERE / "big_tcp.py"), device, "185000"])
+    with net.gateway.capture("eth0", "greater 65600") as capture:
+        check_all_traffic(world, world.joined("alice"), version)
+    assert capture.count() > 0
 
 
 @pytest.mark.parametrize("mode", ("native", "generic"))
