@@ -207,6 +207,21 @@ static void gather_udp(struct gateway *g, const char *interface)
 	offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true);
 }
 
+static void stop_lro(const char *interface)
+{
+	bool on = false;
+	int err;
+
+	if (offload_get(interface, OFFLOAD_LRO, &on) || !on)
+		return;
+	err = offload_set(interface, OFFLOAD_LRO, false);
+	if (err)
+		log_error("%s: its LRO cannot be switched off (%s): what services send may be lost", interface,
+			  strerror(-err));
+	else
+		log_info("%s: LRO is switched off, as wherever packets are forwarded", interface);
+}
+
 void egress_refresh(struct gateway *g)
 {
 	for (size_t i = 0; i < g->config->n_pools; i++) {
@@ -214,8 +229,10 @@ void egress_refresh(struct gateway *g)
 
 		find_interface(g, &g->config->pools[i], pool);
 		find_addresses(g, &g->config->pools[i], pool);
-		if (pool->ifindex && pool->ifindex != was.ifindex)
+		if (pool->ifindex && pool->ifindex != was.ifindex) {
 			gather_udp(g, pool->interface);
+			stop_lro(pool->interface);
+		}
 		report_change(&was, pool);
 		for (size_t k = 0; k < pool->n; k++)
 			if (pool->address[k].id)

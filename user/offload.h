@@ -12,6 +12,12 @@
  */
 #define OFFLOAD_UDP_GRO_FORWARDING "rx-udp-gro-forwarding"
 
+/*
+ * What the NIC itself has merged cannot be told apart again, so the kernel switches this
+ * off where it forwards (dev_disable_lro()), for good. Our redirection it does not notice.
+ */
+#define OFFLOAD_LRO "rx-lro"
+
 /* 0 with *on, or -errno: -ENOENT when the kernel has no such feature. */
 int offload_get(const char *interface, const char *feature, bool *on);
 /* 0 or -errno; -EOPNOTSUPP when the driver does not let it be changed. */
