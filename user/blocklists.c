@@ -163,7 +163,8 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 		trouble(x, mem_printf("block list \"%s\": %s; used as it is", x->b->name, why));
 	sound = blocklist_read(path, l->text, l->len, &x->out->all, &lines) || broken(x, &lines);
 	if (sound && x->out->all.n == before)
-		diag_warning(x->d, x->b->at, "block list \"%s\": %s has no entry, so it blocks nothing", x->b->name, path);
+		diag_warning(x->d, x->b->at, "block list \"%s\": %s has no entry, so it blocks nothing", x->b->name,
+			     path);
 	if (lines.errors || old)
 		forget(l);
 	diags_free(&lines);

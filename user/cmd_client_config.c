@@ -163,7 +163,8 @@ static void put_allowed(struct draft *f, const struct config *cfg, const struct 
 
 	client_routes_of(cfg, c, filter, &routes);
 	if (filter && !routes.n)
-		fprintf(stderr, "sluice client-config: warning: the policy lets %s reach nothing through this gateway\n",
+		fprintf(stderr,
+			"sluice client-config: warning: the policy lets %s reach nothing through this gateway\n",
 			c->name);
 	put(f, "AllowedIPs = ");
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++) {

@@ -19,8 +19,8 @@ static void say_mistakes(struct doctor *doctor, const char *check, const char *f
 
 		if (at->line)
 			snprintf(place, sizeof(place), ":%u:%u", at->line, at->column);
-		doctor_say(doctor, check, d->list[i].level == DIAG_WARNING ? DOCTOR_WARN : DOCTOR_FAIL, NULL, "%s%s: %s",
-			   at->file ? at->file : file, place, d->list[i].text);
+		doctor_say(doctor, check, d->list[i].level == DIAG_WARNING ? DOCTOR_WARN : DOCTOR_FAIL, NULL,
+			   "%s%s: %s", at->file ? at->file : file, place, d->list[i].text);
 	}
 	diags_free(d);
 }

@@ -170,7 +170,8 @@ int cmd_probe(int argc, char **argv)
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
 	if (!read_target(a.words[0], &t)) {
-		fputs("sluice probe: expected HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535\n", stderr);
+		fputs("sluice probe: expected HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535\n",
+		      stderr);
 		return EXIT_USAGE;
 	}
 	if (command_option(&a, "ipv4") && command_option(&a, "ipv6")) {

@@ -125,9 +125,9 @@ const struct command commands[] = {
 	 "Exit status 0 connected, 1 not.",
 	 COMMAND_GATEWAY, probe_options, 1, 1, cmd_probe},
 	{"up", "", "log in to the tailnet, or try again at once",
-	 "With a new node key where the old one has expired or was logged out. Without an auth key it tells the URL that\n"
-	 "somebody has to open, and waits. It reads the auth key's file again, and connects anew where it is connected;\n"
-	 "traffic goes on meanwhile.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
+	 "With a new node key where the old one has expired or was logged out. Without an auth key it tells the\n"
+	 "URL that somebody has to open, and waits. It reads the auth key's file again, and connects anew where\n"
+	 "it is connected; traffic goes on meanwhile.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
 	{"logout", "", "give the node up: its key expires now", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_logout},
 	{"netmap", "", "what the coordination server says: nodes, keys, relays, rules", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_netmap},
@@ -155,8 +155,8 @@ const struct command commands[] = {
 	 "Checks files only, so it runs far from the gateway (in CI); --host adds the machine.", COMMAND_OFFLINE,
 	 check_options, 0, 1, cmd_check},
 	{"explain", "SRC DST [PROTO] PORT", "who may reach what, and why or why not",
-	 "Names, users, groups or addresses; of a prefix its first address. Asks the running gateway; with --policy or\n"
-	 "without a gateway, the files.\n"
+	 "Names, users, groups or addresses; of a prefix its first address. Asks the running gateway; with\n"
+	 "--policy or without a gateway, the files.\n"
 	 "Exit status 0 allowed, 1 refused.", COMMAND_OFFLINE, explain_options, 3, 4, cmd_explain},
 	{"policy check", "FILE", "find the mistakes in a policy, and rules that never match", NULL, COMMAND_OFFLINE,
 	 place_options, 1, 1, cmd_policy_check},

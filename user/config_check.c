@@ -274,7 +274,8 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 	for (size_t i = 0; i < n; i++) {
 		struct prefix p = {pool->addresses.v[i], 128};
 
-		if (!is_missing(&p.addr, sizeof(p.addr)) && (is_nowhere(&p) || is_link_local(&p.addr) || in_tunnel(cfg, &p)))
+		if (!is_missing(&p.addr, sizeof(p.addr)) &&
+		    (is_nowhere(&p) || is_link_local(&p.addr) || in_tunnel(cfg, &p)))
 			diag_error(d, config_at(pool->node, "addresses", i),
 				   "%s: found %s, expected an address "
 				   "that services can answer to%s",

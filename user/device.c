@@ -335,7 +335,10 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 		.options = *options,
 		.loop = loop,
 		.n_workers = options->workers,
-		.shared = {.to_host = options->to_host, .parcels = options->other, .n_peers = MAX_CLIENTS, .control_event = -1},
+		.shared = {.to_host = options->to_host,
+			   .parcels = options->other,
+			   .n_peers = MAX_CLIENTS,
+			   .control_event = -1},
 	};
 	d->shared.mtu = options->mtu;
 	if (assemble(d, error, size))

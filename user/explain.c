@@ -255,8 +255,8 @@ static json_t *answer_json(const struct asked *x)
 	const struct inventory_node *node = x->client == NO_CLIENT ? NULL : &x->s->rules->inventory.nodes[x->client];
 	char buf[TEXT_SIZE];
 
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "allowed",
-			 !x->d.reason, "source", addr_json(&x->src, true), "source_of", prefix_json(x->from),
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "allowed", !x->d.reason, "source", addr_json(&x->src, true), "source_of", prefix_json(x->from),
 			 "destination", addr_json(&x->dst, true), "destination_of", prefix_json(x->to), "proto",
 			 text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",

@@ -8,7 +8,16 @@
 #include "gateway.skel.h"
 #include "user/maps.h"
 
-enum maps_table { MAPS_CLASSES, MAPS_ACL, MAPS_RULES, MAPS_ROUTES, MAPS_BLOCKED, MAPS_BLOCKED16, MAPS_BLOCKED24, MAPS_TABLES };
+enum maps_table {
+	MAPS_CLASSES,
+	MAPS_ACL,
+	MAPS_RULES,
+	MAPS_ROUTES,
+	MAPS_BLOCKED,
+	MAPS_BLOCKED16,
+	MAPS_BLOCKED24,
+	MAPS_TABLES
+};
 
 struct maps_template { /* of inner maps; libbpf forgets it once it has loaded */
 	struct bpf_map *outer;

@@ -133,7 +133,8 @@ void membership_unrouted(struct gateway *g, const struct addr *dst)
 		return;
 	for (size_t i = 0; i < g->config->n_routes; i++)
 		if (!rules->approved_by[i] && prefix_contains(&g->config->routes[i].prefix, dst)) {
-			ask_again(g->membership, "a client uses a route that the server has not approved, as far as we know");
+			ask_again(g->membership,
+				  "a client uses a route that the server has not approved, as far as we know");
 			return;
 		}
 }

@@ -109,9 +109,9 @@ static json_t *tailnet_json(const struct report_source *s)
 
 	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server), "state",
-			 text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node), "home",
-			 text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server),
+			 "state", text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node),
+			 "home", text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
 			 t->expires ? json_integer((json_int_t)t->expires) : json_null(), "clock_ahead",
 			 (json_int_t)t->clock_ahead, "health", health_json(t), "relays", relays_json(t));
 }

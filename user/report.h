@@ -28,7 +28,8 @@
  *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
  *			that are not in force), "why"}, "expires" (Unix seconds),
  *			"clock_ahead" (seconds, of the server's clock; 0: they agree), "health": [{"severity"
- *			("high", "medium", "low"), "text"}]  (what the server wants people to know), "relays": [{"region" (number),
+ *			("high", "medium", "low"), "text"}]  (what the server wants people to know),
+ *			"relays": [{"region" (number),
  *			"name", "home" (ours), "state" ("connected", "connecting", "away"), "host", "trouble" (null,
  *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
@@ -58,7 +59,8 @@
  *			"interface", "next_hop", "reason" (why not active), "primary": null | {"ours",
  *			"node"} (in a tailnet: to whom of all that serve it clients send; both null
  *			where the server does not tell us)}]}
- * probe		{"schema", "id", "outcome" ("waiting", "connected", "reset", "unreachable", "silent", "dropped"),
+ * probe		{"schema", "id", "outcome" ("waiting", "connected", "reset", "unreachable", "silent",
+ *			"dropped"),
  *			"service", "route" (null: clients have none), "egress": null | {"pool", "interface",
  *			"address", "public", "next_hop"}, "as" (the flow's external end), "sent" (SYNs), "timeout",
  *			"answer": null | {"from", "ms", "icmp_type", "icmp_code", "icmp"}, "reason", "meaning"

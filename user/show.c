@@ -319,7 +319,8 @@ static void add_node(struct table *t, const json_t *n, const char *online)
 	if (json_is_true(json_object_get(n, "expired")))
 		table_add(t, "expired");
 	else
-		table_add(t, expires && gmtime_r(&at, &tm) && strftime(text, sizeof(text), "%Y-%m-%d", &tm) ? text : NULL);
+		table_add(t,
+			  expires && gmtime_r(&at, &tm) && strftime(text, sizeof(text), "%Y-%m-%d", &tm) ? text : NULL);
 }
 
 void show_netmap(const json_t *r, FILE *out)

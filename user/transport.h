@@ -41,7 +41,7 @@ struct transport_stamps {		 /* monotonic ns, 0: never; written by the worker */
 	_Atomic uint64_t unanswered_sent;     /* first data sent since anything was received, else 0 */
 	_Atomic uint64_t unanswered_received; /* first data received since anything was sent, else 0 */
 	_Atomic uint64_t confirmed;	      /* last change of the session that sends */
-	_Atomic uint64_t heard;		      /* authenticated, from the endpoint that we send to; of a fixed one only */
+	_Atomic uint64_t heard; /* authenticated, from the endpoint that we send to; of a fixed one only */
 	_Atomic uint64_t tx_bytes, rx_bytes;  /* of data messages, headers included */
 	_Atomic uint64_t tx_packets, rx_packets;
 };

@@ -101,8 +101,9 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 	char *text;
 
 	if (!r->policy && g->membership)
-		return control_fail(error, EXIT_NO, "no local policy runs: the coordination server's rules are in force "
-						    "(`sluice netmap` lists them)");
+		return control_fail(error, EXIT_NO,
+				    "no local policy runs: the coordination server's rules are in force "
+				    "(`sluice netmap` lists them)");
 	if (!r->policy)
 		return control_fail(error, EXIT_NO,
 				    "no policy runs: everything is refused (`sluice policy apply FILE`)");

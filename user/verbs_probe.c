@@ -139,7 +139,8 @@ static json_t *pool_json(struct gateway *g, size_t pool, const struct egress_add
 	char address[ADDR_STRLEN], public[ADDR_STRLEN], hop[ADDR_STRLEN];
 	struct addr next;
 	int ifindex;
-	bool known = !netlink_route_get(&g->netlink, dst, &a->addr, p->ifindex, &ifindex, &next) && addr_cmp(&next, &none);
+	bool known =
+		!netlink_route_get(&g->netlink, dst, &a->addr, p->ifindex, &ifindex, &next) && addr_cmp(&next, &none);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s?}", "pool", g->config->pools[pool].name, "interface", p->interface,
 			 "address", addr_str(&a->addr, address), "public", addr_str(&a->public, public), "next_hop",

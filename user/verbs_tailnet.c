@@ -99,7 +99,8 @@ static json_t *node_json(const struct membership *m, const struct tailnet_node *
 		      text_json(n->name), "user", text_json(n->user), "tags", tags, "addresses",
 		      prefixes_json(n->addresses, n->n_addresses), "allowed", prefixes_json(n->allowed, n->n_allowed),
 		      "primary", prefixes_json(n->primary, n->n_primary), "endpoints", endpoints, "key",
-		      tailkey_text(TAILKEY_NODE, n->node_key, key), "online", n->online, "expired", node_is_expired(n, tailnet_time(m->tailnet)));
+		      tailkey_text(TAILKEY_NODE, n->node_key, key), "online", n->online, "expired",
+		      node_is_expired(n, tailnet_time(m->tailnet)));
 	json_object_set_new(j, "relay",
 			    n->region ? text_json(paths_region_name(m, n->region, relay, sizeof(relay))) : json_null());
 	json_object_set_new(j, "expires", n->key_expiry ? json_integer((json_int_t)n->key_expiry) : json_null());

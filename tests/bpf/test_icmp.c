@@ -200,7 +200,8 @@ static void test_errors_out_by_the_mapping(void **state)
 			in.sport = cases[i].sport;
 			frame_build(&sent, &in);
 			got = sent; /* as the client gets it */
-			memcpy(got.b + got.l3 + (v6 ? 24 : 16), v6 ? (void *)&f.client : (void *)&f.client.w[3], v6 ? 16 : 4);
+			memcpy(got.b + got.l3 + (v6 ? 24 : 16), v6 ? (void *)&f.client : (void *)&f.client.w[3],
+			       v6 ? 16 : 4);
 			got.b[got.l4 + 2] = (uint8_t)(shape.sport >> 8);
 			got.b[got.l4 + 3] = (uint8_t)shape.sport;
 			frame_checksum(&got);

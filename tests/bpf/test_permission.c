@@ -41,7 +41,7 @@ static void test_permission_shared(void **state)
 
 #define SHARING 4
 
-/* Each answer counts for its own flow, in whatever order those that share a permission come and go, by sweep or unswept. */
+/* Each answer counts for its own flow, in whatever order those that share a permission come and go, swept or not. */
 static void test_permission_handed_on(void **state)
 {
 	static const int orders[][SHARING] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2}, {2, 0, 3, 1}};

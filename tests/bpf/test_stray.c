@@ -201,7 +201,8 @@ static void test_dhcp(void **state)
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(68)};
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct shape shape = {.proto = IPPROTO_UDP, .src = f.remote, .dst = f.external, .sport = 67, .dport = 68, .payload = 240};
+	struct shape shape = {
+		.proto = IPPROTO_UDP, .src = f.remote, .dst = f.external, .sport = 67, .dport = 68, .payload = 240};
 	int fd;
 
 	assert_int_equal(unshare(CLONE_NEWNET), 0); /* the machine may have such a client */

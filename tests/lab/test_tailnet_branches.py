@@ -286,7 +286,7 @@ def test_restarts(world, order):
 
 @pytest.mark.parametrize("server", ["headscale", "newer-headscale"])
 def test_deleted_on_the_server(world, server):
-    """T6: headscale says nothing to a gateway that it deletes: one that tells it something hears of it and joins again."""
+    """T6: headscale says nothing to a gateway that it deletes; who tells it something hears of it, and joins again."""
     world = world(**(newer() if server == "newer-headscale" else {}))
     gateway = world.gateway(1, [ROUTES[NEAR]])
     client = TailscaleClient(world.tailnet)
@@ -296,7 +296,7 @@ def test_deleted_on_the_server(world, server):
     wait_for("the news", lambda: "the server does not know this node any more" in gateway.process.output(), 30)
     gateway.await_state("connected", 30)
     assert world.tailnet.node("gw-1")["online"]
-    if server == "newer-headscale":  # 0.28 leaves the route with the node that is gone; a real tailscaled does not get it
+    if server == "newer-headscale":  # 0.28 leaves the route with the node that is gone, for a real tailscaled, too
         world.await_seen(client, NEAR, "198.51.100.1")
 
 
@@ -331,7 +331,10 @@ def populate(tailnet, count):
 
 
 def test_hundreds_of_peers(world):
-    """300 peers (with 1,000 this server lets no tailscaled in within 30 s here); while some are removed and others come and move, a download loses nothing."""
+    """While some of 300 peers are removed and others come and move, a download loses nothing.
+
+    With 1,000 this server lets no tailscaled in within 30 s here.
+    """
     world = world()
     world.tailnet.server.stop(signal.SIGTERM)
     populate(world.tailnet, 300)

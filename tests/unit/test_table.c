@@ -282,7 +282,8 @@ static void test_host_and_port(void **state)
 		uint16_t port = 0;
 
 		host = text_host_port(cases[i].text, &len, &port);
-		if (!host != !want || (want && (len != strlen(want) || memcmp(host, want, len) || port != cases[i].port)))
+		if (!host != !want ||
+		    (want && (len != strlen(want) || memcmp(host, want, len) || port != cases[i].port)))
 			fail_msg("%s", cases[i].text);
 	}
 }

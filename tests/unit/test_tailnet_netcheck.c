@@ -353,10 +353,11 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(stun_request_form), cmocka_unit_test(nearest_is_home),
-		cmocka_unit_test(choice_of_home),    cmocka_unit_test(home_without_stun),
-		cmocka_unit_test(home_that_can_be_reached), cmocka_unit_test(few_are_asked),     cmocka_unit_test(silent_home_is_left),
-		cmocka_unit_test(nobody_answers),    cmocka_unit_test(answers_of_others),
+		cmocka_unit_test(stun_request_form),	    cmocka_unit_test(nearest_is_home),
+		cmocka_unit_test(choice_of_home),	    cmocka_unit_test(home_without_stun),
+		cmocka_unit_test(home_that_can_be_reached), cmocka_unit_test(few_are_asked),
+		cmocka_unit_test(silent_home_is_left),	    cmocka_unit_test(nobody_answers),
+		cmocka_unit_test(answers_of_others),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_netcheck", tests, setup, NULL);

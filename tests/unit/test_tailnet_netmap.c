@@ -340,7 +340,8 @@ static void primary_routes(void **state)
 		const char *json;
 		size_t own, peers;
 	} steps[] = {
-		{"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"PrimaryRoutes\":[\"10.0.0.0/8\",\"2001:db8::/32\"]") "]}", 0, 2},
+		{"{" SELF ",\"Peers\":[" NODE("2", "02", ",\"PrimaryRoutes\":[\"10.0.0.0/8\",\"2001:db8::/32\"]") "]}",
+		 0, 2},
 		{"{\"Node\":" NODE("1", "01", ",\"PrimaryRoutes\":[\"10.0.0.0/8\"]") "}", 1, 2},
 		{"{\"PeersChanged\":[" NODE("2", "02", ",\"PrimaryRoutes\":[\"2001:db8::/32\"]") "]}", 1, 1},
 		{"{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4}]}", 1, 1},

@@ -485,7 +485,8 @@ static void restart(struct coord *c)
  */
 static void take_keys(struct coord *c, const struct wire_keys *keys)
 {
-	bool same = !memcmp(c->self.keys.node, keys->node, KEY_LEN) && !memcmp(c->self.keys.disco, keys->disco, KEY_LEN);
+	bool same =
+		!memcmp(c->self.keys.node, keys->node, KEY_LEN) && !memcmp(c->self.keys.disco, keys->disco, KEY_LEN);
 	bool back = !key_is_zero(keys->node) && !memcmp(c->self.keys.old_node, keys->node, KEY_LEN);
 
 	c->self.keys = *keys;

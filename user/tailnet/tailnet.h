@@ -84,7 +84,8 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 /* For the next login that the server wants. NULL: interactive. */
 void tailnet_set_auth_key(struct tailnet *t, const char *key);
 /* `sluice up`: tries again at once; with a new node key when @new_key, or when the old one has
- * expired or was logged out. The old one stays in force until the server has taken the new one. False: the key cannot be written, @error says why. */
+ * expired or was logged out. The old one stays in force until the server has taken the new one.
+ * False: the key cannot be written, @error says why. */
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size);
 /* Gives the node up and forgets the netmap, until tailnet_up(), over restarts too. False: it cannot be written
  * down, @error says why, and nothing has changed. */
