@@ -16,6 +16,7 @@
 #define PING_WAIT_MS  1000
 #define PINGS_DEFAULT 5
 #define COUNT_MAX     1000000
+#define LOGOUT_WAIT_S 30 /* the server has 20 to answer */
 
 static void wait_step(void)
 {
@@ -27,7 +28,7 @@ static void wait_step(void)
 /* ---- up, logout -------------------------------------------------------------------------- */
 
 struct progress {
-	const char *path; /* the socket */
+	char *path;	  /* the socket */
 	char login[1024]; /* told already */
 	json_t *tailnet;  /* of the last look */
 };
@@ -121,18 +122,55 @@ int cmd_up(int argc, char **argv)
 	if (status == EXIT_YES)
 		ask_show(&a, json_incref(p.tailnet), show_up);
 	json_decref(p.tailnet);
-	free((char *)p.path);
+	free(p.path);
 	return status;
 }
 
-static void show_logout(const json_t *r, FILE *out)
+/* Until the server has answered, or cannot be told now. */
+static int await_out(struct progress *p)
 {
-	fputs("logged out: the gateway serves nobody until `sluice up`\n", out);
+	int status = look(p, "logout");
+
+	for (long ms = 0; status == EXIT_YES && ms < LOGOUT_WAIT_S * 1000; ms += STEP_MS) {
+		if (strncmp(show_text(p->tailnet, "state"), "connect", strlen("connect")))
+			break;
+		wait_step();
+		status = look(p, "logout");
+	}
+	return status;
+}
+
+static void show_logout(const json_t *t, FILE *out)
+{
+	bool told = !strcmp(show_text(t, "state"), "logged out");
+	char text[600];
+
+	text_escape(show_text(t, "text"), text, sizeof(text));
+	fprintf(out, "%s: the gateway serves nobody until `sluice up`\n", told ? text : "logged out here");
+	if (!told)
+		fprintf(out, "the server hears of it when it can be reached: %s\n", text);
 }
 
 int cmd_logout(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_logout);
+	struct progress p = {0};
+	struct command_args a;
+	json_t *result;
+	int status;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	status = ask(&a, NULL, &result);
+	if (status != EXIT_YES)
+		return status;
+	json_decref(result);
+	p.path = ask_socket(&a);
+	status = await_out(&p);
+	if (status == EXIT_YES)
+		ask_show(&a, json_incref(p.tailnet), show_logout);
+	json_decref(p.tailnet);
+	free(p.path);
+	return status;
 }
 
 /* ---- netmap ---------------------------------------------------------------------------------- */

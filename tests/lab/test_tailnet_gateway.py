@@ -308,9 +308,9 @@ def test_log_in_and_out(world):
     world.tailnet.hs("nodes", "approve-routes", "-i", str(world.tailnet.node("gw-1")["id"]), "-r", ROUTES[0])
     alice = world.client()
     await_service(alice)
-    gateway.command("logout")
+    assert gateway.command("logout").stdout == "logged out: the gateway serves nobody until `sluice up`\n"
+    assert gateway.state()["state"] == "logged out"
     assert all(client["expired"] for client in gateway.json("clients")["clients"])
-    gateway.await_state("logged out")
     assert not connect(alice)["connected"]
     gateway.reload()
     gateway.stop()
