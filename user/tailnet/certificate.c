@@ -61,7 +61,10 @@ static enum trouble_kind check(gnutls_x509_crt_t cert, const char *host, time_t 
 	return now < gnutls_x509_crt_get_activation_time(cert) ? TROUBLE_CERT_NOT_YET : TROUBLE_NONE;
 }
 
-/* One of those that the other end shows; *@seen: the pinned one was among those before. */
+/*
+ * One of those that the other end shows; *@seen: the pinned one stands before it. That one comes first: the
+ * handshake proves the key of the first alone, and anybody can show the pinned one behind his own.
+ */
 static enum trouble_kind check_shown(const gnutls_datum_t *der, const char *hash, const char *host, time_t now,
 				     bool *seen)
 {
@@ -72,11 +75,9 @@ static enum trouble_kind check_shown(const gnutls_datum_t *der, const char *hash
 		return TROUBLE_CERT;
 	if (gnutls_x509_crt_import(cert, der, GNUTLS_X509_FMT_DER) < 0)
 		kind = TROUBLE_CERT;
-	else if (is_meta(cert))
-		kind = TROUBLE_NONE;
 	else if (*seen)
-		kind = TROUBLE_CERT_MANY;
-	else if ((*seen = has_hash(der, hash)))
+		kind = is_meta(cert) ? TROUBLE_NONE : TROUBLE_CERT_MANY;
+	else if (!is_meta(cert) && (*seen = has_hash(der, hash)))
 		kind = check(cert, host, now);
 	gnutls_x509_crt_deinit(cert);
 	return kind;
