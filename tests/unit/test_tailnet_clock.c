@@ -5,8 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "user/messages.h"
 #include "user/tailnet/kept_clock.h"
 
 #define T    INT64_C(1800000000)
@@ -31,6 +34,7 @@ static void judged_by_the_server(void **state)
 		{"ours was set wrong meanwhile", T, T + 2 * YEAR, 600, T + 600},
 		{"the server has none", 86400, T, 0, T},
 		{"the server is broken", -5, T, 0, T},
+		{"so much that sums overflow", INT64_MAX, T, 600, T},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -71,6 +75,7 @@ static void kept(void **state)
 		{"https://hs.test\nboot-1\n 1800000000\n", 0},
 		{"https://hs.test\nboot-1\n99999999999999999999\n", 0},
 		{"https://hs.test\nboot-1\n-5\n", 0},
+		{"https://hs.test\nboot-1\n9223372036854775807\n", 0},
 		{"https://hs.test\nboot-1\nx\n", 0},
 		{"https://hs.test\nboot-1\n", 0},
 		{"https://hs.test", 0},
@@ -93,12 +98,44 @@ static void kept(void **state)
 	assert_false(kept_clock_parse("https://hs.test\n\n5\n", "https://hs.test", "", &(struct server_clock){0}));
 }
 
+static int64_t on_disk(const char *folder)
+{
+	struct kept_clock k;
+
+	kept_clock_open(&k, folder, "https://hs.test");
+	return k.clock.ahead;
+}
+
+/* At once, for a restart may come at any time; but not with every message of a server that cannot make up its mind. */
+static void written_seldom(void **state)
+{
+	char folder[] = "/tmp/sluice-clock-XXXXXX", path[64];
+	struct kept_clock k;
+	int64_t first;
+
+	assert_non_null(mkdtemp(folder));
+	kept_clock_open(&k, folder, "https://hs.test");
+	assert_int_equal(on_disk(folder), 0);
+	kept_clock_heard(&k, T, 1 * NS_PER_SEC);
+	first = on_disk(folder);
+	assert_int_equal(first, k.clock.ahead);
+	kept_clock_heard(&k, T + 7200, 2 * NS_PER_SEC);
+	assert_in_range(k.clock.ahead, first + 7190, first + 7210);
+	assert_int_equal(on_disk(folder), first);
+	kept_clock_heard(&k, T + 7200, 62 * NS_PER_SEC);
+	assert_int_equal(on_disk(folder), k.clock.ahead);
+	snprintf(path, sizeof(path), "%s/clock", folder);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(judged_by_the_server),
 		cmocka_unit_test(said_again),
 		cmocka_unit_test(kept),
+		cmocka_unit_test(written_seldom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

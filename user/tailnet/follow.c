@@ -144,7 +144,7 @@ static void tell_clock(struct follow *f, int64_t server_time)
 {
 	const struct wire_message m = {.type = WIRE_CLOCK, .clock = server_time};
 
-	if (server_time >= SERVER_CLOCK_EPOCH)
+	if (server_clock_is_time(server_time))
 		f->ops->tell(f->ctx, &m);
 }
 

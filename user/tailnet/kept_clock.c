@@ -17,6 +17,7 @@
 #define FILE_MAX  4096
 #define BOOT_FILE "/proc/sys/kernel/random/boot_id"
 #define JITTER	  5 /* seconds: it is said often, and one more or less depends on the way */
+#define KEEP_PAUSE (60 * NS_PER_SEC) /* between two writes: a server may say another time in every message */
 
 /* ---- its text ------------------------------------------------------------------- */
 
@@ -37,7 +38,7 @@ bool kept_clock_parse(const char *text, const char *server, const char *boot, st
 		return false;
 	c.ahead = strtoll(text + head, NULL, 10);
 	again = kept_clock_text(server, boot, &c);
-	same = c.ahead > 0 && !strcmp(again, text);
+	same = c.ahead > 0 && c.ahead < SERVER_CLOCK_END && !strcmp(again, text);
 	free(again);
 	if (same)
 		*out = c;
@@ -98,14 +99,16 @@ static int64_t boot_seconds(void)
 	return (int64_t)(loop_boot() / NS_PER_SEC);
 }
 
-void kept_clock_heard(struct kept_clock *k, int64_t server)
+void kept_clock_heard(struct kept_clock *k, int64_t server, uint64_t now)
 {
 	int64_t news;
 
 	server_clock_heard(&k->clock, server, boot_seconds());
 	news = k->clock.ahead - k->on_disk.ahead;
-	if (news < -JITTER || news > JITTER)
-		keep(k);
+	if ((news >= -JITTER && news <= JITTER) || now < k->keep_at)
+		return;
+	keep(k);
+	k->keep_at = now + KEEP_PAUSE;
 }
 
 int64_t kept_clock_now(const struct kept_clock *k)

@@ -2,9 +2,14 @@
 /* The server's clock, by ours (server_clock.h). */
 #include "server_clock.h"
 
+bool server_clock_is_time(int64_t server)
+{
+	return server >= SERVER_CLOCK_EPOCH && server < SERVER_CLOCK_END;
+}
+
 void server_clock_heard(struct server_clock *c, int64_t server, int64_t boot)
 {
-	if (server >= SERVER_CLOCK_EPOCH)
+	if (server_clock_is_time(server))
 		c->ahead = server - boot;
 }
 

@@ -14,11 +14,14 @@
  */
 #define SERVER_CLOCK_TOLERANCE 60		      /* as tailscaled has */
 #define SERVER_CLOCK_EPOCH     INT64_C(1735689600) /* 2025: a server whose clock is before it has none */
+#define SERVER_CLOCK_END       INT64_C(253402300800) /* the year 10000: what is later is no time that was told */
 
 struct server_clock {
 	int64_t ahead; /* of the time since boot; 0: not known */
 };
 
+/* Is it a time that a server may say? */
+bool server_clock_is_time(int64_t server);
 /* The server has said that it is @server, Unix time, @boot seconds after boot. */
 void server_clock_heard(struct server_clock *c, int64_t server, int64_t boot);
 /* Unix time there, when it is @wall on our clock. */

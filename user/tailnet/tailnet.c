@@ -336,7 +336,7 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 		take_status(t, &m->status);
 		return;
 	case WIRE_CLOCK:
-		kept_clock_heard(&t->clock, m->clock);
+		kept_clock_heard(&t->clock, m->clock, now);
 		return;
 	case WIRE_REMARKS:
 		t->ops->remarks(t->ctx, &m->remarks);

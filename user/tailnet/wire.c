@@ -37,7 +37,7 @@ static void put_clock(struct writer *w, const struct wire_message *m)
 static void get_clock(struct reader *r, struct wire_message *m)
 {
 	m->clock = (int64_t)read_be64(r);
-	r->bad |= m->clock < SERVER_CLOCK_EPOCH;
+	r->bad |= !server_clock_is_time(m->clock);
 }
 
 static void put_remarks(struct writer *w, const struct wire_message *m)
