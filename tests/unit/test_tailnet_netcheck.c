@@ -258,7 +258,8 @@ static void home_that_can_be_reached(void **state)
 	netcheck_set_relay(net.n, 11, true);
 	net_run(&net, 40 * NS_PER_SEC);
 	assert_int_equal(net.result.home, 12);
-	netcheck_set_relay(net.n, 12, true);
+	netcheck_set_map(net.n, &(struct derpmap){.regions = regions_of(nodes), .n = 3}, net.now);
+	netcheck_set_relay(net.n, 12, true); /* with another map the first two are as far away as before */
 	net_run(&net, 80 * NS_PER_SEC);
 	assert_int_equal(net.result.home, 12); /* all are away: it stays where it is */
 	netcheck_set_relay(net.n, 10, false); /* it is not asked any more, so nobody knows */

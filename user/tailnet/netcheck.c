@@ -300,7 +300,8 @@ static void add_server(struct netcheck *n, const struct derp_node *node, const s
 		(struct server){.region = n->n_regions, .at = {.addr = *addr, .port = node->stun_port}};
 }
 
-static void add_region(struct netcheck *n, const struct derp_region *r)
+/* @was: what is known of it from the map before; NULL: it is new. */
+static void add_region(struct netcheck *n, const struct derp_region *r, const struct region *was)
 {
 	unsigned asked = 0;
 
@@ -315,7 +316,8 @@ static void add_region(struct netcheck *n, const struct derp_region *r)
 		if (node->has_v6)
 			add_server(n, node, &node->v6);
 	}
-	n->regions[n->n_regions++] = (struct region){.id = r->id, .use = r->use, .score = r->score};
+	n->regions[n->n_regions++] =
+		(struct region){.id = r->id, .use = r->use, .score = r->score, .away = was && was->away};
 }
 
 void netcheck_set_relay(struct netcheck *n, uint16_t region, bool away)
@@ -328,13 +330,15 @@ void netcheck_set_relay(struct netcheck *n, uint16_t region, bool away)
 
 void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t now)
 {
-	free(n->regions);
-	free(n->servers);
+	struct netcheck old = *n;
+
 	n->regions = mem_alloc(map->n + 1, sizeof(*n->regions));
 	n->servers = mem_alloc(map->n * NODES_ASKED * 2 + 1, sizeof(*n->servers));
 	n->n = n->n_regions = 0;
 	for (size_t i = 0; i < map->n; i++)
-		add_region(n, &map->regions[i]);
+		add_region(n, &map->regions[i], find(&old, map->regions[i].id));
+	free(old.regions);
+	free(old.servers);
 	n->rounds = 0;
 	n->in_round = false;
 	n->round_at = now;
