@@ -22,6 +22,7 @@ struct metric {
 };
 
 #define OF_CLIENT  {{"client", "name"}, {"user", "user"}}
+#define OF_RELAY   {{"region", "region"}, {"relay", "name"}} /* names are the server's, and may be one name */
 #define OF_SERVICE {{"service", "service"}, {"proto", "proto"}}
 
 static const struct metric metrics[] = {
@@ -40,7 +41,9 @@ static const struct metric metrics[] = {
 	{"tailnet_rules_left_out", "Rules of the server that are not in force.", "status.tailnet.left_out",
 	 .value = "number"},
 	{"relay_connected", "The relay is connected.", "status.tailnet.relays", .value = "state", .is = "connected",
-	 .labels = {{"relay", "name"}, {"home", "home"}}},
+	 .labels = OF_RELAY},
+	{"relay_home", "The relay is the gateway's home.", "status.tailnet.relays", .value = "home",
+	 .labels = OF_RELAY},
 	{"egress_address_present", "The address is on its interface.", "status.egress.addresses", .value = "present",
 	 .labels = {{"address", "address"}}},
 	{"program_missing", "The BPF program of the interface is gone.", "status.egress", .value = "program",

@@ -46,9 +46,9 @@ static json_t *texts_json(const char *const *s, size_t n)
 	return list;
 }
 
-static uint64_t seconds_since(uint64_t now, uint64_t then)
+int64_t report_age(uint64_t now, uint64_t then)
 {
-	return now > then ? (now - then) / NS : 0;
+	return now > then ? (int64_t)((now - then) / NS) : 0;
 }
 
 /* ---- status ----------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static json_t *policy_json(const struct report_source *s)
 	if (!p)
 		return json_null();
 	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file", text(p->file),
-			 "hash", text(p->hash), "applied", (json_int_t)seconds_since(s->now_ns, p->applied_ns),
+			 "hash", text(p->hash), "applied", (json_int_t)report_age(s->now_ns, p->applied_ns),
 			 "differs", p->differs);
 }
 
@@ -205,7 +205,7 @@ json_t *report_status(const struct report_source *s)
 {
 	json_t *r = json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", text(s->name), "version",
 			      text(s->version), "pid", s->pid, "uptime",
-			      (json_int_t)seconds_since(s->now_ns, s->started_ns));
+			      (json_int_t)report_age(s->now_ns, s->started_ns));
 
 	json_object_set_new(r, "policy", policy_json(s));
 	json_object_set_new(r, "tailnet", tailnet_json(s));

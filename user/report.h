@@ -204,6 +204,9 @@ struct report_source {
 	bool (*busiest)(void *ctx, struct pair *pair, uint32_t *used, uint32_t *ports);
 };
 
+/* Seconds between two times in ns; 0 where a clock that can be set has gone back between them. */
+int64_t report_age(uint64_t now, uint64_t then);
+
 /* Each returns a new reference. */
 json_t *report_status(const struct report_source *s);
 json_t *report_clients(const struct report_source *s);

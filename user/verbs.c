@@ -78,7 +78,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	out->received = s.rx_bytes;
 	out->sent = s.tx_bytes;
 	if (s.last_handshake)
-		out->handshake_age = (int64_t)((loop_wall() - s.last_handshake) / NS_PER_SEC);
+		out->handshake_age = report_age(loop_wall(), s.last_handshake);
 	return true;
 }
 

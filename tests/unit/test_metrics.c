@@ -37,12 +37,20 @@ static const struct {
 	      "gauge") "sluice_egress_address_present{address=\"198.51.100.1\"} 1\n"
 		       "sluice_egress_address_present{address=\"2001:db8::1\"} 0\n"},
 	{"labels that are no text",
-	 STATUS(", \"tailnet\": {\"relays\": [{\"name\": \"fra\", \"home\": true, \"state\": \"away\"}, {\"name\": 7, "
-		"\"state\": \"connected\"}]}"),
+	 STATUS(", \"egress\": [{\"program\": \"missing\", \"interface\": true}, {\"program\": \"ok\", \"pool\": 7}]"), "gw-1",
+	 HEAD("program_missing", "The BPF program of the interface is gone.",
+	      "gauge") "sluice_program_missing{interface=\"true\",pool=\"\"} 1\n"
+		       "sluice_program_missing{interface=\"\",pool=\"7\"} 0\n"},
+	{"relays of one name are told apart",
+	 STATUS(", \"tailnet\": {\"relays\": [{\"region\": 1, \"name\": \"fra\", \"home\": true, \"state\": \"away\"}, "
+		"{\"region\": 2, \"name\": \"fra\", \"home\": false, \"state\": \"connected\"}]}"),
 	 "gw-1",
 	 HEAD("relay_connected", "The relay is connected.",
-	      "gauge") "sluice_relay_connected{relay=\"fra\",home=\"true\"} 0\n"
-		       "sluice_relay_connected{relay=\"7\",home=\"\"} 1\n"},
+	      "gauge") "sluice_relay_connected{region=\"1\",relay=\"fra\"} 0\n"
+		       "sluice_relay_connected{region=\"2\",relay=\"fra\"} 1\n" HEAD(
+			       "relay_home", "The relay is the gateway's home.",
+			       "gauge") "sluice_relay_home{region=\"1\",relay=\"fra\"} 1\n"
+					"sluice_relay_home{region=\"2\",relay=\"fra\"} 0\n"},
 	{"a name that would end the label, and the line",
 	 "{\"status\": {\"name\": \"a\\\\\\\"} 1\\nsluice_up 0\", \"version\": \"1\"}}", "a\\\\\\\"} 1\\nsluice_up 0", ""},
 	{"other types than ours", STATUS(", \"uptime\": \"7\", \"flows\": 3, \"totals\": [], \"clients\": {\"active\": {}}"),

@@ -351,6 +351,15 @@ static const char client_table[] =
 	"     -       -               0 B     0 B      0     0\n";
 
 /* Also: a name that would clear the screen does not. */
+static void test_ages(void **state)
+{
+	const uint64_t ns = 1000000000;
+
+	assert_int_equal(report_age(7 * ns, 2 * ns), 5);
+	assert_int_equal(report_age(7 * ns, 7 * ns), 0);
+	assert_int_equal(report_age(7 * ns, 3600 * ns), 0); /* the clock was set back: not 584 years */
+}
+
 static void test_clients(void **state)
 {
 	struct gateway_model g;
@@ -554,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_status_of_a_relay),
 		cmocka_unit_test(test_status_of_an_idle_gateway),
+		cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_flows),
 		cmocka_unit_test(test_flows_json),
