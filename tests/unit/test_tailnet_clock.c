@@ -124,6 +124,9 @@ static void written_seldom(void **state)
 	assert_int_equal(on_disk(folder), first);
 	kept_clock_heard(&k, T + 7200, 62 * NS_PER_SEC);
 	assert_int_equal(on_disk(folder), k.clock.ahead);
+	kept_clock_heard(&k, T, 63 * NS_PER_SEC);
+	kept_clock_close(&k); /* nothing comes after it, so it need not wait */
+	assert_int_equal(on_disk(folder), k.clock.ahead);
 	snprintf(path, sizeof(path), "%s/clock", folder);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(folder), 0);

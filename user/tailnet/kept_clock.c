@@ -99,16 +99,26 @@ static int64_t boot_seconds(void)
 	return (int64_t)(loop_boot() / NS_PER_SEC);
 }
 
+static bool has_news(const struct kept_clock *k)
+{
+	int64_t news = k->clock.ahead - k->on_disk.ahead;
+
+	return news < -JITTER || news > JITTER;
+}
+
 void kept_clock_heard(struct kept_clock *k, int64_t server, uint64_t now)
 {
-	int64_t news;
-
 	server_clock_heard(&k->clock, server, boot_seconds());
-	news = k->clock.ahead - k->on_disk.ahead;
-	if ((news >= -JITTER && news <= JITTER) || now < k->keep_at)
+	if (!has_news(k) || now < k->keep_at)
 		return;
 	keep(k);
 	k->keep_at = now + KEEP_PAUSE;
+}
+
+void kept_clock_close(struct kept_clock *k)
+{
+	if (has_news(k))
+		keep(k);
 }
 
 int64_t kept_clock_now(const struct kept_clock *k)

@@ -20,7 +20,8 @@ struct kept_clock {
 void kept_clock_open(struct kept_clock *k, const char *folder, const char *server);
 /* @server: Unix seconds; @now: monotonic ns. */
 void kept_clock_heard(struct kept_clock *k, int64_t server, uint64_t now);
-int64_t kept_clock_now(const struct kept_clock *k);	     /* Unix seconds, there */
+void kept_clock_close(struct kept_clock *k); /* writes what has waited */
+int64_t kept_clock_now(const struct kept_clock *k); /* Unix seconds, there */
 /* Seconds that our clock is ahead of it; 0: they agree, or it is not known. */
 int64_t kept_clock_ahead(const struct kept_clock *k);
 void kept_clock_check(struct kept_clock *k); /* now and then: logs what has changed */
