@@ -65,16 +65,22 @@ static void made_once(void **state)
 static void rotated(void **state)
 {
 	struct tailkeys before, k, again;
+	uint8_t public[KEY_LEN];
 
 	assert_true(tailkeys_load(folder, &k, error, sizeof(error)));
 	before = k;
+	crypto_public_key(before.node, public);
+	assert_false(tailkeys_settle(folder, &k, public)); /* there is no other */
 	assert_true(tailkeys_rotate(folder, &k, error, sizeof(error)));
 	assert_memory_equal(k.old_node, before.node, KEY_LEN);
+	assert_false(tailkeys_settle(folder, &k, public)); /* what the server knows is still the old one */
+	assert_memory_equal(tailkeys_in_force(&k), before.node, KEY_LEN);
 	assert_memory_not_equal(k.node, before.node, KEY_LEN);
 	assert_memory_equal(k.machine, before.machine, KEY_LEN);
 	assert_true(tailkeys_load(folder, &again, error, sizeof(error)));
 	assert_memory_equal(&again, &k, sizeof(k));
-	tailkeys_settle(folder, &k);
+	crypto_public_key(k.node, public);
+	assert_true(tailkeys_settle(folder, &k, public));
 	assert_true(key_is_zero(k.old_node));
 	assert_true(tailkeys_load(folder, &again, error, sizeof(error)));
 	assert_memory_equal(&again, &k, sizeof(k));

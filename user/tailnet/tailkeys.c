@@ -97,14 +97,17 @@ const uint8_t *tailkeys_in_force(const struct tailkeys *k)
 	return key_is_zero(k->old_node) ? k->node : k->old_node;
 }
 
-void tailkeys_settle(const char *folder, struct tailkeys *k)
+bool tailkeys_settle(const char *folder, struct tailkeys *k, const uint8_t told[KEY_LEN])
 {
+	uint8_t public[KEY_LEN];
 	char *old;
 
-	if (key_is_zero(k->old_node))
-		return;
+	crypto_public_key(k->node, public);
+	if (key_is_zero(k->old_node) || memcmp(public, told, KEY_LEN) != 0)
+		return false;
 	old = mem_printf("%s/old-node.key", folder);
 	unlink(old);
 	crypto_wipe(k->old_node, KEY_LEN);
 	free(old);
+	return true;
 }

@@ -24,8 +24,11 @@ struct tailkeys {
 bool tailkeys_load(const char *folder, struct tailkeys *k, char *error, size_t size);
 /* A new node key; the present one becomes the old one. False: nothing has changed. */
 bool tailkeys_rotate(const char *folder, struct tailkeys *k, char *error, size_t size);
-/* The server has taken the node key: the old one is of no use any more. */
-void tailkeys_settle(const char *folder, struct tailkeys *k);
+/*
+ * By the server our node's (public) key is @told. True: that is the new one, and the old one, of no use any
+ * more, is gone. False: nothing has changed.
+ */
+bool tailkeys_settle(const char *folder, struct tailkeys *k, const uint8_t told[KEY_LEN]);
 /* The server has refused it: back to the old one. False: nothing has changed. */
 bool tailkeys_revert(const char *folder, struct tailkeys *k, char *error, size_t size);
 /* The node key that others know us by. */

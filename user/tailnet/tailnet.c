@@ -303,14 +303,14 @@ static void step_back(struct tailnet *t)
 
 static void take_status(struct tailnet *t, const struct wire_status *s)
 {
-	bool replaces = !key_is_zero(t->keys.old_node);
+	const struct tailnet_node *self = t->roster.map.self.node;
 
-	if (s->state == WIRE_STATE_CONNECTED && replaces) {
-		tailkeys_settle(t->folder, &t->keys);
+	/* That we are connected may have been on its way when the key was made: by which one, the netmap says. */
+	if (s->state == WIRE_STATE_CONNECTED && self && tailkeys_settle(t->folder, &t->keys, self->node_key)) {
 		t->ops->identity(t->ctx);
 		tell_keys(t);
 	}
-	if (s->state == WIRE_STATE_REFUSED && replaces)
+	if (s->state == WIRE_STATE_REFUSED && !key_is_zero(t->keys.old_node))
 		step_back(t);
 	set_state(t, s->state, s->text);
 }
@@ -464,6 +464,7 @@ void tailnet_free(struct tailnet *t)
 		return;
 	if (t->save_at)
 		save_cache(t);
+	kept_clock_close(&t->clock);
 	stop_process(t);
 	roster_free(&t->roster);
 	wire_message_free(&t->config);
