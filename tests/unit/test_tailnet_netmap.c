@@ -929,6 +929,43 @@ static void impossible_orders(void **state)
 	roster_free(&r);
 }
 
+/* @n nodes of this number and those behind it, in front of @tail. */
+static char *nodes_from(size_t first, size_t n, const char *key, const char *tail)
+{
+	char *json = mem_alloc(n + 2, 128), *p = json + sprintf(json, "{" SELF ",\"%s\":[", key);
+
+	for (size_t i = 0; i < n; i++)
+		p += sprintf(p, "%s{\"ID\":%zu,\"Key\":\"" KEY("02") "\"}", i ? "," : "", first + i);
+	strcpy(p, tail);
+	return json;
+}
+
+/* However many messages bring them: those that are there stay, and go, and make room. */
+static void no_more_peers_than_are_kept(void **state)
+{
+	char *first = nodes_from(1000, NETMAP_PEERS_MAX, "Peers", "]}"), *more = nodes_from(1, 3, "PeersChanged", "]}");
+	char error[NETMAP_ERROR];
+	struct netmap_update *u;
+	struct netmap m = {0};
+
+	apply(&m, first);
+	assert_int_equal(m.n_peers, NETMAP_PEERS_MAX);
+	u = read_text(more, error);
+	assert_non_null(u);
+	netmap_apply(&m, u);
+	assert_int_equal(m.n_peers, NETMAP_PEERS_MAX);
+	assert_int_equal(u->left_out.n, 3);
+	assert_string_equal(u->left_out.why, "more than 65536");
+	assert_null(netmap_peer(&m, 1));
+	assert_non_null(netmap_peer(&m, 1000));
+	netmap_update_free(u);
+	apply(&m, "{\"PeersRemoved\":[1000],\"PeersChanged\":[" NODE("2", "02", "") "]}");
+	assert_non_null(netmap_peer(&m, 2));
+	netmap_free(&m);
+	free(first);
+	free(more);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -957,6 +994,7 @@ int main(void)
 		cmocka_unit_test(more_pieces_than_the_gateway_takes),
 		cmocka_unit_test(kept_on_disk),
 		cmocka_unit_test(impossible_orders),
+		cmocka_unit_test(no_more_peers_than_are_kept),
 	};
 
 	return cmocka_run_group_tests_name("tailnet_netmap", tests, NULL, NULL);

@@ -60,7 +60,14 @@ static void name_user(const struct netmap *m, struct netmap_peer *p)
 	p->changed = true;
 }
 
-static void upsert(struct netmap *m, struct netmap_peer *new)
+/* A message has no more of them than we keep; many messages may. Who is no peer is no client. */
+static void leave_out(struct netmap_left_out *left_out)
+{
+	if (!left_out->n++)
+		left_out->why = mem_printf("more than %d", NETMAP_PEERS_MAX);
+}
+
+static void upsert(struct netmap *m, struct netmap_peer *new, struct netmap_left_out *left_out)
 {
 	size_t i = place_of(m, new->node->id);
 
@@ -68,6 +75,9 @@ static void upsert(struct netmap *m, struct netmap_peer *new)
 	if (i < m->n_peers && m->peers[i].node->id == new->node->id) {
 		new->changed = m->peers[i].changed || !node_equal(m->peers[i].node, new->node);
 		netmap_peer_free(&m->peers[i]);
+	} else if (m->n_peers == NETMAP_PEERS_MAX) {
+		leave_out(left_out);
+		return;
 	} else {
 		m->peers = mem_grow(m->peers, m->n_peers, sizeof(*m->peers));
 		memmove(&m->peers[i + 1], &m->peers[i], (m->n_peers - i) * sizeof(*m->peers));
@@ -132,6 +142,8 @@ static void apply_users(struct netmap *m, struct netmap_update *u)
 
 		for (k = 0; k < m->n_users && m->users[k].id != new->id; k++)
 			;
+		if (k == NETMAP_PEERS_MAX)
+			continue;
 		if (k == m->n_users) {
 			m->users = mem_grow(m->users, m->n_users, sizeof(*m->users));
 			m->users[m->n_users++] = (struct netmap_user){.id = new->id};
@@ -294,7 +306,7 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 	for (size_t i = 0; i < u->n_removed; i++) /* first: one of them may be back */
 		remove_peer(m, u->removed[i]);
 	for (size_t i = 0; i < u->n_peers; i++)
-		upsert(m, &u->peers[i]);
+		upsert(m, &u->peers[i], &u->left_out);
 	for (size_t i = 0; i < u->n_patches; i++)
 		apply_patch(m, &u->patches[i]);
 	apply_filters(m, u);

@@ -39,7 +39,7 @@ void netmap_stream_free(struct netmap_stream *s);
 
 /* ---- one message ------------------------------------------------------------ */
 
-#define NETMAP_PEERS_MAX 65536
+#define NETMAP_PEERS_MAX 65536 /* and their users */
 #define NETMAP_RULES_MAX 65536 /* of one filter; and in the gateway, pieces of rules of all filters */
 #define NETMAP_BY_CAP_MAX (4u << 20) /* sources that follow from peers' capabilities, in all rules */
 
