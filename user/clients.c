@@ -185,13 +185,13 @@ static void withdraw(struct gateway *g, struct client *c)
 	g->clients.orphans = true;
 }
 
-/* Addresses that it has no longer. */
-static void remove_lost(struct gateway *g, struct client *c, const struct config_client *old)
+/* Addresses that it will have no longer: before anybody gets another, for it may be one of these. */
+static void remove_lost(struct gateway *g, struct client *c, const struct config_client *next)
 {
-	for (size_t i = 0; i < old->addresses.n; i++) {
-		if (has_address(c->config, &old->addresses.v[i]))
+	for (size_t i = 0; i < c->config->addresses.n; i++) {
+		if (has_address(next, &c->config->addresses.v[i]))
 			continue;
-		remove_address(g, c, &old->addresses.v[i]);
+		remove_address(g, c, &c->config->addresses.v[i]);
 		g->clients.orphans = true;
 	}
 }
@@ -199,7 +199,6 @@ static void remove_lost(struct gateway *g, struct client *c, const struct config
 /* @c->config is the new one already. */
 static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
 {
-	remove_lost(g, c, old);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		if (!has_address(old, &c->config->addresses.v[i]))
 			add_address(g, c, &c->config->addresses.v[i]);
@@ -207,9 +206,8 @@ static void change(struct gateway *g, struct client *c, const struct config_clie
 }
 
 /* A node of a tailnet with another key: its flows go on. @c->config is the new one already. */
-static void change_key(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+static void change_key(struct gateway *g, struct client *c, const struct psk *psk)
 {
-	remove_lost(g, c, old);
 	remove_peer(g, c);
 	add(g, c, psk);
 }
@@ -403,16 +401,23 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 	}
 }
 
+static void make_room(struct gateway *g, struct client *c, const struct config_client *next)
+{
+	c->out = is_out(g, next);
+	if (c->peer && c->out)
+		withdraw(g, c);
+	else if (c->peer)
+		remove_lost(g, c, next);
+}
+
+/* After make_room() of all of them. */
 static void make_so(struct gateway *g, struct client *c, const struct config_client *next, const struct psk *psk)
 {
 	const struct config_client *old = c->config;
-	bool out = is_out(g, next), known = c->peer;
+	bool known = c->peer;
 
-	if (known && out)
-		withdraw(g, c);
 	c->config = next;
-	c->out = out;
-	if (out || !c->id)
+	if (c->out || !c->id)
 		return;
 	if (!known) {
 		add(g, c, psk);
@@ -420,7 +425,7 @@ static void make_so(struct gateway *g, struct client *c, const struct config_cli
 		return;
 	}
 	if (memcmp(old->public_key, next->public_key, KEY_LEN))
-		change_key(g, c, old, psk);
+		change_key(g, c, psk);
 	else
 		change(g, c, old, psk);
 	g->clients.changed += !config_client_same(old, next);
@@ -468,6 +473,8 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 	g->clients.list = p->list;
 	g->clients.n = p->next->n_clients;
 	p->list = NULL;
+	for (size_t i = 0; i < g->clients.n; i++)
+		make_room(g, &g->clients.list[i], &p->next->clients[i]);
 	for (size_t i = 0; i < g->clients.n; i++)
 		make_so(g, &g->clients.list[i], &p->next->clients[i], &p->psks[i]);
 	clients_claim(g);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a coordination server may say beside who there is: Tailscale's own one, for tests (crowd.py), for headscale does
 not say it. The drawing is test_tailnet_branches'."""
+import base64
 import datetime
 import json
 import struct
@@ -10,6 +11,7 @@ import pytest
 from crowd import Crowd, require_crowd
 from gateways import SLUICE
 from lab import HERE, say, wait_for
+from tables import PINS, raw
 from tailnet import SERVER, TailscaleClient
 from test_tailnet_branches import FAR, NEAR, ROUTES, World
 
@@ -50,6 +52,33 @@ def test_a_rule_by_capability(world):
         wait_for("bob is out", lambda: world.seen_from(bob, FAR) is None)
         assert world.seen_from(alice, NEAR) == "198.51.100.1"
     assert gateway.json("status")["tailnet"]["left_out"] is None
+
+
+def owners(gateway):
+    """{address, as the kernel has it: id of the client}"""
+    entries = json.loads(gateway.host.out(["bpftool", "-j", "map", "dump", "pinned", f"{PINS}/clients"], quiet=True))
+    return {raw(entry["key"]): raw(entry["value"])[:4] for entry in entries}
+
+
+def test_addresses_that_change_hands(world):
+    """T13: two nodes get each other's address: each is let in by the new one, and nobody by that of the other."""
+    gateway = world.gateway(1, [ROUTES[NEAR]])
+    wait_for("nodes", lambda: len(clients(gateway)) == 3)
+    before, names = owners(gateway), sorted(clients(gateway))[:2]
+    first, second = (clients(gateway)[name] for name in names)
+
+    def node(client, addresses):
+        prefixes = [f"{a}/{128 if ':' in a else 32}" for a in addresses]
+        return {"ID": int(client["name"][1:]), "Name": client["name"], "Addresses": prefixes, "AllowedIPs": prefixes,
+                "Key": "nodekey:" + base64.b64decode(client["public_key"]).hex()}
+
+    for one, other in ((second, first), (first, second)):     # whoever of them comes first
+        tell(world, PeersChanged=[node(first, one["addresses"]), node(second, other["addresses"])])
+        wait_for("a swap", lambda one=one, other=other: [clients(gateway)[name]["addresses"] for name in names] == [
+            one["addresses"], other["addresses"]])
+        now = owners(gateway)
+        assert now.keys() == before.keys()
+        assert (now == before) is (one is first)
 
 
 def test_a_server_that_would_use_us(world):
