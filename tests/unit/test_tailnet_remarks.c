@@ -98,11 +98,28 @@ static void bounds(void **state)
 	netmap_free(&map);
 }
 
+/* One is over, behind many others that are, too, and before one that is new: neither is overlooked. */
+static void many_are_over(void **state)
+{
+	char *list = many(300, "\"gone %zu-%zu\":null"), buf[1000];
+	char *json = mem_printf("{\"DisplayMessages\":{%s,\"x\":null,\"z\":{\"Title\":\"Z\"}}}", list);
+	struct netmap m = {0};
+
+	apply(&m, "{" SELF ",\"DisplayMessages\":{\"x\":{\"Title\":\"X\"},\"y\":{\"Title\":\"Y\"}}}");
+	assert_string_equal(shown(&m.remarks, buf), "medium: X | medium: Y");
+	apply(&m, json);
+	assert_string_equal(shown(&m.remarks, buf), "medium: Y | medium: Z");
+	netmap_free(&m);
+	free(list);
+	free(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes),
 		cmocka_unit_test(bounds),
+		cmocka_unit_test(many_are_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

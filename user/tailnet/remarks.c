@@ -46,7 +46,7 @@ static void add(struct remarks *list, const char *id, enum remark_severity sever
 {
 	char shown[REMARK_TEXT_MAX + 1];
 
-	if (list->n == REMARKS_MAX)
+	if (list->n == REMARKS_SAID_MAX)
 		return;
 	list->v = mem_grow(list->v, list->n, sizeof(*list->v));
 	list->v[list->n++] = (struct remark){mem_strndup(id, strnlen(id, REMARK_TEXT_MAX)), severity,

@@ -12,8 +12,9 @@
  * list, or its newer DisplayMessages, each with an id, which come as changes. For people
  * only; one of a wrong form is left out, and costs nobody the netmap. Pure.
  */
-#define REMARKS_MAX	16
-#define REMARK_TEXT_MAX 511 /* bytes, without its terminator */
+#define REMARKS_MAX	 16   /* that are kept, the first ones */
+#define REMARKS_SAID_MAX 1024 /* in one message: of those that are over as many may come before one of ours */
+#define REMARK_TEXT_MAX	 511  /* bytes, without its terminator */
 
 enum remark_severity { REMARK_LOW, REMARK_MEDIUM, REMARK_HIGH, REMARK_SEVERITIES };
 
