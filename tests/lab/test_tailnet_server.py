@@ -109,6 +109,10 @@ def test_what_the_server_wants_people_to_know(world):
     tell(world, DisplayMessages={"hole": None})
     wait_for("an end of it", lambda: not gateway.json("status")["degraded"])
     assert gateway.process.output().count(said) == 1
+    tell(world, DisplayMessages={"talk": {"Title": "Bye", "Severity": "high"}})
+    wait_for("a last one", lambda: [said["text"] for said in gateway.json("status")["tailnet"]["health"]] == ["Bye"])
+    gateway.command("logout")
+    assert gateway.json("status")["tailnet"]["health"] == []     # of a node that is none any more
 
 
 def test_a_name_that_is_gone(world):

@@ -339,7 +339,8 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 		kept_clock_heard(&t->clock, m->clock, now);
 		return;
 	case WIRE_REMARKS:
-		t->ops->remarks(t->ctx, &m->remarks);
+		if (!t->logged_out)
+			t->ops->remarks(t->ctx, &m->remarks);
 		return;
 	case WIRE_LOGIN:
 		t->ops->login(t->ctx, m->url);
@@ -587,6 +588,7 @@ void tailnet_refresh(struct tailnet *t)
 bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 {
 	const struct wire_message m = {.type = WIRE_LOGOUT};
+	struct remarks none = {0};
 	char *cache = path_of(t, CACHE_FILE);
 
 	if (!mark_out(t, true, error, size)) {
@@ -598,6 +600,7 @@ bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 	t->save_at = 0;
 	roster_free(&t->roster);
 	t->roster = (struct roster){0};
+	t->ops->remarks(t->ctx, &none); /* they were of a node that is none any more */
 	tell_map(t);
 	tell(t, &m);
 	return true;
