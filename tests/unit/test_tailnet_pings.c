@@ -70,11 +70,23 @@ static void rates(void **state)
 	assert_in_range(taken, 100, 100 + PINGS_BURST);
 }
 
+static void tried_again(void **state)
+{
+	struct url u = url("https://hs.test/1");
+	struct pings p = {0};
+
+	assert_true(pings_take(&p, &u, true, NS_PER_SEC));
+	assert_false(pings_take(&p, &u, true, 2 * NS_PER_SEC)); /* it has been sent */
+	pings_failed(&p);
+	assert_true(pings_take(&p, &u, true, 3 * NS_PER_SEC));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets),
 		cmocka_unit_test(rates),
+		cmocka_unit_test(tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,8 @@ static void answer_ping(struct follow *f, const struct netmap_update *u)
 	stream = channel_request(f->channel, "HEAD", u->ping_url.path, NULL, 0);
 	if (stream > 0)
 		pings_sent(&f->pings, stream, f->now);
+	else
+		pings_failed(&f->pings);
 }
 
 static void tell_clock(struct follow *f, int64_t server_time)

@@ -33,6 +33,11 @@ bool pings_take(struct pings *p, const struct url *url, bool inside, uint64_t no
 	return true;
 }
 
+void pings_failed(struct pings *p)
+{
+	p->last = (struct url){0};
+}
+
 void pings_sent(struct pings *p, int32_t stream, uint64_t now)
 {
 	for (size_t i = 0; i < PINGS_MAX; i++) {

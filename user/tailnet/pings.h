@@ -32,6 +32,8 @@ struct pings {
 
 /* Whether this one is to be answered now; @inside: the session. */
 bool pings_take(struct pings *p, const struct url *url, bool inside, uint64_t now);
+/* One that was taken could not be sent: the server's next try of the same is to be answered. */
+void pings_failed(struct pings *p);
 /* What waits for its answer inside the session. */
 void pings_sent(struct pings *p, int32_t stream, uint64_t now);
 void pings_closed(struct pings *p, int32_t stream);	    /* any stream that has ended */
