@@ -133,7 +133,7 @@ static int serve(struct source *s, const char *word)
 	struct sockaddr_storage at;
 	struct MHD_Daemon *server;
 	sigset_t ends;
-	int signal;
+	int which;
 
 	if (!parse_listen(word, &at)) {
 		fputs("sluice metrics: --listen: expected ADDRESS:PORT\n", stderr);
@@ -153,7 +153,7 @@ static int serve(struct source *s, const char *word)
 		return EXIT_NO;
 	}
 	notify_ready(NULL);
-	sigwait(&ends, &signal);
+	sigwait(&ends, &which);
 	notify_stopping();
 	MHD_stop_daemon(server);
 	return EXIT_YES;

@@ -265,8 +265,7 @@ bool netcheck_input(struct netcheck *n, const uint8_t *bytes, size_t len, const 
 		if (!s->tries || s->latency || !addr_port_equal(&s->at, from) ||
 		    !stun_answer(bytes, len, s->id, &seen.addr, &seen.port))
 			continue;
-		/* Of the first try, for nobody says which one is answered: a loss makes it look farther, never nearer.
-		 */
+		/* Of the first try, for nobody says which is answered: a loss makes it look farther, never nearer. */
 		s->latency = now - s->first ? now - s->first : 1;
 		n->now.seen[addr_is_v4(&seen.addr) ? 0 : 1] = seen;
 		return true;

@@ -83,22 +83,31 @@ static void add_peer(struct filter_rule *rule, const struct tailnet_node *n)
 	}
 }
 
-/* To every rule that names one of its capabilities, once. Returns how many sources there are more. */
+/* To every rule that names @cap, unless another capability has brought it there. Returns to how many. */
+static size_t place_by(struct index *x, const struct capability *cap, const struct tailnet_node *n, size_t number)
+{
+	size_t rules = 0;
+
+	for (size_t i = first_of(x, cap); i < x->n && !capability_cmp(&x->v[i].cap, cap); i++) {
+		const struct named *named = &x->v[i];
+
+		if (x->last[named->order] == number)
+			continue;
+		x->last[named->order] = number;
+		add_peer(named->rule, n);
+		rules++;
+	}
+	return rules;
+}
+
+/* Returns how many sources there are more. */
 static size_t place_peer(struct index *x, const struct netmap_peer *p, size_t number)
 {
-	size_t sources = 0;
+	size_t rules = 0;
 
-	for (size_t i = 0; i < p->caps.n; i++) {
-		for (size_t k = first_of(x, &p->caps.v[i]); k < x->n && !capability_cmp(&x->v[k].cap, &p->caps.v[i]);
-		     k++) {
-			if (x->last[x->v[k].order] == number)
-				continue;
-			x->last[x->v[k].order] = number;
-			add_peer(x->v[k].rule, p->node);
-			sources += p->node->n_addresses;
-		}
-	}
-	return sources;
+	for (size_t i = 0; i < p->caps.n; i++)
+		rules += place_by(x, &p->caps.v[i], p->node, number);
+	return rules * p->node->n_addresses;
 }
 
 bool netmap_expand(struct netmap *m)

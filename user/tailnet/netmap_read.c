@@ -10,7 +10,6 @@
  *   ClientVersion, DefaultAutoUpdate: of a program that we are not
  *   PingRequest with Types: the console's; what chooses a primary asks for a HEAD
  *   Debug.SleepSeconds, DisableLogTail: we back off by ourselves, and send nobody logs
- *   DERPMap.HomeParams: weights in the choice of a home relay
  *
  * and of a node no Cap, Created, LastSeen, Machine, Sharer, KeySignature (tailnet lock is
  * refused), ExitNodeDNSResolvers, nor SelfNodeV4MasqAddrForThisPeer, another address for our
