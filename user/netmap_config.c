@@ -76,7 +76,10 @@ static int by_name(const void *pa, const void *pb)
 	return order ? order : (a->tailnet_id > b->tailnet_id) - (a->tailnet_id < b->tailnet_id);
 }
 
-/* Nodes that were shared with us may be called as ours are: all but the first get their id behind it. */
+/*
+ * Nodes that were shared with us may be called as ours are: all but the first get their id behind it, after
+ * what no name has.
+ */
 static void tell_apart(struct config_netmap *nm, struct config_client *clients, size_t n)
 {
 	struct config_client **sorted = mem_alloc(n + 1, sizeof(*sorted));
@@ -92,7 +95,7 @@ static void tell_apart(struct config_netmap *nm, struct config_client *clients, 
 			first = sorted[i]->name;
 			continue;
 		}
-		snprintf(text, sizeof(text), "%s-%llu", first, (unsigned long long)sorted[i]->tailnet_id);
+		snprintf(text, sizeof(text), "%s#%llu", first, (unsigned long long)sorted[i]->tailnet_id);
 		sorted[i]->name = keep(nm, text);
 	}
 	free(sorted);
