@@ -74,7 +74,8 @@ static __always_inline void tcp_fin(struct flow *f, __u32 slot, const struct set
 	if (f->flags & flag)
 		return;
 	f->flags |= flag;
-	tcp_become(f, FLOW_CLOSING);
+	if (f->state != FLOW_RESET) /* or a SYN of the client's would not be a new connection's any more */
+		tcp_become(f, FLOW_CLOSING);
 	if (tcp_both_closed(f))
 		flow_keep(slot, now + s->tcp_transitory_ns);
 }
@@ -126,8 +127,8 @@ static __always_inline void tcp_in(struct flow *f, __u32 slot, const struct pack
 {
 	if (p->tcp_flags & TCP_RST) {
 		/* Before the remote has spoken only what it acknowledges tells that it heard us. */
-		bool valid =
-			f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out, f->end_in) : p->ack == f->end_out;
+		bool valid = f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out ?: f->end_in, f->end_in)
+						     : p->ack == f->end_out;
 
 		if (valid)
 			tcp_reset(f, slot, s, now);
