@@ -19,7 +19,7 @@ done
 
 options=()
 for file in "${programs[@]}"; do options+=(-f "$file"); done
-"$here/run.sh" -t 600 "${options[@]}" busybox sh -c '
+"$here/run.sh" -t 1500 "${options[@]}" busybox sh -c '
 	failed=0
 	for test; do
 		echo "== ${test##*/} on $(uname -r)"
@@ -29,4 +29,4 @@ for file in "${programs[@]}"; do options+=(-f "$file"); done
 
 options=()
 for name in $PROGRAMS; do options+=(-f "$name"); done
-exec "$here/run.sh" -t 420 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
+exec "$here/run.sh" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
