@@ -5,7 +5,7 @@
 /*
  * TCP as a translator follows it: RFC 6146 3.5.2.2, named as in contract.h.
  *
- *   NEW          a SYN went out (or, after both FINs or a reset, another one)
+ *   NEW          a SYN went out (or, after a FIN or a reset, another one)
  *   ESTABLISHED  the remote answered with a SYN, and the client with an ACK;
  *                also after a reset, when the client goes on talking: were the remote's
  *                word enough, resets and data in turn would keep a flow for ever
@@ -13,9 +13,12 @@
  *                from both: the transitory time, which nothing refreshes
  *   RESET        a reset in sequence: the transitory time, which nothing refreshes
  *
- * A reset in sequence lies between what its receiver acknowledged and what its
- * sender has sent (RFC 7857 2.2). Others are passed on (the ends know better) and
- * change nothing here.
+ * A reset in sequence is the very next byte that its receiver awaits, or lies between
+ * that and what its sender has sent (RFC 7857 2.2, 5961 3.2). Others are passed on (the
+ * ends know better) and change nothing here.
+ *
+ * A client that lost its state may open anew on what the gateway still holds for
+ * established: that stays so (RFC 6146 3.5.2.2), only the numbers begin again.
  */
 #include "flow.h"
 
@@ -41,7 +44,7 @@ static __always_inline bool tcp_answers(const struct packet *p)
 
 static __always_inline bool tcp_in_sequence(__u32 seq, __u32 acknowledged, __u32 end)
 {
-	return !seq_before(seq, acknowledged) && !seq_before(end, seq);
+	return seq == acknowledged || (!seq_before(seq, acknowledged) && !seq_before(end, seq));
 }
 
 static __always_inline bool tcp_both_closed(const struct flow *f)
@@ -92,7 +95,6 @@ static __always_inline void tcp_reset(struct flow *f, __u32 slot, const struct s
 static __always_inline void tcp_reopen(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
 	f->flags = 0;
-	f->ack_out = f->ack_in = 0;
 	tcp_become(f, FLOW_NEW);
 	flow_keep(slot, now + s->tcp_transitory_ns);
 }
@@ -101,7 +103,7 @@ static __always_inline void tcp_reopen(struct flow *f, __u32 slot, const struct 
 static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct packet *p, const struct settings *s,
 				    __u64 now)
 {
-	bool reopened = tcp_opens(p) && (f->state == FLOW_RESET || tcp_both_closed(f));
+	bool reopened = tcp_opens(p) && (f->state == FLOW_RESET || f->state == FLOW_CLOSING);
 
 	if (p->tcp_flags & TCP_RST) {
 		if (tcp_in_sequence(p->seq, f->ack_in ?: p->seq, f->end_out))
@@ -110,7 +112,9 @@ static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct pac
 	}
 	if (reopened)
 		tcp_reopen(f, slot, s, now);
-	tcp_track(&f->end_out, &f->ack_out, p, reopened || !f->packets_out);
+	if (tcp_opens(p))
+		f->ack_out = f->ack_in = 0;
+	tcp_track(&f->end_out, &f->ack_out, p, tcp_opens(p) || !f->packets_out);
 	if (f->state == FLOW_NEW && f->flags & FLOW_REPLIED && p->tcp_flags & TCP_ACK)
 		tcp_become(f, FLOW_ESTABLISHED);
 	if (f->state == FLOW_RESET)
@@ -134,7 +138,8 @@ static __always_inline void tcp_in(struct flow *f, __u32 slot, const struct pack
 			tcp_reset(f, slot, s, now);
 		return;
 	}
-	tcp_track(&f->end_in, &f->ack_in, p, !(f->flags & FLOW_REPLIED));
+	/* What acknowledges just the client's SYN is the answer to it: nobody else knows that number. */
+	tcp_track(&f->end_in, &f->ack_in, p, !(f->flags & FLOW_REPLIED) || (tcp_answers(p) && p->ack == f->end_out));
 	if (p->tcp_flags & TCP_SYN)
 		f->flags |= FLOW_REPLIED;
 	if (p->tcp_flags & TCP_FIN)
