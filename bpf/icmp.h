@@ -31,20 +31,28 @@ static __always_inline bool quote_read(struct __sk_buff *skb, const struct packe
 	return q->p.l4 + 8 <= q->end && addr_equal(&q->p.t.src, &p->t.dst);
 }
 
+/* What would answer the quoted packet, as it arrives on @side. */
+static __always_inline void quote_answer(struct tuple *t, const struct quote *q, __u8 side)
+{
+	__builtin_memset(t, 0, sizeof(*t));
+	t->src = q->p.t.dst;
+	t->dst = q->p.t.src;
+	t->sport = q->p.t.dport;
+	t->dport = q->p.t.sport;
+	t->proto = q->p.t.proto;
+	t->side = side;
+}
+
 /* Finds the flow that *q is about. @side: on which the error arrived. NULL: there is none. */
 static __always_inline struct flow *icmp_flow(struct quote *q, __u8 side, __u64 now)
 {
-	struct tuple t = {.side = side};
 	struct flow *f;
+	struct tuple t;
 
 	if (q->p.kind != KIND_TCP && q->p.kind != KIND_UDP &&
 	    q->p.kind != (side == SIDE_CLIENT ? KIND_ECHO_REPLY : KIND_ECHO))
 		return NULL;
-	t.src = q->p.t.dst;
-	t.dst = q->p.t.src;
-	t.sport = q->p.t.dport;
-	t.dport = q->p.t.sport;
-	t.proto = q->p.t.proto;
+	quote_answer(&t, q, side);
 	if (side == SIDE_REMOTE) {
 		q->slot = flow_of_remote(&t, now);
 		return flow_at(q->slot);

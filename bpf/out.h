@@ -283,23 +283,24 @@ static __always_inline int by_flow(struct outbound *o, const struct flow *f, str
 	return reason;
 }
 
-/* The same for what came in past all flows, by a mapping: mapping_in() asks for nothing else. */
-static __always_inline int by_mapping(struct outbound *o, const struct settings *s, struct endpoint *to)
+/*
+ * The same for what came in past all flows: @t is the client's side of it. mapping_in() asks
+ * for nothing else than a mapping and the policy's word.
+ */
+static __always_inline int by_mapping(struct outbound *o, const struct tuple *t, const struct settings *s,
+				      struct endpoint *to)
 {
-	struct tuple t = {.proto = o->q.p.t.proto, .side = SIDE_CLIENT}, out;
+	struct tuple out;
 	struct flow *m;
+	__u32 slot;
 
-	if ((o->q.p.kind != KIND_TCP && o->q.p.kind != KIND_UDP) || !is_endpoint_independent(s, t.proto))
+	if (!is_endpoint_independent(s, t->proto))
 		return DROP_NO_FLOW;
-	t.src = o->q.p.t.dst;
-	t.dst = o->q.p.t.src;
-	t.sport = o->q.p.t.dport;
-	t.dport = o->q.p.t.sport;
-	if (decide(o->c.word, o->c.client, &t, &o->c.decision)) /* then nothing came in either */
+	if (decide(o->c.word, o->c.client, t, &o->c.decision)) /* then nothing came in either */
 		return DROP_NO_FLOW;
 	o->c.egress = egress_of(o->c.decision.pool, o->c.client, o->p.v6);
-	mapping_tuple(&out, &t, o->c.egress);
-	m = mapping_find(&out, o->c.client, o->c.now, &o->q.slot);
+	mapping_tuple(&out, t, o->c.egress);
+	m = mapping_find(&out, o->c.client, o->c.now, &slot);
 	if (!m)
 		return DROP_NO_FLOW;
 	to->addr = m->back.dst;
@@ -307,32 +308,59 @@ static __always_inline int by_mapping(struct outbound *o, const struct settings 
 	return DROP_NONE;
 }
 
-/* An error about something that a service sent: it goes to that service. */
-static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+/* Sends on, as @to, what belongs to no flow of its own; unless there is a @reason not to. */
+static __always_inline int send_past_flows(struct __sk_buff *skb, struct outbound *o, const struct settings *s,
+					   const struct endpoint *to, int reason)
 {
-	struct endpoint to = {};
-	struct flow *f;
-	int reason;
+	long err;
 
-	if (!quote_read(skb, &o->p, &o->q))
-		return drop(DROP_NO_FLOW);
-	f = icmp_flow(&o->q, SIDE_CLIENT, o->c.now);
-	if (f && f->client == o->c.client)
-		reason = by_flow(o, f, &to);
-	else if (host_sent_it(o))
-		return to_host(skb, &o->p);
-	else
-		reason = by_mapping(o, s, &to);
 	if (!reason)
 		reason = check_way(skb, o);
 	if (!reason && o->c.decision.traits & FLOW_LIMITED)
 		reason = quota_pass(skb, &o->p, o->c.client, o->c.word, WAY_OUT);
 	if (reason)
 		return drop(reason);
-	if (icmp_translate(skb, &o->p, &o->q, &to, true))
+	if (o->p.kind == KIND_ICMP_ERROR)
+		err = icmp_translate(skb, &o->p, &o->q, to, true);
+	else
+		err = rewrite(skb, &o->p, to, false);
+	if (err)
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_OUT, 1, o->p.len);
 	return leave(skb, o, s);
+}
+
+/* An error about something that a service sent: it goes to that service. */
+static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+{
+	struct endpoint to = {};
+	struct tuple t;
+	struct flow *f;
+	int reason;
+
+	if (!quote_read(skb, &o->p, &o->q))
+		return drop(DROP_NO_FLOW);
+	f = icmp_flow(&o->q, SIDE_CLIENT, o->c.now);
+	if (f && f->client == o->c.client) {
+		reason = by_flow(o, f, &to);
+	} else if (host_sent_it(o)) {
+		return to_host(skb, &o->p);
+	} else {
+		quote_answer(&t, &o->q, SIDE_CLIENT);
+		reason = by_mapping(o, &t, s, &to);
+	}
+	return send_past_flows(skb, o, s, &to, reason);
+}
+
+/*
+ * A reset of no flow: it may answer a SYN that came in by the client's mapping (RFC 5382
+ * REQ-3), whose sender would go on knocking. It makes no flow, nor keeps the mapping.
+ */
+static __always_inline int reset_out(struct __sk_buff *skb, struct outbound *o, const struct settings *s)
+{
+	struct endpoint to = {};
+
+	return send_past_flows(skb, o, s, &to, by_mapping(o, &o->p.t, s, &to));
 }
 
 /* What there is of the packet, and of the moment. */
@@ -378,6 +406,8 @@ static __always_inline int outbound(struct __sk_buff *skb)
 			return icmp_error_out(skb, o, s);
 		if (kind_is_host(reserved_kind(&o->p.t.dst)) && !mapping_at(s, &o->p, o->c.now, &o->c.slot))
 			return host_packet(skb, o);
+		if (o->p.kind == KIND_TCP && o->p.tcp_flags & TCP_RST)
+			return reset_out(skb, o, s);
 		reason = open_flow(skb, o, s);
 		f = flow_at(o->c.slot);
 	}

@@ -327,6 +327,53 @@ static void test_remote_keeps_nothing(void **state)
 	assert_int_equal(flow->state, FLOW_ESTABLISHED);
 }
 
+/* 5382-2: a client refuses the SYN that its mapping let in: the reset goes out, and makes nothing. */
+static void test_reset_by_the_mapping(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct shape out = shape_of(&f, IPPROTO_TCP, 901, 80), in, shape;
+		struct flow *m;
+		uint32_t used;
+		struct ran r, r2;
+
+		connect_by_mapping(s, &out, &in);
+		m = mapping_of(s, &out);
+		used = maps_flows_used(s->m);
+		in.sport = 443;
+		shape = segment(&in, TH_SYN, 7000, 0);
+		r = into(s, &shape);
+		assert_sent(r);
+		assert_int_equal(frame_dport(&r.out), 901);
+		m->expires = now_ns() + 9 * SECOND;
+		out.dport = 443;
+		shape = segment(&out, TH_RST | TH_ACK, 0, 7001);
+		r2 = out_of(s, &shape, 1);
+		assert_sent(r2);
+		assert_addr(frame_src(&r2.out), f.external);
+		assert_addr(frame_dst(&r2.out), f.remote);
+		assert_int_equal(frame_sport(&r2.out), in.dport);
+		assert_int_equal(frame_dport(&r2.out), 443);
+		assert_true(frame_checks(&r2.out));
+		assert_int_equal(maps_flows_used(s->m), used);
+		assert_expires_in(m, 9 * SECOND);
+		/* Not another client's, nor from another port, nor where the policy does not let him speak. */
+		assert_dropped(out_of(s, &shape, 2), DROP_NO_FLOW);
+		shape.sport++;
+		assert_dropped(out_of(s, &shape, 1), DROP_NO_FLOW);
+		shape.sport--;
+		shape.dport = 7777;
+		assert_dropped(out_of(s, &shape, 1), DROP_NO_FLOW);
+		/* Nor where each remote has a port of its own, and nothing comes in unasked. */
+		shape.dport = 443;
+		s->settings.tcp_endpoint_independent = 0;
+		must(maps_settings_set(s->m, &s->settings));
+		assert_dropped(out_of(s, &shape, 1), DROP_NO_FLOW);
+	}
+}
+
 /* 4787-3: from before and after, two connections to one remote never have one port. */
 static void test_tcp_of_both_kinds(void **state)
 {
@@ -425,13 +472,11 @@ static void test_dead_is_not_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_permission_shared),	     T(test_permission_expires),
-		T(test_permission_handed_on),	     T(test_permission_of_one_egress),
-		T(test_permission_and_reused_slots), T(test_permission_of_many),
-		T(test_permission_of_the_dead),	     T(test_unspecified_remote),
-		T(test_mapping_outlives_resets),     T(test_remote_keeps_nothing),
-		T(test_tcp_of_both_kinds),	     T(test_tcp_changes_kind),
-		T(test_slot_of_a_lost_mapping),	     T(test_dead_is_not_kept),
+		T(test_permission_shared),	  T(test_permission_expires),	       T(test_permission_handed_on),
+		T(test_permission_of_one_egress), T(test_permission_and_reused_slots), T(test_permission_of_many),
+		T(test_permission_of_the_dead),	  T(test_unspecified_remote),	       T(test_mapping_outlives_resets),
+		T(test_remote_keeps_nothing),	  T(test_reset_by_the_mapping),	       T(test_tcp_of_both_kinds),
+		T(test_tcp_changes_kind),	  T(test_slot_of_a_lost_mapping),      T(test_dead_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
