@@ -34,6 +34,7 @@
 #define DAY    86400
 #define KEY	"\x01\0\0\0\x28" "DERP\xf0\x9f\x94\x91" "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
 #define PEER	"pppppppppppppppppppppppppppppppp"
+#define OTHER	"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
 #define UPGRADE "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n"
 
 /* ---- certificates ---------------------------------------------------------------------- */
@@ -133,7 +134,8 @@ enum manner {
 	HEARS,	    /* a text, who we are, and then silence */
 	DENIES,	    /* a text, who we are, and then the end */
 	GREETS,	    /* a text, who we are, its own information, and then the end */
-	CARRIES,    /* the same, and a packet of PEER's; and it says that PEER is gone when it has got one for it */
+	CLAIMS,	    /* the same, and a packet of PEER's; when it has got one for it, OTHER's */
+	CARRIES,    /* the same, and that PEER is gone comes before OTHER's */
 	ADMITS,	    /* the same as GREETS, and it stays until it is told to end */
 };
 
@@ -147,6 +149,7 @@ struct relay_at {
 	uint16_t port;
 	atomic_bool quiet; /* nothing will come any more */
 	atomic_bool carried;
+	atomic_char then_to; /* whom the next packet was for */
 	pthread_t thread;
 	int filler[4]; /* of the queue, if deaf */
 };
@@ -174,10 +177,16 @@ static void wait_for_end(struct relay_at *r)
 
 static void carry(struct relay_at *r, gnutls_session_t tls)
 {
+	char next[5 + 32 + 5];
+
 	gnutls_record_send(tls, "\x05\0\0\0\x22" PEER "hi", 5 + 34);
 	read_at_least(tls, 6 + 5 + 32 + 5); /* NotePreferred, and "hello" to it */
 	atomic_store(&r->carried, true);
-	gnutls_record_send(tls, "\x08\0\0\0\x21" PEER "\x01", 5 + 33);
+	if (r->manner == CARRIES)
+		gnutls_record_send(tls, "\x08\0\0\0\x21" PEER "\x01", 5 + 33);
+	gnutls_record_send(tls, "\x05\0\0\0\x22" OTHER "hi", 5 + 34);
+	if (gnutls_record_recv(tls, next, sizeof(next)) > 5)
+		atomic_store(&r->then_to, next[5]);
 }
 
 static void speak(struct relay_at *r, gnutls_session_t tls)
@@ -194,9 +203,9 @@ static void speak(struct relay_at *r, gnutls_session_t tls)
 		read_at_least(tls, 5 + 32 + 24 + 16);
 	if (r->manner >= GREETS)
 		gnutls_record_send(tls, "\x03\0\0\0\x02xx", 7);
-	if (r->manner == CARRIES)
+	if (r->manner == CLAIMS || r->manner == CARRIES)
 		carry(r, tls);
-	if (r->manner == HEARS || r->manner >= CARRIES)
+	if (r->manner == HEARS || r->manner >= CLAIMS)
 		wait_for_end(r);
 	gnutls_bye(tls, GNUTLS_SHUT_WR);
 }
@@ -607,39 +616,61 @@ static void round_of(struct us *us)
 	conns_handle(&us->conns, fds, n, us->now);
 }
 
-/* Whoever came to us by our relay is answered there, until it says that he is gone; then at his own. */
+static struct wire_relay_packet hello_to(const char *key, uint16_t region)
+{
+	struct wire_relay_packet p = {.region = region, .bytes = (const uint8_t *)"hello", .len = 5};
+
+	memcpy(p.node_key, key, KEY_LEN);
+	return p;
+}
+
+/*
+ * Whoever came to us by our relay is answered there, as long as his own is not open, and until our
+ * relay says that he is gone. What is not sent there is seen by what comes next on that connection.
+ */
 static void answered_where_heard(void **state)
 {
-	struct relay_at ours = {.manner = CARRIES, TEXT(UPGRADE KEY)};
-	struct relay_at his = {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)};
-	const struct wire_relay_packet hello = {
-		.region = REGION + 1, .node_key = PEER, .bytes = (const uint8_t *)"hello", .len = 5};
-	struct derp_region regions[2];
-	struct us us;
+	static const struct {
+		const char *name;
+		enum manner ours, his;
+	} cases[] = {
+		{"he leaves our relay", CARRIES, REFUSES},
+		{"his own relay opens", CLAIMS, ADMITS},
+	};
 
-	stand(&ours);
-	stand(&his);
-	begin(&us, &ours, &his, NULL);
-	regions[0] = us.region;
-	regions[0].n_nodes = 1;
-	regions[1] = (struct derp_region){.id = REGION + 1, .nodes = &us.nodes[1], .n_nodes = 1};
-	us.map = (struct derpmap){.regions = regions, .n = 2};
-	relays_set_map(us.relays, &us.map, us.now);
-	while (!us.packets)
-		round_of(&us);
-	relays_send(us.relays, &hello, us.now);
-	while (!atomic_load(&ours.carried) && us.told == 1)
-		round_of(&us);
-	assert_int_equal(us.told, 1);
-	while (us.told == 1) { /* until what ours says has come */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct relay_at ours = {.manner = cases[i].ours, TEXT(UPGRADE KEY)};
+		struct relay_at his = {.manner = cases[i].his, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)};
+		const struct wire_relay_packet hello = hello_to(PEER, REGION + 1), other = hello_to(OTHER, 0);
+		struct derp_region regions[2];
+		struct us us;
+
+		print_message("  %s\n", cases[i].name);
+		stand(&ours);
+		stand(&his);
+		begin(&us, &ours, &his, NULL);
+		regions[0] = us.region;
+		regions[0].n_nodes = 1;
+		regions[1] = (struct derp_region){.id = REGION + 1, .nodes = &us.nodes[1], .n_nodes = 1};
+		us.map = (struct derpmap){.regions = regions, .n = 2};
+		relays_set_map(us.relays, &us.map, us.now);
+		while (!us.packets)
+			round_of(&us);
+		assert_int_equal(us.told, 1);
 		relays_send(us.relays, &hello, us.now);
-		round_of(&us);
+		while (!atomic_load(&ours.carried) || us.packets < 2 || us.told < 2)
+			round_of(&us);
+		assert_int_equal(us.last.region, REGION + 1);
+		assert_int_equal(us.last.state, cases[i].his == ADMITS ? WIRE_RELAY_UP : WIRE_RELAY_AWAY);
+		relays_send(us.relays, &hello, us.now);
+		relays_send(us.relays, &other, us.now);
+		while (!atomic_load(&ours.then_to))
+			round_of(&us);
+		assert_int_equal(atomic_load(&ours.then_to), OTHER[0]);
+		finish(&us);
+		fall(&ours);
+		fall(&his);
 	}
-	assert_int_equal(us.last.region, REGION + 1);
-	assert_int_equal(us.last.state, WIRE_RELAY_UP);
-	finish(&us);
-	fall(&ours);
-	fall(&his);
 }
 
 static void no_relay_in_the_map(void **state)

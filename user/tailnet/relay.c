@@ -12,7 +12,8 @@
  *
  * Packets that come before a connection is there wait for it, a few of them: first
  * contact should not have to wait for a retransmission. And who has come to us by a relay
- * that we are connected to is answered there as long as we have no connection to its own.
+ * that we are connected to is answered there until we have a connection to its own: no
+ * longer, for whose packets a relay hands out is its word only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -491,13 +492,13 @@ static void keep_waiting(struct relay *r, const struct wire_relay_packet *p)
 
 static struct relay *way_to(struct relays *r, const struct wire_relay_packet *p)
 {
-	struct relay *home = p->region ? find(r, p->region) : NULL, *other;
+	struct relay *home = get(r, p->region), *other;
 	const struct heard *heard = heard_place(r, p->node_key);
 
 	if (home && home->state == RELAY_OPEN)
 		return home;
 	other = heard->region && !memcmp(heard->key, p->node_key, KEY_LEN) ? find(r, heard->region) : NULL;
-	return other && other->state == RELAY_OPEN ? other : get(r, p->region);
+	return other && other->state == RELAY_OPEN ? other : home;
 }
 
 void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t now)
