@@ -330,6 +330,17 @@ static void users_may_come_later(void **state)
 	netmap_settle(&m);
 	apply(&m, "{\"UserProfiles\":[{\"ID\":7,\"LoginName\":\"bob@example.com\"}]}");
 	assert_false(m.peers[0].changed);
+	/* in whichever order: one is new, one changes, one is said twice */
+	apply(&m, "{\"UserProfiles\":[{\"ID\":9,\"LoginName\":\"dora@example.com\"},"
+		  "{\"ID\":-3,\"LoginName\":\"carl@example.com\"},{\"ID\":7,\"LoginName\":\"rob@example.com\"},"
+		  "{\"ID\":8,\"LoginName\":\"eve@example.com\"},{\"ID\":9,\"LoginName\":\"dave@example.com\"}],"
+		  "\"PeersChanged\":[" NODE("3", "03", ",\"User\":9") "," NODE("4", "04", ",\"User\":-3") ","
+		  NODE("5", "05", ",\"User\":8") "]}");
+	assert_int_equal(m.n_users, 4);
+	assert_string_equal(m.peers[0].node->user, "rob@example.com");
+	assert_string_equal(m.peers[1].node->user, "dave@example.com");
+	assert_string_equal(m.peers[2].node->user, "carl@example.com");
+	assert_string_equal(m.peers[3].node->user, "eve@example.com");
 	netmap_free(&m);
 }
 

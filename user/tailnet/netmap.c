@@ -11,20 +11,35 @@
 #include "netmap.h"
 #include "policy/alloc.h"
 
-/* The place of @id, or where it would have to stand. */
-static size_t place_of(const struct netmap *m, uint64_t id)
+/* The place of @key in the sorted @v, or where it would have to stand. */
+static size_t place(const void *v, size_t n, size_t size, const void *key, bool (*before)(const void *, const void *))
 {
-	size_t low = 0, high = m->n_peers;
+	size_t low = 0, high = n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (m->peers[middle].node->id < id)
+		if (before((const char *)v + middle * size, key))
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return low;
+}
+
+static bool peer_before(const void *peer, const void *id)
+{
+	return ((const struct netmap_peer *)peer)->node->id < *(const uint64_t *)id;
+}
+
+static bool user_before(const void *user, const void *id)
+{
+	return ((const struct netmap_user *)user)->id < *(const int64_t *)id;
+}
+
+static size_t place_of(const struct netmap *m, uint64_t id)
+{
+	return place(m->peers, m->n_peers, sizeof(*m->peers), &id, peer_before);
 }
 
 struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id)
@@ -34,12 +49,16 @@ struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id)
 	return i < m->n_peers && m->peers[i].node->id == id ? &m->peers[i] : NULL;
 }
 
+static size_t user_place(const struct netmap *m, int64_t id)
+{
+	return place(m->users, m->n_users, sizeof(*m->users), &id, user_before);
+}
+
 static const char *login_of(const struct netmap *m, int64_t user_id)
 {
-	for (size_t i = 0; i < m->n_users; i++)
-		if (m->users[i].id == user_id)
-			return m->users[i].login;
-	return NULL;
+	size_t i = user_place(m, user_id);
+
+	return i < m->n_users && m->users[i].id == user_id ? m->users[i].login : NULL;
 }
 
 void netmap_peer_free(struct netmap_peer *p)
@@ -138,15 +157,15 @@ static void apply_users(struct netmap *m, struct netmap_update *u)
 {
 	for (size_t i = 0; i < u->n_users; i++) {
 		struct netmap_user *new = &u->users[i];
-		size_t k;
+		size_t k = user_place(m, new->id);
 
-		for (k = 0; k < m->n_users && m->users[k].id != new->id; k++)
-			;
-		if (k == NETMAP_PEERS_MAX)
-			continue;
-		if (k == m->n_users) {
+		if (k == m->n_users || m->users[k].id != new->id) {
+			if (m->n_users == NETMAP_PEERS_MAX)
+				continue;
 			m->users = mem_grow(m->users, m->n_users, sizeof(*m->users));
-			m->users[m->n_users++] = (struct netmap_user){.id = new->id};
+			memmove(&m->users[k + 1], &m->users[k], (m->n_users - k) * sizeof(*m->users));
+			m->users[k] = (struct netmap_user){.id = new->id};
+			m->n_users++;
 		}
 		free(m->users[k].login);
 		m->users[k].login = new->login;

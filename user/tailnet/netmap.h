@@ -137,7 +137,7 @@ struct netmap {
 	size_t n_peers;
 	uint64_t *removed; /* since netmap_settle() */
 	size_t n_removed;
-	struct netmap_user *users; /* by id */
+	struct netmap_user *users; /* sorted by id */
 	size_t n_users;
 	struct netmap_filter *filters; /* by name */
 	size_t n_filters;
