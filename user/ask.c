@@ -122,8 +122,7 @@ bool ask_count(const struct command_args *a, const char *option, long max, long 
 		*n = got;
 		return true;
 	}
-	fprintf(stderr, "sluice %s: --%s: expected a number from 1\n", a->command->name, option);
-	return false;
+	return command_refuse_value(a, option, "a number from 1");
 }
 
 bool ask_number(const struct command_args *a, json_t *args, const char *option)

@@ -77,8 +77,7 @@ static bool put_public_key(struct draft *f, const struct command_args *a, const 
 	bool good;
 
 	if (given) {
-		good = key_from_base64(given, strlen(given), public);
-		snprintf(error, sizeof(error), "--public-key: expected 44 characters of base64");
+		good = key_from_base64(given, strlen(given), public); /* as options_are_good() has seen */
 	} else {
 		good = secret_read(cfg->tunnel.private_key_file, key, error, sizeof(error)) == SECRET_OK &&
 		       !crypto_scalarmult_base(public, key);
@@ -87,8 +86,7 @@ static bool put_public_key(struct draft *f, const struct command_args *a, const 
 	if (good)
 		put_secret(f, "PublicKey", public);
 	else
-		fprintf(stderr, "sluice client-config: %s%s\n", error,
-			given ? "" : " (elsewhere than on the gateway, give --public-key)");
+		fprintf(stderr, "sluice client-config: %s (elsewhere than on the gateway, give --public-key)\n", error);
 	return good;
 }
 
@@ -117,14 +115,7 @@ static bool put_endpoint(struct draft *f, const struct command_args *a, const st
 	const char *given = command_option(a, "endpoint");
 	char text[TEXT_ENDPOINT_SIZE];
 	struct addr addr;
-	uint16_t port;
-	size_t len;
 
-	/* wg-quick takes nothing else */
-	if (given && (strpbrk(given, " \t\r\n") || !text_host_port(given, &len, &port))) {
-		fputs("sluice client-config: --endpoint: expected HOST:PORT\n", stderr);
-		return false;
-	}
 	if (!given && !own_address(cfg, &addr)) {
 		fputs("sluice client-config: the gateway's address is not known here: give --endpoint\n", stderr);
 		return false;
@@ -323,6 +314,24 @@ static int configure(const struct command_args *a, const struct config *cfg, str
 	return status;
 }
 
+static bool options_are_good(const struct command_args *a)
+{
+	const char *key = command_option(a, "public-key"), *endpoint = command_option(a, "endpoint");
+	uint8_t public[KEY_LEN];
+	uint16_t port;
+	size_t len;
+
+	if (key && !key_from_base64(key, strlen(key), public))
+		return command_refuse_value(a, "public-key", "a public key: 44 characters of base64");
+	/* wg-quick takes nothing else */
+	if (endpoint && (strpbrk(endpoint, " \t\r\n") || !text_host_port(endpoint, &len, &port)))
+		return command_refuse_value(a, "endpoint", "HOST:PORT");
+	if (command_option(a, "qr") && !command_option(a, "private-key"))
+		fputs("sluice client-config: warning: without --private-key the code has no key in it, and no app "
+		      "takes it\n", stderr);
+	return true;
+}
+
 int cmd_client_config(int argc, char **argv)
 {
 	struct command_args a;
@@ -331,7 +340,7 @@ int cmd_client_config(int argc, char **argv)
 	const char *file;
 	int status;
 
-	if (!command_parse(argc, argv, &a))
+	if (!command_parse(argc, argv, &a) || !options_are_good(&a))
 		return EXIT_USAGE;
 	if (sodium_init() < 0)
 		return EXIT_NO;

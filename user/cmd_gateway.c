@@ -51,7 +51,7 @@ int cmd_clients(int argc, char **argv)
 		return EXIT_USAGE;
 	sort = command_option(&a, "sort");
 	if (sort && !show_sorts_by(sort)) {
-		fputs("sluice clients: --sort: expected name, user, bytes, received, sent or handshake\n", stderr);
+		command_refuse_value(&a, "sort", "name, user, bytes, received, sent or handshake");
 		return EXIT_USAGE;
 	}
 	status = ask(&a, NULL, &result);

@@ -128,15 +128,16 @@ static bool parse_listen(const char *word, struct sockaddr_storage *out)
 	return true;
 }
 
-static int serve(struct source *s, const char *word)
+static int serve(struct source *s, const struct command_args *a)
 {
+	const char *word = command_option(a, "listen");
 	struct sockaddr_storage at;
 	struct MHD_Daemon *server;
 	sigset_t ends;
 	int which;
 
 	if (!parse_listen(word, &at)) {
-		fputs("sluice metrics: --listen: expected ADDRESS:PORT\n", stderr);
+		command_refuse_value(a, "listen", "ADDRESS:PORT");
 		return EXIT_USAGE;
 	}
 	sigemptyset(&ends);
@@ -170,7 +171,7 @@ int cmd_metrics(int argc, char **argv)
 		return EXIT_USAGE;
 	socket = ask_socket(&a);
 	s = (struct source){.socket = socket, .clients = command_option(&a, "clients")};
-	status = command_option(&a, "listen") ? serve(&s, command_option(&a, "listen")) : print_once(&s);
+	status = command_option(&a, "listen") ? serve(&s, &a) : print_once(&s);
 	free(socket);
 	return status;
 }

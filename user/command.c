@@ -47,7 +47,7 @@ static void print_option(const struct command_option *o, FILE *out)
 			 o->value ? o->value : "");
 	else
 		snprintf(left, sizeof(left), "    --%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-	fprintf(out, "  %-24s %s\n", left, o->help);
+	fprintf(out, "  %-26s %s\n", left, o->help);
 }
 
 void command_help(const struct command *c, FILE *out)
@@ -60,6 +60,22 @@ void command_help(const struct command *c, FILE *out)
 		fputc('\n', out);
 	for (const struct command_option *o = c->options; o && o->name; o++)
 		print_option(o, out);
+}
+
+bool commands_below(const char *word, FILE *out)
+{
+	size_t n = strlen(word);
+	bool any = false;
+
+	for (const struct command *c = commands; c->name; c++) {
+		if (strncmp(c->name, word, n) != 0 || c->name[n] != ' ')
+			continue;
+		if (!any)
+			fprintf(out, "usage: sluice %s COMMAND [options] [arguments]\n\n", word);
+		fprintf(out, "  %-15s %s\n", c->name, c->summary);
+		any = true;
+	}
+	return any;
 }
 
 void commands_overview(FILE *out)
@@ -156,7 +172,10 @@ bool command_parse(int argc, char **argv, struct command_args *out)
 	out->n = argc - optind;
 	if (out->n > c->most)
 		return refuse(c, "one word too many", out->words[c->most]);
-	return out->n >= c->least || refuse(c, "missing", c->synopsis);
+	if (out->n >= c->least)
+		return true;
+	return out->n ? refuse(c, "words are missing after", out->words[out->n - 1]) :
+			refuse(c, "missing", c->synopsis);
 }
 
 const char *command_option(const struct command_args *a, const char *name)
@@ -167,4 +186,13 @@ const char *command_option(const struct command_args *a, const char *name)
 		if (!strcmp(o[i].name, name))
 			return a->value[i];
 	abort(); /* a command asks for an option that its table does not have: a mistake of ours */
+}
+
+bool command_refuse_value(const struct command_args *a, const char *option, const char *expected)
+{
+	char text[128];
+
+	fprintf(stderr, "sluice %s: --%s: found \"%s\", expected %s\n", a->command->name, option,
+		text_escape(command_option(a, option), text, sizeof(text)), expected);
+	return false;
 }

@@ -39,6 +39,8 @@ const struct command *command_find(int argc, char **argv, int *words);
 const struct command *command_by_name(const char *name);
 void command_help(const struct command *c, FILE *out);
 void commands_overview(FILE *out);
+/* The commands of two words that begin with this one: "map list", "map dump". False: there is none. */
+bool commands_below(const char *word, FILE *out);
 
 /* ---- the words of one call --------------------------------------------------- */
 
@@ -55,6 +57,8 @@ struct command_args {
 bool command_parse(int argc, char **argv, struct command_args *out);
 /* The value of an option, NULL when it was not given. The name must be in the table. */
 const char *command_option(const struct command_args *a, const char *name);
+/* Says what was found in an option that was given, and what would do. False: return EXIT_USAGE. */
+bool command_refuse_value(const struct command_args *a, const char *option, const char *expected);
 
 /* ---- what they do -------------------------------------------------------------- */
 

@@ -25,10 +25,14 @@ static bool asks_for_help(int argc, char **argv)
 }
 
 /* "policy" alone, or with a word that does not follow it: tells those that do. */
-static bool list_second_words(const char *first)
+static bool list_second_words(const char *first, const char *second)
 {
+	char text[64] = "nothing";
 	size_t n = strlen(first);
 	bool any = false;
+
+	if (second)
+		text_escape(second, text, sizeof(text));
 
 	for (const struct command *c = commands; c->name; c++) {
 		if (strncmp(c->name, first, n) != 0 || c->name[n] != ' ')
@@ -36,24 +40,36 @@ static bool list_second_words(const char *first)
 		if (any)
 			fprintf(stderr, ", %s", c->name + n + 1);
 		else
-			fprintf(stderr, "sluice %s: expected one of: %s", first, c->name + n + 1);
+			fprintf(stderr, "sluice %s: found %s, expected one of: %s", first, text, c->name + n + 1);
 		any = true;
 	}
 	if (any)
-		fputs("\nsluice --help tells more\n", stderr);
+		fprintf(stderr, "\nsluice %s --help tells more\n", first);
 	return any;
 }
 
-static int unknown(int argc, char **argv)
+/* "apply" is a word of its own for whoever has seen `policy apply` once. */
+static const char *as_second_word(const char *word)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		const char *space = strchr(c->name, ' ');
+
+		if (space && !strcmp(space + 1, word))
+			return c->name;
+	}
+	return NULL;
+}
+
+static int unknown(char **argv)
 {
 	const char *names[64] = {0}, *nearest;
 	char text[64];
 
-	if (list_second_words(argv[0]))
+	if (list_second_words(argv[0], argv[1]))
 		return EXIT_USAGE;
 	for (size_t i = 0; commands[i].name && i < 63; i++)
 		names[i] = commands[i].name;
-	nearest = diag_nearest(argv[0], names);
+	nearest = as_second_word(argv[0]) ?: diag_nearest(argv[0], names);
 	fprintf(stderr, "sluice: no such command: \"%s\"", text_escape(argv[0], text, sizeof(text)));
 	if (nearest)
 		fprintf(stderr, "; did you mean \"%s\"?", nearest);
@@ -71,6 +87,21 @@ static int finish(int status)
 	return status;
 }
 
+/* Of a command, of the commands that a first word begins, or, without a word, of all. */
+static int help(int argc, char **argv)
+{
+	int words;
+	const struct command *c = command_find(argc, argv, &words);
+
+	if (c)
+		command_help(c, stdout);
+	else if (!argc)
+		commands_overview(stdout);
+	else if (!commands_below(argv[0], stdout))
+		return unknown(argv);
+	return finish(EXIT_YES);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
@@ -80,14 +111,8 @@ int main(int argc, char **argv)
 		return process_main();
 	argc--;
 	argv++;
-	if (argc && !strcmp(argv[0], "help")) { /* help COMMAND is COMMAND --help */
-		c = command_find(argc - 1, argv + 1, &words);
-		if (c)
-			command_help(c, stdout);
-		else
-			commands_overview(stdout);
-		return finish(EXIT_YES);
-	}
+	if (argc && !strcmp(argv[0], "help")) /* help COMMAND is COMMAND --help */
+		return help(argc - 1, argv + 1);
 	if (!argc || is_help(argv[0])) {
 		commands_overview(argc ? stdout : stderr);
 		return argc ? finish(EXIT_YES) : EXIT_USAGE;
@@ -96,7 +121,7 @@ int main(int argc, char **argv)
 		argv[0] = "version";
 	c = command_find(argc, argv, &words);
 	if (!c)
-		return unknown(argc, argv);
+		return asks_for_help(argc, argv) ? help(argc, argv) : unknown(argv);
 	argc -= words - 1;
 	argv += words - 1;
 	if (asks_for_help(argc, argv)) {

@@ -79,10 +79,13 @@ def test_changes_are_logged_with_their_uid(busy):
 
 
 @pytest.mark.parametrize("words", ([], ["nonsense"], ["status", "extra"], ["flows", "--nonsense"], ["flows", "kill"],
-                                   ["map", "dump"], ["clients", "--sort", "shoesize"]))
+                                   ["map", "dump"], ["map", "nonsense"], ["help", "nonsense"], ["apply", "x.yaml"],
+                                   ["clients", "--sort", "shoesize"]))
 def test_usage_errors_exit_2(busy, words):
     done = busy.gateway.command(*words, check=False)
     assert done.returncode == 2 and done.stderr
+    if words and words[0] == "apply":
+        assert 'did you mean "policy apply"?' in done.stderr
 
 
 def test_a_client_configuration_works_as_it_is(world):
