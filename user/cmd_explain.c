@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "user/ask.h"
 #include "user/control.h"
@@ -64,7 +65,7 @@ static int from_files(const struct command_args *a, const struct explain_questio
 	r = policy_files_build(&f, file);
 	if (!r)
 		return print_mistakes(&f);
-	result = explain(&(struct explain_source){.rules = r, .config = f.config}, q, &error);
+	result = explain(&(struct explain_source){.rules = r, .config = f.config, .now = time(NULL)}, q, &error);
 	ruleset_free(r);
 	policy_files_close(&f);
 	if (result)

@@ -110,6 +110,12 @@ static enum drop_reason by_rules(const struct explain_source *s, uint32_t class,
 	return found->verdict == VERDICT_ACCEPT ? DROP_NONE : DROP_POLICY;
 }
 
+static bool is_expired(const struct explain_source *s, size_t client)
+{
+	return s->config && client < s->config->n_clients && s->config->clients[client].expires &&
+	       s->now >= s->config->clients[client].expires;
+}
+
 static struct decided decide(const struct explain_source *s, size_t client, const struct explain_question *q,
 			     const struct addr *dst)
 {
@@ -119,7 +125,9 @@ static struct decided decide(const struct explain_source *s, size_t client, cons
 	enum reserved kind = kind_of(s, dst);
 	struct decided d = {.route = NO_ROUTE, .host = kind == RESERVED_OWN || kind == RESERVED_TUNNEL};
 
-	if (is_multicast(dst))
+	if (is_expired(s, client))
+		d.reason = DROP_WG_HANDSHAKE;
+	else if (is_multicast(dst))
 		d.reason = DROP_MULTICAST;
 	else if (is_link_local(dst, kind))
 		d.reason = DROP_LINK_LOCAL;
@@ -164,6 +172,8 @@ static json_t *why_json(const struct asked *x)
 	json_t *j;
 	char *text;
 
+	if (x->d.reason == DROP_WG_HANDSHAKE)
+		return json_string("the client has expired: it cannot connect, whatever the rules say");
 	if (x->d.reason && x->d.reason != DROP_POLICY)
 		return json_string(drop_meaning(x->d.reason));
 	policy_explain(x->s->rules->reach.f, &p, &e);
@@ -285,6 +295,33 @@ static bool look_up_other(const struct explain_source *s, const char *word, bool
 	return ok;
 }
 
+/* "alice" is the beginning of a client's or a user's name: which of them? */
+static const char *longer_name(const struct inventory *inv, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; len && i < inv->n_nodes; i++) {
+		const struct inventory_node *node = &inv->nodes[i];
+
+		if (node->user && !strncmp(node->user, word, len) && node->user[len])
+			return node->user;
+		if (!strncmp(node->name, word, len) && node->name[len])
+			return node->name;
+	}
+	return NULL;
+}
+
+static void not_found(const struct explain_source *s, const char *word, const struct diags *d, char **error)
+{
+	const char *text = d->n ? d->list[0].text : "nothing has this name";
+	const char *longer = strstr(text, "did you mean") ? NULL : longer_name(&s->rules->inventory, word);
+
+	if (longer)
+		control_fail(error, 0, "%s; did you mean \"%s\"?", text, longer);
+	else
+		control_fail(error, 0, "%s", text);
+}
+
 /* A name's addresses; of a prefix the first. */
 static bool look_up(const struct explain_source *s, const char *word, bool dst, struct prefixes *out, char **error)
 {
@@ -292,7 +329,7 @@ static bool look_up(const struct explain_source *s, const char *word, bool dst, 
 	bool ok = reach_lookup(&s->rules->reach, word, dst, out, &d) || look_up_other(s, word, dst, out);
 
 	if (!ok)
-		control_fail(error, 0, "%s", d.n ? d.list[0].text : "nothing has this name");
+		not_found(s, word, &d, error);
 	diags_free(&d);
 	return ok;
 }
@@ -301,7 +338,7 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 			  const struct prefixes *to)
 {
 	json_t *list = json_array();
-	size_t left_out = 0;
+	size_t left_out = 0, live = 0;
 	bool allowed = true;
 
 	for (size_t i = 0; i < from->n; i++)
@@ -313,13 +350,16 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 				continue;
 			x.client = client_of(s->rules, &x.src);
 			x.d = decide(s, x.client, q, &x.dst);
-			allowed &= !x.d.reason;
+			if (x.d.reason != DROP_WG_HANDSHAKE) { /* a user's lost phone says nothing of the laptop */
+				allowed &= !x.d.reason;
+				live++;
+			}
 			if (json_array_size(list) < EXPLAIN_ANSWERS_MAX)
 				json_array_append_new(list, answer_json(&x));
 			else
 				left_out++;
 		}
-	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed", allowed && json_array_size(list),
+	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed", allowed && live,
 			 "answers", list, "left_out", (json_int_t)left_out);
 }
 

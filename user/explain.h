@@ -10,10 +10,11 @@
  * Why somebody reaches something or not: the same decision as the programs make
  * (bpf/decide.h), in the same order, on the same tables, with the names put back.
  *
- * explain	{"schema", "allowed" (all of the answers), "answers": [{"allowed", "source", "destination",
- *			"source_of", "destination_of" (the prefix that was asked for, of which it is the first address;
- *			null: the address alone), "proto", "port", "client", "class", "why", "reason" (of a refusal:
- *			as in `drops`),
+ * explain	{"schema", "allowed" (all of the answers; of expired clients only where there are no others),
+ *		 "answers": [{"allowed", "source", "destination", "source_of", "destination_of" (the prefix that was
+ *			asked for, of which it is the first address; null: the address alone), "proto", "port",
+ *			"client", "class", "why", "reason" (of a refusal:
+ *			as in `drops`; wg_handshake: the client has expired, which no rule can help),
  *			"rule": null | {"id", "file", "line", "text"},
  *			"route": null | {"prefix", "by"},
  *			"quota": null | {"file", "line", "flows", "new_flows", "packets", "bytes" (0: no limit)},
@@ -44,6 +45,7 @@ struct explain_source {
 	const struct ruleset *rules;
 	const struct config *config; /* NULL: an inventory; no routes and pools are known */
 	void *ctx;
+	int64_t now;		     /* UTC seconds since 1970: who has expired by then cannot connect */
 	/* Of a running gateway; NULL without one. */
 	bool (*is_own)(void *ctx, const struct addr *a); /* the host has this address */
 	bool (*use)(void *ctx, uint32_t rule, struct explain_use *out);

@@ -79,7 +79,7 @@ int verb_explain(void *gateway, const json_t *args, json_t **result, char **erro
 	const char *src = json_string_value(json_object_get(args, "source"));
 	const char *dst = json_string_value(json_object_get(args, "destination"));
 	struct explain_question q = {.source = src, .destination = dst};
-	struct explain_source s = {rules_running(g), g->config, g, is_own, rule_use, egress};
+	struct explain_source s = {rules_running(g), g->config, g, membership_time(g), is_own, rule_use, egress};
 
 	if (!src || !dst)
 		return control_fail(error, EXIT_USAGE, "expected a source and a destination");

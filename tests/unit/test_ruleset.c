@@ -37,7 +37,9 @@ static const char gateway[] =
 	"- {name: laptop, user: alice@example.com, public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
 	"   addresses: [100.64.0.5, 'fd7a:115c:a1e0::5']}\n"
 	"- {name: phone, user: bob@example.com, public_key: f+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
-	"   addresses: [100.64.0.6]}\n";
+	"   addresses: [100.64.0.6]}\n"
+	"- {name: lent, user: alice@example.com, public_key: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=,\n"
+	"   addresses: [100.64.0.7], expires: 2030-01-01}\n"; /* NOW is 2033 */
 
 static const char policy[] = "hosts: {billing: 203.0.113.9, billing6: '2001:db8:3::9', meta: 169.254.169.254}\n"
 			     "tagOwners: {'tag:gw': []}\n"
@@ -285,7 +287,7 @@ struct explain_case {
 };
 
 static const struct explain_case explain_cases[] = {
-	{"alice@example.com", "billing", NULL, "443", NULL},
+	{"alice@example.com", "billing", NULL, "443", NULL}, /* lent, which has expired, is hers too */
 	{"laptop", "203.0.113.9", "udp", "443", NULL},
 	{"100.64.0.5", "billing", "icmp", NULL, NULL},
 	{"laptop", "billing", "tcp", "80", "policy"},
@@ -303,11 +305,12 @@ static const struct explain_case explain_cases[] = {
 	{"laptop", "169.254.1.1", "tcp", "80", "link_local"},
 	{"laptop", "fe80::1", "tcp", "80", "link_local"},
 	{"laptop", "::1", "tcp", "80", "reserved"},
+	{"lent", "billing", "tcp", "443", "wg_handshake"}, /* has expired, whatever the rules say */
 };
 
 static json_t *ask(struct setup *s, const struct ruleset *r, const struct explain_case *c, char **error)
 {
-	struct explain_source source = {.rules = r, .config = s->config};
+	struct explain_source source = {.rules = r, .config = s->config, .now = NOW};
 	struct explain_question q = {.source = c->src, .destination = c->dst};
 
 	*error = NULL;
@@ -362,6 +365,31 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	assert_non_null(strstr(text, "p.yaml:11, 2,000 flows, 100 new flows a second, 20,000,000 bytes a second"));
 	free(text);
 	json_decref(j);
+	ruleset_free(r);
+}
+
+/* The beginning of a client's or a user's name is no name, but tells which was meant. */
+static void test_explain_knows_the_longer_name(void **state)
+{
+	static const struct {
+		const char *src, *says;
+	} cases[] = {
+		{"alice", "src=host not found: \"alice\"; did you mean \"alice@example.com\"?"},
+		{"lap", "src=host not found: \"lap\"; did you mean \"laptop\"?"},
+		{"bililng", "src=host not found: \"bililng\"; did you mean \"billing\"? (hosts, line 1)"},
+		{"zoe", "src=host not found: \"zoe\""},
+	};
+	struct setup *s = *state;
+	struct ruleset *r = build(s, policy, NULL);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct explain_case c = {cases[i].src, "billing", "tcp", "443", NULL};
+		char *error;
+
+		assert_null(ask(s, r, &c, &error));
+		assert_string_equal(error, cases[i].says);
+		free(error);
+	}
 	ruleset_free(r);
 }
 
@@ -442,7 +470,7 @@ static void test_diff_counts_live_flows(void **state)
 		ends += json_integer_value(json_object_get(change, "flows"));
 	}
 	assert_int_equal(ends, 2);
-	assert_int_equal(json_array_size(json_object_get(diff, "other")), 3); /* the pool, a route, quotas */
+	assert_int_equal(json_array_size(json_object_get(diff, "other")), 4); /* two clients' pool, a route, quotas */
 	assert_false(policy_diff_is_empty(diff));
 	json_decref(diff);
 	diff = policy_diff_json(old, old, s->config, &live);
@@ -476,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_hash_is_b2sum),
 		test(test_explain),
 		test(test_explain_names_rule_route_and_pool),
+		test(test_explain_knows_the_longer_name),
 		test(test_explain_of_a_prefix),
 		test(test_explain_refuses),
 		test(test_diff_counts_live_flows),
