@@ -21,7 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CONFORMANCE = os.environ.get("CONFORMANCE", os.path.join(ROOT, "../shared/conformance"))
 FUZZ_SECONDS = 8
 CORES = os.cpu_count() or 1
-LAB_WORKERS = str(CORES + 1)  # tests of the lab mostly wait; each has namespaces of its own
+LAB_WORKERS = CORES + 1  # tests of the lab mostly wait; each has namespaces of its own
+AGAIN_MAX = 3  # of the lab's tests; more are no accident
 
 
 class Count:
@@ -29,6 +30,7 @@ class Count:
         self.passed = self.failed = self.skipped = 0
         self.names = []  # of what failed
         self.reasons = []  # of what was skipped
+        self.again = []  # what passed only alone
 
     def add(self, other):
         self.passed += other.passed
@@ -36,6 +38,7 @@ class Count:
         self.skipped += other.skipped
         self.names += other.names
         self.reasons += other.reasons
+        self.again += other.again
 
     def fail(self, name):
         self.failed += 1
@@ -52,6 +55,7 @@ class Count:
 TAP = re.compile(r"^\s*(not ok|ok) \d+ (?:- )?(# SKIP )?(.*)$")  # cmocka: "not ok 6 # SKIP name"
 PYTEST_END = re.compile(r"^=* *\d+ (passed|failed|errors?|skipped)\b.* in [0-9.]+s")
 PYTEST = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
+PYTEST_FAILED = re.compile(r"^FAILED (\S+::\w+(?:\[.*?\](?= - |$))?)")
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
 
@@ -226,10 +230,24 @@ def fuzz(count, args):
     each(count, job, programs("build/fuzz/fuzz_*"), CORES)
 
 
-def pytest(count, env=None, *select):
-    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", LAB_WORKERS, "--dist", "loadgroup", "-q", "-rfEs",
-                     "-p", "no:cacheprovider", *select],
+def pytest_run(count, env, workers, *select):
+    run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", str(workers), "--dist", "loadgroup", "-q", "-rfEs",
+                          "-p", "no:cacheprovider", *select],
         pytest_reader, env)
+
+
+def pytest(count, env=None, *select):
+    """The lab asks for times: a client gets through within 1 s, a revoked rule cuts within 2 s. They are asked of the
+    gateway, not of a machine that does other things: what fails beside others is run again alone, and named."""
+    own = Count()
+    pytest_run(own, env, LAB_WORKERS, *select)
+    failed = [m[1] for m in map(PYTEST_FAILED.match, own.names) if m]
+    if own.failed == len(failed) == len(own.names) and 0 < own.failed <= AGAIN_MAX:
+        alone = Count()
+        pytest_run(alone, env, 0, *failed)
+        if alone.passed == own.failed and not alone.failed:
+            own.passed, own.failed, own.names, own.again = own.passed + alone.passed, 0, [], failed
+    count.add(own)
 
 
 def peers(count):
@@ -299,6 +317,8 @@ def main():
         total.add(count)
     for reason in total.reasons:
         print(f"skipped: {reason}")
+    for test in total.again:
+        print(f"failed beside others, passed alone: {test}")
     for failed in total.names:
         print(f"failed: {failed}")
     print(total)

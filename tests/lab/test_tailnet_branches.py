@@ -295,7 +295,7 @@ def test_deleted_on_the_server(world, server):
     gateway.host.address("eth0", "10.9.1.99/24")
     wait_for("the news", lambda: "the server does not know this node any more" in gateway.process.output(), 30)
     gateway.await_state("connected", 30)
-    assert world.tailnet.node("gw-1")["online"]
+    wait_for("the server to say so, too", lambda: world.tailnet.node("gw-1")["online"], 10)
     if server == "newer-headscale":  # 0.28 leaves the route with the node that is gone, for a real tailscaled, too
         world.await_seen(client, NEAR, "198.51.100.1")
 
