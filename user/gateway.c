@@ -349,6 +349,7 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
 	ok = start(g, error, sizeof(error));
 	if (ok) {
+		verbs_sample(g); /* what dies in the first second has died in the last minute, too */
 		membership_forward(g);
 		clients_greet(g);
 		say_ready(g);

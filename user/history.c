@@ -3,7 +3,6 @@
  * The counters of the last minute (history.h): a ring of samples.
  */
 #include <stdbool.h>
-#include <string.h>
 
 #include "user/history.h"
 
@@ -64,11 +63,10 @@ struct history_rate history_rate(const struct history *h)
 	return r;
 }
 
-void history_drops(const struct history *h, uint64_t out[DROP_MAX])
+void history_drops(const struct history *h, const uint64_t now[DROP_MAX], uint64_t out[DROP_MAX])
 {
-	memset(out, 0, DROP_MAX * sizeof(*out));
-	if (h->n < 2)
-		return;
+	const struct history_sample *old = since(h, HISTORY_SECONDS);
+
 	for (int i = 0; i < DROP_MAX; i++)
-		out[i] = ago(h, 0)->drops[i] - since(h, HISTORY_SECONDS)->drops[i];
+		out[i] = h->n && now[i] > old->drops[i] ? now[i] - old->drops[i] : 0;
 }

@@ -152,20 +152,27 @@ static void begin_setup(struct request *r, int ifindex, uint32_t mtu, bool up)
 	mnl_attr_put_u32(r->nlh, IFLA_MTU, mtu);
 }
 
-int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up)
+/* Refused by a host without IPv6. Of one request the kernel would raise the link first, and give it an address. */
+static void no_own_addresses(struct netlink *n, int ifindex, uint32_t mtu)
 {
 	struct request r;
 	struct nlattr *spec, *inet6;
 
-	begin_setup(&r, ifindex, mtu, up);
+	begin_setup(&r, ifindex, mtu, false);
 	spec = mnl_attr_nest_start(r.nlh, IFLA_AF_SPEC);
 	inet6 = mnl_attr_nest_start(r.nlh, AF_INET6);
 	mnl_attr_put_u8(r.nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(r.nlh, inet6);
 	mnl_attr_nest_end(r.nlh, spec);
-	if (!ask(n, &r, NULL, NULL))
-		return 0;
-	begin_setup(&r, ifindex, mtu, up); /* a host without IPv6 refuses the second half */
+	ask(n, &r, NULL, NULL);
+}
+
+int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up)
+{
+	struct request r;
+
+	no_own_addresses(n, ifindex, mtu);
+	begin_setup(&r, ifindex, mtu, up);
 	return ask(n, &r, NULL, NULL);
 }
 

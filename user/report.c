@@ -166,7 +166,7 @@ static json_t *minute_json(const struct report_source *s)
 	json_t *drops = json_object();
 	uint64_t minute[DROP_MAX];
 
-	history_drops(s->history, minute);
+	history_drops(s->history, s->drops, minute);
 	for (int i = 1; i < DROP_MAX; i++)
 		if (minute[i])
 			json_object_set_new(drops, drop_name((uint32_t)i), json_integer((json_int_t)minute[i]));
@@ -269,7 +269,7 @@ json_t *report_drops(const struct report_source *s)
 	json_t *list = json_array();
 	uint64_t minute[DROP_MAX];
 
-	history_drops(s->history, minute);
+	history_drops(s->history, s->drops, minute);
 	for (int i = 1; i < DROP_MAX; i++)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "reason", drop_name((uint32_t)i),
 						      "meaning", drop_meaning((uint32_t)i), "packets",

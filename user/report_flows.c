@@ -133,7 +133,7 @@ static bool copy_flow(const struct report_source *s, uint32_t slot, struct flow 
 	memcpy(out, from, sizeof(*out));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return flow_is_live(out->state) && serial == __atomic_load_n(&from->serial, __ATOMIC_RELAXED) &&
-	       (!out->expires || out->expires > s->now_ns);
+	       out->expires > s->now_ns; /* one that was killed is no flow to any program, swept or not */
 }
 
 void report_each_flow(const struct report_source *s, const struct report_filter *f,

@@ -6,7 +6,7 @@ import pytest
 
 from gateways import SLUICE, settle
 from lab import wait_for
-from net import SERVICE
+from net import OTHER, SERVICE
 
 ASKING = [["status"], ["clients"], ["flows"], ["drops"], ["routes"], ["map", "list"], ["map", "dump", "flows"],
           ["map", "dump", "clients"], ["map", "dump", "acl"], ["map", "dump", "settings"]]
@@ -51,6 +51,28 @@ def test_what_the_answers_say(busy):
     assert {"flows", "clients", "settings"} <= names
     # used are slots of the table: a UDP mapping has one of its own beside its flows
     assert gateway.json("status")["flows"]["used"] > len(gateway.json("flows")["flows"]) > 2
+
+
+def test_an_ended_flow_is_gone_at_once(busy):
+    """To the programs it is none from that moment on, though its slot is swept seconds later."""
+    before = {(flow["from"], flow["service"]) for flow in busy.gateway.json("flows")["flows"]}
+    assert len(before) > 2
+    assert busy.gateway.json("flows", "kill", "--all")["killed"] >= len(before)
+    after = {(flow["from"], flow["service"]) for flow in busy.gateway.json("flows")["flows"]}
+    assert not before & after
+
+
+def test_the_tunnel_has_no_address_of_the_kernels_own(busy):
+    """Its multicast would be counted as drops of a gateway that nobody has used yet."""
+    link_local = busy.net.gateway.out("ip -6 -o addr show dev sluice0 scope link")
+    assert link_local == ""
+
+
+def test_a_refusal_just_now_is_of_the_last_minute(busy):
+    refused = busy.clients["alice"].host.probe("connect", OTHER[4], 80, "--timeout", 2)
+    assert not refused["connected"]
+    drops = {drop["reason"]: drop for drop in busy.gateway.json("drops")["drops"]}
+    assert drops["policy"]["packets"] == drops["policy"]["minute"] > 0
 
 
 def test_bpftool_reads_the_pinned_maps(busy):

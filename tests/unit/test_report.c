@@ -162,6 +162,8 @@ static void fill_flows(struct gateway_model *g)
 	g->flows[5].expires = NOW - 1;
 	g->flows[6] = flow("100.64.0.9", 3, "203.0.113.9", 0, 17, 1);
 	g->flows[6].state = FLOW_MAPPING;
+	g->flows[7] = flow("100.64.0.9", 4, "203.0.113.9", 443, 6, 1);
+	g->flows[7].expires = FLOW_KILLED; /* and not swept yet */
 	g->s.flows = g->flows;
 	g->s.n_flows = 8;
 	g->s.used_flows = 41204;
@@ -172,13 +174,15 @@ static void fill_history(struct gateway_model *g)
 {
 	struct history_sample s = {.ns = NOW - 5 * SECOND};
 
+	s.drops[DROP_POLICY] = 88;
+	s.drops[DROP_WG_INDEX] = 1000;
 	history_add(&g->history, &s);
 	s.ns = NOW;
 	s.in.bytes = 5 * 2310000000ull / 8;
 	s.out.bytes = 5 * 420000000ull / 8;
 	s.in.packets = 5 * 212000;
-	s.drops[DROP_POLICY] = 12;
-	s.drops[DROP_WG_INDEX] = 3000;
+	s.drops[DROP_POLICY] = 97; /* the others died since */
+	s.drops[DROP_WG_INDEX] = 4000;
 	history_add(&g->history, &s);
 	g->drops[DROP_POLICY] = 100;
 	g->drops[DROP_WG_INDEX] = 4000;

@@ -215,10 +215,16 @@ static struct history_sample sample(uint64_t second, uint64_t scale)
 
 static void test_history(void **state)
 {
+	struct history_sample first = sample(1, 1), now = sample(300, 307);
 	struct history h = {0};
 	uint64_t drops[DROP_MAX];
 
-	history_drops(&h, drops);
+	history_drops(&h, now.drops, drops); /* no sample yet: what died before is not known */
+	assert_int_equal(drops[DROP_POLICY], 0);
+	history_add(&h, &first);
+	history_drops(&h, now.drops, drops); /* from the first one on */
+	assert_int_equal(drops[DROP_POLICY], 306);
+	history_drops(&h, first.drops, drops);
 	assert_int_equal(drops[DROP_POLICY], 0);
 	for (uint64_t i = 1; i <= 300; i++) {
 		struct history_sample s = sample(i, i);
@@ -228,8 +234,8 @@ static void test_history(void **state)
 		s.drops[DROP_POLICY] += 1000;
 		history_add(&h, &s);
 	}
-	history_drops(&h, drops);
-	assert_int_equal(drops[DROP_POLICY], 60);
+	history_drops(&h, now.drops, drops);
+	assert_int_equal(drops[DROP_POLICY], 67); /* 7 of them since the last sample */
 	assert_int_equal(drops[DROP_TTL], 0);
 	assert_int_equal(history_rate(&h).bits_out, 8000);
 	assert_int_equal(history_rate(&h).bits_in, 24000);
@@ -246,7 +252,7 @@ static void test_history_starts_again_with_new_maps(void **state)
 
 		history_add(&h, &s);
 	}
-	history_drops(&h, drops);
+	history_drops(&h, sample(30, 30).drops, drops);
 	assert_int_equal(drops[DROP_POLICY], 10);
 }
 
