@@ -4,7 +4,6 @@
  * be killed at any time: all that it was told is here and told again, and the
  * netmap stays as it was until it has a newer one.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "derp.h"
 #include "kept_clock.h"
+#include "kept_map.h"
 #include "link.h"
 #include "policy/alloc.h"
 #include "process.h"
@@ -26,10 +26,8 @@
 #include "user/loop.h"
 #include "user/state.h"
 
-#define CACHE_FILE   "netmap"
 #define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
-#define CACHE_MAX    (256u << 20)
-#define CACHE_DELAY  (2 * NS_PER_SEC)  /* many changes, one file */
+#define SAVE_DELAY   (2 * NS_PER_SEC)  /* many changes, one file */
 #define EXPIRY_CHECK (30 * NS_PER_SEC) /* a clock may jump: no one time is right */
 #define RESTART_MIN  (1 * NS_PER_SEC)
 #define RESTART_MAX  (60 * NS_PER_SEC)
@@ -211,42 +209,6 @@ static void start_process(struct tailnet *t, uint64_t now)
 
 /* ---- what it says -------------------------------------------------------------------- */
 
-static char *path_of(const struct tailnet *t, const char *name)
-{
-	return mem_printf("%s/%s", t->folder, name);
-}
-
-/* Whose netmap it is stands first: with another login_server it is not ours. However it is spelled. */
-static char *server_of(const struct tailnet *t)
-{
-	struct url u;
-
-	if (!url_parse(t->config.config.server, &u))
-		return mem_strdup(t->config.config.server);
-	for (char *c = u.host; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	return mem_printf("%s://%s:%u%s", u.tls ? "https" : "http", u.host, u.port, u.path);
-}
-
-static void save_cache(struct tailnet *t)
-{
-	char *path = path_of(t, CACHE_FILE), *server = server_of(t);
-	size_t len, head = strlen(server) + 1;
-	uint8_t *bytes = roster_save(&t->roster, &len), *file = mem_alloc(head + len, 1);
-	int rc;
-
-	memcpy(file, server, head);
-	memcpy(file + head, bytes, len);
-	rc = state_write_file(path, (const char *)file, head + len);
-	if (rc)
-		log_warning("tailnet: %s: %s", path, strerror(-rc));
-	t->save_at = 0;
-	free(file);
-	free(bytes);
-	free(server);
-	free(path);
-}
-
 static void tell_map(struct tailnet *t)
 {
 	check_expiry(t);
@@ -254,20 +216,16 @@ static void tell_map(struct tailnet *t)
 	netmap_settle(&t->roster.map);
 }
 
-static void load_cache(struct tailnet *t)
+static void save_map(struct tailnet *t)
 {
-	char *path = path_of(t, CACHE_FILE), *server = server_of(t), *bytes;
-	size_t len, head = strlen(server) + 1;
+	kept_map_save(t->folder, t->config.config.server, &t->roster);
+	t->save_at = 0;
+}
 
-	bytes = state_read_file(path, CACHE_MAX, &len);
-	if (bytes && len >= head && !memcmp(bytes, server, head) &&
-	    roster_load(&t->roster, (uint8_t *)bytes + head, len - head))
+static void load_map(struct tailnet *t)
+{
+	if (kept_map_load(t->folder, t->config.config.server, &t->roster))
 		tell_map(t);
-	else if (bytes || errno != ENOENT)
-		log_warning("tailnet: %s: not a netmap that was kept of %s; waiting for the server's", path, server);
-	free(bytes);
-	free(server);
-	free(path);
 }
 
 static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
@@ -285,7 +243,7 @@ static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 		return;
 	tell_map(t);
 	if (!t->save_at)
-		t->save_at = now + CACHE_DELAY;
+		t->save_at = now + SAVE_DELAY;
 }
 
 /* A new node key was refused. The old one may still do; peers know us by no other. */
@@ -385,7 +343,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 	if (t->running && !link_flush(&t->link))
 		lose_process(t, "has ended", now);
 	if (t->save_at && now >= t->save_at)
-		save_cache(t);
+		save_map(t);
 	kept_clock_check(&t->clock);
 	check_expiry(t);
 	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
@@ -401,7 +359,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 
 static bool is_marked_out(const struct tailnet *t)
 {
-	char *path = path_of(t, OUT_FILE);
+	char *path = mem_printf("%s/" OUT_FILE, t->folder);
 	bool yes = !access(path, F_OK);
 
 	free(path);
@@ -455,7 +413,7 @@ void tailnet_start(struct tailnet *t, uint64_t now)
 	if (t->logged_out)
 		set_state(t, WIRE_STATE_LOGGED_OUT, "logged out: `sluice up` logs in");
 	else
-		load_cache(t);
+		load_map(t);
 	start_process(t, now);
 }
 
@@ -464,7 +422,7 @@ void tailnet_free(struct tailnet *t)
 	if (!t)
 		return;
 	if (t->save_at)
-		save_cache(t);
+		save_map(t);
 	kept_clock_close(&t->clock);
 	stop_process(t);
 	roster_free(&t->roster);
@@ -538,7 +496,7 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 /* So that a restart knows it, too. */
 static bool mark_out(struct tailnet *t, bool out, char *error, size_t size)
 {
-	char *path = path_of(t, OUT_FILE);
+	char *path = mem_printf("%s/" OUT_FILE, t->folder);
 	int rc = out ? state_write_file(path, "", 0) : unlink(path) && errno != ENOENT ? -errno : 0;
 
 	if (rc)
@@ -589,14 +547,10 @@ bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 {
 	const struct wire_message m = {.type = WIRE_LOGOUT};
 	struct remarks none = {0};
-	char *cache = path_of(t, CACHE_FILE);
 
-	if (!mark_out(t, true, error, size)) {
-		free(cache);
+	if (!mark_out(t, true, error, size))
 		return false;
-	}
-	unlink(cache);
-	free(cache);
+	kept_map_drop(t->folder);
 	t->save_at = 0;
 	roster_free(&t->roster);
 	t->roster = (struct roster){0};

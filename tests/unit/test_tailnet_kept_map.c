@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* T6: the netmap that outlives the gateway, and of whom it is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "netmap_text.h"
+#include "user/state.h"
+#include "user/tailnet/kept_map.h"
+
+#define SERVER "https://hs.test/base"
+
+static int set_up(void **state)
+{
+	*state = mem_strdup("/tmp/sluice-map-XXXXXX");
+	return mkdtemp(*state) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	int rc;
+
+	kept_map_drop(*state);
+	rc = rmdir(*state);
+	free(*state);
+	return rc;
+}
+
+static void keep(const char *folder, const char *server)
+{
+	struct netmap m = {0};
+	struct roster r = {0};
+	struct carrier c = {.roster = &r};
+	const struct teller t = {carry, &c};
+
+	apply(&m, "{" SELF ",\"Peers\":[" NODE("2", "02", "") "]}");
+	roster_tell(&m, true, &t);
+	kept_map_save(folder, server, &r);
+	netmap_free(&m);
+	roster_free(&r);
+}
+
+static size_t peers_kept(const char *folder, const char *server)
+{
+	struct roster r = {0};
+	size_t n = kept_map_load(folder, server, &r) ? r.map.n_peers : 0;
+
+	assert_true(n || !r.map.self.node);
+	roster_free(&r);
+	return n;
+}
+
+static void of_one_server(void **state)
+{
+	static const struct {
+		const char *server;
+		bool same;
+	} cases[] = {
+		{SERVER, true},
+		{"https://HS.Test/base", true},
+		{"https://hs.test:443/base", true},
+		{"http://hs.test/base", false},
+		{"https://hs.test:444/base", false},
+		{"https://hs.test/Base", false},
+		{"https://hs.test/", false},
+		{"https://hs.test", false},
+		{"https://other.test/base", false},
+		{"no URL", false},
+	};
+
+	keep(*state, SERVER);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		if (peers_kept(*state, cases[i].server) != cases[i].same)
+			fail_msg("%s: %s", cases[i].server, cases[i].same ? "not taken for the same" : "taken for the same");
+	keep(*state, "HTTPS://hs.test:444"); /* and no older one's */
+	assert_int_equal(peers_kept(*state, SERVER), 0);
+	kept_map_drop(*state);
+	assert_int_equal(peers_kept(*state, "https://hs.test:444"), 0);
+}
+
+/* Half a file, another's, or none: nothing is taken, and nothing breaks. */
+static void damaged(void **state)
+{
+	char *path = mem_printf("%s/netmap", (char *)*state), *bytes;
+	size_t len;
+
+	keep(*state, SERVER);
+	bytes = state_read_file(path, 1 << 20, &len);
+	assert_non_null(bytes);
+	for (size_t cut = 0; cut < len; cut++) {
+		assert_int_equal(state_write_file(path, bytes, cut), 0);
+		assert_int_equal(peers_kept(*state, SERVER), 0);
+	}
+	assert_int_equal(state_write_file(path, bytes, len), 0);
+	assert_int_equal(peers_kept(*state, SERVER), 1);
+	free(bytes);
+	free(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(of_one_server, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(damaged, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
