@@ -178,11 +178,20 @@ static bool in_tunnel(const struct config *cfg, const struct prefix *p)
 	return false;
 }
 
+/* Else one of them was refused: what lies inside it is not known. */
+static bool all_tunnel_addresses(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
+		if (is_missing(&cfg->tunnel.addresses[i].host, sizeof(struct addr)))
+			return false;
+	return true;
+}
+
 static void check_client_addresses(const struct config *cfg, struct diags *d)
 {
 	char text[ADDR_STRLEN], tunnel[4 * ADDR_STRLEN];
 
-	if (!cfg->tunnel.n_addresses)
+	if (!cfg->tunnel.n_addresses || !all_tunnel_addresses(cfg))
 		return;
 	tunnel_text(cfg, tunnel, sizeof(tunnel));
 	for (size_t i = 0; i < cfg->n_clients; i++) {

@@ -116,7 +116,7 @@ static void check_offloads(struct doctor *d, int fd, const char *name)
 		}
 	snprintf(advice, sizeof(advice), "ethtool -K %s%s", name, words);
 	if (*off)
-		doctor_say(d, "offloads", DOCTOR_WARN, advice, "%s: off are %s, which costs throughput", name, off);
+		doctor_say(d, "offloads", DOCTOR_WARN, advice, "%s: off: %s, which costs throughput", name, off);
 	else
 		doctor_say(d, "offloads", DOCTOR_OK, NULL, "%s: all that matter are on", name);
 }

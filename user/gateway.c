@@ -274,7 +274,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "cryptography does not work on this machine: %s", failed);
 		return false;
 	}
-	if (!open_loop(g, error, size) || !load_state(g, error, size))
+	if (!open_loop(g, error, size) || !host_underlay(g, error, size) || !load_state(g, error, size))
 		return false;
 	g->mtu = tunnel_mtu(g);
 	if (!membership_open(g, error, size) || !open_device(g, error, size) || !load_key(g, error, size) ||

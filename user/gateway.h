@@ -288,6 +288,8 @@ bool host_lock(struct gateway *g, char *error, size_t size);
 bool host_has_gateway(const struct config *config);
 /* Every advertised route leads somewhere. False with one line in @error. */
 bool host_routes(struct gateway *g, char *error, size_t size);
+/* Every interface that the configuration names for the tunnel is there. False with one line in @error. */
+bool host_underlay(struct gateway *g, char *error, size_t size);
 uint32_t host_underlay_mtu(struct gateway *g); /* the smallest; 0: not known */
 /* What comes in by the TAP is never forwarded by the kernel; cheap when it is so already. */
 bool host_guard(struct gateway *g);

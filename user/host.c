@@ -116,6 +116,19 @@ bool host_routes(struct gateway *g, char *error, size_t size)
 	return true;
 }
 
+bool host_underlay(struct gateway *g, char *error, size_t size)
+{
+	const struct config_names *names = &g->config->tunnel.underlay;
+	struct netlink_link link;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (netlink_link(&g->netlink, names->v[i], &link) == -ENODEV) {
+			snprintf(error, size, "underlay interface %s is absent", names->v[i]);
+			return false;
+		}
+	return true;
+}
+
 uint32_t host_underlay_mtu(struct gateway *g)
 {
 	const struct config_names *names = &g->config->tunnel.underlay;

@@ -42,6 +42,15 @@ static bool open_netlink(struct netlink *n, struct diags *d)
 
 /* ---- interfaces ---------------------------------------------------------------------- */
 
+static void check_mtu(const struct config *cfg, const struct netlink_link *underlay, struct diags *d)
+{
+	if (cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)underlay->mtu)
+		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
+			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
+			     "most %u",
+			     cfg->tunnel.mtu, OVERHEAD, underlay->mtu, underlay->name, underlay->mtu - OVERHEAD);
+}
+
 static void check_link(struct netlink *n, const struct config *cfg, const char *what, const char *name,
 		       struct diag_at at, struct diags *d)
 {
@@ -53,19 +62,22 @@ static void check_link(struct netlink *n, const struct config *cfg, const char *
 			   err == -ENODEV ? "" : ": ", err == -ENODEV ? "" : strerror(-err));
 	else if (!link.up)
 		diag_error(d, at, "%s: interface %s is down: ip link set %s up", what, name, name);
-	else if (!strcmp(what, "tunnel.underlay") && cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)link.mtu)
-		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
-			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
-			     "most %u",
-			     cfg->tunnel.mtu, OVERHEAD, link.mtu, name, link.mtu - OVERHEAD);
+	else if (!strcmp(what, "tunnel.underlay"))
+		check_mtu(cfg, &link, d);
 }
 
-static void check_default(struct netlink *n, struct diags *d)
+static void check_default(struct netlink *n, const struct config *cfg, struct diags *d)
 {
-	if (netlink_default_interface(n) <= 0)
+	int ifindex = netlink_default_interface(n);
+	struct netlink_link link;
+	char name[IFNAMSIZ];
+
+	if (ifindex <= 0)
 		diag_error(d, (struct diag_at){0},
 			   "no default route: expected one, or tunnel.underlay and "
 			   "egress.interface in the configuration");
+	else if (!cfg->tunnel.underlay.n && if_indextoname((unsigned)ifindex, name) && !netlink_link(n, name, &link))
+		check_mtu(cfg, &link, d);
 }
 
 void hostcheck_interfaces(const struct config *cfg, struct diags *d)
@@ -87,7 +99,7 @@ void hostcheck_interfaces(const struct config *cfg, struct diags *d)
 			needs_default = true;
 	}
 	if (needs_default)
-		check_default(&n, d);
+		check_default(&n, cfg, d);
 	netlink_close(&n);
 }
 

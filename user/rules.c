@@ -56,12 +56,14 @@ static struct ruleset *build(const struct config *config, const char *file, cons
 	return NULL;
 }
 
-static char *read_file(const char *file, size_t *len, struct diags *d)
+static char *read_policy(const struct config *config, size_t *len, struct diags *d)
 {
-	char *text = state_read_file(file, DOC_MAX_SIZE, len);
+	char *text = state_read_file(config->policy, DOC_MAX_SIZE, len);
+	const struct doc_node *root = config->n_docs ? &config->docs[0]->root : NULL;
 
 	if (!text)
-		diag_error(d, (struct diag_at){.file = file}, "the policy cannot be read: %s", strerror(errno));
+		diag_error(d, config_at(root, "policy", CONFIG_NO_ITEM), "policy: %s cannot be read: %s",
+			   config->policy, strerror(errno));
 	return text;
 }
 
@@ -78,7 +80,7 @@ static struct ruleset *build_configured(const struct config *config, const struc
 		return build(config, last->file, last->text, last->len, kept, &passed, d);
 	if (!config->policy)
 		return build(config, NULL, NULL, 0, kept, &passed, d);
-	text = read_file(config->policy, &len, d);
+	text = read_policy(config, &len, d);
 	r = text ? build(config, config->policy, text, len, kept, &passed, d) : NULL;
 	free(text);
 	return r;

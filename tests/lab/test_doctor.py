@@ -14,6 +14,11 @@ def small_mtu(world):
     world.gateway.config["tunnel"]["mtu"] = 1420
 
 
+def small_mtu_of_the_default(world):
+    small_mtu(world)
+    del world.gateway.config["tunnel"]["underlay"]
+
+
 def nic_down(world):
     world.net.gateway.run("ip link set eth0 down")
 
@@ -71,6 +76,7 @@ CASES = (       # harm, the check that tells, its result, what is said, what is 
     (no_tun, "tun", "fail", "/dev/net/tun: No such file or directory", "modprobe tun"),
     (small_mtu, "interfaces", "warn", "found 1420, which with 80 bytes around it exceeds the 1400 of eth0: expected "
      "at most 1320", None),
+    (small_mtu_of_the_default, "interfaces", "warn", "exceeds the 1400 of eth0", None),
     (nic_down, "interfaces", "fail", "tunnel.underlay: interface eth0 is down: ip link set eth0 up", None),
     (no_such_nic, "interfaces", "fail", "found no interface eth7 on this machine", None),
     (address_gone, "egress", "fail", "egress address is not on the interface: found 198.51.100.1, eth0 has", None),
@@ -78,7 +84,7 @@ CASES = (       # harm, the check that tells, its result, what is said, what is 
     (no_route, "routes", "fail", "203.0.113.0/24", None),
     (foreign_filter, "foreign", "warn", "ingress of eth0 has the filter bpf of somebody else",
      "it sees packets before or after Sluice"),
-    (offloads_off, "offloads", "warn", "eth0: off are GRO, GSO", "ethtool -K eth0 gro on gso on"),
+    (offloads_off, "offloads", "warn", "eth0: off: GRO, GSO, which costs", "ethtool -K eth0 gro on gso on"),
     (key_for_all, "keys", "fail", "private.key", None),
     (port_taken, "port", "fail", "51820", None),
     (few_ports, "ports", "warn", "ports are left for translation", "narrow net.ipv4.ip_local_port_range"),

@@ -227,6 +227,10 @@ def interface_absent(world):
     world.gateway.config["egress"]["interface"] = "eth7"
 
 
+def underlay_absent(world):
+    world.gateway.config["tunnel"]["underlay"] = ["eth8"]
+
+
 def no_route(world):
     world.net.gateway.run("ip route del default")
     world.net.gateway.run("ip -6 route del default")
@@ -256,12 +260,13 @@ def missing_policy(world):
 FAILURES = [  # what is wrong, exit status, words that the message needs
     (port_in_use, 1, ["51820", "in use"]),
     (interface_absent, 1, ["eth7"]),
+    (underlay_absent, 1, ["underlay interface eth8 is absent"]),
     (no_route, 1, ["route", "203.0.113.0"]),
     (name_taken, 1, ["sluice0"]),
     (readable_key, 1, ["private.key", "0644"]),
     (unknown_key, 2, ["gateway.yaml:", "lisen", "listen"]),
     (two_mistakes, 2, ["gateway.yaml:", "100", "203.0.113.0/33"]),
-    (missing_policy, 2, ["absent.yaml"]),
+    (missing_policy, 2, ["gateway.yaml:", "absent.yaml cannot be read"]),
 ]
 
 

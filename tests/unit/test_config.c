@@ -238,6 +238,11 @@ static const struct {
 	{"version: 1\ntunnel: {addresses: [100.64.0.1]}\n",
 	 "g.yaml:2:22: tunnel.addresses: found \"100.64.0.1\", expected our address with the tunnel's prefix length, "
 	 "such as 100.64.0.1/10\n"},
+	/* whether clients lie inside it is not known, and not said */
+	{"version: 1\ntunnel: {addresses: [100.64.0.1/33]}\n"
+	 "clients: [{name: a, user: a@x, public_key: " ALICE ", addresses: [100.64.0.5]}]\n",
+	 "g.yaml:2:22: tunnel.addresses: found \"100.64.0.1/33\", expected our address with the tunnel's prefix "
+	 "length, such as 100.64.0.1/10\n"},
 	{"version: 1\ntunnel: {addresses: [100.64.0.0/10]}\n",
 	 "g.yaml:2:22: tunnel.addresses: found \"100.64.0.0/10\", the first address of its prefix names the network, "
 	 "expected an address in it\n"},
