@@ -65,18 +65,39 @@ static json_t *run(const struct control_verb *verb, void *gateway, const json_t 
 	return status == EXIT_LATER ? NULL : control_answer_of(status, result, error);
 }
 
-#define LOG_ARGS_MAX 256 /* what is longer is a policy */
+#define LOG_WORD_MAX 128 /* what is longer is a policy */
+#define LOG_ARGS_MAX 512
 
-static void log_change(const char *command, uid_t uid, const json_t *args, size_t len)
+/* Of what is long, how long it is: a dry run is to be told from what was applied. */
+static char *args_text(const json_t *args)
 {
-	char *text = args && len <= LOG_ARGS_MAX ? json_dumps(args, JSON_COMPACT) : NULL;
+	json_t *copy = json_copy((json_t *)args), *value;
+	char *text, size[32];
+	const char *key;
+
+	json_object_foreach (copy, key, value)
+		if (json_string_length(value) > LOG_WORD_MAX) {
+			snprintf(size, sizeof(size), "(%zu bytes)", json_string_length(value));
+			json_object_set_new_nocheck(copy, key, json_string(size));
+		}
+	text = json_dumps(copy, JSON_COMPACT);
+	json_decref(copy);
+	if (text && strlen(text) <= LOG_ARGS_MAX)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static void log_change(const char *command, uid_t uid, const json_t *args)
+{
+	char *text = args ? args_text(args) : NULL;
 
 	log_info("control: %s %s uid %u%s%s", command, uid ? "refused to" : "by", uid, text ? ": " : "",
 		 text ? text : "");
 	free(text);
 }
 
-static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t uid, const json_t *request, size_t len)
+static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t uid, const json_t *request)
 {
 	const json_t *args = json_object_get(request, "args");
 	const char *command = json_string_value(json_object_get(request, "command"));
@@ -92,7 +113,7 @@ static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t u
 		return control_refusal(EXIT_USAGE,
 			       "the running gateway does not know this command: is it of an older version?");
 	if (verb->changes)
-		log_change(command, uid, args, len);
+		log_change(command, uid, args);
 	if (verb->changes && uid != 0)
 		return control_refusal(EXIT_NO, "only root may change a running gateway: try sudo");
 	empty = args ? NULL : json_object();
@@ -108,7 +129,7 @@ json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t
 	char text[256];
 
 	if (request) {
-		answer = dispatch(verbs, gateway, uid, request, len);
+		answer = dispatch(verbs, gateway, uid, request);
 	} else {
 		snprintf(text, sizeof(text), "not a line of JSON: %s", e.text);
 		answer = control_refusal(EXIT_USAGE, text);

@@ -224,9 +224,14 @@ static void remember(struct rules_running *now, const struct config *config, str
 
 void rules_log(const struct diags *d)
 {
-	for (size_t i = 0; i < d->n; i++)
-		log_warning("%s:%u: %s", d->list[i].at.file ? d->list[i].at.file : "policy", d->list[i].at.line,
-			    d->list[i].text);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct diag_at *at = &d->list[i].at;
+
+		if (at->line)
+			log_warning("%s:%u: %s", at->file ? at->file : "policy", at->line, d->list[i].text);
+		else
+			log_warning("%s: %s", at->file ? at->file : "policy", d->list[i].text);
+	}
 }
 
 /* Once, not with every netmap. */

@@ -97,7 +97,11 @@ def test_nobody_may_not_ask_and_the_group_may_not_change(busy):
 
 def test_changes_are_logged_with_their_uid(busy):
     busy.gateway.command("flows", "kill", "--user", "alice@example.com")
-    assert "uid 0" in busy.gateway.process.output() or "uid=0" in busy.gateway.process.output()
+    busy.gateway.command("policy", "apply", "--dry-run", str(busy.gateway.folder / "policy.yaml"))
+    said = busy.gateway.process.output()
+    assert 'flows kill by uid 0: {"user":"alice@example.com"}' in said
+    dry_run = next(line for line in said.splitlines() if "policy apply by uid 0" in line)
+    assert '"dry_run":true' in dry_run and " bytes)" in dry_run and "group:eng" not in dry_run
 
 
 @pytest.mark.parametrize("words", ([], ["nonsense"], ["status", "extra"], ["flows", "--nonsense"], ["flows", "kill"],
