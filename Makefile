@@ -82,7 +82,7 @@ $(O)/user/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
 $(O)/user/version.o: $(O)/version
 $(O)/version: FORCE
 	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-FORCE:
+.PHONY: FORCE
 
 $(O)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""user/sluice.service: the gateway's whole life with no more powers than its unit leaves it."""
+"""user/sluice.service: the gateway's whole life with no more powers than its unit leaves it; and what is installed."""
+import os
 import re
+import subprocess
 
 from gateways import SLUICE, settle
 from lab import ROOT
@@ -39,3 +41,11 @@ def test_the_bounded_capabilities_are_enough(world):
     settle(alice, world.gateway)
     world.net.gateway.run(f"{SLUICE} doctor", check=False)
     world.gateway.down()
+
+
+def test_every_build_looks_up_its_commit():
+    """`.SECONDARY` makes an absent FORCE no reason to: the program named the commit of the first build for ever."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "-n", "build/version"], cwd=ROOT, env=environment, capture_output=True, text=True,
+                          check=True)
+    assert "> build/version" in done.stdout, done.stdout
