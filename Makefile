@@ -34,7 +34,7 @@ CFLAGS_AEAD := -isystem /usr/include/android
 LIBS += -L/usr/lib/$(MULTIARCH)/android -Wl,-rpath,/usr/lib/$(MULTIARCH)/android -l:libcrypto.so.0
 endif
 
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --always --dirty 2>/dev/null || cat $(O)/version 2>/dev/null || echo unknown)
 OPT ?= -O2
 CFLAGS := -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \

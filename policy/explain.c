@@ -51,6 +51,26 @@ static void put_place(FILE *f, const struct filter_rule *r)
 		fprintf(f, " (%s:%u)", r->file, r->line);
 }
 
+#define PORTS_SHOWN 8
+
+/* All that the rule has for the destination, not the first alone. */
+static void put_ports(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < r->n_dst && n <= PORTS_SHOWN; i++) {
+		const struct filter_dst *d = &r->dst[i];
+
+		if (prefix_cmp(&d->prefix, &dst->prefix))
+			continue;
+		fputs(n ? ", " : " ", f);
+		if (n++ == PORTS_SHOWN)
+			fputs("...", f);
+		else
+			fprintf(f, d->first == d->last ? "%u" : "%u-%u", d->first, d->last);
+	}
+}
+
 static void put_allowed(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
 {
 	char buf[4];
@@ -62,7 +82,7 @@ static void put_allowed(FILE *f, const struct filter_rule *r, const struct filte
 		return;
 	}
 	fputs(r->n_proto ? "" : "tcp and udp", f);
-	fprintf(f, dst->first == dst->last ? " %u" : " %u-%u", dst->first, dst->last);
+	put_ports(f, r, dst);
 }
 
 char *policy_explain_text(const struct explanation *e)

@@ -134,7 +134,8 @@ static void free_world(struct world *w)
 
 static const char explained[] = NAMES "acls:\n"
 				      "- {action: accept, src: ['group:eng'], dst: ['web:443'], proto: tcp}\n"
-				      "- {action: accept, src: ['group:eng'], dst: ['203.0.113.10:80-90']}\n"
+				      "- {action: accept, src: ['group:eng'], dst: ['203.0.113.10:80-90,443', "
+				      "'203.0.113.12:1,3,5,7,9,11,13,15,17']}\n"
 				      "- {action: accept, src: ['tag:ci'], dst: ['203.0.113.64/26:*'], proto: gre}\n"
 				      "deny:\n"
 				      "- {src: [bob@example.com], dst: ['web:443']}\n";
@@ -151,7 +152,9 @@ static const struct {
 	{ "100.64.0.5", "203.0.113.9", IPPROTO_TCP, 22, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
 	{ "100.64.0.5", "203.0.113.9", IPPROTO_UDP, 443, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
 	{ "100.64.0.5", "203.0.113.10", IPPROTO_TCP, 22,
-	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 80-90"},
+	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 80-90, 443"},
+	{ "100.64.0.5", "203.0.113.12", IPPROTO_TCP, 22,
+	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 1, 3, 5, 7, 9, 11, 13, 15, ..."},
 	{ "100.64.0.9", "203.0.113.65", IPPROTO_TCP, 22, "default deny; nearest rule 3 (p:7) allows only gre" },
 	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 443,
 	 "default deny; nearest rule 1 (p:5) is for others: group:eng -> web:443 tcp"},
