@@ -162,8 +162,19 @@ static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 	return row[na % 3][nb];
 }
 
+#define BEGINNING_MIN 3
+
+static const char *longer(const char *word, size_t len, const char *const *known)
+{
+	for (; len >= BEGINNING_MIN && *known; known++)
+		if (!strncmp(*known, word, len))
+			return *known;
+	return NULL;
+}
+
 const char *diag_nearest(const char *word, const char *const *known)
 {
+	const char *const *first = known;
 	size_t len = strlen(word);
 	unsigned best = (unsigned)(len < 3 ? 1 : len / 3) + 1; /* a third of the letters may differ */
 	const char *nearest = NULL;
@@ -182,5 +193,5 @@ const char *diag_nearest(const char *word, const char *const *known)
 			nearest = *known;
 		}
 	}
-	return nearest;
+	return nearest ? nearest : longer(word, len, first);
 }

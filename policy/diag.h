@@ -44,8 +44,8 @@ void diag_sum(struct diags *d, struct diag_at at, const char *fmt, ...) __attrib
 void diags_print(struct diags *d, FILE *out, bool summary);
 void diags_free(struct diags *d);
 
-/* The entry of @known (NULL-terminated) nearest to @word, or NULL when none is
- * near enough to be worth a "did you mean". */
+/* The entry of @known (NULL-terminated) nearest to @word, else the first that begins
+ * with it, or NULL when none is near enough to be worth a "did you mean". */
 const char *diag_nearest(const char *word, const char *const *known);
 
 #endif

@@ -90,6 +90,8 @@ static void test_nearest(void **state)
 		{ "", NULL },
 		{ "q", NULL },
 		{ "listening-on", NULL },
+		{ "inter", "interface" }, /* a beginning, too far for edits */
+		{ "ta", NULL },		  /* of too little */
 	};
 	char huge[10001];
 
