@@ -104,7 +104,8 @@ const struct command commands[] = {
 	{"clients", "", "who is connected, from where, and how much", NULL, COMMAND_GATEWAY, clients_options, 0, 0,
 	 cmd_clients},
 	{"clients kick", "NAME", "end a client's session and flows",
-	 "It may connect again: take it out of the configuration and reload to keep it out.", COMMAND_GATEWAY,
+	 "It may connect again, as WireGuard notices after 15 s without an answer: take it out of the\n"
+	 "configuration and reload to keep it out.", COMMAND_GATEWAY,
 	 plain_options, 1, 1, cmd_clients_kick},
 	{"flows", "", "what passes now: user, service, translation, age, bytes", NULL, COMMAND_GATEWAY, flows_options,
 	 0, 0, cmd_flows},

@@ -51,7 +51,9 @@ static void put_client(struct map_printer *p, uint32_t id)
 {
 	struct report_who who = {0};
 
-	if (id && p->s->who(p->s->ctx, id, &who) && who.name)
+	if (id == CLIENT_GATEWAY)
+		put(p, "the gateway itself");
+	else if (id && p->s->who(p->s->ctx, id, &who) && who.name)
 		put(p, "client %s", who.name);
 	else
 		put(p, "client %u", id);
@@ -312,6 +314,22 @@ static void text_class(struct map_printer *p, const void *data)
 	    v.quota.flows, v.quota.new_flows, v.quota.packets, v.quota.bytes);
 }
 
+/* Ids of `egresses`; zeros at its end are of the array, not of the pool. */
+static void put_egresses(struct map_printer *p, const char *family, unsigned n, const __u16 ids[POOL_ADDRESSES])
+{
+	for (unsigned i = 0; i < n && i < POOL_ADDRESSES; i++)
+		put(p, "%s%u", i ? ", " : family, ids[i]);
+}
+
+static void text_pool(struct map_printer *p, const void *data)
+{
+	struct pool v;
+
+	memcpy(&v, data, sizeof(v));
+	put_egresses(p, "IPv4 by egress ", v.n4, v.v4);
+	put_egresses(p, v.n4 ? "  IPv6 by egress " : "IPv6 by egress ", v.n6, v.v6);
+}
+
 static void text_acl_key(struct map_printer *p, const void *data)
 {
 	char text[ADDR_STRLEN];
@@ -363,6 +381,7 @@ static const struct map_layout layouts[] = {
 	{"pairs", sizeof(struct pair), sizeof(struct pair_use), text_pair, text_pair_use, false},
 	{"egress_ids", sizeof(struct addr), 4, text_addr, text_u32, false},
 	{"egresses", 4, sizeof(struct egress), text_u32, text_egress, true},
+	{"pools", 4, sizeof(struct pool), text_u32, text_pool, true},
 	{"settings", 4, sizeof(struct settings), text_u32, text_settings, false},
 	{"policy", 4, 8, text_u32, text_policy, false},
 	{"classes", 4, sizeof(struct client_class), text_client_id, text_class, true},
@@ -372,6 +391,7 @@ static const struct map_layout layouts[] = {
 	{"blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false},
 	{"client_worker", 4, 4, text_client_id, text_u32, true},
 	{"drops", 4, 8, text_reason, text_count, true},
+	{"daemon_drops", 4, 8, text_reason, text_count, true},
 	{"totals", 4, sizeof(struct traffic), text_total, text_traffic, true},
 	{"rule_use", 4, sizeof(struct rule_use), text_u32, text_rule_use, true},
 	{"client_state", 4, sizeof(struct client_state), text_client_id, text_client_state, true},

@@ -548,6 +548,9 @@ static void test_map_texts(void **state)
 	uint32_t slot = 9, reason = DROP_POLICY, index = htole32(0xdeadbeef);
 	struct session_ref session = {1, 2};
 	uint64_t count = 12;
+	struct pool pool = {2, 1, {1, 3}, {2}};
+	uint32_t probe = CLIENT_GATEWAY;
+	struct client_state state_of = {.flows = 2, .slots = 3};
 
 	expect_entry(
 		"flows", &slot, sizeof(slot), &f, sizeof(f), "9",
@@ -557,6 +560,11 @@ static void test_map_texts(void **state)
 	expect_entry("drops", &reason, sizeof(reason), &count, sizeof(count), "policy", "12");
 	expect_entry("sessions", &index, sizeof(index), &session, sizeof(session), "index deadbeef",
 		     "worker 1  client ci-runner");
+	expect_entry("pools", &slot, sizeof(slot), &pool, sizeof(pool), "9", "IPv4 by egress 1, 3  IPv6 by egress 2");
+	pool.n4 = 0;
+	expect_entry("pools", &slot, sizeof(slot), &pool, sizeof(pool), "9", "IPv6 by egress 2");
+	expect_entry("client_state", &probe, sizeof(probe), &state_of, sizeof(state_of), "the gateway itself",
+		     "flows 2  slots 3");
 	assert_null(map_layout("flows", 4, sizeof(struct flow) + 8));
 	assert_null(map_layout("nonsense", 4, 4));
 }
