@@ -164,9 +164,71 @@ static void silent_address(void **state)
 	close(second);
 }
 
+struct caller {
+	bool opened, closed;
+};
+
+static void note_opened(void *ctx)
+{
+	((struct caller *)ctx)->opened = true;
+}
+
+static void note_closed(void *ctx, const struct trouble *why)
+{
+	((struct caller *)ctx)->closed = true;
+}
+
+static void run_until_opened(struct conns *all, const struct caller *caller)
+{
+	struct pollfd fds[CONNS_MAX];
+	uint64_t deadline;
+
+	while (!caller->opened) {
+		size_t n = conns_prepare(all, fds, &deadline);
+
+		assert_true(poll(fds, n, deadline > NS_PER_SEC ? 5000 : 0) >= 0);
+		conns_handle(all, fds, n, NS_PER_SEC);
+		assert_false(caller->closed);
+	}
+}
+
+/* The last word meets an end that has reset the connection: whoever closes hears nothing of it (conn.h). */
+static void closing_what_was_reset(void **state)
+{
+	static const struct conn_ops ops = {note_opened, on_received, note_closed};
+	int listener = listen_at("127.0.0.1", 0), peer;
+	struct conn_target to = {.url = {.host = "127.0.0.1", .port = port_of(listener)}};
+	const struct linger reset = {.l_onoff = 1};
+	struct caller caller = {0};
+	struct pollfd gone;
+	struct conns all;
+	struct conn *c;
+	char error[128];
+
+	assert_true(conns_init(&all, "", error, sizeof(error)));
+	c = conn_open(&all, &to, &ops, &caller, NS_PER_SEC);
+	assert_non_null(c);
+	run_until_opened(&all, &caller);
+	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(peer >= 0);
+	assert_int_equal(setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+	close(peer);
+	assert_int_equal(conns_prepare(&all, &gone, &(uint64_t){0}), 1);
+	assert_int_equal(poll(&gone, 1, 5000), 1); /* the reset is here */
+	conn_send(c, "bye", 3);
+	conn_close(c);
+	assert_false(caller.closed);
+	conns_free(&all);
+	close(listener);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(families_in_turn), cmocka_unit_test(silent_address)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(families_in_turn),
+		cmocka_unit_test(silent_address),
+		cmocka_unit_test(closing_what_was_reset),
+	};
 
 	return cmocka_run_group_tests_name("tailnet_conn", tests, NULL, NULL);
 }

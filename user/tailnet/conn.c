@@ -160,9 +160,11 @@ size_t conn_queued(const struct conn *c)
 
 void conn_close(struct conn *c)
 {
-	if (c->state == CONN_OPEN && c->queued)
-		flush(c); /* a last word; as much of it as goes at once */
-	c->state = CONN_DEAD;
+	bool last_word = c->state == CONN_OPEN && c->queued;
+
+	c->state = CONN_DEAD; /* first: whoever closes is not called back when the other end is gone, too */
+	if (last_word)
+		flush(c); /* as much of it as goes at once */
 }
 
 struct conn *conn_open(struct conns *all, const struct conn_target *to, const struct conn_ops *ops, void *ctx,
