@@ -134,10 +134,10 @@ void changes_add_first(struct gateway *g, struct change *c)
 
 int changes_ask(struct gateway *g, struct change *c, char **error)
 {
+	if (!changes_add(g, c))
+		return control_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
 	c->ticket = control_later(g->control);
-	if (changes_add(g, c))
-		return EXIT_LATER;
-	return control_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
+	return EXIT_LATER;
 }
 
 void changes_close(struct gateway *g)

@@ -286,10 +286,12 @@ static void answer_one(struct control *c, struct connection *k, size_t len)
 	c->asking = k;
 	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, len);
 	c->asking = NULL;
-	if (k->ticket)
+	if (k->ticket && !answer) {
 		watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
-	else
+	} else {
+		k->ticket = 0; /* a handler that took one may have answered all the same */
 		put_answer(k, answer);
+	}
 	k->in_len -= len + 1;
 	memmove(k->in, k->in + len + 1, k->in_len);
 }

@@ -46,7 +46,8 @@ struct control_verb {
 	 * gives null), or another exit status with *error (from malloc; one line
 	 * that says what to do). Runs in the thread that calls control_serve(). What
 	 * takes long is done elsewhere: the handler takes a ticket by control_later()
-	 * and returns EXIT_LATER; its connection hears nothing until then.
+	 * and returns EXIT_LATER; its connection hears nothing until then. With any
+	 * other status the ticket is void.
 	 */
 	int (*handler)(void *gateway, const json_t *args, json_t **result, char **error);
 };

@@ -74,8 +74,18 @@ static int verb_later(void *gateway, const json_t *args, json_t **result, char *
 	return EXIT_LATER;
 }
 
+/* As a handler whose queue turns out to be full. */
+static int verb_not_later(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	struct fixture *f = gateway;
+
+	f->ticket = control_later(f->control);
+	return control_fail(error, EXIT_NO, "too many wait");
+}
+
 static const struct control_verb verbs[] = {
 	{"later", false, verb_later},
+	{"not later", false, verb_not_later},
 	{"echo", false, verb_echo},
 	{"change", true, verb_echo},
 	{"fail", false, verb_fail},
@@ -460,6 +470,21 @@ static void test_an_answer_that_comes_later(void **state)
 }
 
 /* It has said all it had to say, and listens. */
+static void test_a_ticket_and_then_a_refusal(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_client(f);
+
+	say(fd, "{\"schema\":1,\"command\":\"not later\"}\n");
+	expect(f, fd, REFUSED("too many wait", "1"));
+	control_finish(f->control, f->ticket, EXIT_YES, NULL, NULL); /* void: it was answered */
+	expect_nothing(fd);
+	say(fd, exchanges[0].request);
+	expect(f, fd, exchanges[0].answer);
+	close(fd);
+	serve(f);
+}
+
 static void test_a_half_closed_connection_hears_its_answer(void **state)
 {
 	struct fixture *f = *state;
@@ -583,6 +608,7 @@ int main(void)
 		WITH_SOCKET(test_slow_reader_gets_all),
 		WITH_SOCKET(test_many_idle_clients_make_room),
 		WITH_SOCKET(test_an_answer_that_comes_later),
+		WITH_SOCKET(test_a_ticket_and_then_a_refusal),
 		WITH_SOCKET(test_a_half_closed_connection_hears_its_answer),
 		WITH_SOCKET(test_who_hangs_up_gets_no_answer),
 		WITH_SOCKET(test_who_waits_does_not_make_room),
