@@ -66,6 +66,14 @@ static __always_inline __u32 client_frame(struct __sk_buff *skb)
 	return tap_mac_of(skb, &mac) && mac.kind == TAP_CLIENT ? tap_mac_id(&mac) : 0;
 }
 
+/* At a NIC: it comes back from the daemon. (A neighbour may forge the mark, which helps nobody.) */
+static __always_inline bool is_joined(struct __sk_buff *skb)
+{
+	struct tap_mac mac;
+
+	return tap_mac_of(skb, &mac) && mac.kind == TAP_RETURN;
+}
+
 /*
  * May the packet go on in fragments, where it is too large? Its sender allows it, or it
  * came in some. (A neighbour of the NIC who forges our mark gets an IPv6 packet cut.)
@@ -115,7 +123,11 @@ static __always_inline bool within_budget(__u32 source, __u64 now)
 	return b->of[source]++ < FRAGMENTS_OF_SOURCE && b->all++ < FRAGMENTS_A_WINDOW;
 }
 
-/* A fragment at a NIC; all of a packet meet at one worker. TC_ACT_UNSPEC: the host's. */
+/*
+ * A fragment at a NIC; all of a packet meet at one worker. TC_ACT_UNSPEC: the host's. What
+ * was put together and is one still would go round once for each of its many headers: it
+ * dies, as it does in the kernel.
+ */
 static __always_inline int fragment_in(struct __sk_buff *skb, const struct packet *p, const struct settings *s,
 				       __u64 now)
 {
@@ -127,6 +139,8 @@ static __always_inline int fragment_in(struct __sk_buff *skb, const struct packe
 	hash = (hash * 0x9e3779b1) >> 24; /* these bits depend on all of them */
 	if (!within_budget(hash, now))
 		return drop(DROP_FRAGMENT_RATE);
+	if (is_joined(skb))
+		return drop(DROP_FRAGMENT);
 	return to_daemon(skb, s, ETH_P_REASSEMBLE, TAP_RETURN, skb->ifindex, s->workers ? hash % s->workers : 0);
 }
 

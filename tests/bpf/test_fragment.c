@@ -165,6 +165,23 @@ static void test_4787_14_back_to_the_nic(void **state)
 	}
 }
 
+/* Fragments within fragments: each header would be another round. */
+static void test_4787_14_joined_once(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct frame in = fragment_from_remote(&f, f.external, 0, v6 == 0); /* IPv6: an atomic one, too */
+
+		must(maps_reassemble(s->m, &f.external, now_ns() + 60 * SECOND));
+		assert_sent(run(s, PROGRAM_NIC_IN, &in));
+		from_kind(&in, TAP_RETURN, LOOPBACK);
+		assert_dropped(run(s, PROGRAM_NIC_IN, &in), DROP_FRAGMENT);
+		must(maps_reassemble_none(s->m));
+	}
+}
+
 /* A piece leaves only with the address that translation gives, which no client has. */
 static void test_4787_13_pieces_leave(void **state)
 {
@@ -342,9 +359,9 @@ static void test_5508_4_quotes_of_fragments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_4787_14_to_the_daemon), T(test_4787_14_left_to_the_host), T(test_4787_14_budget),
-		T(test_4787_14_back_to_the_nic), T(test_4787_13_pieces_leave),	 T(test_4787_13_too_large_out),
-		T(test_4787_13_too_large_in),  T(test_5508_4_quotes_of_fragments),
+		T(test_4787_14_to_the_daemon), T(test_4787_14_left_to_the_host), T(test_4787_14_joined_once),
+		T(test_4787_14_budget),	       T(test_4787_14_back_to_the_nic),	 T(test_4787_13_pieces_leave),
+		T(test_4787_13_too_large_out), T(test_4787_13_too_large_in),	 T(test_5508_4_quotes_of_fragments),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
