@@ -12,6 +12,7 @@
 
 #include "policy/alloc.h"
 #include "user/doctor.h"
+#include "user/drops.h"
 #include "user/show.h"
 #include "user/table.h"
 #include "user/text.h"
@@ -157,6 +158,27 @@ static void check_programs(struct doctor *d, const json_t *status)
 	}
 }
 
+/* Nobody has shaken hands. Those whose handshakes were refused just now have one key of two wrong. */
+static void check_silence(struct doctor *d, const struct config *cfg, const json_t *status)
+{
+	const json_t *drops = json_object_get(status, "drops");
+	unsigned long long not_ours = show_number(drops, drop_name(DROP_WG_MAC1));
+	unsigned long long refused = show_number(drops, drop_name(DROP_WG_HANDSHAKE));
+
+	if (not_ours && !cfg->tailnet.node)
+		doctor_say(d, "clients", DOCTOR_WARN,
+			   "give the client this gateway's public key: sluice client-config NAME has it",
+			   "handshakes arrive, but for another gateway's key: %llu in the last minute", not_ours);
+	else if (refused && !cfg->tailnet.node)
+		doctor_say(d, "clients", DOCTOR_WARN,
+			   "compare the client's public_key here with its own: sluice pubkey",
+			   "handshakes arrive, but from keys that no client has: %llu in the last minute", refused);
+	else
+		doctor_say(d, "clients", DOCTOR_WARN,
+			   "open the UDP port in the cloud's firewall; compare keys and endpoint",
+			   "no handshake on UDP port %u in the last 3 minutes", cfg->tunnel.listen);
+}
+
 static void check_clients(struct doctor *d, const struct config *cfg, const json_t *status)
 {
 	const json_t *clients = json_object_get(status, "clients");
@@ -172,9 +194,7 @@ static void check_clients(struct doctor *d, const struct config *cfg, const json
 		doctor_say(d, "clients", DOCTOR_OK, NULL, "%llu of %llu have shaken hands in the last 3 minutes",
 			   active, all);
 	else
-		doctor_say(d, "clients", DOCTOR_WARN,
-			   "open the UDP port in the cloud's firewall; compare keys and endpoint",
-			   "no handshake on UDP port %u in the last 3 minutes", cfg->tunnel.listen);
+		check_silence(d, cfg, status);
 }
 
 static void check_offloads_in_use(struct doctor *d, const json_t *status)
