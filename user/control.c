@@ -19,12 +19,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "user/control_private.h"
 #include "user/log.h"
+#include "user/unix_socket.h"
 
 #define GROUP	  "sluice"
 #define READ_STEP 16384u
@@ -61,27 +61,6 @@ static uint64_t now_seconds(void)
 
 /* ---- opening ---------------------------------------------------------------- */
 
-static bool unix_address(const char *path, struct sockaddr_un *sa)
-{
-	memset(sa, 0, sizeof(*sa));
-	sa->sun_family = AF_UNIX;
-	if (strlen(path) >= sizeof(sa->sun_path))
-		return false;
-	strcpy(sa->sun_path, path);
-	return true;
-}
-
-/* Does somebody answer there? */
-static bool is_live(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool live = fd >= 0 && (!connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) || errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return live;
-}
-
 static bool make_folder(const char *path, char *error, size_t size)
 {
 	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
@@ -108,7 +87,7 @@ static bool clear_name(const struct sockaddr_un *sa, char *error, size_t size)
 		snprintf(error, size, "control socket: %s is there and is not a socket", sa->sun_path);
 		return false;
 	}
-	if (is_live(sa)) {
+	if (unix_is_live(sa)) {
 		snprintf(error, size, "another gateway runs: it answers on %s (`sluice status`)", sa->sun_path);
 		return false;
 	}
@@ -123,7 +102,7 @@ static int listen_at(const char *path, char *error, size_t size)
 	mode_t mask;
 	int fd;
 
-	if (!unix_address(path, &sa)) {
+	if (!unix_address(&sa, path)) {
 		snprintf(error, size, "control socket: %s is too long a name (%zu bytes at most)", path,
 			 sizeof(sa.sun_path) - 1);
 		return -1;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "user/control.h"
+#include "user/unix_socket.h"
 
 #define WAIT_SECONDS 120
 
@@ -35,13 +36,12 @@ static int explain(const char *path, int why, char **error)
 
 static int connect_to(const char *path, int *fd, char **error)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct sockaddr_un sa;
 	struct timeval wait = {.tv_sec = WAIT_SECONDS};
 	int status;
 
-	if (strlen(path) >= sizeof(sa.sun_path))
+	if (!unix_address(&sa, path))
 		return control_fail(error, EXIT_USAGE, "%s: too long for the name of a socket", path);
-	strcpy(sa.sun_path, path);
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (*fd >= 0 && !setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) &&
 	    !connect(*fd, (struct sockaddr *)&sa, sizeof(sa)))

@@ -17,6 +17,7 @@
 #include "user/hostcheck.h"
 #include "user/netlink.h"
 #include "user/secret.h"
+#include "user/unix_socket.h"
 
 #define OVERHEAD      80 /* of WireGuard over UDP over IPv6 */
 #define ADDRESSES_MAX 64
@@ -234,16 +235,9 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 
 bool hostcheck_running(const struct config *cfg)
 {
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool running;
+	struct sockaddr_un sa;
 
-	if (fd < 0 || strlen(cfg->socket) >= sizeof(sa.sun_path))
-		return false;
-	strcpy(sa.sun_path, cfg->socket);
-	running = !connect(fd, (struct sockaddr *)&sa, sizeof(sa)) || errno == EAGAIN || errno == EACCES;
-	close(fd);
-	return running;
+	return unix_address(&sa, cfg->socket) && unix_is_live(&sa);
 }
 
 /* 0, or why the port cannot be had. A family that the machine does not have is no obstacle. */

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "user/log.h"
+#include "user/unix_socket.h"
 
 #define ANSWER_SECONDS 5 /* a reader slower than that is cut off */
 
@@ -125,26 +125,17 @@ static void accept_one(void *context)
 	close(fd);
 }
 
-static bool answered(const struct sockaddr_un *name)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool yes = fd >= 0 && !connect(fd, (const void *)name, sizeof(*name));
-
-	if (fd >= 0)
-		close(fd);
-	return yes;
-}
-
 static int open_listener(struct uapi_socket *s)
 {
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct sockaddr_un name;
 	mode_t mask;
 	int err = 0;
 
-	memcpy(name.sun_path, s->path, sizeof(name.sun_path));
+	if (!unix_address(&name, s->path))
+		return -ENAMETOOLONG;
 	if (mkdir(UAPI_FOLDER, 0755) && errno != EEXIST)
 		return -errno;
-	if (answered(&name))
+	if (unix_is_live(&name))
 		return -EADDRINUSE;
 	unlink(s->path);
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

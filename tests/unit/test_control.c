@@ -260,6 +260,29 @@ static void test_live_socket_is_refused(void **state)
 	ask_and_expect(f, exchanges[0].request, exchanges[0].answer); /* and the one that runs goes on */
 }
 
+/* Whoever lives there is so busy that it accepts nobody: it is there all the same, and is not waited for. */
+static void test_a_socket_whose_queue_is_full_is_live(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int busy = socket(AF_UNIX, SOCK_STREAM, 0), waiting[64], n = 0;
+	char error[256];
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/busy", f->folder);
+	assert_int_equal(bind(busy, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(busy, 0), 0);
+	do {
+		waiting[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	} while (!connect(waiting[n++], (struct sockaddr *)&sa, sizeof(sa)) && n < 64);
+	assert_int_equal(errno, EAGAIN);
+	assert_null(control_open(sa.sun_path, verbs, f, error, sizeof(error)));
+	assert_non_null(strstr(error, "another gateway runs"));
+	while (n)
+		close(waiting[--n]);
+	close(busy);
+	assert_int_equal(unlink(sa.sun_path), 0);
+}
+
 static void test_stale_socket_is_replaced(void **state)
 {
 	struct fixture *f = *state;
@@ -599,6 +622,7 @@ int main(void)
 		WITH_SOCKET(test_only_root_changes),
 		WITH_SOCKET(test_mode_and_folder),
 		WITH_SOCKET(test_live_socket_is_refused),
+		WITH_SOCKET(test_a_socket_whose_queue_is_full_is_live),
 		WITH_SOCKET(test_stale_socket_is_replaced),
 		WITH_SOCKET(test_other_file_is_not_removed),
 		WITH_SOCKET(test_too_long_a_name),
