@@ -275,13 +275,26 @@ static bool open_tap(struct device *d, char *error, size_t size)
 	return false;
 }
 
+/* A worker's sockets, as all of them are. 0 or -errno with nothing left open. */
+static int open_underlay(const struct device *d, struct underlay *u, uint16_t port)
+{
+	int err = underlay_open(u, port);
+
+	if (err || !d->options.mark)
+		return err;
+	err = underlay_mark(u, d->options.mark);
+	if (err)
+		underlay_close(u);
+	return err;
+}
+
 static bool open_workers(struct device *d, char *error, size_t size)
 {
 	uint16_t port = d->options.listen;
 
 	for (unsigned i = 0; i < d->n_workers; i++) {
 		struct underlay u;
-		int err = underlay_open(&u, port);
+		int err = open_underlay(d, &u, port);
 
 		if (err) {
 			snprintf(error, size, "UDP port %u: %s%s", port, strerror(-err),
@@ -429,7 +442,7 @@ int device_set_port(struct device *d, uint16_t port)
 	unsigned n;
 
 	for (n = 0; n < d->n_workers && !err; n++) {
-		err = underlay_open(&fresh[n], n ? fresh[0].port : port);
+		err = open_underlay(d, &fresh[n], n ? fresh[0].port : port);
 		if (err)
 			break;
 	}
@@ -451,6 +464,8 @@ int device_set_mark(struct device *d, uint32_t mark)
 
 	for (unsigned i = 0; i < d->n_workers && !err; i++)
 		err = underlay_mark(&d->workers[i].underlay, mark);
+	if (!err)
+		d->options.mark = mark;
 	return err;
 }
 

@@ -21,6 +21,7 @@ struct device_options {
 	uint16_t listen; /* 0: the kernel chooses */
 	unsigned workers;
 	uint32_t mtu;
+	uint32_t mark; /* of what goes to the underlay (SO_MARK), 0: none; device_set_mark() keeps it here */
 	bool to_host; /* a plain device: what was opened is handed to the host */
 	/* A receiver index came into use or went out of it. NULL: not wanted. */
 	void (*index)(void *ctx, uint32_t index, unsigned worker, bool used);
@@ -77,6 +78,7 @@ bool device_replace_tap(struct device *d, char *error, size_t size);
 
 /* Moves to another port: workers pause. 0 or -errno, then the old port stays. */
 int device_set_port(struct device *d, uint16_t port);
+/* Marks what is sent from now on, from other ports, too. 0 or -errno. */
 int device_set_mark(struct device *d, uint32_t mark);
 
 /* Drops by reason, of workers and control. */

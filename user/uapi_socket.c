@@ -66,6 +66,7 @@ static bool answer(struct connection *c)
 	bool sent;
 
 	s->settings.listen_port = s->device->options.listen;
+	s->settings.fwmark = s->device->options.mark;
 	text = uapi_answer(&c->request, s->device->engine, &s->settings, &time, &len);
 	if (s->asked)
 		s->asked(s->ctx);

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`sluice wireguard IFNAME`: the engine alone, a plain WireGuard device beside other implementations' (W17)."""
+import sys
+
 import pytest
 
 from gateways import SLUICE
@@ -83,3 +85,52 @@ def test_the_device_goes_with_its_socket(lab):
     left.start()
     left.host.run("rm /run/wireguard/wg0.sock")
     wait_for("device gone", lambda: left.host.run("ip link show wg0", check=False, quiet=True).returncode, seconds=5)
+
+
+def marks(device):
+    """Marks of the sockets on the device's port, as `ss` prints them."""
+    port = device.host.out("wg show wg0 listen-port").strip()
+    lines = device.host.out(f"ss -Huane sport = :{port}").splitlines()
+    assert len(lines) == 2, "one for each family"
+    return [next((word for word in line.split() if word.startswith("fwmark:")), None) for line in lines]
+
+
+def test_w16_a_mark_is_shown_and_kept_and_taken_off(lab):
+    """wg-quick's default route goes by it: without the mark the tunnel's own packets would enter the tunnel."""
+    left, right = pair(lab, "sluice", "wireguard-go")
+    connect(left, right, 4)
+    left.set("fwmark", "0x2a")
+    assert left.host.out("wg show wg0 fwmark").strip() == "0x2a"
+    assert marks(left) == ["fwmark:0x2a"] * 2
+    left.set("listen-port", "51999")
+    assert marks(left) == ["fwmark:0x2a"] * 2, "other sockets, the same mark"
+    left.set("fwmark", "off")
+    assert left.host.out("wg show wg0 fwmark").strip() == "off"
+    assert marks(left) == [None] * 2
+    left.host.run(f"ping -c 2 -i 0.1 -W 6 {ADDRESS['right'][4]}")
+
+
+BUSY = """
+import socket, time
+path = "/run/wireguard/wg0.sock"
+busy, waiting = socket.socket(socket.AF_UNIX), []
+busy.bind(path)
+busy.listen(0)
+while True:
+    waiting.append(socket.socket(socket.AF_UNIX))
+    waiting[-1].setblocking(False)
+    if waiting[-1].connect_ex(path):
+        break
+print("full", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_device_that_accepts_nobody_is_not_waited_for(lab):
+    left, _ = pair(lab, "sluice", "wireguard-go")
+    left.host.run("mkdir -p /run/wireguard")
+    busy = left.host.popen("busy", [sys.executable, "-c", BUSY])
+    wait_for("full queue", lambda: "full" in busy.output())
+    done = left.host.run([SLUICE, "wireguard", "wg0", "--foreground"], check=False, timeout=10)
+    assert done.returncode == 1 and "another WireGuard answers there" in done.stderr
+    assert busy.alive() and left.host.path("/run/wireguard/wg0.sock").exists()
