@@ -10,6 +10,7 @@
 #include "user/control.h"
 #include "user/gateway.h"
 #include "user/hostcheck.h"
+#include "user/policy_report.h"
 
 /* Needs the clock, so it is not the configuration's: an expired client is no mistake, only surprising. */
 static void warn_expired(const struct config *cfg, struct diags *d)
@@ -20,6 +21,17 @@ static void warn_expired(const struct config *cfg, struct diags *d)
 		if (cfg->clients[i].expires && cfg->clients[i].expires <= now)
 			diag_warning(d, config_at(cfg->clients[i].node, "expires", CONFIG_NO_ITEM),
 				     "client.expires: %s has expired, so it cannot connect", cfg->clients[i].name);
+}
+
+static void say(struct diags *d, bool json)
+{
+	json_t *j = json ? policy_mistakes_json(d, json_object()) : NULL;
+
+	if (!json)
+		diags_print(d, stderr, true);
+	else if (!json_dumpf(j, stdout, JSON_INDENT(2)))
+		putchar('\n');
+	json_decref(j);
 }
 
 int cmd_check(int argc, char **argv)
@@ -40,7 +52,7 @@ int cmd_check(int argc, char **argv)
 	in_files = d.errors;
 	if (cfg && command_option(&a, "host"))
 		hostcheck(cfg, &d);
-	diags_print(&d, stderr, true);
+	say(&d, command_option(&a, "json"));
 	status = in_files ? EXIT_USAGE : d.errors ? EXIT_NO : EXIT_YES;
 	diags_free(&d);
 	config_free(cfg);

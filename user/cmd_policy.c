@@ -31,11 +31,7 @@ static void say(const struct command_args *a, struct diags *d, bool summary, jso
 		json_decref(j);
 		return;
 	}
-	json_object_set_new(j, "schema", json_integer(REPORT_SCHEMA));
-	json_object_set_new(j, "errors", json_integer((json_int_t)d->errors));
-	json_object_set_new(j, "warnings", json_integer((json_int_t)d->warnings));
-	json_object_set_new(j, "messages", policy_messages_json(d));
-	print_json(j);
+	print_json(policy_mistakes_json(d, j));
 }
 
 /* Mistakes in the files: they are told, and the status is theirs. */

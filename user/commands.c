@@ -54,7 +54,7 @@ static const struct command_option up_options[] = {
 static const struct command_option ping_options[] = {
 	{"count", 'n', "N", "at most N pings (5)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option check_options[] = {
-	{"host", 0, NULL, "this machine too: interfaces, addresses, port, key files"}, {0}};
+	{"host", 0, NULL, "this machine too: interfaces, addresses, port, key files"}, JSON_OPTION, {0}};
 static const struct command_option client_options[] = {
 	{"endpoint", 'e', "HOST:PORT", "where clients find the gateway (default: its public address)"},
 	{"public-key", 'k', "KEY", "the gateway's, where its private key cannot be read"},

@@ -15,7 +15,7 @@ static json_t *text_or_null(const char *s)
 	return j ? j : json_null();
 }
 
-json_t *policy_messages_json(const struct diags *d)
+static json_t *messages_json(const struct diags *d)
 {
 	json_t *list = json_array();
 
@@ -28,6 +28,15 @@ json_t *policy_messages_json(const struct diags *d)
 						      text_or_null(m->text)));
 	}
 	return list;
+}
+
+json_t *policy_mistakes_json(const struct diags *d, json_t *j)
+{
+	json_object_set_new(j, "schema", json_integer(REPORT_SCHEMA));
+	json_object_set_new(j, "errors", json_integer((json_int_t)d->errors));
+	json_object_set_new(j, "warnings", json_integer((json_int_t)d->warnings));
+	json_object_set_new(j, "messages", messages_json(d));
+	return j;
 }
 
 json_t *policy_lines_json(struct diags *d, enum diag_level level)

@@ -11,7 +11,7 @@
  * What the policy commands and verbs answer, as JSON (a `schema` as in report.h: fields
  * are added, never changed). Pure.
  *
- * policy check	{"schema", "errors", "warnings", "messages": [{"file", "line", "column", "level"
+ * check, policy check	{"schema", "errors", "warnings", "messages": [{"file", "line", "column", "level"
  *			("error", "warning"), "text"}]}
  * policy test	the same and {"passed", "failed", "elsewhere" (with --maps: not of this gateway)}
  * policy diff	{"schema", "same", "changes": [{"change" ("gain", "loss"), "who", "members", "service",
@@ -26,7 +26,8 @@
  */
 #define POLICY_CHANGES_MAX 1000
 
-json_t *policy_messages_json(const struct diags *d);
+/* Puts all of a check's answer into @j, and returns it. */
+json_t *policy_mistakes_json(const struct diags *d, json_t *j);
 /* As the lines that people read, in file order; an array of strings of one level. */
 json_t *policy_lines_json(struct diags *d, enum diag_level level);
 

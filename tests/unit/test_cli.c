@@ -290,6 +290,21 @@ static void test_calls(void **state)
 	}
 }
 
+static void test_check_as_json(void **state)
+{
+	struct ran r;
+
+	run("check --json gateway.yaml", "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_string_equal(r.err, "");
+	assert_non_null(strstr(r.out, "\"errors\": 0"));
+	run("check --json /nonexistent/g.yaml", "", &r);
+	assert_int_equal(r.status, EXIT_USAGE);
+	assert_non_null(strstr(r.out, "\"schema\": 1"));
+	assert_non_null(strstr(r.out, "\"errors\": 1"));
+	assert_non_null(strstr(r.out, "\"text\": \"cannot be read: No such file or directory\""));
+}
+
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 static void test_genkey_gives_other_keys(void **state)
@@ -372,7 +387,7 @@ int main(void)
 		cmocka_unit_test(test_two_words_before_one),	cmocka_unit_test(test_table_is_sound),
 		cmocka_unit_test(test_manual_is_complete),	cmocka_unit_test(test_help_of_each),
 		cmocka_unit_test(test_help_of_a_first_word),	cmocka_unit_test(test_completion_is_bash),
-		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_calls),			cmocka_unit_test(test_check_as_json),
 		cmocka_unit_test(test_genkey_gives_other_keys), cmocka_unit_test(test_pubkey),
 		cmocka_unit_test(test_client_config),		cmocka_unit_test(test_version),
 	};
