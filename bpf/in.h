@@ -114,6 +114,15 @@ static __always_inline bool may_enter(const struct packet *p, const struct flow 
 }
 
 /*
+ * What a mapping does not let in. The host may have opened a socket on the port since the
+ * mapping took it: that is whom it is for.
+ */
+static __always_inline int keep_out(struct __sk_buff *skb, const struct inbound *in, const struct egress *e, int reason)
+{
+	return !e->exclusive && port_is_hosts(skb, &in->p.t) ? NOT_OURS : drop(reason);
+}
+
+/*
  * To a mapping, from an endpoint it has no flow with: within the filter, and only
  * where the policy lets the client talk to that endpoint. It makes no state, so
  * nobody outside can fill the table or keep a mapping alive.
@@ -132,14 +141,15 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	if (!e || !e->ifindex)
 		return NOT_OURS;
 	if (!may_enter(&in->p, m, s, in->now))
-		return drop(DROP_FILTERED);
+		return keep_out(skb, in, e, DROP_FILTERED);
 	t.src = m->out.src;
 	t.dst = in->p.t.src;
 	t.sport = m->out.sport;
 	t.dport = in->p.t.sport;
 	reason = decide(in->word, m->client, &t, &d);
-	if (!reason)
-		reason = check_way_in(skb, in, m->client, d.traits);
+	if (reason)
+		return keep_out(skb, in, e, reason);
+	reason = check_way_in(skb, in, m->client, d.traits);
 	if (reason)
 		return drop(reason);
 	flow_count_in(m, skb, &in->p);

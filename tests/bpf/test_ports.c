@@ -209,10 +209,13 @@ struct own { /* a socket of the host on a loopback address */
 	struct addr addr;
 };
 
-static struct own own_socket(bool v6, int type)
+/* @port: 0 any */
+static struct own own_socket(bool v6, int type, uint16_t port)
 {
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in6 in6 = {
+		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = htons(port)};
+	struct sockaddr_in in = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
 	struct sockaddr *sa = v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
 	socklen_t len = v6 ? sizeof(in6) : sizeof(in);
 	struct own own = {.fd = socket(v6 ? AF_INET6 : AF_INET, type, 0), .addr = addr_of(v6 ? "::1" : "127.0.0.1")};
@@ -231,7 +234,7 @@ static void test_hosts_ports(void **state)
 
 	for (int i = 0; i < 4; i++) {
 		bool v6 = i & 1, udp = i & 2;
-		struct own own = own_socket(v6, udp ? SOCK_DGRAM : SOCK_STREAM);
+		struct own own = own_socket(v6, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 		struct family f = family_of(v6);
 		struct shape shape = shape_of(&f, udp ? IPPROTO_UDP : IPPROTO_TCP, 777, udp ? 53 : 80);
 
@@ -248,12 +251,49 @@ static void test_hosts_ports(void **state)
 	}
 }
 
+/* A socket that the host opens on the port of a mapping gets what the mapping does not let in, and no more. */
+static void test_hosts_port_since(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int i = 0; i < 4; i++) {
+		bool v6 = i & 1, udp = i & 2;
+		int type = udp ? SOCK_DGRAM : SOCK_STREAM;
+		struct own own = own_socket(v6, type, 0);
+		struct family f = family_of(v6);
+		struct shape out = shape_of(&f, udp ? IPPROTO_UDP : IPPROTO_TCP, 777, udp ? 53 : 80), in, other, denied;
+		struct ran r;
+
+		print_message("  %s %s\n", f.name, udp ? "UDP" : "TCP");
+		s->settings.tcp_endpoint_independent = 1;
+		must(maps_settings_set(s->m, &s->settings));
+		scratch_egress(s, v6 ? 2 : 1, own.addr, 2, own.port, 1);
+		close(own.fd);
+		r = out_of(s, &out, 1);
+		assert_sent(r);
+		in = other = denied = answer_to(&out, &r);
+		other.src = f.remote2;
+		denied.sport = 7777;
+		other.flags = denied.flags = TH_SYN;
+		assert_dropped(into(s, &other), DROP_FILTERED);
+		assert_dropped(into(s, &denied), DROP_POLICY);
+		own = own_socket(v6, type, own.port);
+		assert_ran(into(s, &other), NEXT, DROP_NONE);
+		assert_ran(into(s, &denied), NEXT, DROP_NONE);
+		assert_sent(into(s, &in));
+		close(own.fd);
+		assert_dropped(into(s, &other), DROP_FILTERED);
+		expire_all(s);
+		sweep(s);
+	}
+}
+
 /* Of an exclusive address all ports are ours, whoever listens. */
 static void test_exclusive(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct own own = own_socket(false, SOCK_STREAM);
+	struct own own = own_socket(false, SOCK_STREAM, 0);
 	struct egress e = {.addr = own.addr, .ifindex = 2, .exclusive = 1, .range = {{own.port, 1}}};
 	struct shape shape = syn(&f, 1, 80);
 	struct ran r;
@@ -305,9 +345,9 @@ static void test_cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_unpredictable), T(test_to_the_last), T(test_mappings_to_the_last),
-		T(test_one_event),     T(test_ranges),	    T(test_no_range),
-		T(test_hosts_ports),   T(test_exclusive),   T(test_cost),
+		T(test_unpredictable), T(test_to_the_last), T(test_mappings_to_the_last), T(test_one_event),
+		T(test_ranges),	       T(test_no_range),    T(test_hosts_ports),	  T(test_hosts_port_since),
+		T(test_exclusive),     T(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
