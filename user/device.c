@@ -60,7 +60,7 @@ static void free_retired(struct device *d)
 		struct retired *r = *at;
 		bool quiet = true;
 
-		for (unsigned i = 0; d->running && i < d->n_workers; i++)
+		for (unsigned i = 0; i < d->n_running; i++)
 			quiet &= worker_quiet(&d->workers[i], r->pass[i]);
 		if (!quiet) {
 			at = &r->next;
@@ -360,25 +360,26 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 	return false;
 }
 
-int device_start(struct device *d)
-{
-	int err = 0;
-
-	atomic_store(&d->shared.stop, false);
-	for (unsigned i = 0; i < d->n_workers && !err; i++)
-		err = worker_start(&d->workers[i]);
-	d->running = !err;
-	return err;
-}
-
 static void stop(struct device *d)
 {
-	if (!d->running)
-		return;
 	atomic_store(&d->shared.stop, true);
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_stop(&d->workers[i]);
-	d->running = false;
+	while (d->n_running)
+		worker_stop(&d->workers[--d->n_running]);
+}
+
+int device_start(struct device *d)
+{
+	atomic_store(&d->shared.stop, false);
+	while (d->n_running < d->n_workers) {
+		int err = worker_start(&d->workers[d->n_running]);
+
+		if (err) {
+			stop(d);
+			return err;
+		}
+		d->n_running++;
+	}
+	return 0;
 }
 
 void device_close(struct device *d)

@@ -46,7 +46,7 @@ struct device {
 	struct worker_shared shared;
 	struct worker *workers;
 	unsigned n_workers;
-	bool running;
+	unsigned n_running; /* of them: all, or none */
 	struct retired *retired; /* snapshots that a worker may still read */
 	struct loop_watch mail;
 	uint64_t busy_until; /* handshakes need cookies until then */
@@ -56,7 +56,7 @@ struct device {
 /* Opens everything, runs nothing yet. False with one line in @error, and nothing left behind. */
 bool device_open(struct device *d, struct loop *loop, const struct device_options *options, char *error, size_t size);
 
-/* Starts the workers. 0 or -errno. */
+/* Starts the workers. 0 or -errno, then none runs. */
 int device_start(struct device *d);
 
 /* Timers; returns when to call again. */

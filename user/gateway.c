@@ -299,7 +299,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 static void stop(struct gateway *g)
 {
 	changes_close(g);
-	if (g->device.running)
+	if (g->device.n_running)
 		gateway_remember(g);
 	if (g->maps)
 		maps_reassemble_none(g->maps);
