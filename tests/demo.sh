@@ -149,7 +149,7 @@ download() {
 		on alice curl -sS -m 100 -o /dev/null -w '%{size_download} %{time_total}\n' http://203.0.113.9/big)
 	after=$(ticks)
 	[ "$bytes" = $((megabytes << 20)) ] || die "only $bytes bytes came"
-	result "$megabytes MB in $seconds s" "$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) \
+	result "$megabytes MiB in $(LC_ALL=C printf %.1f "$seconds") s" "$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) \
 		-v hz="$(getconf CLK_TCK)" \
 		'BEGIN { printf "%.1f Gbit/s, gateway process %.1f core", b * 8 / s / 1e9, t / hz / s }')"
 }
@@ -199,6 +199,7 @@ step 6 "what the gateway knows of it"
 show clients
 show flows --user alice@example.com
 show drops
+show explain bob@example.com billing-api tcp 80 || true	# refused: exit status 1
 show status
 
 step 7 "sluice down removes everything"

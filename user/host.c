@@ -108,7 +108,9 @@ bool host_routes(struct gateway *g, char *error, size_t size)
 		int ifindex, err = netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop);
 
 		if (err == -ENETUNREACH || err == -EHOSTUNREACH) {
-			snprintf(error, size, "no route to %s: this host cannot reach the service it is to serve",
+			snprintf(error, size,
+				 "no route to %s: this host cannot reach the service it is to serve: "
+				 "give the host one, or take it out of routes",
 				 prefix_str(p, text));
 			return false;
 		}

@@ -22,6 +22,8 @@ static json_t *messages_json(const struct diags *d)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct diag *m = &d->list[i];
 
+		if (m->level == DIAG_SUM) /* "errors", "passed" and "failed" are it */
+			continue;
 		json_array_append_new(list, json_pack("{s:o, s:i, s:i, s:s, s:o}", "file", text_or_null(m->at.file),
 						      "line", (int)m->at.line, "column", (int)m->at.column, "level",
 						      m->level == DIAG_WARNING ? "warning" : "error", "text",

@@ -261,7 +261,7 @@ FAILURES = [  # what is wrong, exit status, words that the message needs
     (port_in_use, 1, ["51820", "in use"]),
     (interface_absent, 1, ["eth7"]),
     (underlay_absent, 1, ["underlay interface eth8 is absent"]),
-    (no_route, 1, ["route", "203.0.113.0"]),
+    (no_route, 1, ["no route to 203.0.113.0/24", "or take it out of routes"]),
     (name_taken, 1, ["sluice0"]),
     (readable_key, 1, ["private.key", "0644"]),
     (unknown_key, 2, ["gateway.yaml:", "lisen", "listen"]),

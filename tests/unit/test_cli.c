@@ -305,6 +305,20 @@ static void test_check_as_json(void **state)
 	assert_non_null(strstr(r.out, "\"text\": \"cannot be read: No such file or directory\""));
 }
 
+/* As many errors as it counts: the line that sums them up is for people. */
+static void test_policy_test_as_json(void **state)
+{
+	struct ran r;
+
+	run("policy test --json -c gateway.yaml -",
+	    "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n", &r);
+	assert_int_equal(r.status, EXIT_NO);
+	assert_non_null(strstr(r.out, "\"failed\": 1"));
+	assert_non_null(strstr(r.out, "does not reach 203.0.113.9:443"));
+	assert_non_null(strstr(r.out, "\"errors\": 1"));
+	assert_null(strstr(r.out, "test(s) failed"));
+}
+
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 static void test_genkey_gives_other_keys(void **state)
@@ -388,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_manual_is_complete),	cmocka_unit_test(test_help_of_each),
 		cmocka_unit_test(test_help_of_a_first_word),	cmocka_unit_test(test_completion_is_bash),
 		cmocka_unit_test(test_calls),			cmocka_unit_test(test_check_as_json),
+		cmocka_unit_test(test_policy_test_as_json),
 		cmocka_unit_test(test_genkey_gives_other_keys), cmocka_unit_test(test_pubkey),
 		cmocka_unit_test(test_client_config),		cmocka_unit_test(test_version),
 	};
