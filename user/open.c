@@ -17,7 +17,7 @@ enum open_result transport_open_find(const struct transport_set *set, const uint
 	if (!s)
 		return OPEN_NO_SESSION;
 	*session = s;
-	if (now - s->birth >= REJECT_AFTER_TIME || le64toh(m->counter) >= REJECT_AFTER_MESSAGES)
+	if (session_age(s, now) >= REJECT_AFTER_TIME || le64toh(m->counter) >= REJECT_AFTER_MESSAGES)
 		return OPEN_EXPIRED;
 	return OPEN_OK;
 }
@@ -39,7 +39,7 @@ static void rekey_on_receive(struct transport_set *set, struct transport *t, uin
 {
 	struct session *s = t->current;
 
-	if (s && s->initiator && now - s->birth >= REKEY_ON_RECEIVE_TIME)
+	if (s && s->initiator && session_age(s, now) >= REKEY_ON_RECEIVE_TIME)
 		transport_want_handshake(set, t, now);
 }
 

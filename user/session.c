@@ -20,13 +20,13 @@ void session_init(struct session *s, const struct noise_keys *keys, uint32_t loc
 
 bool session_alive(const struct session *s, uint64_t now)
 {
-	return now - s->birth < REJECT_AFTER_TIME && s->send_counter < REJECT_AFTER_MESSAGES;
+	return session_age(s, now) < REJECT_AFTER_TIME && s->send_counter < REJECT_AFTER_MESSAGES;
 }
 
 bool session_wants_rekey(const struct session *s, uint64_t now)
 {
 	return s->send_counter >= REKEY_AFTER_MESSAGES ||
-	       (s->initiator && now - s->birth >= REKEY_AFTER_TIME);
+	       (s->initiator && session_age(s, now) >= REKEY_AFTER_TIME);
 }
 
 static size_t padding(size_t len, size_t mtu)

@@ -31,6 +31,12 @@ struct session {
 void session_init(struct session *s, const struct noise_keys *keys, uint32_t local_index, bool initiator,
 		  struct transport *transport, uint64_t now);
 
+/* In ns. @now is of a worker's batch, and the session may have been made while that was under way: 0 then. */
+static inline uint64_t session_age(const struct session *s, uint64_t now)
+{
+	return now > s->birth ? now - s->birth : 0;
+}
+
 /* May it still be used at all (W2, W3)? */
 bool session_alive(const struct session *s, uint64_t now);
 /* Is it time for the next handshake, seen by a sender (W1, W3)? */

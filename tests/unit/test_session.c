@@ -139,6 +139,22 @@ static void test_W2_time_limits(void **state)
 	teardown(&b);
 }
 
+/* The control thread makes sessions while a worker is at a batch, whose time is that of its beginning. */
+static void test_W2_younger_than_the_batch(void **state)
+{
+	for (int initiator = 0; initiator < 2; initiator++) {
+		struct sealer s;
+		struct bench b;
+
+		setup(&b);
+		install(&b, 1, initiator);
+		assert_int_equal(receive(&b, 1, 0, T0 - 1), OPEN_OK);
+		assert_int_equal(seal(&b, 1, T0 - 1, &s), SEAL_OK);
+		assert_int_equal(todo_of(&b) & TRANSPORT_HANDSHAKE, 0);
+		teardown(&b);
+	}
+}
+
 static void test_W1_when_to_ask_for_a_handshake(void **state)
 {
 	static const struct {
@@ -530,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_W1_when_to_ask_for_a_handshake),
 		cmocka_unit_test(test_W2_time_limits),
+		cmocka_unit_test(test_W2_younger_than_the_batch),
 		cmocka_unit_test(test_W3_message_limits),
 		cmocka_unit_test(test_W4_staged_packets),
 		cmocka_unit_test(test_W6_replay_after_authentication),
