@@ -336,6 +336,8 @@ static bool assemble(struct device *d, char *error, size_t size)
 	d->engine = engine_new(&engine_ops, d);
 	if (!d->engine)
 		return fail(error, size, "engine: locked memory (raise RLIMIT_MEMLOCK)", -ENOMEM);
+	if (!engine_publish_allowed(d->engine))
+		return fail(error, size, "allowed addresses", -ENOMEM);
 	if (d->options.other)
 		engine_fix_endpoints(d->engine);
 	err = loop_add(d->loop, &d->mail, d->shared.control_event, take_mail, d);

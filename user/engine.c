@@ -442,6 +442,7 @@ struct engine *engine_new(const struct engine_ops *ops, void *ctx)
 		return NULL;
 	e->ops = ops;
 	e->ctx = ctx;
+	e->allowed_changed = true; /* that there are none yet is news, too */
 	engine_random(e, e->hash_key, sizeof(e->hash_key));
 	e->ratelimit = ratelimit_new(e->hash_key);
 	e->allowed = allowedips_set_new();

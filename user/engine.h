@@ -121,7 +121,8 @@ void engine_peer_disallow(struct engine *e, struct peer *p, const struct prefix 
 void engine_peer_disallow_all(struct engine *e, struct peer *p);
 const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p,
 					      const void **cursor);
-/* Builds and hands out a snapshot when something has changed. False: no memory, the old one stays. */
+/* Builds and hands out a snapshot when something has changed, and the first time. False: no memory,
+ * the old one stays. */
 bool engine_publish_allowed(struct engine *e);
 
 struct engine_peer_state {

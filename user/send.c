@@ -110,7 +110,7 @@ static void send_frame(struct worker *w, size_t frame_len)
 		worker_drop(w, DROP_MALFORMED, 1);
 		return;
 	}
-	peer = w->allowed ? allowedips_lookup(w->allowed, &split.whole.dst) : ALLOWEDIPS_NONE;
+	peer = allowedips_lookup(w->allowed, &split.whole.dst);
 	t = peer == ALLOWEDIPS_NONE ? NULL : transport_find(&w->transports, peer);
 	if (!t) {
 		if (!probe_catch(&w->shared->probe, &split.whole.dst, split.whole.data, split.whole.len, w->now))

@@ -63,7 +63,8 @@ struct mail {
 
 /* What all workers of a device share. */
 struct worker_shared {
-	_Atomic(struct allowedips *) allowed; /* replaced by control; see worker_quiet() */
+	_Atomic(struct allowedips *) allowed; /* before a worker starts there is one; replaced by control, see
+						 worker_quiet() */
 	_Atomic uint32_t mtu;		      /* of the tunnel */
 	_Atomic bool stop;
 	_Atomic bool tap_gone; /* somebody deleted the interface */

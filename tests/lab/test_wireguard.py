@@ -134,3 +134,16 @@ def test_a_device_that_accepts_nobody_is_not_waited_for(lab):
     done = left.host.run([SLUICE, "wireguard", "wg0", "--foreground"], check=False, timeout=10)
     assert done.returncode == 1 and "another WireGuard answers there" in done.stderr
     assert busy.alive() and left.host.path("/run/wireguard/wg0.sock").exists()
+
+
+def test_w13_a_peer_without_allowed_ips(lab):
+    """It may speak with us, and none of its packets is its own."""
+    left, right = pair(lab, "wireguard-go", "sluice")
+    left.start(), right.start()
+    right.set("peer", left.key.public)
+    left.peer(right.key.public, [f"{ADDRESS['right'][4]}/32"], f"{WIRE['right'][4]}:51820")
+    assert left.host.run(f"ping -c 2 -i 0.1 -W 1 {ADDRESS['right'][4]}", check=False).returncode != 0
+    wait_for("handshake", lambda: right.handshake(left.key.public))
+    right.set("peer", left.key.public, "allowed-ips", f"{ADDRESS['left'][4]}/32")
+    right.host.route(f"{ADDRESS['left'][4]}/32", "dev", "wg0")
+    left.host.run(f"ping -c 2 -i 0.1 -W 6 {ADDRESS['right'][4]}")
