@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Questions to the kernel over rtnetlink, one at a time, and their answers (netlink.h); changes that it tells of by
+ * itself are netlink_monitor.c's.
+ */
 #include "user/netlink.h" /* first: <net/if.h> must come before <linux/if.h> */
 
 #include <errno.h>
@@ -12,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
 
 #define GUARD_PRIORITY 1 /* the local table is asked at 0, so what is for the host arrives */
 
@@ -59,6 +62,14 @@ static bool is_dump(const struct nlmsghdr *nlh)
 	return (nlh->nlmsg_type & 3) == (RTM_GETLINK & 3) && nlh->nlmsg_flags & NLM_F_DUMP;
 }
 
+/* What comes may be the rest of a list that an earlier question gave up on, for it changed under way. */
+static bool is_ours(const struct netlink *n, ssize_t len)
+{
+	const struct nlmsghdr *nlh = (const void *)n->answer;
+
+	return !mnl_nlmsg_ok(nlh, (int)len) || nlh->nlmsg_seq == n->seq;
+}
+
 static int ask(struct netlink *n, struct request *r, mnl_cb_t each, void *ctx)
 {
 	unsigned portid = mnl_socket_get_portid(n->socket);
@@ -72,6 +83,8 @@ static int ask(struct netlink *n, struct request *r, mnl_cb_t each, void *ctx)
 		more = -1;
 	while (more > 0) {
 		len = mnl_socket_recvfrom(n->socket, n->answer, sizeof(n->answer));
+		if (len >= 0 && !is_ours(n, len))
+			continue;
 		more = len < 0 ? -1 : mnl_cb_run(n->answer, (size_t)len, n->seq, portid, each, ctx);
 	}
 	return more < 0 ? -errno : 0;
@@ -534,66 +547,4 @@ int netlink_clsact_tidy(struct netlink *n, int ifindex)
 	begin_tc(&r, RTM_DELQDISC, 0, ifindex, TC_H_CLSACT)->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(r.nlh, TCA_KIND, "clsact");
 	return ask(n, &r, NULL, NULL);
-}
-
-/* ---- changes ----------------------------------------------------------------- */
-
-int netlink_monitor_open(void)
-{
-	struct sockaddr_nl name = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-			     RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1),
-	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (void *)&name, sizeof(name))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-static unsigned change_of(uint16_t type)
-{
-	switch (type) {
-	case RTM_NEWLINK:
-	case RTM_DELLINK:
-		return NETLINK_LINK;
-	case RTM_NEWADDR:
-	case RTM_DELADDR:
-		return NETLINK_ADDRESS;
-	case RTM_NEWROUTE:
-	case RTM_DELROUTE:
-		return NETLINK_ROUTES;
-	case RTM_NEWRULE:
-	case RTM_DELRULE:
-		return NETLINK_RULES;
-	default:
-		return 0;
-	}
-}
-
-unsigned netlink_monitor_read(int fd)
-{
-	_Alignas(struct nlmsghdr) char buf[16384];
-	unsigned changes = 0;
-
-	for (;;) {
-		ssize_t len = recv(fd, buf, sizeof(buf), 0);
-		int left = (int)len;
-
-		if (len < 0 && errno == ENOBUFS) {
-			changes = NETLINK_LINK | NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_RULES;
-			continue;
-		}
-		if (len <= 0)
-			return changes;
-		for (struct nlmsghdr *h = (void *)buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-			changes |= change_of(h->nlmsg_type);
-	}
 }
