@@ -57,12 +57,12 @@ void gateway_remember(struct gateway *g)
 
 	if (!worth_saving(g))
 		return;
-	peers = calloc(g->clients.n + 1, sizeof(*peers));
-	for (size_t i = 0; peers && i < g->clients.n; i++)
+	peers = mem_alloc(g->clients.n + 1, sizeof(*peers));
+	for (size_t i = 0; i < g->clients.n; i++)
 		n += peer_state(g, &g->clients.list[i], &peers[n]);
 	free(g->state.peers);
 	g->state.peers = peers;
-	g->state.n_peers = peers ? n : 0;
+	g->state.n_peers = n;
 	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
 	err = state_save(g->config->state, &g->state);
 	if (err)

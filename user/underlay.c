@@ -369,14 +369,7 @@ static unsigned send_each(const struct underlay *u, const struct tx_batch *b)
 	return refused;
 }
 
-/* A NIC without checksum offload answers UDP_SEGMENT with EIO, and only when it is tried. */
-static unsigned send_singly(struct underlay *u, const struct tx_batch *b)
-{
-	u->gso_refused++;
-	return send_each(u, b);
-}
-
-static unsigned send_family(struct underlay *u, int family, struct mmsghdr *msg, const struct tx_batch **batch,
+static unsigned send_family(const struct underlay *u, int family, struct mmsghdr *msg, const struct tx_batch **batch,
 			    unsigned n)
 {
 	unsigned sent = 0, refused = 0;
@@ -392,14 +385,14 @@ static unsigned send_family(struct underlay *u, int family, struct mmsghdr *msg,
 			continue;
 		if (errno == EAGAIN || errno == ENOBUFS)
 			refused += batch[sent]->count;
-		else
-			refused += send_singly(u, batch[sent]);
+		else /* a NIC without checksum offload answers UDP_SEGMENT with EIO, and only when it is tried */
+			refused += send_each(u, batch[sent]);
 		sent++;
 	}
 	return refused;
 }
 
-unsigned underlay_send(struct underlay *u, const struct tx_batch *batches, unsigned n)
+unsigned underlay_send(const struct underlay *u, const struct tx_batch *batches, unsigned n)
 {
 	struct tx_header header[TX_BATCHES];
 	struct mmsghdr msg[UNDERLAY_FAMILIES][TX_BATCHES];
@@ -420,7 +413,7 @@ unsigned underlay_send(struct underlay *u, const struct tx_batch *batches, unsig
 			continue;
 		}
 		if (b->count > 1 && !u->gso) {
-			refused += send_singly(u, b);
+			refused += send_each(u, b);
 			continue;
 		}
 		header[i].iov = (struct iovec){b->data, b->len};

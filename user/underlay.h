@@ -20,7 +20,6 @@ struct underlay {
 	int fd[UNDERLAY_FAMILIES]; /* -1: the host has no such family */
 	uint16_t port;		   /* host order */
 	bool gro, gso;		   /* granted by the kernel */
-	uint64_t gso_refused;	   /* sends that had to be done again one by one */
 	/* Takes datagrams for a relay (endpoint_is_relay()); false: dropped. NULL: there are none. */
 	bool (*relay)(void *ctx, const struct endpoint *to, const void *data, size_t len);
 	void *relay_ctx;
@@ -84,7 +83,7 @@ struct tx_batch {
 };
 
 /* Sends @n (<= TX_BATCHES) batches; returns the number of datagrams that the kernel refused. */
-unsigned underlay_send(struct underlay *u, const struct tx_batch *batches, unsigned n);
+unsigned underlay_send(const struct underlay *u, const struct tx_batch *batches, unsigned n);
 
 /* One datagram; true when it went out. Any thread. */
 bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint8_t tos, const void *data, size_t len);

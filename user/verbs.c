@@ -17,7 +17,6 @@
 #include "user/version.h"
 
 #define NOTES_MAX 16
-#define ACTIVE_SECONDS 180
 
 /* One report's worth of what the gateway knows; the source points into it. */
 struct view {

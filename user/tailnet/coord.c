@@ -110,14 +110,6 @@ static void drop_connection(struct coord *c)
 	c->with_key = false;
 }
 
-static uint32_t random_number(struct coord *c)
-{
-	uint32_t random;
-
-	c->ops->random(c->ctx, &random, sizeof(random));
-	return random;
-}
-
 /* The first counts: what comes after it follows from it. */
 static void conclude(struct coord *c, enum state next, uint64_t deadline, enum wire_state says, const char *text)
 {
@@ -141,7 +133,10 @@ static void carry_out(struct coord *c)
 
 static uint64_t next_try(struct coord *c)
 {
-	return c->now + c->rest + backoff(c->failures, random_number(c));
+	uint32_t random;
+
+	c->ops->random(c->ctx, &random, sizeof(random));
+	return c->now + c->rest + backoff(c->failures, random);
 }
 
 /* Says what has happened and tries again later, later every time. */
