@@ -262,6 +262,7 @@ static void expect(json_t *result, void (*show)(const json_t *, FILE *), const c
 static void test_status(void **state)
 {
 	struct gateway_model g;
+	char *out;
 
 	expect(report_status(model(&g)), show_status,
 	       "gw-fra1   degraded   up 3d 4h   policy 7 (prod.yaml, 2h 0m ago)\n"
@@ -274,6 +275,11 @@ static void test_status(void **state)
 	       "31%   clients 1 of 3\n"
 	       "  drops   3,000 wg_index, 12 policy in the last minute\n"
 	       "  note    egress address 2001:db8:1::1 is not on eth0 yet: waiting for it\n");
+	g.policy.differs = true; /* edited since, or another was applied by hand */
+	out = shown(report_status(&g.s), show_status);
+	assert_non_null(
+		strstr(out, "\n  policy  the configured file differs from what runs: sluice reload applies the file\n"));
+	free(out);
 }
 
 /* T12: the home relay, and what is the matter with it: first in the list, in words and for scripts. */
