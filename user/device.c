@@ -424,24 +424,43 @@ bool device_tap_gone(const struct device *d)
 
 bool device_replace_tap(struct device *d, char *error, size_t size)
 {
-	int err;
+	int err = 0;
 
 	stop(d);
 	tap_close(&d->tap);
 	if (!open_tap(d, error, size))
 		return false;
 	memcpy(d->shared.tap_mac, d->tap.mac, sizeof(d->shared.tap_mac));
-	for (unsigned i = 0; i < d->n_workers; i++)
-		worker_retap(&d->workers[i], d->tap.fd[i]);
+	for (unsigned i = 0; i < d->n_workers && !err; i++)
+		err = worker_retap(&d->workers[i], d->tap.fd[i]);
 	atomic_store(&d->shared.tap_gone, false);
-	err = device_start(d);
-	return err ? fail(error, size, "workers", err) : true;
+	err = err ?: device_start(d);
+	if (!err)
+		return true;
+	atomic_store(&d->shared.tap_gone, true); /* to be tried again */
+	return fail(error, size, "workers", err);
+}
+
+/* All workers move to the sockets that are theirs of @fresh, or none does. 0 or -errno. */
+static int rebind(struct device *d, struct underlay *fresh)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < d->n_workers && !err; i++)
+		err = worker_watch(&d->workers[i], &fresh[i]);
+	for (unsigned i = 0; i < d->n_workers; i++) {
+		if (err)
+			underlay_close(&fresh[i]);
+		else
+			worker_rebind(&d->workers[i], &fresh[i]);
+	}
+	return err;
 }
 
 int device_set_port(struct device *d, uint16_t port)
 {
 	struct underlay fresh[MAX_WORKERS];
-	int err = underlay_port_free(port);
+	int err = underlay_port_free(port), started;
 	unsigned n;
 
 	for (n = 0; n < d->n_workers && !err; n++) {
@@ -454,11 +473,13 @@ int device_set_port(struct device *d, uint16_t port)
 			underlay_close(&fresh[--n]);
 		return err;
 	}
+	port = fresh[0].port;
 	stop(d);
-	for (unsigned i = 0; i < n; i++)
-		worker_rebind(&d->workers[i], &fresh[i]);
-	d->options.listen = fresh[0].port;
-	return device_start(d);
+	err = rebind(d, fresh);
+	if (!err)
+		d->options.listen = port;
+	started = device_start(d);
+	return err ?: started;
 }
 
 int device_set_mark(struct device *d, uint32_t mark)

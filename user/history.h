@@ -32,7 +32,7 @@ struct history_rate { /* a second */
 /* Call about once a second; what comes sooner than half a second is ignored. */
 void history_add(struct history *h, const struct history_sample *s);
 struct history_rate history_rate(const struct history *h);
-/* Drops of each reason from the sample a minute ago, or the oldest there is, until @now, the counters of this moment. */
+/* Drops of each reason since the sample of a minute ago, or the oldest there is; @now: the counters of this moment. */
 void history_drops(const struct history *h, const uint64_t now[DROP_MAX], uint64_t out[DROP_MAX]);
 
 #endif

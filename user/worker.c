@@ -247,6 +247,12 @@ static int watch(struct worker *w, int fd, enum source source)
 	return fd >= 0 && epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
 }
 
+int worker_watch(struct worker *w, const struct underlay *underlay)
+{
+	return watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
+		?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
+}
+
 static int allocate(struct worker *w)
 {
 	int err = rx_batch_init(&w->rx);
@@ -287,9 +293,7 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 	err = w->event < 0 || w->epoll < 0 ? -errno : allocate(w);
 	if (!err) {
 		receive_init(w, gso, uso);
-		err = watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
-			?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6)
-			?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);
+		err = worker_watch(w, underlay) ?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);
 	}
 	if (err)
 		worker_free(w);
@@ -313,14 +317,12 @@ void worker_rebind(struct worker *w, const struct underlay *underlay)
 {
 	underlay_close(&w->underlay); /* epoll forgets what is closed */
 	take_underlay(w, underlay);
-	watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4);
-	watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
 }
 
-void worker_retap(struct worker *w, int tap_fd)
+int worker_retap(struct worker *w, int tap_fd)
 {
 	w->tap_fd = tap_fd;
-	watch(w, tap_fd, FROM_TAP);
+	return watch(w, tap_fd, FROM_TAP);
 }
 
 void worker_free(struct worker *w)

@@ -109,10 +109,12 @@ int worker_start(struct worker *w);
 /* After shared->stop is set: waits for the thread. */
 void worker_stop(struct worker *w);
 void worker_free(struct worker *w);
-/* While stopped: other sockets. Takes @underlay over. */
+/* While stopped: will listen to @underlay, too, until that is closed. 0 or -errno. */
+int worker_watch(struct worker *w, const struct underlay *underlay);
+/* While stopped: other sockets, which are watched already. Takes @underlay over. */
 void worker_rebind(struct worker *w, const struct underlay *underlay);
-/* While stopped: another queue, after the interface was made anew. */
-void worker_retap(struct worker *w, int tap_fd);
+/* While stopped: another queue, after the interface was made anew. 0 or -errno. */
+int worker_retap(struct worker *w, int tap_fd);
 
 /* ---- for the control thread ---- */
 /* Queues a command, in order; never lost (a gateway that cannot allocate 100 bytes ends). */

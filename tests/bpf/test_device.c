@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A device whose threads cannot all be had: none is left that works on what is freed. */
+/*
+ * A device that cannot have all of what it asks the system for: it has all of it, or is as it was. The system's
+ * calls are counted here, and refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +11,9 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "user/crypto.h"
@@ -28,6 +33,21 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)
 		return EAGAIN;
 	room--;
 	return real(thread, attr, start, arg);
+}
+
+static unsigned watches = UINT_MAX; /* so many descriptors more can be watched */
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *e)
+{
+	int (*real)(int, int, int, struct epoll_event *);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "epoll_ctl");
+	if (op == EPOLL_CTL_ADD && !watches) {
+		errno = ENOSPC;
+		return -1;
+	}
+	watches -= op == EPOLL_CTL_ADD;
+	return real(epoll, op, fd, e);
 }
 
 static unsigned threads(void)
@@ -51,10 +71,10 @@ static bool settles_at(unsigned n)
 	return threads() == n;
 }
 
-static void all_or_none(void **state)
+static const struct device_options options = {.interface = "tried", .workers = WORKERS, .mtu = 1420, .to_host = true};
+
+static void all_start_or_none(void **state)
 {
-	const struct device_options options = {
-		.interface = "started", .workers = WORKERS, .mtu = 1420, .to_host = true};
 	static struct device device;
 	struct loop loop;
 	char error[256];
@@ -75,9 +95,52 @@ static void all_or_none(void **state)
 	loop_free(&loop);
 }
 
+static unsigned descriptors(void)
+{
+	DIR *all = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(all);
+	while (readdir(all))
+		n++;
+	closedir(all);
+	return n;
+}
+
+/* That a worker is deaf nobody would see: the port is open. */
+static void all_move_or_none(void **state)
+{
+	static struct device device;
+	struct loop loop;
+	char error[256];
+	unsigned open;
+	uint16_t port;
+
+	room = UINT_MAX;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_true(device_open(&device, &loop, &options, error, sizeof(error)));
+	assert_int_equal(device_start(&device), 0);
+	port = device.options.listen;
+	open = descriptors();
+	for (unsigned n = 0; n < WORKERS; n++) {
+		watches = n;
+		assert_int_equal(device_set_port(&device, 0), -ENOSPC);
+		watches = UINT_MAX;
+		assert_int_equal(device.options.listen, port);
+		assert_int_equal(device.workers[0].underlay.port, port);
+		assert_int_equal(device.n_running, WORKERS);
+		assert_int_equal(descriptors(), open);
+	}
+	assert_int_equal(device_set_port(&device, 0), 0);
+	assert_int_not_equal(device.options.listen, port);
+	assert_int_equal(descriptors(), open);
+	device_close(&device);
+	loop_free(&loop);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(all_or_none)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(all_start_or_none), cmocka_unit_test(all_move_or_none)};
 	const char *what;
 
 	if (!crypto_init(&what) || unshare(CLONE_NEWNET))
