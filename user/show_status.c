@@ -57,7 +57,8 @@ static void show_head(const json_t *r, FILE *out)
 	fputc('\n', out);
 	if (json_is_true(json_object_get(policy, "differs"))) {
 		print_label(out, "policy");
-		colour_print(out, COLOUR_YELLOW, "the configured file differs from what runs: sluice reload applies the file");
+		colour_print(out, COLOUR_YELLOW,
+			     "the configured file differs from what runs: sluice reload applies the file");
 		fputc('\n', out);
 	}
 }

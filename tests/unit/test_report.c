@@ -277,8 +277,8 @@ static void test_status(void **state)
 	       "  note    egress address 2001:db8:1::1 is not on eth0 yet: waiting for it\n");
 	g.policy.differs = true; /* edited since, or another was applied by hand */
 	out = shown(report_status(&g.s), show_status);
-	assert_non_null(
-		strstr(out, "\n  policy  the configured file differs from what runs: sluice reload applies the file\n"));
+	assert_non_null(strstr(out, "  policy  the configured file differs from what runs: sluice reload applies "
+				    "the file\n"));
 	free(out);
 }
 
