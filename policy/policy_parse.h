@@ -22,9 +22,6 @@ bool parse_selector(struct parser *x, const char *what, const char *text, size_t
 bool parse_target(struct parser *x, const char *what, const char *text, struct diag_at at, struct policy_dst *out);
 /* "*", "ports" or "proto:ports" of a grant. */
 bool parse_ip(struct parser *x, const char *text, struct diag_at at, struct policy_ip *out);
-/* "*" or a comma list of N and A-B; @whole is what stands in the file, for the message. */
-bool parse_ports(struct parser *x, const char *whole, const char *text, size_t len, struct diag_at at,
-		 struct policy_portlist *out);
 /* A name of a protocol or its number 1-255; "" is POLICY_PROTO_DEFAULT. */
 bool parse_proto(const char *text, size_t len, uint8_t *out);
 bool proto_has_ports(uint8_t proto);

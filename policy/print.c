@@ -118,16 +118,6 @@ static char *target_text(const struct policy_sel *sel)
 	return mem_printf("[%s]/%s", buf, slash + 1);
 }
 
-const char *policy_dst_str(const struct policy_dst *dst, char *buf, size_t size)
-{
-	char *target = target_text(&dst->sel), *ports = ports_text(&dst->ports);
-
-	snprintf(buf, size, dst->ports.n ? "%s:%s" : "%s%s", target, ports);
-	free(target);
-	free(ports);
-	return buf;
-}
-
 /* ---- lists -------------------------------------------------------------------------- */
 
 static void selectors(struct printer *pr, const char *key, const struct policy_sels *list)

@@ -12,8 +12,6 @@
  */
 char *policy_print(const struct policy *p);
 
-/* "selector:ports" with brackets around IPv6 addresses, into @buf. */
-const char *policy_dst_str(const struct policy_dst *dst, char *buf, size_t size);
 /* "22,80-443" or "*", into @buf. */
 const char *policy_ports_str(const struct policy_portlist *ports, char *buf, size_t size);
 

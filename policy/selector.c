@@ -96,8 +96,9 @@ static const char *parse_range(const char *text, size_t len, struct policy_ports
 	return NULL;
 }
 
-bool parse_ports(struct parser *x, const char *whole, const char *text, size_t len, struct diag_at at,
-		 struct policy_portlist *out)
+/* "*" or a comma list of N and A-B; @whole is what stands in the file, for the message. */
+static bool parse_ports(struct parser *x, const char *whole, const char *text, size_t len, struct diag_at at,
+			struct policy_portlist *out)
 {
 	size_t n = 1;
 

@@ -33,7 +33,10 @@ static int fail(char **error, int err, const char *fmt, ...)
 	return err;
 }
 
-enum attach_point attach_point_of(enum program p)
+#define ATTACH_POINTS (ATTACH_XDP + 1)
+
+/* Where a program goes; ATTACH_POINTS: on no interface. */
+static enum attach_point point_of(enum program p)
 {
 	switch (p) {
 	case PROGRAM_TAP_IN:
@@ -285,7 +288,7 @@ int attach_remove(const char *pins, unsigned ifindex, enum attach_point point)
 	int first = 0;
 
 	for (enum program p = 0; p < PROGRAM_MAX; p++) {
-		int err = attach_point_of(p) == point ? remove_program(pins, ifindex, point, p) : 0;
+		int err = point_of(p) == point ? remove_program(pins, ifindex, point, p) : 0;
 
 		if (!first)
 			first = err;

@@ -24,12 +24,6 @@ static inline enum bpf_attach_type tcx_type(enum attach_point point)
 	return point == ATTACH_INGRESS ? TCX_INGRESS : TCX_EGRESS;
 }
 
-/* Where a program goes; ATTACH_POINTS: on no interface. */
-#define ATTACH_POINTS (ATTACH_XDP + 1)
-enum attach_point attach_point_of(enum program p);
-
-/* 0 and the program's id and name (BPF_OBJ_NAME_LEN), or -errno. */
-int attach_program_info(int prog_fd, uint32_t *id, char *name);
 /* Name of the program with this id; false: it is gone. */
 bool attach_program_name(uint32_t id, char *name);
 bool attach_is_our_name(const char *name);

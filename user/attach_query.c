@@ -18,7 +18,8 @@
 
 #define MAX_ON_HOOK 64
 
-int attach_program_info(int prog_fd, uint32_t *id, char *name)
+/* 0 and the program's id and name (BPF_OBJ_NAME_LEN), or -errno. */
+static int program_info(int prog_fd, uint32_t *id, char *name)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
@@ -40,7 +41,7 @@ bool attach_program_name(uint32_t id, char *name)
 
 	if (fd < 0)
 		return false;
-	ok = attach_program_info(fd, &same, name) == 0;
+	ok = program_info(fd, &same, name) == 0;
 	close(fd);
 	return ok;
 }
@@ -77,12 +78,12 @@ enum attach_way attach_verify(const struct maps *m, enum program program, unsign
 	uint32_t ids[MAX_ON_HOOK], id, n;
 	char name[BPF_OBJ_NAME_LEN];
 
-	if (attach_program_info(maps_program(m, program), &id, name))
+	if (program_info(maps_program(m, program), &id, name))
 		return ATTACH_NONE;
 	if (point == ATTACH_XDP && verify_xdp(ifindex, id) != ATTACH_NONE)
 		return verify_xdp(ifindex, id);
 	if (point == ATTACH_XDP) /* the front has a program for each mode */
-		return attach_program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_NONE
+		return program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_NONE
 											  : verify_xdp(ifindex, id);
 	n = tcx_query(ifindex, point, ids);
 	for (uint32_t i = 0; i < n; i++)

@@ -233,7 +233,8 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 
 /* ---- the port ---------------------------------------------------------------------------- */
 
-bool hostcheck_running(const struct config *cfg)
+/* Is a gateway with this configuration running? Then the port and the interface are its own. */
+static bool is_running(const struct config *cfg)
 {
 	struct sockaddr_un sa;
 
@@ -262,7 +263,7 @@ void hostcheck_port(const struct config *cfg, struct diags *d)
 {
 	int err;
 
-	if (hostcheck_running(cfg))
+	if (is_running(cfg))
 		return;
 	err = try_bind(AF_INET, cfg->tunnel.listen) ?: try_bind(AF_INET6, cfg->tunnel.listen);
 	if (err)

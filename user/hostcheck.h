@@ -27,7 +27,4 @@ bool hostcheck_is_own_source(const struct addr *a);
 	"egress.exclusive: this machine's own connections leave from %s, and their answers (SSH, DNS, updates) "  \
 	"would be dropped: it needs another address for itself"
 
-/* Is a gateway with this configuration running? Then the port and the interface are its own. */
-bool hostcheck_running(const struct config *cfg);
-
 #endif

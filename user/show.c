@@ -25,7 +25,8 @@ uint64_t show_number(const json_t *j, const char *key)
 	return n < 0 ? 0 : (uint64_t)n;
 }
 
-const char *show_owner(const json_t *j, char *buf, size_t size)
+/* "alice@example.com", or the tags joined by commas. Into @buf. */
+static const char *owner_of(const json_t *j, char *buf, size_t size)
 {
 	const char *user = show_text(j, "user");
 	const json_t *tag;
@@ -93,7 +94,7 @@ static int order_user(const void *pa, const void *pb)
 {
 	const json_t *a = *(json_t *const *)pa, *b = *(json_t *const *)pb;
 	char owner_a[256], owner_b[256];
-	int order = strcmp(show_owner(a, owner_a, sizeof(owner_a)), show_owner(b, owner_b, sizeof(owner_b)));
+	int order = strcmp(owner_of(a, owner_a, sizeof(owner_a)), owner_of(b, owner_b, sizeof(owner_b)));
 
 	return order ? order : by_text(a, b, "name");
 }
@@ -154,7 +155,7 @@ static void add_client(struct table *t, const json_t *c)
 	char owner[256];
 
 	table_add(t, show_text(c, "name"));
-	table_add(t, show_owner(c, owner, sizeof(owner)));
+	table_add(t, owner_of(c, owner, sizeof(owner)));
 	table_add(t, json_string_value(json_array_get(json_object_get(c, "addresses"), 0)));
 	if (*relay)
 		table_addf(t, "relay %s%s", relay, json_is_true(json_object_get(c, "relay_away")) ? " (away)" : "");
@@ -220,7 +221,7 @@ void show_flows(const json_t *r, FILE *out)
 	json_array_foreach (flows, i, f) {
 		const char *as = show_text(f, "as");
 
-		table_add(&t, show_owner(f, owner, sizeof(owner)));
+		table_add(&t, owner_of(f, owner, sizeof(owner)));
 		table_add(&t, show_text(f, "from"));
 		table_add(&t, show_text(f, "service"));
 		table_add(&t, short_as ? strrchr(as, ':') : as);
@@ -311,7 +312,7 @@ static void add_node(struct table *t, const json_t *n, const char *online)
 	struct tm tm;
 
 	table_add(t, show_text(n, "name"));
-	table_add(t, show_owner(n, owner, sizeof(owner)));
+	table_add(t, owner_of(n, owner, sizeof(owner)));
 	table_add(t, json_string_value(json_array_get(json_object_get(n, "addresses"), 0)));
 	table_add(t, online);
 	table_add(t, show_text(n, "relay"));

@@ -30,7 +30,5 @@ int show_sorts_by(const char *key);
 /* Fields by name; "" and 0 when absent. */
 const char *show_text(const json_t *j, const char *key);
 uint64_t show_number(const json_t *j, const char *key);
-/* "alice@example.com", or the tags joined by commas. Into @buf. */
-const char *show_owner(const json_t *j, char *buf, size_t size);
 
 #endif

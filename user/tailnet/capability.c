@@ -36,11 +36,6 @@ void capabilities_settle(struct capabilities *set)
 	set->n = n;
 }
 
-bool capabilities_equal(const struct capabilities *a, const struct capabilities *b)
-{
-	return a->n == b->n && (!a->n || !memcmp(a->v, b->v, a->n * sizeof(*a->v)));
-}
-
 void capabilities_free(struct capabilities *set)
 {
 	free(set->v);

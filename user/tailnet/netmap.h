@@ -174,11 +174,6 @@ bool netmap_expand(struct netmap *m);
 bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out, struct netmap_by_cap *by);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
-/* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f;
- * or in @unfit, if there are too many addresses or tags. Ourselves: @unfit is @f. */
-struct netmap_peer netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit);
 void netmap_peer_free(struct netmap_peer *p); /* what is in it */
-/* An array of "address:port"; returns how many. */
-size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out);
 
 #endif

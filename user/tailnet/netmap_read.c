@@ -48,7 +48,8 @@ static size_t read_prefixes(struct fields *f, const json_t *array, const char *k
 	return n;
 }
 
-size_t netmap_endpoints_read(struct fields *f, const json_t *json, const char *key, struct addr_port **out)
+/* An array of "address:port"; returns how many. */
+static size_t read_endpoints(struct fields *f, const json_t *json, const char *key, struct addr_port **out)
 {
 	json_t *array = field_array(f, json, key), *value;
 	size_t i, n = 0;
@@ -133,7 +134,7 @@ static void fill_node(struct fields *f, const json_t *json, struct fields *unfit
 	n->n_addresses = read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, unfit,
 				       &n->addresses);
 	read_routes(f, json, unfit == f ? f : &ignored, n);
-	n->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &n->endpoints);
+	n->n_endpoints = read_endpoints(f, json, "Endpoints", &n->endpoints);
 	read_tags(f, json, unfit, n);
 	n->region = read_region(f, json);
 	n->key_expiry = field_time(f, json, "KeyExpiry");
@@ -172,7 +173,9 @@ static bool is_useless(struct fields *f, const json_t *json)
 	       field_bool(f, json, "UnsignedPeerAPIOnly");
 }
 
-struct netmap_peer netmap_node_read(struct fields *f, const json_t *json, struct fields *unfit)
+/* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f;
+ * or in @unfit, if there are too many addresses or tags. Ourselves: @unfit is @f. */
+static struct netmap_peer read_node(struct fields *f, const json_t *json, struct fields *unfit)
 {
 	struct netmap_peer p = {.changed = true};
 	bool useless;
@@ -214,7 +217,7 @@ static void read_peers(struct fields *f, const json_t *array, struct netmap_upda
 		if (u->n_peers == NETMAP_PEERS_MAX)
 			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
 		if (!fields_bad(f))
-			p = netmap_node_read(f, value, &unfit);
+			p = read_node(f, value, &unfit);
 		if (fields_bad(f))
 			return;
 		if (!p.node) {
@@ -258,7 +261,7 @@ static void read_patch(struct fields *f, const json_t *json, struct netmap_updat
 	p->has_key = field_key(f, json, "Key", TAILKEY_NODE, p->key);
 	p->has_disco = field_key(f, json, "DiscoKey", TAILKEY_DISCO, p->disco);
 	p->has_endpoints = field_array(f, json, "Endpoints");
-	p->n_endpoints = netmap_endpoints_read(f, json, "Endpoints", &p->endpoints);
+	p->n_endpoints = read_endpoints(f, json, "Endpoints", &p->endpoints);
 	int64_t region = field_int(f, json, "DERPRegion", 0, INT64_MAX);
 	p->has_region = region > 0 && region <= UINT16_MAX;
 	p->region = p->has_region ? (uint16_t)region : 0;
@@ -395,7 +398,7 @@ static void read_self(struct fields *f, const json_t *root, struct netmap_update
 
 	if (!node)
 		return;
-	u->self = netmap_node_read(f, node, f);
+	u->self = read_node(f, node, f);
 	u->authorized = field_bool(f, node, "MachineAuthorized"); /* servers leave a "no" away */
 	if (!u->self.node)
 		fields_mistake(f, "Node", "has no key");

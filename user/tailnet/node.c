@@ -22,35 +22,6 @@ void node_set_text(char **field, const char *text)
 	*field = mem_strndup(text ? text : "", text ? strnlen(text, NODE_TEXT_MAX) : 0);
 }
 
-static void *copy_list(const void *list, size_t n, size_t size)
-{
-	void *copy;
-
-	if (!n)
-		return NULL;
-	copy = mem_alloc(n, size);
-	memcpy(copy, list, n * size);
-	return copy;
-}
-
-struct tailnet_node *node_copy(const struct tailnet_node *n)
-{
-	struct tailnet_node *c = mem_alloc(1, sizeof(*c));
-
-	*c = *n;
-	c->stable_id = mem_strdup(n->stable_id);
-	c->name = mem_strdup(n->name);
-	c->user = mem_strdup(n->user);
-	c->addresses = copy_list(n->addresses, n->n_addresses, sizeof(*n->addresses));
-	c->allowed = copy_list(n->allowed, n->n_allowed, sizeof(*n->allowed));
-	c->primary = copy_list(n->primary, n->n_primary, sizeof(*n->primary));
-	c->endpoints = copy_list(n->endpoints, n->n_endpoints, sizeof(*n->endpoints));
-	c->tags = copy_list(n->tags, n->n_tags, sizeof(*n->tags));
-	for (size_t i = 0; i < n->n_tags; i++)
-		c->tags[i] = mem_strdup(n->tags[i]);
-	return c;
-}
-
 void node_free(struct tailnet_node *n)
 {
 	if (!n)
