@@ -143,15 +143,15 @@ tunnel() { # tunnel NAME ADDRESS: a laptop's WireGuard
 ticks() { awk '{ print $14 + $15 }' "/proc/$daemon/stat"; }
 
 download() {
-	local before after seconds bytes
+	local before after seconds bytes rate
 	before=$(ticks)
 	read -r bytes seconds < <(
 		on alice curl -sS -m 100 -o /dev/null -w '%{size_download} %{time_total}\n' http://203.0.113.9/big)
 	after=$(ticks)
 	[ "$bytes" = $((megabytes << 20)) ] || die "only $bytes bytes came"
-	result "$megabytes MiB in $(LC_ALL=C printf %.1f "$seconds") s" "$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) \
-		-v hz="$(getconf CLK_TCK)" \
-		'BEGIN { printf "%.1f Gbit/s, gateway process %.1f core", b * 8 / s / 1e9, t / hz / s }')"
+	rate=$(awk -v b="$bytes" -v s="$seconds" -v t=$((after - before)) -v hz="$(getconf CLK_TCK)" \
+		'BEGIN { printf "%.1f Gbit/s, gateway process %.1f core", b * 8 / s / 1e9, t / hz / s }')
+	result "$megabytes MiB in $(LC_ALL=C printf %.1f "$seconds") s" "$rate"
 }
 
 fetch() { on "$1" curl -sS -m "$2" -o /dev/null -w '%{http_code}' http://203.0.113.9/ 2>> "$dir/log"; }

@@ -6,9 +6,9 @@ r"""What a packet costs the gateway: Sluice beside wireguard-go + nftables, in o
        core 1                      core 0                     core 1
 
 The gateway's process and the NAPI threads of its two devices run on core 0 and nothing else does; the other ends, their
-NAPI threads and their backlog on core 1 (a veth would make the receiver's stack the sender's cost). So the CPU time of a
-packet is what these threads used (/proc/PID/schedstat), divided by the packets that arrived at the far end. The senders'
-segmentation is off: packets reach the gateway one by one, as from a wire. Loads:
+NAPI threads and their backlog on core 1 (a veth would make the receiver's stack the sender's cost). So the CPU time
+of a packet is what these threads used (/proc/PID/schedstat), divided by the packets that arrived at the far end. The
+senders' segmentation is off: packets reach the gateway one by one, as from a wire. Loads:
 
   iperf3   real TCP by a real wireguard-go client; a packet is one full segment delivered
   blast    packets sealed ahead (up) or made ahead (down), sent at a fixed rate in bursts of 1, 8 or 44, the flows
@@ -139,7 +139,8 @@ def threaded(host, device, core):
 
 def steered(host, device, core):
     """What arrives without NAPI (a veth's, whose peer segments) is received by this core, not by the sender's."""
-    host.run(["sh", "-c", f"for cpus in /sys/class/net/{device}/queues/rx-*/rps_cpus; do echo {1 << core:x} > $cpus; done"])
+    host.run(["sh", "-c",
+              f"for cpus in /sys/class/net/{device}/queues/rx-*/rps_cpus; do echo {1 << core:x} > $cpus; done"])
 
 
 def run_time(pid):

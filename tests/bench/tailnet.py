@@ -14,7 +14,8 @@ import pathlib
 import statistics
 import sys
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "lab"), str(pathlib.Path(__file__).resolve().parent)]
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "lab"), str(HERE)]
 
 from bench import GATEWAY_CORE, OTHER_CORE, kernel_threads, run_time, steered, threaded  # noqa: E402
 from lab import Lab, reap, say, wait_for  # noqa: E402

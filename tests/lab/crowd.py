@@ -39,7 +39,8 @@ class Crowd(Tailnet):
         """The rules are the server's own."""
 
     def tell(self, what, **fields):
-        """A command of the server: {add, remove, rekey, move} n, rule text, only address, hold node cap, say text, leave."""
+        """A command of the server: {add, remove, rekey, move} n, rule text, only address, hold node cap,
+        say text, leave."""
         form = [word for name, value in fields.items() for word in ("--data-urlencode", f"{name}={value}")]
         self.peers = int(self.control.out(["curl", "-sSf", *form, f"http://127.0.0.1:9000/{what}"]))
         return self.peers

@@ -148,7 +148,8 @@ class Tailnet:
                                                       ipv4="" if self.by_name else f"ipv4: {address},") + self.more)
 
     def second_relay(self):
-        """Nobody vouches for its certificate; the DERP map has its hash, as derper prints it for relays without a name."""
+        """Nobody vouches for its certificate; the DERP map has its hash, as derper prints it for relays without a
+        name."""
         (self.dir / "second" / "policy.json").write_text("{}")
         self.far = self.machine("relay2", self.wire.servers["relay2"])
         self.serve_second()
@@ -234,8 +235,8 @@ class TailscaleClient:
         self.ts("up", "--login-server", SERVER, "--timeout", "30s", "--hostname", self.name, *arguments)
 
     def ts(self, *arguments, check=True):
-        return self.host.run([self.programs / "tailscale", "--socket", self.socket, *arguments], env=self.env, check=check,
-                             timeout=60).stdout
+        return self.host.run([self.programs / "tailscale", "--socket", self.socket, *arguments],
+                             env=self.env, check=check, timeout=60).stdout
 
     def peer(self, name):
         peers = json.loads(self.ts("status", "--json")).get("Peer") or {}

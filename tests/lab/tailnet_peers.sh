@@ -3,7 +3,8 @@
 #
 # tailnet_peers.sh [DIR]: builds what a real tailnet is made of, each at one fixed version, beside the peers of
 # peers.sh: headscale, tailscaled, tailscale, derper, in DIR/older and DIR/newer an older client and a newer server,
-# and crowd, a program of ours (crowd_server) around Tailscale's coordination server for tests. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
+# and crowd, a program of ours (crowd_server) around Tailscale's coordination server for tests. DIR defaults to
+# ~/.cache/sluice-peers. About 10 minutes, once.
 set -euo pipefail
 
 TAILSCALE=v1.98.10

@@ -105,7 +105,8 @@ def test_dns(world, version):
     far = world.net.far
     strings = ",".join("x" * 200 for _ in range(20))
     far.popen("dnsmasq", ["dnsmasq", "--keep-in-foreground", "--port=5300", "--no-resolv", "--no-hosts",
-                          "--conf-file=/dev/null", "--pid-file=/run/dnsmasq.pid", "--user=root", "--address=/billing.test/203.0.113.9",
+                          "--conf-file=/dev/null", "--pid-file=/run/dnsmasq.pid", "--user=root",
+                           "--address=/billing.test/203.0.113.9",
                           f"--txt-record=long.test,{strings}"])
     listening(far, 5300)
 

@@ -71,7 +71,8 @@ class World:
 
     def primary(self, route):
         """Who serves a route now."""
-        return [node["name"] for node in self.tailnet.hs("nodes", "list-routes") if route in node.get("subnet_routes", [])]
+        return [node["name"] for node in self.tailnet.hs("nodes", "list-routes")
+                if route in node.get("subnet_routes", [])]
 
     def seen_from(self, client, service):
         """Opens a connection; the address that the service saw, or None."""
@@ -119,7 +120,10 @@ def behind_nat(world, address="10.9.1.5"):
     router.sysctl(net__ipv4__ip_forward=1)
     router.nft("""table ip nat {
         chain out { type nat hook postrouting priority 100; oif eth0 masquerade fully-random; }
-        chain forward { type filter hook forward priority 0; policy drop; iif eth1 accept; ct state established accept; }
+        chain forward {
+            type filter hook forward priority 0; policy drop;
+            iif eth1 accept; ct state established accept
+        }
     }""")
     return router, TailscaleClient(world.tailnet, "behind", host=world.tailnet.introduce(inside))
 
@@ -145,7 +149,8 @@ def test_roaming(world):
     gateway = world.gateway(1, [ROUTES[NEAR]])
     client = TailscaleClient(world.tailnet)
     world.await_seen(client, NEAR, "198.51.100.1")
-    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{20 * MEGABYTE}/{2 * MEGABYTE}", "--timeout", 40)
+    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{20 * MEGABYTE}/{2 * MEGABYTE}",
+                                   "--timeout", 40)
     wait_for("the flow", lambda: gateway.json("flows")["flows"])
     client.host.run("ip addr add 10.9.1.77/24 dev eth0")
     client.host.run("ip addr del 10.9.1.2/24 dev eth0")
@@ -322,8 +327,8 @@ def populate(tailnet, count):
     """Nodes that never come, put into the server's database while it is down."""
     with contextlib.closing(sqlite3.connect(tailnet.dir / "db.sqlite")) as database, database:
         database.executemany(
-            "insert into nodes (machine_key, node_key, disco_key, endpoints, host_info, ipv4, ipv6, hostname, given_name, "
-            "user_id, register_method, tags, approved_routes, created_at, updated_at, last_seen) values "
+            "insert into nodes (machine_key, node_key, disco_key, endpoints, host_info, ipv4, ipv6, hostname, "
+            "given_name, user_id, register_method, tags, approved_routes, created_at, updated_at, last_seen) values "
             "(?, ?, ?, '[]', '{}', ?, ?, ?, ?, 1, 'cli', '[]', '[]', ?, ?, ?)",
             [(f"mkey:{os.urandom(32).hex()}", f"nodekey:{os.urandom(32).hex()}", f"discokey:{os.urandom(32).hex()}",
               f"100.80.{i >> 8}.{i & 255}", f"fd7a:115c:a1e0:1::{i:x}", name, name, *[time.strftime("%F %T+00:00")] * 3)
@@ -343,7 +348,8 @@ def test_hundreds_of_peers(world):
     client = TailscaleClient(world.tailnet)
     world.await_seen(client, NEAR, "198.51.100.1", seconds=40)
     wait_for("all of them", lambda: len(gateway.json("clients")["clients"]) == 301, 20)
-    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{24 * MEGABYTE}/{2 * MEGABYTE}", "--timeout", 60)
+    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{24 * MEGABYTE}/{2 * MEGABYTE}",
+                                   "--timeout", 60)
     wait_for("the flow", lambda: gateway.json("flows")["flows"])
     for number in (7, 8, 9):
         world.tailnet.hs("nodes", "delete", "-i", str(number), "--force")

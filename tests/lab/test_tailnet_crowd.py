@@ -42,7 +42,8 @@ def test_thousands_of_peers(world):
     world.await_seen(client, NEAR, "198.51.100.1", seconds=30)
     before = keys(gateway)
     assert len(before) == MANY + 1
-    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{12 * MEGABYTE}/{2 * MEGABYTE}", "--timeout", 60)
+    download = client.host.probing("download", "get", f"http://{NEAR}/slow/{12 * MEGABYTE}/{2 * MEGABYTE}",
+                                   "--timeout", 60)
     wait_for("the flow", lambda: gateway.json("flows")["flows"])
     world.tailnet.tell("rekey", n=SOME)
     wait_for("new keys", lambda: len(before.items() - keys(gateway).items()) == SOME)

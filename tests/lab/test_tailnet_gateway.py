@@ -81,8 +81,8 @@ class Download:
 
     def __init__(self, client, seconds, address=SERVICE[4]):
         self.bytes = seconds * RATE
-        self.process = client.host.probing(f"download-{client.name}", "get", f"http://{address}/slow/{self.bytes}/{RATE}",
-                                           "--timeout", 30)
+        self.process = client.host.probing(f"download-{client.name}", "get",
+                                           f"http://{address}/slow/{self.bytes}/{RATE}", "--timeout", 30)
         self.seconds = seconds
 
     def result(self):
@@ -121,7 +121,8 @@ def test_download_and_upload(world, outer):
     assert "direct" in [pong["path"] for pong in gateway.json("ping", "alice.tail.example")["pongs"]]
     assert gateway.doctor("policy")[0]["result"] == gateway.doctor("clients")[0]["result"] == "ok"
     for name in ("alice", "alice@", "alice.lab.test."):
-        assert "rule 1  of the coordination server  " in gateway.command("explain", name, SERVICE[4], "tcp", "80").stdout
+        verdict = gateway.command("explain", name, SERVICE[4], "tcp", "80").stdout
+        assert "rule 1  of the coordination server  " in verdict
     assert gateway.json("ping", "ALICE.lab.test")["pongs"]
     assert "gw-1 is this gateway" in gateway.command("ping", "gw-1", check=False).stderr
     report = gateway.json("clients")["clients"][0]
@@ -151,8 +152,9 @@ def test_refused_then_allowed_then_cut(world):
     world.allow(MINE, [f"{OTHER[4]}/32:443"])
     changed = time.monotonic()
     wait_for("bob is refused", lambda: not connect(bob)["connected"], 2)
-    wait_for("bob's flow is gone", lambda: not [flow for flow in gateway.json("flows")["flows"]
-                                                if flow["client"] == "bob" and flow["service"].startswith(SERVICE[4])], 5)
+    wait_for("bob's flow is gone", lambda: not [
+        flow for flow in gateway.json("flows")["flows"]
+        if flow["client"] == "bob" and flow["service"].startswith(SERVICE[4])], 5)
     download.check(silence=1)
     assert his.result()["bytes"] < (time.monotonic() - changed + 5) * RATE
     assert "100.64.0." in gateway.command("netmap").stdout
@@ -328,7 +330,8 @@ def test_log_in_and_out(world):
     gateway.config["tailnet"] |= {"login_server": "https://elsewhere.test", "auth_key_file": "authkey"}
     gateway.write()
     assert any("elsewhere.test" in check["text"] and check["result"] == "fail" for check in gateway.doctor("tailnet"))
-    assert "auth_key_file" in gateway.command("check", "--host", str(gateway.folder / "gateway.yaml"), check=False).stderr
+    checked = gateway.command("check", "--host", str(gateway.folder / "gateway.yaml"), check=False)
+    assert "auth_key_file" in checked.stderr
     gateway.start(wait=False)  # on no netmap: the one that is kept is another server's
     wait_for("the command socket", lambda: gateway.command("status", check=False).returncode == 0)
     assert not gateway.json("clients")["clients"] and "elsewhere" in gateway.process.output()
@@ -373,7 +376,8 @@ def test_a_local_policy_narrows(world):
     alice = world.client()
     await_service(alice)
     assert not connect(alice, port=443)["connected"]
-    gateway.policy = {**LOCAL, "acls": [{"action": "accept", "src": ["alice@"], "dst": [f"{OTHER[4]}:*", f"{SERVICE[6]}:80"]}]}
+    mine = [f"{OTHER[4]}:*", f"{SERVICE[6]}:80"]
+    gateway.policy = {**LOCAL, "acls": [{"action": "accept", "src": ["alice@"], "dst": mine}]}
     gateway.reload()
     assert connect(alice, SERVICE[6])["connected"]
     for address in (SERVICE[4], OTHER[4]):  # only the server allows the one, only we the other

@@ -169,7 +169,8 @@ static void test_tailnet(void **state)
 	assert_int_equal(cfg->tunnel.mtu, 1280);
 	config_free(cfg);
 	cfg = parse_well("version: 1\ntunnel: {listen: 4500, mtu: 1300}\n"
-			 "tailnet: {login_server: \"http://hs.test\", control_key: " MKEY ", derp: false, hostname: x}\n");
+			 "tailnet: {login_server: \"http://hs.test\", control_key: " MKEY ",\n"
+			 " derp: false, hostname: x}\n");
 	assert_int_equal(cfg->tailnet.control_key[31], 0xff);
 	assert_string_equal(cfg->tailnet.hostname, "x");
 	assert_false(cfg->tailnet.derp);

@@ -182,8 +182,9 @@ static void test_T11_primary(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
-		char *json = mem_printf("{\"Node\":" NODE("1", ",\"Name\":\"gw\",\"PrimaryRoutes\":%s") ",\"Peers\":[" NODE(
-						"2", ",\"Name\":\"a\"") "," NODE("3", ",\"Name\":\"b\",\"PrimaryRoutes\":%s") "]}",
+		char *json = mem_printf("{\"Node\":" NODE("1", ",\"Name\":\"gw\",\"PrimaryRoutes\":%s")
+					",\"Peers\":[" NODE("2", ",\"Name\":\"a\"") ","
+					NODE("3", ",\"Name\":\"b\",\"PrimaryRoutes\":%s") "]}",
 					nodes[i].own, nodes[i].other);
 		char error[NETMAP_ERROR];
 		struct netmap_update *u = netmap_update_read(json, strlen(json), error);
@@ -230,7 +231,8 @@ static bool passes(const struct ruleset *r, uint16_t port)
 }
 
 #define PORT(port) \
-	"{\"SrcIPs\":[\"100.64.0.2\"],\"DstPorts\":[{\"IP\":\"203.0.113.9\",\"Ports\":{\"First\":" port ",\"Last\":" port "}}]}"
+	"{\"SrcIPs\":[\"100.64.0.2\"]," \
+	"\"DstPorts\":[{\"IP\":\"203.0.113.9\",\"Ports\":{\"First\":" port ",\"Last\":" port "}}]}"
 
 /* One that cannot be understood takes nothing else with it. */
 static void test_left_out_rules(void **state)
@@ -284,9 +286,14 @@ static void test_same(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_clients),		  cmocka_unit_test(test_expiry), cmocka_unit_test(test_self),
-		cmocka_unit_test(test_T11_served_routes), cmocka_unit_test(test_T11_primary), cmocka_unit_test(test_left_out_rules),
-		cmocka_unit_test(test_rules_that_do_not_fit), cmocka_unit_test(test_same),
+		cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_self),
+		cmocka_unit_test(test_T11_served_routes),
+		cmocka_unit_test(test_T11_primary),
+		cmocka_unit_test(test_left_out_rules),
+		cmocka_unit_test(test_rules_that_do_not_fit),
+		cmocka_unit_test(test_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -431,14 +431,16 @@ static void test_inventory_mistakes(void **state)
 /* What a server sends, and what `tailscale debug netmap` prints of it, mean the same people. */
 static void test_inventory_of_a_netmap(void **state)
 {
-#define PEERS                                                                                                         \
-	"\"Peers\":[{\"ID\":2,\"Name\":\"gw.t.ts.net.\",\"User\":9,\"Tags\":[\"tag:gw\"],\"Key\":\"nodekey:00\","            \
-	"\"Addresses\":[\"100.64.0.1/32\"],\"AllowedIPs\":[\"100.64.0.1/32\",\"10.33.0.0/16\",\"0.0.0.0/0\",\"::/0\"],"     \
-	"\"Hostinfo\":{\"RoutableIPs\":[\"10.33.0.0/16\",\"10.44.0.0/16\",\"0.0.0.0/0\",\"::/0\"]}},"                      \
-	"{\"ID\":3,\"Name\":\"\",\"User\":7,\"Addresses\":[\"100.64.0.6/32\"],\"AllowedIPs\":null,"                        \
+#define PEERS                                                                                                      \
+	"\"Peers\":[{\"ID\":2,\"Name\":\"gw.t.ts.net.\",\"User\":9,\"Tags\":[\"tag:gw\"],\"Key\":\"nodekey:00\"," \
+	"\"Addresses\":[\"100.64.0.1/32\"],"                                                                       \
+	"\"AllowedIPs\":[\"100.64.0.1/32\",\"10.33.0.0/16\",\"0.0.0.0/0\",\"::/0\"],"                                \
+	"\"Hostinfo\":{\"RoutableIPs\":[\"10.33.0.0/16\",\"10.44.0.0/16\",\"0.0.0.0/0\",\"::/0\"]}},"                \
+	"{\"ID\":3,\"Name\":\"\",\"User\":7,\"Addresses\":[\"100.64.0.6/32\"],\"AllowedIPs\":null,"                  \
 	"\"Hostinfo\":{\"Hostname\":\"phone\"},\"SomethingNew\":{\"a\":[1.5]}}]"
-#define SELF                                                                                              \
-	"{\"ID\":1,\"Name\":\"laptop.t.ts.net.\",\"User\":7,\"Addresses\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]," \
+#define SELF                                                                     \
+	"{\"ID\":1,\"Name\":\"laptop.t.ts.net.\",\"User\":7,"                    \
+	"\"Addresses\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"],"           \
 	"\"AllowedIPs\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]}"
 #define ALICE "{\"ID\":7,\"LoginName\":\"alice@example.com\"}"
 	static const char *const netmaps[] = {

@@ -75,7 +75,7 @@ static void of_one_server(void **state)
 	keep(*state, SERVER);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		if (peers_kept(*state, cases[i].server) != cases[i].same)
-			fail_msg("%s: %s", cases[i].server, cases[i].same ? "not taken for the same" : "taken for the same");
+			fail_msg("%s: wanted %s", cases[i].server, cases[i].same ? "the same" : "another");
 	keep(*state, "HTTPS://hs.test:444"); /* and no older one's */
 	assert_int_equal(peers_kept(*state, SERVER), 0);
 	kept_map_drop(*state);
