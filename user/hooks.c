@@ -99,7 +99,7 @@ static bool holds(const struct gateway *g, const struct hook *h)
 /* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
 static bool put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
 {
-	char *why = NULL, name[IFNAMSIZ] = "?";
+	char *why = NULL, name[IFNAMSIZ] = "its device"; /* unless that is gone, too */
 	bool was_there = h->way != ATTACH_NONE;
 
 	if_indextoname(h->ifindex, name);
