@@ -158,8 +158,8 @@ def test_a_clock_that_is_wrong(world):
         say(f"# {off} s ahead: {status['tailnet']['clock_ahead']}")
         assert abs(status["tailnet"]["clock_ahead"] - off) < 60
         assert any("clock is" in note for note in status["notes"]) is bool(off)
-        ahead = f"sluice_tailnet_clock_ahead_seconds {status['tailnet']['clock_ahead']}"[:-1]
-        assert ahead in gateway.command("metrics").stdout
+        metric = f"sluice_tailnet_clock_ahead_seconds {status['tailnet']['clock_ahead']}"[:-1]
+        assert metric in gateway.command("metrics").stdout
         assert world.seen_from(alice, NEAR) == "198.51.100.1"
     assert gateway.process.output().count("the coordination server's, by which keys expire") == 1
     assert "agrees with the coordination server's again" in gateway.process.output()
