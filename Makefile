@@ -49,7 +49,7 @@ BPF_ARCH := $(if $(filter aarch64%,$(MULTIARCH)),arm64,x86)
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_$(BPF_ARCH) -I. -Ibpf
 
 policy_src := $(wildcard policy/*.c)
-user_src := $(filter-out user/main.c user/aead_%.c,$(wildcard user/*.c user/tailnet/*.c)) user/aead_$(AEAD).c
+user_src := $(filter-out user/main.c user/wireguard/aead_%.c,$(wildcard user/*/*.c user/tailnet/*/*.c)) user/wireguard/aead_$(AEAD).c
 user_src := $(wildcard $(user_src))
 lib_obj := $(patsubst %.c,$(O)/%.o,$(policy_src) $(user_src))
 bpf_obj := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -75,11 +75,11 @@ $(O)/%.o: %.c | $(skeletons)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Its one loop becomes vectors.
-$(O)/user/csum.o: CFLAGS += -O3
+$(O)/user/datapath/csum.o: CFLAGS += -O3
 
 # The commit is in one object, made again only when it has changed.
-$(O)/user/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
-$(O)/user/version.o: $(O)/version
+$(O)/user/cli/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+$(O)/user/cli/version.o: $(O)/version
 $(O)/version: FORCE
 	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 .PHONY: FORCE
@@ -108,7 +108,7 @@ build/fuzz/%: tests/fuzz/%.c $(patsubst %.c,build/fuzz/obj/%.o,$(policy_src) $(u
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(fuzz_cflags) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-compile_commands.json: Makefile $(wildcard policy/*.c user/*.c user/tailnet/*.c)
+compile_commands.json: Makefile $(policy_src) $(user_src)
 	$(Q)for f in $(policy_src) $(user_src) user/main.c; do printf '%s{"directory":"$(CURDIR)","file":"%s","command":"$(CC) %s -c %s"}' \
 		"$$sep" $$f '$(subst ",\",$(CFLAGS))' $$f; sep=,$$'\n'; done | sed '1s/^/[/; $$s/$$/]/' > $@
 
@@ -123,10 +123,10 @@ vmlinux.h:
 PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(O)/sluice $(DESTDIR)$(PREFIX)/sbin/sluice
-	install -D -m 644 user/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
-	for unit in sluice sluice-metrics; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' user/$$unit.service | \
+	install -D -m 644 user/system/sluice.8 $(DESTDIR)$(PREFIX)/share/man/man8/sluice.8
+	for unit in sluice sluice-metrics; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' user/system/$$unit.service | \
 		install -D -m 644 /dev/stdin $(DESTDIR)/lib/systemd/system/$$unit.service; done
-	install -D -m 644 user/sluice.sysusers $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
+	install -D -m 644 user/system/sluice.sysusers $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	$(O)/sluice completion | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 	[ -e $(DESTDIR)/etc/sluice/gateway.yaml ] || install -D -m 600 gateway.yaml $(DESTDIR)/etc/sluice/gateway.yaml
 	[ -e $(DESTDIR)/etc/sluice/policy/example.yaml ] || install -D -m 644 policy/example.yaml $(DESTDIR)/etc/sluice/policy/example.yaml

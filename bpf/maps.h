@@ -4,7 +4,7 @@
 
 /*
  * Every map there is. Keys and values are contract.h's; sizes that depend on the
- * installation (1 here) are set by user/maps.c before loading.
+ * installation (1 here) are set by user/kernel/maps.c before loading.
  */
 #include "vmlinux.h"
 #include "contract.h"

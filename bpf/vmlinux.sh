@@ -4,7 +4,7 @@
 # Prints vmlinux.h: of the running kernel's types the ones that bpf/ uses, with
 # what they contain by value. All of them are of the kernel's stable interface
 # (packet headers, contexts, flags of helpers), so no field needs relocation.
-# Usage: bpf/vmlinux.sh [BTF] > bpf/vmlinux.h
+# Usage: bpf/vmlinux.sh [BTF] > vmlinux.h
 set -eu
 btf=${1:-/sys/kernel/btf/vmlinux}
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../bpf/addr.h"
+#include "bpf/addr.h"
 
 /* Longest text of an address or a prefix, terminator included. */
 #define ADDR_STRLEN 64

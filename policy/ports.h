@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../bpf/contract.h"
+#include "bpf/contract.h"
 
 /*
  * What one destination allows: protocols and ports with a verdict, as the BPF map

@@ -2,7 +2,7 @@
 #ifndef SLUICE_TABLES_H
 #define SLUICE_TABLES_H
 
-#include "../bpf/contract.h"
+#include "bpf/contract.h"
 #include "diag.h"
 #include "filter.h"
 

@@ -17,14 +17,14 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
-#include "user/crypto.h"
-#include "user/loop.h"
-#include "user/state.h"
-#include "user/tailnet/disco.h"
-#include "user/tailnet/hostinfo.h"
-#include "user/tailnet/keys.h"
-#include "user/tailnet/netcheck.h"
-#include "user/tailnet/process.h"
+#include "user/wireguard/crypto.h"
+#include "user/base/loop.h"
+#include "user/gateway/state.h"
+#include "user/tailnet/disco/disco.h"
+#include "user/tailnet/coord/hostinfo.h"
+#include "user/base/keys.h"
+#include "user/tailnet/disco/netcheck.h"
+#include "user/tailnet/network/process.h"
 #include "user/tailnet/tailnet.h"
 
 #define ROUTES_MAX 16

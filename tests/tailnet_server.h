@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "user/crypto.h"
-#include "user/tailnet/noise_control.h"
+#include "user/wireguard/crypto.h"
+#include "user/tailnet/transport/noise_control.h"
 
 struct noise_server {
 	uint8_t secret[32], public[32];

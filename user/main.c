@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "policy/diag.h"
-#include "user/commands.h"
-#include "user/control.h"
-#include "user/tailnet/process.h"
-#include "user/text.h"
+#include "user/cli/commands.h"
+#include "user/control/control.h"
+#include "user/tailnet/network/process.h"
+#include "user/base/text.h"
 
 static bool is_help(const char *word)
 {

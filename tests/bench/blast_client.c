@@ -18,11 +18,11 @@
 #include <unistd.h>
 
 #include "packets.h"
-#include "user/cookie.h"
-#include "user/crypto.h"
-#include "user/key.h"
-#include "user/noise.h"
-#include "user/session.h"
+#include "user/wireguard/cookie.h"
+#include "user/wireguard/crypto.h"
+#include "user/base/key.h"
+#include "user/wireguard/noise.h"
+#include "user/wireguard/session.h"
 
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103

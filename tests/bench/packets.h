@@ -22,8 +22,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#include "tests/bench/die.h"
-#include "user/csum.h"
+#include "die.h"
+#include "user/datapath/csum.h"
 
 struct tuple {
 	uint32_t src, dst;

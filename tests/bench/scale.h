@@ -16,10 +16,10 @@
 #include <sys/resource.h>
 
 #include "policy/alloc.h"
-#include "tests/bench/die.h"
+#include "die.h"
 #include "tests/bpf/slots.h"
 #include "tests/unit/random.h"
-#include "user/table.h"
+#include "user/print/table.h"
 
 /* Stops here for what must not fail. */
 static inline void check(int err, const char *what)

@@ -16,7 +16,7 @@
 
 #include "scale.h"
 #include "tests/bpf/taps.h"
-#include "user/attach.h"
+#include "user/kernel/attach.h"
 
 #define REMOTES	    50
 #define CONNECTIONS 20000

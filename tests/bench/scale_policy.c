@@ -10,8 +10,8 @@
  *	the packets are the same, too.
  */
 #include "scale.h"
-#include "user/config.h"
-#include "user/ruleset.h"
+#include "user/config/config.h"
+#include "user/ruleset/ruleset.h"
 
 #define POPULATION 10000
 #define PACKETS	   50000

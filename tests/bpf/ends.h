@@ -3,7 +3,7 @@
 #define TESTS_BPF_ENDS_H
 
 /* Destinations of every kind, in both families. */
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
 static inline struct shape tcp_shape(const struct family *f)
 {

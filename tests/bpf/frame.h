@@ -21,7 +21,7 @@
 
 #include "bpf/contract.h"
 #include "policy/addr.h"
-#include "user/csum.h"
+#include "user/datapath/csum.h"
 
 struct frame {
 	uint8_t b[4096];

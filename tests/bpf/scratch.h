@@ -22,8 +22,8 @@
 #include <linux/bpf.h>
 #include <unistd.h>
 
-#include "tests/bpf/frame.h"
-#include "user/maps_private.h"
+#include "frame.h"
+#include "user/kernel/maps_private.h"
 
 #define SECOND	    1000000000ull
 #define TAP_IFINDEX 77

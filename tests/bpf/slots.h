@@ -8,7 +8,7 @@
  */
 #include <time.h>
 
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
 static inline uint64_t now_ns(void)
 {

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
 struct tap {
 	int fd;

@@ -6,8 +6,8 @@
  */
 #include <linux/pkt_cls.h>
 
-#include "tests/bpf/taps.h"
-#include "user/attach_private.h"
+#include "taps.h"
+#include "user/kernel/attach_private.h"
 
 struct place {
 	struct maps *m;

@@ -16,8 +16,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "user/crypto.h"
-#include "user/device.h"
+#include "user/wireguard/crypto.h"
+#include "user/datapath/device.h"
 
 #define WORKERS 3
 

@@ -13,7 +13,7 @@
  */
 #include "policy/prefixes.h"
 #include "policy/tables.h"
-#include "tests/bpf/slots.h"
+#include "slots.h"
 #include "tests/unit/random_filter.h"
 
 #define NODES	      12

@@ -2,11 +2,11 @@
 /*
  * explain says what the programs do: the same policy in both, and for every source,
  * destination, protocol and port of a grid the same verdict for the same reason. (The
- * decision is written twice, in bpf/decide.h and user/explain.c; this keeps them one.)
+ * decision is written twice, in bpf/decide.h and user/answers/explain.c; this keeps them one.)
  */
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
-#include "user/explain.h"
+#include "user/answers/explain.h"
 
 static const char gateway[] =
 	"version: 1\n"

@@ -2,7 +2,7 @@
 /*
  * The life of flows: states, times, ends, new policies, slots, the sweep.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 /* ---- TCP: a script of segments ----------------------------------------------------- */
 

@@ -3,7 +3,7 @@
  * Forwarding, packet by packet: translation out and back, for TCP, UDP and echo, IPv4
  * and IPv6 from the same tables.
  */
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
 static const struct {
 	const char *name;

@@ -3,7 +3,7 @@
  * 4787-13 and 4787-14 in the programs: which fragments go to the daemon, what may come
  * back from it, which packets are cut and which answered, and errors about fragments.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define LOOPBACK 1 /* the interface of BPF_PROG_TEST_RUN */
 

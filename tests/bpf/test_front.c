@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "tests/bpf/scratch.h"
+#include "scratch.h"
 
 #define KNOWN	0x11223344u /* receiver index of a session, as in the message */
 #define UNKNOWN 0x55667788u

@@ -8,7 +8,7 @@
  */
 #include <sys/sysinfo.h>
 
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define MILLION	   1048576
 #define SMALL	   16384

@@ -3,7 +3,7 @@
  * Nothing leaves with a tunnel address (LEAK): the guard at the NIC, and random packets
  * through all of the programs.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 enum end { CLIENT, GATEWAY, UNKNOWN, REMOTE, EXTERNAL };
 

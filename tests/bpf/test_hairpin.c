@@ -8,7 +8,7 @@
  *                      tap_in, nic_in <                     both may reach 198.51.100.1
  *   client 4, bob ----'                '-- 198.51.100.1:b
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define ALICE 1
 #define BOB   4

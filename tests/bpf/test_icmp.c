@@ -3,7 +3,7 @@
  * ICMP errors in both directions (RFC 5508 REQ-3 to 5): the quote is un-translated,
  * checksums and all, whatever its shape; nothing is refreshed or ended by them.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 static const uint8_t quoted_options[8] = {148, 4, 0, 0, 1, 1, 1, 0};
 static const uint8_t quoted_extension[2][8] = {{IPPROTO_TCP, 0, 1, 4}, {IPPROTO_UDP, 0, 1, 4}};

@@ -10,8 +10,8 @@
  * world. What the world's side of a NIC without offloads gets has been segmented and
  * summed by the kernel from what the programs left: a wrong fix-up shows.
  */
-#include "tests/bpf/taps.h"
-#include "user/attach.h"
+#include "taps.h"
+#include "user/kernel/attach.h"
 
 static const uint8_t gateway_mac[6] = {0x02, 0, 0, 0, 0, 0xfe};
 

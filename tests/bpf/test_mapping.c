@@ -3,7 +3,7 @@
  * Mappings: endpoint-independent ports, who may send to them, how long they live; and
  * the external addresses they are on.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 static void test_endpoint_independent(void **state)
 {

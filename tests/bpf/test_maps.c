@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 static void pins_path(char *path, size_t size)
 {

@@ -4,7 +4,7 @@
  */
 #include <sys/socket.h>
 
-#include "tests/bpf/ends.h"
+#include "ends.h"
 
 /* ---- what is told -------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * that lets the remote in. It is there as long as one of them is, whatever becomes of the
  * others and their slots, and no longer; and no flow outlives its mapping.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define OTHER_PORT 4444 /* of a remote that was asked by another */
 

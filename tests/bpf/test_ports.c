@@ -5,7 +5,7 @@
  */
 #include <sys/socket.h>
 
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 static struct shape syn(const struct family *f, uint32_t i, uint16_t dport)
 {

@@ -3,7 +3,7 @@
  * Quotas: one client is held, the others notice nothing. Rates are judged by the clock:
  * what passed must be what the time that passed allows, however slow the machine is.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define OTHER 4 /* a client like client 1, without a quota */
 

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define THREADS 2
 

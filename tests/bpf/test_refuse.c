@@ -4,7 +4,7 @@
  * policy does not allow. From the NIC nothing that is malformed is touched: it is the
  * host's.
  */
-#include "tests/bpf/ends.h"
+#include "ends.h"
 
 /* ---- decisions ----------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 
-#include "tests/bpf/slots.h"
+#include "slots.h"
 
 #define OURS	  (PORT_FIRST + 7)
 #define NOT_RANGE 22

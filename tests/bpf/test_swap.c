@@ -7,7 +7,7 @@
  * The two policies number everything differently, and whatever one's class or entry
  * means in the other's tables is wrong: a packet that mixed them would show.
  */
-#include "tests/bpf/slots.h"
+#include "slots.h"
 #include "tests/bpf/swap.skel.h"
 
 #define CLASS_A 1

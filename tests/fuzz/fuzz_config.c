@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/config.h"
+#include "user/config/config.h"
 
 static const char base[] = "version: 1\ntunnel: {addresses: [100.64.0.1/10, \"fd7a:115c:a1e0::1/48\"]}\n";
 

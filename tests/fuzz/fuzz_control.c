@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/control.h"
-#include "user/doctor.h"
-#include "user/log.h"
-#include "user/report.h"
-#include "user/show.h"
+#include "user/control/control.h"
+#include "user/doctor/doctor.h"
+#include "user/base/log.h"
+#include "user/answers/report.h"
+#include "user/print/show.h"
 
 static bool changed;
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/cut.h"
-#include "user/packet.h"
-#include "user/reassemble.h"
+#include "user/datapath/cut.h"
+#include "user/wireguard/packet.h"
+#include "user/datapath/reassemble.h"
 
 static void no_drop(void *ctx, enum drop_reason reason, unsigned n)
 {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/metrics.h"
+#include "user/cli/metrics.h"
 
 /* Behind {name="value",... : past the closing brace. NULL: it does not end in this line. */
 static const char *skip_labels(const char *s)

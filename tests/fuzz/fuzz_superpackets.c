@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "bpf/contract.h"
-#include "user/coalesce.h"
-#include "user/csum.h"
-#include "user/split.h"
+#include "user/datapath/coalesce.h"
+#include "user/datapath/csum.h"
+#include "user/datapath/split.h"
 
 #define PACKETS 128 /* of a batch */
 #define ROOM	1600

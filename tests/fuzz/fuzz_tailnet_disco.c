@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/crypto.h"
-#include "user/tailnet/disco.h"
+#include "user/wireguard/crypto.h"
+#include "user/tailnet/disco/disco.h"
 
 static struct disco *d;
 static uint8_t last[DISCO_MAX]; /* what we have sent last */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/netmap.h"
-#include "user/tailnet/roster.h"
+#include "user/tailnet/netmap/netmap.h"
+#include "user/tailnet/ipc/roster.h"
 
 struct state {
 	struct netmap map;

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/channel.h"
-#include "user/tailnet/derp.h"
-#include "user/tailnet/http2.h"
-#include "user/tailnet/register.h"
-#include "user/tailnet/server_key.h"
+#include "user/tailnet/transport/channel.h"
+#include "user/tailnet/relay/derp.h"
+#include "user/tailnet/transport/http2.h"
+#include "user/tailnet/coord/register.h"
+#include "user/tailnet/coord/server_key.h"
 
 static bool eat(void *ctx, const uint8_t *bytes, size_t len)
 {

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/roster.h"
-#include "user/tailnet/wire.h"
+#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/wire.h"
 
 static uint8_t again[WIRE_MAX];
 

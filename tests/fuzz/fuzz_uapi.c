@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/crypto.h"
-#include "user/uapi.h"
+#include "user/wireguard/crypto.h"
+#include "user/wireguard/uapi.h"
 
 #define MUST(condition)           \
 	do {                      \

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/cookie.h"
-#include "user/crypto.h"
-#include "user/engine.h"
-#include "user/noise.h"
+#include "user/wireguard/cookie.h"
+#include "user/wireguard/crypto.h"
+#include "user/wireguard/engine.h"
+#include "user/wireguard/noise.h"
 
 #define MUST(condition)           \
 	do {                      \

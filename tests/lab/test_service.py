@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""user/sluice.service: the gateway's whole life with no more powers than its unit leaves it; and what is installed."""
+"""user/system/sluice.service: the gateway's whole life with no more powers than its unit leaves it; and what is installed."""
 import os
 import re
 import subprocess
@@ -7,7 +7,7 @@ import subprocess
 from gateways import SLUICE, settle
 from lab import ROOT
 
-UNIT = (ROOT / "user/sluice.service").read_text()
+UNIT = (ROOT / "user/system/sluice.service").read_text()
 
 
 def capabilities():

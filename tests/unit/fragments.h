@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "user/csum.h"
+#include "user/datapath/csum.h"
 
 /* The data of all packets, by offset. */
 static inline uint8_t byte_at(size_t at)

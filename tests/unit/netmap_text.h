@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "policy/alloc.h"
-#include "user/tailnet/netmap.h"
-#include "user/tailnet/roster.h"
+#include "user/tailnet/netmap/netmap.h"
+#include "user/tailnet/ipc/roster.h"
 
 #define KEY(n)		    "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
 #define DISCO(n)	    "discokey:00000000000000000000000000000000000000000000000000000000000000" n

@@ -6,7 +6,7 @@
  */
 #include "wg_test.h"
 
-#include "user/aead.h"
+#include "user/wireguard/aead.h"
 
 static const char key_hex[] = "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f";
 

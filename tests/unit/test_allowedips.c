@@ -2,7 +2,7 @@
 /* W13 and W16: whose is an inner address. */
 #include "wg_test.h"
 
-#include "user/allowedips.h"
+#include "user/wireguard/allowedips.h"
 
 static struct prefix pfx(const char *text)
 {

@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "user/commands.h"
-#include "user/control.h"
+#include "user/cli/commands.h"
+#include "user/control/control.h"
 
 #define WORDS_MAX 16
 
@@ -162,16 +162,16 @@ static char *read_file(const char *path)
 /* The manual names every command and every option. */
 static void test_manual_is_complete(void **state)
 {
-	char *manual = read_file("user/sluice.8"), want[128];
+	char *manual = read_file("user/system/sluice.8"), want[128];
 
 	for (const struct command *c = commands; c->name; c++) {
 		snprintf(want, sizeof(want), ".It Cm %s", c->name);
 		if (!strstr(manual, want))
-			fail_msg("user/sluice.8 lacks the command: %s", c->name);
+			fail_msg("user/system/sluice.8 lacks the command: %s", c->name);
 		for (const struct command_option *o = c->options; o && o->name; o++) {
 			snprintf(want, sizeof(want), "Fl -%s", o->name);
 			if (!strstr(manual, want))
-				fail_msg("user/sluice.8 lacks the option: --%s of %s", o->name, c->name);
+				fail_msg("user/system/sluice.8 lacks the option: --%s of %s", o->name, c->name);
 		}
 	}
 	free(manual);

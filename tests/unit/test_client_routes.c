@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/client_routes.h"
-#include "user/stun.h"
+#include "user/cli/client_routes.h"
+#include "user/tailnet/disco/stun.h"
 
 #define LIST_MAX 8
 

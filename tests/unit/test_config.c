@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/config.h"
+#include "user/config/config.h"
 
 #define ALICE  "e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo="
 #define BOB    "6BKt2rDCnOoWIHaNvYCs1e3OtHbZFpCnhb0YwTuxkDM="

@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "user/control.h"
+#include "user/control/control.h"
 
 struct fixture {
 	char folder[64], path[128];

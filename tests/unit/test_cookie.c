@@ -4,7 +4,7 @@
 
 #include "wg_test.h"
 
-#include "user/cookie.h"
+#include "user/wireguard/cookie.h"
 
 #define T0 (1000 * NS_PER_SEC)
 

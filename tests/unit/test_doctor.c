@@ -8,8 +8,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "user/doctor.h"
-#include "user/show.h"
+#include "user/doctor/doctor.h"
+#include "user/print/show.h"
 
 #define CLIENTS(all, active) "{\"clients\": {\"configured\": " #all ", \"active\": " #active "}"
 

@@ -2,7 +2,7 @@
 /* RFC 6040: congestion marks through the tunnel. */
 #include "wg_sim.h"
 
-#include "user/ecn.h"
+#include "user/wireguard/ecn.h"
 
 enum { NOT_ECT, ECT_1, ECT_0, CE, DROPPED };
 

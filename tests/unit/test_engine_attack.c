@@ -2,8 +2,8 @@
 /* Whole nodes (wg_sim.h) under replay, flood, load and garbage. */
 #include "wg_sim.h"
 
-#include "user/cookie.h"
-#include "user/noise.h"
+#include "user/wireguard/cookie.h"
+#include "user/wireguard/noise.h"
 
 #define SEC NS_PER_SEC
 

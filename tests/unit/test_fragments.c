@@ -16,10 +16,10 @@
 #include <string.h>
 
 #include "policy/addr.h"
-#include "tests/unit/fragments.h"
-#include "tests/unit/random.h"
-#include "user/cut.h"
-#include "user/reassemble.h"
+#include "fragments.h"
+#include "random.h"
+#include "user/datapath/cut.h"
+#include "user/datapath/reassemble.h"
 
 #define N(table)   (sizeof(table) / sizeof(*(table)))
 #define SECOND	   1000000000ull

@@ -2,7 +2,7 @@
 /* The table from receiver indices to pointers. */
 #include "wg_test.h"
 
-#include "user/index.h"
+#include "user/wireguard/index.h"
 
 /* The table of indices under random traffic, against an array. */
 static void test_index_table(void **state)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/metrics.h"
+#include "user/cli/metrics.h"
 
 #define UP "# HELP sluice_up A gateway answers.\n# TYPE sluice_up gauge\nsluice_up 1\n"
 #define INFO                                                                     \

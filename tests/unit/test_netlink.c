@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "user/netlink.h"
+#include "user/kernel/netlink.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "policy/alloc.h"
-#include "user/netmap_config.h"
-#include "user/ruleset.h"
+#include "user/tailnet_gateway/netmap_config.h"
+#include "user/ruleset/ruleset.h"
 
 #define KEY(n)	       "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
 #define NODE(id, more) "{\"ID\":" id ",\"Key\":\"" KEY("0" id) "\"" more "}"

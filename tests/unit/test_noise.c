@@ -6,8 +6,8 @@
  */
 #include "wg_test.h"
 
-#include "user/cookie.h"
-#include "user/noise.h"
+#include "user/wireguard/cookie.h"
+#include "user/wireguard/noise.h"
 
 static void test_rfc7748(void **state)
 {

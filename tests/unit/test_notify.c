@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "user/notify.h"
+#include "user/base/notify.h"
 
 static int listen_at(const char *path)
 {

@@ -5,8 +5,8 @@
 #include "wg_test.h"
 
 #include "policy/addr.h"
-#include "user/messages.h"
-#include "user/ratelimit.h"
+#include "user/wireguard/messages.h"
+#include "user/wireguard/ratelimit.h"
 
 #define T0 (5 * NS_PER_SEC)
 

@@ -2,7 +2,7 @@
 /* W6 and the counter's end of W3: tables of (counter, accepted) in order. */
 #include "wg_test.h"
 
-#include "user/replay.h"
+#include "user/wireguard/replay.h"
 
 struct step {
 	uint64_t counter;

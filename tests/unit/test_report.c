@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/map_text.h"
-#include "user/report.h"
-#include "user/show.h"
+#include "user/answers/map_text.h"
+#include "user/answers/report.h"
+#include "user/print/show.h"
 
 #define SECOND 1000000000ull
 #define NOW    (1000000 * SECOND)

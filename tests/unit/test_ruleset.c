@@ -16,12 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/control.h"
-#include "user/explain.h"
-#include "user/policy_report.h"
-#include "user/policy_store.h"
-#include "user/ruleset.h"
-#include "user/state.h"
+#include "user/control/control.h"
+#include "user/answers/explain.h"
+#include "user/answers/policy_report.h"
+#include "user/ruleset/policy_store.h"
+#include "user/ruleset/ruleset.h"
+#include "user/gateway/state.h"
 
 #define NOW   2000000000 /* Unix seconds */
 #define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"

@@ -9,8 +9,8 @@
 
 #include "wg_test.h"
 
-#include "user/endpoint.h"
-#include "user/secret_pool.h"
+#include "user/wireguard/endpoint.h"
+#include "user/wireguard/secret_pool.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const bool mlock_is_real = false; /* the sanitizers make nothing of it */

@@ -5,7 +5,7 @@
  */
 #include "wg_sim.h"
 
-#include "user/transport.h"
+#include "user/wireguard/transport.h"
 
 #define T0 (1000 * NS_PER_SEC)
 #define MTU 1420

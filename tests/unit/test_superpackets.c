@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "user/coalesce.h"
-#include "user/csum.h"
-#include "user/split.h"
+#include "user/datapath/coalesce.h"
+#include "user/datapath/csum.h"
+#include "user/datapath/split.h"
 
 #define PACKETS 128
 #define ROOM 2048

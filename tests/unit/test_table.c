@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/history.h"
-#include "user/log.h"
-#include "user/table.h"
-#include "user/text.h"
+#include "user/answers/history.h"
+#include "user/base/log.h"
+#include "user/print/table.h"
+#include "user/base/text.h"
 
 /* ---- names ----------------------------------------------------------------------------- */
 

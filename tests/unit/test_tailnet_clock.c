@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "user/messages.h"
+#include "user/wireguard/messages.h"
 #include "user/tailnet/kept_clock.h"
 
 #define T    INT64_C(1800000000)

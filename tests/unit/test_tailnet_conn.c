@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "user/messages.h"
-#include "user/tailnet/conn.h"
-#include "user/tailnet/lookup.h"
+#include "user/wireguard/messages.h"
+#include "user/tailnet/transport/conn.h"
+#include "user/tailnet/transport/lookup.h"
 
 static struct addr address(const char *text)
 {

@@ -15,9 +15,9 @@
 
 #include "policy/alloc.h"
 #include "tests/tailnet_server.h"
-#include "user/tailnet/coord.h"
-#include "user/tailnet/pings.h"
-#include "user/tailnet/roster.h"
+#include "user/tailnet/coord/coord.h"
+#include "user/tailnet/coord/pings.h"
+#include "user/tailnet/ipc/roster.h"
 #include "user/tailnet/tailnet.h"
 
 #define BUFFER	 (1 << 20)

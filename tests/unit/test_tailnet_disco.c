@@ -16,9 +16,9 @@
 #include <string.h>
 
 #include "policy/alloc.h"
-#include "user/crypto.h"
-#include "user/tailnet/candidates.h"
-#include "user/tailnet/disco.h"
+#include "user/wireguard/crypto.h"
+#include "user/tailnet/disco/candidates.h"
+#include "user/tailnet/disco/disco.h"
 
 #define LATENCY (10 * NS_PER_MS)
 #define QUEUE	256

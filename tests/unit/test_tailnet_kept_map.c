@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "netmap_text.h"
-#include "user/state.h"
-#include "user/tailnet/kept_map.h"
+#include "user/gateway/state.h"
+#include "user/tailnet/netmap/kept_map.h"
 
 #define SERVER "https://hs.test/base"
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/crypto.h"
+#include "user/wireguard/crypto.h"
 #include "user/tailnet/tailkeys.h"
 
 static char folder[64];

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "user/crypto.h"
-#include "user/messages.h"
-#include "user/tailnet/netcheck.h"
+#include "user/wireguard/crypto.h"
+#include "user/wireguard/messages.h"
+#include "user/tailnet/disco/netcheck.h"
 
 struct net {
 	struct netcheck *n;

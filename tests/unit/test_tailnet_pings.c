@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "user/tailnet/pings.h"
+#include "user/tailnet/coord/pings.h"
 
 static struct url url(const char *text)
 {

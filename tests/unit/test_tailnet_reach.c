@@ -24,10 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/crypto.h"
-#include "user/messages.h"
-#include "user/tailnet/derp.h"
-#include "user/tailnet/relay.h"
+#include "user/wireguard/crypto.h"
+#include "user/wireguard/messages.h"
+#include "user/tailnet/relay/derp.h"
+#include "user/tailnet/relay/relay.h"
 
 #define HOST   "relay.test"
 #define REGION 9

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "user/crypto.h"
-#include "user/messages.h"
-#include "user/tailnet/derp.h"
-#include "user/tailnet/relay_hosts.h"
-#include "user/tailnet/relay_states.h"
+#include "user/wireguard/crypto.h"
+#include "user/wireguard/messages.h"
+#include "user/tailnet/relay/derp.h"
+#include "user/tailnet/relay/relay_hosts.h"
+#include "user/tailnet/ipc/relay_states.h"
 
 /* ---- relay ------------------------------------------------------------------------- */
 

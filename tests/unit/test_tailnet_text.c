@@ -7,10 +7,10 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "user/tailnet/bytes.h"
-#include "user/tailnet/http1.h"
-#include "user/tailnet/json_fields.h"
-#include "user/tailnet/keys.h"
+#include "user/base/bytes.h"
+#include "user/tailnet/transport/http1.h"
+#include "user/tailnet/types/json_fields.h"
+#include "user/base/keys.h"
 
 #define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 

@@ -2,7 +2,7 @@
 /* The timers by themselves: stamps in, events out; and the queue of due times. */
 #include "wg_test.h"
 
-#include "user/timers.h"
+#include "user/wireguard/timers.h"
 
 #define SEC NS_PER_SEC
 #define T0 (1000 * SEC)

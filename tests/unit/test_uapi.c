@@ -5,8 +5,8 @@
 
 #include "wg_sim.h"
 
-#include "user/key.h"
-#include "user/uapi.h"
+#include "user/base/key.h"
+#include "user/wireguard/uapi.h"
 
 #define KEY_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define KEY_B "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "user/maps.h"
-#include "user/xdp_choose.h"
+#include "user/kernel/maps.h"
+#include "user/gateway/xdp_choose.h"
 
 static const struct {
 	const char *name;

@@ -15,7 +15,7 @@
 
 #include "wg_test.h"
 
-#include "user/engine.h"
+#include "user/wireguard/engine.h"
 
 #define SIM_UNUSED __attribute__((unused)) /* not every test uses everything here */
 #define SIM_NODES 2

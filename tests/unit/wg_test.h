@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "user/crypto.h"
+#include "user/wireguard/crypto.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

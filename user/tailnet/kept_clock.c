@@ -7,11 +7,11 @@
 
 #include "kept_clock.h"
 #include "policy/alloc.h"
-#include "user/log.h"
-#include "user/loop.h"
-#include "user/messages.h"
-#include "user/state.h"
-#include "user/text.h"
+#include "user/base/log.h"
+#include "user/base/loop.h"
+#include "user/wireguard/messages.h"
+#include "user/gateway/state.h"
+#include "user/base/text.h"
 
 #define FILE_NAME "clock"
 #define FILE_MAX  4096

@@ -2,7 +2,7 @@
 #ifndef SLUICE_TAILNET_KEPT_CLOCK_H
 #define SLUICE_TAILNET_KEPT_CLOCK_H
 
-#include "server_clock.h"
+#include "user/tailnet/types/server_clock.h"
 
 /*
  * The server's clock as the gateway goes by it: by this machine's clocks, kept on disk over

@@ -8,8 +8,8 @@
 
 #include "policy/alloc.h"
 #include "tailkeys.h"
-#include "user/crypto.h"
-#include "user/secret.h"
+#include "user/wireguard/crypto.h"
+#include "user/base/secret.h"
 
 static void make_key(uint8_t key[KEY_LEN])
 {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/key.h"
+#include "user/base/key.h"
 
 /*
  * Our secret keys in a tailnet, files of mode 0600 in one folder:

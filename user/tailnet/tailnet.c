@@ -13,18 +13,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "derp.h"
+#include "user/tailnet/relay/derp.h"
 #include "kept_clock.h"
-#include "kept_map.h"
-#include "link.h"
+#include "user/tailnet/netmap/kept_map.h"
+#include "user/process/link.h"
 #include "policy/alloc.h"
-#include "process.h"
+#include "user/tailnet/network/process.h"
 #include "tailkeys.h"
 #include "tailnet.h"
-#include "user/crypto.h"
-#include "user/log.h"
-#include "user/loop.h"
-#include "user/state.h"
+#include "user/wireguard/crypto.h"
+#include "user/base/log.h"
+#include "user/base/loop.h"
+#include "user/gateway/state.h"
 
 #define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
 #define SAVE_DELAY   (2 * NS_PER_SEC)  /* many changes, one file */

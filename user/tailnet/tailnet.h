@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "roster.h"
-#include "wire.h"
+#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/wire.h"
 
 /*
  * The gateway's side of being a node of a tailnet: our keys, the network process

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The answers of a running gateway (report.h): status, clients, drops, routes.
+ */
+#include <endian.h>
+#include <string.h>
+
+#include "user/kernel/drops.h"
+#include "user/base/key.h"
+#include "report.h"
+#include "user/base/text.h"
+
+#define NS 1000000000ull
+
+/* A name that is no valid text is shown escaped rather than lost with its object. */
+static json_t *text(const char *s)
+{
+	char escaped[512];
+	json_t *j = s ? json_string(s) : json_null();
+
+	return j ? j : json_string(text_escape(s, escaped, sizeof(escaped)));
+}
+
+static json_t *addr_json(const struct addr *a)
+{
+	char buf[ADDR_STRLEN];
+
+	return json_string(addr_str(a, buf));
+}
+
+static json_t *addrs_json(const struct addr *a, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, addr_json(&a[i]));
+	return list;
+}
+
+static json_t *texts_json(const char *const *s, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, text(s[i]));
+	return list;
+}
+
+int64_t report_age(uint64_t now, uint64_t then)
+{
+	return now > then ? (int64_t)((now - then) / NS) : 0;
+}
+
+/* ---- status ----------------------------------------------------------------------- */
+
+static json_t *policy_json(const struct report_source *s)
+{
+	const struct report_policy *p = s->policy;
+
+	if (!p)
+		return json_null();
+	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file", text(p->file),
+			 "hash", text(p->hash), "applied", (json_int_t)report_age(s->now_ns, p->applied_ns),
+			 "differs", p->differs);
+}
+
+static json_t *left_out_json(const struct report_tailnet *t)
+{
+	if (!t->left_out)
+		return json_null();
+	return json_pack("{s:I, s:o}", "number", (json_int_t)t->left_out, "why", text(t->left_out_why));
+}
+
+static json_t *relay_json(const struct report_relay *r)
+{
+	json_t *j = json_pack("{s:i, s:o, s:b, s:s, s:o}", "region", r->region, "name", text(r->name), "home", r->home,
+			      "state", r->state, "host", text(r->host));
+	char why[256];
+
+	json_object_set_new(j, "trouble", text(r->why.kind ? trouble_name(&r->why) : NULL));
+	json_object_set_new(j, "reason", text(r->why.kind ? trouble_text(&r->why, why, sizeof(why)) : NULL));
+	json_object_set_new(j, "advice", text(r->why.kind ? trouble_advice(&r->why) : NULL));
+	return j;
+}
+
+static json_t *relays_json(const struct report_tailnet *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->n_relays; i++)
+		json_array_append_new(list, relay_json(&t->relays[i]));
+	return list;
+}
+
+static json_t *health_json(const struct report_tailnet *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; t->remarks && i < t->remarks->n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:o}", "severity",
+						      remark_severity_name(t->remarks->v[i].severity), "text",
+						      text(t->remarks->v[i].text)));
+	return list;
+}
+
+static json_t *tailnet_json(const struct report_source *s)
+{
+	const struct report_tailnet *t = s->tailnet;
+
+	if (!t)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server),
+			 "state", text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node),
+			 "home", text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
+			 t->expires ? json_integer((json_int_t)t->expires) : json_null(), "clock_ahead",
+			 (json_int_t)t->clock_ahead, "health", health_json(t), "relays", relays_json(t));
+}
+
+static json_t *tunnel_json(const struct report_source *s)
+{
+	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:I}", "interface", text(s->tunnel), "listen", s->listen,
+			 "mtu", s->mtu, "addresses", addrs_json(s->tunnel_addresses, s->n_tunnel_addresses), "gso_in",
+			 text(s->gso_in), "gso_out", text(s->gso_out), "aead", text(s->aead), "workers",
+			 (json_int_t)s->workers);
+}
+
+static json_t *egress_json(const struct report_source *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_egress; i++) {
+		const struct report_egress *e = &s->egress[i];
+		json_t *addresses = json_array();
+
+		for (size_t j = 0; j < e->n_addresses; j++) {
+			const struct report_egress_address *a = &e->addresses[j];
+
+			json_array_append_new(addresses,
+					      json_pack("{s:o, s:o, s:b}", "address", addr_json(&a->address), "public",
+							addr_json(&a->public), "present", a->present));
+		}
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "pool", text(e->pool), "interface",
+						      text(e->interface), "addresses", addresses, "program",
+						      text(e->program)));
+	}
+	return list;
+}
+
+static json_t *busiest_json(const struct report_source *s)
+{
+	char service[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE];
+	uint32_t used, ports;
+	struct pair pair;
+
+	if (!s->busiest || !s->busiest(s->ctx, &pair, &used, &ports))
+		return json_null();
+	text_endpoint(&pair.remote, be16toh(pair.port), service);
+	if (!pair.port) /* ICMP, as flows show it */
+		addr_str(&pair.remote, service);
+	return json_pack("{s:s, s:s, s:I, s:I}", "service", service, "proto", text_proto(pair.proto, proto), "used",
+			 (json_int_t)used, "ports", (json_int_t)ports);
+}
+
+static json_t *minute_json(const struct report_source *s)
+{
+	json_t *drops = json_object();
+	uint64_t minute[DROP_MAX];
+
+	history_drops(s->history, s->drops, minute);
+	for (int i = 1; i < DROP_MAX; i++)
+		if (minute[i])
+			json_object_set_new(drops, drop_name((uint32_t)i), json_integer((json_int_t)minute[i]));
+	return drops;
+}
+
+static json_t *clients_count_json(const struct report_source *s)
+{
+	struct report_client c;
+	size_t n = 0, active = 0;
+
+	/* a session lives 180 s (W2): who has shaken hands since then may be talking */
+	for (; s->client(s->ctx, n, &c); n++)
+		active += c.handshake_age >= 0 && c.handshake_age < 180;
+	return json_pack("{s:I, s:I}", "configured", (json_int_t)n, "active", (json_int_t)active);
+}
+
+static json_t *now_json(const struct report_source *s)
+{
+	struct history_rate rate = history_rate(s->history);
+
+	return json_pack("{s:I, s:I, s:I}", "bits_out", (json_int_t)rate.bits_out, "bits_in", (json_int_t)rate.bits_in,
+			 "packets", (json_int_t)rate.packets);
+}
+
+static json_t *totals_json(const struct report_source *s)
+{
+	const struct traffic *out = &s->totals[TOTAL_OUT], *in = &s->totals[TOTAL_IN];
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "packets_out", (json_int_t)out->packets, "bytes_out",
+			 (json_int_t)out->bytes, "packets_in", (json_int_t)in->packets, "bytes_in",
+			 (json_int_t)in->bytes);
+}
+
+json_t *report_status(const struct report_source *s)
+{
+	json_t *r = json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", text(s->name), "version",
+			      text(s->version), "pid", s->pid, "uptime",
+			      (json_int_t)report_age(s->now_ns, s->started_ns));
+
+	json_object_set_new(r, "policy", policy_json(s));
+	json_object_set_new(r, "tailnet", tailnet_json(s));
+	json_object_set_new(r, "tunnel", tunnel_json(s));
+	json_object_set_new(r, "egress", egress_json(s));
+	json_object_set_new(r, "front",
+			    json_pack("{s:o, s:o}", "mode", text(s->front_mode), "reason", text(s->front_reason)));
+	json_object_set_new(r, "now", now_json(s));
+	json_object_set_new(r, "totals", totals_json(s));
+	json_object_set_new(
+		r, "flows",
+		json_pack("{s:I, s:I}", "used", (json_int_t)s->used_flows, "max", (json_int_t)s->max_flows));
+	json_object_set_new(r, "busiest", busiest_json(s));
+	json_object_set_new(r, "drops", minute_json(s));
+	json_object_set_new(r, "clients", clients_count_json(s));
+	json_object_set_new(r, "degraded", json_boolean(s->n_notes));
+	json_object_set_new(r, "notes", texts_json(s->notes, s->n_notes));
+	return r;
+}
+
+/* ---- clients ------------------------------------------------------------------------- */
+
+static json_t *client_json(const struct report_client *c)
+{
+	char endpoint[TEXT_ENDPOINT_SIZE], key[KEY_LEN_BASE64 + 1];
+	json_t *j = json_pack("{s:I, s:o, s:o, s:o, s:o}", "id", (json_int_t)c->id, "name", text(c->who.name), "user",
+			      text(c->who.user), "tags", texts_json(c->who.tags, c->who.n_tags), "addresses",
+			      addrs_json(c->addresses, c->n_addresses));
+
+	text_endpoint(&c->endpoint, c->endpoint_port, endpoint);
+	json_object_set_new(j, "endpoint", c->endpoint_port ? json_string(endpoint) : json_null());
+	json_object_set_new(j, "path", text(c->handshake_age < 0 ? NULL : c->relay ? "relay" : "direct"));
+	json_object_set_new(j, "relay", text(c->relay));
+	json_object_set_new(j, "relay_away", json_boolean(c->relay_away));
+	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
+	json_object_set_new(j, "received", json_integer((json_int_t)c->received));
+	json_object_set_new(j, "sent", json_integer((json_int_t)c->sent));
+	json_object_set_new(j, "flows", json_integer((json_int_t)c->flows));
+	json_object_set_new(j, "refused", json_integer((json_int_t)c->refused));
+	json_object_set_new(j, "held", json_integer((json_int_t)c->held));
+	json_object_set_new(j, "worker", json_integer(c->worker));
+	json_object_set_new(j, "expired", json_boolean(c->expired));
+	json_object_set_new(j, "public_key", json_string(key_to_base64(c->public_key, key)));
+	return j;
+}
+
+json_t *report_clients(const struct report_source *s)
+{
+	json_t *list = json_array();
+	struct report_client c;
+
+	for (size_t i = 0; s->client(s->ctx, i, &c); i++)
+		json_array_append_new(list, client_json(&c));
+	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "clients", list);
+}
+
+/* ---- drops and routes ------------------------------------------------------------------ */
+
+json_t *report_drops(const struct report_source *s)
+{
+	json_t *list = json_array();
+	uint64_t minute[DROP_MAX];
+
+	history_drops(s->history, s->drops, minute);
+	for (int i = 1; i < DROP_MAX; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "reason", drop_name((uint32_t)i),
+						      "meaning", drop_meaning((uint32_t)i), "packets",
+						      (json_int_t)s->drops[i], "minute", (json_int_t)minute[i]));
+	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "drops", list);
+}
+
+static json_t *primary_json(const struct report_route *r)
+{
+	if (!r->in_tailnet)
+		return json_null();
+	return json_pack("{s:o, s:o}", "ours", r->primary ? json_boolean(r->ours) : json_null(), "node",
+			 text(r->primary));
+}
+
+static json_t *route_json(const struct report_route *r)
+{
+	char prefix[ADDR_STRLEN];
+
+	return json_pack("{s:s, s:b, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "prefix", prefix_str(&r->prefix, prefix),
+			 "advertised", r->advertised, "approved", r->approved, "by", text(r->by), "active", r->active,
+			 "pool", text(r->pool), "interface", text(r->interface), "next_hop",
+			 r->has_next_hop ? addr_json(&r->next_hop) : json_null(), "reason", text(r->reason), "primary",
+			 primary_json(r));
+}
+
+json_t *report_routes(const struct report_source *s)
+{
+	json_t *list = json_array();
+	struct report_route r;
+
+	for (size_t i = 0; s->route(s->ctx, i, &r); i++)
+		json_array_append_new(list, route_json(&r));
+	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "routes", list);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Commands on a running gateway: each asks over the control socket and shows the
+ * answer.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "policy/diag.h"
+#include "ask.h"
+#include "user/control/control.h"
+#include "user/gateway/gateway.h"
+#include "user/print/show.h"
+
+int cmd_status(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, show_status);
+}
+
+int cmd_drops(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, show_drops);
+}
+
+int cmd_routes(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, show_routes);
+}
+
+int cmd_map_list(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, show_map_list);
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, show_reload);
+}
+
+int cmd_clients(int argc, char **argv)
+{
+	struct command_args a;
+	const char *sort;
+	json_t *result;
+	int status;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	sort = command_option(&a, "sort");
+	if (sort && !show_sorts_by(sort)) {
+		command_refuse_value(&a, "sort", "name, user, bytes, received, sent or handshake");
+		return EXIT_USAGE;
+	}
+	status = ask(&a, NULL, &result);
+	if (status != EXIT_YES)
+		return status;
+	if (command_option(&a, "json")) {
+		ask_show(&a, result, NULL);
+	} else {
+		show_clients(result, sort, stdout);
+		json_decref(result);
+	}
+	return EXIT_YES;
+}
+
+static void show_kicked(const json_t *r, FILE *out)
+{
+	fprintf(out, "kicked %s\n", show_text(r, "client"));
+}
+
+/* Puts the one word of a command into its arguments; NULL after a message. */
+static json_t *word(const struct command_args *a, const char *key)
+{
+	json_t *args = json_object();
+
+	if (!json_object_set_new(args, key, json_string(a->words[0])))
+		return args;
+	fprintf(stderr, "sluice %s: not valid UTF-8\n", a->command->name);
+	json_decref(args);
+	return NULL;
+}
+
+static json_t *kick_arguments(const struct command_args *a)
+{
+	return word(a, "client");
+}
+
+int cmd_clients_kick(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, kick_arguments, show_kicked);
+}
+
+/* With --limit, where it is given. @args NULL stays NULL. */
+static json_t *limited(const struct command_args *a, json_t *args)
+{
+	if (!args || ask_number(a, args, "limit"))
+		return args;
+	json_decref(args);
+	return NULL;
+}
+
+static json_t *dump_arguments(const struct command_args *a)
+{
+	return limited(a, word(a, "map"));
+}
+
+int cmd_map_dump(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, dump_arguments, show_map_dump);
+}
+
+/* ---- flows ------------------------------------------------------------------------- */
+
+static json_t *flow_filter(const struct command_args *a)
+{
+	json_t *args = json_object();
+
+	if (ask_text(a, args, "user") && ask_text(a, args, "client") && ask_text(a, args, "service") &&
+	    ask_text(a, args, "proto"))
+		return args;
+	json_decref(args);
+	return NULL;
+}
+
+static json_t *flows_arguments(const struct command_args *a)
+{
+	return limited(a, flow_filter(a));
+}
+
+int cmd_flows(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, flows_arguments, show_flows);
+}
+
+static void show_killed(const json_t *r, FILE *out)
+{
+	unsigned long long n = show_number(r, "killed");
+
+	fprintf(out, "ended %llu flow%s\n", n, n == 1 ? "" : "s");
+}
+
+/* All flows only when that is said. */
+static json_t *kill_arguments(const struct command_args *a)
+{
+	json_t *args = flow_filter(a);
+	bool all = command_option(a, "all");
+
+	if (args && all == (json_object_size(args) > 0)) {
+		fputs("sluice flows kill: expected --all, or what to end: --user, --client, --service, --proto\n",
+		      stderr);
+		json_decref(args);
+		return NULL;
+	}
+	if (args && all)
+		json_object_set_new(args, "all", json_true());
+	return args;
+}
+
+int cmd_flows_kill(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, kill_arguments, show_killed);
+}
+
+/* ---- down ---------------------------------------------------------------------------- */
+
+static void add_removed(void *ctx, const char *what)
+{
+	json_array_append_new(ctx, json_string(what));
+}
+
+/* No gateway runs: what one has left behind is found by its configuration. */
+static int remove_leftovers(const struct command_args *a, json_t **result)
+{
+	const char *file = command_option(a, "config");
+	struct diags d = {0};
+	struct config *cfg = config_load(file ? file : CONFIG_FILE, &d);
+	json_t *removed;
+	int status;
+
+	if (!cfg) {
+		diags_print(&d, stderr, false);
+		diags_free(&d);
+		return EXIT_USAGE;
+	}
+	diags_free(&d);
+	removed = json_array();
+	status = gateway_remove(cfg, add_removed, removed);
+	if (status)
+		fprintf(stderr, "sluice down: %s%s\n", strerror(-status),
+			status == -EPERM || status == -EACCES ? ": try sudo" : "");
+	*result = json_pack("{s:i, s:o}", "schema", 1, "removed", removed);
+	config_free(cfg);
+	return status ? EXIT_NO : EXIT_YES;
+}
+
+/* The gateway has answered and goes; when its socket is gone, so is all else. */
+static void wait_until_gone(const char *path)
+{
+	const struct timespec step = {.tv_nsec = 50000000};
+
+	for (int i = 0; i < 200; i++) {
+		json_t *result = NULL;
+		char *error = NULL;
+		int status = control_call(path, "status", NULL, &result, &error);
+
+		json_decref(result);
+		free(error);
+		if (status == EXIT_NOT_RUNNING)
+			return;
+		nanosleep(&step, NULL);
+	}
+}
+
+int cmd_down(int argc, char **argv)
+{
+	struct command_args a;
+	json_t *result = NULL;
+	char *path, *error = NULL;
+	int status;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	if (!ask_config(&a))
+		return EXIT_USAGE;
+	path = ask_socket(&a);
+	status = control_call(path, "down", NULL, &result, &error);
+	if (status == EXIT_YES)
+		wait_until_gone(path);
+	else if (status == EXIT_NOT_RUNNING)
+		status = remove_leftovers(&a, &result);
+	else
+		fprintf(stderr, "sluice down: %s\n", error ? error : "failed");
+	if (result)
+		ask_show(&a, result, show_down);
+	free(error);
+	free(path);
+	return status;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `sluice wireguard IFNAME`: the engine as a plain WireGuard device, without
+ * policy, routes or NAT, configured by `wg`. It behaves as wireguard-go does, so
+ * test suites and wg-quick that know one can use the other: it goes to the
+ * background once the device and its socket are there, and ends with the
+ * interface, the socket file or SIGTERM.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "user/control/control.h"
+#include "user/wireguard/crypto.h"
+#include "user/datapath/device.h"
+#include "user/base/log.h"
+#include "user/kernel/netlink.h"
+#include "user/datapath/uapi_socket.h"
+
+#define DEFAULT_MTU 1420
+#define LOOK_AFTER NS_PER_SEC /* whether the socket file is still there */
+
+struct plain {
+	struct loop loop;
+	struct device device;
+	struct uapi_socket *uapi;
+	struct netlink netlink;
+	struct loop_watch monitor, signals;
+	char socket_path[64 + IFNAMSIZ];
+};
+
+static int set_port(void *ctx, uint16_t port)
+{
+	return -device_set_port(ctx, port);
+}
+
+static int set_mark(void *ctx, uint32_t mark)
+{
+	return -device_set_mark(ctx, mark);
+}
+
+static void link_changed(void *ctx)
+{
+	struct plain *p = ctx;
+	struct netlink_link link;
+
+	netlink_monitor_read(p->monitor.fd);
+	if (!netlink_link(&p->netlink, p->device.tap.name, &link) && link.ifindex == p->device.tap.ifindex)
+		device_set_mtu(&p->device, link.mtu);
+}
+
+static void signalled(void *ctx)
+{
+	struct plain *p = ctx;
+
+	p->loop.stop = true;
+}
+
+static int watch_signals(struct plain *p)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : loop_add(&p->loop, &p->signals, fd, signalled, p);
+}
+
+static bool set_up(struct plain *p, const char *name, char *error, size_t size)
+{
+	struct device_options options = {.workers = 1, .mtu = DEFAULT_MTU, .to_host = true};
+	struct uapi_device settings = {.ctx = &p->device, .set_listen_port = set_port, .set_fwmark = set_mark,
+				       .show_secrets = true};
+	int err, monitor;
+
+	snprintf(options.interface, sizeof(options.interface), "%s", name);
+	err = loop_init(&p->loop) ?: netlink_open(&p->netlink) ?: watch_signals(p);
+	monitor = err ? err : netlink_monitor_open();
+	if (monitor < 0 || (err = loop_add(&p->loop, &p->monitor, monitor, link_changed, p))) {
+		snprintf(error, size, "%s", strerror(err ? -err : -monitor));
+		return false;
+	}
+	if (!device_open(&p->device, &p->loop, &options, error, size))
+		return false;
+	err = netlink_link_setup(&p->netlink, p->device.tap.ifindex, DEFAULT_MTU, false) ?: device_start(&p->device);
+	if (err) {
+		snprintf(error, size, "%s: %s", name, strerror(-err));
+		return false;
+	}
+	snprintf(p->socket_path, sizeof(p->socket_path), UAPI_FOLDER "/%s.sock", name);
+	p->uapi = uapi_socket_open(&p->device, &settings, NULL, NULL, error, size);
+	return p->uapi;
+}
+
+static void run(struct plain *p)
+{
+	while (!p->loop.stop) {
+		uint64_t due = device_tick(&p->device), look = loop_now() + LOOK_AFTER;
+
+		loop_run_once(&p->loop, due < look ? due : look);
+		if (access(p->socket_path, F_OK) || device_tap_gone(&p->device))
+			p->loop.stop = true;
+	}
+}
+
+static void detach(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+}
+
+/* The rest of the program, in the process that stays. @ready: pipe to the one that waits, or -1. */
+static int serve(const char *name, int ready)
+{
+	static struct plain plain; /* the process's one device; too large for the stack */
+	char error[256];
+	const char *failed = NULL;
+	bool ok = crypto_init(&failed);
+
+	if (!ok)
+		snprintf(error, sizeof(error), "cryptography does not work: %s", failed);
+	else
+		ok = set_up(&plain, name, error, sizeof(error));
+	if (!ok) {
+		log_error("%s", error);
+	} else {
+		if (ready >= 0) {
+			detach();
+			if (write(ready, "", 1) != 1)
+				plain.loop.stop = true;
+			close(ready);
+		}
+		run(&plain);
+	}
+	uapi_socket_close(plain.uapi);
+	if (plain.device.loop)
+		device_close(&plain.device);
+	netlink_close(&plain.netlink);
+	loop_free(&plain.loop);
+	return ok ? EXIT_YES : EXIT_NO;
+}
+
+static int background(const char *name)
+{
+	int pipes[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC)) {
+		log_error("pipe: %s", strerror(errno));
+		return EXIT_NO;
+	}
+	pid = fork();
+	if (pid < 0) {
+		log_error("fork: %s", strerror(errno));
+		return EXIT_NO;
+	}
+	if (!pid) {
+		close(pipes[0]);
+		return serve(name, pipes[1]);
+	}
+	close(pipes[1]);
+	return read(pipes[0], &byte, 1) == 1 ? EXIT_YES : EXIT_NO;
+}
+
+int cmd_wireguard(int argc, char **argv)
+{
+	struct command_args a;
+	const char *name;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	name = a.words[0];
+	if (!name[0] || strlen(name) >= IFNAMSIZ) {
+		fprintf(stderr, "sluice wireguard: \"%s\" is no name of an interface: 1 to %d characters\n", name,
+			IFNAMSIZ - 1);
+		return EXIT_USAGE;
+	}
+	return command_option(&a, "foreground") ? serve(name, -1) : background(name);
+}

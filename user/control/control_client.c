@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket, the commands' side (protocol: control.h): one request, one
+ * answer. Blocking; a gateway that does not answer is waited for, for a reload may
+ * compile a large policy, until the socket's own timeout.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "user/base/unix_socket.h"
+
+#define WAIT_SECONDS 120
+
+/* Says why there is no connection. */
+static int explain(const char *path, int why, char **error)
+{
+	switch (why) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return control_fail(error, EXIT_NOT_RUNNING,
+				    "no gateway runs: nobody answers on %s (`systemctl start sluice`, or `sluice run`)",
+				    path);
+	case EACCES:
+		return control_fail(error, EXIT_NO, "%s: permission denied: try sudo, or join the group sluice", path);
+	default:
+		return control_fail(error, EXIT_NO, "%s: %s", path, strerror(why));
+	}
+}
+
+static int connect_to(const char *path, int *fd, char **error)
+{
+	struct sockaddr_un sa;
+	struct timeval wait = {.tv_sec = WAIT_SECONDS};
+	int status;
+
+	if (!unix_address(&sa, path))
+		return control_fail(error, EXIT_USAGE, "%s: too long for the name of a socket", path);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*fd >= 0 && !setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) &&
+	    !connect(*fd, (struct sockaddr *)&sa, sizeof(sa)))
+		return EXIT_YES;
+	status = explain(path, errno, error);
+	if (*fd >= 0)
+		close(*fd);
+	return status;
+}
+
+static bool send_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EPIPE; /* refused early; the answer says why */
+		text += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+static bool send_request(int fd, const char *command, json_t *args)
+{
+	json_t *request = json_pack("{s:i, s:s, s:O}", "schema", CONTROL_SCHEMA, "command", command, "args", args);
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	bool sent = text && send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1);
+
+	free(text);
+	json_decref(request);
+	return sent;
+}
+
+static json_t *read_answer(int fd, char **error)
+{
+	FILE *in = fdopen(fd, "r");
+	char *line = NULL;
+	size_t cap = 0;
+	json_t *answer = NULL;
+	json_error_t e;
+	ssize_t n;
+
+	if (!in) {
+		close(fd);
+		return NULL;
+	}
+	n = getline(&line, &cap, in);
+	if (n <= 0)
+		control_fail(error, 0, "the gateway did not answer (it may have stopped)");
+	else if (!(answer = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, &e)))
+		control_fail(error, 0, "the gateway's answer is not JSON: %s", e.text);
+	free(line);
+	fclose(in);
+	return answer;
+}
+
+static int unpack(const json_t *answer, json_t **result, char **error)
+{
+	const char *text = json_string_value(json_object_get(answer, "error"));
+	json_int_t status = json_integer_value(json_object_get(answer, "exit"));
+
+	if (json_is_true(json_object_get(answer, "ok"))) {
+		*result = json_incref(json_object_get(answer, "result"));
+		return *result ? EXIT_YES : control_fail(error, EXIT_NO, "the gateway's answer has no result");
+	}
+	return control_fail(error, status >= 1 && status <= 3 ? (int)status : EXIT_NO, "%s",
+			    text ? text : "the gateway refused");
+}
+
+int control_call(const char *path, const char *command, json_t *args, json_t **result, char **error)
+{
+	json_t *own = args ? args : json_object(), *answer = NULL;
+	int fd = -1, status;
+
+	*result = NULL;
+	*error = NULL;
+	status = connect_to(path, &fd, error);
+	if (status == EXIT_YES) {
+		status = EXIT_NO;
+		if (send_request(fd, command, own))
+			answer = read_answer(fd, error);
+		else
+			close(fd);
+		if (answer)
+			status = unpack(answer, result, error);
+		else if (!*error)
+			control_fail(error, status, "%s: cannot send the request", path);
+	}
+	json_decref(answer);
+	json_decref(own);
+	return status;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_CONTROL_PRIVATE_H
+#define SLUICE_CONTROL_PRIVATE_H
+
+#include "control.h"
+
+/* control_request.c, for control.c: answers as objects and as lines. New references. */
+
+json_t *control_refusal(int status, const char *error); /* NULL: no reason is known */
+
+/* What a handler brought, which it takes over, as an answer. */
+json_t *control_answer_of(int status, json_t *result, char *error);
+
+/* With its newline, from malloc; NULL: more than CONTROL_ANSWER_MAX, or no memory. */
+char *control_dump(const json_t *answer, size_t *len);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/virtio_net.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cut.h"
+#include "pieces.h"
+#include "reassemble.h"
+#include "tap.h"
+
+#define FROM_NIC     0x80000000u /* in the scope: it is an interface, not a client */
+#define IPV6_MIN_MTU 1280
+
+struct pieces {
+	struct reassembly *reassembly;
+	uint64_t expire; /* UINT64_MAX: nothing waits */
+	struct cut cut;	 /* of the packet that is being cut; all of it is, when it is done */
+	uint8_t piece[UINT16_MAX];
+};
+
+static void dropped(void *ctx, enum drop_reason reason, unsigned n)
+{
+	worker_drop(ctx, reason, n);
+}
+
+/* An error answers none, and none goes to many (RFC 1122 section 3.2.2, RFC 4443 section 2.4). */
+static bool may_answer(const struct unfinished *u)
+{
+	bool v4 = addr_is_v4(&u->src);
+
+	if (v4 ? u->dst.b[12] >= 224 : u->dst.b[0] == 0xff)
+		return false;
+	if (u->proto == (v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		return u->first_byte == (v4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+	return u->proto == IPPROTO_UDP || u->proto == IPPROTO_TCP;
+}
+
+/*
+ * A client's, in the place of the service that never saw a piece of it. A service hears
+ * nothing: who is outside could have sent that in anybody's name.
+ */
+static void late(void *ctx, const struct unfinished *u)
+{
+	bool v4 = addr_is_v4(&u->src);
+	struct notice n = {
+		.kind = NOTICE_ICMP,
+		.reason = DROP_FRAGMENT_TIMEOUT,
+		.icmp_type = v4 ? ICMP_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED,
+		.icmp_code = v4 ? ICMP_EXC_FRAGTIME : ICMP6_TIME_EXCEED_REASSEMBLY,
+		.len = u->len,
+		.client = u->scope,
+		.tuple = {.src = u->src, .dst = u->dst, .proto = u->proto},
+	};
+
+	if (u->scope & FROM_NIC || !may_answer(u))
+		return;
+	memcpy(n.bytes, u->first, u->len);
+	worker_notice(ctx, &n);
+}
+
+bool pieces_open(struct worker *w)
+{
+	w->pieces = calloc(1, sizeof(*w->pieces));
+	if (!w->pieces)
+		return false;
+	w->pieces->expire = UINT64_MAX;
+	w->pieces->reassembly = reassembly_new(dropped, late, w);
+	return w->pieces->reassembly;
+}
+
+void pieces_close(struct worker *w)
+{
+	if (w->pieces)
+		reassembly_free(w->pieces->reassembly);
+	free(w->pieces);
+	w->pieces = NULL;
+}
+
+int pieces_timeout(struct worker *w)
+{
+	struct pieces *p = w->pieces;
+
+	if (p->expire == UINT64_MAX)
+		return -1;
+	if (p->expire <= w->now)
+		p->expire = reassemble_expire(p->reassembly, w->now);
+	return p->expire == UINT64_MAX ? -1 : (int)((p->expire - w->now) / NS_PER_MS) + 1;
+}
+
+/* One frame to the TAP, of these addresses. */
+static void give(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
+{
+	if (tap_write(w->tap_fd, eth->h_dest, eth->h_source, packet, len))
+		worker_drop(w, DROP_TAP, 1);
+}
+
+/* ---- put together --------------------------------------------------------------------- */
+
+static uint8_t *add(struct worker *w, uint32_t scope, const uint8_t *packet, size_t len, struct joined *whole)
+{
+	struct pieces *p = w->pieces;
+
+	if (p->expire == UINT64_MAX) /* else one that waits for longer is the first to expire */
+		p->expire = w->now + REASSEMBLE_NS;
+	return reassemble(p->reassembly, scope, packet, len, w->now, whole);
+}
+
+/* How large the fragments may be that it leaves in (contract.h). */
+static uint32_t fragments_of(const uint8_t *packet, size_t largest)
+{
+	if (packet[0] >> 4 == 4)
+		return FRAGMENTS_ANY;
+	return largest > IPV6_MIN_MTU ? (uint32_t)largest : IPV6_MIN_MTU;
+}
+
+void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t client)
+{
+	struct ethhdr eth = w->coalesce.eth;
+	struct joined whole;
+	uint8_t *got = add(w, client, packet->data, packet->len, &whole);
+
+	if (!got)
+		return;
+	tap_mac_put(eth.h_source, TAP_CLIENT, fragments_of(got, whole.largest) << 16 | client);
+	give(w, &eth, got, whole.len);
+}
+
+/* From a NIC; the frame's addresses are as the whole is to have them. */
+static void from_nic(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
+{
+	struct joined whole;
+	uint8_t *got = add(w, tap_mac_id(eth->h_source) | FROM_NIC, packet, len, &whole);
+
+	if (got)
+		give(w, eth, got, whole.len);
+}
+
+/* ---- cut -------------------------------------------------------------------------------- */
+
+static bool begin(struct worker *w, const uint8_t *packet, size_t len, size_t mtu)
+{
+	if (cut_begin(&w->pieces->cut, packet, len, mtu, randombytes_random()))
+		return true;
+	worker_drop(w, DROP_TOO_BIG, 1);
+	return false;
+}
+
+const uint8_t *pieces_next(struct worker *w, struct split *s, size_t *len)
+{
+	struct pieces *p = w->pieces;
+	const uint8_t *packet;
+
+	for (;;) {
+		if (p->cut.at < p->cut.len) {
+			*len = cut_next(&p->cut, p->piece);
+			return p->piece;
+		}
+		packet = split_next(s, len);
+		if (!packet || *len <= w->mtu)
+			return packet;
+		if (!begin(w, packet, *len, w->mtu))
+			p->cut = (struct cut){0};
+	}
+}
+
+unsigned pieces_most(const struct worker *w, const struct split *s)
+{
+	size_t len = s->segment ? (size_t)s->header + s->segment : s->whole.len;
+
+	return len <= w->mtu ? 1 : cut_most(len, w->mtu);
+}
+
+/* A translated packet, or several, for an MTU that the program names. */
+static void cut_out(struct worker *w, uint8_t *frame, size_t len)
+{
+	struct pieces *p = w->pieces;
+	struct ethhdr eth = w->coalesce.eth;
+	struct split split;
+	uint8_t *packet;
+	uint16_t mtu;
+
+	if (!split_begin(&split, frame, len)) {
+		worker_drop(w, DROP_MALFORMED, 1);
+		return;
+	}
+	memcpy(eth.h_source, frame + sizeof(struct virtio_net_hdr) + offsetof(struct ethhdr, h_source), ETH_ALEN);
+	mtu = (uint16_t)tap_mac_id(eth.h_source);
+	while ((packet = split_next(&split, &len))) {
+		if (len <= mtu) {
+			give(w, &eth, packet, len);
+			continue;
+		}
+		if (!begin(w, packet, len, mtu))
+			continue;
+		while ((len = cut_next(&p->cut, p->piece)))
+			give(w, &eth, p->piece, len);
+	}
+}
+
+bool pieces_take(struct worker *w, uint8_t *frame, size_t len)
+{
+	const size_t head = sizeof(struct virtio_net_hdr) + sizeof(struct ethhdr);
+	struct ethhdr eth;
+
+	if (len < head)
+		return false;
+	memcpy(&eth, frame + sizeof(struct virtio_net_hdr), sizeof(eth));
+	if (eth.h_proto == htons(ETH_P_REASSEMBLE))
+		from_nic(w, &eth, frame + head, len - head);
+	else if (eth.h_proto == htons(ETH_P_CUT))
+		cut_out(w, frame, len);
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a worker does with datagrams: tell WireGuard's message types apart, open
+ * data messages where they lie, and write what was inside to the TAP, merged into
+ * super-packets (coalesce.h). Handshakes go to the control thread.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/base/log.h"
+#include "pieces.h"
+#include "reassemble.h"
+#include "tap.h"
+#include "worker.h"
+
+#define RECEIVE_ROUNDS 4 /* batches until the TAP has its turn */
+
+static const enum drop_reason open_drops[] = {
+	[OPEN_BAD_LENGTH] = DROP_WG_LENGTH,    [OPEN_NO_SESSION] = DROP_WG_INDEX, [OPEN_EXPIRED] = DROP_WG_EXPIRED,
+	[OPEN_FORGED] = DROP_WG_AUTH,	       [OPEN_REPLAY] = DROP_WG_REPLAY,	  [OPEN_BAD_PACKET] = DROP_MALFORMED,
+	[OPEN_WRONG_SOURCE] = DROP_INNER_SOURCE, [OPEN_CONGESTED] = DROP_WG_ECN,
+};
+
+/* The TAP takes a frame or drops it; there is nothing to wait for. */
+static void write_frame(void *context, const struct iovec *iov, unsigned n)
+{
+	struct worker *w = context;
+
+	if (writev(w->tap_fd, iov, (int)n) < 0)
+		worker_drop(w, DROP_TAP, n > 2 ? n - 2 : 1);
+}
+
+void receive_init(struct worker *w, bool gso, bool uso)
+{
+	coalesce_init(&w->coalesce, gso, uso, write_frame, w);
+	if (w->shared->to_host)
+		memcpy(w->coalesce.eth.h_dest, w->shared->tap_mac, ETH_ALEN);
+	else
+		tap_mac_put(w->coalesce.eth.h_dest, TAP_CLIENT, 0); /* somebody else's */
+}
+
+static void deliver(struct worker *w, const struct opened *o)
+{
+	uint32_t peer = o->transport->peer, client = 0;
+
+	if (!w->shared->to_host) {
+		if (peer < w->shared->n_peers)
+			client = atomic_load_explicit(&w->shared->client_of_peer[peer], memory_order_relaxed);
+		if (!client) {
+			worker_drop(w, DROP_CLIENT, 1);
+			return;
+		}
+	}
+	if (client && !o->packet.proto && reassemble_is_fragment(o->packet.data, o->packet.len))
+		pieces_from_client(w, &o->packet, client);
+	else
+		coalesce_add(&w->coalesce, &o->packet, client);
+}
+
+static void receive_data(struct worker *w, uint8_t *msg, size_t len, const struct rx_message *m)
+{
+	struct opened opened;
+	enum open_result result =
+		transport_open(&w->transports, w->allowed, msg, len, &m->from, m->tos, w->now, &opened);
+
+	if (result == OPEN_OK)
+		deliver(w, &opened);
+	else if (result != OPEN_KEEPALIVE)
+		worker_drop(w, open_drops[result], 1);
+}
+
+static void receive_handshake(struct worker *w, const uint8_t *msg, size_t len, size_t expected,
+			      const struct rx_message *m)
+{
+	if (len != expected)
+		worker_drop(w, DROP_WG_LENGTH, 1);
+	else if (!worker_pass_handshake(w, msg, len, &m->from))
+		worker_drop(w, DROP_WG_BUSY, 1);
+}
+
+static void receive_datagram(struct worker *w, uint8_t *msg, size_t len, const struct rx_message *m)
+{
+	if (len < 4) {
+		worker_drop(w, DROP_WG_LENGTH, 1);
+		return;
+	}
+	if (msg[1] || msg[2] || msg[3]) { /* as all of disco and STUN have it */
+		if (!worker_pass_other(w, msg, len, &m->from))
+			worker_drop(w, DROP_WG_RESERVED, 1);
+		return;
+	}
+	switch (msg[0]) {
+	case MESSAGE_DATA:
+		receive_data(w, msg, len, m);
+		break;
+	case MESSAGE_INITIATION:
+		receive_handshake(w, msg, len, sizeof(struct message_initiation), m);
+		break;
+	case MESSAGE_RESPONSE:
+		receive_handshake(w, msg, len, sizeof(struct message_response), m);
+		break;
+	case MESSAGE_COOKIE:
+		receive_handshake(w, msg, len, sizeof(struct message_cookie), m);
+		break;
+	default:
+		worker_drop(w, DROP_WG_TYPE, 1);
+	}
+}
+
+void receive(struct worker *w, int family)
+{
+	for (int round = 0; round < RECEIVE_ROUNDS; round++) {
+		int n = underlay_receive(&w->underlay, family, &w->rx);
+
+		if (n < 0)
+			log_warning("receiving on the underlay: %s", strerror(-n));
+		if (n <= 0)
+			break;
+		worker_apply_commands(w); /* a session must be known before its first message (transport.h) */
+		for (int i = 0; i < n; i++) {
+			struct rx_message m;
+
+			rx_message(&w->rx, i, &m);
+			for (size_t at = 0; at < m.len; at += m.segment)
+				receive_datagram(w, m.data + at, m.len - at < m.segment ? m.len - at : m.segment, &m);
+		}
+		coalesce_flush(&w->coalesce);
+		if (n < RX_MESSAGES)
+			break;
+	}
+}
+
+void receive_arrivals(struct worker *w)
+{
+	struct parcels arrived = worker_arrivals(w);
+	struct parcel *p;
+
+	if (!arrived.n)
+		return;
+	while ((p = parcels_take(&arrived))) {
+		const struct rx_message m = {.data = p->bytes, .len = p->len, .segment = p->len, .from = p->at};
+
+		receive_datagram(w, p->bytes, p->len, &m);
+		coalesce_flush(&w->coalesce); /* it holds pointers into the message */
+		free(p);
+	}
+}

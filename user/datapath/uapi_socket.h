@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_UAPI_SOCKET_H
+#define SLUICE_UAPI_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "device.h"
+#include "user/wireguard/uapi.h"
+
+/*
+ * /var/run/wireguard/NAME.sock, where the stock `wg` finds us. Root only; a few
+ * connections at a time, each bounded by what uapi.h allows.
+ */
+#define UAPI_CONNECTIONS 16
+
+struct uapi_socket;
+
+#define UAPI_FOLDER "/var/run/wireguard"
+
+/*
+ * A socket that nobody answers on is replaced. The setters of @settings may be NULL
+ * (uapi.h). @asked (NULL: nobody wants to know) is called after every request. NULL
+ * with one line in @error.
+ */
+struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, void (*asked)(void *ctx),
+				     void *ctx, char *error, size_t size);
+void uapi_socket_close(struct uapi_socket *s); /* NULL is fine */
+
+#endif

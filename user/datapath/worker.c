@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "user/base/log.h"
+#include "user/base/loop.h"
+#include "pieces.h"
+#include "tap.h"
+#include "worker.h"
+
+enum source { FROM_UNDERLAY_4, FROM_UNDERLAY_6, FROM_TAP, FROM_EVENT, SOURCES };
+
+static void ring(int event)
+{
+	uint64_t one = 1;
+
+	if (write(event, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("eventfd: %s", strerror(errno));
+}
+
+/* ---- mail ------------------------------------------------------------------ */
+
+void worker_command(struct worker *w, const struct transport_command *c)
+{
+	struct mail *m = &w->mail;
+
+	pthread_mutex_lock(&m->lock);
+	if (m->n_commands == m->cap_commands) {
+		m->cap_commands = m->cap_commands ? 2 * m->cap_commands : 64;
+		m->commands = realloc(m->commands, m->cap_commands * sizeof(*c));
+		if (!m->commands) {
+			log_error("out of memory: a command for worker %u cannot be queued", w->id);
+			abort();
+		}
+	}
+	m->commands[m->n_commands++] = *c;
+	atomic_store_explicit(&m->waiting, m->n_commands, memory_order_release);
+	pthread_mutex_unlock(&m->lock);
+	ring(w->event);
+}
+
+void worker_apply_commands(struct worker *w)
+{
+	struct mail *m = &w->mail;
+
+	if (!atomic_load_explicit(&m->waiting, memory_order_acquire))
+		return;
+	pthread_mutex_lock(&m->lock);
+	for (unsigned i = 0; i < m->n_commands; i++)
+		if (!transport_apply(&w->transports, &m->commands[i], w->now))
+			log_error("worker %u: out of memory", w->id);
+	m->n_commands = 0;
+	atomic_store_explicit(&m->waiting, 0, memory_order_relaxed);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void pass_garbage(struct worker *w)
+{
+	struct garbage g;
+
+	if (!transport_take_garbage(&w->transports, &g))
+		return;
+	pthread_mutex_lock(&w->mail.lock);
+	while (g.sessions) {
+		struct session *s = g.sessions;
+
+		g.sessions = s->next;
+		s->next = w->mail.garbage.sessions;
+		w->mail.garbage.sessions = s;
+	}
+	while (g.transports) {
+		struct transport *t = g.transports;
+
+		g.transports = t->next_gone;
+		t->next_gone = w->mail.garbage.transports;
+		w->mail.garbage.transports = t;
+	}
+	pthread_mutex_unlock(&w->mail.lock);
+	ring(w->shared->control_event);
+}
+
+void worker_tap_gone(struct worker *w)
+{
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->tap_fd, NULL); /* it would be ready for ever */
+	if (!atomic_exchange(&w->shared->tap_gone, true))
+		ring(w->shared->control_event);
+}
+
+void worker_request_handshake(struct worker *w, uint32_t peer)
+{
+	pthread_mutex_lock(&w->mail.lock);
+	if (w->mail.n_requests < MAIL_REQUESTS) /* else it asks again */
+		w->mail.requests[w->mail.n_requests++] = peer;
+	pthread_mutex_unlock(&w->mail.lock);
+	ring(w->shared->control_event);
+}
+
+void worker_notice(struct worker *w, const struct notice *n)
+{
+	pthread_mutex_lock(&w->mail.lock);
+	if (w->mail.n_notices < MAIL_NOTICES)
+		w->mail.notices[w->mail.n_notices++] = *n;
+	pthread_mutex_unlock(&w->mail.lock);
+	ring(w->shared->control_event);
+}
+
+bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from)
+{
+	bool room;
+
+	pthread_mutex_lock(&w->mail.lock);
+	room = w->mail.n_handshakes < MAIL_HANDSHAKES;
+	if (room) {
+		struct handshake *h = &w->mail.handshakes[w->mail.n_handshakes++];
+
+		h->len = (uint16_t)len;
+		memcpy(h->message, msg, len);
+		h->from = *from;
+	}
+	pthread_mutex_unlock(&w->mail.lock);
+	if (room)
+		ring(w->shared->control_event);
+	return room;
+}
+
+/* The caller rings. False: too many wait already. */
+static bool queue(struct worker *w, struct parcels *in, const struct endpoint *who, const void *data, size_t len)
+{
+	bool room;
+
+	pthread_mutex_lock(&w->mail.lock);
+	room = parcels_add(in, who, data, len, MAIL_PARCELS);
+	pthread_mutex_unlock(&w->mail.lock);
+	return room;
+}
+
+bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from)
+{
+	if (!w->shared->parcels || !queue(w, &w->mail.others, from, bytes, len))
+		return false;
+	ring(w->shared->control_event);
+	return true;
+}
+
+/* The underlay's way out for what goes to a relay; also called by the control thread. */
+static bool leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
+{
+	struct worker *w = ctx;
+
+	if (!queue(w, &w->mail.leaving, to, data, len))
+		return false;
+	ring(w->shared->control_event);
+	return true;
+}
+
+bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len)
+{
+	if (!queue(w, &w->mail.arrived, from, msg, len))
+		return false;
+	atomic_store_explicit(&w->mail.has_arrived, true, memory_order_release);
+	ring(w->event);
+	return true;
+}
+
+struct parcels worker_arrivals(struct worker *w)
+{
+	struct parcels got = {0};
+
+	if (!atomic_load_explicit(&w->mail.has_arrived, memory_order_acquire))
+		return got;
+	pthread_mutex_lock(&w->mail.lock);
+	got = w->mail.arrived;
+	w->mail.arrived = (struct parcels){0};
+	atomic_store_explicit(&w->mail.has_arrived, false, memory_order_relaxed);
+	pthread_mutex_unlock(&w->mail.lock);
+	return got;
+}
+
+uint64_t worker_pass(const struct worker *w)
+{
+	return atomic_load(&w->pass);
+}
+
+bool worker_quiet(const struct worker *w, uint64_t pass)
+{
+	return !(pass & 1) || atomic_load(&w->pass) != pass;
+}
+
+/* ---- the loop -------------------------------------------------------------- */
+
+static void handle(struct worker *w, enum source source)
+{
+	uint64_t count;
+
+	switch (source) {
+	case FROM_UNDERLAY_4:
+		receive(w, UNDERLAY_4);
+		break;
+	case FROM_UNDERLAY_6:
+		receive(w, UNDERLAY_6);
+		break;
+	case FROM_TAP:
+		send_frames(w);
+		break;
+	default:
+		if (read(w->event, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			log_error("eventfd: %s", strerror(errno));
+	}
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct epoll_event events[SOURCES];
+	char name[16];
+
+	snprintf(name, sizeof(name), "worker %u", w->id);
+	pthread_setname_np(pthread_self(), name);
+	while (!atomic_load(&w->shared->stop)) { /* asked after the eventfd was emptied: no wake-up is lost */
+		int n = epoll_wait(w->epoll, events, SOURCES, pieces_timeout(w));
+
+		atomic_fetch_add(&w->pass, 1);
+		w->now = loop_now();
+		w->allowed = atomic_load(&w->shared->allowed);
+		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
+		worker_apply_commands(w);
+		receive_arrivals(w);
+		for (int i = 0; i < n; i++)
+			handle(w, events[i].data.u32);
+		send_todo(w);
+		pass_garbage(w);
+		w->allowed = NULL;
+		atomic_fetch_add(&w->pass, 1);
+	}
+	return NULL;
+}
+
+static int watch(struct worker *w, int fd, enum source source)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.u32 = source};
+
+	return fd >= 0 && epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+}
+
+int worker_watch(struct worker *w, const struct underlay *underlay)
+{
+	return watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
+		?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
+}
+
+static int allocate(struct worker *w)
+{
+	int err = rx_batch_init(&w->rx);
+
+	w->frame = malloc(TAP_FRAME_MAX);
+	if (!w->frame || !pieces_open(w))
+		return -ENOMEM;
+	for (int i = 0; i < TX_BATCHES; i++) {
+		w->tx[i].data = malloc(TX_SIZE);
+		if (!w->tx[i].data)
+			return -ENOMEM;
+	}
+	return err;
+}
+
+static void take_underlay(struct worker *w, const struct underlay *underlay)
+{
+	w->underlay = *underlay;
+	if (w->shared->parcels) {
+		w->underlay.relay = leave;
+		w->underlay.relay_ctx = w;
+	}
+}
+
+int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay,
+		int tap_fd, bool gso, bool uso)
+{
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->id = id;
+	w->shared = shared;
+	w->tap_fd = tap_fd;
+	w->underlay = (struct underlay){.fd = {-1, -1}};
+	w->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	pthread_mutex_init(&w->mail.lock, NULL);
+	err = w->event < 0 || w->epoll < 0 ? -errno : allocate(w);
+	if (!err) {
+		receive_init(w, gso, uso);
+		err = worker_watch(w, underlay) ?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);
+	}
+	if (err)
+		worker_free(w);
+	else
+		take_underlay(w, underlay);
+	return err;
+}
+
+int worker_start(struct worker *w)
+{
+	return -pthread_create(&w->thread, NULL, run, w);
+}
+
+void worker_stop(struct worker *w)
+{
+	ring(w->event);
+	pthread_join(w->thread, NULL);
+}
+
+void worker_rebind(struct worker *w, const struct underlay *underlay)
+{
+	underlay_close(&w->underlay); /* epoll forgets what is closed */
+	take_underlay(w, underlay);
+}
+
+int worker_retap(struct worker *w, int tap_fd)
+{
+	w->tap_fd = tap_fd;
+	return watch(w, tap_fd, FROM_TAP);
+}
+
+void worker_free(struct worker *w)
+{
+	underlay_close(&w->underlay);
+	if (w->event >= 0)
+		close(w->event);
+	if (w->epoll >= 0)
+		close(w->epoll);
+	rx_batch_free(&w->rx);
+	for (int i = 0; i < TX_BATCHES; i++)
+		free(w->tx[i].data);
+	free(w->frame);
+	pieces_close(w);
+	free(w->mail.commands);
+	parcels_clear(&w->mail.arrived);
+	parcels_clear(&w->mail.leaving);
+	parcels_clear(&w->mail.others);
+	transport_set_free(&w->transports);
+	pthread_mutex_destroy(&w->mail.lock);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Does this machine fit the configuration (hostcheck.h)?
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "user/config/ca_file.h"
+#include "hostcheck.h"
+#include "user/kernel/netlink.h"
+#include "user/base/secret.h"
+#include "user/base/unix_socket.h"
+
+#define OVERHEAD      80 /* of WireGuard over UDP over IPv6 */
+#define ADDRESSES_MAX 64
+
+static const struct doc_node *section(const struct config *cfg, const char *key)
+{
+	return cfg->n_docs ? doc_get(&cfg->docs[0]->root, key) : NULL;
+}
+
+static struct diag_at at_tunnel(const struct config *cfg, const char *key, size_t item)
+{
+	return config_at(section(cfg, "tunnel"), key, item);
+}
+
+static bool open_netlink(struct netlink *n, struct diags *d)
+{
+	int err = netlink_open(n);
+
+	if (err)
+		diag_error(d, (struct diag_at){0}, "netlink: %s", strerror(-err));
+	return !err;
+}
+
+/* ---- interfaces ---------------------------------------------------------------------- */
+
+static void check_mtu(const struct config *cfg, const struct netlink_link *underlay, struct diags *d)
+{
+	if (cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)underlay->mtu)
+		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
+			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
+			     "most %u",
+			     cfg->tunnel.mtu, OVERHEAD, underlay->mtu, underlay->name, underlay->mtu - OVERHEAD);
+}
+
+static void check_link(struct netlink *n, const struct config *cfg, const char *what, const char *name,
+		       struct diag_at at, struct diags *d)
+{
+	struct netlink_link link;
+	int err = netlink_link(n, name, &link);
+
+	if (err)
+		diag_error(d, at, "%s: found no interface %s on this machine%s%s", what, name,
+			   err == -ENODEV ? "" : ": ", err == -ENODEV ? "" : strerror(-err));
+	else if (!link.up)
+		diag_error(d, at, "%s: interface %s is down: ip link set %s up", what, name, name);
+	else if (!strcmp(what, "tunnel.underlay"))
+		check_mtu(cfg, &link, d);
+}
+
+static void check_default(struct netlink *n, const struct config *cfg, struct diags *d)
+{
+	int ifindex = netlink_default_interface(n);
+	struct netlink_link link;
+	char name[IFNAMSIZ];
+
+	if (ifindex <= 0)
+		diag_error(d, (struct diag_at){0},
+			   "no default route: expected one, or tunnel.underlay and "
+			   "egress.interface in the configuration");
+	else if (!cfg->tunnel.underlay.n && if_indextoname((unsigned)ifindex, name) && !netlink_link(n, name, &link))
+		check_mtu(cfg, &link, d);
+}
+
+void hostcheck_interfaces(const struct config *cfg, struct diags *d)
+{
+	bool needs_default = !cfg->tunnel.underlay.n;
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->tunnel.underlay.n; i++)
+		check_link(&n, cfg, "tunnel.underlay", cfg->tunnel.underlay.v[i], at_tunnel(cfg, "underlay", i), d);
+	for (size_t i = 0; i < cfg->n_pools; i++) {
+		const struct config_pool *p = &cfg->pools[i];
+
+		if (p->interface)
+			check_link(&n, cfg, "egress.interface", p->interface,
+				   config_at(p->node, "interface", CONFIG_NO_ITEM), d);
+		else
+			needs_default = true;
+	}
+	if (needs_default)
+		check_default(&n, cfg, d);
+	netlink_close(&n);
+}
+
+/* ---- egress addresses ------------------------------------------------------------------- */
+
+static bool has(const struct addr *list, int n, const struct addr *a)
+{
+	for (int i = 0; i < n; i++)
+		if (!addr_cmp(&list[i], a))
+			return true;
+	return false;
+}
+
+static void list_addresses(const struct addr *list, int n, char *buf, size_t size)
+{
+	char text[ADDR_STRLEN];
+	size_t len = 0;
+
+	snprintf(buf, size, "none");
+	for (int i = 0; i < n && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", addr_str(&list[i], text));
+}
+
+/* Asks the kernel by a socket that sends nothing: it chooses the address when it is connected. */
+bool hostcheck_is_own_source(const struct addr *a)
+{
+	struct sockaddr_in6 world6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)}, own6 = {0};
+	struct sockaddr_in world4 = {.sin_family = AF_INET, .sin_port = htons(9)}, own4 = {0};
+	bool v4 = addr_is_v4(a);
+	int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = v4 ? sizeof(own4) : sizeof(own6);
+	bool is = false;
+
+	inet_pton(AF_INET, "192.0.2.1", &world4.sin_addr);
+	inet_pton(AF_INET6, "2001:db8::1", &world6.sin6_addr);
+	if (fd >= 0 && !connect(fd, v4 ? (void *)&world4 : (void *)&world6, len) &&
+	    !getsockname(fd, v4 ? (void *)&own4 : (void *)&own6, &len))
+		is = v4 ? own4.sin_addr.s_addr == a->w[3] : !memcmp(&own6.sin6_addr, a, sizeof(*a));
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+static void check_exclusive(const struct config_pool *pool, const struct addr *list, int n, struct diags *d)
+{
+	char text[ADDR_STRLEN];
+
+	for (int i = 0; i < n; i++)
+		if (hostcheck_is_own_source(&list[i]))
+			diag_warning(d, config_at(pool->node, "exclusive", CONFIG_NO_ITEM), HOSTCHECK_OWN_SOURCE,
+				     addr_str(&list[i], text));
+}
+
+static void check_pool(struct netlink *n, const struct config_pool *pool, struct diags *d)
+{
+	struct addr list[ADDRESSES_MAX];
+	char own[1024], text[ADDR_STRLEN], name[IFNAMSIZ];
+	struct netlink_link link;
+	int ifindex = netlink_default_interface(n), count;
+
+	if (pool->interface) {
+		if (netlink_link(n, pool->interface, &link))
+			return; /* reported with the interfaces */
+		ifindex = link.ifindex;
+	}
+	if (ifindex <= 0 || !if_indextoname((unsigned)ifindex, name))
+		return;
+	count = netlink_addresses(n, ifindex, list, ADDRESSES_MAX);
+	list_addresses(list, count, own, sizeof(own));
+	for (size_t i = 0; i < pool->addresses.n; i++)
+		if (!has(list, count, &pool->addresses.v[i]))
+			diag_error(d, config_at(pool->node, "addresses", i),
+				   "egress address is not on the interface: found %s, %s has %s",
+				   addr_str(&pool->addresses.v[i], text), name, own);
+	if (!pool->addresses.n && count <= 0)
+		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
+			   "egress: interface %s has no address that services could answer to", name);
+	if (pool->exclusive && pool->addresses.n)
+		check_exclusive(pool, pool->addresses.v, (int)pool->addresses.n, d);
+	else if (pool->exclusive)
+		check_exclusive(pool, list, count, d);
+}
+
+void hostcheck_egress(const struct config *cfg, struct diags *d)
+{
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->n_pools; i++)
+		check_pool(&n, &cfg->pools[i], d);
+	netlink_close(&n);
+}
+
+/* 0 where the kernel leads what the pool translates by its interface. */
+static int lead(struct netlink *n, const struct config_pool *pool, const struct addr *to)
+{
+	int ifindex = pool->interface ? (int)if_nametoindex(pool->interface) : netlink_default_interface(n), by;
+	struct addr list[ADDRESSES_MAX], next;
+	int count = ifindex > 0 ? netlink_addresses(n, ifindex, list, ADDRESSES_MAX) : 0;
+	int err = -EAGAIN;
+
+	for (int i = 0; i < count && err; i++)
+		if (addr_is_v4(&list[i]) == addr_is_v4(to))
+			err = netlink_route_get(n, to, &list[i], ifindex, &by, &next);
+	if (err == -EAGAIN) /* what else is missing, is said elsewhere */
+		err = netlink_route_get(n, to, NULL, 0, &by, &next);
+	return err;
+}
+
+void hostcheck_routes(const struct config *cfg, struct diags *d)
+{
+	struct netlink n;
+
+	if (!open_netlink(&n, d))
+		return;
+	for (size_t i = 0; i < cfg->n_routes; i++) {
+		struct addr to = prefix_host(&cfg->routes[i].prefix);
+		char text[ADDR_STRLEN];
+		int err = -ENETUNREACH;
+
+		for (size_t k = 0; k < cfg->n_pools && err; k++)
+			err = lead(&n, &cfg->pools[k], &to);
+		if (err)
+			diag_error(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
+				   prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
+	}
+	netlink_close(&n);
+}
+
+/* ---- the port ---------------------------------------------------------------------------- */
+
+/* Is a gateway with this configuration running? Then the port and the interface are its own. */
+static bool is_running(const struct config *cfg)
+{
+	struct sockaddr_un sa;
+
+	return unix_address(&sa, cfg->socket) && unix_is_live(&sa);
+}
+
+/* 0, or why the port cannot be had. A family that the machine does not have is no obstacle. */
+static int try_bind(int family, uint16_t port)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+	bool is_six = family == AF_INET6;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1, err = 0;
+
+	if (fd < 0)
+		return errno == EAFNOSUPPORT ? 0 : errno;
+	if (is_six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
+		err = errno;
+	else if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)))
+		err = errno;
+	close(fd);
+	return err;
+}
+
+void hostcheck_port(const struct config *cfg, struct diags *d)
+{
+	int err;
+
+	if (is_running(cfg))
+		return;
+	err = try_bind(AF_INET, cfg->tunnel.listen) ?: try_bind(AF_INET6, cfg->tunnel.listen);
+	if (err)
+		diag_error(d, at_tunnel(cfg, "listen", CONFIG_NO_ITEM), "tunnel.listen: UDP port %u: %s%s",
+			   cfg->tunnel.listen, strerror(err),
+			   err == EADDRINUSE ? ": expected a free port (ss -ulnp shows whose it is)" : "");
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+/* A gateway that is in already needs no auth key; a root that cannot be read keeps it from starting. */
+static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
+{
+	char error[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, error, sizeof(error)) : NULL, *ca;
+
+	if (t->auth_key_file && !key)
+		diag_warning(d, config_at(t->node, "auth_key_file", CONFIG_NO_ITEM),
+			     "tailnet.auth_key_file: %s: without it somebody has to open a URL", error);
+	if (key)
+		sodium_memzero(key, strlen(key));
+	free(key);
+	ca = t->ca_file ? ca_file_read(t->ca_file, error, sizeof(error)) : NULL;
+	if (t->ca_file && !ca)
+		diag_error(d, config_at(t->node, "ca_file", CONFIG_NO_ITEM), "tailnet.ca_file: %s", error);
+	free(ca);
+}
+
+void hostcheck_keys(const struct config *cfg, struct diags *d)
+{
+	enum secret_result result;
+	char error[512];
+
+	/* an absent private key is made at the first start */
+	result = secret_read(cfg->tunnel.private_key_file, NULL, error, sizeof(error));
+	if (result != SECRET_OK && result != SECRET_ABSENT)
+		diag_error(d, at_tunnel(cfg, "private_key_file", CONFIG_NO_ITEM), "tunnel.private_key_file: %s", error);
+	for (size_t i = 0; i < cfg->n_clients; i++) {
+		const struct config_client *c = &cfg->clients[i];
+
+		if (c->preshared_key_file &&
+		    secret_read(c->preshared_key_file, NULL, error, sizeof(error)) != SECRET_OK)
+			diag_error(d, config_at(c->node, "preshared_key_file", CONFIG_NO_ITEM),
+				   "client.preshared_key_file: %s", error);
+	}
+	if (cfg->tailnet.node)
+		check_tailnet_files(&cfg->tailnet, d);
+}
+
+void hostcheck(const struct config *cfg, struct diags *d)
+{
+	hostcheck_interfaces(cfg, d);
+	hostcheck_egress(cfg, d);
+	hostcheck_routes(cfg, d);
+	hostcheck_port(cfg, d);
+	hostcheck_keys(cfg, d);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changes of policy and configuration, one after the other. What takes long, reading,
+ * compiling and comparing, is done on a thread, so that handshakes and commands go on;
+ * the control thread then makes it so, at once.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "gateway.h"
+#include "user/base/log.h"
+
+#define CHANGES_MAX 16 /* that wait */
+
+/* The first of the queue can go on: it has become the first, or its thread is done. */
+static void poke(const struct gateway *g)
+{
+	uint64_t one = 1;
+
+	if (write(g->changing.event.fd, &one, sizeof(one)) < 0)
+		log_error("changes: eventfd"); /* it has room for 2^64-2 */
+}
+
+static void *work(void *arg)
+{
+	struct change *c = arg;
+
+	c->kind->work(c);
+	atomic_store(&c->g->changing.done, true);
+	poke(c->g);
+	return NULL;
+}
+
+static void begin(struct gateway *g)
+{
+	struct changes *q = &g->changing;
+
+	q->working = true;
+	atomic_store(&q->done, false);
+	q->first->kind->begin(q->first);
+	q->threaded = !pthread_create(&q->thread, NULL, work, q->first);
+	if (!q->threaded) /* then everybody has to wait */
+		work(q->first);
+}
+
+static struct change *take_first(struct changes *q)
+{
+	struct change *c = q->first;
+
+	q->first = c->next;
+	q->n--;
+	return c;
+}
+
+static void join(struct changes *q)
+{
+	if (q->threaded)
+		pthread_join(q->thread, NULL);
+	q->threaded = false;
+}
+
+static void end(struct gateway *g)
+{
+	struct changes *q = &g->changing;
+	json_t *result = NULL;
+	char *error = NULL;
+	struct change *c;
+	int status;
+
+	q->working = false;
+	c = take_first(q);
+	status = c->kind->finish(c, &result, &error);
+	if (status && !c->ticket)
+		log_error("%s: %s", c->kind->name, error ? error : "out of memory");
+	control_finish(g->control, c->ticket, status, result, error);
+	c->kind->free(c);
+}
+
+static void go_on(void *ctx)
+{
+	struct gateway *g = ctx;
+	uint64_t count;
+
+	if (read(g->changing.event.fd, &count, sizeof(count)) < 0)
+		return;
+	if (g->changing.working && !atomic_load(&g->changing.done))
+		return; /* somebody was added */
+	join(&g->changing);
+	if (g->changing.working)
+		end(g);
+	if (g->changing.first)
+		begin(g);
+}
+
+int changes_open(struct gateway *g)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? -errno : loop_add(&g->loop, &g->changing.event, fd, go_on, g);
+}
+
+bool changes_add(struct gateway *g, struct change *c)
+{
+	struct changes *q = &g->changing;
+	struct change **last = &q->first;
+
+	if (q->n == CHANGES_MAX) {
+		c->kind->free(c);
+		return false;
+	}
+	while (*last)
+		last = &(*last)->next;
+	*last = c;
+	c->next = NULL;
+	c->g = g;
+	if (!q->n++)
+		poke(g);
+	return true;
+}
+
+void changes_add_first(struct gateway *g, struct change *c)
+{
+	struct changes *q = &g->changing;
+	struct change **at = q->working ? &q->first->next : &q->first;
+
+	c->next = *at;
+	*at = c;
+	c->g = g;
+	if (!q->n++)
+		poke(g);
+}
+
+int changes_ask(struct gateway *g, struct change *c, char **error)
+{
+	if (!changes_add(g, c))
+		return control_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
+	c->ticket = control_later(g->control);
+	return EXIT_LATER;
+}
+
+void changes_close(struct gateway *g)
+{
+	struct changes *q = &g->changing;
+
+	if (!q->event.ready)
+		return;
+	join(q);
+	while (q->first) {
+		struct change *c = take_first(q);
+		char *error = NULL;
+
+		control_fail(&error, EXIT_NO, "the gateway stops: nothing was changed");
+		control_finish(g->control, c->ticket, EXIT_NO, NULL, error);
+		c->kind->free(c);
+	}
+	loop_remove(&g->loop, &q->event);
+	close(q->event.fd);
+	*q = (struct changes){0};
+}

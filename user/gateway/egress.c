@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * External addresses. Each that was ever seen gets an id of its own, under which
+ * the programs know it; flows carry the id, so when the address leaves its
+ * interface, one write ends them, and when it is there again new ones may begin.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway.h"
+#include "user/doctor/hostcheck.h"
+#include "user/base/log.h"
+#include "user/kernel/offload.h"
+#include "user/kernel/ports.h"
+
+#define PORTS_KEPT MAX_PORT_RANGES
+#define FRAGMENTS_KEPT (5 * NS_PER_SEC) /* after we last said that we live */
+
+static bool is_none(const struct addr *a)
+{
+	static const struct addr none;
+
+	return !memcmp(a, &none, sizeof(none));
+}
+
+/* The id of @a; a new one where it has none. 0: all are given away. */
+static uint32_t id_of(struct egress_state *s, const struct addr *a)
+{
+	uint32_t unused = 0;
+
+	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
+		if (!memcmp(&s->by_id[id], a, sizeof(*a)))
+			return id;
+		if (!unused && is_none(&s->by_id[id]))
+			unused = id;
+	}
+	if (unused)
+		s->by_id[unused] = *a;
+	return unused;
+}
+
+/* Ids that an earlier run gave. */
+static void remember_ids(struct gateway *g)
+{
+	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
+		struct egress e;
+
+		if (!maps_egress_get(g->maps, id, &e))
+			g->egress.by_id[id] = e.addr;
+	}
+}
+
+static void find_interface(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+{
+	struct netlink_link link;
+	char name[IFNAMSIZ];
+
+	if (config->interface)
+		snprintf(name, sizeof(name), "%s", config->interface);
+	else if (!if_indextoname((unsigned)netlink_default_interface(&g->netlink), name))
+		name[0] = '\0';
+	pool->ifindex = 0;
+	if (!name[0] || netlink_link(&g->netlink, name, &link))
+		return;
+	pool->ifindex = link.ifindex;
+	pool->mtu = link.mtu;
+	memcpy(pool->interface, link.name, sizeof(pool->interface));
+}
+
+static const struct addr *public_of(const struct config_pool *config, const struct addr *a, size_t i)
+{
+	if (config->addresses.n)
+		return config->public.n ? &config->public.v[i] : a;
+	for (size_t k = 0; k < config->public.n; k++) /* at most one of a family */
+		if (addr_is_v4(&config->public.v[k]) == addr_is_v4(a))
+			return &config->public.v[k];
+	return a;
+}
+
+static bool listed(const struct addr *list, int n, const struct addr *a)
+{
+	for (int i = 0; i < n; i++)
+		if (!memcmp(&list[i], a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+/* The pool's addresses as they are now: the configured ones, or the interface's own. */
+static void find_addresses(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+{
+	struct addr own[EGRESS_POOL_MAX];
+	int n = pool->ifindex ? netlink_addresses(&g->netlink, pool->ifindex, own, EGRESS_POOL_MAX) : 0;
+	const struct addr *wanted = config->addresses.n ? config->addresses.v : own;
+	size_t n_wanted = config->addresses.n ?: n > 0 ? (size_t)n : 0;
+
+	pool->n = 0;
+	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++)
+		pool->address[pool->n++] = (struct egress_address){
+			.addr = wanted[i],
+			.public = *public_of(config, &wanted[i], i),
+			.id = id_of(&g->egress, &wanted[i]),
+			.present = listed(own, n, &wanted[i]),
+		};
+}
+
+static void publish_address(struct gateway *g, const struct egress_pool *pool, const struct egress_address *a,
+			    bool exclusive)
+{
+	struct maps_ports kept[PORTS_KEPT];
+	struct egress e = {
+		.addr = a->addr,
+		.ifindex = a->present ? (uint32_t)pool->ifindex : 0,
+		.mtu = (uint16_t)(pool->mtu < UINT16_MAX ? pool->mtu : UINT16_MAX),
+		.exclusive = exclusive,
+	};
+	size_t n = exclusive ? 0 : ports_of_host(kept, PORTS_KEPT);
+	int err;
+
+	maps_port_ranges(kept, n, e.range);
+	err = maps_egress_set(g->maps, a->id, &e);
+	if (err)
+		log_error("egress: %s", strerror(-err));
+}
+
+static void publish_pool(struct gateway *g, uint32_t index, const struct egress_pool *pool)
+{
+	struct pool p = {0};
+
+	for (size_t i = 0; i < pool->n; i++) {
+		const struct egress_address *a = &pool->address[i];
+		bool v4 = addr_is_v4(&a->addr);
+
+		if (!a->id || !a->present)
+			continue;
+		if (v4 && p.n4 < POOL_ADDRESSES)
+			p.v4[p.n4++] = (uint16_t)a->id;
+		else if (!v4 && p.n6 < POOL_ADDRESSES)
+			p.v6[p.n6++] = (uint16_t)a->id;
+	}
+	maps_pool_set(g->maps, index, &p);
+}
+
+static bool in_a_pool(const struct egress_state *s, uint32_t id)
+{
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t k = 0; k < s->pool[i].n; k++)
+			if (s->pool[i].address[k].id == id)
+				return true;
+	return false;
+}
+
+/* Addresses that no pool has any more end their flows. */
+static void retire(struct gateway *g)
+{
+	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
+		struct egress e;
+
+		if (is_none(&g->egress.by_id[id]) || in_a_pool(&g->egress, id) || maps_egress_get(g->maps, id, &e) ||
+		    !e.ifindex)
+			continue;
+		e.ifindex = 0;
+		maps_egress_set(g->maps, id, &e);
+	}
+}
+
+static void report_change(const struct egress_pool *was, const struct egress_pool *now)
+{
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; now->ifindex && i < now->n; i++) { /* without, ways.c tells */
+		bool before = false;
+
+		for (size_t k = 0; k < was->n; k++)
+			before |= was->address[k].id == now->address[i].id && was->address[k].present;
+		if (before && !now->address[i].present)
+			log_warning("egress address %s is gone from %s: its flows end",
+				    addr_str(&now->address[i].addr, text), now->interface);
+		else if (!before && now->address[i].present && was->n)
+			log_info("egress address %s is on %s", addr_str(&now->address[i].addr, text), now->interface);
+		else if (!was->n && !now->address[i].present)
+			log_warning("egress address %s is not on %s yet: waiting for it",
+				    addr_str(&now->address[i].addr, text), now->interface);
+	}
+}
+
+/*
+ * Without it every datagram from a service is a super-packet of its own (offload.h).
+ * Written down before it is done, so that `down` finds it whatever happens.
+ */
+static void gather_udp(struct gateway *g, const char *interface)
+{
+	struct state *s = &g->state;
+	bool on = true, known = false;
+
+	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on)
+		return;
+	for (size_t i = 0; i < s->n_offload; i++)
+		known |= !strcmp(s->offload[i], interface);
+	if (!known) {
+		if (s->n_offload == STATE_OFFLOADS)
+			return;
+		snprintf(s->offload[s->n_offload++], IFNAMSIZ, "%s", interface);
+		if (state_save(g->config->state, s))
+			return;
+	}
+	offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true);
+}
+
+static void stop_lro(const char *interface)
+{
+	bool on = false;
+	int err;
+
+	if (offload_get(interface, OFFLOAD_LRO, &on) || !on)
+		return;
+	err = offload_set(interface, OFFLOAD_LRO, false);
+	if (err)
+		log_error("%s: its LRO cannot be switched off (%s): what services send may be lost", interface,
+			  strerror(-err));
+	else
+		log_info("%s: LRO is switched off, as wherever packets are forwarded", interface);
+}
+
+void egress_refresh(struct gateway *g)
+{
+	for (size_t i = 0; i < g->config->n_pools; i++) {
+		struct egress_pool was = g->egress.pool[i], *pool = &g->egress.pool[i];
+
+		find_interface(g, &g->config->pools[i], pool);
+		find_addresses(g, &g->config->pools[i], pool);
+		if (pool->ifindex && pool->ifindex != was.ifindex) {
+			gather_udp(g, pool->interface);
+			stop_lro(pool->interface);
+		}
+		report_change(&was, pool);
+		for (size_t k = 0; k < pool->n; k++)
+			if (pool->address[k].id)
+				publish_address(g, pool, &pool->address[k], g->config->pools[i].exclusive);
+		publish_pool(g, (uint32_t)i, pool);
+	}
+	g->egress.n = g->config->n_pools;
+	retire(g);
+}
+
+void egress_keep_fragments(struct gateway *g)
+{
+	uint64_t until = loop_now() + FRAGMENTS_KEPT;
+
+	for (size_t i = 0; i < g->egress.n; i++)
+		for (size_t k = 0; k < g->egress.pool[i].n; k++)
+			if (g->egress.pool[i].address[k].present)
+				maps_reassemble(g->maps, &g->egress.pool[i].address[k].addr, until);
+}
+
+/* Said, and done nevertheless: it may be meant, on a machine with a console. */
+static void warn_of_exclusive(const struct gateway *g)
+{
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < g->egress.n; i++)
+		for (size_t k = 0; g->config->pools[i].exclusive && k < g->egress.pool[i].n; k++)
+			if (hostcheck_is_own_source(&g->egress.pool[i].address[k].addr))
+				log_warning(HOSTCHECK_OWN_SOURCE,
+					    addr_str(&g->egress.pool[i].address[k].addr, text));
+}
+
+bool egress_open(struct gateway *g, char *error, size_t size)
+{
+	remember_ids(g);
+	for (size_t i = 0; i < g->config->n_pools; i++) {
+		const struct config_pool *config = &g->config->pools[i];
+		struct egress_pool pool = {0};
+
+		find_interface(g, config, &pool);
+		if (pool.ifindex)
+			continue;
+		if (config->interface)
+			snprintf(error, size, "egress interface %s is absent", config->interface);
+		else
+			snprintf(error, size,
+				 "no egress interface: there is no default route; name one with egress.interface");
+		return false;
+	}
+	egress_refresh(g);
+	warn_of_exclusive(g);
+	ways_refresh(g);
+	return true;
+}

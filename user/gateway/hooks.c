@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which program belongs on which interface, and that it stays there. The list of
+ * what is wanted is made anew from the interfaces as they are; what is missing is
+ * attached, also when somebody else removed it.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "gateway.h"
+#include "user/base/log.h"
+
+#ifndef SO_ATTACH_REUSEPORT_EBPF
+#define SO_ATTACH_REUSEPORT_EBPF 52
+#endif
+
+static void want(struct hooks *h, enum program program, enum attach_point point, unsigned ifindex)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->list[i].program == program && h->list[i].ifindex == ifindex)
+			return;
+	if (ifindex && h->n < HOOKS_MAX)
+		h->list[h->n++] = (struct hook){program, point, ifindex, ATTACH_NONE, -1, false};
+}
+
+/* Names of the underlay: as configured, or the default route's. */
+static size_t underlay(struct gateway *g, char names[][IFNAMSIZ], size_t max)
+{
+	const struct config_names *configured = &g->config->tunnel.underlay;
+	size_t n = 0;
+
+	for (size_t i = 0; i < configured->n && n < max; i++)
+		snprintf(names[n++], IFNAMSIZ, "%s", configured->v[i]);
+	if (!configured->n && if_indextoname((unsigned)netlink_default_interface(&g->netlink), names[0]))
+		n = 1;
+	return n;
+}
+
+static void choose_front(struct gateway *g, const char *name, struct hooks *h)
+{
+	struct xdp_nic nic;
+	char driver[32];
+
+	if (xdp_nic_read(name, &nic, driver))
+		return;
+	xdp_choose(&nic, g->config->tunnel.xdp, &h->front);
+	if (h->front.mode != XDP_MODE_OFF)
+		want(h, PROGRAM_FRONT, ATTACH_XDP, if_nametoindex(name));
+}
+
+static void wanted(struct gateway *g, struct hooks *h)
+{
+	char names[HOOKS_MAX][IFNAMSIZ];
+	size_t n = underlay(g, names, HOOKS_MAX);
+
+	*h = (struct hooks){.front = {.mode = XDP_MODE_OFF, .reason = "no underlay interface"}};
+	want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
+	for (size_t i = 0; i < g->egress.n; i++) {
+		want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, (unsigned)g->egress.pool[i].ifindex);
+		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)g->egress.pool[i].ifindex);
+	}
+	for (size_t i = 0; i < n; i++) {
+		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, if_nametoindex(names[i]));
+		choose_front(g, names[i], h);
+	}
+}
+
+static const struct hook *find(const struct hooks *h, const struct hook *like)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (h->list[i].program == like->program && h->list[i].ifindex == like->ifindex)
+			return &h->list[i];
+	return NULL;
+}
+
+static int attach(struct gateway *g, struct hook *h, const struct hooks *all, char **error)
+{
+	int err;
+
+	if (h->point != ATTACH_XDP)
+		return attach_tc(g->maps, g->config->pins, h->program, h->ifindex, h->point, &h->way, &h->link, error);
+	err = attach_xdp(g->maps, g->config->pins, h->ifindex, all->front.mode == XDP_MODE_GENERIC, &h->link, error);
+	if (!err)
+		h->way = all->front.mode == XDP_MODE_GENERIC ? ATTACH_XDP_GENERIC : ATTACH_XDP_NATIVE;
+	return err;
+}
+
+/* Is it still where it was put? */
+static bool holds(const struct gateway *g, const struct hook *h)
+{
+	return h->way != ATTACH_NONE && attach_verify(g->maps, h->program, h->ifindex, h->point) != ATTACH_NONE;
+}
+
+/* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
+static bool put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
+{
+	char *why = NULL, name[IFNAMSIZ] = "its device"; /* unless that is gone, too */
+	bool was_there = h->way != ATTACH_NONE;
+
+	if_indextoname(h->ifindex, name);
+	if (was_there)
+		log_warning("%s is gone from %s: putting it back", maps_program_name(h->program), name);
+	if (h->link >= 0)
+		close(h->link);
+	h->way = ATTACH_NONE;
+	h->link = -1;
+	if (!attach(g, h, all, &why)) {
+		h->refused = false;
+		return true;
+	}
+	snprintf(error, size, "%s on %s: %s", maps_program_name(h->program), name, why ? why : "failed");
+	if (!h->refused)
+		log_warning("%s", error);
+	h->refused = true;
+	free(why);
+	return false;
+}
+
+/* Makes @next true; returns false when a program that forwarding needs is not there. */
+static bool settle(struct gateway *g, struct hooks *next, char *error, size_t size)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < g->hooks.n; i++)
+		if (!find(next, &g->hooks.list[i]))
+			attach_remove(g->config->pins, g->hooks.list[i].ifindex, g->hooks.list[i].point);
+	for (size_t i = 0; i < next->n; i++) {
+		struct hook *h = &next->list[i];
+		const struct hook *was = find(&g->hooks, h);
+
+		if (was)
+			*h = *was;
+		if (!holds(g, h) && !put(g, h, next, error, size))
+			ok &= h->point == ATTACH_XDP; /* the front is no condition */
+	}
+	g->hooks = *next;
+	return ok;
+}
+
+void hooks_follow(struct gateway *g)
+{
+	struct hooks next;
+	char error[256];
+
+	wanted(g, &next);
+	settle(g, &next, error, sizeof(error));
+}
+
+void hooks_verify(struct gateway *g)
+{
+	struct hooks same = g->hooks;
+	char error[256];
+
+	settle(g, &same, error, sizeof(error));
+}
+
+int hooks_tap(struct gateway *g)
+{
+	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP)) ?:
+	       tap_fence(&g->device.tap, maps_program(g->maps, PROGRAM_FENCE_TAP));
+}
+
+/* Which worker gets a datagram, and what does not even wake it. */
+static int steer_sockets(struct gateway *g)
+{
+	int steer = maps_program(g->maps, PROGRAM_STEER_UDP), front = maps_program(g->maps, PROGRAM_FRONT_SOCKET);
+
+	for (unsigned w = 0; w < g->device.n_workers; w++) {
+		for (int family = 0; family < UNDERLAY_FAMILIES; family++) {
+			int fd = g->device.workers[w].underlay.fd[family], err;
+
+			if (fd < 0)
+				continue;
+			err = maps_worker_socket(g->maps, w, family == UNDERLAY_6, fd);
+			if (!err && setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &front, sizeof(front)))
+				err = -errno;
+			if (!err && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &steer, sizeof(steer)))
+				err = -errno;
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+bool hooks_open(struct gateway *g, char *error, size_t size)
+{
+	struct hooks next;
+	int err = steer_sockets(g);
+
+	if (err) {
+		snprintf(error, size, "steering packets to workers: %s", strerror(-err));
+		return false;
+	}
+	wanted(g, &next);
+	return settle(g, &next, error, size);
+}
+
+void hooks_close(struct gateway *g)
+{
+	for (size_t i = 0; i < g->hooks.n; i++)
+		if (g->hooks.list[i].link >= 0)
+			close(g->hooks.list[i].link); /* what is pinned stays on its interface */
+	g->hooks = (struct hooks){0};
+}

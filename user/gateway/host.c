@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host around the gateway: whether it can carry one, and what keeps its
+ * kernel from ever forwarding tunnel packets itself. Forwarding may well be on
+ * (Docker, libvirt, a router): with no program on the TAP, tunnel sources would
+ * leave untranslated. So there are three fences, each enough alone: frames carry
+ * somebody else's destination (contract.h), a blackhole rule for what comes in by
+ * the TAP, and the guard on the way out (hooks.c).
+ */
+#include <bpf/libbpf.h>
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "gateway.h"
+#include "user/base/log.h"
+#include "user/kernel/offload.h"
+
+#define KERNEL_MAJOR 6
+#define KERNEL_MINOR 1
+
+static bool kernel_new_enough(char *error, size_t size)
+{
+	struct utsname u;
+	int major, minor;
+
+	if (uname(&u) || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+		return true; /* the load of the programs will tell */
+	if (major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR))
+		return true;
+	snprintf(error, size, "Linux %s is too old: %d.%d or later is needed", u.release, KERNEL_MAJOR, KERNEL_MINOR);
+	return false;
+}
+
+bool host_able(char *error, size_t size)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} needed[] = {
+		{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+		{CAP_NET_RAW, "CAP_NET_RAW"},
+		{CAP_BPF, "CAP_BPF"},
+		{CAP_PERFMON, "CAP_PERFMON"},
+	};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, none = {0, 0}, files;
+
+	if (!kernel_new_enough(error, size))
+		return false;
+	capng_get_caps_process();
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (capng_have_capability(CAPNG_EFFECTIVE, needed[i].cap))
+			continue;
+		snprintf(error, size, "missing privilege %s: run as root, or by the shipped systemd unit",
+			 needed[i].name);
+		return false;
+	}
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files); /* maps, queues, sockets: more than a shell's 64 */
+	}
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* keys and, before 5.11, maps */
+	setrlimit(RLIMIT_CORE, &none);	       /* a core file would hold keys */
+	return true;
+}
+
+bool host_lock(struct gateway *g, char *error, size_t size)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/lock", g->config->state);
+	g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (g->lock >= 0 && !flock(g->lock, LOCK_EX | LOCK_NB))
+		return true;
+	if (g->lock >= 0 && errno == EWOULDBLOCK)
+		snprintf(error, size, "another gateway runs with the state folder %s", g->config->state);
+	else
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+	return false;
+}
+
+bool host_has_gateway(const struct config *config)
+{
+	return if_nametoindex(config->tunnel.interface) || !access(config->pins, F_OK);
+}
+
+bool host_routes(struct gateway *g, char *error, size_t size)
+{
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < g->config->n_routes; i++) {
+		const struct prefix *p = &g->config->routes[i].prefix;
+		struct addr to = prefix_host(p), hop;
+		int ifindex, err = netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop);
+
+		if (err == -ENETUNREACH || err == -EHOSTUNREACH) {
+			snprintf(error, size,
+				 "no route to %s: this host cannot reach the service it is to serve: "
+				 "give the host one, or take it out of routes",
+				 prefix_str(p, text));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool host_underlay(struct gateway *g, char *error, size_t size)
+{
+	const struct config_names *names = &g->config->tunnel.underlay;
+	struct netlink_link link;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (netlink_link(&g->netlink, names->v[i], &link) == -ENODEV) {
+			snprintf(error, size, "underlay interface %s is absent", names->v[i]);
+			return false;
+		}
+	return true;
+}
+
+uint32_t host_underlay_mtu(struct gateway *g)
+{
+	const struct config_names *names = &g->config->tunnel.underlay;
+	char name[IFNAMSIZ];
+	struct netlink_link link;
+	uint32_t mtu = 0;
+
+	if (!names->n && if_indextoname((unsigned)netlink_default_interface(&g->netlink), name) &&
+	    !netlink_link(&g->netlink, name, &link))
+		return link.mtu;
+	for (size_t i = 0; i < names->n; i++)
+		if (!netlink_link(&g->netlink, names->v[i], &link) && (!mtu || link.mtu < mtu))
+			mtu = link.mtu;
+	return mtu;
+}
+
+bool host_guard(struct gateway *g)
+{
+	int err = netlink_guard_rule(&g->netlink, g->device.tap.name, true);
+
+	if (err)
+		log_error("rule \"iif %s blackhole\": %s", g->device.tap.name, strerror(-err));
+	return !err;
+}
+
+static bool is_listed(const struct addr *list, size_t n, const struct addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!memcmp(&list[i], a, sizeof(*a)))
+			return true;
+	return false;
+}
+
+bool host_owns(const struct gateway *g, const struct addr *a)
+{
+	return is_listed(g->own, g->n_own, a);
+}
+
+bool host_reserve(struct gateway *g)
+{
+	struct addr now[sizeof(g->own) / sizeof(g->own[0])];
+	int n = netlink_host_addresses(&g->netlink, now, sizeof(now) / sizeof(now[0]));
+	int err = n < 0 ? n : g->n_own ? 0 : maps_reserved_defaults(g->maps);
+
+	for (size_t i = 0; n >= 0 && i < g->n_own; i++)
+		if (!is_listed(now, (size_t)n, &g->own[i]))
+			maps_reserved_delete(g->maps, &(struct prefix){g->own[i], 128});
+	for (int i = 0; i < n && !err; i++)
+		if (!is_listed(g->own, g->n_own, &now[i]))
+			err = maps_reserved_set(g->maps, &(struct prefix){now[i], 128},
+						config_is_own(g->config, &now[i]) ? RESERVED_TUNNEL : RESERVED_OWN);
+	if (err) {
+		log_error("reserved addresses: %s", strerror(-err));
+		return false;
+	}
+	g->n_own = (size_t)n;
+	memcpy(g->own, now, g->n_own * sizeof(now[0]));
+	return true;
+}
+
+/* ---- removal ---------------------------------------------------------------------------- */
+
+struct removal {
+	struct netlink netlink;
+	struct {
+		struct prefix prefix;
+		enum netlink_route kind;
+		int ifindex;
+	} *routes;
+	size_t n, cap;
+};
+
+static void take_route(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex)
+{
+	struct removal *r = ctx;
+
+	if (r->n == r->cap) {
+		void *more = realloc(r->routes, (r->cap ? 2 * r->cap : 64) * sizeof(*r->routes));
+
+		if (!more)
+			return;
+		r->routes = more;
+		r->cap = r->cap ? 2 * r->cap : 64;
+	}
+	r->routes[r->n].prefix = *p;
+	r->routes[r->n].kind = kind;
+	r->routes[r->n++].ifindex = ifindex;
+}
+
+/* Asks the kernel, for /sys may show another network namespace. */
+static bool is_tap(const char *name)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (char *)&info};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool tap;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	tap = fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) && !strcmp(info.driver, "tun");
+	if (fd >= 0)
+		close(fd);
+	return tap;
+}
+
+static void tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s%s%s", what, name ? " " : "", name ?: "");
+	if (each)
+		each(ctx, text);
+}
+
+/* What an interface was like before us. */
+static void restore_offloads(const struct config *config, void (*each)(void *, const char *), void *ctx)
+{
+	struct state state;
+	char why[256];
+
+	if (state_load(config->state, &state, why, sizeof(why)) && state.n_offload) {
+		for (size_t i = 0; i < state.n_offload; i++)
+			if (!offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false))
+				tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
+		state.n_offload = 0;
+		state_save(config->state, &state);
+	}
+	state_free(&state);
+}
+
+/* Of a gateway that was killed. */
+static void remove_sockets(const struct config *config)
+{
+	char path[sizeof(UAPI_FOLDER) + IFNAMSIZ + 8];
+
+	snprintf(path, sizeof(path), UAPI_FOLDER "/%s.sock", config->tunnel.interface);
+	unlink(path);
+	unlink(config->socket);
+}
+
+int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
+{
+	const char *name = config->tunnel.interface;
+	struct removal r = {0};
+	struct netlink_link link;
+	int err = netlink_open(&r.netlink), one;
+
+	if (err)
+		return err;
+	libbpf_set_print(NULL); /* what is missing is no news here */
+	if (!access(config->pins, F_OK)) {
+		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
+		tell(each, ctx, "programs and maps", config->pins);
+	}
+	netlink_each_route(&r.netlink, take_route, &r);
+	for (size_t i = 0; i < r.n; i++) {
+		one = netlink_route_delete(&r.netlink, &r.routes[i].prefix, r.routes[i].kind, r.routes[i].ifindex);
+		err = err ?: one;
+	}
+	if (r.n)
+		tell(each, ctx, "routes", NULL);
+	free(r.routes);
+	if (!netlink_link(&r.netlink, name, &link) && is_tap(name)) {
+		one = netlink_link_delete(&r.netlink, link.ifindex);
+		err = err ?: one;
+		tell(each, ctx, "tap", name);
+	}
+	restore_offloads(config, each, ctx);
+	one = netlink_guard_rule(&r.netlink, name, false);
+	netlink_close(&r.netlink);
+	remove_sockets(config); /* last: who waits for the end sees it by this */
+	return err ?: one;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a start has to know of the run before: each client's endpoint, last handshake
+ * and greatest timestamp, and which key the clients know this gateway by. Written now
+ * and then and at the end; read in gateway.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway.h"
+#include "user/base/log.h"
+#include "user/base/loop.h"
+
+#define SAVE_SHARE 50 /* writing the state takes at most this part of the time */
+
+/* What is to be remembered of a client; false: it is no peer now. */
+static bool peer_state(const struct gateway *g, const struct client *c, struct state_peer *out)
+{
+	struct engine_peer_state s;
+
+	if (!c->peer)
+		return false;
+	engine_peer_state(g->device.engine, c->peer, &s);
+	if (endpoint_is_relay(&s.endpoint))
+		s.endpoint = (struct endpoint){0}; /* its relay is in the netmap */
+	*out = (struct state_peer){
+		.endpoint = {.addr = s.endpoint.addr, .port = s.endpoint.port},
+		.handshake = s.last_handshake / NS_PER_SEC,
+	};
+	memcpy(out->public, s.public, sizeof(out->public));
+	memcpy(out->timestamp, s.timestamp, sizeof(out->timestamp));
+	return true;
+}
+
+/* Asked every few seconds of ten thousand clients: compares without allocating. */
+static bool worth_saving(const struct gateway *g)
+{
+	struct state_peer p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->clients.n; i++) {
+		if (!peer_state(g, &g->clients.list[i], &p))
+			continue;
+		if (n == g->state.n_peers || memcmp(&g->state.peers[n], &p, sizeof(p)))
+			return true;
+		n++;
+	}
+	return n != g->state.n_peers || !g->state.has_identity;
+}
+
+void gateway_remember(struct gateway *g)
+{
+	uint64_t begun = loop_now();
+	struct state_peer *peers;
+	size_t n = 0;
+	int err;
+
+	if (!worth_saving(g))
+		return;
+	peers = mem_alloc(g->clients.n + 1, sizeof(*peers));
+	for (size_t i = 0; i < g->clients.n; i++)
+		n += peer_state(g, &g->clients.list[i], &peers[n]);
+	free(g->state.peers);
+	g->state.peers = peers;
+	g->state.n_peers = n;
+	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
+	err = state_save(g->config->state, &g->state);
+	if (err)
+		log_warning("%s: %s", g->config->state, strerror(-err));
+	g->save_after = begun + SAVE_SHARE * (loop_now() - begun);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "state.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATE_SCHEMA 1
+#define STATE_MAX (64u << 20)
+#define PATH_SIZE 4096
+
+/* ---- files -------------------------------------------------------------------- */
+
+int state_folder(const char *folder)
+{
+	struct stat st;
+
+	if (mkdir(folder, 0700) && errno != EEXIST)
+		return -errno;
+	if (stat(folder, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	return st.st_uid != geteuid() || st.st_mode & 077 ? -EPERM : 0;
+}
+
+char *state_read_file(const char *path, size_t max, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *text = NULL;
+	size_t cap = 0;
+
+	*len = 0;
+	if (fd < 0)
+		return NULL;
+	for (;;) {
+		ssize_t n;
+
+		if (cap - *len < 2) {
+			char *more = cap >= max + 2 ? NULL : realloc(text, cap = cap ? 2 * cap : 8192);
+
+			if (!more) {
+				errno = cap >= max ? EFBIG : ENOMEM;
+				break;
+			}
+			text = more;
+		}
+		n = read(fd, text + *len, cap - *len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			close(fd);
+			if (!n) {
+				text[*len] = '\0';
+				return text;
+			}
+			free(text);
+			return NULL;
+		}
+		*len += (size_t)n;
+	}
+	free(text);
+	close(fd);
+	return NULL;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+int state_write_file(const char *path, const char *text, size_t len)
+{
+	char temporary[PATH_SIZE];
+	int fd, err;
+
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
+		return -ENAMETOOLONG;
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = write_all(fd, text, len);
+	close(fd);
+	if (!err && rename(temporary, path))
+		err = -errno;
+	if (err)
+		unlink(temporary);
+	return err;
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static json_t *hex(const uint8_t *bytes, size_t len)
+{
+	char text[2 * KEY_LEN + 1];
+
+	return json_string(sodium_bin2hex(text, sizeof(text), bytes, len));
+}
+
+static bool unhex(const json_t *j, uint8_t *out, size_t len)
+{
+	size_t got;
+
+	return json_is_string(j) &&
+	       !sodium_hex2bin(out, len, json_string_value(j), json_string_length(j), NULL, &got, NULL) && got == len;
+}
+
+static json_t *print_peer(const struct state_peer *p)
+{
+	char address[ADDR_STRLEN];
+	json_t *j = json_pack("{s:o, s:o, s:I}", "public_key", hex(p->public, KEY_LEN), "timestamp",
+			      hex(p->timestamp, TIMESTAMP_LEN), "handshake", (json_int_t)p->handshake);
+
+	if (p->endpoint.port)
+		json_object_set_new(j, "endpoint",
+				    json_pack("{s:s, s:i}", "address", addr_str(&p->endpoint.addr, address), "port",
+					      p->endpoint.port));
+	return j;
+}
+
+static void parse_endpoint(const json_t *j, struct endpoint *out)
+{
+	const char *address = json_string_value(json_object_get(j, "address"));
+	json_int_t port = json_integer_value(json_object_get(j, "port"));
+	struct endpoint e = {0};
+
+	if (!address || port < 1 || port > 65535 || !addr_parse(address, strlen(address), &e.addr))
+		return;
+	e.port = (uint16_t)port;
+	*out = e;
+}
+
+static bool parse_peer(const json_t *j, struct state_peer *out)
+{
+	struct state_peer p = {0};
+	json_int_t handshake = json_integer_value(json_object_get(j, "handshake"));
+
+	if (!unhex(json_object_get(j, "public_key"), p.public, KEY_LEN) ||
+	    !unhex(json_object_get(j, "timestamp"), p.timestamp, TIMESTAMP_LEN) || handshake < 0)
+		return false;
+	p.handshake = (uint64_t)handshake;
+	parse_endpoint(json_object_get(j, "endpoint"), &p.endpoint);
+	*out = p;
+	return true;
+}
+
+/* Peers that make no sense are left out: each is only a memory. */
+static bool parse(const char *text, size_t len, struct state *s, char *error, size_t size)
+{
+	json_error_t where;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where), *list, *j;
+	size_t i;
+
+	if (!root) {
+		snprintf(error, size, "line %d: %s", where.line, where.text);
+		return false;
+	}
+	if (json_integer_value(json_object_get(root, "schema")) != STATE_SCHEMA) {
+		snprintf(error, size, "not of schema %d", STATE_SCHEMA);
+		json_decref(root);
+		return false;
+	}
+	s->has_identity = unhex(json_object_get(root, "public_key"), s->identity, KEY_LEN);
+	json_array_foreach(json_object_get(root, "udp_gro"), i, j)
+		if (json_is_string(j) && json_string_length(j) < IFNAMSIZ && s->n_offload < STATE_OFFLOADS)
+			strcpy(s->offload[s->n_offload++], json_string_value(j));
+	list = json_object_get(root, "peers");
+	s->peers = calloc(json_array_size(list) + 1, sizeof(*s->peers));
+	json_array_foreach(list, i, j)
+		if (s->peers && parse_peer(j, &s->peers[s->n_peers]))
+			s->n_peers++;
+	json_decref(root);
+	return true;
+}
+
+bool state_load(const char *folder, struct state *s, char *error, size_t size)
+{
+	char path[PATH_SIZE], why[256];
+	size_t len;
+	char *text;
+	bool ok;
+
+	*s = (struct state){0};
+	snprintf(path, sizeof(path), "%s/" STATE_FILE, folder);
+	text = state_read_file(path, STATE_MAX, &len);
+	if (!text) {
+		ok = errno == ENOENT;
+		snprintf(why, sizeof(why), "%s", strerror(errno));
+	} else {
+		ok = parse(text, len, s, why, sizeof(why));
+	}
+	if (!ok)
+		snprintf(error, size, "%s: %s", path, why);
+	free(text);
+	return ok;
+}
+
+int state_save(const char *folder, const struct state *s)
+{
+	json_t *peers = json_array(), *offload = json_array(), *root;
+	char path[PATH_SIZE], *text;
+	int err;
+
+	for (size_t i = 0; i < s->n_peers; i++)
+		json_array_append_new(peers, print_peer(&s->peers[i]));
+	for (size_t i = 0; i < s->n_offload; i++)
+		json_array_append_new(offload, json_string(s->offload[i]));
+	root = json_pack("{s:i, s:o, s:o}", "schema", STATE_SCHEMA, "udp_gro", offload, "peers", peers);
+	if (s->has_identity)
+		json_object_set_new(root, "public_key", hex(s->identity, KEY_LEN));
+	text = json_dumps(root, JSON_INDENT(1));
+	json_decref(root);
+	if (!text)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "%s/" STATE_FILE, folder);
+	err = state_write_file(path, text, strlen(text));
+	free(text);
+	return err;
+}
+
+void state_free(struct state *s)
+{
+	free(s->peers);
+	*s = (struct state){0};
+}

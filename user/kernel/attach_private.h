@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_ATTACH_PRIVATE_H
+#define SLUICE_ATTACH_PRIVATE_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "attach.h"
+
+/* Of enum bpf_attach_type in Linux 6.6; Debian 12's headers are older. The system calls pass them on. */
+#define TCX_INGRESS ((enum bpf_attach_type)46)
+#define TCX_EGRESS  ((enum bpf_attach_type)47)
+
+/* What a clsact filter of ours is known by: each program has a priority of its own. */
+#define CLSACT_HANDLE 0x51
+
+static inline uint32_t clsact_priority(enum program p)
+{
+	return 0x5100u + p;
+}
+
+static inline enum bpf_attach_type tcx_type(enum attach_point point)
+{
+	return point == ATTACH_INGRESS ? TCX_INGRESS : TCX_EGRESS;
+}
+
+/* Name of the program with this id; false: it is gone. */
+bool attach_program_name(uint32_t id, char *name);
+bool attach_is_our_name(const char *name);
+
+/* The clsact filter of ours for @p at a point; its program's id, 0: none. */
+uint32_t attach_clsact_query(unsigned ifindex, enum attach_point point, enum program p);
+
+#endif

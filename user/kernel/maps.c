@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loading the programs and maps. On a pinned start every map is first looked for
+ * under the pins. `layout` is written last, when all the others are there: pins
+ * without it are those of a start that was cut off, which nothing uses yet.
+ */
+#include "maps_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define KERNEL_LOG     (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
+#define MAPS_FLOWS_MIN 1024
+
+int maps_fail(char **error, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(error, fmt, args) < 0)
+		*error = NULL;
+	va_end(args);
+	return err;
+}
+
+/* What libbpf has to say is in the error text or of no use to people. */
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	return 0;
+}
+
+/* ---- pins ------------------------------------------------------------------- */
+
+static char *pin_path(const char *pins, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", pins, name) < 0 ? NULL : path;
+}
+
+static int open_pin(const char *pins, const char *name)
+{
+	char *path = pin_path(pins, name);
+	int fd = path ? bpf_obj_get(path) : -ENOMEM;
+
+	free(path);
+	return fd;
+}
+
+static bool on_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+static int make_pins(const char *pins, char **error)
+{
+	if (strncmp(pins, "/sys/fs/bpf/", 12) == 0 && !on_bpffs("/sys/fs/bpf") &&
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
+		return maps_fail(error, -errno, "cannot mount a bpf file system on /sys/fs/bpf: %s", strerror(errno));
+	if (mkdir(pins, 0700) && errno != EEXIST)
+		return maps_fail(error, -errno, "cannot make %s: %s", pins, strerror(errno));
+	if (!on_bpffs(pins))
+		return maps_fail(error, -EINVAL, "%s is not on a bpf file system", pins);
+	return 0;
+}
+
+int maps_unpin(const char *pins)
+{
+	DIR *dir = opendir(pins);
+	struct dirent *e;
+	int err = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		if (unlinkat(dirfd(dir), e->d_name, 0) && errno != ENOENT && errno != EISDIR && !err)
+			err = -errno;
+	}
+	closedir(dir);
+	if (!err && rmdir(pins) && errno != ENOENT && errno != ENOTEMPTY)
+		err = -errno;
+	return err;
+}
+
+/* The layout of the pins: 0 when there is none, or a first start did not get to its end. */
+static uint32_t pinned_layout(const char *pins)
+{
+	int fd = open_pin(pins, "layout");
+	uint32_t zero = 0, layout = 0;
+
+	if (fd < 0)
+		return 0;
+	if (bpf_map_lookup_elem(fd, &zero, &layout))
+		layout = 0;
+	close(fd);
+	return layout;
+}
+
+/* Slots of the pinned flow table, 0: there is none. */
+static uint32_t pinned_slots(const char *pins)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int fd = open_pin(pins, "flows");
+
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		info.max_entries = 0;
+	close(fd);
+	return info.max_entries;
+}
+
+/* Takes pins of our kind over (m->reused, m->slots), and removes those of a start that was cut off. */
+static int look_at_pins(struct maps *m, char **error)
+{
+	uint32_t layout, slots;
+	int err = make_pins(m->pins, error);
+
+	if (err)
+		return err;
+	layout = pinned_layout(m->pins);
+	if (!layout) {
+		err = maps_unpin(m->pins);
+		if (err)
+			return maps_fail(error, err, "cannot clean up %s: %s", m->pins, strerror(-err));
+		return make_pins(m->pins, error);
+	}
+	if (layout != SLUICE_LAYOUT)
+		return maps_fail(
+			error, -EPROTO,
+			"%s holds maps of layout %u, this program has %u: `sluice down` first (live flows end)",
+			m->pins, layout, SLUICE_LAYOUT);
+	slots = pinned_slots(m->pins);
+	if (m->slots && slots != m->slots)
+		return maps_fail(
+			error, -EPROTO,
+			"the flow table in %s has %u flows, %u are wanted: `sluice down` first (live flows end)",
+			m->pins, slots - 1, m->slots - 1);
+	m->slots = slots;
+	m->reused = true;
+	return 0;
+}
+
+/* Working memory of one packet and constants belong to the programs, not to the gateway. */
+static bool is_pinned_map(const struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+	size_t len = strlen(name);
+
+	return name[0] != '.' && !strchr(name, '.') && (len < 5 || strcmp(name + len - 5, "_work") != 0);
+}
+
+static int set_pin_paths(struct maps *m)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, m->skel->obj)
+	{
+		char *path;
+		int err;
+
+		if (!is_pinned_map(map))
+			continue;
+		path = pin_path(m->pins, bpf_map__name(map));
+		err = path ? bpf_map__set_pin_path(map, path) : -ENOMEM;
+		free(path);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- loading ---------------------------------------------------------------- */
+
+static int set_sizes(struct maps *m)
+{
+	struct gateway_bpf *s = m->skel;
+	uint32_t n = m->slots - 1; /* a power of two is best: the kernel rounds a hash's buckets up to one */
+
+	s->rodata->flow_slots = m->slots;
+	return bpf_map__set_max_entries(s->maps.flows, n + 1) ?: bpf_map__set_max_entries(s->maps.flow_index, 2 * n) ?:
+	       bpf_map__set_max_entries(s->maps.free_slots, n) ?: bpf_map__set_max_entries(s->maps.pairs, n);
+}
+
+static void keep_templates(struct maps *m)
+{
+	struct bpf_map *const outer[MAPS_TABLES] = {
+		[MAPS_CLASSES] = m->skel->maps.classes, [MAPS_ACL] = m->skel->maps.acl,
+		[MAPS_RULES] = m->skel->maps.rules,	[MAPS_ROUTES] = m->skel->maps.routes,
+		[MAPS_BLOCKED] = m->skel->maps.blocked, [MAPS_BLOCKED16] = m->skel->maps.blocked16,
+		[MAPS_BLOCKED24] = m->skel->maps.blocked24,
+	};
+
+	for (int i = 0; i < MAPS_TABLES; i++) {
+		const struct bpf_map *like = bpf_map__inner_map(outer[i]);
+
+		m->tables[i] = (struct maps_template){
+			.outer = outer[i],
+			.type = bpf_map__type(like),
+			.key_size = bpf_map__key_size(like),
+			.value_size = bpf_map__value_size(like),
+			.flags = bpf_map__map_flags(like),
+			.btf_key = bpf_map__btf_key_type_id(like),
+			.btf_value = bpf_map__btf_value_type_id(like),
+		};
+	}
+}
+
+/* The last thing the verifier said, which names the fault, without its statistics. */
+static void last_line(char *log)
+{
+	char *line = log, *end;
+
+	end = strstr(log, "\nprocessed ");
+	if (end)
+		*end = 0;
+	for (char *p = log; (p = strchr(p, '\n')) && p[1]; p++)
+		line = p + 1;
+	memmove(log, line, strlen(line) + 1);
+}
+
+static int load(struct maps *m, char *log, char **error)
+{
+	int err = gateway_bpf__load(m->skel);
+
+	if (!err)
+		return 0;
+	last_line(log);
+	if (err == -EPERM && !*log)
+		return maps_fail(error, err, "loading BPF programs needs CAP_BPF and CAP_NET_ADMIN (run as root)");
+	if (err == -ENOMEM || err == -E2BIG)
+		return maps_fail(error, err, "no memory for a table of %u flows: %s", m->slots - 1, strerror(-err));
+	return maps_fail(error, err, "the kernel refused a BPF program or map: %s%s%s", strerror(-err),
+			 *log ? ": " : "", log);
+}
+
+static int start_sweep(struct maps *m, char **error)
+{
+	uint8_t frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame));
+	int err = bpf_prog_test_run_opts(bpf_program__fd(m->skel->progs.sweep_start), &opts);
+
+	if (!err)
+		err = (int)opts.retval;
+	return err ? maps_fail(error, err, "the timer that ends old flows did not start: %s", strerror(-err)) : 0;
+}
+
+static void *map_memory(struct bpf_map *map, size_t size, int prot)
+{
+	void *p = mmap(NULL, size, prot, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t drops_size(void)
+{
+	return DROP_MAX * sizeof(uint64_t);
+}
+
+static int finish(struct maps *m, bool sweep, char **error)
+{
+	uint32_t zero = 0, layout = SLUICE_LAYOUT;
+	int err;
+
+	m->flows = map_memory(m->skel->maps.flows, (size_t)m->slots * sizeof(struct flow), PROT_READ | PROT_WRITE);
+	m->daemon_drops = map_memory(m->skel->maps.daemon_drops, drops_size(), PROT_READ | PROT_WRITE);
+	if (!m->flows || !m->daemon_drops)
+		return maps_fail(error, -errno, "cannot map the flow table: %s", strerror(errno));
+	err = sweep ? start_sweep(m, error) : 0;
+	if (err)
+		return err;
+	err = bpf_map_update_elem(bpf_map__fd(m->skel->maps.layout), &zero, &layout, BPF_ANY);
+	return err ? maps_fail(error, err, "cannot write the layout: %s", strerror(-err)) : 0;
+}
+
+static int open_all(struct maps *m, const struct maps_options *o, char *log, char **error)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log, .kernel_log_size = KERNEL_LOG);
+	int err;
+
+	if (o->flows)
+		m->slots = (o->flows < MAPS_FLOWS_MIN ? MAPS_FLOWS_MIN : o->flows) + 1;
+	err = m->pins ? look_at_pins(m, error) : 0;
+	if (err)
+		return err;
+	if (!m->slots)
+		m->slots = MAPS_FLOWS_DEFAULT + 1;
+	m->skel = gateway_bpf__open_opts(&opts);
+	if (!m->skel)
+		return maps_fail(error, -errno, "the BPF programs are damaged: %s", strerror(errno));
+	keep_templates(m);
+	err = set_sizes(m);
+	if (!err && m->pins)
+		err = set_pin_paths(m);
+	if (err)
+		return maps_fail(error, err, "cannot prepare the BPF maps: %s", strerror(-err));
+	err = load(m, log, error);
+	return err ?: finish(m, !o->no_sweep, error);
+}
+
+struct maps *maps_open(const struct maps_options *o, char **error)
+{
+	struct maps *m = calloc(1, sizeof(*m));
+	char *log = calloc(1, KERNEL_LOG);
+	int err;
+
+	libbpf_set_print(quiet);
+	if (m) {
+		m->cpus = (size_t)libbpf_num_possible_cpus();
+		m->per_cpu = calloc(m->cpus, MAPS_COUNTER_WORDS * sizeof(*m->per_cpu));
+		m->pins = o->pins ? strdup(o->pins) : NULL;
+	}
+	if (!m || !log || !m->per_cpu || (o->pins && !m->pins))
+		err = maps_fail(error, -ENOMEM, "no memory");
+	else
+		err = open_all(m, o, log, error);
+	free(log);
+	if (!err)
+		return m;
+	maps_close(m);
+	return NULL;
+}
+
+void maps_close(struct maps *m)
+{
+	if (!m)
+		return;
+	if (m->flows)
+		munmap(m->flows, (size_t)m->slots * sizeof(struct flow));
+	if (m->daemon_drops)
+		munmap(m->daemon_drops, drops_size());
+	gateway_bpf__destroy(m->skel);
+	free(m->per_cpu);
+	free(m->pins);
+	free(m);
+}
+
+bool maps_reused(const struct maps *m)
+{
+	return m->reused;
+}
+
+static const char *const program_names[PROGRAM_MAX] = {
+	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",	      [PROGRAM_NIC_OUT] = "nic_out",
+	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_SOCKET] = "front_socket",
+	[PROGRAM_STEER_UDP] = "steer_udp", [PROGRAM_STEER_TAP] = "steer_tap", [PROGRAM_FRONT_GENERIC] = "front_generic",
+	[PROGRAM_FENCE_TAP] = "fence_tap",
+};
+
+const char *maps_program_name(enum program p)
+{
+	return program_names[p];
+}
+
+int maps_program(const struct maps *m, enum program p)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(m->skel->obj, program_names[p]);
+
+	return prog ? bpf_program__fd(prog) : -ENOENT;
+}
+
+int maps_notices_fd(const struct maps *m)
+{
+	return bpf_map__fd(m->skel->maps.notices);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The flow table as userspace sees it: the slots are mapped memory, which programs
+ * change meanwhile. A slot is copied, and the copy is good when its serial number and
+ * state are still the same afterwards.
+ */
+#include "maps_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct flow_table table_of(const struct maps *m)
+{
+	struct flow_table t = {};
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.flow_table), &zero, &t);
+	return t;
+}
+
+const struct flow *maps_flows(const struct maps *m, uint32_t *n)
+{
+	uint32_t high = table_of(m).high;
+
+	*n = high < m->slots ? high : m->slots;
+	return m->flows;
+}
+
+uint32_t maps_flows_max(const struct maps *m)
+{
+	return m->slots - 1;
+}
+
+uint32_t maps_flows_used(const struct maps *m)
+{
+	return table_of(m).used;
+}
+
+/* False: the slot holds no connection, or changed hands under our eyes. */
+static bool copy_slot(const struct flow *f, struct flow *out)
+{
+	uint32_t serial = __atomic_load_n(&f->serial, __ATOMIC_ACQUIRE);
+
+	if (!flow_is_live(__atomic_load_n(&f->state, __ATOMIC_ACQUIRE)))
+		return false;
+	memcpy(out, f, sizeof(*out));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return serial == __atomic_load_n(&f->serial, __ATOMIC_RELAXED) && flow_is_live(out->state);
+}
+
+bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out)
+{
+	if (!walk->end) /* a system call: once, not for each of a million */
+		maps_flows(m, &walk->end);
+	while (++walk->slot < walk->end)
+		if (copy_slot(&m->flows[walk->slot], out))
+			return true;
+	return false;
+}
+
+bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out)
+{
+	struct flow_ref ref;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.flow_index), out_tuple, &ref) || ref.slot >= m->slots)
+		return false;
+	*slot = ref.slot;
+	return copy_slot(&m->flows[ref.slot], out) && out->serial == ref.serial;
+}
+
+/*
+ * Ended is what has expired: to every program it is none from this moment on, and the
+ * sweep, or the next packet, removes it.
+ */
+int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial)
+{
+	struct flow *f, copy;
+
+	if (!slot || slot >= m->slots)
+		return -ENOENT;
+	f = &m->flows[slot];
+	if (!copy_slot(f, &copy) || copy.serial != serial)
+		return -ENOENT;
+	__atomic_store_n(&f->expires, FLOW_KILLED, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void maps_flows_end_mapped(struct maps *m)
+{
+	struct flow_walk walk = {};
+	struct flow f;
+
+	while (maps_flow_next(m, &walk, &f))
+		if (f.mapping)
+			maps_flow_kill(m, walk.slot, f.serial);
+}
+
+#define PAIR_BATCH 1024
+
+struct busiest {
+	struct pair pair;
+	uint32_t used;
+};
+
+static void busiest_of(const struct pair *keys, const struct pair_use *values, uint32_t n, struct busiest *best)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (values[i].used & USE_DEAD || values[i].used <= best->used)
+			continue;
+		best->used = values[i].used;
+		best->pair = keys[i];
+	}
+}
+
+bool maps_busiest(const struct maps *m, struct pair *pair, uint32_t *used, uint32_t *ports)
+{
+	struct pair_use *values = calloc(PAIR_BATCH, sizeof(*values));
+	struct pair *keys = calloc(PAIR_BATCH, sizeof(*keys));
+	int fd = bpf_map__fd(m->skel->maps.pairs), err = 0;
+	struct busiest best = {};
+	struct egress e = {};
+	uint32_t at = 0, n;
+	bool first = true;
+
+	/* ENOSPC: a bucket larger than the batch; nothing of it was read. */
+	while (keys && values && !err) {
+		n = PAIR_BATCH;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, keys, values, &n, NULL);
+		if (err && err != -ENOENT)
+			break;
+		busiest_of(keys, values, n, &best);
+		first = false;
+	}
+	free(keys);
+	free(values);
+	if (!best.used)
+		return false;
+	bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.egresses), &best.pair.egress, &e);
+	*pair = best.pair;
+	*used = best.used;
+	*ports = e.ports;
+	return true;
+}

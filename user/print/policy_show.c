@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The answers about policies as people read them. */
+#include <string.h>
+
+#include "policy/alloc.h"
+#include "user/answers/policy_report.h"
+#include "show.h"
+#include "table.h"
+#include "user/base/text.h"
+
+#define SHOWN_DESTINATIONS 3
+#define HASH_SHOWN	   12
+
+static void add_who(struct table *t, const json_t *c)
+{
+	const char *who = show_text(c, "who");
+	uint64_t members = show_number(c, "members");
+
+	if (members > 1 || !strncmp(who, "group:", 6))
+		table_addf(t, "%s (%llu %s%s)", who, (unsigned long long)members,
+			   strncmp(who, "tag:", 4) ? "user" : "node", members == 1 ? "" : "s");
+	else
+		table_add(t, who);
+}
+
+static void add_destination(struct table *t, const json_t *c)
+{
+	const json_t *list = json_object_get(c, "destinations");
+	char text[256] = "";
+	size_t n = json_array_size(list);
+
+	snprintf(text, sizeof(text), "%s", show_text(c, "service"));
+	for (size_t i = 0; i < n && i < SHOWN_DESTINATIONS; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", *text ? (i ? ", " : " ") : "",
+			 json_string_value(json_array_get(list, i)));
+	if (n > SHOWN_DESTINATIONS)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " and %zu more", n - SHOWN_DESTINATIONS);
+	table_add(t, text);
+}
+
+static void print_change(const struct table *t, size_t row, const json_t *c, const size_t *widths, FILE *out)
+{
+	bool gain = !strcmp(show_text(c, "change"), "gain");
+	uint64_t flows = show_number(c, "flows");
+	char number[TEXT_SIZE];
+
+	colour_print(out, gain ? COLOUR_GREEN : COLOUR_RED, gain ? "+" : "-");
+	for (size_t i = 0; i < t->columns; i++) {
+		const char *cell = t->cells[row * t->columns + i];
+		bool last = i + 1 == t->columns && !flows;
+
+		fprintf(out, " %s%*s", cell, last ? 0 : (int)(widths[i] - text_width(cell)) + 1, "");
+	}
+	if (flows)
+		fprintf(out, " %s live flow%s would end", text_number(flows, number), flows == 1 ? "" : "s");
+	fputc('\n', out);
+}
+
+static void show_changes(const json_t *list, FILE *out)
+{
+	static const char *const heads[] = {"WHO", "SERVICE", "PORTS", NULL};
+	size_t i, widths[3] = {0};
+	struct table t;
+	json_t *c;
+
+	table_init(&t, heads);
+	json_array_foreach (list, i, c) {
+		add_who(&t, c);
+		add_destination(&t, c);
+		table_add(&t, show_text(c, "ports"));
+	}
+	for (i = 0; i < t.n; i++)
+		if (text_width(t.cells[i]) > widths[i % 3])
+			widths[i % 3] = text_width(t.cells[i]);
+	json_array_foreach (list, i, c)
+		print_change(&t, i, c, widths, out);
+	table_free(&t);
+}
+
+void policy_show_diff(const json_t *diff, FILE *out)
+{
+	const json_t *other = json_object_get(diff, "other"), *tests = json_object_get(diff, "tests");
+	uint64_t left_out = show_number(diff, "left_out");
+	char escaped[512];
+	json_t *text;
+	size_t i;
+
+	show_changes(json_object_get(diff, "changes"), out);
+	if (left_out)
+		fprintf(out, "and %llu more\n", (unsigned long long)left_out);
+	json_array_foreach (other, i, text)
+		fprintf(out, "~ %s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
+	if (policy_diff_is_empty(diff))
+		fputs("nobody gains or loses anything\n", out);
+	if (json_is_integer(tests))
+		fprintf(out, "tests: %lld passed\n", json_integer_value(tests));
+}
+
+void policy_show_apply(const json_t *r, FILE *out)
+{
+	const json_t *warnings = json_object_get(r, "warnings");
+	char escaped[1024];
+	json_t *text;
+	size_t i;
+
+	json_array_foreach (warnings, i, text)
+		fprintf(stderr, "%s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
+	policy_show_diff(r, out);
+	if (json_is_true(json_object_get(r, "applied")))
+		fprintf(out, "applied: policy %llu, %.*s (was %.*s)\n",
+			(unsigned long long)show_number(r, "generation"), HASH_SHOWN, show_text(r, "hash"), HASH_SHOWN,
+			*show_text(r, "previous") ? show_text(r, "previous") : "none");
+	else
+		fprintf(out, "not applied: a dry run of %.*s\n", HASH_SHOWN, show_text(r, "hash"));
+}
+
+void policy_show_policy(const json_t *r, FILE *out)
+{
+	char file[256], ago[TEXT_SIZE];
+
+	fprintf(out, "# %s, policy %llu, applied %s ago%s\n# hash %s\n",
+		text_escape(show_text(r, "file"), file, sizeof(file)), (unsigned long long)show_number(r, "generation"),
+		text_duration(show_number(r, "applied"), ago),
+		json_is_true(json_object_get(r, "differs")) ? "; the configured file differs" : "",
+		show_text(r, "hash"));
+	fputs(show_text(r, "text"), out);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Block lists from files, and their copies for the day when a file is not there
+ * (blocklists.h).
+ */
+#include "blocklists.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "policy/blocklist.h"
+#include "user/gateway/state.h"
+#include "user/base/text.h"
+
+#define SETTLE_SECONDS 2
+#define COPY_ID 16 /* bytes of a copy's name: a list's own name may be anything */
+
+static char *copy_path(const char *kept, const char *name)
+{
+	uint8_t id[COPY_ID];
+	char hex[2 * COPY_ID + 1];
+
+	crypto_generichash(id, sizeof(id), (const uint8_t *)name, strlen(name), NULL, 0);
+	sodium_bin2hex(hex, sizeof(hex), id, sizeof(id));
+	return mem_printf("%s/blocklist-%s", kept, hex);
+}
+
+static char *list_path(const char *folder, const char *file)
+{
+	return file[0] == '/' || !folder[0] ? mem_strdup(file) : mem_printf("%s/%s", folder, file);
+}
+
+static struct blocklist_stamp stamp_of(const struct policy_blocklist *b, const struct blocklists_where *where)
+{
+	char *path = list_path(where->folder, b->file);
+	struct blocklist_stamp s = {0};
+	struct stat st;
+
+	if (!stat(path, &st))
+		s = (struct blocklist_stamp){
+			.there = true,
+			.old = b->max_age && where->now - st.st_mtime > (int64_t)b->max_age,
+			.device = st.st_dev,
+			.inode = st.st_ino,
+			.size = st.st_size,
+			.seconds = st.st_mtim.tv_sec,
+			.nanoseconds = st.st_mtim.tv_nsec,
+		};
+	free(path);
+	return s;
+}
+
+static bool same_stamp(const struct blocklist_stamp *a, const struct blocklist_stamp *b)
+{
+	return a->there == b->there && a->old == b->old && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->seconds == b->seconds && a->nanoseconds == b->nanoseconds;
+}
+
+/* Seconds since the file was written, 0 where it is of tomorrow; negative: it is not there. */
+static int64_t age_of(const char *path, int64_t now)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -1;
+	return now > st.st_mtime ? now - st.st_mtime : 0;
+}
+
+/* ---- one list -------------------------------------------------------------------------- */
+
+struct reading {
+	const struct policy_blocklist *b;
+	const struct blocklists_where *where;
+	struct blocklists *out;
+	struct diags *d;
+};
+
+/* That the list, read last, is not as it should be: said now, and for as long as it is so. */
+static void trouble(const struct reading *x, char *text)
+{
+	diag_warning(x->d, x->b->at, "%s", text);
+	x->out->list[x->out->n - 1].trouble = text;
+}
+
+/* The copy in place of the list, because of @why. False: there is none. */
+static bool take_copy(const struct reading *x, const char *why)
+{
+	char *path = x->where->kept ? copy_path(x->where->kept, x->b->name) : NULL, age[TEXT_SIZE];
+	struct diags ignored = {0};
+	size_t len;
+	char *text = path ? state_read_file(path, BLOCKLIST_MAX, &len) : NULL;
+	bool good = text && blocklist_read(path, text, len, &x->out->all, &ignored);
+
+	if (good)
+		trouble(x, mem_printf("block list \"%s\": %s; its last good copy is used, from %s ago", x->b->name, why,
+				      text_duration((uint64_t)age_of(path, x->where->now), age)));
+	diags_free(&ignored);
+	free(text);
+	free(path);
+	return good;
+}
+
+static bool missing(const struct reading *x, const char *path, int err)
+{
+	char *why = mem_printf("%s cannot be read: %s", path, strerror(err));
+	bool had = take_copy(x, why);
+
+	if (!had && x->where->kept)
+		diag_error(x->d, x->b->at, "block list \"%s\": %s, and there is no earlier copy", x->b->name, why);
+	else if (!had)
+		diag_warning(x->d, x->b->at, "block list \"%s\": %s", x->b->name, why);
+	free(why);
+	return had || !x->where->kept;
+}
+
+/* Says which lines are broken: as warnings where the copy stands in. */
+static bool broken(const struct reading *x, struct diags *lines)
+{
+	bool had = take_copy(x, "it has broken lines");
+
+	for (size_t i = 0; i < lines->n; i++)
+		(had ? diag_warning : diag_error)(x->d, lines->list[i].at, "%s", lines->list[i].text);
+	return had;
+}
+
+static bool is_too_old(const struct reading *x, const char *path, char why[2 * TEXT_SIZE + 64])
+{
+	int64_t age = age_of(path, x->where->now);
+	char is[TEXT_SIZE], may[TEXT_SIZE];
+
+	if (!x->b->max_age || age < 0 || (uint64_t)age <= x->b->max_age)
+		return false;
+	sprintf(why, "it is %s old, max_age is %s", text_duration((uint64_t)age, is),
+		text_duration(x->b->max_age, may));
+	return true;
+}
+
+/* Not to be copied. */
+static void forget(struct blocklist *l)
+{
+	free(l->text);
+	l->text = NULL;
+}
+
+/* A sound list of the right age, or an old one that nothing can replace. */
+static bool take(const struct reading *x, const char *path, struct blocklist *l)
+{
+	char why[2 * TEXT_SIZE + 64];
+	struct diags lines = {0};
+	bool sound, old = is_too_old(x, path, why);
+	size_t before = x->out->all.n;
+
+	if (old && take_copy(x, why)) {
+		forget(l);
+		return true;
+	}
+	if (old)
+		trouble(x, mem_printf("block list \"%s\": %s; used as it is", x->b->name, why));
+	sound = blocklist_read(path, l->text, l->len, &x->out->all, &lines) || broken(x, &lines);
+	if (sound && x->out->all.n == before)
+		diag_warning(x->d, x->b->at, "block list \"%s\": %s has no entry, so it blocks nothing", x->b->name,
+			     path);
+	if (lines.errors || old)
+		forget(l);
+	diags_free(&lines);
+	return sound;
+}
+
+static bool read_one(const struct reading *x)
+{
+	struct blocklist *l = &x->out->list[x->out->n++];
+	char *path = list_path(x->where->folder, x->b->file);
+	bool ok;
+
+	l->name = x->b->name;
+	l->stamp = stamp_of(x->b, x->where);
+	l->text = state_read_file(path, BLOCKLIST_MAX, &l->len);
+	ok = l->text ? take(x, path, l) : missing(x, path, errno);
+	free(path);
+	return ok;
+}
+
+bool blocklists_read(const struct policy *p, const struct blocklists_where *where, struct blocklists *out,
+		     struct diags *d)
+{
+	bool ok = true;
+
+	*out = (struct blocklists){.list = mem_alloc(p->n_blocklists, sizeof(*out->list))};
+	for (size_t i = 0; i < p->n_blocklists; i++)
+		ok &= read_one(&(struct reading){&p->blocklists[i], where, out, d});
+	prefixes_merge(&out->all);
+	return ok;
+}
+
+/* ---- again ------------------------------------------------------------------------------- */
+
+/* Somebody may still be writing: half a list blocks less than its author thinks. */
+static bool is_settling(const struct blocklist_stamp *s, int64_t now)
+{
+	return s->there && now >= s->seconds && now - s->seconds < SETTLE_SECONDS;
+}
+
+bool blocklists_changed(const struct policy *p, const struct blocklists_where *where, const struct blocklists *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct blocklist_stamp now = stamp_of(&p->blocklists[i], where);
+
+		if (!same_stamp(&now, &b->list[i].stamp) && !is_settling(&now, where->now))
+			return true;
+	}
+	return false;
+}
+
+void blocklists_seen(const struct policy *p, const struct blocklists_where *where, struct blocklists *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		b->list[i].stamp = stamp_of(&p->blocklists[i], where);
+}
+
+/* ---- afterwards -------------------------------------------------------------------------- */
+
+int blocklists_keep(const struct blocklists *b, const char *kept)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		char *path = copy_path(kept, b->list[i].name);
+
+		if (b->list[i].text)
+			err = err ?: state_write_file(path, b->list[i].text, b->list[i].len);
+		free(path);
+	}
+	return err;
+}
+
+bool blocklists_same(const struct blocklists *a, const struct blocklists *b)
+{
+	return a->all.n == b->all.n && (!a->all.n || !memcmp(a->all.v, b->all.v, a->all.n * sizeof(*a->all.v)));
+}
+
+void blocklists_free(struct blocklists *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		free(b->list[i].text);
+		free(b->list[i].trouble);
+	}
+	free(b->list);
+	prefixes_free(&b->all);
+	*b = (struct blocklists){0};
+}

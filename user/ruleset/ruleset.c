@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a policy's text to everything that follows from it (ruleset.h): read, parsed,
+ * resolved for a place, compiled, laid out in tables.
+ */
+#include "ruleset.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/check.h"
+#include "policy/narrow.h"
+#include "policy/test.h"
+#include "config_inventory.h"
+#include "user/config/config_value.h"
+#include "user/kernel/maps.h"
+
+/* An inner map of so many is 12 MiB; what is behind a class's prefix is searched by halving. */
+#define TABLE_RULES_MAX (MAX_RULES * 16u)
+
+void ruleset_free(struct ruleset *r)
+{
+	if (!r)
+		return;
+	reach_free(&r->reach);
+	ruleset_unlay(r->tables);
+	maps_blocked_free(r->laid);
+	blocklists_free(&r->blocked);
+	inventory_free(&r->inventory);
+	policy_free(r->policy);
+	free(r->approved_by);
+	free(r->left_out);
+	free(r->file);
+	free(r->text);
+	free(r);
+}
+
+void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1])
+{
+	uint8_t bytes[RULESET_HASH_LEN / 2];
+
+	crypto_generichash(bytes, sizeof(bytes), (const uint8_t *)text, len, NULL, 0);
+	sodium_bin2hex(hash, RULESET_HASH_LEN + 1, bytes, sizeof(bytes));
+}
+
+/* ---- the policy ---------------------------------------------------------------------- */
+
+static bool read_policy(struct ruleset *r, const struct ruleset_source *s, struct diags *d)
+{
+	struct blocklists_where where = {s->folder, s->kept, s->now};
+	struct doc *doc = doc_parse(s->file, s->text, s->len, doc_format_of(s->file), d);
+
+	r->policy = doc ? policy_parse(doc, d) : NULL;
+	if (!r->policy)
+		return false;
+	r->file = mem_strdup(s->file);
+	r->text = mem_strndup(s->text, s->len);
+	r->len = s->len;
+	ruleset_hash(s->text, s->len, r->hash);
+	r->lists_stay = s->lists_stay;
+	return r->lists_stay || blocklists_read(r->policy, &where, &r->blocked, d);
+}
+
+/* ---- who is who ------------------------------------------------------------------------ */
+
+/* What other nodes advertise and autoApprovers name; a file may have said more itself. */
+static void approve_nodes(struct inventory *inv, const struct policy *p)
+{
+	struct resolver *r = resolver_new(p, inv);
+
+	for (size_t i = 0; i < inv->n_nodes; i++) {
+		struct inventory_node *node = &inv->nodes[i];
+
+		for (size_t k = 0; k < node->routable.n; k++)
+			if (resolve_approval(r, node, &node->routable.v[k]))
+				prefixes_add(&node->approved, &node->routable.v[k]);
+		prefixes_sort(&node->approved);
+	}
+	resolver_free(r);
+}
+
+static bool read_place(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
+{
+	if (!place->config) {
+		if (place->inventory && !inventory_read(&r->inventory, place->inventory, d))
+			return false;
+		approve_nodes(&r->inventory, p);
+		return true;
+	}
+	config_inventory(place->config, &r->inventory);
+	r->approved_by = mem_alloc(place->config->n_routes, sizeof(*r->approved_by));
+	config_approve(place->config, p, &r->inventory, r->approved_by);
+	r->gateway = config_inventory_gateway(&r->inventory);
+	return true;
+}
+
+/* Pools are each gateway's own: the policy may name more than this one has. */
+static void check_pools(const struct ruleset *r, const struct config *config, struct diags *d)
+{
+	for (size_t i = 0; i < r->policy->n_egress; i++) {
+		const struct policy_egress *e = &r->policy->egress[i];
+		bool known = false;
+
+		for (size_t k = 0; k < config->n_pools; k++)
+			known |= !strcmp(config->pools[k].name, e->pool);
+		if (!known)
+			diag_warning(d, e->at, "egress: %s has no pool \"%s\": its clients leave by the default one",
+				     config->name, e->pool);
+	}
+}
+
+/* ---- tables ------------------------------------------------------------------------------ */
+
+/* Takes @f over. */
+static bool fill_tables(struct reach *x, struct filter *f, struct diags *d)
+{
+	static const struct tables_limits limits = {
+		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = INT32_MAX};
+
+	filter_free(x->f);
+	x->f = f;
+	x->t = tables_build(f, x->clients, x->inv->n_nodes, &limits, d);
+	return x->t;
+}
+
+/* In a tailnet the server's rules, here the first @n, are what a policy takes away from. */
+static bool narrow(struct reach *x, const struct filter *server, size_t n, const struct filter *local, struct diags *d)
+{
+	const struct filter some = {server->rules, n};
+
+	return fill_tables(x, filter_narrow(&some, local, x->p->has_rules), d);
+}
+
+/* Those that do not fit are left out, for the former ones would let pass what the server has revoked. */
+static bool narrow_to_fit(struct ruleset *r, const struct config_netmap *nm, const struct filter *local,
+			  struct diags *d)
+{
+	size_t fit = 0, over = nm->rules->n;
+	struct diags why = {0};
+
+	if (narrow(&r->reach, nm->rules, over, local, &why))
+		return true;
+	while (over - fit > 1) {
+		size_t middle = fit + (over - fit) / 2;
+		struct diags again = {0};
+
+		*(narrow(&r->reach, nm->rules, middle, local, &again) ? &fit : &over) = middle;
+		tables_free(r->reach.t);
+		diags_free(&again);
+	}
+	r->n_left_out += nm->rules->n - fit;
+	if (!r->left_out)
+		r->left_out = mem_strdup(why.n ? why.list[0].text : "");
+	diags_free(&why);
+	return narrow(&r->reach, nm->rules, fit, local, d);
+}
+
+/* Takes @local over. */
+static bool follow_server(struct ruleset *r, const struct config_netmap *nm, struct filter *local, struct diags *d)
+{
+	bool ok;
+
+	r->n_left_out = nm->n_left_out;
+	r->left_out = nm->left_out ? mem_strdup(nm->left_out) : NULL;
+	ok = narrow_to_fit(r, nm, local, d);
+	filter_free(local);
+	return ok;
+}
+
+static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
+{
+	struct inventory *inv = &r->inventory;
+	struct reach *x = &r->reach;
+	struct filter *local;
+
+	*x = (struct reach){.p = p, .inv = inv, .r = resolver_new(p, inv)};
+	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
+	for (size_t i = 0; i < inv->n_nodes; i++)
+		x->clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
+	if (place->shut)
+		return fill_tables(x, mem_alloc(1, sizeof(*x->f)), d);
+	local = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
+	if (place->config && place->config->netmap)
+		return follow_server(r, place->config->netmap, local, d);
+	return fill_tables(x, local, d);
+}
+
+static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
+{
+	const char *file = place->config && place->config->n_docs ? place->config->docs[0]->file : "gateway.yaml";
+	bool tailnet = place->config && place->config->tailnet.node;
+	static const struct inventory not_known;
+
+	if (!r->policy && tailnet)
+		return; /* the server's rules are enough */
+	if (!r->policy) {
+		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
+		return;
+	}
+	policy_check(r->policy, tailnet && !place->config->netmap ? &not_known : &r->inventory, tailnet, d);
+	if (place->config)
+		check_pools(r, place->config, d);
+}
+
+struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ruleset_source *source, struct diags *d)
+{
+	static const struct policy nothing;
+	struct ruleset *r = mem_alloc(1, sizeof(*r));
+	const struct policy *p = &nothing;
+	bool sound = true;
+
+	if (source) {
+		sound = read_policy(r, source, d);
+		p = r->policy;
+	}
+	if (p && read_place(r, place, p, d) && lay_out(r, place, p, d) && sound) {
+		warn(r, place, d);
+		return r;
+	}
+	ruleset_free(r);
+	return NULL;
+}
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d)
+{
+	struct filter *everywhere;
+	bool ok;
+
+	*passed = 0;
+	if (!r->policy)
+		return true;
+	everywhere = policy_compile(r->reach.r, r->policy, NULL, POLICY_DENY_ALL);
+	ok = policy_run_tests(r->policy, r->reach.r, everywhere, passed, d);
+	filter_free(everywhere);
+	return ok;
+}
+
+uint32_t ruleset_pool(const struct ruleset *r, const struct config *config, size_t client)
+{
+	const char *name = r->policy ? resolve_pool(r->reach.r, &r->inventory.nodes[client]) : NULL;
+
+	for (size_t i = 0; name && i < config->n_pools; i++)
+		if (!strcmp(config->pools[i].name, name))
+			return (uint32_t)i;
+	return 0;
+}
+
+const struct policy_quota *ruleset_quota(const struct ruleset *r, size_t client)
+{
+	return r->policy ? resolve_quota(r->reach.r, &r->inventory.nodes[client]) : NULL;
+}
+
+const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id)
+{
+	for (size_t i = 0; i < r->reach.f->n; i++)
+		if (r->reach.f->rules[i].id == id)
+			return &r->reach.f->rules[i];
+	return NULL;
+}
+
+char *ruleset_folder(const struct config *config, const char *config_file)
+{
+	return config_folder(config->policy ? config->policy : config_file);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The netmap on disk (kept_map.h): the server's URL with its zero, then the roster's bytes.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/tailnet/transport/http1.h"
+#include "kept_map.h"
+#include "policy/alloc.h"
+#include "user/base/log.h"
+#include "user/gateway/state.h"
+
+#define FILE_MAX (256u << 20)
+
+static char *path_in(const char *folder)
+{
+	return mem_printf("%s/netmap", folder);
+}
+
+static char *same_spelling(const char *server)
+{
+	struct url u;
+
+	if (!url_parse(server, &u))
+		return mem_strdup(server);
+	for (char *c = u.host; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return mem_printf("%s://%s:%u%s", u.tls ? "https" : "http", u.host, u.port, u.path);
+}
+
+void kept_map_save(const char *folder, const char *server, const struct roster *r)
+{
+	char *path = path_in(folder), *whose = same_spelling(server);
+	size_t len, head = strlen(whose) + 1;
+	uint8_t *bytes = roster_save(r, &len), *file = mem_alloc(head + len, 1);
+	int rc;
+
+	memcpy(file, whose, head);
+	memcpy(file + head, bytes, len);
+	rc = state_write_file(path, (const char *)file, head + len);
+	if (rc)
+		log_warning("tailnet: %s: %s", path, strerror(-rc));
+	free(file);
+	free(bytes);
+	free(whose);
+	free(path);
+}
+
+bool kept_map_load(const char *folder, const char *server, struct roster *r)
+{
+	char *path = path_in(folder), *whose = same_spelling(server), *bytes;
+	size_t len, head = strlen(whose) + 1;
+	bool loaded;
+
+	bytes = state_read_file(path, FILE_MAX, &len);
+	loaded = bytes && len >= head && !memcmp(bytes, whose, head) &&
+		 roster_load(r, (uint8_t *)bytes + head, len - head);
+	if (!loaded && (bytes || errno != ENOENT))
+		log_warning("tailnet: %s: not a netmap that was kept of %s; waiting for the server's", path, whose);
+	free(bytes);
+	free(whose);
+	free(path);
+	return loaded;
+}
+
+void kept_map_drop(const char *folder)
+{
+	char *path = path_in(folder);
+
+	unlink(path);
+	free(path);
+}

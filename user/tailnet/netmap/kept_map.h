@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_KEPT_MAP_H
+#define SLUICE_TAILNET_KEPT_MAP_H
+
+#include "user/tailnet/ipc/roster.h"
+
+/*
+ * The last netmap, kept in the tailnet's folder of the state: with it a gateway that starts
+ * while the server is away forwards at once. It is of the one server that it came from,
+ * however that is spelled. What goes wrong is logged: the server has it all, too.
+ */
+void kept_map_save(const char *folder, const char *server, const struct roster *r);
+/* False: there is none, or none of that server's; the roster is as before. */
+bool kept_map_load(const char *folder, const char *server, struct roster *r);
+void kept_map_drop(const char *folder);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The layers between a connection and a coordination server's requests (channel.h). */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+#include "http2.h"
+#include "policy/alloc.h"
+#include "user/wireguard/crypto.h"
+#include "user/base/text.h"
+
+struct channel {
+	const struct channel_ops *ops;
+	void *ctx;
+	char authority[URL_HOST_MAX + 1];
+	struct http1 upgrade;
+	struct noise_control noise;
+	struct early early;
+	struct http2 *http2; /* NULL until the handshake is done */
+	char error[200];
+};
+
+static bool fail(struct channel *c, const char *why)
+{
+	if (!*c->error)
+		snprintf(c->error, sizeof(c->error), "%s", why);
+	return false;
+}
+
+static bool send_upgrade(struct channel *c, const struct url *server, const uint8_t init[NOISE_CONTROL_INIT_LEN])
+{
+	char base64[sodium_base64_ENCODED_LEN(NOISE_CONTROL_INIT_LEN, sodium_base64_VARIANT_ORIGINAL)];
+	const struct http1_header headers[] = {
+		{"Upgrade", "tailscale-control-protocol"},
+		{"Connection", "upgrade"},
+		{"X-Tailscale-Handshake", base64},
+		{"Content-Length", "0"},
+	};
+	struct url to = *server;
+	char request[1024];
+	size_t len;
+
+	sodium_bin2base64(base64, sizeof(base64), init, NOISE_CONTROL_INIT_LEN, sodium_base64_VARIANT_ORIGINAL);
+	strcpy(to.path, "/ts2021");
+	len = http1_request(request, sizeof(request), "POST", &to, headers, 4);
+	return len && c->ops->send(c->ctx, (const uint8_t *)request, len);
+}
+
+struct channel *channel_new(const struct url *server, const struct channel_keys *keys, const struct channel_ops *ops,
+			    void *ctx)
+{
+	struct channel *c = mem_alloc(1, sizeof(*c));
+	uint8_t init[NOISE_CONTROL_INIT_LEN];
+
+	c->ops = ops;
+	c->ctx = ctx;
+	strcpy(c->authority, server->host);
+	http1_init(&c->upgrade, false);
+	if (noise_control_start(&c->noise, keys->machine, keys->server, keys->ephemeral, init) &&
+	    send_upgrade(c, server, init))
+		return c;
+	channel_free(c);
+	return NULL;
+}
+
+void channel_free(struct channel *c)
+{
+	if (!c)
+		return;
+	http2_free(c->http2);
+	noise_control_wipe(&c->noise);
+	http1_free(&c->upgrade);
+	free(c);
+}
+
+/* ---- outward: HTTP/2 bytes become records --------------------------------- */
+
+static bool send_wire(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct channel *c = ctx;
+
+	return c->ops->send(c->ctx, bytes, len);
+}
+
+static bool send_plain(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct channel *c = ctx;
+	const struct sink wire = {send_wire, c};
+
+	return noise_control_send(&c->noise, bytes, len, &wire);
+}
+
+/* ---- inward ------------------------------------------------------------------ */
+
+static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
+{
+	struct channel *c = ctx;
+
+	c->ops->status(c->ctx, stream, status, retry_after);
+}
+
+static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
+{
+	struct channel *c = ctx;
+
+	return c->ops->body(c->ctx, stream, bytes, len);
+}
+
+static void on_closed(void *ctx, int32_t stream, bool whole)
+{
+	struct channel *c = ctx;
+
+	c->ops->closed(c->ctx, stream, whole);
+}
+
+static bool take_http2(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct channel *c = ctx;
+
+	return http2_receive(c->http2, bytes, len) || fail(c, http2_error(c->http2));
+}
+
+static bool take_plain(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct channel *c = ctx;
+	const struct sink http2 = {take_http2, c};
+
+	return early_receive(&c->early, bytes, len, &http2) || fail(c, "the server's early payload is too long");
+}
+
+static bool start_http2(struct channel *c)
+{
+	static const struct http2_ops ops = {send_plain, on_status, on_body, on_closed};
+
+	c->http2 = http2_new(c->authority, &ops, c);
+	if (!c->http2)
+		return fail(c, "HTTP/2 does not start");
+	c->ops->ready(c->ctx);
+	return true;
+}
+
+static bool take_records(struct channel *c, const uint8_t *bytes, size_t len)
+{
+	const struct sink plain = {take_plain, c};
+
+	while (len) {
+		/* The handshake's answer alone first: what follows it may be for HTTP/2 already. */
+		size_t part = c->http2 ? len : 1;
+
+		if (!noise_control_receive(&c->noise, bytes, part, &plain))
+			return fail(c, c->noise.error);
+		bytes += part;
+		len -= part;
+		if (!c->http2 && c->noise.state == NOISE_CONTROL_OPEN && !start_http2(c))
+			return false;
+	}
+	return true;
+}
+
+static bool refuse_upgrade(struct channel *c)
+{
+	char shown[100], why[sizeof(c->error)];
+
+	if (c->upgrade.state == HTTP1_BAD)
+		return fail(c, "the server does not speak HTTP");
+	snprintf(why, sizeof(why), "the server refuses the protocol (HTTP status %d%s%s)", c->upgrade.status,
+		 c->upgrade.body_len ? ": " : "", text_escape(c->upgrade.body, shown, sizeof(shown)));
+	return fail(c, why);
+}
+
+bool channel_receive(struct channel *c, const uint8_t *bytes, size_t len)
+{
+	size_t used = 0;
+
+	if (c->upgrade.state != HTTP1_UPGRADED) {
+		used = http1_receive(&c->upgrade, (const char *)bytes, len);
+		if (c->upgrade.state == HTTP1_BAD || c->upgrade.state == HTTP1_DONE)
+			return refuse_upgrade(c);
+	}
+	return c->upgrade.state != HTTP1_UPGRADED || take_records(c, bytes + used, len - used);
+}
+
+int32_t channel_request(struct channel *c, const char *method, const char *path, const char *body, size_t len)
+{
+	return c->http2 ? http2_request(c->http2, method, path, body, len) : -1;
+}
+
+int32_t channel_post(struct channel *c, const char *path, char *json)
+{
+	int32_t stream = json ? channel_request(c, "POST", path, json, strlen(json)) : -1;
+
+	if (json)
+		crypto_wipe(json, strlen(json));
+	free(json);
+	return stream;
+}
+
+void channel_cancel(struct channel *c, int32_t stream)
+{
+	if (c->http2)
+		http2_cancel(c->http2, stream);
+}
+
+const char *channel_error(const struct channel *c)
+{
+	return c->error;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_MEMBERSHIP_H
+#define SLUICE_MEMBERSHIP_H
+
+#include "user/gateway/gateway.h"
+#include "user/tailnet/disco/disco.h"
+#include "user/tailnet/disco/netcheck.h"
+#include "user/tailnet/ipc/relay_states.h"
+#include "user/tailnet/tailnet.h"
+
+/*
+ * The gateway as a node of a tailnet, for the files that make it one:
+ *
+ *   membership.c     life; the netmap becomes clients, addresses and rules
+ *   membership_report.c   how it stands, for reports
+ *   paths.c          how peers are reached: disco, STUN, relays
+ *   verbs_tailnet.c  what commands may ask
+ *
+ * All of it belongs to the control thread.
+ */
+#define PONGS_KEPT 64
+
+struct pong {		 /* for `sluice ping` */
+	uint64_t number; /* from 1; 0: none yet */
+	uint8_t node[KEY_LEN];
+	struct disco_result result;
+};
+
+struct known { /* the peers of the last netmap, by id */
+	uint64_t id;
+	uint8_t key[KEY_LEN];
+};
+
+struct membership {
+	struct gateway *g;
+	struct tailnet *tailnet;
+	struct loop_watch link; /* with the network process; fd -1: none */
+	bool forwarding;	/* the start is over: what the netmap says is made so at once */
+	bool following;		/* a netmap is on its way into force */
+	bool behind;		/* there is a newer one than that */
+	bool unsettled;		/* the last could not be put into force */
+	bool waits;		/* for the first one: the service manager does not call us ready yet */
+	enum wire_state state;	/* how we stand with the coordination server */
+	char *text, *url;	/* what it says, where to log in; NULL: nothing */
+	struct remarks remarks; /* what it wants people to know */
+	char home[64];		/* a buffer for reports */
+	struct known *known;
+	size_t n_known;
+	uint64_t doubt_at, doubt_pause; /* no earlier is the netmap asked for again; ns */
+	uint64_t newcomer, newcomer_at; /* a node that no rule names, 0: none; when that is odd */
+
+	/* paths.c */
+	struct disco *disco;
+	struct netcheck *netcheck;
+	struct netcheck_result seen;
+	bool looked; /* that is a result */
+	struct relay_states relays;
+	struct map_endpoint endpoints[WIRE_ENDPOINTS_MAX]; /* as last told */
+	size_t n_endpoints;
+	bool told_endpoints;
+	struct pong pongs[PONGS_KEPT];
+	uint64_t n_pongs;
+};
+
+/* What a state is called in reports: "connected". */
+const char *membership_state_name(enum wire_state state);
+
+/*
+ * `up`: the auth key is read again, and there is a new attempt (tailnet_up()). False: @error says
+ * why not. True: @error is empty, or says why there is no auth key though a file of it is named.
+ */
+bool membership_up(struct membership *m, bool new_key, char *error, size_t size);
+
+/* Somebody whom the netmap does not have speaks with us: it may be old. */
+void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN]);
+
+/* ---- paths.c ----------------------------------------------------------------- */
+
+void paths_open(struct membership *m);
+void paths_close(struct membership *m);
+/* The node key or the disco key is another one. */
+void paths_identity(struct membership *m, const struct tailnet_secrets *secrets, const uint8_t node[KEY_LEN]);
+void paths_place(struct membership *m, const struct client *c);
+void paths_second(struct membership *m); /* once a second: who is being talked to, and our own addresses */
+uint64_t paths_tick(struct membership *m, uint64_t now);
+
+/* For struct device_options. */
+void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct endpoint *from);
+void paths_relay(void *gateway, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
+/* For struct tailnet_ops. */
+void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
+
+void paths_relay_state(void *membership, const struct wire_relay_state *s);
+
+/* How relays stand, our home first; at most @max. Returns how many. */
+struct report_relay;
+size_t paths_report_relays(const struct membership *m, struct report_relay *out, size_t max);
+
+/* Of a relay's region, for people. Into @buf. */
+const char *paths_region_name(const struct membership *m, uint16_t region, char *buf, size_t size);
+
+#endif
