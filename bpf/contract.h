@@ -137,6 +137,16 @@ struct tap_mac {
 #define TAP_MARK_WORKER 0x0000ffffu
 
 /*
+ * The mark of a frame that tap_in hands to the ingress of a NIC. nic_in takes it off before
+ * anybody else sees the frame. Nothing in the frame could say so: a neighbour chooses every
+ * byte of his own, and link addresses that begin with 02 are common.
+ */
+#define ROUND_MARK   0x53320000u
+#define ROUND_TURNED 1 /* a client's, translated: for another client, and never the host's */
+#define ROUND_JOINED 2 /* fragments that came in by this NIC, put together */
+#define ROUND_CUT    4 /* it came in fragments: it may go on in some */
+
+/*
  * A client's packet that came in fragments may leave in some, and does where it is larger
  * than they were: IPv6's sender has found out what its path takes. IPv4's routers cut it
  * again themselves, so it may be as large as the egress takes.

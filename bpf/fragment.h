@@ -66,27 +66,22 @@ static __always_inline __u32 client_frame(struct __sk_buff *skb)
 	return tap_mac_of(skb, &mac) && mac.kind == TAP_CLIENT ? tap_mac_id(&mac) : 0;
 }
 
-/* At a NIC: it comes back from the daemon. (A neighbour may forge the mark, which helps nobody.) */
-static __always_inline bool is_joined(struct __sk_buff *skb)
+/* Hands the frame to the ingress of a NIC. @round: what it is there (ROUND_TURNED, ...). */
+static __always_inline int to_ingress(struct __sk_buff *skb, __u32 ifindex, __u32 round)
 {
-	struct tap_mac mac;
-
-	return tap_mac_of(skb, &mac) && mac.kind == TAP_RETURN;
+	skb->mark = ROUND_MARK | round;
+	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }
 
-/*
- * May the packet go on in fragments, where it is too large? Its sender allows it, or it
- * came in some. (A neighbour of the NIC who forges our mark gets an IPv6 packet cut.)
- */
-static __always_inline bool may_cut(struct __sk_buff *skb, const struct packet *p)
+/* At a NIC: what tap_in says of the frame, which nobody further on is to see; 0: it comes from outside. */
+static __always_inline __u32 round_of(struct __sk_buff *skb)
 {
-	struct tap_mac mac;
+	__u32 mark = skb->mark;
 
-	if (!p->df)
-		return true;
-	if (!tap_mac_of(skb, &mac))
-		return false;
-	return mac.kind == TAP_RETURN || (mac.kind == TAP_CLIENT && FRAME_FRAGMENTS(tap_mac_id(&mac)));
+	if ((mark & ~0xffffu) != ROUND_MARK)
+		return 0;
+	skb->mark = 0;
+	return mark & 0xffff;
 }
 
 /* Hands the frame to @worker, with @type and a source of @kind and @id. */
@@ -125,11 +120,11 @@ static __always_inline bool within_budget(__u32 source, __u64 now)
 
 /*
  * A fragment at a NIC; all of a packet meet at one worker. TC_ACT_UNSPEC: the host's. What
- * was put together and is one still would go round once for each of its many headers: it
- * dies, as it does in the kernel.
+ * was put together (@joined) and is one still would go round once for each of its many
+ * headers: it dies, as it does in the kernel.
  */
 static __always_inline int fragment_in(struct __sk_buff *skb, const struct packet *p, const struct settings *s,
-				       __u64 now)
+				       __u64 now, bool joined)
 {
 	__u64 *until = bpf_map_lookup_elem(&reassembled, &p->t.dst);
 	__u32 hash = p->t.src.w[0] ^ p->t.src.w[1] ^ p->t.src.w[2] ^ p->t.src.w[3];
@@ -139,7 +134,7 @@ static __always_inline int fragment_in(struct __sk_buff *skb, const struct packe
 	hash = (hash * 0x9e3779b1) >> 24; /* these bits depend on all of them */
 	if (!within_budget(hash, now))
 		return drop(DROP_FRAGMENT_RATE);
-	if (is_joined(skb))
+	if (joined)
 		return drop(DROP_FRAGMENT);
 	return to_daemon(skb, s, ETH_P_REASSEMBLE, TAP_RETURN, skb->ifindex, s->workers ? hash % s->workers : 0);
 }
@@ -178,7 +173,7 @@ static __always_inline int from_daemon(struct __sk_buff *skb)
 	if (mac.kind == TAP_PIECE)
 		return piece_out(skb, tap_mac_id(&mac));
 	if (mac.kind == TAP_RETURN)
-		return bpf_redirect(tap_mac_id(&mac), BPF_F_INGRESS);
+		return to_ingress(skb, tap_mac_id(&mac), ROUND_JOINED | ROUND_CUT);
 	return drop(DROP_CLIENT);
 }
 

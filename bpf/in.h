@@ -13,6 +13,7 @@ struct inbound {
 	struct packet p;
 	__u64 word, now;
 	__u32 slot;
+	__u32 round; /* ROUND_TURNED, ...; 0: it comes from outside */
 	struct quote q; /* of an ICMP error */
 };
 
@@ -26,10 +27,10 @@ struct {
 /* Goes on to whoever is next on the interface, then to the host. */
 #define NOT_OURS TC_ACT_UNSPEC
 
-/* Of no flow. */
+/* Of no flow. What turned round (hairpin.h) found no mapping any more. */
 static __always_inline int no_flow(struct __sk_buff *skb, const struct inbound *in)
 {
-	int reason = stray(skb, &in->p, &in->q.p);
+	int reason = in->round & ROUND_TURNED ? DROP_NO_FLOW : stray(skb, &in->p, &in->q.p);
 
 	return reason ? drop(reason) : NOT_OURS;
 }
@@ -56,7 +57,7 @@ CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct inbound *in, 
 		answer_ttl(skb, p, client, true);
 		return DROP_TTL;
 	}
-	if (s->mtu && largest(skb, p) > s->mtu && !may_cut(skb, p)) { /* else the worker cuts it */
+	if (s->mtu && largest(skb, p) > s->mtu && p->df && !(in->round & ROUND_CUT)) { /* else the worker cuts it */
 		answer_too_big(skb, p, client, s->mtu, true);
 		return DROP_TOO_BIG;
 	}
@@ -119,7 +120,9 @@ static __always_inline bool may_enter(const struct packet *p, const struct flow 
  */
 static __always_inline int keep_out(struct __sk_buff *skb, const struct inbound *in, const struct egress *e, int reason)
 {
-	return !e->exclusive && port_is_hosts(skb, &in->p.t) ? NOT_OURS : drop(reason);
+	if (e->exclusive || in->round & ROUND_TURNED)
+		return drop(reason);
+	return port_is_hosts(skb, &in->p.t) ? NOT_OURS : drop(reason);
 }
 
 /*
@@ -139,7 +142,7 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 		return no_flow(skb, in);
 	e = element(&egresses, m->egress);
 	if (!e || !e->ifindex)
-		return NOT_OURS;
+		return no_flow(skb, in);
 	if (!may_enter(&in->p, m, s, in->now))
 		return keep_out(skb, in, e, DROP_FILTERED);
 	t.src = m->out.src;
@@ -193,7 +196,7 @@ static __always_inline int not_whole(struct __sk_buff *skb, const struct inbound
 	int verdict = NOT_OURS;
 
 	if (reason == DROP_FRAGMENT)
-		verdict = fragment_in(skb, &in->p, s, bpf_ktime_get_ns());
+		verdict = fragment_in(skb, &in->p, s, bpf_ktime_get_ns(), in->round & ROUND_JOINED);
 	return verdict == NOT_OURS && is_exclusive(&in->p.t.dst) ? drop(reason) : verdict;
 }
 
@@ -207,11 +210,12 @@ static __always_inline int inbound(struct __sk_buff *skb)
 	if (!s || !in)
 		return NOT_OURS;
 	__builtin_memset(in, 0, sizeof(*in));
+	in->round = round_of(skb);
 	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
 	if (reason)
 		return not_whole(skb, in, s, reason);
 	if (in->p.kind == KIND_UDP && in->p.t.dport == bpf_htons(s->wg_port)) /* our own: no flow has this port */
-		return NOT_OURS;
+		return in->round & ROUND_TURNED ? no_flow(skb, in) : NOT_OURS;
 	in->p.t.side = SIDE_REMOTE;
 	in->now = bpf_ktime_get_ns();
 	in->word = policy_word();

@@ -226,7 +226,7 @@ CHECKED_ALONE int decide_again(__u32 slot, __u64 word, __u64 now, struct decisio
 static __always_inline int leave(struct __sk_buff *skb, const struct outbound *o, const struct settings *s)
 {
 	if (o->c.decision.traits & FLOW_HAIRPIN)
-		return bpf_redirect(o->ifindex, BPF_F_INGRESS);
+		return to_ingress(skb, o->ifindex, ROUND_TURNED | (o->fragments ? ROUND_CUT : 0));
 	if (o->cut)
 		return cut_out(skb, s, o->c.client, o->c.egress, o->cut);
 	return bpf_redirect_neigh(o->ifindex, NULL, 0, 0);

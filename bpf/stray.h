@@ -8,8 +8,7 @@
  *
  *   - anything to an exclusive address, but for WireGuard, neighbour discovery and DHCP;
  *   - a SYN to a port that is translation's and that no socket of the host has: the
- *     reset would end a simultaneous open (RFC 5382 REQ-4);
- *   - a packet that turned round (hairpin.h) and found no mapping any more.
+ *     reset would end a simultaneous open (RFC 5382 REQ-4).
  */
 #include "hairpin.h"
 
@@ -71,8 +70,6 @@ CHECKED_ALONE int stray(struct __sk_buff *skb, const struct packet *p, const str
 	e = egress_at(&p->t.dst);
 	if (!e)
 		return DROP_NONE;
-	if (client_frame(skb))
-		return DROP_NO_FLOW;
 	if (e->exclusive)
 		return is_vital(skb, p, quoted, bpf_htons(s->wg_port)) ? DROP_NONE : DROP_EXCLUSIVE;
 	if (p->kind == KIND_TCP && tcp_opens(p) && port_is_ours(e, p->t.dport) && !port_is_hosts(skb, &p->t))

@@ -58,7 +58,8 @@ static struct ran turn(struct scratch *s, const struct ran *sent)
 {
 	struct frame f = sent->out;
 
-	return run(s, PROGRAM_NIC_IN, &f);
+	assert_int_equal(sent->mark, ROUND_MARK | ROUND_TURNED);
+	return run_with(s, PROGRAM_NIC_IN, &f, (struct push){.mark = sent->mark});
 }
 
 static void assert_arrives(const struct pair_up *p, struct ran r, uint16_t sport, const struct shape *at)

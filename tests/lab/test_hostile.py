@@ -7,6 +7,7 @@ from scapy.packet import Raw
 from lab import wait_for
 from net import SERVICE, STATIC
 from test_failclosed import forwarding
+from test_host import ssh_like
 
 ALICE = "192.0.2.44"        # the first client, outside the tunnel
 SEND = "import socket, sys; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).sendto(" \
@@ -63,3 +64,20 @@ def test_a_stranger_cannot_narrow_a_tunnel(world):
     with world.net.gateway.capture("eth0", "ip[6:2] & 0x3fff != 0", "out") as fragments:
         assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
     assert fragments.count() == 0
+
+
+@pytest.mark.parametrize("mark", ("02:53:00:00:00:01", "02:4e:00:00:00:01", "02:50:00:01:05:dc"))
+def test_a_link_address_says_nothing(world, mark):
+    """A router whose link address is as the daemon writes them on the TAP: cut off is neither the host, nor a client,
+    nor anything that comes in fragments."""
+    world = world()
+    ssh_like(world)
+    world.net.router.run(f"ip link set gw0 address {mark}")
+    world.net.router.run("ip -6 addr add 2001:db8:1::fe/64 dev gw0 nodad", check=False)    # is lost with the address
+    alice, admin = world.joined("alice"), world.net.client("admin")
+    for v in (4, 6):
+        assert admin.probe("connect", STATIC[v], 22)["connected"]
+        admin.run(f"ping -c 2 -i 0.1 -W 1 {STATIC[v]}")
+        for host in (world.net.gateway, alice.host):
+            assert host.probe("udp", SERVICE[v], 7, "--size", 3000)["received"] == 20
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
