@@ -61,6 +61,24 @@ static uint64_t now_seconds(void)
 
 /* ---- opening ---------------------------------------------------------------- */
 
+/* Whoever may rename in the folder of the socket may answer in our place; /tmp's sticky bit keeps them from it. */
+static bool check_folder(const char *folder, char *error, size_t size)
+{
+	struct stat st;
+
+	if (stat(folder, &st)) {
+		snprintf(error, size, "control socket: %s: %s", folder, strerror(errno));
+		return false;
+	}
+	if ((!st.st_uid || st.st_uid == geteuid()) && (!(st.st_mode & 022) || st.st_mode & S_ISVTX))
+		return true;
+	snprintf(error, size,
+		 "control socket: %s belongs to uid %u, mode %04o: others than this program could put a socket of "
+		 "theirs there: chown root, chmod 755",
+		 folder, st.st_uid, st.st_mode & 07777);
+	return false;
+}
+
 static bool make_folder(const char *path, char *error, size_t size)
 {
 	char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
@@ -71,6 +89,8 @@ static bool make_folder(const char *path, char *error, size_t size)
 		done = !mkdir(folder, 0755) || errno == EEXIST;
 		if (!done)
 			snprintf(error, size, "control socket: cannot make %s: %s", folder, strerror(errno));
+		else
+			done = check_folder(folder, error, size);
 	}
 	free(folder);
 	return done;

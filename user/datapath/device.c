@@ -250,8 +250,12 @@ static bool fail(char *error, size_t size, const char *what, int err)
 
 static bool open_tap(struct device *d, char *error, size_t size)
 {
-	int err = tap_open(&d->tap, d->options.interface, d->n_workers);
+	/* A plain device ends with its process: what has its name already is another's. */
+	int err = tap_open(&d->tap, d->options.interface, d->n_workers, d->options.to_host);
 
+	if (d->tap.made_anew)
+		log_warning("%s: another process had it open, or any user could have: it was made anew",
+			    d->options.interface);
 	if (!err)
 		return true;
 	switch (err) {
@@ -260,7 +264,13 @@ static bool open_tap(struct device *d, char *error, size_t size)
 		snprintf(error, size, "%s: cannot make a TAP: needs CAP_NET_ADMIN (run as root)", d->options.interface);
 		break;
 	case -EBUSY:
-		snprintf(error, size, "%s: another process has this interface open", d->options.interface);
+		snprintf(error, size, "%s: another process has this interface%s", d->options.interface,
+			 d->options.to_host ? ": choose another name, or `ip link delete` it" : " open");
+		break;
+	case -EAGAIN:
+		snprintf(error, size, "%s: another process attaches to it whenever it is made: end that process, or "
+			 "close /dev/net/tun to others (chmod 600)",
+			 d->options.interface);
 		break;
 	case -EINVAL:
 		snprintf(error, size, "%s: the name belongs to an interface that is no TAP of ours",

@@ -10,11 +10,14 @@
 #include <unistd.h>
 
 #include "tap.h"
+#include "tap_link.h"
 
 #ifndef TUN_F_USO4 /* Linux 6.2 */
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
+
+#define TAP_ATTEMPTS 32 /* to make an interface before another process attaches to it */
 
 static int open_queue(const char *name, int flags, char *actual)
 {
@@ -56,26 +59,93 @@ static int identify(struct tap *t)
 	return t->ifindex ? 0 : -errno;
 }
 
-int tap_open(struct tap *t, const char *name, unsigned queues)
+/* Closed to all but whoever runs as we do, whatever the mode of /dev/net/tun. */
+static int claim(const struct tap *t)
 {
-	int err;
+	return ioctl(t->fd[0], TUNSETOWNER, (unsigned long)geteuid()) ? -errno : 0;
+}
+
+/* The group is set last: a TAP with both was found to be ours alone before anybody relied on it. */
+static int seal(const struct tap *t)
+{
+	return ioctl(t->fd[0], TUNSETGROUP, (unsigned long)getegid()) ? -errno : 0;
+}
+
+static bool is_sealed(const struct tap_link *link)
+{
+	return link->has_owner && link->owner == geteuid() && link->has_group && link->group == getegid();
+}
+
+/*
+ * The TAP of an earlier run is taken over if it was ours from its beginning; its @link is as found before. One that
+ * was open to others is deleted: their queues stay attached whoever owns it later, and so do the programs, the filter
+ * and the header that they may have set. 0 or -errno.
+ */
+static int clear_name(struct tap *t, const char *name, struct tap_link *link)
+{
+	int err = tap_link_get(name, link);
+
+	if (err == -ENODEV)
+		return 0;
+	if (err || !link->is_tun) /* TUNSETIFF refuses what is no TAP */
+		return err;
+	if (is_sealed(link))
+		return link->queues || link->disabled ? -EBUSY : 0;
+	t->made_anew = true;
+	err = tap_link_delete(link->ifindex);
+	memset(link, 0, sizeof(*link));
+	return err;
+}
+
+static int open_queues(struct tap *t, const char *name, unsigned queues, int flags)
+{
+	while (t->queues < queues) {
+		int fd = open_queue(name, flags | IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, t->name);
+
+		if (fd < 0)
+			return fd;
+		t->fd[t->queues++] = fd;
+	}
+	return 0;
+}
+
+/*
+ * The first queue of an interface that nobody else has. Between its making and its owner's name others may attach:
+ * -EAGAIN, with the interface deleted under them.
+ */
+static int open_first(struct tap *t, const char *name, bool fresh)
+{
+	struct tap_link before = {0}, link;
+	int err = fresh ? 0 : clear_name(t, name, &before);
+
+	err = err ?: open_queues(t, name, 1, fresh ? IFF_TUN_EXCL : 0);
+	if (err || is_sealed(&before))
+		return err;
+	err = claim(t) ?: tap_link_get(t->name, &link);
+	if (err)
+		return err;
+	if (link.queues == 1 && !link.disabled)
+		return seal(t);
+	t->made_anew = true;
+	return tap_link_delete(link.ifindex) ?: -EAGAIN;
+}
+
+int tap_open(struct tap *t, const char *name, unsigned queues, bool fresh)
+{
+	int err = -EAGAIN;
 
 	memset(t, 0, sizeof(*t));
-	for (t->queues = 0; t->queues < queues; t->queues++) {
-		int fd = open_queue(name, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, t->name);
-
-		if (fd < 0) {
-			err = fd;
-			goto fail;
-		}
-		t->fd[t->queues] = fd;
+	for (int i = 0; i < TAP_ATTEMPTS && err == -EAGAIN; i++) {
+		tap_close(t);
+		err = open_first(t, name, fresh);
 	}
-	set_offloads(t);
-	err = identify(t);
-	if (!err)
-		return 0;
-fail:
-	tap_close(t);
+	err = err ?: open_queues(t, name, queues, 0);
+	if (!err) {
+		set_offloads(t);
+		err = identify(t);
+	}
+	if (err)
+		tap_close(t);
 	return err;
 }
 

@@ -20,18 +20,21 @@ struct tap {
 	int ifindex;
 	unsigned queues;
 	int fd[MAX_WORKERS];
-	bool gso, uso; /* TCP and UDP super-packets, as the kernel granted */
+	bool gso, uso;	/* TCP and UDP super-packets, as the kernel granted */
+	bool made_anew; /* what was there before could be opened by any user, or somebody tried to */
 	uint8_t mac[ETH_ALEN];
 };
 
 #define TAP_FRAME_MAX (10 + ETH_HLEN + 65535) /* virtio-net header, Ethernet, the longest IP packet */
 
 /*
- * Creates the interface or attaches to the persistent one of an earlier run.
- * 0 or -errno with nothing left behind: EBUSY (somebody else has it open), EINVAL
- * (the name is taken by another kind of device), EPERM, ENOENT (no /dev/net/tun).
+ * Creates the interface, or attaches to the persistent one of an earlier run (not if @fresh). Nobody else can attach
+ * a queue: udev makes /dev/net/tun open to all, and a queue without an owner would read and send as we do.
+ * 0 or -errno with nothing left behind: EBUSY (another process has it open, or @fresh and it is there), EINVAL (the
+ * name is taken by another kind of device), EPERM, ENOENT (no /dev/net/tun), EAGAIN (another process attaches to
+ * everything that is made).
  */
-int tap_open(struct tap *t, const char *name, unsigned queues);
+int tap_open(struct tap *t, const char *name, unsigned queues, bool fresh);
 
 /* Whether the interface outlives this process. 0 or -errno. */
 int tap_persist(struct tap *t, bool persist);

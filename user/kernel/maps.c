@@ -64,6 +64,23 @@ static bool on_bpffs(const char *path)
 	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
+/* Where a bpffs is open to all, as the kernel mounts it, anybody may have made the folder before us. */
+static int check_pins(const char *pins, char **error)
+{
+	struct stat st;
+
+	if (lstat(pins, &st))
+		return maps_fail(error, -errno, "%s: %s", pins, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return maps_fail(error, -ENOTDIR, "%s is not a folder", pins);
+	if (st.st_uid != geteuid() || st.st_mode & 022)
+		return maps_fail(error, -EPERM,
+				 "%s belongs to uid %u, mode %04o: others than this program could exchange the maps in "
+				 "it: remove it (rm -r), or name another folder (pins)",
+				 pins, st.st_uid, st.st_mode & 07777);
+	return 0;
+}
+
 static int make_pins(const char *pins, char **error)
 {
 	if (strncmp(pins, "/sys/fs/bpf/", 12) == 0 && !on_bpffs("/sys/fs/bpf") &&
@@ -73,7 +90,7 @@ static int make_pins(const char *pins, char **error)
 		return maps_fail(error, -errno, "cannot make %s: %s", pins, strerror(errno));
 	if (!on_bpffs(pins))
 		return maps_fail(error, -EINVAL, "%s is not on a bpf file system", pins);
-	return 0;
+	return check_pins(pins, error);
 }
 
 int maps_unpin(const char *pins)
