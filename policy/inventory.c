@@ -167,8 +167,8 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
 {
-	static const char *const known[] = { "users", "nodes", NULL };
-	const struct doc_node *users, *nodes;
+	static const char *const known[] = { "tailnet", "users", "nodes", NULL };
+	const struct doc_node *users, *nodes, *tailnet = doc_get(&doc->root, "tailnet");
 	size_t errors = d->errors;
 
 	if (inventory_is_netmap(&doc->root)) {
@@ -180,6 +180,8 @@ bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *
 	if (doc->root.kind != DOC_MAP)
 		diag_error(d, doc->root.at, "inventory: expected a map with \"users\" and \"nodes\"");
 	doc_only_keys(&doc->root, "inventory", known, d);
+	if (tailnet)
+		doc_bool(tailnet, "tailnet", &inv->tailnet, d);
 	for (size_t i = 0; users && i < users->n; i++)
 		read_user(inv, &users->items[i], d);
 	for (size_t i = 0; nodes && i < nodes->n; i++)

@@ -31,6 +31,7 @@ struct inventory_node {
 };
 
 struct inventory {
+	bool tailnet; /* a Tailscale tailnet's: "*" as a source is its ranges and routes; else every client there is */
 	struct inventory_user *users;
 	size_t n_users;
 	struct inventory_node *nodes;
@@ -54,14 +55,15 @@ size_t inventory_find(const struct inventory *inv, const char *name);
 /*
  * Reads a file of the form
  *
+ *	tailnet: true
  *	users: [{name: alice@example.com, roles: [admin]}]
  *	nodes:
  *	- {name: laptop, user: alice@example.com, addresses: [100.64.0.5]}
  *	- {name: gw, tags: ["tag:gateway"], addresses: [100.64.0.1],
  *	   routes: [203.0.113.0/24], approved: [203.0.113.0/24]}
  *
- * in YAML or JSON; or a netmap, as a coordination server sends it or `tailscale debug
- * netmap` prints it. True when there was no mistake. @inv is to be freed in any case.
+ * in YAML or JSON (without tailnet it is a gateway with clients of its own); or a netmap,
+ * as a coordination server sends it or `tailscale debug netmap` prints it. True when there was no mistake. @inv is to be freed in any case.
  */
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d);
 

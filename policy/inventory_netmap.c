@@ -103,6 +103,7 @@ void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, s
 	const struct doc_node *self = doc_get(root, "SelfNode"), *profiles = doc_get(root, "UserProfiles");
 	const struct doc_node *peers = inventory_list(root, "Peers", d);
 
+	inv->tailnet = true;
 	if (!self)
 		self = doc_get(root, "Node");
 	for (size_t i = 0; profiles && i < profiles->n; i++) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "resolve.h"
+#include "tailnet_ranges.h"
 
 struct owned { /* a node under its user or under one of its tags */
 	const char *key;
@@ -19,7 +20,7 @@ struct resolver {
 	const struct policy *p;
 	const struct inventory *inv;
 	struct ownership by_user, by_tag;
-	struct prefixes tailnet;  /* "*" as a source */
+	struct prefixes anybody;  /* "*" as a source */
 	struct prefixes internet;
 	struct prefixes *ipsets;  /* by definition */
 };
@@ -136,27 +137,39 @@ static void make_internet(struct prefixes *s)
 	subtract_literal(s, "10.0.0.0/8"); /* RFC 1918 */
 	subtract_literal(s, "172.16.0.0/12");
 	subtract_literal(s, "192.168.0.0/16");
-	subtract_literal(s, "100.64.0.0/10");  /* RFC 6598, the tailnet's own */
+	subtract_literal(s, TAILNET_V4);       /* shared space, whoever uses it */
 	subtract_literal(s, "169.254.0.0/16"); /* RFC 3927 */
 	add_literal(s, "2000::/3");
 	prefixes_merge(s);
 }
 
-/* The tailnet's addresses (without the part of 100.64/10 that ChromeOS keeps for its
- * virtual machines), and what its routers stand for. */
-static void make_tailnet(struct resolver *r)
+static void add_everything(struct prefixes *out)
 {
-	add_literal(&r->tailnet, "100.64.0.0/10");
-	subtract_literal(&r->tailnet, "100.115.92.0/23");
-	add_literal(&r->tailnet, "fd7a:115c:a1e0::/48");
+	add_literal(out, "0.0.0.0/0");
+	add_literal(out, "::/0");
+}
+
+/*
+ * In a tailnet its addresses, and what its routers stand for. A gateway has packets of its clients alone,
+ * whatever their addresses are: there it is every address, so that none of them is missed.
+ */
+static void make_anybody(struct resolver *r)
+{
+	if (!r->inv->tailnet) {
+		add_everything(&r->anybody);
+		return;
+	}
+	add_literal(&r->anybody, TAILNET_V4);
+	subtract_literal(&r->anybody, TAILNET_CHROMEOS);
+	add_literal(&r->anybody, TAILNET_V6);
 	for (size_t i = 0; i < r->inv->n_nodes; i++) {
 		const struct prefixes *approved = &r->inv->nodes[i].approved;
 
 		for (size_t j = 0; j < approved->n; j++)
 			if (!inventory_is_default_route(&approved->v[j]))
-				prefixes_add(&r->tailnet, &approved->v[j]);
+				prefixes_add(&r->anybody, &approved->v[j]);
 	}
-	prefixes_sort(&r->tailnet);
+	prefixes_sort(&r->anybody);
 }
 
 static void apply_op(struct resolver *r, const struct policy_ipset_op *op, struct prefixes *set)
@@ -199,7 +212,7 @@ struct resolver *resolver_new(const struct policy *p, const struct inventory *in
 	r->inv = inv;
 	index_nodes(r);
 	make_internet(&r->internet);
-	make_tailnet(r);
+	make_anybody(r);
 	r->ipsets = mem_alloc(p->n_ipsets, sizeof(*r->ipsets));
 	for (size_t i = 0; i < p->n_ipsets; i++)
 		make_ipset(r, (uint32_t)i, done);
@@ -214,7 +227,7 @@ void resolver_free(struct resolver *r)
 	for (size_t i = 0; i < r->p->n_ipsets; i++)
 		prefixes_free(&r->ipsets[i]);
 	free(r->ipsets);
-	prefixes_free(&r->tailnet);
+	prefixes_free(&r->anybody);
 	prefixes_free(&r->internet);
 	free(r->by_user.v);
 	free(r->by_tag.v);
@@ -335,12 +348,6 @@ static void add_tagged(const struct resolver *r, struct prefixes *out)
 
 /* ---- selectors -------------------------------------------------------------------- */
 
-static void add_everything(struct prefixes *out)
-{
-	add_literal(out, "0.0.0.0/0");
-	add_literal(out, "::/0");
-}
-
 void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
 {
 	switch (sel->kind) {
@@ -387,7 +394,7 @@ void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct 
 void resolve_src(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
 {
 	if (sel->kind == SEL_ANY)
-		prefixes_add_all(out, r->tailnet.v, r->tailnet.n);
+		prefixes_add_all(out, r->anybody.v, r->anybody.n);
 	else
 		resolve_dst(r, sel, out);
 }

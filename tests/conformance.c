@@ -226,6 +226,7 @@ static void read_topology(const json_t *topology, struct inventory *inv)
 	const char *name;
 	size_t i;
 
+	inv->tailnet = true;
 	json_array_foreach(users, i, user)
 		inventory_add_user(inv, json_string_value(json_object_get(user, "email")));
 	json_object_foreach(json_object_get(topology, "nodes"), name, node) {

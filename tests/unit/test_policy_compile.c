@@ -11,6 +11,7 @@
  *	lost	.3, tag:gw, advertises 10.44.0.0/16 without approval
  */
 static const char inventory_text[] =
+	"tailnet: true\n"
 	"users: [{name: alice@example.com, roles: [admin]}, {name: bob@example.org}]\n"
 	"nodes:\n"
 	"- {name: laptop, user: alice@example.com, addresses: [100.64.0.5, 'fd7a:115c:a1e0::5']}\n"
@@ -269,6 +270,38 @@ static void test_absent(void **state)
 	}
 }
 
+/* Without "tailnet" it is a gateway with clients of its own, and "*" is whoever sends. */
+static void test_fault_39_everybody(void **state)
+{
+	static const char *const inventories[] = {"nodes: [{name: a, user: a@b, addresses: [10.8.0.5]}]",
+						  "{tailnet: false, nodes: [{name: a, user: a@b}]}",
+						  "{tailnet: true, nodes: [{name: a, user: a@b}]}",
+						  "{Peers: [], Node: null}"};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct policy *p = load_policy("acls: []");
+		struct policy_sel any = {.kind = SEL_ANY, .text = "*"};
+		struct prefixes set = {0};
+		struct inventory inv;
+		struct resolver *r;
+		char *text;
+
+		load_inventory(&inv, inventories[i]);
+		r = resolver_new(p, &inv);
+		resolve_src(r, &any, &set);
+		text = prefixes_text(set.v, set.n);
+		if (i < 2)
+			assert_string_equal(text, "0.0.0.0/0 ::/0");
+		else
+			assert_non_null(strstr(text, "fd7a:115c:a1e0::/48"));
+		free(text);
+		prefixes_free(&set);
+		resolver_free(r);
+		inventory_free(&inv);
+		policy_free(p);
+	}
+}
+
 /* What the rules of a file say of themselves. */
 static void test_identity(void **state)
 {
@@ -490,6 +523,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resolution), cmocka_unit_test(test_compilation),
 		cmocka_unit_test(test_absent),	   cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_fault_39_everybody),
 		cmocka_unit_test(test_shared_sources), cmocka_unit_test(test_approval),
 		cmocka_unit_test(test_pool_and_quota), cmocka_unit_test(test_inventory_mistakes),
 		cmocka_unit_test(test_inventory_of_a_netmap), cmocka_unit_test(test_netmap_mistakes),

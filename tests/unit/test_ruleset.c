@@ -23,6 +23,7 @@
 #include "user/ruleset/ruleset.h"
 #include "user/gateway/state.h"
 
+#define N(list) (sizeof(list) / sizeof((list)[0]))
 #define NOW   2000000000 /* Unix seconds */
 #define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"
 
@@ -440,6 +441,48 @@ static void test_explain_refuses(void **state)
 	ruleset_free(r);
 }
 
+/* "*" is every client of this gateway, wherever its address is: a deny refuses all, an accept admits all. */
+static void test_fault_39_everybody_is_every_client(void **state)
+{
+	static const char elsewhere[] = "version: 1\n"
+					"tunnel: {addresses: [10.8.0.1/24, 'fd00:8::1/64']}\n"
+					"routes: [203.0.113.0/24, '2001:db8:3::/64']\n"
+					"clients:\n"
+					"- {name: laptop, user: alice@example.com, "
+					"public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
+					"   addresses: [10.8.0.5, 'fd00:8::5']}\n";
+	static const char *const rules[] = {
+		"acls: [{action: accept, src: ['*'], dst: ['*:443']}]\n"
+		"deny: [{src: ['*'], dst: ['*:25']}]\n",
+		"acls: [{action: accept, src: [alice@example.com], dst: ['*:*']}]\n"
+		"deny: [{src: ['*'], dst: ['*:25']}]\n",
+	};
+	static const struct explain_case cases[] = {
+		{"laptop", "203.0.113.9", "tcp", "443", NULL},
+		{"laptop", "2001:db8:3::9", "tcp", "443", NULL},
+		{"laptop", "203.0.113.9", "tcp", "25", "policy"},
+		{"laptop", "2001:db8:3::9", "tcp", "25", "policy"},
+	};
+	struct setup *s = *state;
+
+	config_free(s->config);
+	s->config = config_parse(doc_parse("gateway.yaml", elsewhere, strlen(elsewhere), DOC_YAML, &s->d), "host",
+				 &s->d);
+	for (size_t i = 0; i < 2 * N(cases); i++) {
+		const struct explain_case *c = &cases[i % N(cases)];
+		struct ruleset *r = build(s, rules[i / N(cases)], NULL);
+		char *error;
+		json_t *j = ask(s, r, c, &error);
+		json_t *one = json_array_get(json_object_get(j, "answers"), 0);
+		const char *reason = json_string_value(json_object_get(one, "reason"));
+
+		if (!j || !reason != !c->reason || (reason && strcmp(reason, c->reason)))
+			fail_msg("%s -> %s %s: %s", c->src, c->dst, c->port, reason ? reason : "allowed");
+		json_decref(j);
+		ruleset_free(r);
+	}
+}
+
 /* ---- what changes ---------------------------------------------------------------------------------- */
 
 static void test_diff_counts_live_flows(void **state)
@@ -507,6 +550,7 @@ int main(void)
 		test(test_explain_knows_the_longer_name),
 		test(test_explain_of_a_prefix),
 		test(test_explain_refuses),
+		test(test_fault_39_everybody_is_every_client),
 		test(test_diff_counts_live_flows),
 		test(test_an_unknown_pool_is_said),
 	};

@@ -21,7 +21,7 @@ void config_inventory(const struct config *config, struct inventory *out)
 {
 	struct inventory_node *self;
 
-	*out = (struct inventory){0};
+	*out = (struct inventory){.tailnet = config->tailnet.node};
 	for (size_t i = 0; i < config->n_users; i++) {
 		struct inventory_user *u = inventory_add_user(out, config->users[i].name);
 

@@ -9,6 +9,7 @@
 
 #include "policy/inventory.h"
 #include "policy/narrow.h"
+#include "policy/tailnet_ranges.h"
 #include "user/base/key.h"
 
 #define NAME_MAX_LEN	 63
@@ -25,9 +26,9 @@ static struct prefix prefix_of(const char *text)
 /* The range of the tailnet that @a is in; false: it is no node's address. */
 static bool range_of(const struct addr *a, struct prefix *out)
 {
-	const struct prefix v4 = prefix_of("100.64.0.0/10"), v6 = prefix_of("fd7a:115c:a1e0::/48");
-	const struct prefix chromeos = prefix_of("100.115.92.0/23");
-	const struct prefix service4 = prefix_of("100.100.100.100"), service6 = prefix_of("fd7a:115c:a1e0::53");
+	const struct prefix v4 = prefix_of(TAILNET_V4), v6 = prefix_of(TAILNET_V6);
+	const struct prefix chromeos = prefix_of(TAILNET_CHROMEOS);
+	const struct prefix service4 = prefix_of(TAILNET_SERVICE_V4), service6 = prefix_of(TAILNET_SERVICE_V6);
 
 	*out = addr_is_v4(a) ? v4 : v6;
 	return prefix_contains(out, a) && !prefix_contains(&chromeos, a) && !prefix_contains(&service4, a) &&
