@@ -100,26 +100,28 @@ def test_wg_show_and_wg_set(world):
     assert "25" in host.out("wg show sluice0 persistent-keepalive")
 
 
-def test_a_peer_added_by_wg_has_no_identity(world):
+def test_fault_20_wg_changes_no_peer_of_the_gateway(world):
+    """Peers are the configuration's, whose clients point to them: a removed one was used after it was freed. What is
+    refused changes nothing and says what to do instead."""
     world = world()
-    world.joined("alice")
-    carol = world.client("carol")
-    before = world.gateway.drops()["client"]
-    world.net.gateway.run(["wg", "set", "sluice0", "peer", carol.key.public, "allowed-ips", "100.64.0.6/32"])
-    carol.join(world.gateway)
-    assert carol.host.run(f"ping -c 3 -i 0.2 -W 1 {SERVICE[4]}", check=False).returncode != 0
-    assert carol.handshake(world.gateway.key.public) > 0, "the engine knows it"
-    assert world.gateway.drops()["client"] > before, "the policy does not"
-    assert world.service.clients() <= {STATIC[4]}
-
-
-def test_wg_set_refuses_to_give_away_a_clients_address(world):
-    """Last writer wins in WireGuard; but an address of the inventory keeps its identity."""
-    world = world()
-    alice = world.joined("alice")
-    thief = Key()
-    world.net.gateway.run(["wg", "set", "sluice0", "peer", thief.public, "allowed-ips", "100.64.0.5/32"], check=False)
+    alice, bob = world.joined("alice", "bob")
+    host, thief = world.net.gateway, Key()
+    shown = host.out("wg show sluice0 allowed-ips")
+    for refused in (["peer", alice.key.public, "remove"],
+                    ["peer", bob.key.public, "allowed-ips", "100.64.0.5/32"],
+                    ["peer", thief.public, "allowed-ips", "100.64.0.5/32"],
+                    ["peer", alice.key.public, "endpoint", "192.0.2.99:1"],
+                    ["private-key", str(alice.secret(thief.private))]):
+        done = host.run(["wg", "set", "sluice0", *refused], check=False)
+        assert done.returncode and "not supported" in done.stderr, done
+    done = host.run(["wg", "setconf", "sluice0", "/dev/stdin"], input="[Interface]\n", check=False)
+    assert done.returncode, done
+    said = world.gateway.process.output()
+    assert said.count("nothing was changed: peers, keys and addresses are the configuration's") == 6, said
+    assert "gateway.yaml and `sluice reload`" in said
     world.gateway.reload()
+    assert host.out("wg show sluice0 allowed-ips") == shown
+    assert bob.host.run(f"ping -c 1 -W 1 {SERVICE[4]}", check=False).returncode   # no rule allows bob
     settle(alice, world.gateway)
 
 

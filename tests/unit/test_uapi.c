@@ -278,6 +278,62 @@ static void test_W18_secrets_are_not_shown(void **state)
 	desk_free(d);
 }
 
+struct refusal {
+	int calls;
+	char name[40];
+};
+
+static void note_refusal(void *ctx, const char *name)
+{
+	struct refusal *r = ctx;
+
+	r->calls++;
+	snprintf(r->name, sizeof(r->name), "%s", name);
+}
+
+/* A gateway's clients point to its peers: `wg set` and `wg setconf` neither make nor remove nor alter one. */
+static void test_fault_20_peers_of_another_owner(void **state)
+{
+	static const struct {
+		const char *lines, *refused; /* NULL: done */
+	} cases[] = {
+		{ "replace_peers=true\n", "replace_peers" },
+		{ "private_key=" ZERO "\n", "private_key" },
+		{ "public_key=" KEY_A "\nremove=true\n", "remove" },
+		{ "public_key=" KEY_A "\nupdate_only=true\nremove=true\n", "remove" },
+		{ "public_key=" KEY_A "\nallowed_ip=10.0.0.0/8\n", "allowed_ip" },
+		{ "public_key=" KEY_A "\nallowed_ip=-192.0.2.1/32\n", "allowed_ip" },
+		{ "public_key=" KEY_A "\nreplace_allowed_ips=true\n", "replace_allowed_ips" },
+		{ "public_key=" KEY_A "\npreshared_key=" KEY_B "\n", "preshared_key" },
+		{ "public_key=" KEY_A "\nendpoint=192.0.2.9:9\n", "endpoint" },
+		{ "public_key=" KEY_A "\npersistent_keepalive_interval=7\nremove=true\n", "remove" },
+		{ "public_key=" KEY_B "\n", "a new peer" },
+		{ "public_key=" KEY_B "\npersistent_keepalive_interval=7\n", "a new peer" },
+		{ "public_key=" KEY_B "\npublic_key=" KEY_A "\n", "a new peer" },
+		{ "public_key=" KEY_B "\nupdate_only=true\npersistent_keepalive_interval=7\n", NULL },
+		{ "public_key=" KEY_A "\nprotocol_version=1\npersistent_keepalive_interval=25\n", NULL },
+	};
+	struct desk *d = desk_new();
+	char before[1000], request[1000];
+
+	ask(d, "set=1\nprivate_key=" PRIV "\npublic_key=" KEY_A "\nallowed_ip=192.0.2.1/32\n"
+	       "persistent_keepalive_interval=25\n\n");
+	snprintf(before, sizeof(before), "%s", ask(d, "get=1\n\n"));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct refusal refusal = { 0 };
+
+		d->device.ctx = &refusal;
+		d->device.refused = note_refusal;
+		snprintf(request, sizeof(request), "set=1\n%s\n", cases[i].lines);
+		if (errno_of(ask(d, request)) != (cases[i].refused ? EOPNOTSUPP : 0) ||
+		    refusal.calls != !!cases[i].refused ||
+		    (cases[i].refused && strcmp(refusal.name, cases[i].refused)))
+			fail_msg("%s: %s, refused %d times: %s", cases[i].lines, d->text, refusal.calls, refusal.name);
+		assert_string_equal(ask(d, "get=1\n\n"), before);
+	}
+	desk_free(d);
+}
+
 static void test_input_in_pieces(void **state)
 {
 	static const char request[] = "set=1\nlisten_port=4\n\nget=1\n\nget";
@@ -377,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_not_requests),
 		cmocka_unit_test(test_device_settings),
 		cmocka_unit_test(test_W18_secrets_are_not_shown),
+		cmocka_unit_test(test_fault_20_peers_of_another_owner),
 		cmocka_unit_test(test_input_in_pieces),
 		cmocka_unit_test(test_input_is_bounded),
 		cmocka_unit_test(test_round_trip),

@@ -96,7 +96,7 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 		return false;
 	}
 	snprintf(p->socket_path, sizeof(p->socket_path), UAPI_FOLDER "/%s.sock", name);
-	p->uapi = uapi_socket_open(&p->device, &settings, NULL, NULL, error, size);
+	p->uapi = uapi_socket_open(&p->device, &settings, error, size);
 	return p->uapi;
 }
 

@@ -14,7 +14,8 @@ struct tap_link {
 	bool is_tun;
 	bool has_owner, has_group; /* without them whoever may open /dev/net/tun may attach a queue */
 	uint32_t owner, group;
-	uint32_t queues, disabled; /* attached, and detached by TUNSETQUEUE but still held: they may come back unasked */
+	uint32_t queues;   /* attached, by whatever process */
+	uint32_t disabled; /* detached by TUNSETQUEUE but still held: they may come back unasked */
 };
 
 /* 0 or -errno; -ENODEV: no interface of this name. */

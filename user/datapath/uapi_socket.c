@@ -24,8 +24,6 @@ struct connection {
 struct uapi_socket {
 	struct device *device;
 	struct uapi_device settings;
-	void (*asked)(void *ctx);
-	void *ctx;
 	struct loop_watch watch;
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -68,8 +66,6 @@ static bool answer(struct connection *c)
 	s->settings.listen_port = s->device->options.listen;
 	s->settings.fwmark = s->device->options.mark;
 	text = uapi_answer(&c->request, s->device->engine, &s->settings, &time, &len);
-	if (s->asked)
-		s->asked(s->ctx);
 	if (!text)
 		return false;
 	sent = send_all(c->watch.fd, text, len);
@@ -149,8 +145,7 @@ static int open_listener(struct uapi_socket *s)
 	return err ?: loop_add(s->device->loop, &s->watch, s->fd, accept_one, s);
 }
 
-struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, void (*asked)(void *ctx),
-				     void *ctx, char *error, size_t size)
+struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, char *error, size_t size)
 {
 	struct uapi_socket *s = calloc(1, sizeof(*s));
 	int err;
@@ -161,8 +156,6 @@ struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device 
 	}
 	s->device = d;
 	s->settings = *settings;
-	s->asked = asked;
-	s->ctx = ctx;
 	s->fd = -1;
 	snprintf(s->path, sizeof(s->path), UAPI_FOLDER "/%s.sock", d->tap.name);
 	err = open_listener(s);

@@ -19,12 +19,10 @@ struct uapi_socket;
 #define UAPI_FOLDER "/var/run/wireguard"
 
 /*
- * A socket that nobody answers on is replaced. The setters of @settings may be NULL
- * (uapi.h). @asked (NULL: nobody wants to know) is called after every request. NULL
- * with one line in @error.
+ * A socket that nobody answers on is replaced. The functions of @settings may be NULL
+ * (uapi.h). NULL with one line in @error.
  */
-struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, void (*asked)(void *ctx),
-				     void *ctx, char *error, size_t size);
+struct uapi_socket *uapi_socket_open(struct device *d, const struct uapi_device *settings, char *error, size_t size);
 void uapi_socket_close(struct uapi_socket *s); /* NULL is fine */
 
 #endif

@@ -462,6 +462,18 @@ struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
 	return p;
 }
 
+/* Every client has its addresses, whatever the order in which they changed hands. */
+static void claim(struct gateway *g)
+{
+	for (size_t i = 0; i < g->clients.n; i++) {
+		const struct client *c = &g->clients.list[i];
+
+		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++)
+			engine_peer_allow(g->device.engine, c->peer, &(struct prefix){c->config->addresses.v[k], 128});
+	}
+	engine_publish_allowed(g->device.engine);
+}
+
 void clients_take(struct gateway *g, struct clients_plan *p)
 {
 	bool first = !g->clients.list;
@@ -477,7 +489,7 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 		make_room(g, &g->clients.list[i], &p->next->clients[i]);
 	for (size_t i = 0; i < g->clients.n; i++)
 		make_so(g, &g->clients.list[i], &p->next->clients[i], &p->psks[i]);
-	clients_claim(g);
+	claim(g);
 	if (first)
 		sweep_pinned(g, &p->pinned);
 	end_orphans(g);
@@ -531,17 +543,6 @@ void clients_kick(struct gateway *g, struct client *c)
 	end_orphans(g);
 	add(g, c, &psk);
 	sodium_memzero(&psk, sizeof(psk));
-	engine_publish_allowed(g->device.engine);
-}
-
-void clients_claim(struct gateway *g)
-{
-	for (size_t i = 0; i < g->clients.n; i++) {
-		const struct client *c = &g->clients.list[i];
-
-		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++)
-			engine_peer_allow(g->device.engine, c->peer, &(struct prefix){c->config->addresses.v[k], 128});
-	}
 	engine_publish_allowed(g->device.engine);
 }
 

@@ -204,16 +204,23 @@ static bool open_loop(struct gateway *g, char *error, size_t size)
 	return !err && monitor >= 0;
 }
 
-/* Whatever `wg set` did, addresses of the configuration stay their clients'. */
-static void wg_asked(void *ctx)
+/* `wg` can only print a number for it. */
+static void wg_refused(void *ctx, const char *name)
 {
-	clients_claim(ctx);
+	const struct gateway *g = ctx;
+
+	log_warning("wg set %s: refused (%s), nothing was changed: peers, keys and addresses are the configuration's: "
+		    "edit %s and `sluice reload`",
+		    g->device.tap.name, name, g->file);
 }
 
 static bool open_commands(struct gateway *g, char *error, size_t size)
 {
-	struct uapi_device settings = {.show_secrets =
-					       true}; /* root's socket; `wg` tells our public key by the private one */
+	struct uapi_device settings = {
+		.ctx = g,
+		.show_secrets = true, /* root's socket; `wg` tells our public key by the private one */
+		.refused = wg_refused,
+	};
 
 	g->control = control_open(g->config->socket, gateway_verbs, g, error, size);
 	if (!g->control)
@@ -222,7 +229,7 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "control socket: %s", strerror(errno));
 		return false;
 	}
-	g->uapi = uapi_socket_open(&g->device, &settings, wg_asked, g, error, size);
+	g->uapi = uapi_socket_open(&g->device, &settings, error, size);
 	return g->uapi;
 }
 

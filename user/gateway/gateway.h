@@ -72,8 +72,6 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 void clients_settle(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
-/* Gives every client its addresses back, whoever took them. */
-void clients_claim(struct gateway *g);
 /* Routes to the clients' addresses again, for a TAP that was made anew. */
 void clients_route(struct gateway *g);
 /* After a start: talks to those who were there a moment ago. */

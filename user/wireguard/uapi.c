@@ -184,11 +184,21 @@ static int replace_peers(struct change *c, struct text v)
 	return 0;
 }
 
+static int refuse(const struct change *c, const char *name)
+{
+	c->device->refused(c->device->ctx, name);
+	return EOPNOTSUPP;
+}
+
 /* The peer of the lines that follow, made if it is not there. Not before it is
  * clear that it is wanted: "remove" and "update_only" come after the key. */
 static int want_peer(struct change *c)
 {
-	if (!c->apply || c->peer || c->skip || !c->in_peer)
+	if (c->peer || c->skip || !c->in_peer)
+		return 0;
+	if (c->device->refused)
+		return engine_peer(c->e, c->public) ? 0 : refuse(c, "a new peer");
+	if (!c->apply)
 		return 0;
 	c->peer = engine_peer_add(c->e, c->public);
 	if (c->peer)
@@ -306,20 +316,21 @@ static const struct key {
 	const char *name;
 	enum whose whose;
 	int (*set)(struct change *c, struct text value);
+	bool open; /* also on a device whose peers have another owner */
 } keys[] = {
-	{ "private_key", DEVICE, set_private_key },
-	{ "listen_port", DEVICE, set_listen_port },
-	{ "fwmark", DEVICE, set_fwmark },
-	{ "replace_peers", DEVICE, replace_peers },
-	{ "public_key", ANYWHERE, begin_peer },
-	{ "remove", PEER_OR_NOT, remove_peer },
-	{ "update_only", PEER_OR_NOT, update_only },
-	{ "preshared_key", PEER, set_preshared_key },
-	{ "endpoint", PEER, set_endpoint },
-	{ "persistent_keepalive_interval", PEER, set_keepalive },
-	{ "replace_allowed_ips", PEER, replace_allowed_ips },
-	{ "allowed_ip", PEER, set_allowed_ip },
-	{ "protocol_version", PEER, check_version },
+	{ "private_key", DEVICE, set_private_key, false },
+	{ "listen_port", DEVICE, set_listen_port, true },
+	{ "fwmark", DEVICE, set_fwmark, true },
+	{ "replace_peers", DEVICE, replace_peers, false },
+	{ "public_key", ANYWHERE, begin_peer, true },
+	{ "remove", PEER_OR_NOT, remove_peer, false },
+	{ "update_only", PEER_OR_NOT, update_only, true },
+	{ "preshared_key", PEER, set_preshared_key, false },
+	{ "endpoint", PEER, set_endpoint, false },
+	{ "persistent_keepalive_interval", PEER, set_keepalive, true },
+	{ "replace_allowed_ips", PEER, replace_allowed_ips, false },
+	{ "allowed_ip", PEER, set_allowed_ip, false },
+	{ "protocol_version", PEER, check_version, true },
 };
 
 static const struct key *find_key(struct text name)
@@ -350,6 +361,8 @@ static int set_line(struct change *c, struct text line)
 	value = (struct text){ equals + 1, line.len - (size_t)(equals + 1 - line.at) };
 	if (!key || !belongs_here(c, key))
 		return EINVAL;
+	if (c->device->refused && !key->open)
+		return refuse(c, key->name);
 	if (key->whose == PEER)
 		error = want_peer(c);
 	return error ? error : key->set(c, value);

@@ -44,6 +44,11 @@ struct uapi_device {
 	int (*set_fwmark)(void *ctx, uint32_t mark);
 	/* Keys in answers to get=1: the private key and preshared keys too, or not (W18). */
 	bool show_secrets;
+	/*
+	 * Not NULL: peers, keys and addresses have another owner, who points to them. Then no request makes, removes
+	 * or alters them (EOPNOTSUPP, and @name of the line is told here); the keepalive of a peer may be set.
+	 */
+	void (*refused)(void *ctx, const char *name);
 };
 
 /*
