@@ -17,7 +17,18 @@ struct cases {
 	void (*each)(const struct policy_case *c, void *arg);
 	void *arg;
 	bool sound;
+	const struct policy_text *absent; /* of the case that is read: this is nobody here; NULL: somebody */
+	const struct policy_text *told;	  /* the last of these that was said: an entry has many cases */
 };
+
+/* Somebody who was removed is no mistake of the policy's: it would keep the removal itself from being applied. */
+static bool absent(struct cases *cs, const struct policy_text *it, const char *what, const char *why)
+{
+	if (cs->told != it)
+		diag_warning(cs->x.d, it->at, "tests: %s=\"%s\": %s, so this was not asked", what, it->text, why);
+	cs->told = cs->absent = it;
+	return false;
+}
 
 static bool unsound(struct cases *cs, struct diag_at at, const char *what, const char *text, const char *why)
 {
@@ -52,7 +63,7 @@ static bool read_src(struct cases *cs, const struct policy_assertion *a, struct 
 		return false;
 	resolve_src(cs->r, &sel, &c->src);
 	c->from = text;
-	return c->src.n || unsound(cs, a->src.at, "src", text, "nobody has this address");
+	return c->src.n || absent(cs, &a->src, "src", "nobody has this address");
 }
 
 static bool read_proto(struct cases *cs, const struct policy_assertion *a, struct policy_case *c)
@@ -88,16 +99,18 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 	c->port = dst.ports.v[0].first;
 	c->self = sel->kind == SEL_SELF;
 	resolve_dst(cs->r, sel, &c->dst);
-	return c->self || c->dst.n || unsound(cs, to->at, "dst", to->text, "nothing has this address");
+	return c->self || c->dst.n || absent(cs, to, "dst", "nothing has this address");
 }
 
 static void read_list(struct cases *cs, const struct policy_assertion *a, const struct policy_texts *list, bool accept)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		struct policy_case c = { .accept = accept };
-		bool sound = read_src(cs, a, &c) && read_proto(cs, a, &c) && read_dst(cs, &list->v[i], &c);
+		bool sound;
 
-		cs->sound &= sound;
+		cs->absent = NULL;
+		sound = read_src(cs, a, &c) && read_proto(cs, a, &c) && read_dst(cs, &list->v[i], &c);
+		cs->sound &= sound || cs->absent;
 		if (sound && cs->each)
 			cs->each(&c, cs->arg);
 		prefixes_free(&c.src);

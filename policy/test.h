@@ -24,7 +24,9 @@ struct policy_case {
 
 /*
  * Reads all cases and gives the sound ones to @each, which may be NULL; a case that
- * is none (a range, a list, nobody, nowhere) is reported. True: all were sound.
+ * is none (a range, a list) is reported. One about somebody or something that is not
+ * there is a warning: a policy must not stand in the way of a client's removal. True:
+ * all were sound.
  */
 bool policy_each_case(const struct policy *p, const struct resolver *r,
 		      void (*each)(const struct policy_case *c, void *arg), void *arg, struct diags *d);

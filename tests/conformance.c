@@ -18,6 +18,8 @@
 static const struct {
 	const char *id, *why;
 } odd[] = {
+	{ "policytest_results/policytest-src-unknown-user-email",
+	  "removing a user must always work: here a test about nobody is a warning, and counts as not asked" },
 	{ NULL, NULL },
 };
 
