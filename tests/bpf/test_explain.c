@@ -13,7 +13,7 @@ static const char gateway[] =
 	"tunnel: {addresses: [100.64.0.1/10, 'fd7a:115c:a1e0::1/48']}\n"
 	"routes: [203.0.113.0/24, '2001:db8:9::/48', 169.254.169.254]\n"
 	"clients:\n"
-	"- {name: one, user: alice@example.com, public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
+	"- {name: one, user: alice@example.com, public_key: zwRL3/KjvQoKf5skYdjEPd+vb0rbEcNFOVteKbGkjCs=,\n"
 	"   addresses: [100.64.0.5, 'fd7a:115c:a1e0::5']}\n"
 	"- {name: two, user: bob@example.com, public_key: f+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
 	"   addresses: [100.64.0.6, 'fd7a:115c:a1e0::6']}\n";

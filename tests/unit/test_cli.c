@@ -235,7 +235,8 @@ static void test_completion_is_bash(void **state)
 
 /* ---- arguments ------------------------------------------------------------------------------------- */
 
-#define GONE "-s /nonexistent/s.sock"
+#define GONE	"-s /nonexistent/s.sock"
+#define OFFICE "tests/unit/files/office.yaml"
 
 static const struct {
 	const char *line;
@@ -253,9 +254,9 @@ static const struct {
 	{"flows --limit 0 " GONE, EXIT_USAGE, "--limit: found \"0\", expected a number from 1"},
 	{"flows --limit 1x " GONE, EXIT_USAGE, "--limit: found \"1x\", expected a number from 1"},
 	{"metrics --listen foo " GONE, EXIT_USAGE, "--listen: found \"foo\", expected ADDRESS:PORT"},
-	{"client-config alice-laptop -c gateway.yaml -e gw", EXIT_USAGE,
+	{"client-config alice-laptop -c " OFFICE " -e gw", EXIT_USAGE,
 	 "--endpoint: found \"gw\", expected HOST:PORT"},
-	{"client-config alice-laptop -c gateway.yaml -k xxx -e gw:1", EXIT_USAGE,
+	{"client-config alice-laptop -c " OFFICE " -k xxx -e gw:1", EXIT_USAGE,
 	 "--public-key: found \"xxx\", expected a public key: 44 characters of base64"},
 	{"flows --user \xff " GONE, EXIT_USAGE, "--user: not valid UTF-8"},
 	{"flows kill " GONE, EXIT_USAGE, "expected --all, or what to end"},
@@ -274,9 +275,10 @@ static const struct {
 	{"reload " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"down -c /nonexistent/g.yaml " GONE, EXIT_USAGE, "/nonexistent/g.yaml: cannot be read"},
 	{"check /nonexistent/g.yaml", EXIT_USAGE, "/nonexistent/g.yaml: cannot be read: No such file or directory"},
+	{"check " OFFICE, EXIT_YES, "has no pool \"bank\": its clients leave by the default one\n0 errors, 1 warning"},
 	{"check gateway.yaml", EXIT_YES, "0 errors"},
-	{"client-config nobody -c gateway.yaml", EXIT_NO, "no such client: \"nobody\""},
-	{"client-config alice-latpop -c gateway.yaml", EXIT_NO, "did you mean \"alice-laptop\"?"},
+	{"client-config nobody -c " OFFICE "", EXIT_NO, "no such client: \"nobody\""},
+	{"client-config alice-latpop -c " OFFICE "", EXIT_NO, "did you mean \"alice-laptop\"?"},
 };
 
 static void test_calls(void **state)
@@ -295,7 +297,7 @@ static void test_check_as_json(void **state)
 {
 	struct ran r;
 
-	run("check --json gateway.yaml", "", &r);
+	run("check --json " OFFICE, "", &r);
 	assert_int_equal(r.status, EXIT_YES);
 	assert_string_equal(r.err, "");
 	assert_non_null(strstr(r.out, "\"errors\": 0"));
@@ -311,7 +313,7 @@ static void test_policy_test_as_json(void **state)
 {
 	struct ran r;
 
-	run("policy test --json -c gateway.yaml -",
+	run("policy test --json -c " OFFICE " -",
 	    "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n", &r);
 	assert_int_equal(r.status, EXIT_NO);
 	assert_non_null(strstr(r.out, "\"failed\": 1"));
@@ -361,7 +363,7 @@ static void test_client_config(void **state)
 {
 	struct ran r;
 
-	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= "
+	run("client-config alice-laptop -c " OFFICE " -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= "
 	    "-e gw.example.com:51820",
 	    "", &r);
 	assert_int_equal(r.status, EXIT_YES);
@@ -378,7 +380,7 @@ static void test_client_config(void **state)
 			    "2001:db8:cafe::/64\n"
 			    "Endpoint = gw.example.com:51820\n"
 			    "PersistentKeepalive = 25\n");
-	run("client-config alice-laptop -c gateway.yaml -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr",
+	run("client-config alice-laptop -c " OFFICE " -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr",
 	    "", &r);
 	assert_int_equal(r.status, EXIT_YES);
 	assert_non_null(strstr(r.out, "▀"));

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #include "user/config/config.h"
+#include "user/config/known_keys.h"
 
-#define ALICE  "e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo="
-#define BOB    "6BKt2rDCnOoWIHaNvYCs1e3OtHbZFpCnhb0YwTuxkDM="
+#define ALICE  "zwRL3/KjvQoKf5skYdjEPd+vb0rbEcNFOVteKbGkjCs="
+#define BOB    "lQePM08Z1nVnG8CfUxIH3KuSDX8rV9YldSAcaXBOImw="
 #define TUNNEL "tunnel: {addresses: [100.64.0.1/10, \"fd7a:115c:a1e0::1/48\"]}\n"
 #define TOP    "version: 1\n" TUNNEL
 #define MEMBER "version: 1\ntailnet: {login_server: \"https://hs.test\", auth_key_file: authkey}\n"
@@ -370,8 +371,8 @@ static const struct {
 	 "g.yaml:3:101: client.addresses: found 0, expected 1 to 16\n"},
 	{TOP "clients: [{name: b, user: b@x, public_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
 	     "addresses: [100.64.0.6]}]\n",
-	 "g.yaml:3:44: client.public_key: found \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\", expected a public "
-	 "key: 44 characters of base64, as from `sluice pubkey`\n"},
+	 "g.yaml:3:44: client.public_key: found AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, a point of small order: "
+	 "anybody could connect with it; expected the client's own: `sluice genkey | tee client.key | sluice pubkey`\n"},
 	/* tailnet */
 	{MEMBER, ""},
 	{MEMBER "tunnel: {mtu: 1400}\nusers: [{name: alice@, roles: [admin]}]\n", ""},
@@ -580,6 +581,39 @@ static void test_absent_files(void **state)
 	diags_free(&d);
 }
 
+/* Faults 1: keys of which everybody has the other half, as they are printed and as X25519 takes them, too. */
+static void test_fault_1_no_key_of_everybody(void **state)
+{
+	static const char *const keys[] = {
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", /* nothing */
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA=", /* with the bit that X25519 does not look at */
+		"X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc=", /* of order 8 */
+		"7f///////////////////////////////////////38=", /* p */
+		"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", /* the base point */
+		"hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", /* RFC 7748, 6.1 */
+		"hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTuo=", /* the same point */
+		"3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
+		"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", /* wg(8) */
+		"HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=",
+		"e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=", /* our own earlier example */
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		char text[512], *lines;
+
+		snprintf(text, sizeof(text),
+			 TOP "clients:\n- {name: a, user: a@x, addresses: [100.64.0.5], public_key: %s}\n", keys[i]);
+		lines = mistakes(text);
+		if (!strstr(lines, "g.yaml:4:61: client.public_key: found ") ||
+		    !strstr(lines, "anybody could connect with it"))
+			fail_msg("%s: %s", keys[i], lines);
+		free(lines);
+	}
+	assert_string_equal(known_private_key((const uint8_t[32]){0}), "the public key of a private key that "
+								       "everybody can guess");
+	assert_null(known_private_key((const uint8_t *)"a key that I made for this test."));
+}
+
 /* What the project ships is what people start from. */
 static void test_shipped_example(void **state)
 {
@@ -590,6 +624,12 @@ static void test_shipped_example(void **state)
 	assert_non_null(cfg);
 	assert_int_equal(d.errors, 0);
 	assert_int_equal(d.warnings, 0);
+	assert_int_equal(cfg->n_clients, 0); /* it opens nothing to anybody */
+	assert_int_equal(cfg->n_users, 0);
+	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++) /* there are machines without IPv6 */
+		assert_true(addr_is_v4(&cfg->tunnel.addresses[i].host));
+	for (size_t i = 0; i < cfg->n_routes; i++)
+		assert_true(prefix_is_v4(&cfg->routes[i].prefix));
 	assert_string_equal(cfg->policy, "policy/example.yaml");
 	assert_int_equal(access(cfg->policy, R_OK), 0);
 	diags_free(&d);
@@ -605,6 +645,7 @@ int main(void)
 		cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_diff),	     cmocka_unit_test(test_folder_of_clients),
 		cmocka_unit_test(test_absent_files), cmocka_unit_test(test_shipped_example),
+		cmocka_unit_test(test_fault_1_no_key_of_everybody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

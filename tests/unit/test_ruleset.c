@@ -35,11 +35,11 @@ static const char gateway[] =
 	"routes: [203.0.113.0/24, 198.18.0.0/15, '2001:db8:3::/64']\n"
 	"tags: ['tag:gw']\n"
 	"clients:\n"
-	"- {name: laptop, user: alice@example.com, public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
+	"- {name: laptop, user: alice@example.com, public_key: zwRL3/KjvQoKf5skYdjEPd+vb0rbEcNFOVteKbGkjCs=,\n"
 	"   addresses: [100.64.0.5, 'fd7a:115c:a1e0::5']}\n"
 	"- {name: phone, user: bob@example.com, public_key: f+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=,\n"
 	"   addresses: [100.64.0.6]}\n"
-	"- {name: lent, user: alice@example.com, public_key: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=,\n"
+	"- {name: lent, user: alice@example.com, public_key: WoU2vHVnU0W3WCJ3lvsRh1IX+OOeTbc8tlqUV5MhqXo=,\n"
 	"   addresses: [100.64.0.7], expires: 2030-01-01}\n"; /* NOW is 2033 */
 
 static const char policy[] = "hosts: {billing: 203.0.113.9, billing6: '2001:db8:3::9', meta: 169.254.169.254}\n"

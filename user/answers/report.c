@@ -241,6 +241,7 @@ static json_t *client_json(const struct report_client *c)
 	json_object_set_new(j, "relay", text(c->relay));
 	json_object_set_new(j, "relay_away", json_boolean(c->relay_away));
 	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
+	json_object_set_new(j, "seen", c->seen < 0 ? json_null() : json_integer(c->seen));
 	json_object_set_new(j, "received", json_integer((json_int_t)c->received));
 	json_object_set_new(j, "sent", json_integer((json_int_t)c->sent));
 	json_object_set_new(j, "flows", json_integer((json_int_t)c->flows));

@@ -46,7 +46,8 @@
  *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
  * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
  *			"path" ("direct", "relay"; null: no handshake yet), "relay", "relay_away" (it cannot
- *			be reached now), "handshake" (s ago), "received", "sent" (bytes),
+ *			be reached now), "handshake" (s ago), "seen" (the same, before a restart too; null: it
+ *			never came), "received", "sent" (bytes),
  *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
  *			"worker", "expired", "public_key"}]}   user: null for a tagged client
  * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",
@@ -98,6 +99,7 @@ struct report_client {
 	const char *relay;	 /* NULL: direct */
 	bool relay_away;	 /* it cannot be reached now */
 	int64_t handshake_age;	 /* seconds since the last one; negative: none yet */
+	int64_t seen;		 /* the same, with those before this run; negative: it never came */
 	uint64_t received, sent; /* bytes */
 	uint64_t flows;		 /* that live */
 	uint64_t refused, held;	 /* flows refused, packets that a quota stopped, since the maps were made */

@@ -41,11 +41,11 @@ static struct config *check_config(struct doctor *doctor, const char *file)
 }
 
 /* The answer of the gateway; NULL, which is said, when it does not run. */
-static json_t *ask_gateway(struct doctor *doctor, const struct command_args *a)
+static json_t *ask_gateway(struct doctor *doctor, const struct command_args *a, const char *verb)
 {
 	char *path = ask_socket(a), *error = NULL;
 	json_t *status = NULL;
-	int answer = control_call(path, "status", NULL, &status, &error);
+	int answer = control_call(path, verb, NULL, &status, &error);
 
 	if (answer != EXIT_YES) {
 		doctor_say(doctor, "gateway", DOCTOR_FAIL,
@@ -61,12 +61,16 @@ static json_t *ask_gateway(struct doctor *doctor, const struct command_args *a)
 
 static void check_running(struct doctor *doctor, const struct command_args *a, const struct config *cfg)
 {
-	json_t *status = ask_gateway(doctor, a);
+	json_t *status = ask_gateway(doctor, a, "status"), *clients = NULL;
 
 	doctor_firewall(doctor, cfg, show_number(json_object_get(status, "clients"), "active") > 0);
 	doctor_tailnet(doctor, cfg, status);
-	if (status)
+	if (status) {
 		doctor_gateway(doctor, cfg, status);
+		clients = cfg->tailnet.node ? NULL : ask_gateway(doctor, a, "clients");
+		doctor_clients(doctor, clients);
+	}
+	json_decref(clients);
 	json_decref(status);
 }
 

@@ -10,6 +10,7 @@
 
 #include "policy/alloc.h"
 #include "config_value.h"
+#include "known_keys.h"
 #include "user/base/key.h"
 
 #define MAX_FIELDS 32
@@ -200,12 +201,20 @@ void config_read_addrs(struct config_reader *r, const char *what, const struct d
 
 void config_read_key(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
+	const char *origin;
 	uint8_t key[KEY_LEN];
 
-	if (n->kind != DOC_SCALAR || !key_from_base64(n->text, n->len, key) || key_is_zero(key))
+	if (n->kind != DOC_SCALAR || !key_from_base64(n->text, n->len, key)) {
 		config_mismatch(r, what, n, "a public key: 44 characters of base64, as from `sluice pubkey`");
-	else
-		memcpy(out, key, sizeof(key));
+		return;
+	}
+	origin = known_key(key);
+	if (origin)
+		diag_error(r->d, n->at,
+			   "%s: found %s, %s: anybody could connect with it; expected the client's own: "
+			   "`sluice genkey | tee client.key | sluice pubkey`",
+			   what, n->text, origin);
+	memcpy(out, key, sizeof(key));
 }
 
 /* ---- lists of words -------------------------------------------------------------- */

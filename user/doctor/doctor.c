@@ -18,6 +18,7 @@
 #include "user/base/text.h"
 
 #define BPF_FS	     0xcafe4a11
+#define NEVER_NAMED  10
 #define KERNEL_MAJOR 6
 #define KERNEL_MINOR 1
 
@@ -235,6 +236,28 @@ void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_
 	check_clients(doctor, cfg, status);
 	json_array_foreach (json_object_get(status, "notes"), i, note)
 		doctor_say(doctor, "note", DOCTOR_WARN, NULL, "%s", json_string_value(note));
+}
+
+/* Who was let in and never came: a key that was mistyped, or one that nobody needs and somebody may find. */
+void doctor_clients(struct doctor *doctor, const json_t *clients)
+{
+	char names[768] = "";
+	size_t i, n = 0, len = 0;
+	const json_t *c;
+
+	json_array_foreach (json_object_get(clients, "clients"), i, c) {
+		if (json_is_integer(json_object_get(c, "seen")) || json_is_true(json_object_get(c, "expired")))
+			continue;
+		if (n < NEVER_NAMED && len < sizeof(names))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", n ? ", " : "",
+						show_text(c, "name"));
+		n++;
+	}
+	if (n)
+		doctor_say(doctor, "clients", DOCTOR_WARN,
+			   "give them what they need (sluice client-config NAME), or take them out of the configuration",
+			   "%zu of %zu never came: %s%s", n, json_array_size(json_object_get(clients, "clients")),
+			   names, n > NEVER_NAMED ? ", ..." : "");
 }
 
 /* ---- for people ----------------------------------------------------------------------------- */

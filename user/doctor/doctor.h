@@ -34,6 +34,8 @@ void doctor_outside(struct doctor *doctor, const struct config *cfg);  /* our ad
 void doctor_tailnet(struct doctor *doctor, const struct config *cfg, const json_t *status);
 /* @status: the answer of a running gateway. */
 void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_t *status);
+/* @clients: the answer of a running gateway; NULL: they are not its own. */
+void doctor_clients(struct doctor *doctor, const json_t *clients);
 
 void doctor_show(const json_t *result, FILE *out);
 

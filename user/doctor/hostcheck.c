@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "user/config/ca_file.h"
+#include "user/config/known_keys.h"
 #include "hostcheck.h"
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
@@ -291,15 +292,28 @@ static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
 	free(ca);
 }
 
+/* One that is absent is made at the first start. */
+static void check_private_key(const struct config *cfg, struct diags *d)
+{
+	struct diag_at at = at_tunnel(cfg, "private_key_file", CONFIG_NO_ITEM);
+	const char *file = cfg->tunnel.private_key_file;
+	uint8_t key[KEY_LEN];
+	char error[512];
+	enum secret_result result = secret_read(file, key, error, sizeof(error));
+
+	if (result == SECRET_OK && known_private_key(key))
+		diag_error(d, at, "tunnel.private_key_file: %s holds %s: " KNOWN_KEY_ADVICE, file,
+			   known_private_key(key));
+	else if (result != SECRET_OK && result != SECRET_ABSENT)
+		diag_error(d, at, "tunnel.private_key_file: %s", error);
+	sodium_memzero(key, sizeof(key));
+}
+
 void hostcheck_keys(const struct config *cfg, struct diags *d)
 {
-	enum secret_result result;
 	char error[512];
 
-	/* an absent private key is made at the first start */
-	result = secret_read(cfg->tunnel.private_key_file, NULL, error, sizeof(error));
-	if (result != SECRET_OK && result != SECRET_ABSENT)
-		diag_error(d, at_tunnel(cfg, "private_key_file", CONFIG_NO_ITEM), "tunnel.private_key_file: %s", error);
+	check_private_key(cfg, d);
 	for (size_t i = 0; i < cfg->n_clients; i++) {
 		const struct config_client *c = &cfg->clients[i];
 

@@ -155,6 +155,8 @@ static void add(struct gateway *g, struct client *c, const struct psk *psk)
 	}
 	c->worker = engine_peer_transport(c->peer)->worker;
 	if (was)
+		c->seen = was->handshake;
+	if (was)
 		engine_peer_restore_timestamp(c->peer, was->timestamp);
 	if (was && was->endpoint.port)
 		engine_peer_set_endpoint(g->device.engine, c->peer, &was->endpoint);

@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "user/config/known_keys.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
 #include "user/base/loop.h"
@@ -120,6 +121,10 @@ static bool load_key(struct gateway *g, char *error, size_t size)
 		result = secret_create(file, key, error, size);
 		if (result == SECRET_OK)
 			log_info("made a private key: %s", file);
+	}
+	if (result == SECRET_OK && known_private_key(key)) {
+		snprintf(error, size, "%s holds %s: " KNOWN_KEY_ADVICE, file, known_private_key(key));
+		result = SECRET_BAD;
 	}
 	if (result == SECRET_OK)
 		engine_set_identity(g->device.engine, key);

@@ -33,6 +33,7 @@ struct client {
 	struct peer *peer;
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
+	uint64_t seen; /* its last handshake before this run, Unix seconds; 0: there was none */
 	bool out; /* its date has passed, or the netmap has it no more: it has no peer */
 };
 

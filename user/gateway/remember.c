@@ -25,7 +25,7 @@ static bool peer_state(const struct gateway *g, const struct client *c, struct s
 		s.endpoint = (struct endpoint){0}; /* its relay is in the netmap */
 	*out = (struct state_peer){
 		.endpoint = {.addr = s.endpoint.addr, .port = s.endpoint.port},
-		.handshake = s.last_handshake / NS_PER_SEC,
+		.handshake = s.last_handshake ? s.last_handshake / NS_PER_SEC : c->seen,
 	};
 	memcpy(out->public, s.public, sizeof(out->public));
 	memcpy(out->timestamp, s.timestamp, sizeof(out->timestamp));

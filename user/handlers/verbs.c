@@ -55,6 +55,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.addresses = c->config->addresses.v,
 		.n_addresses = c->config->addresses.n,
 		.handshake_age = -1,
+		.seen = c->seen ? report_age(loop_wall(), c->seen * NS_PER_SEC) : -1,
 		.worker = c->worker,
 		.expired = c->out,
 	};
@@ -77,7 +78,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	out->received = s.rx_bytes;
 	out->sent = s.tx_bytes;
 	if (s.last_handshake)
-		out->handshake_age = report_age(loop_wall(), s.last_handshake);
+		out->seen = out->handshake_age = report_age(loop_wall(), s.last_handshake);
 	return true;
 }
 
@@ -300,6 +301,12 @@ static void view_tailnet(struct view *v)
 	view_relays(v);
 }
 
+static void view_clients(struct view *v)
+{
+	if (!v->g->clients.n && !v->g->membership)
+		note(v, "no client is configured: nobody can connect");
+}
+
 static void view_blocklists(struct view *v)
 {
 	const struct ruleset *r = rules_running(v->g);
@@ -348,6 +355,7 @@ static void view_open(struct view *v, struct gateway *g)
 	v->source.max_flows = maps_flows_max(g->maps);
 	view_egress(v);
 	view_modes(v);
+	view_clients(v);
 	view_tailnet(v);
 	view_blocklists(v);
 }
