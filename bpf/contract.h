@@ -45,8 +45,8 @@
 	X(WG_INDEX, "wg_index", "no session has this receiver index")                                          \
 	/* the engine */                                                                                       \
 	X(WG_MAC1, "wg_mac1", "handshake with a wrong mac1: not for this key")                                 \
-	X(WG_HANDSHAKE, "wg_handshake", "handshake refused: unknown peer, replayed timestamp or bad key")      \
-	X(WG_RATE, "wg_rate", "handshake refused: too many from this source")                                  \
+	X(WG_HANDSHAKE, "wg_handshake", "handshake or disco refused: unknown peer, replayed timestamp or bad key") \
+	X(WG_RATE, "wg_rate", "handshake or disco refused: too many from this source")                         \
 	X(WG_BUSY, "wg_busy", "handshake dropped: the queue is full")                                          \
 	X(WG_AUTH, "wg_auth", "data message that does not decrypt")                                            \
 	X(WG_REPLAY, "wg_replay", "data message seen before or too old")                                       \

@@ -14,11 +14,13 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "policy/alloc.h"
 #include "user/wireguard/crypto.h"
 #include "user/tailnet/disco/candidates.h"
 #include "user/tailnet/disco/disco.h"
+#include "user/tailnet/disco/disco_limit.h"
 
 #define LATENCY (10 * NS_PER_MS)
 #define QUEUE	256
@@ -43,6 +45,7 @@ struct node {
 	bool direct; /* as ops->path said last */
 	struct endpoint path;
 	unsigned paths, pongs, sent, relayed;
+	unsigned foreign; /* straight paths to, and pongs of, anybody else than the other */
 	struct disco_result pong;
 };
 
@@ -100,6 +103,10 @@ static void on_path(void *ctx, const uint8_t node[32], const struct endpoint *to
 {
 	struct node *n = ctx;
 
+	if (memcmp(node, n->w->n[!n->i].node, 32) != 0) {
+		n->foreign += to != NULL;
+		return;
+	}
 	n->paths++;
 	n->direct = to;
 	if (to)
@@ -110,6 +117,7 @@ static void on_pong(void *ctx, const uint8_t node[32], const struct disco_result
 {
 	struct node *n = ctx;
 
+	n->foreign += memcmp(node, n->w->n[!n->i].node, 32) != 0;
 	n->pongs++;
 	n->pong = *r;
 }
@@ -537,20 +545,184 @@ static void peers_change(void **state)
 	stop(&w);
 }
 
-static void peer_without_disco(void **state)
+/*
+ * Without a good disco key nothing proves where a peer is but WireGuard that has come from there: what the
+ * netmap names could be anybody's address. When nothing comes from there any more, it is as before.
+ */
+static void test_fault_48_peer_without_a_disco_key(void **state)
+{
+	static const uint8_t keys[][32] = {{0}, {1}}; /* none, and a point of low order */
+
+	for (size_t i = 0; i < 2; i++) {
+		struct endpoint at = {.addr = addr_from_v4(htobe32(0xc0000207)), .port = 7};
+		struct tailnet_node *t;
+		struct world w;
+
+		start(&w);
+		t = describe(&w.n[1], true);
+		memcpy(t->disco_key, keys[i], 32);
+		disco_peer_set(w.n[0].disco, t, w.now);
+		run(&w, 10 * NS_PER_SEC, 1);
+		assert_false(w.n[0].direct);
+		assert_int_equal(w.n[0].sent + w.n[0].relayed, 0);
+		assert_false(disco_ping(w.n[0].disco, w.n[1].node, w.now));
+		disco_came(w.n[0].disco, w.n[1].node, &at, w.now);
+		assert_true(w.n[0].direct);
+		assert_int_equal(w.n[0].path.port, 7);
+		for (int s = 0; s < 20; s++) {
+			disco_heard(w.n[0].disco, w.n[1].node, &at, w.now);
+			run(&w, NS_PER_SEC, 1);
+		}
+		assert_true(w.n[0].direct);
+		run(&w, DISCO_TRUST + NS_PER_SEC, 1);
+		assert_false(w.n[0].direct);
+		node_free(t);
+		stop(&w);
+	}
+}
+
+/* What the server, or the peer, does not name any more is not pinged any more; a path in use stays one. */
+static void test_fault_48_withdrawn_endpoints(void **state)
 {
 	struct tailnet_node *t;
+	struct world w;
+	unsigned sent;
+
+	start(&w);
+	t = describe(&w.n[1], true);
+	t->endpoints = realloc(t->endpoints, 31 * sizeof(*t->endpoints));
+	for (t->n_endpoints = 1; t->n_endpoints < 31; t->n_endpoints++)
+		t->endpoints[t->n_endpoints] =
+			(struct addr_port){addr_from_v4(htobe32(0xc0000300 + (uint32_t)t->n_endpoints)), 7};
+	disco_peer_set(w.n[0].disco, t, w.now);
+	w.blocked = true;
+	run(&w, NS_PER_SEC, 1);
+	assert_int_equal(w.n[0].sent, 31);
+	t->n_endpoints = 1;
+	disco_peer_set(w.n[0].disco, t, w.now);
+	sent = w.n[0].sent;
+	run(&w, 60 * NS_PER_SEC, 1);
+	assert_in_range(w.n[0].sent - sent, 1, 13); /* one, every 5 s */
+	w.blocked = false;
+	introduce(&w.n[1], &w.n[0], true);
+	run(&w, DISCO_SEARCH_INTERVAL + NS_PER_SEC, 3);
+	assert_true(w.n[0].direct);
+	t->n_endpoints = 0;
+	disco_peer_set(w.n[0].disco, t, w.now);
+	run(&w, 200 * NS_PER_SEC, 3);
+	assert_true(w.n[0].direct);
+	node_free(t);
+	stop(&w);
+}
+
+/* Another node tells the server that it has b's disco key, and that it is where b is. */
+static void claim(struct world *w, uint8_t number)
+{
+	struct tailnet_node *t = describe(&w->n[1], true);
+
+	t->id = number;
+	memset(t->node_key, number, 32);
+	disco_peer_set(w->n[0].disco, t, w->now);
+	disco_traffic(w->n[0].disco, t->node_key, w->now);
+	assert_true(disco_ping(w->n[0].disco, t->node_key, w->now));
+	node_free(t);
+}
+
+/* It takes b neither its pongs nor its calls, and does not make us send to b what is for it. */
+static void test_fault_46_another_claims_the_disco_key(void **state)
+{
+	struct endpoint b = {.addr = addr_from_v4(htobe32(0xc0000202)), .port = 2};
+	struct disco_message call = {.type = DISCO_CALL_ME_MAYBE, .n_endpoints = 1};
+	struct addr_port elsewhere = {addr_from_v4(htobe32(0xc0000250)), 80};
+	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = {0};
+	struct disco_result r;
+	struct world w;
+	unsigned sent;
+	size_t len;
+
+	meet(&w);
+	claim(&w, 0xcc);
+	claim(&w, 0xcd);
+	run(&w, NS_PER_SEC, 0);
+	assert_int_equal(w.n[0].foreign, 2); /* pongs of b's, who cannot know for whom we asked; but no path */
+	assert_true(disco_ping(w.n[0].disco, w.n[1].node, w.now));
+	run(&w, NS_PER_SEC, 3);
+	assert_true(w.n[0].pongs > 2);
+	disco_came(w.n[0].disco, w.n[1].node, &b, w.now); /* what b sends because of our pongs */
+	assert_true(w.n[0].direct);
+	assert_true(disco_path(w.n[0].disco, (uint8_t[32]){[0 ... 31] = 0xcc}, &r));
+	assert_false(r.direct);
+	run(&w, 3 * NS_PER_SEC, 3);
+	assert_true(w.n[0].direct);
+
+	call.endpoints[0] = elsewhere;
+	assert_true(disco_shared(w.n[1].secret, w.n[0].public, shared));
+	len = disco_seal(&call, shared, w.n[1].public, nonce, bytes);
+	sent = w.n[0].sent;
+	assert_int_equal(disco_input_relayed(w.n[0].disco, bytes, len, 9, w.n[1].node, w.now + 9 * NS_PER_SEC),
+			 DISCO_TAKEN);
+	assert_int_equal(w.n[0].sent, sent + 1);
+	stop(&w);
+}
+
+/* Datagrams in its name cost no more than those of strangers; there were 40 us for each. */
+static void test_fault_47_a_disco_key_of_low_order(void **state)
+{
+	struct endpoint from = {.addr = addr_from_v4(htobe32(0xc0000207)), .port = 7};
+	uint8_t bytes[DISCO_OVERHEAD + 46] = "TS\xf0\x9f\x92\xac\x01";
+	struct tailnet_node *t;
+	struct timespec a, b;
 	struct world w;
 
 	start(&w);
 	t = describe(&w.n[1], true);
 	memset(t->disco_key, 0, 32);
+	t->disco_key[0] = 1;
 	disco_peer_set(w.n[0].disco, t, w.now);
-	assert_true(w.n[0].direct);
-	assert_int_equal(w.n[0].path.port, 2);
-	run(&w, 10 * NS_PER_SEC, 1);
-	assert_int_equal(w.n[0].sent, 0);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+	for (int i = 0; i < 100000; i++)
+		assert_int_equal(disco_input(w.n[0].disco, bytes, sizeof(bytes), &from, w.now), DISCO_STRANGER);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+	assert_true((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < 1000);
 	node_free(t);
+	stop(&w);
+}
+
+/* Forgeries in b's name from everywhere: so many are opened and no more, and who is known is answered all the same. */
+static void test_fault_47_a_flood_of_forgeries(void **state)
+{
+	struct endpoint b = {.addr = addr_from_v4(htobe32(0xc0000202)), .port = 2};
+	struct disco_message ping = {.type = DISCO_PING};
+	uint8_t shared[32], good[DISCO_MAX], bad[DISCO_MAX], nonce[24] = {0};
+	unsigned results[3] = {0};
+	struct world w;
+	size_t len;
+
+	meet(&w);
+	run(&w, 3 * NS_PER_SEC, 3);
+	memcpy(ping.node, w.n[1].node, KEY_LEN);
+	assert_true(disco_shared(w.n[1].secret, w.n[0].public, shared));
+	len = disco_seal(&ping, shared, w.n[1].public, nonce, good);
+	memcpy(bad, good, len);
+	bad[len - 1] ^= 1;
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct endpoint from = {.addr = addr_from_v4(htobe32(0xc6330000 + i)), .port = 9};
+
+		results[disco_input(w.n[0].disco, bad, len, &from, w.now)]++;
+	}
+	assert_int_equal(results[DISCO_STRANGER], DISCO_LIMIT_UNKNOWN);
+	assert_int_equal(results[DISCO_TAKEN], 0);
+	assert_int_equal(disco_input(w.n[0].disco, good, len, &b, w.now), DISCO_TAKEN);
+	for (int i = 0; i < 10000; i++) { /* of its own: what one peer may say, and no answer to more */
+		unsigned sent = w.n[0].sent;
+		enum disco_input result = disco_input(w.n[0].disco, good, len, &b, w.now);
+
+		w.queued = 0;
+		results[result]++;
+		assert_int_equal(w.n[0].sent - sent, result == DISCO_TAKEN);
+	}
+	assert_in_range(results[DISCO_TAKEN], DISCO_LIMIT_PEER - 20, DISCO_LIMIT_PEER);
+	assert_int_equal(disco_input(w.n[0].disco, good, len, &b, w.now + 2 * NS_PER_SEC), DISCO_TAKEN);
 	stop(&w);
 }
 
@@ -559,11 +731,13 @@ static void candidates_are_bounded(void **state)
 	struct candidates c = {.best = 0};
 	struct addr_port at = {addr_from_v4(htobe32(0xc0000201)), 1};
 
-	assert_int_equal(candidates_add(&c, &at, true), 0);
+	assert_int_equal(candidates_add(&c, &at), 0);
 	for (unsigned i = 2; i < 500; i++) {
 		struct addr_port other = {addr_from_v4(htobe32(0xc0000201)), (uint16_t)i};
+		int k = candidates_add(&c, &other);
 
-		assert_int_not_equal(candidates_add(&c, &other, i == 5), 0);
+		assert_int_not_equal(k, 0);
+		c.v[k].named |= i == 5;
 	}
 	assert_int_equal(c.n, CANDIDATES_MAX);
 	assert_int_equal(candidates_find(&c, &at), 0);
@@ -615,7 +789,11 @@ int main(void)
 		cmocka_unit_test(answered_where_it_came),
 		cmocka_unit_test(asked_ping),
 		cmocka_unit_test(peers_change),
-		cmocka_unit_test(peer_without_disco),
+		cmocka_unit_test(test_fault_48_peer_without_a_disco_key),
+		cmocka_unit_test(test_fault_48_withdrawn_endpoints),
+		cmocka_unit_test(test_fault_46_another_claims_the_disco_key),
+		cmocka_unit_test(test_fault_47_a_disco_key_of_low_order),
+		cmocka_unit_test(test_fault_47_a_flood_of_forgeries),
 		cmocka_unit_test(candidates_are_bounded),
 		cmocka_unit_test(unreachable_candidates),
 	};

@@ -136,6 +136,14 @@ static void tell_endpoints(struct membership *m)
 
 /* ---- datagrams ------------------------------------------------------------------------------ */
 
+static void count_disco(struct gateway *g, enum disco_input result)
+{
+	if (result == DISCO_STRANGER)
+		g->device.drops[DROP_WG_HANDSHAKE]++;
+	else if (result == DISCO_TOO_MANY)
+		g->device.drops[DROP_WG_RATE]++;
+}
+
 void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct endpoint *from)
 {
 	struct gateway *g = gateway;
@@ -143,7 +151,7 @@ void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct e
 	const struct addr_port at = {from->addr, from->port};
 
 	if (disco_sender(bytes, len))
-		disco_input(m->disco, bytes, len, from, loop_now());
+		count_disco(g, disco_input(m->disco, bytes, len, from, loop_now()));
 	else if (!netcheck_input(m->netcheck, bytes, len, &at, loop_now()))
 		g->device.drops[DROP_WG_RESERVED]++;
 }
@@ -169,7 +177,7 @@ void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN
 	struct peer *p = engine_peer(m->g->device.engine, from);
 
 	if (disco_sender(bytes, len)) {
-		disco_input_relayed(m->disco, bytes, len, region, from, loop_now());
+		count_disco(m->g, disco_input_relayed(m->disco, bytes, len, region, from, loop_now()));
 	} else if (p) {
 		device_relayed(&m->g->device, p, region, bytes, len);
 	} else {
@@ -233,11 +241,17 @@ static bool is_within(const _Atomic uint64_t *stamp, uint64_t time, uint64_t now
 }
 
 /* A client that we have sent to. */
-static void look_at(struct membership *m, const struct client *c, const struct transport_stamps *s, uint64_t now)
+static void look_at(struct membership *m, const struct client *c, const struct transport *t, uint64_t now)
 {
+	const struct transport_stamps *s = &t->stamps;
 	struct engine_peer_state state;
+	struct endpoint elsewhere;
 
 	disco_traffic(m->disco, c->config->public_key, now);
+	if (is_within(&s->came, RECENT, now)) {
+		endpoint_read(&t->published_elsewhere, &elsewhere);
+		disco_came(m->disco, c->config->public_key, &elsewhere, now);
+	}
 	if (is_within(&s->heard, RECENT, now)) {
 		engine_peer_state(m->g->device.engine, c->peer, &state);
 		disco_heard(m->disco, c->config->public_key, &state.endpoint, now);
@@ -253,10 +267,10 @@ void paths_second(struct membership *m)
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct client *c = &all->list[i];
-		const struct transport_stamps *s = c->peer ? &engine_peer_transport(c->peer)->stamps : NULL;
+		const struct transport *t = c->peer ? engine_peer_transport(c->peer) : NULL;
 
-		if (s && is_within(&s->last_sent, RECENT, now))
-			look_at(m, c, s, now);
+		if (t && is_within(&t->stamps.last_sent, RECENT, now))
+			look_at(m, c, t, now);
 	}
 	tell_endpoints(m);
 }

@@ -147,13 +147,27 @@ static void move(struct transport *t, const struct endpoint *to)
 	endpoint_publish(&t->published, to);
 }
 
+/* Only who finds the paths knows whether the peer is to be sent to there. */
+static void note_elsewhere(struct transport *t, const struct endpoint *from, uint64_t now)
+{
+	if (endpoint_is_relay(from))
+		return;
+	if (!endpoint_equal(&t->elsewhere, from)) {
+		t->elsewhere = *from;
+		endpoint_publish(&t->published_elsewhere, from);
+	}
+	stamp(&t->stamps.came, now);
+}
+
 void transport_follow(struct transport *t, const struct endpoint *from, uint64_t now)
 {
 	bool same = endpoint_equal(&t->endpoint, from);
 
 	if (t->fixed && same)
 		stamp(&t->stamps.heard, now);
-	else if (!same && !(t->fixed && t->endpoint.port))
+	else if (t->fixed && t->endpoint.port)
+		note_elsewhere(t, from, now);
+	else if (!same)
 		move(t, from);
 }
 

@@ -42,6 +42,7 @@ struct transport_stamps {		 /* monotonic ns, 0: never; written by the worker */
 	_Atomic uint64_t unanswered_received; /* first data received since anything was sent, else 0 */
 	_Atomic uint64_t confirmed;	      /* last change of the session that sends */
 	_Atomic uint64_t heard; /* authenticated, from the endpoint that we send to; of a fixed one only */
+	_Atomic uint64_t came;	/* the same, straight from elsewhere (published_elsewhere) */
 	_Atomic uint64_t tx_bytes, rx_bytes;  /* of data messages, headers included */
 	_Atomic uint64_t tx_packets, rx_packets;
 };
@@ -61,7 +62,7 @@ struct transport {
 
 	/* the worker's own */
 	struct session *previous, *current, *next;
-	struct endpoint endpoint;
+	struct endpoint endpoint, elsewhere;
 	uint64_t asked_handshake; /* when TRANSPORT_HANDSHAKE was last set */
 	struct staged *staged_first, *staged_last;
 	unsigned n_staged;
@@ -71,7 +72,7 @@ struct transport {
 
 	/* for the control thread to read */
 	struct transport_stamps stamps __attribute__((aligned(64)));
-	struct endpoint_cell published;
+	struct endpoint_cell published, published_elsewhere;
 };
 
 /* All that one worker owns. Zero initialised. */

@@ -24,6 +24,19 @@ int candidates_find(const struct candidates *c, const struct addr_port *at)
 	return -1;
 }
 
+int candidates_pinged(const struct candidates *c, const uint8_t tx[DISCO_TX_LEN])
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].pinged && !memcmp(c->v[i].tx, tx, DISCO_TX_LEN))
+			return (int)i;
+	return -1;
+}
+
+static bool is_told(const struct candidate *a)
+{
+	return a->named || a->called;
+}
+
 /* The one that is missed least: rather untold than told, rather long silent; never the one in use. */
 static size_t worst(const struct candidates *c)
 {
@@ -32,15 +45,15 @@ static size_t worst(const struct candidates *c)
 	for (size_t i = w + 1; i < c->n; i++) {
 		const struct candidate *a = &c->v[i], *b = &c->v[w];
 
-		if ((int)i == c->best || a->told > b->told)
+		if ((int)i == c->best || is_told(a) > is_told(b))
 			continue;
-		if (a->told < b->told || a->heard < b->heard)
+		if (is_told(a) < is_told(b) || a->heard < b->heard)
 			w = i;
 	}
 	return w;
 }
 
-int candidates_add(struct candidates *c, const struct addr_port *at, bool told)
+int candidates_add(struct candidates *c, const struct addr_port *at)
 {
 	int i = candidates_find(c, at);
 
@@ -50,6 +63,29 @@ int candidates_add(struct candidates *c, const struct addr_port *at, bool told)
 		i = (int)(c->n < CANDIDATES_MAX ? c->n++ : worst(c));
 		c->v[i] = (struct candidate){.at = *at};
 	}
-	c->v[i].told |= told;
 	return i;
+}
+
+static bool is_lately(uint64_t then, uint64_t now)
+{
+	return then && now - then < CANDIDATE_LIFE;
+}
+
+void candidates_forget(struct candidates *c, uint64_t now)
+{
+	size_t n = 0;
+	int best = -1;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct candidate *a = &c->v[i];
+
+		if ((int)i != c->best && !a->named && !is_lately(a->called, now) && !is_lately(a->came, now) &&
+		    !is_lately(a->heard, now))
+			continue;
+		if ((int)i == c->best)
+			best = (int)n;
+		c->v[n++] = *a;
+	}
+	c->n = n;
+	c->best = best;
 }

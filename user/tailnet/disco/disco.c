@@ -12,30 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "candidates.h"
 #include "disco.h"
+#include "disco_limit.h"
+#include "disco_peers.h"
 #include "policy/alloc.h"
 #include "user/wireguard/crypto.h"
 
-#define BUCKETS		4096
 #define CALL_INTERVAL	(1 * NS_PER_SEC) /* between answers to "call me maybe" */
 #define ANSWER_INTERVAL (1 * NS_PER_SEC) /* between pings because of a ping */
 #define PING_TIMEOUT	(5 * NS_PER_SEC)
-
-struct path_peer {
-	struct path_peer *next_node, *next_disco; /* in their buckets */
-	struct path_peer *next_active;
-	bool active;
-	uint8_t node[KEY_LEN], disco[KEY_LEN];
-	uint8_t shared[KEY_LEN]; /* secret */
-	bool has_shared;
-	uint16_t region;
-	struct candidates candidates; /* best: the path */
-	struct endpoint path;	      /* of best, with our address as the peer last wrote to it */
-	uint64_t trusted_until, sent, searched, called, answered;
-	uint8_t relay_tx[DISCO_TX_LEN]; /* of a ping by the relay */
-	uint64_t relay_pinged;
-};
 
 struct disco {
 	const struct disco_ops *ops;
@@ -43,58 +28,27 @@ struct disco {
 	uint8_t secret[KEY_LEN], public[KEY_LEN], node[KEY_LEN];
 	struct addr_port endpoints[DISCO_ENDPOINTS_MAX];
 	size_t n_endpoints;
-	struct path_peer *by_node[BUCKETS], *by_disco[BUCKETS];
+	struct disco_peers peers;
 	struct path_peer *active; /* those we have sent to lately */
+	struct disco_limit *limit;
 };
-
-/* Keys are random, and who may choose one is in the netmap: no keyed hash is needed. */
-static size_t bucket(const uint8_t key[KEY_LEN])
-{
-	return (key[0] | (size_t)key[1] << 8) % BUCKETS;
-}
 
 static struct path_peer *find_node(const struct disco *d, const uint8_t node[KEY_LEN])
 {
-	struct path_peer *p = d->by_node[bucket(node)];
-
-	while (p && memcmp(p->node, node, KEY_LEN) != 0)
-		p = p->next_node;
-	return p;
-}
-
-/* More than one peer may have the key; a ping then says whose it is. */
-static struct path_peer *find_disco(const struct disco *d, const uint8_t disco[KEY_LEN])
-{
-	struct path_peer *p = d->by_disco[bucket(disco)];
-
-	while (p && memcmp(p->disco, disco, KEY_LEN) != 0)
-		p = p->next_disco;
-	return p;
-}
-
-static bool has_disco(const struct path_peer *p)
-{
-	return !key_is_zero(p->disco);
-}
-
-/* Computed when it is needed: thousands of peers come at once, and most stay silent. */
-static bool get_shared(struct disco *d, struct path_peer *p)
-{
-	if (!p->has_shared && has_disco(p))
-		p->has_shared = disco_shared(d->secret, p->disco, p->shared);
-	return p->has_shared;
+	return disco_peers_find(&d->peers, node);
 }
 
 /* ---- sending --------------------------------------------------------------------- */
 
 static size_t seal(struct disco *d, struct path_peer *p, const struct disco_message *m, uint8_t out[DISCO_MAX])
 {
+	const uint8_t *secret = disco_peer_secret(p, d->secret);
 	uint8_t nonce[DISCO_NONCE_LEN];
 
-	if (!get_shared(d, p))
+	if (!secret)
 		return 0;
 	d->ops->random(d->ctx, nonce, sizeof(nonce));
-	return disco_seal(m, p->shared, d->public, nonce, out);
+	return disco_seal(m, secret, d->public, nonce, out);
 }
 
 static void send_to(struct disco *d, struct path_peer *p, const struct disco_message *m, const struct endpoint *to)
@@ -115,20 +69,30 @@ static void send_relayed(struct disco *d, struct path_peer *p, const struct disc
 		d->ops->relay(d->ctx, region, p->node, bytes, len);
 }
 
-static struct disco_message new_ping(struct disco *d)
+/* A transaction begins with the number of whom it is with; the rest nobody can guess. */
+static struct disco_message new_ping(struct disco *d, const struct path_peer *p)
 {
 	struct disco_message m = {.type = DISCO_PING};
+	struct writer w = writer_to(m.tx, sizeof(m.tx));
 
-	d->ops->random(d->ctx, m.tx, sizeof(m.tx));
+	write_be32(&w, p->number);
+	d->ops->random(d->ctx, m.tx + sizeof(p->number), sizeof(m.tx) - sizeof(p->number));
 	memcpy(m.node, d->node, KEY_LEN);
 	return m;
+}
+
+static uint32_t number_of(const uint8_t tx[DISCO_TX_LEN])
+{
+	struct reader r = reader_of(tx, DISCO_TX_LEN);
+
+	return read_be32(&r);
 }
 
 static void ping_candidate(struct disco *d, struct path_peer *p, size_t i, uint64_t now)
 {
 	struct candidate *c = &p->candidates.v[i];
 	struct endpoint to = {.addr = c->at.addr, .port = c->at.port};
-	struct disco_message m = new_ping(d);
+	struct disco_message m = new_ping(d, p);
 
 	memcpy(c->tx, m.tx, sizeof(m.tx));
 	c->pinged = now;
@@ -142,6 +106,7 @@ static void search(struct disco *d, struct path_peer *p, uint64_t now)
 	struct disco_message call = {.type = DISCO_CALL_ME_MAYBE, .n_endpoints = d->n_endpoints};
 
 	p->searched = now;
+	candidates_forget(&p->candidates, now);
 	for (size_t i = 0; i < p->candidates.n; i++)
 		ping_candidate(d, p, i, now);
 	memcpy(call.endpoints, d->endpoints, d->n_endpoints * sizeof(*d->endpoints));
@@ -181,28 +146,38 @@ static bool is_better(const struct path_peer *p, size_t i, uint64_t now)
 	return p->candidates.v[i].latency < p->candidates.v[p->candidates.best].latency / 8 * 7;
 }
 
-static void take_pong(struct disco *d, struct path_peer *p, const struct disco_message *m, const struct endpoint *from,
-		      uint64_t now)
+/* Is a pong a proof of where it is? Not where several claim one disco key: then it came from any of them. */
+static bool is_proof(struct disco *d, struct path_peer *p)
+{
+	return disco_peers_is_sole(&d->peers, p) && disco_peer_secret(p, d->secret);
+}
+
+static void take_pong(struct disco *d, struct path_peer *p, int i, const struct endpoint *from, uint64_t now)
 {
 	struct disco_result result = {.direct = true, .endpoint = *from};
+	struct candidate *c = &p->candidates.v[i];
 
-	for (size_t i = 0; i < p->candidates.n; i++) {
-		struct candidate *c = &p->candidates.v[i];
-
-		if (!c->pinged || memcmp(c->tx, m->tx, DISCO_TX_LEN) != 0)
-			continue;
-		if (now - c->pinged > PING_TIMEOUT)
-			return;
-		c->latency = result.latency = now - c->pinged;
-		c->pinged = 0;
-		c->heard = now;
-		if (is_better(p, i, now)) {
-			take_path(d, p, (int)i, from);
-			p->trusted_until = now + DISCO_TRUST;
-		}
-		d->ops->pong(d->ctx, p->node, &result);
+	if (now - c->pinged > PING_TIMEOUT)
 		return;
+	c->latency = result.latency = now - c->pinged;
+	c->pinged = 0;
+	c->heard = now;
+	if (is_better(p, (size_t)i, now) && (is_proof(d, p) || addr_port_equal(&c->at, &p->came))) {
+		take_path(d, p, i, from);
+		p->trusted_until = now + DISCO_TRUST;
 	}
+	d->ops->pong(d->ctx, p->node, &result);
+}
+
+/* Several may hold the key: the transaction says who of them was pinged. */
+static void find_pong(struct disco *d, const struct path_peer *holder, const struct disco_message *m,
+		      const struct endpoint *from, uint64_t now)
+{
+	struct path_peer *p = disco_peers_numbered(&d->peers, number_of(m->tx));
+	int i = p ? candidates_pinged(&p->candidates, m->tx) : -1;
+
+	if (i >= 0 && memcmp(p->disco, holder->disco, KEY_LEN) == 0)
+		take_pong(d, p, i, from, now);
 }
 
 static void take_relayed_pong(struct disco *d, struct path_peer *p, const struct disco_message *m, uint64_t now)
@@ -227,8 +202,11 @@ static void take_ping(struct disco *d, struct path_peer *p, const struct disco_m
 	send_to(d, p, &pong, from);
 	/* The peer looks for a way to us: find out at once whether it is one for us too. A ping of ours
 	 * that is under way may have died at a firewall that this one has just opened. */
-	i = candidates_add(&p->candidates, &pong.seen, false);
-	if (i < 0 || now < p->trusted_until || (p->answered && now - p->answered < ANSWER_INTERVAL))
+	i = candidates_add(&p->candidates, &pong.seen);
+	if (i < 0)
+		return;
+	p->candidates.v[i].came = now;
+	if (now < p->trusted_until || (p->answered && now - p->answered < ANSWER_INTERVAL))
 		return;
 	p->answered = now;
 	ping_candidate(d, p, (size_t)i, now);
@@ -250,70 +228,104 @@ static void take_call(struct disco *d, struct path_peer *p, const struct disco_m
 	if (p->called && now - p->called < CALL_INTERVAL)
 		return;
 	p->called = now;
+	for (size_t i = 0; i < p->candidates.n; i++)
+		p->candidates.v[i].called = 0;
 	for (size_t i = 0; i < call->n_endpoints; i++) {
-		int c = candidates_add(&p->candidates, &call->endpoints[i], true);
+		int c = candidates_add(&p->candidates, &call->endpoints[i]);
 
-		if (c >= 0)
-			ping_candidate(d, p, (size_t)c, now);
+		if (c < 0)
+			continue;
+		p->candidates.v[c].called = now;
+		ping_candidate(d, p, (size_t)c, now);
 	}
 }
 
-/* The sender, and the message opened; NULL: a stranger or a forgery. */
-static struct path_peer *open_message(struct disco *d, const uint8_t *bytes, size_t len, struct disco_message *m)
+/* @p: one of those who hold the sender's disco key: all of them have the same secret with us. */
+static bool open_message(struct disco *d, struct path_peer *p, const uint8_t *bytes, size_t len,
+			 struct disco_message *m)
 {
-	const uint8_t *sender = disco_sender(bytes, len);
-	struct path_peer *p = sender ? find_disco(d, sender) : NULL, *named;
+	const uint8_t *secret = disco_peer_secret(p, d->secret);
 
-	if (!p || !get_shared(d, p) || !disco_open(bytes, len, p->shared, m))
-		return NULL;
-	if (m->type != DISCO_PING || key_is_zero(m->node))
-		return p;
-	/* Two nodes may have the same disco key, for one machine can be two nodes. */
-	named = find_node(d, m->node);
-	return named && memcmp(named->disco, sender, KEY_LEN) == 0 ? named : NULL;
+	return secret && disco_open(bytes, len, secret, m);
 }
 
-void disco_input(struct disco *d, const uint8_t *bytes, size_t len, const struct endpoint *from, uint64_t now)
+/* Two nodes may have the same disco key, for one machine can be two nodes: a ping says whose it is. */
+static struct path_peer *find_pinger(struct disco *d, struct path_peer *holder, const struct disco_message *ping)
 {
-	struct disco_message m;
-	struct path_peer *p = open_message(d, bytes, len, &m);
+	struct path_peer *named;
 
-	if (p && m.type == DISCO_PING)
-		take_ping(d, p, &m, from, now);
-	else if (p && m.type == DISCO_PONG)
-		take_pong(d, p, &m, from, now);
+	if (key_is_zero(ping->node))
+		return disco_peers_is_sole(&d->peers, holder) ? holder : NULL;
+	named = find_node(d, ping->node);
+	return named && memcmp(named->disco, holder->disco, KEY_LEN) == 0 ? named : NULL;
+}
+
+static void take_message(struct disco *d, struct path_peer *holder, const struct disco_message *m,
+			 const struct endpoint *from, uint64_t now)
+{
+	struct path_peer *pinger = m->type == DISCO_PING ? find_pinger(d, holder, m) : NULL;
+
+	if (pinger)
+		take_ping(d, pinger, m, from, now);
+	else if (m->type == DISCO_PONG)
+		find_pong(d, holder, m, from, now);
 	/* "Call me maybe" counts by a relay only: others could make us send somewhere with a copy of it. */
 }
 
-void disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint16_t region,
-			 const uint8_t node[KEY_LEN], uint64_t now)
+enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, const struct endpoint *from,
+			     uint64_t now)
 {
-	struct disco_message m, pong = {.type = DISCO_PONG, .seen = relay_address(region)};
-	struct path_peer *p = open_message(d, bytes, len, &m);
+	const uint8_t *sender = disco_sender(bytes, len);
+	struct path_peer *holder = sender ? disco_peers_holder(&d->peers, sender) : NULL;
+	struct disco_message m;
 
-	if (!p || memcmp(p->node, node, KEY_LEN) != 0)
-		return;
-	if (m.type == DISCO_PING) {
-		memcpy(pong.tx, m.tx, DISCO_TX_LEN);
+	if (!holder || !disco_peer_secret(holder, d->secret))
+		return DISCO_STRANGER;
+	if (!disco_limit_take(d->limit, &from->addr, now))
+		return DISCO_TOO_MANY;
+	if (!open_message(d, holder, bytes, len, &m))
+		return DISCO_STRANGER;
+	disco_limit_opened(d->limit, &from->addr, now);
+	if (!disco_limit_spend(&holder->quiet_at, DISCO_LIMIT_PEER, now))
+		return DISCO_TOO_MANY;
+	take_message(d, holder, &m, from, now);
+	return DISCO_TAKEN;
+}
+
+static void take_relayed(struct disco *d, struct path_peer *p, const struct disco_message *m, uint16_t region,
+			 uint64_t now)
+{
+	struct disco_message pong = {.type = DISCO_PONG, .seen = relay_address(region)};
+
+	if (m->type == DISCO_PING && (key_is_zero(m->node) || !memcmp(m->node, p->node, KEY_LEN))) {
+		memcpy(pong.tx, m->tx, DISCO_TX_LEN);
 		send_relayed(d, p, &pong, region); /* where it came from: there both of us are */
-	} else if (m.type == DISCO_PONG) {
-		take_relayed_pong(d, p, &m, now);
-	} else {
-		take_call(d, p, &m, now);
+	} else if (m->type == DISCO_PONG) {
+		take_relayed_pong(d, p, m, now);
+	} else if (m->type == DISCO_CALL_ME_MAYBE) {
+		take_call(d, p, m, now);
 	}
 }
 
-/* ---- peers -------------------------------------------------------------------------------- */
-
-static void unlink_disco(struct disco *d, struct path_peer *p)
+/* The relay has asked the sender to prove its node key: so that is who it is, whoever else claims its disco key. */
+enum disco_input disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint16_t region,
+				     const uint8_t node[KEY_LEN], uint64_t now)
 {
-	struct path_peer **at = &d->by_disco[bucket(p->disco)];
+	const uint8_t *sender = disco_sender(bytes, len);
+	struct path_peer *p = find_node(d, node);
+	struct disco_message m;
 
-	while (*at && *at != p)
-		at = &(*at)->next_disco;
-	if (*at)
-		*at = p->next_disco;
+	if (!p || !sender || memcmp(p->disco, sender, KEY_LEN) != 0)
+		return DISCO_STRANGER;
+	if (!disco_limit_spend(&p->quiet_at, DISCO_LIMIT_PEER, now))
+		return DISCO_TOO_MANY;
+	if (!open_message(d, p, bytes, len, &m))
+		return DISCO_STRANGER;
+	take_relayed(d, p, &m, region, now);
+	return DISCO_TAKEN;
 }
+
+/* ---- peers -------------------------------------------------------------------------------- */
 
 static void deactivate(struct disco *d, struct path_peer *p)
 {
@@ -328,30 +340,23 @@ static void deactivate(struct disco *d, struct path_peer *p)
 
 static void set_disco_key(struct disco *d, struct path_peer *p, const uint8_t disco[KEY_LEN])
 {
-	size_t b = bucket(disco);
-
 	if (memcmp(p->disco, disco, KEY_LEN) == 0)
 		return;
-	unlink_disco(d, p);
-	memcpy(p->disco, disco, KEY_LEN);
-	p->has_shared = false;
+	disco_peers_set_key(&d->peers, p, disco);
 	p->trusted_until = 0; /* the peer was started anew, perhaps elsewhere */
-	if (!has_disco(p))
-		return;
-	p->next_disco = d->by_disco[b];
-	d->by_disco[b] = p;
 }
 
-static struct path_peer *new_peer(struct disco *d, const uint8_t node[KEY_LEN])
+static void name_candidates(struct candidates *c, const struct tailnet_node *n, uint64_t now)
 {
-	struct path_peer *p = mem_alloc(1, sizeof(*p));
-	size_t b = bucket(node);
+	for (size_t i = 0; i < c->n; i++)
+		c->v[i].named = false;
+	for (size_t i = 0; i < n->n_endpoints; i++) {
+		int k = candidates_add(c, &n->endpoints[i]);
 
-	memcpy(p->node, node, KEY_LEN);
-	p->candidates.best = -1;
-	p->next_node = d->by_node[b];
-	d->by_node[b] = p;
-	return p;
+		if (k >= 0)
+			c->v[k].named = true;
+	}
+	candidates_forget(c, now);
 }
 
 void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now)
@@ -360,41 +365,25 @@ void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now)
 	bool new = !p, moved;
 
 	if (new)
-		p = new_peer(d, n->node_key);
+		p = disco_peers_add(&d->peers, n->node_key);
 	moved = p->region != n->region;
 	p->region = n->region;
 	set_disco_key(d, p, n->disco_key);
-	for (size_t i = 0; i < p->candidates.n; i++)
-		p->candidates.v[i].told = false;
-	for (size_t i = 0; i < n->n_endpoints; i++)
-		candidates_add(&p->candidates, &n->endpoints[i], true);
-	if (!has_disco(p) && p->candidates.n) {
-		take_path(d, p, 0, &(struct endpoint){0});
-	} else if (p->candidates.best < 0 && (new || moved)) {
+	name_candidates(&p->candidates, n, now);
+	if (p->candidates.best < 0 && (new || moved))
 		d->ops->path(d->ctx, p->node, NULL, p->region);
-	}
 	if (p->active && now >= p->trusted_until)
 		search(d, p, now);
 }
 
-static void free_peer(struct path_peer *p)
-{
-	crypto_wipe(p, sizeof(*p));
-	free(p);
-}
-
 void disco_peer_remove(struct disco *d, const uint8_t node[KEY_LEN])
 {
-	struct path_peer *p = find_node(d, node), **at = &d->by_node[bucket(node)];
+	struct path_peer *p = find_node(d, node);
 
 	if (!p)
 		return;
-	while (*at != p)
-		at = &(*at)->next_node;
-	*at = p->next_node;
-	unlink_disco(d, p);
 	deactivate(d, p);
-	free_peer(p);
+	disco_peers_remove(&d->peers, p);
 }
 
 /* ---- what the gateway sees -------------------------------------------------------------------- */
@@ -403,7 +392,7 @@ void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 {
 	struct path_peer *p = find_node(d, node);
 
-	if (!p || !has_disco(p))
+	if (!p)
 		return;
 	p->sent = now;
 	if (p->active)
@@ -427,13 +416,30 @@ void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endp
 		p->trusted_until = now + DISCO_TRUST;
 }
 
+void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now)
+{
+	const struct addr_port at = {.addr = from->addr, .port = from->port};
+	struct path_peer *p = find_node(d, node);
+	int i = p ? candidates_add(&p->candidates, &at) : -1;
+
+	if (i < 0)
+		return;
+	p->came = at;
+	p->candidates.v[i].came = now;
+	if (is_proof(d, p)) /* pongs say more */
+		return;
+	take_path(d, p, i, from);
+	p->trusted_until = now + DISCO_TRUST;
+}
+
 bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 {
 	struct path_peer *p = find_node(d, node);
-	struct disco_message m = new_ping(d);
+	struct disco_message m;
 
-	if (!p || !has_disco(p))
+	if (!p || !disco_peer_secret(p, d->secret))
 		return false;
+	m = new_ping(d, p);
 	memcpy(p->relay_tx, m.tx, DISCO_TX_LEN);
 	p->relay_pinged = now;
 	send_relayed(d, p, &m, p->region);
@@ -510,6 +516,8 @@ struct disco *disco_new(const struct disco_ops *ops, void *ctx)
 
 	d->ops = ops;
 	d->ctx = ctx;
+	ops->random(ctx, d->peers.hash_key, sizeof(d->peers.hash_key));
+	d->limit = disco_limit_new(d->peers.hash_key);
 	return d;
 }
 
@@ -517,14 +525,8 @@ void disco_free(struct disco *d)
 {
 	if (!d)
 		return;
-	for (size_t b = 0; b < BUCKETS; b++) {
-		while (d->by_node[b]) {
-			struct path_peer *p = d->by_node[b];
-
-			d->by_node[b] = p->next_node;
-			free_peer(p);
-		}
-	}
+	disco_peers_free(&d->peers);
+	disco_limit_free(d->limit);
 	crypto_wipe(d, sizeof(*d));
 	free(d);
 }
@@ -538,12 +540,7 @@ void disco_set_identity(struct disco *d, const uint8_t secret[KEY_LEN], const ui
 		return;
 	memcpy(d->secret, secret, KEY_LEN);
 	crypto_public_key(secret, d->public);
-	for (size_t b = 0; b < BUCKETS; b++) {
-		for (struct path_peer *p = d->by_node[b]; p; p = p->next_node) {
-			p->has_shared = false;
-			p->trusted_until = 0;
-		}
-	}
+	disco_peers_start_anew(&d->peers);
 }
 
 void disco_set_endpoints(struct disco *d, const struct addr_port *endpoints, size_t n)

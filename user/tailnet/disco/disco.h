@@ -54,20 +54,32 @@ void disco_set_identity(struct disco *d, const uint8_t secret[KEY_LEN], const ui
 /* Where we may be reached, for "call me maybe"; at most DISCO_ENDPOINTS_MAX. */
 void disco_set_endpoints(struct disco *d, const struct addr_port *endpoints, size_t n);
 
-/* A peer as the netmap has it, new or changed. Without a disco key there is nothing to
- * be found out: its first endpoint is its path, if it has one. */
+/*
+ * A peer as the netmap has it, new or changed. What it says of its endpoints and its disco key is a claim: it is
+ * sent to by its relay until a pong, or WireGuard, has come from somewhere else.
+ */
 void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now);
 void disco_peer_remove(struct disco *d, const uint8_t node[KEY_LEN]);
 
-/* A datagram with disco's magic. Forgeries and strangers change nothing. */
-void disco_input(struct disco *d, const uint8_t *bytes, size_t len, const struct endpoint *from, uint64_t now);
-void disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint16_t region,
-			 const uint8_t node[KEY_LEN], uint64_t now);
+enum disco_input {
+	DISCO_TAKEN,
+	DISCO_STRANGER, /* or a forgery: it changes nothing */
+	DISCO_TOO_MANY, /* from this source, of this peer, or of strangers in all (disco_limit.h) */
+};
+
+/* A datagram with disco's magic. */
+enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, const struct endpoint *from,
+			     uint64_t now);
+/* @node: who sent it by the relay. */
+enum disco_input disco_input_relayed(struct disco *d, const uint8_t *bytes, size_t len, uint16_t region,
+				     const uint8_t node[KEY_LEN], uint64_t now);
 
 /* We have sent to the peer, or are about to. */
 void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now);
 /* What WireGuard has authenticated came from there: as good as a pong on a known path. */
 void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now);
+/* It came straight from somewhere else than its path: for a peer whose pongs prove nothing, that is its path. */
+void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now);
 
 /* Pings all ways, for ops->pong. False: unknown, or it has no disco key. */
 bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now);
