@@ -65,9 +65,9 @@ def test_served(busy):
         code = scrape(gateway, path, *options, "-o", "/dev/null", "-w", "%{http_code}")
         assert int(code) == status, (path[:20], code)
     gateway.stop()
-    assert samples(scrape(gateway)) == {"sluice_up": {(): 0}}
+    wait_for("no gateway", lambda: samples(scrape(gateway)) == {"sluice_up": {(): 0}})
     gateway.start()
-    assert samples(scrape(gateway))["sluice_up"][()] == 1
+    wait_for("a gateway", lambda: samples(scrape(gateway))["sluice_up"][()] == 1)
     assert server.stop(signal.SIGTERM) == 0
 
 

@@ -152,6 +152,7 @@ static void say(int fd, const char *text)
 /* What came, terminated; -1 in *n: the connection was closed. */
 static void hear(int fd, char *buf, size_t size, ssize_t *n)
 {
+	errno = 0;
 	*n = recv(fd, buf, size - 1, 0);
 	buf[*n > 0 ? *n : 0] = 0;
 	if (*n == 0)
@@ -442,6 +443,88 @@ static void test_many_idle_clients_make_room(void **state)
 	serve(f);
 }
 
+/* ---- turns (item 21) ---------------------------------------------------------------------------- */
+
+#define MANY 20 /* requests of a connection */
+
+/* Whoever asks much, by many connections and many requests of each, gets one answer a turn. */
+static void test_fault_21_one_request_a_turn(void **state)
+{
+	struct fixture *f = *state;
+	int fds[4];
+
+	for (int i = 0; i < 4; i++) {
+		fds[i] = connect_client(f);
+		for (int k = 0; k < MANY; k++)
+			say(fds[i], exchanges[0].request);
+	}
+	for (int i = 0; i < 4 * MANY; i++) {
+		struct pollfd p = {.fd = control_fd(f->control), .events = POLLIN};
+		int before = f->calls;
+
+		assert_int_equal(poll(&p, 1, 0), 1);
+		control_serve(f->control);
+		assert_true(f->calls <= before + 1);
+	}
+	serve(f);
+	assert_int_equal(f->calls, 4 * MANY);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	serve(f);
+}
+
+/* One that came last waits for one request of each of the others, not for all that they have asked. */
+static void test_fault_21_a_late_request_has_its_turn(void **state)
+{
+	struct fixture *f = *state;
+	int fds[8], late;
+	char buf[256];
+	ssize_t n;
+
+	for (int i = 0; i < 8; i++) {
+		fds[i] = connect_client(f);
+		for (int k = 0; k < MANY; k++)
+			say(fds[i], exchanges[0].request);
+	}
+	control_serve(f->control); /* they are connected, */
+	control_serve(f->control); /* and have been read */
+	late = connect_client(f);
+	say(late, "{\"schema\":1,\"command\":\"null\"}\n");
+	for (int turn = 0; turn < 8 + 3; turn++)
+		control_serve(f->control);
+	hear(late, buf, sizeof(buf), &n);
+	assert_string_equal(buf, "{\"schema\":1,\"ok\":true,\"result\":null}\n");
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+	close(late);
+	serve(f);
+}
+
+/* A long answer is written in steps, so that its reader cannot hold the thread. */
+static void test_fault_21_a_long_answer_goes_in_steps(void **state)
+{
+	struct fixture *f = *state;
+	int fd = connect_client(f), size = 16 << 20;
+	static char buf[1 << 20];
+	size_t got = 0, most = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	say(fd, "{\"schema\":1,\"command\":\"huge\",\"args\":{\"size\":4000000}}\n");
+	for (int i = 0; i < 100000 && got < 4000000; i++) {
+		size_t before = got;
+		ssize_t n;
+
+		control_serve(f->control);
+		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			got += (size_t)n;
+		most = got - before > most ? got - before : most;
+	}
+	assert_true(got > 4000000);
+	assert_true(most <= 256 << 10);
+	close(fd);
+	serve(f);
+}
+
 /* ---- answers that come later ------------------------------------------------------------------- */
 
 #define LATER "{\"schema\":1,\"command\":\"later\"}\n"
@@ -631,6 +714,9 @@ int main(void)
 		WITH_SOCKET(test_hang_up_while_answering),
 		WITH_SOCKET(test_slow_reader_gets_all),
 		WITH_SOCKET(test_many_idle_clients_make_room),
+		WITH_SOCKET(test_fault_21_one_request_a_turn),
+		WITH_SOCKET(test_fault_21_a_late_request_has_its_turn),
+		WITH_SOCKET(test_fault_21_a_long_answer_goes_in_steps),
 		WITH_SOCKET(test_an_answer_that_comes_later),
 		WITH_SOCKET(test_a_ticket_and_then_a_refusal),
 		WITH_SOCKET(test_a_half_closed_connection_hears_its_answer),

@@ -374,8 +374,8 @@ static void test_clients(void **state)
 {
 	struct gateway_model g;
 
-	expect(report_clients(model(&g)), show_by_bytes, client_table);
-	expect(report_clients(model(&g)), show_by_name, client_table);
+	expect(report_clients(model(&g), 0), show_by_bytes, client_table);
+	expect(report_clients(model(&g), 0), show_by_name, client_table);
 }
 
 /* Dead, expired and mapping slots are none; ICMP has an identifier on one side only. */

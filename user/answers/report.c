@@ -8,6 +8,7 @@
 #include "user/kernel/drops.h"
 #include "user/base/key.h"
 #include "report.h"
+#include "user/control/control.h"
 #include "user/base/text.h"
 
 #define NS 1000000000ull
@@ -253,14 +254,18 @@ static json_t *client_json(const struct report_client *c)
 	return j;
 }
 
-json_t *report_clients(const struct report_source *s)
+json_t *report_clients(const struct report_source *s, size_t after)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *next;
 	struct report_client c;
+	size_t i = after;
 
-	for (size_t i = 0; s->client(s->ctx, i, &c); i++)
+	while (json_array_size(list) < CONTROL_PAGE && s->client(s->ctx, i, &c)) {
 		json_array_append_new(list, client_json(&c));
-	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "clients", list);
+		i++;
+	}
+	next = s->client(s->ctx, i, &c) ? json_integer((json_int_t)i) : json_null();
+	return json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "clients", list, "next", next);
 }
 
 /* ---- drops and routes ------------------------------------------------------------------ */

@@ -80,6 +80,8 @@
 #define REPORT_FLOWS_DEFAULT 1000 /* `limit` when none is given */
 #define REPORT_FLOWS_MAX     100000
 #define REPORT_DUMP_DEFAULT  1000
+#define REPORT_FLOWS_VISIT   65536 /* slots that one page looks at */
+#define REPORT_DUMP_VISIT    4096  /* entries, at two system calls each */
 
 /* Whose a client id is. Strings belong to the source and live until the report is done. */
 struct report_who {
@@ -211,7 +213,7 @@ int64_t report_age(uint64_t now, uint64_t then);
 
 /* Each returns a new reference. */
 json_t *report_status(const struct report_source *s);
-json_t *report_clients(const struct report_source *s);
+json_t *report_clients(const struct report_source *s, size_t after); /* a page of them, from that one on */
 json_t *report_drops(const struct report_source *s);
 json_t *report_routes(const struct report_source *s);
 
@@ -223,7 +225,8 @@ struct report_filter {		   /* what is not set matches everything */
 	bool has_service;
 	uint16_t port; /* of the destination, 0: any */
 	uint8_t proto; /* 0: any */
-	uint32_t limit;
+	uint32_t limit; /* 0: they are only counted */
+	uint32_t after; /* slot to begin with */
 };
 
 /* From the args {"user", "client", "service" ("203.0.113.9", "203.0.113.0/24",
@@ -233,6 +236,7 @@ bool report_filter_parse(const json_t *args, struct report_filter *f, char **err
 /* Nothing set: `flows kill` refuses this unless "all": true. */
 bool report_filter_is_empty(const struct report_filter *f);
 
+/* A page of them (control.h): what matches from slot @f->after on. */
 json_t *report_flows(const struct report_source *s, const struct report_filter *f);
 /* Calls @each for every live flow that matches, until it returns false. */
 void report_each_flow(const struct report_source *s, const struct report_filter *f,
@@ -241,9 +245,15 @@ void report_each_flow(const struct report_source *s, const struct report_filter 
 /* ---- maps ----------------------------------------------------------------------- */
 
 /* Descriptions and contents of the pinned maps under @pins. `map dump` names the
- * maps as contract.h does; an unknown name fails with the nearest one in *error. */
+ * maps as contract.h does; an unknown name fails with the nearest one in *error. A dump
+ * is a page (control.h): its cursor is the key of the last entry that was looked at. */
+struct report_dump {
+	const char *map, *after; /* NULL: from the first entry on */
+	uint64_t limit;
+};
+
 json_t *report_map_list(const char *pins, char **error);
-json_t *report_map_dump(const struct report_source *s, const char *pins, const char *name, uint64_t limit,
+json_t *report_map_dump(const struct report_source *s, const char *pins, const struct report_dump *wanted,
 			char **error);
 
 #endif

@@ -61,7 +61,7 @@ static bool bad(char **error, const char *fmt, const char *found)
 
 bool report_filter_parse(const json_t *args, struct report_filter *f, char **error)
 {
-	const json_t *limit = json_object_get(args, "limit");
+	const json_t *limit = json_object_get(args, "limit"), *after = json_object_get(args, "after");
 	const char *service = NULL, *proto = NULL;
 
 	*f = (struct report_filter){.limit = REPORT_FLOWS_DEFAULT};
@@ -73,8 +73,12 @@ bool report_filter_parse(const json_t *args, struct report_filter *f, char **err
 			   service);
 	if (proto && !(f->proto = text_proto_parse(proto)))
 		return bad(error, "proto: found \"%s\", expected tcp, udp, icmp, ... or a number from 1 to 255", proto);
-	if (limit && (json_integer_value(limit) < 1 || json_integer_value(limit) > REPORT_FLOWS_MAX))
+	if (after && (json_integer_value(after) < 1 || json_integer_value(after) > UINT32_MAX))
+		return bad(error, "after: expected what \"next\" was%s", "");
+	if (limit && (json_integer_value(limit) < !after || json_integer_value(limit) > REPORT_FLOWS_MAX))
 		return bad(error, "limit: expected a number from 1 to 100000%s", "");
+	if (after)
+		f->after = (uint32_t)json_integer_value(after);
 	if (limit)
 		f->limit = (uint32_t)json_integer_value(limit);
 	return true;
@@ -228,27 +232,22 @@ static json_t *flow_json(const struct report_source *s, uint32_t slot, const str
 	return j;
 }
 
-struct gathering {
-	const struct report_source *source;
-	json_t *list;
-	uint64_t matched;
-	uint32_t limit;
-};
-
-static bool gather(void *arg, uint32_t slot, const struct flow *flow)
-{
-	struct gathering *g = arg;
-
-	if (g->matched++ < g->limit)
-		json_array_append_new(g->list, flow_json(g->source, slot, flow));
-	return true;
-}
-
 json_t *report_flows(const struct report_source *s, const struct report_filter *f)
 {
-	struct gathering g = {.source = s, .list = json_array(), .limit = f->limit};
+	uint32_t slot = f->after ? f->after : 1, end = s->n_flows;
+	json_t *list = json_array();
+	json_int_t matched = 0;
+	struct flow flow;
 
-	report_each_flow(s, f, gather, &g);
-	return json_pack("{s:i, s:I, s:I, s:o}", "schema", REPORT_SCHEMA, "used", (json_int_t)s->used_flows, "matched",
-			 (json_int_t)g.matched, "flows", g.list);
+	if (slot < end && end - slot > REPORT_FLOWS_VISIT)
+		end = slot + REPORT_FLOWS_VISIT;
+	for (; slot < end && json_array_size(list) < CONTROL_PAGE; slot++) {
+		if (!copy_flow(s, slot, &flow) || !matches(s, f, &flow))
+			continue;
+		if (matched++ < f->limit)
+			json_array_append_new(list, flow_json(s, slot, &flow));
+	}
+	return json_pack("{s:i, s:I, s:I, s:o, s:o}", "schema", REPORT_SCHEMA, "used", (json_int_t)s->used_flows,
+			 "matched", matched, "flows", list, "next",
+			 slot < s->n_flows ? json_integer(slot) : json_null());
 }

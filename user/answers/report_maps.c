@@ -7,6 +7,7 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #define COUNT_MAX 20000 /* what is larger is not counted: it takes a system call an entry */
 #define PINS_MAX  128
+#define KEY_MAX	  256 /* bytes; ours are shorter */
 
 /* ---- pins ------------------------------------------------------------------------------------ */
 
@@ -91,7 +93,7 @@ static bool is_hash(const struct bpf_map_info *i)
 
 static json_t *count_entries(const struct pin *pin)
 {
-	unsigned char key[256], next[256];
+	unsigned char key[KEY_MAX], next[KEY_MAX];
 	unsigned n = 0;
 
 	if (!is_hash(&pin->info) || pin->info.key_size > sizeof(key))
@@ -154,6 +156,8 @@ struct dump {
 	size_t stride; /* bytes a value takes in a lookup, of all CPUs */
 	json_t *entries;
 	uint64_t limit;
+	unsigned visited;
+	unsigned char *last; /* the key that was looked at last */
 	bool more;
 };
 
@@ -206,10 +210,8 @@ static bool add_entry(struct dump *d, const unsigned char *key, unsigned char *v
 		add_up(value, d->stride, (d->info->value_size + 7) & ~7u);
 	if (d->layout && d->layout->sparse && is_zero(value, d->info->value_size))
 		return true;
-	if (json_array_size(d->entries) >= d->limit) {
-		d->more = true;
+	if (json_array_size(d->entries) >= d->limit)
 		return false;
-	}
 	entry = json_object();
 	put_text(entry, "key", d, d->layout ? d->layout->key : NULL, key, d->info->key_size);
 	put_text(entry, "value", d, d->layout ? d->layout->value : NULL, value, d->info->value_size);
@@ -217,32 +219,42 @@ static bool add_entry(struct dump *d, const unsigned char *key, unsigned char *v
 	return true;
 }
 
-static void dump_entries(struct dump *d)
+/* From behind d->last; should that entry of a hash be gone meanwhile, from the first one again. */
+static void dump_entries(struct dump *d, bool first)
 {
-	unsigned char *key = mem_alloc(2, d->info->key_size), *next = key + d->info->key_size;
-	unsigned char *value = mem_alloc(1, d->stride);
-	bool first = true;
+	unsigned char *next = mem_alloc(1, d->info->key_size), *value = mem_alloc(1, d->stride);
 
-	while (!bpf_map_get_next_key(d->fd, first ? NULL : key, next)) {
+	while (!bpf_map_get_next_key(d->fd, first ? NULL : d->last, next)) {
 		/* an entry may go between the two calls */
-		if (!bpf_map_lookup_elem(d->fd, next, value) && !add_entry(d, next, value))
+		if (d->visited++ == REPORT_DUMP_VISIT ||
+		    (!bpf_map_lookup_elem(d->fd, next, value) && !add_entry(d, next, value))) {
+			d->more = true;
 			break;
-		memcpy(key, next, d->info->key_size);
+		}
+		memcpy(d->last, next, d->info->key_size);
 		first = false;
 	}
-	free(key);
+	free(next);
 	free(value);
 }
 
 /* The flows are mapped: no system call an entry, and only the slots that were ever used. */
-static void dump_flows(struct dump *d)
+static void dump_flows(struct dump *d, bool first)
 {
-	for (uint32_t slot = 1; slot < d->s->n_flows; slot++) {
+	uint32_t last = 0;
+
+	if (!first)
+		memcpy(&last, d->last, sizeof(last));
+	for (uint32_t slot = last + 1; slot && slot < d->s->n_flows; slot++) {
 		struct flow flow;
 
 		memcpy(&flow, &d->s->flows[slot], sizeof(flow));
-		if (flow.state != FLOW_FREE && !add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))
+		if (d->visited++ == REPORT_FLOWS_VISIT ||
+		    (flow.state != FLOW_FREE && !add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))) {
+			d->more = true;
 			return;
+		}
+		memcpy(d->last, &slot, sizeof(slot));
 	}
 }
 
@@ -264,33 +276,52 @@ static int open_inner(const struct pins *pins, const struct pin *outer)
 
 static json_t *dump_result(struct dump *d, const char *name)
 {
-	return json_pack("{s:i, s:s, s:o, s:b}", "schema", REPORT_SCHEMA, "map", name, "entries", d->entries, "more",
-			 d->more);
+	char next[2 * KEY_MAX + 1];
+
+	if (d->more)
+		sodium_bin2hex(next, sizeof(next), d->last, d->info->key_size);
+	return json_pack("{s:i, s:s, s:o, s:b, s:I, s:o}", "schema", REPORT_SCHEMA, "map", name, "entries", d->entries,
+			 "more", d->more, "max_entries", (json_int_t)d->info->max_entries, "next",
+			 d->more ? json_string(next) : json_null());
 }
 
 static bool can_be_read(const struct bpf_map_info *i)
 {
-	return i->key_size && i->type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY && i->type != BPF_MAP_TYPE_RINGBUF;
+	return i->key_size && i->key_size <= KEY_MAX && i->type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY && i->type != BPF_MAP_TYPE_RINGBUF;
 }
 
-static json_t *dump_fd(const struct report_source *s, const char *name, int fd, uint64_t limit, char **error)
+static bool read_cursor(const char *text, unsigned char key[KEY_MAX], size_t key_size)
 {
+	size_t len;
+
+	return !sodium_hex2bin(key, KEY_MAX, text, strlen(text), NULL, &len, NULL) && len == key_size;
+}
+
+static json_t *dump_fd(const struct report_source *s, const struct report_dump *wanted, int fd, char **error)
+{
+	const char *name = wanted->map;
+	unsigned char last[KEY_MAX] = {0};
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
-	struct dump d = {.s = s, .info = &info, .fd = fd, .limit = limit};
+	struct dump d = {.s = s, .info = &info, .fd = fd, .last = last};
 	int cpus = libbpf_num_possible_cpus();
 
+	d.limit = wanted->limit < CONTROL_PAGE ? wanted->limit : CONTROL_PAGE;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || cpus < 1 || !can_be_read(&info)) {
 		control_fail(error, EXIT_NO, "%s: a map of this type cannot be listed", name);
 		return NULL;
 	}
 	d.stride = is_percpu(&info) ? ((info.value_size + 7) & ~7u) * (size_t)cpus : info.value_size;
 	d.layout = map_layout(name, info.key_size, info.value_size);
+	if (wanted->after && !read_cursor(wanted->after, last, info.key_size)) {
+		control_fail(error, EXIT_USAGE, "after: expected what \"next\" was");
+		return NULL;
+	}
 	d.entries = json_array();
 	if (d.layout && !strcmp(name, "flows") && s->flows)
-		dump_flows(&d);
+		dump_flows(&d, !wanted->after);
 	else
-		dump_entries(&d);
+		dump_entries(&d, !wanted->after);
 	return dump_result(&d, name);
 }
 
@@ -305,9 +336,10 @@ static void no_such_map(const struct pins *pins, const char *name, char **error)
 		     nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
-json_t *report_map_dump(const struct report_source *s, const char *folder, const char *name, uint64_t limit,
+json_t *report_map_dump(const struct report_source *s, const char *folder, const struct report_dump *wanted,
 			char **error)
 {
+	const char *name = wanted->map;
 	const struct pin *pin = NULL;
 	json_t *result = NULL;
 	struct pins pins;
@@ -321,11 +353,11 @@ json_t *report_map_dump(const struct report_source *s, const char *folder, const
 	if (!pin) {
 		no_such_map(&pins, name, error);
 	} else if (pin->info.type != BPF_MAP_TYPE_ARRAY_OF_MAPS) {
-		result = dump_fd(s, name, pin->fd, limit, error);
+		result = dump_fd(s, wanted, pin->fd, error);
 	} else {
 		inner = open_inner(&pins, pin);
 		if (inner >= 0)
-			result = dump_fd(s, name, inner, limit, error);
+			result = dump_fd(s, wanted, inner, error);
 		else
 			control_fail(error, EXIT_NO, "%s: no policy was applied yet", name);
 		if (inner >= 0)

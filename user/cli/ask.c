@@ -54,7 +54,7 @@ static void print_refusal(const char *command, char *error)
 			fprintf(stderr, "%s\n", text_escape(line, escaped, sizeof(escaped)));
 }
 
-int ask(const struct command_args *a, json_t *args, json_t **result)
+int ask_pages(const struct command_args *a, json_t *args, const char *list, uint64_t limit, json_t **result)
 {
 	char *path, *error = NULL;
 	int status;
@@ -64,12 +64,20 @@ int ask(const struct command_args *a, json_t *args, json_t **result)
 		return EXIT_USAGE;
 	}
 	path = ask_socket(a);
-	status = control_call(path, a->command->name, args, result, &error);
+	if (list)
+		status = control_call_pages(path, a->command->name, args, list, limit, result, &error);
+	else
+		status = control_call(path, a->command->name, args, result, &error);
 	if (status != EXIT_YES && error)
 		print_refusal(a->command->name, error);
 	free(error);
 	free(path);
 	return status;
+}
+
+int ask(const struct command_args *a, json_t *args, json_t **result)
+{
+	return ask_pages(a, args, NULL, 0, result);
 }
 
 void ask_show(const struct command_args *a, json_t *result, void (*show)(const json_t *, FILE *))

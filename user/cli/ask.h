@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "commands.h"
 
@@ -21,6 +22,9 @@ bool ask_config(const struct command_args *a);
 /* Sends the command's own verb with @args (stolen; NULL: none). EXIT_YES with
  * *result, or another exit status after a message. */
 int ask(const struct command_args *a, json_t *args, json_t **result);
+
+/* The same for a command that lists, page after page (control_call_pages()). */
+int ask_pages(const struct command_args *a, json_t *args, const char *list, uint64_t limit, json_t **result);
 
 /* The result as JSON with --json, else by @show. Releases it. */
 void ask_show(const struct command_args *a, json_t *result, void (*show)(const json_t *, FILE *));

@@ -12,6 +12,7 @@
 #include "policy/diag.h"
 #include "ask.h"
 #include "user/control/control.h"
+#include "user/answers/report.h"
 #include "user/gateway/gateway.h"
 #include "user/print/show.h"
 
@@ -54,9 +55,10 @@ int cmd_clients(int argc, char **argv)
 		command_refuse_value(&a, "sort", "name, user, bytes, received, sent or handshake");
 		return EXIT_USAGE;
 	}
-	status = ask(&a, NULL, &result);
+	status = ask_pages(&a, NULL, "clients", UINT64_MAX, &result);
 	if (status != EXIT_YES)
 		return status;
+	json_object_del(result, "next");
 	if (command_option(&a, "json")) {
 		ask_show(&a, result, NULL);
 	} else {
@@ -102,14 +104,32 @@ static json_t *limited(const struct command_args *a, json_t *args)
 	return NULL;
 }
 
-static json_t *dump_arguments(const struct command_args *a)
+/* Lists page after page up to --limit, and shows it. */
+static int ask_and_list(const struct command_args *a, json_t *args, const char *list, uint64_t limit,
+			void (*show)(const json_t *, FILE *))
 {
-	return limited(a, word(a, "map"));
+	json_t *result;
+	int status;
+
+	if (!args)
+		return EXIT_USAGE;
+	if (json_object_get(args, "limit"))
+		limit = (uint64_t)json_integer_value(json_object_get(args, "limit"));
+	status = ask_pages(a, args, list, limit, &result);
+	if (status != EXIT_YES)
+		return status;
+	json_object_del(result, "next");
+	ask_show(a, result, show);
+	return EXIT_YES;
 }
 
 int cmd_map_dump(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, dump_arguments, show_map_dump);
+	struct command_args a;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	return ask_and_list(&a, limited(&a, word(&a, "map")), "entries", REPORT_DUMP_DEFAULT, show_map_dump);
 }
 
 /* ---- flows ------------------------------------------------------------------------- */
@@ -125,14 +145,13 @@ static json_t *flow_filter(const struct command_args *a)
 	return NULL;
 }
 
-static json_t *flows_arguments(const struct command_args *a)
-{
-	return limited(a, flow_filter(a));
-}
-
 int cmd_flows(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, flows_arguments, show_flows);
+	struct command_args a;
+
+	if (!command_parse(argc, argv, &a))
+		return EXIT_USAGE;
+	return ask_and_list(&a, limited(&a, flow_filter(&a)), "flows", REPORT_FLOWS_DEFAULT, show_flows);
 }
 
 static void show_killed(const json_t *r, FILE *out)

@@ -16,16 +16,27 @@
 #include "ask.h"
 #include "user/control/control.h"
 #include "metrics.h"
+#include "user/base/loop.h"
 #include "user/base/notify.h"
 #include "user/base/text.h"
+#include "user/wireguard/messages.h"
 
 #define TYPE		  "text/plain; version=0.0.4; charset=utf-8"
 #define CONNECTIONS	  32
 #define PATIENCE_SECONDS  10
 
+/*
+ * Whoever reaches the port may ask as often as they like: what the gateway said is good
+ * for this long, so that it is asked no more than once in that time.
+ */
+#define FRESH (NS_PER_SEC)
+
 struct source {
 	const char *socket;
 	bool clients; /* each of them, too */
+	char *text;   /* as served last; of the server's one thread */
+	size_t len;
+	uint64_t made; /* monotonic ns */
 };
 
 /* What the gateway says; NULL with a message in *error (from malloc) and in *status why: none answers. */
@@ -36,7 +47,8 @@ static json_t *gather(const struct source *s, int *status, char **error)
 	json_t *all = json_object(), *answer;
 
 	for (size_t i = 0; i < n; i++) {
-		*status = control_call(s->socket, verbs[i], NULL, &answer, error);
+		*status = i < 3 ? control_call(s->socket, verbs[i], NULL, &answer, error)
+				: control_call_pages(s->socket, verbs[i], NULL, verbs[i], UINT64_MAX, &answer, error);
 		if (*status != EXIT_YES) {
 			json_decref(all);
 			return NULL;
@@ -76,29 +88,49 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const c
 	return reply(c, status, MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT));
 }
 
+/* Makes s->text, unless it is fresh. False: no memory. */
+static bool refresh(struct source *s)
+{
+	uint64_t now = loop_now();
+	char *text = NULL, *error = NULL;
+	json_t *answers;
+	size_t len = 0;
+	int status;
+	FILE *out;
+
+	if (s->text && now - s->made < FRESH)
+		return true;
+	out = open_memstream(&text, &len);
+	if (!out)
+		return false;
+	answers = gather(s, &status, &error);
+	metrics_print(answers, out);
+	json_decref(answers);
+	free(error);
+	if (fclose(out)) {
+		free(text);
+		return false;
+	}
+	free(s->text);
+	s->text = text;
+	s->len = len;
+	s->made = loop_now(); /* a gateway that is slow to answer is not asked again at once */
+	return true;
+}
+
 static enum MHD_Result answer(void *source, struct MHD_Connection *c, const char *path, const char *method,
 			      const char *version, const char *body, size_t *body_len, void **seen)
 {
+	struct source *s = source;
 	struct MHD_Response *r;
-	char *text = NULL, *error = NULL;
-	size_t len = 0;
-	json_t *answers;
-	int status;
-	FILE *out;
 
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
 		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD\n");
 	if (strcmp(path, "/metrics"))
 		return refuse(c, MHD_HTTP_NOT_FOUND, "the metrics are at /metrics\n");
-	out = open_memstream(&text, &len);
-	if (!out)
+	if (!refresh(s))
 		return MHD_NO;
-	answers = gather(source, &status, &error);
-	metrics_print(answers, out);
-	json_decref(answers);
-	free(error);
-	fclose(out);
-	r = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	r = MHD_create_response_from_buffer(s->len, s->text, MHD_RESPMEM_MUST_COPY);
 	if (r)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, TYPE);
 	return reply(c, MHD_HTTP_OK, r);
@@ -157,6 +189,7 @@ static int serve(struct source *s, const struct command_args *a)
 	sigwait(&ends, &which);
 	notify_stopping();
 	MHD_stop_daemon(server);
+	free(s->text);
 	return EXIT_YES;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Commands of a node of a tailnet: up, logout, netmap, ping. What takes time goes on
- * in the gateway; the command looks how far it is.
+ * in the gateway; the command waits for news and looks then.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,37 @@ static void wait_step(void)
 struct progress {
 	char *path;	  /* the socket */
 	char login[1024]; /* told already */
+	json_int_t news;  /* seen so far */
 	json_t *tailnet;  /* of the last look */
 };
+
+static int complain(const char *command, int status, char *error)
+{
+	if (status != EXIT_YES)
+		fprintf(stderr, "sluice %s: %s\n", command, error ? error : "failed");
+	free(error);
+	return status;
+}
+
+static long now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long)t.tv_sec;
+}
+
+/* Until there is news, or @seconds are over. */
+static int wait_for_news(struct progress *p, const char *command, long seconds)
+{
+	json_t *result = NULL, *args = json_pack("{s:I, s:I}", "seen", p->news, "wait", (json_int_t)seconds);
+	char *error = NULL;
+	int status = control_call(p->path, "news", args, &result, &error);
+
+	p->news = json_integer_value(json_object_get(result, "news"));
+	json_decref(result);
+	return complain(command, status, error);
+}
 
 /* EXIT_YES: there is news in tailnet; else an exit status after a message. */
 static int look(struct progress *p, const char *command)
@@ -43,10 +72,7 @@ static int look(struct progress *p, const char *command)
 	json_decref(p->tailnet);
 	p->tailnet = json_incref(json_object_get(status, "tailnet"));
 	json_decref(status);
-	if (result != EXIT_YES)
-		fprintf(stderr, "sluice %s: %s\n", command, error ? error : "failed");
-	free(error);
-	return result;
+	return complain(command, result, error);
 }
 
 static void tell_login(struct progress *p)
@@ -63,13 +89,14 @@ static void tell_login(struct progress *p)
 /* Until the gateway is in, or somebody has to do something; the exit status. */
 static int follow(struct progress *p, long seconds)
 {
+	long end = now_s() + seconds;
 	char text[600];
 	int status;
 
-	for (long ms = 0; ms < seconds * 1000; ms += STEP_MS) {
+	for (long left = seconds; left > 0; left = end - now_s()) {
 		const char *state;
 
-		status = look(p, "up");
+		status = wait_for_news(p, "up", left) ?: look(p, "up");
 		if (status != EXIT_YES)
 			return status;
 		state = show_text(p->tailnet, "state");
@@ -81,7 +108,6 @@ static int follow(struct progress *p, long seconds)
 				text_escape(show_text(p->tailnet, "text"), text, sizeof(text)));
 			return EXIT_NO;
 		}
-		wait_step();
 	}
 	fprintf(stderr, "sluice up: not within %ld s: %s; it goes on, and `sluice status` tells how\n", seconds,
 		text_escape(show_text(p->tailnet, "text"), text, sizeof(text)));
@@ -129,13 +155,13 @@ int cmd_up(int argc, char **argv)
 /* Until the server has answered, or cannot be told now. */
 static int await_out(struct progress *p)
 {
-	int status = look(p, "logout");
+	long end = now_s() + LOGOUT_WAIT_S;
+	int status = EXIT_YES;
 
-	for (long ms = 0; status == EXIT_YES && ms < LOGOUT_WAIT_S * 1000; ms += STEP_MS) {
+	for (long left = LOGOUT_WAIT_S; status == EXIT_YES && left > 0; left = end - now_s()) {
+		status = wait_for_news(p, "logout", left) ?: look(p, "logout");
 		if (strncmp(show_text(p->tailnet, "state"), "connect", strlen("connect")))
 			break;
-		wait_step();
-		status = look(p, "logout");
 	}
 	return status;
 }

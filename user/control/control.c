@@ -3,11 +3,15 @@
  * The control socket, the gateway's side (protocol and bounds: control.h); what is
  * asked and answered is control_request.c's.
  *
- * An epoll set of its own holds the listening socket, the connections and a
- * timer, so the daemon's loop watches one descriptor. A connection is reading a
- * request, waiting for an answer that takes long, or writing it, never two of them:
- * what a client sends meanwhile waits in the kernel, which is all the back pressure
- * there is to make.
+ * An epoll set of its own holds the listening socket, the connections, a timer and
+ * an eventfd, so the daemon's loop watches one descriptor. A connection is reading a
+ * request, has one that waits for its turn, waits for an answer that takes long, or
+ * writes it, never two of them: what a client sends meanwhile waits in the kernel,
+ * which is all the back pressure there is to make.
+ *
+ * The thread has other work, so each call of control_serve() answers one request and
+ * writes WRITE_STEP bytes of an answer. The users take turns, and so do the
+ * connections of each: nobody waits longer because another asks much.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -28,26 +33,36 @@
 
 #define GROUP	  "sluice"
 #define READ_STEP 16384u
+#define WRITE_STEP (256u << 10)
 #define EVENTS	  16
+#define USERS	  16 /* whose last turn is remembered; who is forgotten comes first */
 
 struct connection {
 	int fd; /* -1: free */
 	uid_t uid;
 	uint64_t ticket;   /* of the answer that comes later; 0: none is awaited */
 	uint64_t progress; /* monotonic seconds of the last byte in or out */
+	uint64_t turn;	   /* when it last had one, counted */
 	char *in;	   /* the request so far */
 	size_t in_len, in_cap;
+	size_t line;	   /* length of the request that waits for its turn, newline included; 0: none does */
 	char *out; /* the answer; NULL: reading */
 	size_t out_len, out_sent;
 };
 
 struct control {
 	int epoll, listener, timer;
+	int again; /* eventfd, readable while requests wait for their turn */
 	char *path;
 	const struct control_verb *verbs;
 	void *gateway;
 	struct connection *asking; /* whose request a handler works on */
 	uint64_t tickets;	   /* given out so far */
+	uint64_t turns;		   /* so far */
+	struct user {
+		uid_t uid;
+		uint64_t turn; /* the last one; 0: a free place */
+	} users[USERS];
 	struct connection connections[CONTROL_CONNECTIONS];
 };
 
@@ -156,9 +171,12 @@ static bool open_rest(struct control *c)
 
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	return c->epoll >= 0 && c->timer >= 0 && !timerfd_settime(c->timer, 0, &every_second, NULL) &&
+	c->again = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return c->epoll >= 0 && c->timer >= 0 && c->again >= 0 &&
+	       !timerfd_settime(c->timer, 0, &every_second, NULL) &&
 	       watch(c, c->listener, EPOLLIN, &c->listener, EPOLL_CTL_ADD) &&
-	       watch(c, c->timer, EPOLLIN, &c->timer, EPOLL_CTL_ADD);
+	       watch(c, c->timer, EPOLLIN, &c->timer, EPOLL_CTL_ADD) &&
+	       watch(c, c->again, EPOLLIN, &c->again, EPOLL_CTL_ADD);
 }
 
 struct control *control_open(const char *path, const struct control_verb *verbs, void *gateway, char *error,
@@ -176,7 +194,7 @@ struct control *control_open(const char *path, const struct control_verb *verbs,
 	if (fd < 0)
 		goto fail;
 	*c = (struct control){
-		.listener = fd, .epoll = -1, .timer = -1, .path = own, .verbs = verbs, .gateway = gateway};
+		.listener = fd, .epoll = -1, .timer = -1, .again = -1, .path = own, .verbs = verbs, .gateway = gateway};
 	for (int i = 0; i < CONTROL_CONNECTIONS; i++)
 		c->connections[i].fd = -1;
 	if (open_rest(c))
@@ -207,18 +225,39 @@ static void drop(struct control *c, struct connection *k)
 	*k = (struct connection){.fd = -1};
 }
 
+static unsigned connections_of(const struct control *c, uid_t uid)
+{
+	unsigned n = 0;
+
+	for (const struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++)
+		n += k->fd >= 0 && k->uid == uid;
+	return n;
+}
+
+/* Is @a to go rather than @b? Whose user has most of them, then whose answer is not awaited, then who idles longest. */
+static bool goes_first(const struct control *c, const struct connection *a, const struct connection *b)
+{
+	unsigned of_a = connections_of(c, a->uid), of_b = connections_of(c, b->uid);
+
+	if (of_a != of_b)
+		return of_a > of_b;
+	if (!a->ticket != !b->ticket)
+		return !a->ticket;
+	return a->progress < b->progress;
+}
+
 static struct connection *free_place(struct control *c)
 {
-	struct connection *idlest = &c->connections[0];
+	struct connection *goes = &c->connections[0];
 
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
 		if (k->fd < 0)
 			return k;
-		if (!k->ticket && (idlest->ticket || k->progress < idlest->progress))
-			idlest = k;
+		if (goes_first(c, k, goes))
+			goes = k;
 	}
-	drop(c, idlest);
-	return idlest;
+	drop(c, goes);
+	return goes;
 }
 
 static void accept_all(struct control *c)
@@ -267,32 +306,14 @@ static bool make_room(struct connection *k)
 /* Puts an answer into k->out, and releases it. */
 static void put_answer(struct connection *k, json_t *answer)
 {
-	k->out = control_dump(answer, &k->out_len);
+	k->out = control_dump(answer, k->uid ? CONTROL_ANSWER_MAX : CONTROL_ANSWER_MAX_ROOT, &k->out_len);
 	json_decref(answer);
 	if (!k->out) {
 		answer = control_refusal(EXIT_NO, "the answer is too large: ask for less (--limit)");
-		k->out = control_dump(answer, &k->out_len);
+		k->out = control_dump(answer, CONTROL_ANSWER_MAX, &k->out_len);
 		json_decref(answer);
 	}
 	k->out_sent = 0;
-}
-
-/* Answers the request of @len bytes that stands first in k->in; what follows it stays. */
-static void answer_one(struct control *c, struct connection *k, size_t len)
-{
-	json_t *answer;
-
-	c->asking = k;
-	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, len);
-	c->asking = NULL;
-	if (k->ticket && !answer) {
-		watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
-	} else {
-		k->ticket = 0; /* a handler that took one may have answered all the same */
-		put_answer(k, answer);
-	}
-	k->in_len -= len + 1;
-	memmove(k->in, k->in + len + 1, k->in_len);
 }
 
 static void refuse_too_long(struct control *c, struct connection *k)
@@ -304,43 +325,135 @@ static void refuse_too_long(struct control *c, struct connection *k)
 	drop(c, k);
 }
 
-/* True: all is out. */
-static bool flush(struct control *c, struct connection *k)
+/* Does a whole request stand in k->in? Then it waits for its turn, and nothing is read meanwhile. */
+static void look_for_request(struct control *c, struct connection *k)
 {
-	while (k->out_sent < k->out_len) {
-		ssize_t n = send(k->fd, k->out + k->out_sent, k->out_len - k->out_sent, MSG_NOSIGNAL);
+	const char *end = k->in_len ? memchr(k->in, '\n', k->in_len) : NULL;
 
-		if (n < 0 && errno == EAGAIN) {
-			watch(c, k->fd, EPOLLOUT, k, EPOLL_CTL_MOD);
-			return false;
-		}
-		if (n < 0) {
-			drop(c, k);
-			return false;
-		}
+	k->line = end ? (size_t)(end - k->in) + 1 : 0;
+	watch(c, k->fd, k->line ? 0 : EPOLLIN, k, EPOLL_CTL_MOD);
+}
+
+/* Writes a step of the answer; behind its end comes the next request. */
+static void flush(struct control *c, struct connection *k)
+{
+	size_t left = k->out_len - k->out_sent, step = left < WRITE_STEP ? left : WRITE_STEP;
+	ssize_t n = send(k->fd, k->out + k->out_sent, step, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN) {
+		drop(c, k);
+		return;
+	}
+	if (n > 0) {
 		k->out_sent += (size_t)n;
 		k->progress = now_seconds();
 	}
+	if (k->out_sent < k->out_len) {
+		watch(c, k->fd, EPOLLOUT, k, EPOLL_CTL_MOD);
+		return;
+	}
 	free(k->out);
 	k->out = NULL;
-	watch(c, k->fd, EPOLLIN, k, EPOLL_CTL_MOD);
-	return true;
+	look_for_request(c, k);
 }
 
-/* Answers what has come in completely, until one answer has to wait. */
-static void answer_all(struct control *c, struct connection *k)
+static void begin_answer(struct control *c, struct connection *k, json_t *answer)
 {
-	char *end;
+	put_answer(k, answer);
+	if (k->out)
+		flush(c, k);
+	else
+		drop(c, k); /* no memory even for a refusal */
+}
 
-	while (k->fd >= 0 && !k->out && !k->ticket && k->in_len && (end = memchr(k->in, '\n', k->in_len))) {
-		answer_one(c, k, (size_t)(end - k->in));
-		if (k->ticket)
-			return;
-		if (!k->out)
-			drop(c, k); /* no memory even for a refusal */
-		else if (!flush(c, k))
-			return;
+/* ---- whose turn it is ----------------------------------------------------------- */
+
+static struct user *find_user(struct control *c, uid_t uid)
+{
+	struct user *oldest = c->users;
+
+	for (struct user *u = c->users; u < c->users + USERS; u++) {
+		if (u->turn && u->uid == uid)
+			return u;
+		if (u->turn < oldest->turn)
+			oldest = u;
 	}
+	*oldest = (struct user){.uid = uid};
+	return oldest;
+}
+
+static uint64_t turn_of(const struct control *c, uid_t uid)
+{
+	for (const struct user *u = c->users; u < c->users + USERS; u++)
+		if (u->turn && u->uid == uid)
+			return u->turn;
+	return 0;
+}
+
+/* Bytes of answers that are held for users other than root, because they do not read them. */
+static size_t bytes_held(const struct control *c)
+{
+	size_t held = 0;
+
+	for (const struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++)
+		if (k->fd >= 0 && k->uid && k->out)
+			held += k->out_len;
+	return held;
+}
+
+/* The request that is next; NULL: none can be answered. */
+static struct connection *next_in_turn(struct control *c)
+{
+	bool full = bytes_held(c) >= CONTROL_HELD_MAX;
+	struct connection *next = NULL;
+	uint64_t next_turn = 0;
+
+	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
+		uint64_t turn;
+
+		if (k->fd < 0 || !k->line || (full && k->uid))
+			continue;
+		turn = turn_of(c, k->uid);
+		if (!next || turn < next_turn || (turn == next_turn && k->turn < next->turn)) {
+			next = k;
+			next_turn = turn;
+		}
+	}
+	return next;
+}
+
+static void answer_one(struct control *c, struct connection *k)
+{
+	json_t *answer;
+	size_t line = k->line;
+
+	k->turn = find_user(c, k->uid)->turn = ++c->turns;
+	k->line = 0;
+	c->asking = k;
+	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, line - 1);
+	c->asking = NULL;
+	k->in_len -= line;
+	memmove(k->in, k->in + line, k->in_len);
+	if (k->ticket && !answer) {
+		watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
+		return;
+	}
+	k->ticket = 0; /* a handler that took one may have answered all the same */
+	begin_answer(c, k, answer);
+}
+
+/* Keeps the eventfd readable exactly while a request could be answered. */
+static void take_turn(struct control *c)
+{
+	struct connection *k = next_in_turn(c);
+	uint64_t count;
+
+	if (k)
+		answer_one(c, k);
+	if (next_in_turn(c))
+		eventfd_write(c->again, 1);
+	else
+		eventfd_read(c->again, &count);
 }
 
 uint64_t control_later(struct control *c)
@@ -357,11 +470,9 @@ void control_finish(struct control *c, uint64_t ticket, int status, json_t *resu
 			continue;
 		k->ticket = 0;
 		k->progress = now_seconds();
-		put_answer(k, json_incref(answer));
-		if (!k->out)
-			drop(c, k);
-		else if (flush(c, k))
-			answer_all(c, k);
+		begin_answer(c, k, json_incref(answer));
+		if (k->line)
+			eventfd_write(c->again, 1);
 		break;
 	}
 	json_decref(answer);
@@ -385,7 +496,7 @@ static void read_some(struct control *c, struct connection *k)
 	k->in_len += (size_t)n;
 	k->progress = now_seconds();
 	if (memchr(k->in + k->in_len - n, '\n', (size_t)n)) /* what came before holds no whole line */
-		answer_all(c, k);
+		look_for_request(c, k);
 }
 
 static void drop_idle(struct control *c)
@@ -403,14 +514,12 @@ static void serve_connection(struct control *c, struct connection *k, uint32_t e
 {
 	if (k->fd < 0) /* dropped by an event before this one */
 		return;
-	if (k->ticket) {
+	if (k->ticket)
 		drop(c, k); /* it hung up */
-	} else if (k->out) {
-		if (flush(c, k))
-			answer_all(c, k);
-	} else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+	else if (k->out)
+		flush(c, k);
+	else if (!k->line && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		read_some(c, k);
-	}
 }
 
 void control_serve(struct control *c)
@@ -424,11 +533,12 @@ void control_serve(struct control *c)
 			incoming = true;
 		else if (e[i].data.ptr == &c->timer)
 			drop_idle(c);
-		else
+		else if (e[i].data.ptr != &c->again)
 			serve_connection(c, e[i].data.ptr, e[i].events);
 	}
-	if (incoming) /* last: it may give a place of this round to somebody else */
+	if (incoming) /* behind the others: it may give a place of this round to somebody else */
 		accept_all(c);
+	take_turn(c);
 }
 
 void control_close(struct control *c)
@@ -440,6 +550,8 @@ void control_close(struct control *c)
 			flush(c, k);
 		drop(c, k);
 	}
+	if (c->again >= 0)
+		close(c->again);
 	if (c->epoll >= 0)
 		close(c->epoll);
 	if (c->timer >= 0)

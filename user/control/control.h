@@ -19,16 +19,24 @@
  * socket (mode 0660, group "sluice") may ask; only uid 0 may change, as the kernel
  * tells (SO_PEERCRED), and every change is logged with its uid.
  *
- * Bounds: CONTROL_CONNECTIONS at once (the one that idles longest makes room), a
- * request of CONTROL_REQUEST_MAX bytes (root: CONTROL_REQUEST_MAX_ROOT, policies
- * come this way), an answer of CONTROL_ANSWER_MAX, and CONTROL_PATIENCE seconds
- * without progress until a connection is dropped.
+ * Bounds: CONTROL_CONNECTIONS at once (the user who has most makes room, by the one
+ * that idles longest), a request of CONTROL_REQUEST_MAX bytes (root:
+ * CONTROL_REQUEST_MAX_ROOT, policies come this way), an answer of CONTROL_ANSWER_MAX
+ * (root: CONTROL_ANSWER_MAX_ROOT), CONTROL_HELD_MAX bytes of answers that users other
+ * than root have not read yet (further requests of theirs wait), and CONTROL_PATIENCE
+ * seconds without progress until a connection is dropped.
+ *
+ * Time is shared, too: the thread answers one request a turn, users in turn. What
+ * could be long comes in pages: an answer with "next" goes on with that as "after".
  */
 #define CONTROL_SCHEMA		 1
 #define CONTROL_CONNECTIONS	 64
 #define CONTROL_REQUEST_MAX	 (64u << 10)
 #define CONTROL_REQUEST_MAX_ROOT (20u << 20)
-#define CONTROL_ANSWER_MAX	 (256u << 20)
+#define CONTROL_ANSWER_MAX	 (8u << 20)
+#define CONTROL_ANSWER_MAX_ROOT	 (64u << 20)
+#define CONTROL_HELD_MAX	 (16u << 20)
+#define CONTROL_PAGE		 1000 /* entries of one answer, of whatever is listed */
 #define CONTROL_PATIENCE	 10
 
 /* Exit statuses, of every command and in answers. */
@@ -67,7 +75,7 @@ struct control *control_open(const char *path, const struct control_verb *verbs,
  * has something to do, its own timeouts included. */
 int control_fd(const struct control *c);
 
-/* Does what can be done without waiting. */
+/* One turn: what can be done without waiting, and one request. */
 void control_serve(struct control *c);
 
 /* In a handler: names who asks, so that the answer can come later. Never 0 but in control_answer(). */
@@ -98,5 +106,13 @@ json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t
  * status of the answer; in both last cases *error has the message (from malloc).
  */
 int control_call(const char *path, const char *command, json_t *args, json_t **result, char **error);
+
+/*
+ * The same, page after page, for a command that lists: *result is the last page with all
+ * entries in its array @list, at most @limit of them (UINT64_MAX: all), and with the sum of
+ * "matched". Others are answered between two pages, so the list is not of one moment.
+ */
+int control_call_pages(const char *path, const char *command, json_t *args, const char *list, uint64_t limit,
+		       json_t **result, char **error);
 
 #endif

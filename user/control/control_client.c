@@ -135,3 +135,53 @@ int control_call(const char *path, const char *command, json_t *args, json_t **r
 	json_decref(own);
 	return status;
 }
+
+/* ---- pages -------------------------------------------------------------------- */
+
+/* Puts what came before, which it takes over, in front of what @page has. */
+static void join(json_t *before, json_t *page, const char *list)
+{
+	json_t *entries = json_object_get(before, list);
+	json_int_t matched = json_integer_value(json_object_get(before, "matched"));
+
+	json_array_extend(entries, json_object_get(page, list));
+	json_object_set(page, list, entries);
+	if (json_object_get(page, "matched"))
+		json_integer_set(json_object_get(page, "matched"),
+				 matched + json_integer_value(json_object_get(page, "matched")));
+	json_decref(before);
+}
+
+/* A hash whose entries come and go may begin anew: never more than it can hold. */
+static uint64_t room_of(const json_t *page, uint64_t limit)
+{
+	json_int_t most = json_integer_value(json_object_get(page, "max_entries"));
+
+	return most > 0 && (uint64_t)most < limit ? (uint64_t)most : limit;
+}
+
+int control_call_pages(const char *path, const char *command, json_t *args, const char *list, uint64_t limit,
+		       json_t **result, char **error)
+{
+	json_t *own = args ? args : json_object(), *so_far = NULL, *next;
+	size_t n = 0;
+	int status;
+
+	while ((status = control_call(path, command, json_incref(own), result, error)) == EXIT_YES) {
+		if (so_far)
+			join(so_far, *result, list);
+		so_far = *result;
+		n = json_array_size(json_object_get(so_far, list));
+		next = json_object_get(so_far, "next");
+		limit = room_of(so_far, limit);
+		if (!next || json_is_null(next) || (n >= limit && !json_object_get(so_far, "matched")))
+			break;
+		json_object_set(own, "after", next);
+		if (limit != UINT64_MAX)
+			json_object_set_new(own, "limit", json_integer((json_int_t)(n < limit ? limit - n : 0)));
+	}
+	if (status != EXIT_YES)
+		json_decref(so_far);
+	json_decref(own);
+	return status;
+}

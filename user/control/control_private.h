@@ -11,7 +11,7 @@ json_t *control_refusal(int status, const char *error); /* NULL: no reason is kn
 /* What a handler brought, which it takes over, as an answer. */
 json_t *control_answer_of(int status, json_t *result, char *error);
 
-/* With its newline, from malloc; NULL: more than CONTROL_ANSWER_MAX, or no memory. */
-char *control_dump(const json_t *answer, size_t *len);
+/* With its newline, from malloc; NULL: more than @max bytes, or no memory. */
+char *control_dump(const json_t *answer, size_t max, size_t *len);
 
 #endif

@@ -142,7 +142,7 @@ json_t *control_answer(const struct control_verb *verbs, void *gateway, uint32_t
 
 struct text {
 	char *bytes;
-	size_t len, cap;
+	size_t len, cap, max;
 };
 
 static int append(const char *bytes, size_t len, void *data)
@@ -151,22 +151,23 @@ static int append(const char *bytes, size_t len, void *data)
 	size_t cap = t->cap ? t->cap : ANSWER_STEP;
 	char *more;
 
+	if (t->len + len > t->max)
+		return -1;
 	while (cap < t->len + len)
 		cap *= 2;
-	if (cap > CONTROL_ANSWER_MAX)
-		return -1;
 	more = cap > t->cap ? realloc(t->bytes, cap) : t->bytes;
 	if (!more)
 		return -1;
-	*t = (struct text){more, t->len, cap};
+	t->bytes = more;
+	t->cap = cap;
 	memcpy(t->bytes + t->len, bytes, len);
 	t->len += len;
 	return 0;
 }
 
-char *control_dump(const json_t *answer, size_t *len)
+char *control_dump(const json_t *answer, size_t max, size_t *len)
 {
-	struct text t = {0};
+	struct text t = {.max = max};
 
 	if (json_dump_callback(answer, append, &t, JSON_COMPACT) || append("\n", 1, &t)) {
 		free(t.bytes);

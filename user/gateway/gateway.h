@@ -336,6 +336,7 @@ void membership_close(struct gateway *g);
 int verb_up(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_logout(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_netmap(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_news(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_ping(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_pong(void *gateway, const json_t *args, json_t **result, char **error);
 

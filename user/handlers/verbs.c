@@ -402,7 +402,16 @@ static int verb_status(void *gateway, const json_t *args, json_t **result, char 
 
 static int verb_clients(void *gateway, const json_t *args, json_t **result, char **error)
 {
-	return with_view(gateway, report_clients, result, error);
+	json_int_t after = json_integer_value(json_object_get(args, "after"));
+	struct view *v = malloc(sizeof(*v));
+	int status;
+
+	if (!v)
+		return control_fail(error, EXIT_NO, "out of memory");
+	view_open(v, gateway);
+	status = give(report_clients(&v->source, after > 0 ? (size_t)after : 0), result, error);
+	free(v);
+	return status;
 }
 
 static int verb_drops(void *gateway, const json_t *args, json_t **result, char **error)
@@ -492,13 +501,17 @@ static int verb_map_dump(void *gateway, const json_t *args, json_t **result, cha
 	struct gateway *g = gateway;
 	const char *name = json_string_value(json_object_get(args, "map"));
 	json_int_t limit = json_integer_value(json_object_get(args, "limit"));
+	const struct report_dump wanted = {
+		.map = name ?: "",
+		.after = json_string_value(json_object_get(args, "after")),
+		.limit = limit > 0 ? (uint64_t)limit : REPORT_DUMP_DEFAULT,
+	};
 	struct view *v = malloc(sizeof(*v));
 
 	if (!v)
 		return control_fail(error, EXIT_NO, "out of memory");
 	view_open(v, g);
-	*result = report_map_dump(&v->source, g->config->pins, name ?: "",
-				  limit > 0 ? (uint64_t)limit : REPORT_DUMP_DEFAULT, error);
+	*result = report_map_dump(&v->source, g->config->pins, &wanted, error);
 	free(v);
 	return *result ? EXIT_YES : EXIT_NO;
 }
@@ -539,6 +552,7 @@ const struct control_verb gateway_verbs[] = {
 	{"policy rollback", true, verb_policy_rollback},
 	{"up", true, verb_up},
 	{"logout", true, verb_logout},
+	{"news", false, verb_news},
 	{"netmap", false, verb_netmap},
 	{"ping", false, verb_ping},
 	{"pong", false, verb_pong},

@@ -5,6 +5,8 @@
  *	up	args {"new_key"}		{"schema", "state", "note" (null, or why there is no auth key)};
  *						how it goes on is in `status`
  *	logout					{"schema", "state"}
+ *	news	args {"seen", "wait"}		{"schema", "news"}: changes of the state so far; when that is
+ *						what was seen already, the answer waits (seconds) for more
  *	netmap	{"schema", "self": null | NODE, "peers": [NODE], "rules": ["100.64.0.2 -> 203.0.113.9:443"]}
  *		NODE: {"id", "name", "user", "tags": [], "addresses": [], "allowed": [], "primary": [], "endpoints": [],
  *			"key", "relay", "online", "expires" (Unix seconds), "expired"}

@@ -345,6 +345,7 @@ static void on_status(void *ctx, enum wire_state state, const char *text)
 		set_text(&m->url, "");
 	if (new)
 		log_info("tailnet: %s%s%s", membership_state_name(state), *text ? ": " : "", text);
+	membership_changed(m);
 	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
 }
 
@@ -353,6 +354,7 @@ static void on_login(void *ctx, const char *url)
 	struct membership *m = ctx;
 
 	set_text(&m->url, url);
+	membership_changed(m);
 	log_info("tailnet: to log in, open %s", url);
 }
 
@@ -547,6 +549,7 @@ void membership_second(struct gateway *g)
 	if (g->membership->behind && g->membership->forwarding)
 		follow(g->membership);
 	doubt_newcomer(g->membership);
+	membership_tire(g->membership);
 	paths_second(g->membership);
 }
 

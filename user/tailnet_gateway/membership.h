@@ -18,6 +18,8 @@
  *
  * All of it belongs to the control thread.
  */
+#define NEWS_WAITERS 8
+#define NEWS_WAIT_MAX 60 /* seconds */
 #define PONGS_KEPT 64
 
 struct pong {		 /* for `sluice ping` */
@@ -43,6 +45,11 @@ struct membership {
 	enum wire_state state;	/* how we stand with the coordination server */
 	char *text, *url;	/* what it says, where to log in; NULL: nothing */
 	struct remarks remarks; /* what it wants people to know */
+	uint64_t news;		/* changes of state, text and url, counted; from 1 */
+	struct news_waiter {
+		uint64_t ticket; /* 0: a free place */
+		uint64_t until;	 /* ns */
+	} waiters[NEWS_WAITERS]; /* commands that hear of the next one */
 	char home[64];		/* a buffer for reports */
 	struct known *known;
 	size_t n_known;
@@ -61,6 +68,11 @@ struct membership {
 	struct pong pongs[PONGS_KEPT];
 	uint64_t n_pongs;
 };
+
+/* state, text or url has changed: who waits for that hears of it. */
+void membership_changed(struct membership *m);
+/* Once a second: who has waited long enough hears that nothing has changed. */
+void membership_tire(struct membership *m);
 
 /* What a state is called in reports: "connected". */
 const char *membership_state_name(enum wire_state state);

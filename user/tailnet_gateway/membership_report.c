@@ -18,6 +18,58 @@ const char *membership_state_name(enum wire_state state)
 	return state < WIRE_STATES ? names[state] : "unknown";
 }
 
+/* ---- news ------------------------------------------------------------------------------- */
+
+static void tell(struct membership *m, struct news_waiter *w)
+{
+	uint64_t ticket = w->ticket;
+
+	w->ticket = 0;
+	control_finish(m->g->control, ticket, EXIT_YES,
+		       json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news), NULL);
+}
+
+void membership_changed(struct membership *m)
+{
+	m->news++;
+	for (int i = 0; i < NEWS_WAITERS; i++)
+		if (m->waiters[i].ticket)
+			tell(m, &m->waiters[i]);
+}
+
+void membership_tire(struct membership *m)
+{
+	for (int i = 0; i < NEWS_WAITERS; i++)
+		if (m->waiters[i].ticket && m->waiters[i].until <= loop_now())
+			tell(m, &m->waiters[i]);
+}
+
+int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	struct membership *m = ((struct gateway *)gateway)->membership;
+	json_int_t seen = json_integer_value(json_object_get(args, "seen"));
+	json_int_t wait = json_integer_value(json_object_get(args, "wait"));
+	struct news_waiter *place = m ? m->waiters : NULL;
+
+	if (!m)
+		return control_fail(error, EXIT_NO, "this gateway is no node of a tailnet");
+	*result = json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news);
+	if ((uint64_t)seen != m->news || wait < 1)
+		return EXIT_YES;
+	json_decref(*result);
+	*result = NULL;
+	for (struct news_waiter *w = m->waiters; w < m->waiters + NEWS_WAITERS; w++)
+		if (!w->ticket || (place->ticket && w->until < place->until))
+			place = w;
+	if (place->ticket) /* who waits longest makes room */
+		tell(m, place);
+	*place = (struct news_waiter){
+		.ticket = control_later(m->g->control),
+		.until = loop_now() + (uint64_t)(wait < NEWS_WAIT_MAX ? wait : NEWS_WAIT_MAX) * NS_PER_SEC,
+	};
+	return EXIT_LATER;
+}
+
 void membership_report(const struct gateway *g, struct report_tailnet *out)
 {
 	struct membership *m = g->membership;
