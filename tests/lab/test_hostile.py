@@ -2,6 +2,7 @@
 """What neighbours, strangers and clients try who mean no good, each where the host's kernel would help them."""
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import HBHOptUnknown, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.packet import Raw
 
 from lab import wait_for
@@ -10,12 +11,15 @@ from test_failclosed import forwarding
 from test_host import ssh_like
 
 ALICE = "192.0.2.44"        # the first client, outside the tunnel
-SEND = "import socket, sys; socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).sendto(" \
-       "bytes.fromhex(sys.argv[1]), (sys.argv[2], 0))"
+SEND = "import socket, sys\n" \
+       "v6 = ':' in sys.argv[1]\n" \
+       "raw = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)\n" \
+       "for packet in sys.stdin:\n    raw.sendto(bytes.fromhex(packet), (sys.argv[1], 0))"
 
 
-def send(host, packet):
-    host.run(["/usr/bin/python3", "-c", SEND, bytes(packet).hex(), packet.dst])
+def send(host, *packets):
+    """IP packets as they are, to the destination of the first."""
+    host.run(["/usr/bin/python3", "-c", SEND, packets[0].dst], input="\n".join(bytes(p).hex() for p in packets))
 
 
 def too_big(source, destination, client, mtu=600):
@@ -81,3 +85,29 @@ def test_a_link_address_says_nothing(world, mark):
         for host in (world.net.gateway, alice.host):
             assert host.probe("udp", SERVICE[v], 7, "--size", 3000)["received"] == 20
     assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
+
+
+def behind_options(source, size, ends, number):
+    """A datagram to the service in two IPv6 fragments, each behind a hop-by-hop header of @size bytes, whose option
+    everybody skips."""
+    options = IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x1e, optdata=bytes(size - 4))])
+    whole = bytes(IPv6(src=source, dst=SERVICE[6]) / UDP(sport=ends[0], dport=ends[1]) / Raw(bytes(1750)))[40:]
+    for at, end in ((0, 1104), (1104, len(whole))):
+        yield (IPv6(src=source, dst=SERVICE[6]) / options /
+               IPv6ExtHdrFragment(nh=17, id=number, offset=at // 8, m=end < len(whole)) / Raw(whole[at:end]))
+
+
+@pytest.mark.parametrize("size", (8, 16, 24, 64, 200))
+def test_fault_14_fragments_behind_options(world, size):
+    """A client's packet that has to be cut again behind long options. It ended the gateway at the next frame for
+    anybody."""
+    world = world(workers=1)
+    alice, carol = world.joined("alice", "carol")
+    before = len(world.service.seen())
+    for number in range(3):
+        send(alice.host, *behind_options(alice.tunnel_address(6), size, (40000 + number, 7), number))
+        for client in (carol, alice):
+            client.host.run(f"ping -c 2 -i 0.05 -W 2 {SERVICE[4]}")
+    wait_for("all that was cut", lambda: len(world.service.seen()) == before + 3)
+    assert world.gateway.process.alive()
+    assert carol.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000

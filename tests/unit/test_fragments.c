@@ -453,7 +453,6 @@ static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsig
 		n++;
 	}
 	assert_int_equal(n, pieces);
-	assert_true(n <= cut_most(len, mtu));
 	assert_int_equal(cut_next(&c, parts[n]), 0);
 	if (n == 1 && !v6)
 		return; /* it is no fragment */
@@ -502,6 +501,70 @@ static void test_4787_13_cut_options(void **state)
 	assert_true(cut_begin(&c, packet, n + 12, 300, 1));
 	assert_int_equal(cut_next(&c, out), 32 + 264);
 	assert_int_equal(cut_next(&c, out), 32 + 236);
+}
+
+/* An IPv6 datagram behind a hop-by-hop header of @size bytes. */
+static size_t behind_options(uint8_t *packet, size_t size, size_t data)
+{
+	static uint8_t plain[PACKET_MAX];
+	size_t n = whole_packet(plain, true, data, 1);
+
+	memcpy(packet, plain, 40);
+	memset(packet + 40, 0, size);
+	memcpy(packet + 40 + size, plain + 40, data);
+	put16(packet + 4, size + data);
+	packet[40] = packet[6];
+	packet[6] = IPPROTO_HOPOPTS;
+	packet[41] = (uint8_t)(size / 8 - 1);
+	packet[42] = 0x1e; /* one option, to be skipped */
+	packet[43] = (uint8_t)(size - 4 < 255 ? size - 4 : 255);
+	return n + size;
+}
+
+/* What a client sends behind options of any length is cut again and joined. A longer header was refused. */
+static void test_fault_14_cut_behind_options(void **state)
+{
+	struct test *t = *state;
+	static uint8_t packet[PACKET_MAX], parts[8][1500];
+
+	for (size_t size = 8; size <= 216; size += 8) {
+		size_t len = behind_options(packet, size, 3000), sizes[8], n = 0;
+		struct joined whole;
+		uint8_t *got = NULL;
+		struct cut c;
+
+		assert_true(cut_begin(&c, packet, len, 1280, 5));
+		while ((sizes[n] = cut_next(&c, parts[n]))) {
+			assert_true(sizes[n] <= 1280);
+			assert_memory_equal(parts[n] + 42, packet + 42, size - 2); /* repeated in each */
+			n++;
+		}
+		for (size_t i = 0; i < n; i++)
+			got = reassemble(t->r, 7, parts[i], sizes[i], t->now, &whole);
+		assert_non_null(got);
+		assert_int_equal(whole.len, len);
+		assert_memory_equal(got, packet, len);
+	}
+	assert_int_equal(all_drops(t), 0);
+}
+
+/* What is refused leaves nothing to be cut: stale bytes would be taken for the next packet. */
+static void test_fault_14_refused_is_empty(void **state)
+{
+	uint8_t packet[PACKET_MAX], out[PACKET_MAX];
+	size_t good = whole_packet(packet, true, 3000, 1), n;
+	struct cut c;
+
+	assert_true(cut_begin(&c, packet, good, 1280, 1));
+	assert_int_equal(cut_next(&c, out), 1280);
+	assert_false(cut_begin(&c, packet, good, 55, 1)); /* no room */
+	assert_int_equal(cut_next(&c, out), 0);
+	n = behind_options(packet, 1248, 3000); /* the header fills the MTU */
+	assert_false(cut_begin(&c, packet, n, 1280, 1));
+	assert_int_equal(cut_next(&c, out), 0);
+	n = piece(packet, false, 1, 5, 8, 1000, true);
+	assert_false(cut_begin(&c, packet, n, 576, 1));
+	assert_int_equal(cut_next(&c, out), 0);
 }
 
 static void test_cut_refuses(void **state)
@@ -580,6 +643,7 @@ int main(void)
 		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
 		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
 		T(test_4787_14_random),	     T(test_4787_14_time_exceeded),
+		T(test_fault_14_cut_behind_options), T(test_fault_14_refused_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

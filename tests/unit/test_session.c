@@ -109,9 +109,16 @@ static enum open_result receive(struct bench *b, uint32_t index, uint64_t counte
 	return open_msg(b, from_remote(b, index, counter, p, sizeof(p)), 0, now);
 }
 
-static enum seal_result seal(struct bench *b, unsigned n, uint64_t now, struct sealer *s)
+/* @n packets, one after the other. */
+static enum seal_result seal(struct bench *b, unsigned n, uint64_t now)
 {
-	return transport_seal_begin(&b->set, b->t, n, true, now, s);
+	enum seal_result result = transport_seal_begin(&b->set, b->t, true, now);
+	uint8_t packet[60], out[DATA_MIN_LEN + 64];
+
+	sim_packet4(packet, 0x0a000001, 0x0a000005, 0, sizeof(packet));
+	while (result == SEAL_OK && n--)
+		assert_int_equal(transport_seal(b->t, out, packet, sizeof(packet), MTU), sizeof(out));
+	return result;
 }
 
 static unsigned todo_of(struct bench *b)
@@ -124,17 +131,16 @@ static unsigned todo_of(struct bench *b)
 
 static void test_W2_time_limits(void **state)
 {
-	struct sealer s;
 	struct bench b;
 
 	setup(&b);
 	install(&b, 1, true);
 	assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
 	assert_int_equal(receive(&b, 1, 1, T0 + 180 * NS_PER_SEC - 1), OPEN_OK);
-	assert_int_equal(seal(&b, 1, T0 + 180 * NS_PER_SEC - 1, &s), SEAL_OK);
+	assert_int_equal(seal(&b, 1, T0 + 180 * NS_PER_SEC - 1), SEAL_OK);
 	todo_of(&b);
 	assert_int_equal(receive(&b, 1, 2, T0 + 180 * NS_PER_SEC), OPEN_EXPIRED);
-	assert_int_equal(seal(&b, 1, T0 + 190 * NS_PER_SEC, &s), SEAL_NO_SESSION);
+	assert_int_equal(seal(&b, 1, T0 + 190 * NS_PER_SEC), SEAL_NO_SESSION);
 	assert_int_equal(todo_of(&b), TRANSPORT_HANDSHAKE);
 	teardown(&b);
 }
@@ -143,13 +149,12 @@ static void test_W2_time_limits(void **state)
 static void test_W2_younger_than_the_batch(void **state)
 {
 	for (int initiator = 0; initiator < 2; initiator++) {
-		struct sealer s;
 		struct bench b;
 
 		setup(&b);
 		install(&b, 1, initiator);
 		assert_int_equal(receive(&b, 1, 0, T0 - 1), OPEN_OK);
-		assert_int_equal(seal(&b, 1, T0 - 1, &s), SEAL_OK);
+		assert_int_equal(seal(&b, 1, T0 - 1), SEAL_OK);
 		assert_int_equal(todo_of(&b) & TRANSPORT_HANDSHAKE, 0);
 		teardown(&b);
 	}
@@ -171,7 +176,6 @@ static void test_W1_when_to_ask_for_a_handshake(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct sealer s;
 		struct bench b;
 
 		setup(&b);
@@ -179,15 +183,15 @@ static void test_W1_when_to_ask_for_a_handshake(void **state)
 		assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK); /* confirms a responder's */
 		todo_of(&b);
 		if (cases[i].sending)
-			assert_int_equal(seal(&b, 1, T0 + cases[i].age, &s), SEAL_OK);
+			assert_int_equal(seal(&b, 1, T0 + cases[i].age), SEAL_OK);
 		else
 			assert_int_equal(receive(&b, 1, 1, T0 + cases[i].age), OPEN_OK);
 		assert_int_equal(todo_of(&b), cases[i].todo);
 		/* asked once, then not for five seconds */
 		if (cases[i].sending && cases[i].todo) {
-			assert_int_equal(seal(&b, 1, T0 + cases[i].age + 4 * NS_PER_SEC, &s), SEAL_OK);
+			assert_int_equal(seal(&b, 1, T0 + cases[i].age + 4 * NS_PER_SEC), SEAL_OK);
 			assert_int_equal(todo_of(&b), 0);
-			assert_int_equal(seal(&b, 1, T0 + cases[i].age + 5 * NS_PER_SEC, &s), SEAL_OK);
+			assert_int_equal(seal(&b, 1, T0 + cases[i].age + 5 * NS_PER_SEC), SEAL_OK);
 			assert_int_equal(todo_of(&b), TRANSPORT_HANDSHAKE);
 		}
 		teardown(&b);
@@ -197,7 +201,6 @@ static void test_W1_when_to_ask_for_a_handshake(void **state)
 static void test_W3_message_limits(void **state)
 {
 	struct session *session;
-	struct sealer s;
 	struct bench b;
 
 	setup(&b);
@@ -205,19 +208,46 @@ static void test_W3_message_limits(void **state)
 	assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
 	todo_of(&b);
 	session->send_counter = REKEY_AFTER_MESSAGES - 2;
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_OK);
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
 	assert_int_equal(todo_of(&b), 0);
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_OK); /* by count the responder rekeys, too */
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
+	assert_int_equal(todo_of(&b), 0);
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK); /* by count the responder rekeys, too */
 	assert_int_equal(todo_of(&b), TRANSPORT_HANDSHAKE);
 
 	session->send_counter = REJECT_AFTER_MESSAGES - 3;
-	assert_int_equal(seal(&b, 4, T0, &s),
-			 SEAL_NO_SESSION); /* a batch must not pass the limit either */
-	assert_int_equal(seal(&b, 3, T0, &s), SEAL_OK);
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_NO_SESSION);
+	assert_int_equal(seal(&b, 3, T0), SEAL_OK);
+	assert_int_equal(seal(&b, 1, T0), SEAL_NO_SESSION);
 	assert_int_equal(receive(&b, 1, REJECT_AFTER_MESSAGES, T0), OPEN_EXPIRED);
 	assert_int_equal(receive(&b, 1, UINT64_MAX, T0), OPEN_EXPIRED);
 	assert_int_equal(receive(&b, 1, REJECT_AFTER_MESSAGES - 1, T0), OPEN_OK);
+	teardown(&b);
+}
+
+/* A counter is given once. Who asks for more, or has no session, gets nothing, and nothing is written. */
+static void test_fault_14_refusal_to_seal(void **state)
+{
+	uint8_t packet[60], out[DATA_MIN_LEN + 64], before[sizeof(out)];
+	struct session *session;
+	struct bench b;
+
+	setup(&b);
+	memset(before, 0xa5, sizeof(before));
+	memcpy(out, before, sizeof(out));
+	sim_packet4(packet, 0x0a000001, 0x0a000005, 0, sizeof(packet));
+	assert_int_equal(transport_seal(b.t, out, packet, sizeof(packet), MTU), 0);
+	assert_memory_equal(out, before, sizeof(out));
+	session = install(&b, 1, true);
+	assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
+	session->send_counter = REJECT_AFTER_MESSAGES - 1;
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(transport_seal(b.t, out, packet, sizeof(packet), MTU), 0);
+		assert_memory_equal(out, before, sizeof(out));
+		assert_int_equal(session->send_counter, REJECT_AFTER_MESSAGES);
+	}
+	assert_int_equal(atomic_load(&b.t->stamps.tx_packets), 1);
+	assert_int_equal(atomic_load(&b.t->stamps.tx_bytes), sizeof(out));
 	teardown(&b);
 }
 
@@ -379,19 +409,18 @@ static void test_W14_padding(void **state)
 static void test_W14_batch_is_contiguous(void **state)
 {
 	uint8_t packet[60], out[128];
-	struct sealer s;
 	struct bench b;
 
 	setup(&b);
 	install(&b, 1, true);
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_NO_ENDPOINT);
+	assert_int_equal(seal(&b, 1, T0), SEAL_NO_ENDPOINT);
 	assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
 	sim_packet4(packet, 0x0a000001, 0x0a000005, 0, sizeof(packet));
-	assert_int_equal(seal(&b, 44, T0, &s), SEAL_OK);
+	assert_int_equal(seal(&b, 0, T0), SEAL_OK);
 	for (uint64_t i = 0; i < 44; i++) {
 		struct message_data *m = (void *)out;
 
-		assert_int_equal(transport_seal(&s, out, packet, sizeof(packet), MTU), DATA_MIN_LEN + 64);
+		assert_int_equal(transport_seal(b.t, out, packet, sizeof(packet), MTU), DATA_MIN_LEN + 64);
 		assert_int_equal(le32toh(m->type), MESSAGE_DATA);
 		assert_int_equal(le32toh(m->receiver_index), 1001);
 		assert_int_equal(le64toh(m->counter), i);
@@ -407,7 +436,6 @@ static void test_W15_responder_waits_for_data(void **state)
 {
 	struct session *first, *second, *third;
 	struct garbage garbage;
-	struct sealer s;
 	struct bench b;
 
 	setup(&b);
@@ -418,15 +446,15 @@ static void test_W15_responder_waits_for_data(void **state)
 	assert_int_equal(todo_of(&b), TRANSPORT_FLUSH);
 	assert_ptr_equal(b.t->current, first);
 	second = install(&b, 3, false);
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_OK);
-	assert_ptr_equal(s.session, first);
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
+	assert_ptr_equal(b.t->current, first);
 	assert_int_equal(receive(&b, 1, 1, T0), OPEN_OK); /* on the old one: no change */
 	assert_ptr_equal(b.t->current, first);
 	assert_int_equal(open_msg(&b, from_remote(&b, 3, 0, NULL, 0), 0, T0),
 			 OPEN_KEEPALIVE); /* that is data, too */
 	assert_int_equal(todo_of(&b), TRANSPORT_FLUSH);
-	assert_int_equal(seal(&b, 1, T0, &s), SEAL_OK);
-	assert_ptr_equal(s.session, second);
+	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
+	assert_ptr_equal(b.t->current, second);
 	assert_ptr_equal(b.t->previous, first);
 	assert_int_equal(receive(&b, 1, 2, T0), OPEN_OK); /* in flight */
 	assert_false(transport_take_garbage(&b.set, &garbage));
@@ -548,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_W2_time_limits),
 		cmocka_unit_test(test_W2_younger_than_the_batch),
 		cmocka_unit_test(test_W3_message_limits),
+		cmocka_unit_test(test_fault_14_refusal_to_seal),
 		cmocka_unit_test(test_W4_staged_packets),
 		cmocka_unit_test(test_W6_replay_after_authentication),
 		cmocka_unit_test(test_W10_hostile_lengths_and_indices),

@@ -167,11 +167,10 @@ static const struct engine_ops sim_ops = {
 static bool sim_seal(struct sim_node *n, struct transport *t, const uint8_t *packet, size_t len)
 {
 	uint8_t out[SIM_MTU + DATA_MIN_LEN + PADDING];
-	struct sealer sealer;
 
-	if (transport_seal_begin(&n->set, t, 1, len > 0, n->sim->now, &sealer) != SEAL_OK)
+	if (transport_seal_begin(&n->set, t, len > 0, n->sim->now) != SEAL_OK)
 		return false;
-	sim_send(n, out, transport_seal(&sealer, out, packet, len, SIM_MTU), &t->endpoint);
+	sim_send(n, out, transport_seal(t, out, packet, len, SIM_MTU), &t->endpoint);
 	return true;
 }
 

@@ -8,8 +8,7 @@
 #include "csum.h"
 #include "cut.h"
 
-#define UNIT	   8 /* offsets count these */
-#define HEADER_MAX 60 /* of IPv4; of IPv6 with one short hop-by-hop header */
+#define UNIT 8 /* offsets count these */
 
 static bool begin4(struct cut *c)
 {
@@ -44,16 +43,18 @@ static bool begin6(struct cut *c)
 
 bool cut_begin(struct cut *c, const uint8_t *packet, size_t len, size_t mtu, uint32_t id)
 {
+	struct cut it = {.packet = packet, .len = len, .id = id};
 	size_t repeated;
 
-	*c = (struct cut){.packet = packet, .len = len, .id = id};
-	if (!len || !(packet[0] >> 4 == 4 ? begin4(c) : packet[0] >> 4 == 6 && begin6(c)))
+	*c = (struct cut){0};
+	if (!len || !(packet[0] >> 4 == 4 ? begin4(&it) : packet[0] >> 4 == 6 && begin6(&it)))
 		return false;
-	repeated = c->header + (c->v6 ? sizeof(struct ip6_frag) : 0);
-	if (c->header > HEADER_MAX || repeated + UNIT > mtu)
+	repeated = it.header + (it.v6 ? sizeof(struct ip6_frag) : 0);
+	if (repeated + UNIT > mtu)
 		return false;
-	c->room = (mtu - repeated) / UNIT * UNIT;
-	c->len -= c->header;
+	it.room = (mtu - repeated) / UNIT * UNIT;
+	it.len -= it.header;
+	*c = it;
 	return true;
 }
 
@@ -118,11 +119,4 @@ size_t cut_next(struct cut *c, uint8_t *out)
 	memcpy(out + data, c->packet + c->header + c->at, len);
 	c->at += len;
 	return data + len;
-}
-
-unsigned cut_most(size_t len, size_t mtu)
-{
-	size_t most = HEADER_MAX + sizeof(struct ip6_frag) + UNIT, least = mtu > most ? mtu - most : 1;
-
-	return (unsigned)(len / least + 1);
 }

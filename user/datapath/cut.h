@@ -24,14 +24,11 @@ struct cut {
 /*
  * @packet (whole, as its header says; borrowed until the end) for @mtu, under the
  * identification @id, of which IPv4 takes 16 bits. False: it is a fragment already, no
- * IP packet, or @mtu leaves no room.
+ * IP packet, or @mtu leaves no room; then nothing is left to be cut.
  */
 bool cut_begin(struct cut *c, const uint8_t *packet, size_t len, size_t mtu, uint32_t id);
 
 /* Writes the next fragment to @out, which has room for the MTU. Returns its length, 0: that was all. */
 size_t cut_next(struct cut *c, uint8_t *out);
-
-/* At most so many fragments of a packet of @len bytes. */
-unsigned cut_most(size_t len, size_t mtu);
 
 #endif

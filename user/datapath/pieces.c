@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cut.h"
 #include "pieces.h"
 #include "reassemble.h"
 #include "tap.h"
@@ -22,8 +21,7 @@
 struct pieces {
 	struct reassembly *reassembly;
 	uint64_t expire; /* UINT64_MAX: nothing waits */
-	struct cut cut;	 /* of the packet that is being cut; all of it is, when it is done */
-	uint8_t piece[UINT16_MAX];
+	uint8_t piece[UINT16_MAX]; /* the last that pieces_next() cut */
 };
 
 static void dropped(void *ctx, enum drop_reason reason, unsigned n)
@@ -145,64 +143,38 @@ static void from_nic(struct worker *w, const struct ethhdr *eth, const uint8_t *
 
 /* ---- cut -------------------------------------------------------------------------------- */
 
-static bool begin(struct worker *w, const uint8_t *packet, size_t len, size_t mtu)
+const uint8_t *pieces_next(struct worker *w, struct pieces_walk *walk, size_t mtu, size_t *len)
 {
-	if (cut_begin(&w->pieces->cut, packet, len, mtu, randombytes_random()))
-		return true;
-	worker_drop(w, DROP_TOO_BIG, 1);
-	return false;
-}
-
-const uint8_t *pieces_next(struct worker *w, struct split *s, size_t *len)
-{
-	struct pieces *p = w->pieces;
 	const uint8_t *packet;
 
 	for (;;) {
-		if (p->cut.at < p->cut.len) {
-			*len = cut_next(&p->cut, p->piece);
-			return p->piece;
-		}
-		packet = split_next(s, len);
-		if (!packet || *len <= w->mtu)
+		*len = cut_next(&walk->cut, w->pieces->piece);
+		if (*len)
+			return w->pieces->piece;
+		packet = split_next(&walk->split, len);
+		if (!packet || *len <= mtu)
 			return packet;
-		if (!begin(w, packet, *len, w->mtu))
-			p->cut = (struct cut){0};
+		if (!cut_begin(&walk->cut, packet, *len, mtu, randombytes_random()))
+			worker_drop(w, DROP_TOO_BIG, 1);
 	}
-}
-
-unsigned pieces_most(const struct worker *w, const struct split *s)
-{
-	size_t len = s->segment ? (size_t)s->header + s->segment : s->whole.len;
-
-	return len <= w->mtu ? 1 : cut_most(len, w->mtu);
 }
 
 /* A translated packet, or several, for an MTU that the program names. */
 static void cut_out(struct worker *w, uint8_t *frame, size_t len)
 {
-	struct pieces *p = w->pieces;
+	struct pieces_walk walk = {.cut = {0}};
 	struct ethhdr eth = w->coalesce.eth;
-	struct split split;
-	uint8_t *packet;
+	const uint8_t *packet;
 	uint16_t mtu;
 
-	if (!split_begin(&split, frame, len)) {
+	if (!split_begin(&walk.split, frame, len)) {
 		worker_drop(w, DROP_MALFORMED, 1);
 		return;
 	}
 	memcpy(eth.h_source, frame + sizeof(struct virtio_net_hdr) + offsetof(struct ethhdr, h_source), ETH_ALEN);
 	mtu = (uint16_t)tap_mac_id(eth.h_source);
-	while ((packet = split_next(&split, &len))) {
-		if (len <= mtu) {
-			give(w, &eth, packet, len);
-			continue;
-		}
-		if (!begin(w, packet, len, mtu))
-			continue;
-		while ((len = cut_next(&p->cut, p->piece)))
-			give(w, &eth, p->piece, len);
-	}
+	while ((packet = pieces_next(w, &walk, mtu, &len)))
+		give(w, &eth, packet, len);
 }
 
 bool pieces_take(struct worker *w, uint8_t *frame, size_t len)

@@ -2,6 +2,7 @@
 #ifndef SLUICE_PIECES_H
 #define SLUICE_PIECES_H
 
+#include "cut.h"
 #include "split.h"
 #include "worker.h"
 
@@ -26,12 +27,18 @@ void pieces_from_client(struct worker *w, const struct packet *p, uint32_t clien
 bool pieces_take(struct worker *w, uint8_t *frame, size_t len);
 
 /*
- * The next packet of @s towards a client, as split_next(), cut where it is larger than
- * the tunnel takes. Valid until the next call. NULL: that was all.
+ * What a frame from the TAP becomes, packet by packet. It lives as long as the frame, so
+ * whatever goes wrong with one frame is over with it. cut: zero, for a start.
  */
-const uint8_t *pieces_next(struct worker *w, struct split *s, size_t *len);
+struct pieces_walk {
+	struct split split;
+	struct cut cut; /* of the packet that is being cut */
+};
 
-/* At most so many will come of each packet in @s. */
-unsigned pieces_most(const struct worker *w, const struct split *s);
+/*
+ * The next packet, as split_next(), cut where it is larger than @mtu; one that cannot be
+ * cut is dropped. Valid until the next call. NULL: that was all.
+ */
+const uint8_t *pieces_next(struct worker *w, struct pieces_walk *walk, size_t mtu, size_t *len);
 
 #endif

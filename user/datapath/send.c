@@ -59,12 +59,22 @@ static struct tx_batch *batch_for(struct worker *w, const struct transport *t, s
 	return b;
 }
 
-static void seal_one(struct worker *w, struct sealer *s, const uint8_t *packet, size_t len, uint8_t tos)
+/* What cannot be sealed adds nothing to a batch: what lies in its memory is of others. */
+static void seal_one(struct worker *w, struct transport *t, const uint8_t *packet, size_t len, uint8_t tos)
 {
 	size_t size = session_sealed_len(len, w->mtu);
-	struct tx_batch *b = batch_for(w, s->transport, size, tos);
+	struct tx_batch *b;
 
-	transport_seal(s, b->data + b->len, packet, len, w->mtu);
+	if (size > TX_SIZE) { /* the MTU of the interface may be larger */
+		worker_drop(w, DROP_TOO_BIG, 1);
+		return;
+	}
+	b = batch_for(w, t, size, tos);
+	if (transport_seal(t, b->data + b->len, packet, len, w->mtu) != size) {
+		worker_drop(w, DROP_NO_SESSION, 1);
+		w->n_tx -= !b->count; /* it was made for this packet, so it is the last */
+		return;
+	}
 	b->len += size;
 	b->count++;
 	if (size < b->segment)
@@ -77,12 +87,12 @@ static uint8_t outer_tos(const uint8_t *packet)
 }
 
 /* No session: what is cut is kept until there is one. */
-static void stage(struct worker *w, struct transport *t, struct split *s)
+static void stage(struct worker *w, struct transport *t, struct pieces_walk *walk)
 {
 	const uint8_t *packet;
 	size_t len;
 
-	while ((packet = pieces_next(w, s, &len)))
+	while ((packet = pieces_next(w, walk, w->mtu, &len)))
 		if (!transport_stage(t, packet, len))
 			worker_drop(w, DROP_NO_SESSION, 1);
 }
@@ -96,41 +106,39 @@ static unsigned packets_of(const struct split *s)
 
 static void send_frame(struct worker *w, size_t frame_len)
 {
+	struct pieces_walk walk = {.cut = {0}};
+	const struct split *split = &walk.split;
 	struct transport *t;
-	struct sealer sealer;
-	struct split split;
 	const uint8_t *packet;
-	unsigned most;
 	uint32_t peer;
 	size_t len;
 
 	if (pieces_take(w, w->frame, frame_len))
 		return;
-	if (!split_begin(&split, w->frame, frame_len)) {
+	if (!split_begin(&walk.split, w->frame, frame_len)) {
 		worker_drop(w, DROP_MALFORMED, 1);
 		return;
 	}
-	peer = allowedips_lookup(w->allowed, &split.whole.dst);
+	peer = allowedips_lookup(w->allowed, &split->whole.dst);
 	t = peer == ALLOWEDIPS_NONE ? NULL : transport_find(&w->transports, peer);
 	if (!t) {
-		if (!probe_catch(&w->shared->probe, &split.whole.dst, split.whole.data, split.whole.len, w->now))
-			worker_drop(w, DROP_NO_PEER, packets_of(&split));
+		if (!probe_catch(&w->shared->probe, &split->whole.dst, split->whole.data, split->whole.len, w->now))
+			worker_drop(w, DROP_NO_PEER, packets_of(split));
 		return;
 	}
-	most = packets_of(&split) * pieces_most(w, &split);
-	switch (transport_seal_begin(&w->transports, t, most, true, w->now, &sealer)) {
+	switch (transport_seal_begin(&w->transports, t, true, w->now)) {
 	case SEAL_OK: {
-		uint8_t tos = outer_tos(split.whole.data);
+		uint8_t tos = outer_tos(split->whole.data);
 
-		while ((packet = pieces_next(w, &split, &len)))
-			seal_one(w, &sealer, packet, len, tos);
+		while ((packet = pieces_next(w, &walk, w->mtu, &len)))
+			seal_one(w, t, packet, len, tos);
 		break;
 	}
 	case SEAL_NO_SESSION:
-		stage(w, t, &split);
+		stage(w, t, &walk);
 		break;
 	case SEAL_NO_ENDPOINT:
-		worker_drop(w, DROP_NO_ENDPOINT, packets_of(&split));
+		worker_drop(w, DROP_NO_ENDPOINT, packets_of(split));
 		break;
 	}
 }
@@ -151,23 +159,19 @@ void send_frames(struct worker *w)
 
 static void send_keepalive(struct worker *w, struct transport *t)
 {
-	struct sealer sealer;
-
-	if (transport_seal_begin(&w->transports, t, 1, false, w->now, &sealer) == SEAL_OK)
-		seal_one(w, &sealer, w->frame, 0, 0);
+	if (transport_seal_begin(&w->transports, t, false, w->now) == SEAL_OK)
+		seal_one(w, t, w->frame, 0, 0);
 }
 
 /* Returns whether anything was sent. */
 static bool send_staged(struct worker *w, struct transport *t)
 {
-	struct sealer sealer;
 	struct staged *p;
 
-	if (!t->n_staged ||
-	    transport_seal_begin(&w->transports, t, t->n_staged, true, w->now, &sealer) != SEAL_OK)
+	if (!t->n_staged || transport_seal_begin(&w->transports, t, true, w->now) != SEAL_OK)
 		return false;
 	while ((p = transport_unstage(t))) {
-		seal_one(w, &sealer, p->packet, p->len, outer_tos(p->packet));
+		seal_one(w, t, p->packet, p->len, outer_tos(p->packet));
 		free(p);
 	}
 	return true;

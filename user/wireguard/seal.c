@@ -2,7 +2,7 @@
 /* Out: packets for a peer become data messages. */
 #include "transport_private.h"
 
-static void note(struct transport *t, unsigned n, bool data, uint64_t now)
+static void note(struct transport *t, bool data, uint64_t now)
 {
 	stamp(&t->stamps.last_sent, now);
 	stamp(&t->stamps.unanswered_received, 0);
@@ -10,37 +10,34 @@ static void note(struct transport *t, unsigned n, bool data, uint64_t now)
 		return;
 	stamp(&t->stamps.last_data_sent, now);
 	stamp_first(&t->stamps.unanswered_sent, now);
-	count(&t->stamps.tx_packets, n);
 }
 
-enum seal_result transport_seal_begin(struct transport_set *set, struct transport *t, unsigned n, bool data,
-				      uint64_t now, struct sealer *s)
+enum seal_result transport_seal_begin(struct transport_set *set, struct transport *t, bool data, uint64_t now)
 {
 	struct session *session = t->current;
 
 	if (!t->endpoint.port)
 		return SEAL_NO_ENDPOINT;
-	if (!session || !session_alive(session, now) || REJECT_AFTER_MESSAGES - session->send_counter < n) {
+	if (!session || !session_alive(session, now)) {
 		transport_want_handshake(set, t, now);
 		return SEAL_NO_SESSION;
 	}
-	*s = (struct sealer){
-		.transport = t, .session = session, .counter = session->send_counter, .left = n
-	};
-	session->send_counter += n;
 	if (session_wants_rekey(session, now))
 		transport_want_handshake(set, t, now);
-	note(t, n, data, now);
+	note(t, data, now);
 	return SEAL_OK;
 }
 
-size_t transport_seal(struct sealer *s, uint8_t *out, const uint8_t *packet, size_t len, size_t mtu)
+size_t transport_seal(struct transport *t, uint8_t *out, const uint8_t *packet, size_t len, size_t mtu)
 {
+	struct session *session = t->current;
 	size_t n;
 
-	assert(s->left > 0); /* a counter used twice would give the key away */
-	s->left--;
-	n = session_seal(s->session, s->counter++, out, packet, len, mtu);
-	count(&s->transport->stamps.tx_bytes, n);
+	if (!session || session->send_counter >= REJECT_AFTER_MESSAGES)
+		return 0;
+	n = session_seal(session, session->send_counter++, out, packet, len, mtu);
+	count(&t->stamps.tx_bytes, n);
+	if (len)
+		count(&t->stamps.tx_packets, 1);
 	return n;
 }

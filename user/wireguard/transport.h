@@ -159,19 +159,16 @@ enum seal_result {
 	SEAL_NO_ENDPOINT, /* nobody knows where the peer is */
 };
 
-struct sealer { /* counters given out for a batch */
-	struct transport *transport;
-	const struct session *session;
-	uint64_t counter;
-	unsigned left;
-};
-
-/* Prepares to seal @n packets in a row: one check, one look-up, one set of stamps.
- * @data: they are packets, not a keepalive. Counters not used are skipped. */
-enum seal_result transport_seal_begin(struct transport_set *set, struct transport *t, unsigned n, bool data,
-				      uint64_t now, struct sealer *s);
-/* Seals the next packet as session_seal() does and counts it. At most n times. */
-size_t transport_seal(struct sealer *s, uint8_t *out, const uint8_t *packet, size_t len, size_t mtu);
+/* May packets be sealed for @t now? One check and one set of stamps for any number of them in a row.
+ * @data: they are packets, not a keepalive. */
+enum seal_result transport_seal_begin(struct transport_set *set, struct transport *t, bool data, uint64_t now);
+/*
+ * Seals the next packet as session_seal() does and counts it. The session gives each
+ * counter once, in the same step that uses it: one that was used twice would give the key
+ * away. Returns 0, with nothing written to @out, when there is no counter left (W3) or no
+ * session; a message has at least DATA_MIN_LEN bytes.
+ */
+size_t transport_seal(struct transport *t, uint8_t *out, const uint8_t *packet, size_t len, size_t mtu);
 
 /* ---- packets that wait for a session (W4) ---- */
 struct staged {
