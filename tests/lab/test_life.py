@@ -281,6 +281,22 @@ def test_failed_starts_say_why_and_leave_nothing(world, cause, status, words):
     assert difference(before, snapshot(world.net.gateway)) == []
 
 
+def test_fault_53_a_worker_that_cannot_start(world):
+    """Each epoll_ctl of the start fails once, with all after it: a line that says so, and nothing is left. A worker's
+    own were its end twice, by itself and by the device."""
+    world = world(workers=2)
+    world.gateway.admit(world.client("alice"))
+    before, ended = snapshot(world.net.gateway), []
+    for number in range(1, 13):
+        world.gateway.under = ["strace", "-f", "-qq", "-o", "/dev/null",
+                               "-e", f"inject=epoll_ctl:error=ENOSPC:when={number}+"]
+        got, said = world.gateway.run_to_end()
+        assert got == 1 and "No space left on device" in said, (number, got, said)
+        ended.append("worker" in said)
+        assert difference(before, snapshot(world.net.gateway)) == [], number
+    assert ended.count(True) >= 8, ended
+
+
 @pytest.mark.parametrize("command", ("run", "wireguard"))
 def test_without_privilege(world, command):
     """One line that says what is missing, and none of what cannot be read without it."""

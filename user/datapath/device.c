@@ -402,7 +402,7 @@ void device_close(struct device *d)
 	if (d->engine)
 		engine_free(d->engine);
 	for (unsigned i = 0; d->workers && i < d->n_workers; i++)
-		if (d->workers[i].shared)
+		if (worker_exists(&d->workers[i]))
 			worker_free(&d->workers[i]);
 	free_retired(d);
 	allowedips_free(atomic_load(&d->shared.allowed));

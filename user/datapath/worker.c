@@ -343,4 +343,5 @@ void worker_free(struct worker *w)
 	parcels_clear(&w->mail.others);
 	transport_set_free(&w->transports);
 	pthread_mutex_destroy(&w->mail.lock);
+	memset(w, 0, sizeof(*w));
 }

@@ -102,13 +102,18 @@ struct worker {
 	struct pieces *pieces; /* pieces.h */
 };
 
-/* Takes over @underlay's sockets on success. Returns 0 or -errno. */
+/* Takes over @underlay's sockets on success. Returns 0, or -errno with a worker that is none. */
 int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, const struct underlay *underlay,
 		int tap_fd, bool gso, bool uso);
 int worker_start(struct worker *w);
 /* After shared->stop is set: waits for the thread. */
 void worker_stop(struct worker *w);
+/* It is none then: worker_exists(). */
 void worker_free(struct worker *w);
+static inline bool worker_exists(const struct worker *w)
+{
+	return w->shared;
+}
 /* While stopped: will listen to @underlay, too, until that is closed. 0 or -errno. */
 int worker_watch(struct worker *w, const struct underlay *underlay);
 /* While stopped: other sockets, which are watched already. Takes @underlay over. */
