@@ -203,9 +203,9 @@ static void test_clsact_taken(void **state)
 	struct place *p = *state;
 	int prog = foreign_program(BPF_PROG_TYPE_SCHED_CLS, "their_tc");
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)p->tap.ifindex, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = CLSACT_HANDLE,
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = clsact_handle(p->pins),
 		    .priority = clsact_priority(PROGRAM_NIC_IN));
-	LIBBPF_OPTS(bpf_tc_opts, left, .handle = CLSACT_HANDLE, .priority = clsact_priority(PROGRAM_NIC_IN));
+	LIBBPF_OPTS(bpf_tc_opts, left, .handle = clsact_handle(p->pins), .priority = clsact_priority(PROGRAM_NIC_IN));
 	enum attach_way way = put(p, PROGRAM_NIC_OUT, ATTACH_EGRESS);
 	char *error = NULL;
 	int err;

@@ -12,6 +12,8 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #define ANOTHER 0x5151 /* number of a question that is not ours */
 
@@ -46,9 +48,90 @@ static void the_rest_of_another_answer(void **state)
 	netlink_close(&n);
 }
 
+/* ---- a kernel that cannot answer --------------------------------------------------- */
+
+static struct {
+	int times;	  /* so many answers fail */
+	int error;	  /* of recv(); 0: the list says that it was changed under way (EINTR) */
+	unsigned asked;	  /* answers that were waited for */
+} failing;
+
+/* In the place of libmnl's own. */
+ssize_t mnl_socket_recvfrom(const struct mnl_socket *socket, void *buf, size_t size)
+{
+	ssize_t n = recv(mnl_socket_get_fd(socket), buf, size, 0);
+
+	failing.asked++;
+	if (n < 0 || failing.times <= 0)
+		return n;
+	failing.times--;
+	if (failing.error) {
+		errno = failing.error;
+		return -1;
+	}
+	for (struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, (int)n); h = (void *)((char *)h + NLMSG_ALIGN(h->nlmsg_len))) {
+		h->nlmsg_flags |= NLM_F_DUMP_INTR;
+		if ((char *)h + NLMSG_ALIGN(h->nlmsg_len) >= (char *)buf + n)
+			break;
+	}
+	return n;
+}
+
+/* Fault 52: an error is not "none"; and what was gathered before it is not counted twice. */
+static void test_fault_52_a_list_is_asked_for_again(void **state)
+{
+	static const int errors[] = {0, ENOBUFS, EBUSY, EINTR};
+	struct addr list[64], again[64];
+	struct netlink n;
+	int had, have;
+
+	assert_int_equal(netlink_open(&n), 0);
+	had = netlink_host_addresses(&n, list, 64);
+	assert_true(had >= 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		failing.times = 3;
+		failing.error = errors[i];
+		failing.asked = 0;
+		have = netlink_host_addresses(&n, again, 64);
+		assert_int_equal(have, had);
+		assert_memory_equal(list, again, (size_t)had * sizeof(list[0]));
+		assert_true(failing.asked > 3);
+	}
+	netlink_close(&n);
+}
+
+/* One that never answers is an error to each question, and no list is empty by it. */
+static void test_fault_52_no_answer_is_no_none(void **state)
+{
+	struct netlink_own_route *routes;
+	struct netlink_link link;
+	struct addr list[4];
+	struct netlink n;
+	size_t len;
+
+	assert_int_equal(netlink_open(&n), 0);
+	failing.error = ENOBUFS;
+	failing.times = 1000000;
+	assert_int_equal(netlink_host_addresses(&n, list, 4), -ENOBUFS);
+	assert_int_equal(netlink_addresses(&n, LOOPBACK_IFINDEX, list, 4), -ENOBUFS);
+	assert_int_equal(netlink_default_interface(&n), -ENOBUFS);
+	assert_int_equal(netlink_link(&n, "lo", &link), -ENOBUFS);
+	assert_int_equal(netlink_link_at(&n, LOOPBACK_IFINDEX, &link), -ENOBUFS);
+	assert_int_equal(netlink_own_routes(&n, 0, &routes, &len), -ENOBUFS);
+	free(routes);
+	failing.times = 0;
+	assert_int_equal(netlink_link_at(&n, LOOPBACK_IFINDEX, &link), 0);
+	assert_string_equal(link.name, "lo");
+	netlink_close(&n);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(the_rest_of_another_answer)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_rest_of_another_answer),
+		cmocka_unit_test(test_fault_52_a_list_is_asked_for_again),
+		cmocka_unit_test(test_fault_52_no_answer_is_no_none),
+	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
 }

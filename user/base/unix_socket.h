@@ -7,6 +7,10 @@
 
 /* Stream sockets with a name in the file system: of commands (control.h) and of `wg` (uapi_socket.h). */
 
+/* Where `wg` looks for NAME.sock of an interface; its lock is held by the process that has the interface. */
+#define UAPI_FOLDER "/var/run/wireguard"
+#define UAPI_LOCK   UAPI_FOLDER "/%s.lock"
+
 /* False: @path is too long (sizeof(sun_path) - 1 bytes at most). */
 bool unix_address(struct sockaddr_un *sa, const char *path);
 

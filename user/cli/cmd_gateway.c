@@ -196,6 +196,9 @@ static int remove_leftovers(const struct command_args *a, json_t **result)
 	const char *file = command_option(a, "config");
 	struct diags d = {0};
 	struct config *cfg = config_load(file ? file : CONFIG_FILE, &d);
+	struct locks locks;
+	struct locks_of of;
+	char error[512];
 	json_t *removed;
 	int status;
 
@@ -205,8 +208,15 @@ static int remove_leftovers(const struct command_args *a, json_t **result)
 		return EXIT_USAGE;
 	}
 	diags_free(&d);
+	of = gateway_locks(cfg);
+	if (locks_take_present(&locks, &of, error, sizeof(error))) {
+		fprintf(stderr, "sluice down: %s\n", error);
+		config_free(cfg);
+		return EXIT_NO;
+	}
 	removed = json_array();
 	status = gateway_remove(cfg, add_removed, removed);
+	locks_release(&locks, &of);
 	if (status)
 		fprintf(stderr, "sluice down: %s%s\n", strerror(-status),
 			status == -EPERM || status == -EACCES ? ": try sudo" : "");

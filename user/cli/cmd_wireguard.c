@@ -19,6 +19,7 @@
 #include "user/wireguard/crypto.h"
 #include "user/datapath/device.h"
 #include "user/base/log.h"
+#include "user/kernel/locks.h"
 #include "user/kernel/netlink.h"
 #include "user/datapath/uapi_socket.h"
 
@@ -49,7 +50,7 @@ static void link_changed(void *ctx)
 	struct plain *p = ctx;
 	struct netlink_link link;
 
-	netlink_monitor_read(p->monitor.fd);
+	netlink_monitor_read(p->monitor.fd, &p->netlink, 0);
 	if (!netlink_link(&p->netlink, p->device.tap.name, &link) && link.ifindex == p->device.tap.ifindex)
 		device_set_mtu(&p->device, link.mtu);
 }
@@ -127,9 +128,12 @@ static int serve(const char *name, int ready)
 	char error[256];
 	const char *failed = NULL;
 	bool ok = crypto_init(&failed);
+	int lock = -1;
 
 	if (!ok)
 		snprintf(error, sizeof(error), "cryptography does not work: %s", failed);
+	else if ((lock = interface_lock(name, error, sizeof(error))) < 0)
+		ok = false;
 	else
 		ok = set_up(&plain, name, error, sizeof(error));
 	if (!ok) {
@@ -148,6 +152,7 @@ static int serve(const char *name, int ready)
 		device_close(&plain.device);
 	netlink_close(&plain.netlink);
 	loop_free(&plain.loop);
+	interface_unlock(name, lock);
 	return ok ? EXIT_YES : EXIT_NO;
 }
 

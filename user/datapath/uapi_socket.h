@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "device.h"
+#include "user/base/unix_socket.h"
 #include "user/wireguard/uapi.h"
 
 /*
@@ -15,8 +16,6 @@
 #define UAPI_CONNECTIONS 16
 
 struct uapi_socket;
-
-#define UAPI_FOLDER "/var/run/wireguard"
 
 /*
  * A socket that nobody answers on is replaced. The functions of @settings may be NULL

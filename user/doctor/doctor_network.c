@@ -173,6 +173,7 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 	relay(doctor, "interfaces", cfg, hostcheck_interfaces, "all there, up, and wide enough for the tunnel");
 	relay(doctor, "egress", cfg, hostcheck_egress, "every address is on its interface");
 	relay(doctor, "routes", cfg, hostcheck_routes, "the services can be reached from here");
+	relay(doctor, "locks", cfg, hostcheck_locks, "no other gateway has these pins, this state or this interface");
 	relay(doctor, "port", cfg, hostcheck_port, "the WireGuard port is free or the gateway's own");
 	relay(doctor, "keys", cfg, hostcheck_keys, "no key file can be read by others");
 	gather(cfg, &names);

@@ -16,6 +16,7 @@
 #include "user/config/ca_file.h"
 #include "user/config/known_keys.h"
 #include "hostcheck.h"
+#include "user/kernel/locks.h"
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
 #include "user/base/unix_socket.h"
@@ -273,6 +274,24 @@ void hostcheck_port(const struct config *cfg, struct diags *d)
 			   err == EADDRINUSE ? ": expected a free port (ss -ulnp shows whose it is)" : "");
 }
 
+/* ---- what one gateway alone may have ------------------------------------------------------- */
+
+void hostcheck_locks(const struct config *cfg, struct diags *d)
+{
+	struct locks_of of = {cfg->state, cfg->pins, cfg->tunnel.interface};
+	struct locks locks;
+	char error[512];
+	int err;
+
+	if (is_running(cfg))
+		return; /* they are this configuration's own */
+	err = locks_take_present(&locks, &of, error, sizeof(error));
+	if (err == -EWOULDBLOCK)
+		diag_error(d, (struct diag_at){0}, "%s", error);
+	if (!err)
+		locks_release(&locks, &of);
+}
+
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 /* A gateway that is in already needs no auth key; a root that cannot be read keeps it from starting. */
@@ -332,5 +351,6 @@ void hostcheck(const struct config *cfg, struct diags *d)
 	hostcheck_egress(cfg, d);
 	hostcheck_routes(cfg, d);
 	hostcheck_port(cfg, d);
+	hostcheck_locks(cfg, d);
 	hostcheck_keys(cfg, d);
 }

@@ -16,6 +16,7 @@ void hostcheck_interfaces(const struct config *cfg, struct diags *d); /* there, 
 void hostcheck_egress(const struct config *cfg, struct diags *d);     /* addresses on them */
 void hostcheck_routes(const struct config *cfg, struct diags *d);     /* a way to every route */
 void hostcheck_port(const struct config *cfg, struct diags *d);	      /* nobody else listens there */
+void hostcheck_locks(const struct config *cfg, struct diags *d);     /* no other gateway has what is to be ours */
 void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
 
 /*

@@ -100,9 +100,7 @@ static void add_address(struct gateway *g, struct client *c, const struct addr *
 	tell(maps_client_set(g->maps, &p, c->id, c->worker), c, "map of clients");
 	if (!engine_peer_allow(g->device.engine, c->peer, &p))
 		tell(-ENOMEM, c, "allowed address");
-	/* should the TAP go away, packets for the client must not leave by the default route */
-	tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_UNREACHABLE, 0), c, "unreachable route");
-	tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c, "route");
+	routing_add(g, &p);
 }
 
 static void remove_address(struct gateway *g, struct client *c, const struct addr *a)
@@ -112,8 +110,7 @@ static void remove_address(struct gateway *g, struct client *c, const struct add
 	tell(maps_client_delete(g->maps, &p), c, "map of clients");
 	if (c->peer)
 		engine_peer_disallow(g->device.engine, c->peer, &p);
-	netlink_route_delete(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex);
-	netlink_route_delete(&g->netlink, &p, NETLINK_ROUTE_UNREACHABLE, 0);
+	routing_remove(g, &p);
 }
 
 static void set_options(struct gateway *g, struct client *c, const struct psk *psk, const struct config_client *old)
@@ -348,8 +345,7 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 
 		if (!c || !has_address(c->config, &s->prefix[i].addr) || c->out) {
 			maps_client_delete(g->maps, &s->prefix[i]);
-			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_DEVICE, g->device.tap.ifindex);
-			netlink_route_delete(&g->netlink, &s->prefix[i], NETLINK_ROUTE_UNREACHABLE, 0);
+			routing_remove(g, &s->prefix[i]);
 		}
 	}
 	g->clients.orphans = true;
@@ -556,8 +552,7 @@ void clients_route(struct gateway *g)
 		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++) {
 			struct prefix p = whole(&c->config->addresses.v[k]);
 
-			tell(netlink_route_add(&g->netlink, &p, NETLINK_ROUTE_DEVICE, g->device.tap.ifindex), c,
-			     "route");
+			routing_add(g, &p);
 		}
 	}
 }

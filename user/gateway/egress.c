@@ -51,21 +51,24 @@ static void remember_ids(struct gateway *g)
 	}
 }
 
-static void find_interface(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+/* 0, also where there is none (pool->ifindex is 0 then); -errno: the kernel did not answer, and nothing is known. */
+static int find_interface(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
 {
 	struct netlink_link link;
-	char name[IFNAMSIZ];
+	int ifindex = config->interface ? 0 : netlink_default_interface(&g->netlink);
+	int err = config->interface ? netlink_link(&g->netlink, config->interface, &link)
+		  : ifindex > 0	    ? netlink_link_at(&g->netlink, ifindex, &link)
+				    : ifindex;
 
-	if (config->interface)
-		snprintf(name, sizeof(name), "%s", config->interface);
-	else if (!if_indextoname((unsigned)netlink_default_interface(&g->netlink), name))
-		name[0] = '\0';
 	pool->ifindex = 0;
-	if (!name[0] || netlink_link(&g->netlink, name, &link))
-		return;
+	if (err == -ENODEV || (!err && !config->interface && !ifindex))
+		return 0;
+	if (err)
+		return err;
 	pool->ifindex = link.ifindex;
 	pool->mtu = link.mtu;
 	memcpy(pool->interface, link.name, sizeof(pool->interface));
+	return 0;
 }
 
 static const struct addr *public_of(const struct config_pool *config, const struct addr *a, size_t i)
@@ -86,14 +89,16 @@ static bool listed(const struct addr *list, int n, const struct addr *a)
 	return false;
 }
 
-/* The pool's addresses as they are now: the configured ones, or the interface's own. */
-static void find_addresses(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+/* The pool's addresses as they are now: the configured ones, or the interface's own. 0 or -errno, as above. */
+static int find_addresses(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
 {
 	struct addr own[EGRESS_POOL_MAX];
 	int n = pool->ifindex ? netlink_addresses(&g->netlink, pool->ifindex, own, EGRESS_POOL_MAX) : 0;
 	const struct addr *wanted = config->addresses.n ? config->addresses.v : own;
 	size_t n_wanted = config->addresses.n ?: n > 0 ? (size_t)n : 0;
 
+	if (n < 0)
+		return n;
 	pool->n = 0;
 	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++)
 		pool->address[pool->n++] = (struct egress_address){
@@ -102,6 +107,7 @@ static void find_addresses(struct gateway *g, const struct config_pool *config, 
 			.id = id_of(&g->egress, &wanted[i]),
 			.present = listed(own, n, &wanted[i]),
 		};
+	return 0;
 }
 
 static void publish_address(struct gateway *g, const struct egress_pool *pool, const struct egress_address *a,
@@ -222,13 +228,33 @@ static void stop_lro(const char *interface)
 		log_info("%s: LRO is switched off, as wherever packets are forwarded", interface);
 }
 
+/* What the kernel did not tell stays as it was known: taken for an absence, it would end live flows. */
+static bool learn(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+{
+	struct egress_pool now = *pool;
+	int err = find_interface(g, config, &now) ?: find_addresses(g, config, &now);
+
+	if (!err) {
+		*pool = now;
+		return true;
+	}
+	if (!g->egress.unsure)
+		log_warning("egress: the kernel does not tell interfaces and addresses (%s): asking again",
+			    strerror(-err));
+	return false;
+}
+
 void egress_refresh(struct gateway *g)
 {
+	bool unsure = false;
+
 	for (size_t i = 0; i < g->config->n_pools; i++) {
 		struct egress_pool was = g->egress.pool[i], *pool = &g->egress.pool[i];
 
-		find_interface(g, &g->config->pools[i], pool);
-		find_addresses(g, &g->config->pools[i], pool);
+		if (!learn(g, &g->config->pools[i], pool)) {
+			unsure = true;
+			continue;
+		}
 		if (pool->ifindex && pool->ifindex != was.ifindex) {
 			gather_udp(g, pool->interface);
 			stop_lro(pool->interface);
@@ -240,7 +266,9 @@ void egress_refresh(struct gateway *g)
 		publish_pool(g, (uint32_t)i, pool);
 	}
 	g->egress.n = g->config->n_pools;
-	retire(g);
+	g->egress.unsure = unsure;
+	if (!unsure)
+		retire(g);
 }
 
 void egress_keep_fragments(struct gateway *g)
@@ -272,10 +300,13 @@ bool egress_open(struct gateway *g, char *error, size_t size)
 		const struct config_pool *config = &g->config->pools[i];
 		struct egress_pool pool = {0};
 
-		find_interface(g, config, &pool);
+		int err = find_interface(g, config, &pool);
+
 		if (pool.ifindex)
 			continue;
-		if (config->interface)
+		if (err)
+			snprintf(error, size, "egress interface: %s", strerror(-err));
+		else if (config->interface)
 			snprintf(error, size, "egress interface %s is absent", config->interface);
 		else
 			snprintf(error, size,

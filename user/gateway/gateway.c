@@ -41,7 +41,7 @@ static void host_changed(void *ctx)
 {
 	struct gateway *g = ctx;
 
-	g->changes |= netlink_monitor_read(g->monitor.fd);
+	g->changes |= netlink_monitor_read(g->monitor.fd, &g->netlink, g->device.tap.ifindex);
 }
 
 static void command_waits(void *ctx)
@@ -54,6 +54,11 @@ static void command_waits(void *ctx)
 static void follow_host(struct gateway *g)
 {
 	tunnel_keep(g);
+	if (g->changes & NETLINK_OWN_ROUTES) {
+		log_warning("routes to clients were removed: putting them back");
+		clients_route(g);
+	}
+	g->changes &= ~(unsigned)NETLINK_OWN_ROUTES;
 	if (!g->changes)
 		return;
 	g->changes = 0;
@@ -71,7 +76,10 @@ static void each_second(struct gateway *g)
 	clients_settle(g);
 	membership_second(g);
 	host_guard(g);
+	if (g->egress.unsure || g->hooks.unsure)
+		g->changes |= NETLINK_ADDRESS;
 	hooks_verify(g);
+	routing_retry(g);
 	egress_keep_fragments(g);
 	probe_tick(g);
 	if (g->second >= g->save_after)
@@ -204,6 +212,7 @@ static bool open_loop(struct gateway *g, char *error, size_t size)
 
 	if (monitor >= 0)
 		err = loop_add(&g->loop, &g->monitor, monitor, host_changed, g);
+	g->netlink.mark = owner_mark(g->config->pins);
 	if (err || monitor < 0)
 		snprintf(error, size, "starting: %s", strerror(err ? -err : -monitor));
 	return !err && monitor >= 0;
@@ -242,7 +251,12 @@ static bool load_state(struct gateway *g, char *error, size_t size)
 {
 	char why[512];
 	int err = state_folder(g->config->state);
+	struct locks_of of;
 
+	g->fresh = !host_has_gateway(g->config);
+	of = gateway_locks(g->config);
+	if (!err && locks_take(&g->locks, &of, error, size))
+		return false;
 	if (err) {
 		snprintf(error, size, "%s: %s", g->config->state,
 			 err == -EPERM ? "the folder must be ours alone (chmod 700)" : strerror(-err));
@@ -250,7 +264,7 @@ static bool load_state(struct gateway *g, char *error, size_t size)
 	}
 	if (!state_load(g->config->state, &g->state, why, sizeof(why)))
 		log_warning("%s: what it remembered is lost", why);
-	return host_lock(g, error, size);
+	return true;
 }
 
 static bool apply_rules(struct gateway *g, char *error, size_t size)
@@ -325,11 +339,10 @@ static void stop(struct gateway *g)
 	ways_close(g);
 	clients_close(g);
 	maps_close(g->maps);
+	routing_close(g);
 	netlink_close(&g->netlink);
 	loop_free(&g->loop);
 	state_free(&g->state);
-	if (g->lock >= 0)
-		close(g->lock);
 }
 
 /* Ready means forwarding: in a tailnet, once there is a netmap. */
@@ -353,12 +366,12 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	static struct gateway gateway; /* one a process; large */
 	struct gateway *g = &gateway;
 	char error[1024] = "";
-	bool ok, fresh;
+	struct locks_of of;
+	bool ok;
 
 	*g = (struct gateway){
-		.file = file, .config = config, .rules = {.running = rules}, .lock = -1, .started = loop_now()};
+		.file = file, .config = config, .rules = {.running = rules}, .locks = LOCKS_NONE, .started = loop_now()};
 	g->second = g->started;
-	fresh = !host_has_gateway(config); /* what was there before a failed start stays as it was */
 	ok = start(g, error, sizeof(error));
 	if (ok) {
 		verbs_sample(g); /* what dies in the first second has died in the last minute, too */
@@ -370,10 +383,10 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	} else {
 		log_error("%s", error);
 	}
-	if (!ok && !fresh && g->device.loop)
+	if (!ok && !g->fresh && g->device.loop) /* what was there before a failed start stays as it was */
 		tap_persist(&g->device.tap, true);
 
-	bool clean = g->remove || (!ok && fresh);
+	bool clean = g->remove || (!ok && g->fresh && locks_held(&g->locks));
 
 	config = g->config;
 	stop(g);
@@ -381,6 +394,8 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 		gateway_remove(config, ok ? log_removed : NULL, NULL);
 	if (ok)
 		log_info("stopped: %s", config->name);
+	of = gateway_locks(config);
+	locks_release(&g->locks, &of);
 	control_close(g->control); /* last: who asked for it sees by this that all is gone */
 	config_free(config);
 	return ok ? EXIT_YES : EXIT_NO;

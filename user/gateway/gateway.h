@@ -16,6 +16,7 @@
 #include "user/kernel/netlink.h"
 #include "user/datapath/probe.h"
 #include "user/ruleset/ruleset.h"
+#include "user/kernel/locks.h"
 #include "state.h"
 #include "user/datapath/uapi_socket.h"
 #include "xdp_choose.h"
@@ -73,10 +74,25 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 void clients_settle(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
-/* Routes to the clients' addresses again, for a TAP that was made anew. */
+/* Routes to the clients' addresses again, for a TAP that was made anew, or when somebody removed some. */
 void clients_route(struct gateway *g);
 /* After a start: talks to those who were there a moment ago. */
 void clients_greet(struct gateway *g);
+
+/* ---- routing.c: the host's routes to the clients' addresses -------------------------- */
+
+struct routing {
+	struct routing_again { /* what could not be done */
+		struct prefix prefix;
+		bool add; /* else it is to go */
+	} *again;
+	size_t n;
+};
+
+void routing_add(struct gateway *g, const struct prefix *p);
+void routing_remove(struct gateway *g, const struct prefix *p);
+void routing_retry(struct gateway *g); /* once a second */
+void routing_close(struct gateway *g);
 
 /* ---- egress.c: external addresses and pools ---------------------------------------- */
 
@@ -97,6 +113,7 @@ struct egress_pool {
 struct egress_state {
 	struct egress_pool pool[MAX_POOLS];
 	size_t n;
+	bool unsure; /* the kernel did not answer about some pool: asked again once a second */
 	struct addr by_id[MAX_EGRESS]; /* all zero: unused */
 };
 
@@ -191,6 +208,7 @@ struct hook {
 struct hooks {
 	struct hook list[HOOKS_MAX];
 	size_t n;
+	bool unsure; /* the kernel did not answer: asked again once a second */
 	struct xdp_choice front;
 };
 
@@ -281,8 +299,6 @@ void rules_compare(struct gateway *g);
 
 /* Privileges and kernel. False with one line in @error. */
 bool host_able(char *error, size_t size);
-/* One gateway a state folder. */
-bool host_lock(struct gateway *g, char *error, size_t size);
 /* Did an earlier run of this configuration leave anything on the host? */
 bool host_has_gateway(const struct config *config);
 /* Every advertised route leads somewhere. False with one line in @error. */
@@ -394,11 +410,13 @@ struct gateway {
 	struct loop_watch monitor, signals, commands;
 	uint64_t started, second, save_after; /* monotonic ns */
 	uint32_t mtu;
-	int lock; /* the state folder is ours */
+	struct locks locks;
+	bool fresh;  /* nothing was there when the locks were taken: a failed start leaves nothing */
 	bool remove; /* `down`: leave nothing behind */
 	unsigned changes; /* enum netlink_change, not looked at yet */
 
 	struct clients clients;
+	struct routing routing;
 	struct egress_state egress;
 	struct ways ways;
 	struct hooks hooks;
@@ -415,11 +433,14 @@ struct gateway {
 /* `sluice run`, with a configuration and the rules prepared for it, both taken over. An exit status. */
 int gateway_run(const char *file, struct config *config, struct rules_running *rules);
 
+/* What the gateway of a configuration has for itself alone. */
+struct locks_of gateway_locks(const struct config *config);
+
 /* remember.c: writes what the next start wants to know, if it has changed. */
 void gateway_remember(struct gateway *g);
 
-/* Removes all that a gateway of this configuration left on the host. Not while one
- * runs. @each is told of everything removed. 0 or -errno of the first failure. */
+/* Removes all that a gateway of this configuration left on the host. For the process that holds its locks (locks.h).
+ * @each (may be NULL) is told of everything removed. 0 or -errno of the first failure. */
 int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx);
 
 #endif

@@ -28,35 +28,45 @@ static void want(struct hooks *h, enum program program, enum attach_point point,
 		h->list[h->n++] = (struct hook){program, point, ifindex, ATTACH_NONE, -1, false};
 }
 
-/* Names of the underlay: as configured, or the default route's. */
-static size_t underlay(struct gateway *g, char names[][IFNAMSIZ], size_t max)
+/*
+ * Interfaces of the underlay that are there: as configured, or the default route's. Their number, or -errno: the
+ * kernel did not answer.
+ */
+static int underlay(struct gateway *g, struct netlink_link *links, size_t max)
 {
 	const struct config_names *configured = &g->config->tunnel.underlay;
-	size_t n = 0;
+	int n = 0, err = 0;
 
-	for (size_t i = 0; i < configured->n && n < max; i++)
-		snprintf(names[n++], IFNAMSIZ, "%s", configured->v[i]);
-	if (!configured->n && if_indextoname((unsigned)netlink_default_interface(&g->netlink), names[0]))
-		n = 1;
-	return n;
+	for (size_t i = 0; i < configured->n && (size_t)n < max && (!err || err == -ENODEV); i++) {
+		err = netlink_link(&g->netlink, configured->v[i], &links[n]);
+		n += !err;
+	}
+	if (!configured->n) {
+		int ifindex = netlink_default_interface(&g->netlink);
+
+		err = ifindex > 0 ? netlink_link_at(&g->netlink, ifindex, &links[0]) : ifindex;
+		n = ifindex > 0 && !err;
+	}
+	return err && err != -ENODEV ? err : n;
 }
 
-static void choose_front(struct gateway *g, const char *name, struct hooks *h)
+static void choose_front(struct gateway *g, const struct netlink_link *link, struct hooks *h)
 {
 	struct xdp_nic nic;
 	char driver[32];
 
-	if (xdp_nic_read(name, &nic, driver))
+	if (xdp_nic_read(link->name, &nic, driver))
 		return;
 	xdp_choose(&nic, g->config->tunnel.xdp, &h->front);
 	if (h->front.mode != XDP_MODE_OFF)
-		want(h, PROGRAM_FRONT, ATTACH_XDP, if_nametoindex(name));
+		want(h, PROGRAM_FRONT, ATTACH_XDP, (unsigned)link->ifindex);
 }
 
-static void wanted(struct gateway *g, struct hooks *h)
+/* False: the kernel did not tell which interfaces there are. */
+static bool wanted(struct gateway *g, struct hooks *h)
 {
-	char names[HOOKS_MAX][IFNAMSIZ];
-	size_t n = underlay(g, names, HOOKS_MAX);
+	struct netlink_link links[HOOKS_MAX];
+	int n = underlay(g, links, HOOKS_MAX);
 
 	*h = (struct hooks){.front = {.mode = XDP_MODE_OFF, .reason = "no underlay interface"}};
 	want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
@@ -64,10 +74,11 @@ static void wanted(struct gateway *g, struct hooks *h)
 		want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, (unsigned)g->egress.pool[i].ifindex);
 		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)g->egress.pool[i].ifindex);
 	}
-	for (size_t i = 0; i < n; i++) {
-		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, if_nametoindex(names[i]));
-		choose_front(g, names[i], h);
+	for (int i = 0; i < n; i++) {
+		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);
+		choose_front(g, &links[i], h);
 	}
+	return n >= 0;
 }
 
 static const struct hook *find(const struct hooks *h, const struct hook *like)
@@ -147,8 +158,9 @@ void hooks_follow(struct gateway *g)
 	struct hooks next;
 	char error[256];
 
-	wanted(g, &next);
-	settle(g, &next, error, sizeof(error));
+	g->hooks.unsure = !wanted(g, &next); /* then no program is taken off an interface */
+	if (!g->hooks.unsure)
+		settle(g, &next, error, sizeof(error));
 }
 
 void hooks_verify(struct gateway *g)
@@ -197,7 +209,10 @@ bool hooks_open(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "steering packets to workers: %s", strerror(-err));
 		return false;
 	}
-	wanted(g, &next);
+	if (!wanted(g, &next)) {
+		snprintf(error, size, "the kernel does not tell which interfaces there are");
+		return false;
+	}
 	return settle(g, &next, error, size);
 }
 

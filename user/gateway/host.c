@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,6 +27,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/unix_socket.h"
 #include "user/kernel/offload.h"
 
 #define KERNEL_MAJOR 6
@@ -78,19 +78,9 @@ bool host_able(char *error, size_t size)
 	return true;
 }
 
-bool host_lock(struct gateway *g, char *error, size_t size)
+struct locks_of gateway_locks(const struct config *config)
 {
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/lock", g->config->state);
-	g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (g->lock >= 0 && !flock(g->lock, LOCK_EX | LOCK_NB))
-		return true;
-	if (g->lock >= 0 && errno == EWOULDBLOCK)
-		snprintf(error, size, "another gateway runs with the state folder %s", g->config->state);
-	else
-		snprintf(error, size, "%s: %s", path, strerror(errno));
-	return false;
+	return (struct locks_of){config->state, config->pins, config->tunnel.interface};
 }
 
 bool host_has_gateway(const struct config *config)
@@ -134,12 +124,10 @@ bool host_underlay(struct gateway *g, char *error, size_t size)
 uint32_t host_underlay_mtu(struct gateway *g)
 {
 	const struct config_names *names = &g->config->tunnel.underlay;
-	char name[IFNAMSIZ];
 	struct netlink_link link;
 	uint32_t mtu = 0;
 
-	if (!names->n && if_indextoname((unsigned)netlink_default_interface(&g->netlink), name) &&
-	    !netlink_link(&g->netlink, name, &link))
+	if (!names->n && !netlink_link_at(&g->netlink, netlink_default_interface(&g->netlink), &link))
 		return link.mtu;
 	for (size_t i = 0; i < names->n; i++)
 		if (!netlink_link(&g->netlink, names->v[i], &link) && (!mtu || link.mtu < mtu))
@@ -193,33 +181,6 @@ bool host_reserve(struct gateway *g)
 
 /* ---- removal ---------------------------------------------------------------------------- */
 
-struct removal {
-	struct netlink netlink;
-	struct {
-		struct prefix prefix;
-		enum netlink_route kind;
-		int ifindex;
-	} *routes;
-	size_t n, cap;
-};
-
-static void take_route(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex)
-{
-	struct removal *r = ctx;
-
-	if (r->n == r->cap) {
-		void *more = realloc(r->routes, (r->cap ? 2 * r->cap : 64) * sizeof(*r->routes));
-
-		if (!more)
-			return;
-		r->routes = more;
-		r->cap = r->cap ? 2 * r->cap : 64;
-	}
-	r->routes[r->n].prefix = *p;
-	r->routes[r->n].kind = kind;
-	r->routes[r->n++].ifindex = ifindex;
-}
-
 /* Asks the kernel, for /sys may show another network namespace. */
 static bool is_tap(const char *name)
 {
@@ -260,46 +221,68 @@ static void restore_offloads(const struct config *config, void (*each)(void *, c
 	state_free(&state);
 }
 
-/* Of a gateway that was killed. */
+/* Of a gateway that was killed. What somebody answers on is another's, or our own, which is removed last. */
+static void remove_socket(const char *path)
+{
+	struct sockaddr_un sa;
+
+	if (unix_address(&sa, path) && !unix_is_live(&sa))
+		unlink(path);
+}
+
 static void remove_sockets(const struct config *config)
 {
 	char path[sizeof(UAPI_FOLDER) + IFNAMSIZ + 8];
 
 	snprintf(path, sizeof(path), UAPI_FOLDER "/%s.sock", config->tunnel.interface);
-	unlink(path);
-	unlink(config->socket);
+	remove_socket(path);
+	remove_socket(config->socket);
+}
+
+/* Routes by the TAP, and those without a device that carry this gateway's mark. */
+static int remove_routes(struct netlink *n, int tap, void (*each)(void *, const char *), void *ctx)
+{
+	struct netlink_own_route *routes;
+	size_t len;
+	int err = netlink_own_routes(n, tap, &routes, &len), one;
+
+	for (size_t i = 0; i < len; i++) {
+		one = netlink_route_delete(n, &routes[i].prefix, routes[i].kind, routes[i].ifindex);
+		err = err ?: one;
+	}
+	if (len)
+		tell(each, ctx, "routes", NULL);
+	free(routes);
+	return err;
 }
 
 int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
 {
 	const char *name = config->tunnel.interface;
-	struct removal r = {0};
 	struct netlink_link link;
-	int err = netlink_open(&r.netlink), one;
+	struct netlink n;
+	int err = netlink_open(&n), one;
+	bool tap;
 
 	if (err)
 		return err;
+	n.mark = owner_mark(config->pins);
 	libbpf_set_print(NULL); /* what is missing is no news here */
 	if (!access(config->pins, F_OK)) {
 		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
 		tell(each, ctx, "programs and maps", config->pins);
 	}
-	netlink_each_route(&r.netlink, take_route, &r);
-	for (size_t i = 0; i < r.n; i++) {
-		one = netlink_route_delete(&r.netlink, &r.routes[i].prefix, r.routes[i].kind, r.routes[i].ifindex);
-		err = err ?: one;
-	}
-	if (r.n)
-		tell(each, ctx, "routes", NULL);
-	free(r.routes);
-	if (!netlink_link(&r.netlink, name, &link) && is_tap(name)) {
-		one = netlink_link_delete(&r.netlink, link.ifindex);
+	tap = !netlink_link(&n, name, &link) && is_tap(name);
+	one = remove_routes(&n, tap ? link.ifindex : 0, each, ctx);
+	err = err ?: one;
+	if (tap) {
+		one = netlink_link_delete(&n, link.ifindex);
 		err = err ?: one;
 		tell(each, ctx, "tap", name);
 	}
 	restore_offloads(config, each, ctx);
-	one = netlink_guard_rule(&r.netlink, name, false);
-	netlink_close(&r.netlink);
+	one = netlink_guard_rule(&n, name, false);
+	netlink_close(&n);
 	remove_sockets(config); /* last: who waits for the end sees it by this */
 	return err ?: one;
 }

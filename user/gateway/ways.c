@@ -4,6 +4,7 @@
  * address of a pool and by its interface, as translated packets leave? Without,
  * the programs can only drop, or the kernel does behind them: so that is said.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,16 @@ static const char no_address[] = "no egress address of its family is there";
 static const char no_route[] = "this host has no route to it";
 static const char *const whys[] = {no_default, no_interface, no_address, no_route};
 
-/* Does the kernel lead what comes from one of the pool's addresses by its interface? */
+/* Does an error say that there is no route? Another one says nothing. */
+static bool is_no_route(int err)
+{
+	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EINVAL || err == -EACCES || err == -ENODEV;
+}
+
+/* Does the kernel lead what comes from one of the pool's addresses by its interface? Yes where it does not tell. */
 static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const struct addr *to, bool *has_address)
 {
-	int ifindex;
+	int ifindex, err;
 	struct addr hop;
 
 	for (size_t i = 0; i < pool->n; i++) {
@@ -32,8 +39,9 @@ static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const 
 		if (!a->present || addr_is_v4(&a->addr) != addr_is_v4(to))
 			continue;
 		*has_address = true;
-		if (!netlink_route_get(&g->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop) &&
-		    (ifindex == pool->ifindex || ifindex == LOOPBACK_IFINDEX)) /* an address of this host */
+		err = netlink_route_get(&g->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop);
+		if (err ? !is_no_route(err)
+			: ifindex == pool->ifindex || ifindex == LOOPBACK_IFINDEX) /* an address of this host */
 			return true;
 	}
 	return false;

@@ -57,7 +57,7 @@ const char *attach_way_name(enum attach_way way)
 	static const char *const names[] = {
 		[ATTACH_NONE] = "missing",	  [ATTACH_TCX] = "tcx",
 		[ATTACH_CLSACT] = "clsact",	  [ATTACH_XDP_NATIVE] = "native",
-		[ATTACH_XDP_GENERIC] = "generic",
+		[ATTACH_XDP_GENERIC] = "generic", [ATTACH_UNKNOWN] = "not known",
 	};
 
 	return names[way];
@@ -70,28 +70,34 @@ static void link_path(char *path, size_t size, const char *pins, enum program p,
 	snprintf(path, size, "%s/" LINK_PREFIX "%s_%u", pins, maps_program_name(p), ifindex);
 }
 
-/* The interface a link is on; 0: it is dead. */
-static unsigned link_ifindex(int link)
+/* 0 and the interface a link is on (0: it is dead), or -errno: the kernel did not tell. */
+static int link_ifindex(int link, unsigned *ifindex)
 {
 	struct bpf_link_info info = {};
 	uint32_t len = sizeof(info);
+	int err = bpf_obj_get_info_by_fd(link, &info, &len);
 
-	if (bpf_obj_get_info_by_fd(link, &info, &len))
-		return 0;
-	return info.xdp.ifindex; /* a tcx link's stands in the same place */
+	*ifindex = err ? 0 : info.xdp.ifindex; /* a tcx link's stands in the same place */
+	return err;
 }
 
-/* The pinned link that is on @ifindex, with its program replaced; -ENOENT: there is none. */
+/* The pinned link that is on @ifindex, with its program replaced; -ENOENT: there is none. A pin is removed only
+ * where the kernel has said that its link is dead, or elsewhere. */
 static int link_take_over(const char *path, int prog_fd, unsigned ifindex)
 {
 	int link = bpf_obj_get(path), err;
+	unsigned on;
 
 	if (link < 0)
-		return -ENOENT;
-	err = link_ifindex(link) == ifindex ? bpf_link_update(link, prog_fd, NULL) : -ENOLINK;
+		return link;
+	err = link_ifindex(link, &on);
+	if (!err)
+		err = on == ifindex ? bpf_link_update(link, prog_fd, NULL) : -ENOLINK;
 	if (!err)
 		return link;
 	close(link);
+	if (err != -ENOLINK)
+		return err;
 	unlink(path);
 	return -ENOENT;
 }
@@ -102,7 +108,7 @@ static int link_attach(const char *path, int prog_fd, unsigned ifindex, enum bpf
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
 	int link = path ? link_take_over(path, prog_fd, ifindex) : -ENOENT, err;
 
-	if (link >= 0)
+	if (link != -ENOENT)
 		return link;
 	link = bpf_link_create(prog_fd, (int)ifindex, type, &opts);
 	if (link < 0 || !path)
@@ -130,12 +136,15 @@ static enum bpf_tc_attach_point tc_point(enum attach_point point)
 	return point == ATTACH_INGRESS ? BPF_TC_INGRESS : BPF_TC_EGRESS;
 }
 
-uint32_t attach_clsact_query(unsigned ifindex, enum attach_point point, enum program p)
+int64_t attach_clsact_query(const char *pins, unsigned ifindex, enum attach_point point, enum program p)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = tc_point(point));
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = clsact_priority(p));
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = clsact_handle(pins), .priority = clsact_priority(p));
+	int err = bpf_tc_query(&hook, &opts);
 
-	return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+	if (err == -ENOENT || err == -EINVAL || err == -ENODEV) /* no filter, no clsact, no interface */
+		return 0;
+	return err ? err : (int64_t)opts.prog_id;
 }
 
 static bool clsact_is_ours(uint32_t id)
@@ -145,15 +154,17 @@ static bool clsact_is_ours(uint32_t id)
 	return attach_program_name(id, name) && attach_is_our_name(name);
 }
 
-static int clsact_attach(int prog_fd, unsigned ifindex, enum attach_point point, enum program p)
+static int clsact_attach(int prog_fd, const char *pins, unsigned ifindex, enum attach_point point, enum program p)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = tc_point(point));
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = CLSACT_HANDLE, .priority = clsact_priority(p),
-		    .flags = BPF_TC_F_REPLACE);
-	uint32_t id = attach_clsact_query(ifindex, point, p);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = clsact_handle(pins),
+		    .priority = clsact_priority(p), .flags = BPF_TC_F_REPLACE);
+	int64_t id = attach_clsact_query(pins, ifindex, point, p);
 	int err;
 
-	if (id && !clsact_is_ours(id))
+	if (id < 0)
+		return (int)id;
+	if (id && !clsact_is_ours((uint32_t)id))
 		return -EBUSY;
 	err = bpf_tc_hook_create(&hook);
 	if (err && err != -EEXIST)
@@ -161,16 +172,17 @@ static int clsact_attach(int prog_fd, unsigned ifindex, enum attach_point point,
 	return bpf_tc_attach(&hook, &opts);
 }
 
-static int clsact_remove(unsigned ifindex, enum attach_point point, enum program p)
+static int clsact_remove(const char *pins, unsigned ifindex, enum attach_point point, enum program p)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = tc_point(point));
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = clsact_priority(p));
-	uint32_t id = attach_clsact_query(ifindex, point, p);
-
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = clsact_handle(pins), .priority = clsact_priority(p));
+	int64_t id = attach_clsact_query(pins, ifindex, point, p);
 	struct netlink netlink;
 	int err;
 
-	if (!id || !clsact_is_ours(id))
+	if (id < 0)
+		return (int)id;
+	if (!id || !clsact_is_ours((uint32_t)id))
 		return 0;
 	err = bpf_tc_detach(&hook, &opts);
 	if (!err && !netlink_open(&netlink)) {
@@ -202,7 +214,7 @@ int attach_tc(const struct maps *m, const char *pins, enum program program, unsi
 	}
 	if (fd != -EINVAL) /* before Linux 6.6 there is no such thing */
 		return fail(error, fd, "cannot attach %s: %s", maps_program_name(program), strerror(-fd));
-	err = clsact_attach(prog_fd, ifindex, point, program);
+	err = clsact_attach(prog_fd, pins, ifindex, point, program);
 	if (err)
 		return fail(error, err, "cannot attach %s to clsact: %s", maps_program_name(program), strerror(-err));
 	*way = ATTACH_CLSACT;
@@ -279,7 +291,7 @@ static int remove_program(const char *pins, unsigned ifindex, enum attach_point 
 		err = remove_link(path);
 	}
 	if (!err && point != ATTACH_XDP)
-		err = clsact_remove(ifindex, point, p);
+		err = clsact_remove(pins, ifindex, point, p);
 	return err;
 }
 
@@ -323,11 +335,11 @@ static int remove_links(const char *pins)
 int attach_remove_all(const char *pins)
 {
 	struct if_nameindex *list = if_nameindex();
-	int first = remove_links(pins);
+	int first = list ? remove_links(pins) : -errno;
 
 	for (size_t i = 0; list && list[i].if_index; i++) {
 		for (enum attach_point point = ATTACH_INGRESS; point <= ATTACH_EGRESS; point++) {
-			int err = attach_remove(NULL, list[i].if_index, point);
+			int err = attach_remove(pins, list[i].if_index, point);
 
 			if (!first)
 				first = err;

@@ -24,9 +24,16 @@ enum attach_point {
 	ATTACH_XDP,
 };
 
-enum attach_way { ATTACH_NONE, ATTACH_TCX, ATTACH_CLSACT, ATTACH_XDP_NATIVE, ATTACH_XDP_GENERIC };
+enum attach_way {
+	ATTACH_NONE,
+	ATTACH_TCX,
+	ATTACH_CLSACT,
+	ATTACH_XDP_NATIVE,
+	ATTACH_XDP_GENERIC,
+	ATTACH_UNKNOWN, /* the kernel did not answer */
+};
 
-const char *attach_way_name(enum attach_way way); /* "missing", "tcx", "clsact", "native", "generic" */
+const char *attach_way_name(enum attach_way way); /* "missing", "tcx", "clsact", "native", "generic", "not known" */
 
 /*
  * Puts @program on @ifindex, in the place of the one an earlier daemon put there.
@@ -43,7 +50,7 @@ int attach_xdp(const struct maps *m, const char *pins, unsigned ifindex, bool ge
 
 /*
  * Is @program (this very one, as loaded by @m) on @ifindex? ATTACH_NONE: no; then
- * attach again. Cheap enough for once a second an interface.
+ * attach again. ATTACH_UNKNOWN: ask again later. Cheap enough for once a second an interface.
  */
 enum attach_way attach_verify(const struct maps *m, enum program program, unsigned ifindex, enum attach_point point);
 

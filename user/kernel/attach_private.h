@@ -6,13 +6,17 @@
 #include <bpf/libbpf.h>
 
 #include "attach.h"
+#include "owner.h"
 
 /* Of enum bpf_attach_type in Linux 6.6; Debian 12's headers are older. The system calls pass them on. */
 #define TCX_INGRESS ((enum bpf_attach_type)46)
 #define TCX_EGRESS  ((enum bpf_attach_type)47)
 
-/* What a clsact filter of ours is known by: each program has a priority of its own. */
-#define CLSACT_HANDLE 0x51
+/* What a clsact filter of ours is known by: each program has a priority of its own, each gateway a handle. */
+static inline uint32_t clsact_handle(const char *pins)
+{
+	return 0x51u << OWNER_MARK_BITS | owner_mark(pins);
+}
 
 static inline uint32_t clsact_priority(enum program p)
 {
@@ -28,7 +32,10 @@ static inline enum bpf_attach_type tcx_type(enum attach_point point)
 bool attach_program_name(uint32_t id, char *name);
 bool attach_is_our_name(const char *name);
 
-/* The clsact filter of ours for @p at a point; its program's id, 0: none. */
-uint32_t attach_clsact_query(unsigned ifindex, enum attach_point point, enum program p);
+/*
+ * The id of the program that the clsact filter of the gateway with these pins runs for @p at a point; 0: there is no
+ * such filter. -errno: the kernel did not answer.
+ */
+int64_t attach_clsact_query(const char *pins, unsigned ifindex, enum attach_point point, enum program p);
 
 #endif

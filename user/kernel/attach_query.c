@@ -5,6 +5,7 @@
  * the rest by bpf().
  */
 #include "attach_private.h"
+#include "maps_private.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -54,20 +55,27 @@ bool attach_is_our_name(const char *name)
 	return false;
 }
 
-/* ids of the programs that tcx runs at a point; how many. 0 also before Linux 6.6. */
-static uint32_t tcx_query(unsigned ifindex, enum attach_point point, uint32_t ids[MAX_ON_HOOK])
+/*
+ * Ids of the programs that tcx runs at a point: how many, 0 also before Linux 6.6 and where the interface is gone, or
+ * -errno.
+ */
+static int tcx_query(unsigned ifindex, enum attach_point point, uint32_t ids[MAX_ON_HOOK])
 {
 	uint32_t flags = 0, n = MAX_ON_HOOK;
+	int err = bpf_prog_query((int)ifindex, tcx_type(point), 0, &flags, ids, &n);
 
-	return bpf_prog_query((int)ifindex, tcx_type(point), 0, &flags, ids, &n) ? 0 : n;
+	if (err == -EINVAL || err == -ENODEV)
+		return 0;
+	return err ? err : (int)n;
 }
 
 static enum attach_way verify_xdp(unsigned ifindex, uint32_t id)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
+	int err = bpf_xdp_query((int)ifindex, 0, &q);
 
-	if (bpf_xdp_query((int)ifindex, 0, &q))
-		return ATTACH_NONE;
+	if (err)
+		return err == -ENODEV ? ATTACH_NONE : ATTACH_UNKNOWN;
 	if (q.drv_prog_id == id)
 		return ATTACH_XDP_NATIVE;
 	return q.skb_prog_id == id ? ATTACH_XDP_GENERIC : ATTACH_NONE;
@@ -75,21 +83,26 @@ static enum attach_way verify_xdp(unsigned ifindex, uint32_t id)
 
 enum attach_way attach_verify(const struct maps *m, enum program program, unsigned ifindex, enum attach_point point)
 {
-	uint32_t ids[MAX_ON_HOOK], id, n;
+	uint32_t ids[MAX_ON_HOOK], id;
 	char name[BPF_OBJ_NAME_LEN];
+	int64_t clsact;
+	int n;
 
 	if (program_info(maps_program(m, program), &id, name))
-		return ATTACH_NONE;
+		return ATTACH_UNKNOWN;
 	if (point == ATTACH_XDP && verify_xdp(ifindex, id) != ATTACH_NONE)
 		return verify_xdp(ifindex, id);
 	if (point == ATTACH_XDP) /* the front has a program for each mode */
-		return program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_NONE
+		return program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_UNKNOWN
 											  : verify_xdp(ifindex, id);
 	n = tcx_query(ifindex, point, ids);
-	for (uint32_t i = 0; i < n; i++)
+	if (n < 0)
+		return ATTACH_UNKNOWN;
+	for (int i = 0; i < n; i++)
 		if (ids[i] == id)
 			return ATTACH_TCX;
-	return attach_clsact_query(ifindex, point, program) == id ? ATTACH_CLSACT : ATTACH_NONE;
+	clsact = attach_clsact_query(m->pins, ifindex, point, program);
+	return clsact < 0 ? ATTACH_UNKNOWN : clsact == id ? ATTACH_CLSACT : ATTACH_NONE;
 }
 
 /* ---- others' --------------------------------------------------------------------- */
@@ -192,9 +205,9 @@ size_t attach_foreign(unsigned ifindex, struct attach_foreign *out, size_t max)
 	uint32_t ids[MAX_ON_HOOK];
 
 	for (l.point = ATTACH_INGRESS; l.point <= ATTACH_EGRESS; l.point++) {
-		uint32_t n = tcx_query(ifindex, l.point, ids);
+		int n = tcx_query(ifindex, l.point, ids);
 
-		for (uint32_t i = 0; i < n; i++)
+		for (int i = 0; i < n; i++)
 			list_add_id(&l, ids[i]);
 		if (nl && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) == 0)
 			list_clsact(&l, nl, ifindex);

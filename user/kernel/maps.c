@@ -81,7 +81,7 @@ static int check_pins(const char *pins, char **error)
 	return 0;
 }
 
-static int make_pins(const char *pins, char **error)
+int maps_make_pins(const char *pins, char **error)
 {
 	if (strncmp(pins, "/sys/fs/bpf/", 12) == 0 && !on_bpffs("/sys/fs/bpf") &&
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
@@ -93,7 +93,8 @@ static int make_pins(const char *pins, char **error)
 	return check_pins(pins, error);
 }
 
-int maps_unpin(const char *pins)
+/* Removes what is in the folder, which stays: its lock is held by us. */
+static int empty_pins(const char *pins)
 {
 	DIR *dir = opendir(pins);
 	struct dirent *e;
@@ -108,6 +109,13 @@ int maps_unpin(const char *pins)
 			err = -errno;
 	}
 	closedir(dir);
+	return err;
+}
+
+int maps_unpin(const char *pins)
+{
+	int err = empty_pins(pins);
+
 	if (!err && rmdir(pins) && errno != ENOENT && errno != ENOTEMPTY)
 		err = -errno;
 	return err;
@@ -146,16 +154,14 @@ static uint32_t pinned_slots(const char *pins)
 static int look_at_pins(struct maps *m, char **error)
 {
 	uint32_t layout, slots;
-	int err = make_pins(m->pins, error);
+	int err = maps_make_pins(m->pins, error);
 
 	if (err)
 		return err;
 	layout = pinned_layout(m->pins);
 	if (!layout) {
-		err = maps_unpin(m->pins);
-		if (err)
-			return maps_fail(error, err, "cannot clean up %s: %s", m->pins, strerror(-err));
-		return make_pins(m->pins, error);
+		err = empty_pins(m->pins);
+		return err ? maps_fail(error, err, "cannot clean up %s: %s", m->pins, strerror(-err)) : 0;
 	}
 	if (layout != SLUICE_LAYOUT)
 		return maps_fail(

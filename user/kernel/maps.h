@@ -42,6 +42,9 @@ struct maps *maps_open(const struct maps_options *o, char **error);
 /* Closes; pinned maps and attached programs stay, and state goes on ageing. NULL is fine. */
 void maps_close(struct maps *m);
 
+/* Makes the folder of the pins, and mounts a bpf file system where there is none. 0 or -errno with *error. */
+int maps_make_pins(const char *pins, char **error);
+
 /* `sluice down`: removes the pins under @pins, whichever their layout. 0 also when there are none. */
 int maps_unpin(const char *pins);
 

@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 #include "policy/addr.h"
+#include "owner.h"
 
 /*
  * What the gateway asks of and hears from the kernel's routing (rtnetlink by
  * libmnl). Requests are synchronous; each returns 0 or -errno. Adding what is
- * there and removing what is not are no errors.
+ * there and removing what is not are no errors. A question that the kernel could not answer is asked again a few
+ * times; its error never means "none".
  */
 struct mnl_socket;
 
@@ -21,6 +23,7 @@ struct mnl_socket;
 struct netlink {
 	struct mnl_socket *socket;
 	uint32_t seq;
+	uint32_t mark; /* owner_mark() of the gateway whose routes it makes and removes; set by its owner */
 	_Alignas(uint32_t) char answer[NETLINK_ANSWER];
 };
 
@@ -36,6 +39,7 @@ struct netlink_link {
 };
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */
+int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out);	  /* the same */
 /* Without ARP, without addresses of the kernel's own making; @up: and up. */
 int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up);
 int netlink_link_delete(struct netlink *n, int ifindex);
@@ -50,22 +54,37 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
 /* All addresses of the host, with loopback and link-local ones. */
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max);
 
-/* Index of the interface of the default route with the lowest metric; 0: none. IPv4 first. */
+/* Index of the interface of the default route with the lowest metric; 0: none; or -errno. IPv4 first. */
 int netlink_default_interface(struct netlink *n);
 
 enum netlink_route { NETLINK_ROUTE_DEVICE, NETLINK_ROUTE_UNREACHABLE };
 
-/* Every route of ours carries this protocol number, by which leftovers are found. */
+/*
+ * Every route of a gateway carries this protocol number. Whose it is, its device tells, or its metric where it has
+ * none: the mark is added to the metric of the kernel's own null routes, behind every other.
+ */
 #define NETLINK_PROTOCOL 83 /* 'S' */
-#define NETLINK_METRIC_UNREACHABLE 4278198272u /* behind every other: the metric of the kernel's own null routes */
+#define NETLINK_METRIC_UNREACHABLE (4278198272u - (1u << OWNER_MARK_BITS))
 
+/* Nobody else's is replaced: -EEXIST where the same route leads by another device. */
 int netlink_route_add(struct netlink *n, const struct prefix *p, enum netlink_route kind, int ifindex);
 int netlink_route_delete(struct netlink *n, const struct prefix *p, enum netlink_route kind, int ifindex);
 
-/* All routes of ours in the main table. @each must not call netlink. Returns 0 or -errno. */
-int netlink_each_route(struct netlink *n,
-		       void (*each)(void *ctx, const struct prefix *p, enum netlink_route kind, int ifindex),
-		       void *ctx);
+struct netlink_own_route {
+	struct prefix prefix;
+	enum netlink_route kind;
+	int ifindex;
+};
+
+/*
+ * All routes of this gateway in the main table: those by its TAP (@ifindex; 0: there is none), and those without a
+ * device that carry its mark. *out is to be freed, in any case.
+ */
+int netlink_own_routes(struct netlink *n, int ifindex, struct netlink_own_route **out, size_t *len);
+
+struct nlmsghdr;
+/* Pure: does the message tell that somebody else deleted a route of this gateway? */
+bool netlink_own_route_lost(const struct netlink *n, const struct nlmsghdr *nlh, int ifindex);
 
 /*
  * Where the kernel would send: interface and next hop (all zero: on link). -ENETUNREACH and the like: nowhere.
@@ -84,12 +103,18 @@ int netlink_clsact_tidy(struct netlink *n, int ifindex);
 
 /* ---- changes --------------------------------------------------------------- */
 
-enum netlink_change { NETLINK_LINK = 1, NETLINK_ADDRESS = 2, NETLINK_ROUTES = 4, NETLINK_RULES = 8 };
+enum netlink_change {
+	NETLINK_LINK = 1,
+	NETLINK_ADDRESS = 2,
+	NETLINK_ROUTES = 4,
+	NETLINK_RULES = 8,
+	NETLINK_OWN_ROUTES = 16, /* somebody deleted some of this gateway's */
+};
 
 /* A socket that becomes readable when links, addresses, routes or rules change. fd or -errno. */
 int netlink_monitor_open(void);
 /* Reads everything that waits; what it was about, as bits of enum netlink_change
- * (all of them when the kernel had to drop some). */
-unsigned netlink_monitor_read(int fd);
+ * (all of them when the kernel had to drop some). @n, @ifindex: as netlink_own_route_lost() has them. */
+unsigned netlink_monitor_read(int fd, const struct netlink *n, int ifindex);
 
 #endif

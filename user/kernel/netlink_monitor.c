@@ -48,7 +48,7 @@ static unsigned change_of(uint16_t type)
 	}
 }
 
-unsigned netlink_monitor_read(int fd)
+unsigned netlink_monitor_read(int fd, const struct netlink *n, int ifindex)
 {
 	_Alignas(struct nlmsghdr) char buf[16384];
 	unsigned changes = 0;
@@ -58,12 +58,13 @@ unsigned netlink_monitor_read(int fd)
 		int left = (int)len;
 
 		if (len < 0 && errno == ENOBUFS) {
-			changes = NETLINK_LINK | NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_RULES;
+			changes = NETLINK_LINK | NETLINK_ADDRESS | NETLINK_ROUTES | NETLINK_RULES | NETLINK_OWN_ROUTES;
 			continue;
 		}
 		if (len <= 0)
 			return changes;
 		for (struct nlmsghdr *h = (void *)buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-			changes |= change_of(h->nlmsg_type);
+			changes |= change_of(h->nlmsg_type) |
+				   (netlink_own_route_lost(n, h, ifindex) ? NETLINK_OWN_ROUTES : 0);
 	}
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The process that held it may have removed the file, and a lock on what has no name keeps nobody out. */
+static bool lock_is_named(int fd, const char *path)
+{
+	struct stat held, named;
+
+	return !fstat(fd, &held) && !stat(path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+}
+
+int lock_take(const char *path, int flags)
+{
+	for (;;) {
+		int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int err;
+
+		if (fd < 0)
+			return -errno;
+		err = flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+		if (!err && lock_is_named(fd, path))
+			return fd;
+		close(fd);
+		if (err)
+			return err;
+	}
+}
