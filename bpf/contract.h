@@ -18,7 +18,7 @@
 
 /* A changed layout of a pinned map must change this number: a daemon that finds
  * pins of another one says so and does not touch them. */
-#define SLUICE_LAYOUT 6
+#define SLUICE_LAYOUT 7
 
 #define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
 #define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
@@ -29,6 +29,7 @@
 #define POOL_ADDRESSES 16 /* of one family in one pool */
 #define MAX_SESSIONS 262144
 #define MAX_PORT_RANGES 8
+#define MAX_ANSWERS 8	  /* interfaces by which the answers to one external address may come */
 
 /* ---- drops ---------------------------------------------------------------- */
 
@@ -312,15 +313,22 @@ struct port_range {
 	__u16 first, count; /* host order */
 };
 
+enum egress_presence {
+	EGRESS_GONE, /* its flows end, at their next packet or by the sweep; also an id that no address has yet */
+	EGRESS_HERE, /* packets pass, and new flows begin */
+	EGRESS_HELD, /* nothing passes, and flows age as they would without packets; they go on once it is here */
+};
+
 struct egress { /* array `egresses`, by egress id */
 	struct addr addr;
-	__u32 ifindex; /* 0: the address is gone; its flows end at their next packet */
+	__u32 ifindex; /* to leave by; read only while it is here */
 	__u32 ports;   /* sum of the ranges */
 	__u32 prime;   /* smallest prime >= ports: the search walks by a random stride modulo it */
 	__u16 mtu;     /* of the interface, 0: not known */
 	__u8 exclusive; /* the host does not answer on it: its sockets are not asked */
-	__u8 pad;
+	__u8 state;	/* enum egress_presence */
 	struct port_range range[MAX_PORT_RANGES];
+	__u32 answers[MAX_ANSWERS]; /* interfaces by which answers may come; the first 0 ends the list */
 };
 
 /* Hash `egress_ids`: struct addr -> egress id, of what comes in by a NIC. */
@@ -355,7 +363,7 @@ struct tuple {
 
 struct flow_ref { /* hash `flow_index`: tuple of either side -> the one owner */
 	__u32 slot;
-	__u32 serial; /* another number in the slot: the entry is a leftover */
+	__u32 serial; /* flow_serial(): with another one in the slot, the entry is a leftover */
 };
 
 enum flow_state {
@@ -365,6 +373,7 @@ enum flow_state {
 	FLOW_CLOSING,	  /* TCP: a FIN from either or both */
 	FLOW_RESET,	  /* TCP: a reset in sequence */
 	FLOW_MAPPING,	  /* no connection but what those of one inner endpoint share: see below */
+	FLOW_KILLED,	  /* a connection that userspace ended; the program that meets it next unlinks it */
 	FLOW_DEAD,	  /* unlinked; the slot is reused a second later, when no program can still look at it */
 };
 
@@ -376,9 +385,20 @@ enum flow_state {
 #define FLOW_HAIRPIN 2 /* trait: to another client, by its external endpoint */
 
 /*
+ * The life of a slot is one word, its state and the id of what it holds, and changes by
+ * compare and swap only. So nobody who looked at one flow changes another that has the slot
+ * by now, and nobody who missed its end brings it back. An id is given once: it names the
+ * flow for as long as these maps, or those that took them over, exist.
+ */
+#define LIFE(id, state) ((__u64)(id) << 8 | (state))
+#define LIFE_STATE(life) ((__u32)((life) & 0xff))
+#define LIFE_ID(life)	 ((life) >> 8)
+
+/*
  * Array `flows`, mappable: userspace reads it without a system call. Slot 0 is
- * never used. Who changes a live state to FLOW_DEAD (compare and swap) is the one
- * who removes both index entries.
+ * never used. Who changes a state to FLOW_DEAD is the one who removes both index entries,
+ * which is always a program: userspace cannot remove both at once. It ends a connection by
+ * FLOW_KILLED.
  *
  * UDP is endpoint-independent (RFC 4787 REQ-1): one external port for a client's
  * endpoint, whatever the remote. That port is held by a slot of its own in state
@@ -395,11 +415,10 @@ struct flow {
 	 * the last of them has ended: `sharers` counts them there.
 	 */
 	struct tuple back;
-	__u32 serial;
+	__u64 life; /* LIFE(): id and enum flow_state */
 	__u32 client;
 	__u32 generation; /* of the policy that allowed it last */
 	__u32 rule;
-	__u32 state;   /* enum flow_state */
 	__u32 mapping; /* slot of the mapping that has the port; 0: the port is this flow's own */
 	__u16 egress;
 	__u16 pool;
@@ -412,10 +431,31 @@ struct flow {
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */
 	__u32 ack_out, ack_in; /* TCP: highest acknowledgement seen; a reset must lie between it and the end */
+	/*
+	 * Room that is zero today, so that what needs it does not need another layout. A
+	 * destination that is translated, too, needs none: out.dst is what the client sends to,
+	 * back.src who answers.
+	 */
+	__u32 hop;  /* next hop: where it is kept, and of which epoch */
+	__u32 name; /* that the client asked for, of a destination known by name */
 };
 
-#define FLOW_KILLED 0 /* in expires: ended by hand */
-#define SEEN_SHIFT  20
+#define SEEN_SHIFT 20
+
+static inline __u64 flow_life(const struct flow *f) /* read once: others change it */
+{
+	return *(const volatile __u64 *)&f->life;
+}
+
+static inline __u32 flow_state(const struct flow *f)
+{
+	return LIFE_STATE(flow_life(f));
+}
+
+static inline __u32 flow_serial(const struct flow *f)
+{
+	return (__u32)LIFE_ID(flow_life(f));
+}
 
 static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
 {
@@ -426,6 +466,8 @@ struct flow_table { /* array `flow_table`, one element */
 	__u32 high;    /* slots below it have been used: nobody need look further */
 	__u32 used;    /* slots in use, mappings included */
 	__u32 refused; /* since it was last full; forgotten once it is well below that */
+	__u32 pad;
+	__u64 ids;     /* the last id that was given */
 };
 
 /* Hash `pairs` -> pair_use: ports taken towards one remote; of mappings: remote and port zero. */
@@ -502,9 +544,10 @@ _Static_assert(sizeof(struct acl_rule) == 12, "acl_rule");
 _Static_assert(sizeof(struct route_key) == 24, "route_key");
 _Static_assert(sizeof(struct client_class) == 32, "client_class");
 _Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache line */
-_Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES, "egress");
+_Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES + 4 * MAX_ANSWERS, "egress");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
-_Static_assert(sizeof(struct flow) == 184, "flow");
+_Static_assert(sizeof(struct flow) == 192, "flow"); /* three cache lines, wherever in the array */
+_Static_assert(sizeof(struct flow_table) == 24, "flow_table");
 _Static_assert(sizeof(struct pair) == 24, "pair");
 _Static_assert(sizeof(struct notice) == 24 + 40 + NOTICE_BYTES, "notice");
 

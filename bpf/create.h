@@ -40,7 +40,7 @@ static __always_inline struct flow *mapping_find(const struct tuple *out, __u32 
 {
 	struct flow *m = flow_find(out, slot);
 
-	if (!m || m->state != FLOW_MAPPING)
+	if (!m || flow_state(m) != FLOW_MAPPING)
 		return NULL;
 	if (m->expires > now && m->client == client)
 		return m;
@@ -84,7 +84,7 @@ CHECKED_ALONE int mapping_get(struct __sk_buff *skb, const struct packet *p, str
 		flow_free(m, slot);
 		return reason;
 	}
-	m->state = FLOW_MAPPING; /* not sooner: who ended it would not see its port */
+	flow_become(m, flow_life(m), FLOW_MAPPING); /* not sooner: who ended it would not see its port */
 	c->mapping = slot;
 	if (!flow_show(m, slot))
 		return DROP_NONE;
@@ -156,11 +156,12 @@ static __always_inline int flow_begin(struct __sk_buff *skb, const struct packet
 	}
 	client_flows_add(f->client, 1);
 	f->expires = c->now + SECOND / 2; /* before it lives: whoever sees it next would end it */
-	__sync_val_compare_and_swap(&f->state, FLOW_FREE, p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED);
+	flow_become(f, flow_life(f), p->kind == KIND_TCP ? FLOW_NEW : FLOW_ESTABLISHED);
 	flow_refresh(f, c->slot, s, c->now);
 	if (flow_show(f, c->slot)) {
 		flow_end(c->slot, c->now); /* another CPU was faster: its flow is the one */
-		return flow_find(&f->out, &c->slot) ? DROP_NONE : DROP_FLOWS_FULL;
+		f = flow_find(&f->out, &c->slot);
+		return f && flow_lives(f, c->now) ? DROP_NONE : DROP_FLOWS_FULL;
 	}
 	count_flow(c->client, c->decision.rule);
 	return DROP_NONE;

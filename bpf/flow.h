@@ -5,10 +5,10 @@
 /*
  * The life of a slot. It is taken off the free ones, filled, and becomes visible by
  * its index entries: the remote's side first (its insertion reserves the port), the
- * client's last, when all is in place. It ends by one compare and swap to FLOW_DEAD;
- * the winner removes the entries. A second later the sweep frees it, when no program
- * can still be looking at it; one whose entry is a permission that others share, a
- * second after the last of them.
+ * client's last, when all is in place. It ends by one compare and swap to FLOW_DEAD
+ * (a connection may be FLOW_KILLED before); the winner removes the entries. A second
+ * later the sweep frees it, when no program can still be looking at it; one whose entry
+ * is a permission that others share, a second after the last of them.
  */
 #include "notice.h"
 
@@ -106,12 +106,11 @@ static __always_inline void client_slots_add(__u32 client, __u32 n)
 		__sync_fetch_and_add(&state->slots, n);
 }
 
-/* A slot for @client, else cleared, with a new serial number, or NULL: all are in use. */
+/* A slot for @client, else cleared, with a new id, or NULL: all are in use. */
 static __always_inline struct flow *flow_new(__u32 client, __u32 *slot)
 {
 	struct flow_table *table = element(&flow_table, 0);
 	struct flow *f;
-	__u32 serial;
 
 	if (!table)
 		return NULL;
@@ -120,12 +119,17 @@ static __always_inline struct flow *flow_new(__u32 client, __u32 *slot)
 	if (!f)
 		return NULL;
 	__sync_fetch_and_add(&table->used, 1);
-	serial = f->serial + 1;
 	__builtin_memset(f, 0, sizeof(*f));
-	f->serial = serial;
+	f->life = LIFE(__sync_fetch_and_add(&table->ids, 1) + 1, FLOW_FREE);
 	f->client = client;
 	client_slots_add(client, 1);
 	return f;
+}
+
+/* Another state for the flow whose life was read as @life. False: somebody was faster. */
+static __always_inline bool flow_become(struct flow *f, __u64 life, __u32 state)
+{
+	return __sync_val_compare_and_swap(&f->life, life, LIFE(LIFE_ID(life), state)) == life;
 }
 
 /* Returns a slot whose entries nobody has seen, or nobody sees any more. */
@@ -134,7 +138,7 @@ static __always_inline void flow_free(struct flow *f, __u32 slot)
 	struct flow_table *table = element(&flow_table, 0);
 
 	client_slots_add(f->client, -1);
-	f->state = FLOW_FREE;
+	flow_become(f, flow_life(f), FLOW_FREE);
 	if (table) {
 		__sync_fetch_and_add(&table->used, -1);
 		if (table->refused && has_room(table->used, flow_slots))
@@ -166,10 +170,10 @@ static __always_inline void flow_unlink(const struct tuple *t, __u32 slot, __u32
  */
 static __always_inline long flow_show(struct flow *f, __u32 slot)
 {
-	long err = flow_link(&f->out, slot, f->serial);
+	long err = flow_link(&f->out, slot, flow_serial(f));
 
-	if (!err && f->state == FLOW_DEAD)
-		flow_unlink(&f->out, slot, f->serial);
+	if (!err && flow_state(f) == FLOW_DEAD)
+		flow_unlink(&f->out, slot, flow_serial(f));
 	return err;
 }
 
@@ -183,12 +187,12 @@ static __always_inline struct flow *flow_find(const struct tuple *t, __u32 *slot
 		return NULL;
 	*slot = ref->slot;
 	f = flow_at(ref->slot);
-	return f && f->serial == ref->serial ? f : NULL;
+	return f && flow_serial(f) == ref->serial ? f : NULL;
 }
 
 static __always_inline bool flow_lives(const struct flow *f, __u64 now)
 {
-	return flow_is_live(f->state) && f->expires > now;
+	return flow_is_live(flow_state(f)) && f->expires > now;
 }
 
 /* ---- permissions: the remote's side of flows that share the port of a mapping ---- */
@@ -224,7 +228,7 @@ static __always_inline void permission_put(const struct flow *f, __u64 now)
 
 	if (!first)
 		return;
-	if (first->state == FLOW_DEAD)
+	if (flow_state(first) == FLOW_DEAD)
 		first->expires = now; /* for the sweep it died only now */
 	if (__sync_fetch_and_add(&first->sharers, -1) != 1)
 		return;
@@ -241,25 +245,46 @@ static __always_inline void client_flows_add(__u32 client, __u32 n)
 		__sync_fetch_and_add(&state->flows, n);
 }
 
+static __always_inline bool has_entries(__u32 state)
+{
+	return flow_is_live(state) || state == FLOW_MAPPING || state == FLOW_KILLED;
+}
+
+/*
+ * Takes *f to FLOW_DEAD. Returns the state it was in; FLOW_FREE: somebody else ended it.
+ * Where its state just changed otherwise, this tries again, or the flow would live on.
+ */
+static __always_inline __u32 flow_die(struct flow *f)
+{
+	for (int i = 0; i < 4; i++) {
+		__u64 life = flow_life(f);
+		__u32 state = LIFE_STATE(life);
+
+		if (!has_entries(state))
+			return FLOW_FREE;
+		if (flow_become(f, life, FLOW_DEAD))
+			return state;
+	}
+	return FLOW_FREE;
+}
+
 /* Ends a flow or mapping. True: this call did, nobody was faster. */
 CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 {
 	struct flow *f = flow_at(slot);
 	__u32 state;
 
-	if (!f)
-		return false;
-	state = f->state;
-	if (!flow_is_live(state) && state != FLOW_MAPPING)
+	if (!f || !has_entries(flow_state(f)))
 		return false;
 	f->expires = now; /* before it is dead: a second later the sweep frees it */
-	if (__sync_val_compare_and_swap(&f->state, state, FLOW_DEAD) != state)
+	state = flow_die(f);
+	if (state == FLOW_FREE)
 		return false;
-	flow_unlink(&f->out, slot, f->serial);
+	flow_unlink(&f->out, slot, flow_serial(f));
 	if (f->mapping) {
 		permission_put(f, now);
 	} else {
-		flow_unlink(&f->back, slot, f->serial);
+		flow_unlink(&f->back, slot, flow_serial(f));
 		pair_put(f);
 	}
 	if (state != FLOW_MAPPING)
@@ -281,7 +306,7 @@ CHECKED_ALONE bool permission_get(__u32 slot, __u64 now)
 
 	for (int i = 0; f && i < 4; i++) {
 		f->sharers = 1;
-		if (!flow_link(&f->back, slot, f->serial))
+		if (!flow_link(&f->back, slot, flow_serial(f)))
 			return true;
 		f->sharers = 0;
 		first = flow_find(&f->back, &at);
@@ -328,7 +353,7 @@ CHECKED_ALONE __u32 flow_of_remote(const struct tuple *t, __u64 now)
 		permission_key(&key, t, s);
 		f = flow_find(&key, &slot);
 	}
-	if (f && f->mapping && (f->out.dport != t->sport || f->state == FLOW_DEAD)) {
+	if (f && f->mapping && (f->out.dport != t->sport || flow_state(f) == FLOW_DEAD)) {
 		client_side(&key, f, t);
 		f = flow_find(&key, &slot);
 		if (f && (f->back.dport != t->dport || !addr_equal(&f->back.dst, &t->dst))) /* by another egress */
@@ -346,7 +371,7 @@ CHECKED_ALONE __u32 flow_of_remote(const struct tuple *t, __u64 now)
 static __always_inline __u64 idle_time(const struct settings *s, const struct flow *f)
 {
 	if (f->out.proto == IPPROTO_TCP)
-		return f->state == FLOW_NEW ? s->tcp_transitory_ns : s->tcp_established_ns;
+		return flow_state(f) == FLOW_NEW ? s->tcp_transitory_ns : s->tcp_established_ns;
 	if (f->out.proto == IPPROTO_UDP)
 		return s->udp_ns;
 	return f->out.proto == IPPROTO_ICMP || f->out.proto == IPPROTO_ICMPV6 ? s->icmp_ns : s->other_ns;
@@ -357,7 +382,7 @@ static __always_inline struct flow *mapping_of(const struct flow *f)
 {
 	struct flow *m = flow_at(f->mapping);
 
-	if (!m || m->state != FLOW_MAPPING || m->back.dport != f->back.dport || m->egress != f->egress)
+	if (!m || flow_state(m) != FLOW_MAPPING || m->back.dport != f->back.dport || m->egress != f->egress)
 		return NULL;
 	return same_client_endpoint(f, m) ? m : NULL;
 }

@@ -156,7 +156,7 @@ static __always_inline int piece_out(struct __sk_buff *skb, __u32 id)
 	struct egress *e = element(&egresses, id >> 16);
 	struct addr src, dst;
 
-	if (!e || !e->ifindex)
+	if (!e || e->state != EGRESS_HERE)
 		return drop(DROP_NO_EGRESS);
 	if (!guard_addresses(skb, &src, &dst) || !addr_equal(&src, &e->addr))
 		return drop(DROP_GUARD);

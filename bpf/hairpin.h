@@ -27,7 +27,7 @@ static __always_inline struct flow *mapping_at(const struct settings *s, const s
 	if ((p->kind != KIND_UDP && p->kind != KIND_TCP) || !is_endpoint_independent(s, p->t.proto))
 		return NULL;
 	m = flow_find(&t, slot);
-	return m && m->state == FLOW_MAPPING && m->expires > now ? m : NULL;
+	return m && flow_state(m) == FLOW_MAPPING && m->expires > now ? m : NULL;
 }
 
 #endif

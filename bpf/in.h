@@ -81,8 +81,9 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	struct decision d;
 	int reason;
 
-	if (!e || !e->ifindex) {
-		flow_end(in->slot, in->now);
+	if (!e || e->state != EGRESS_HERE) {
+		if (!e || e->state == EGRESS_GONE)
+			flow_end(in->slot, in->now);
 		return drop(DROP_NO_EGRESS);
 	}
 	reason = decide_again(in->slot, in->word, in->now, &d);
@@ -141,7 +142,7 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	if (!m)
 		return no_flow(skb, in);
 	e = element(&egresses, m->egress);
-	if (!e || !e->ifindex)
+	if (!e || e->state != EGRESS_HERE)
 		return no_flow(skb, in);
 	if (!may_enter(&in->p, m, s, in->now))
 		return keep_out(skb, in, e, DROP_FILTERED);

@@ -130,7 +130,7 @@ CHECKED_ALONE int check_way(struct __sk_buff *skb, struct outbound *o)
 	if (!o)
 		return DROP_NO_EGRESS;
 	e = element(&egresses, o->c.egress);
-	if (!e || !e->ifindex)
+	if (!e || e->state != EGRESS_HERE)
 		return DROP_NO_EGRESS;
 	o->ifindex = e->ifindex;
 	if (o->p.ttl <= 1 + !!(o->c.decision.traits & FLOW_HAIRPIN)) { /* which is on its way in next */
@@ -191,7 +191,7 @@ static __always_inline struct flow *usable_flow(struct outbound *o)
 	if (!f)
 		return NULL;
 	e = element(&egresses, f->egress);
-	if (e && e->ifindex && f->client == o->c.client && flow_lives(f, o->c.now))
+	if (e && e->state != EGRESS_GONE && f->client == o->c.client && flow_lives(f, o->c.now))
 		return f;
 	flow_end(o->c.slot, o->c.now);
 	return NULL;

@@ -90,10 +90,10 @@ static long port_try(__u32 i, struct port_search *search)
 	if (!port)
 		return 0;
 	f->back.dport = bpf_htons(port);
-	if (flow_link(&f->back, search->slot, f->serial))
+	if (flow_link(&f->back, search->slot, flow_serial(f)))
 		return 0;
 	if (port_is_wireguards(&f->back) || (!e->exclusive && port_is_hosts(search->skb, &f->back))) {
-		flow_unlink(&f->back, search->slot, f->serial);
+		flow_unlink(&f->back, search->slot, flow_serial(f));
 		return 0;
 	}
 	search->found = true;
@@ -163,7 +163,7 @@ static __always_inline __u32 egress_of(__u32 pool, __u32 client, bool v6)
 			break;
 		id = v6 ? list->v6[at] : list->v4[at];
 		e = element(&egresses, id);
-		if (id && e && e->ifindex)
+		if (id && e && e->state == EGRESS_HERE)
 			return id;
 	}
 	return 0;

@@ -23,7 +23,7 @@ static __always_inline struct egress *egress_at(const struct addr *a)
 	__u32 *id = bpf_map_lookup_elem(&egress_ids, &key);
 	struct egress *e = id ? element(&egresses, *id) : NULL;
 
-	return e && e->ifindex ? e : NULL;
+	return e && e->state == EGRESS_HERE ? e : NULL;
 }
 
 static __always_inline bool is_exclusive(const struct addr *a)

@@ -45,12 +45,12 @@ static __always_inline bool has_egress(const struct flow *f)
 {
 	struct egress *e = element(&egresses, f->egress);
 
-	return e && e->ifindex;
+	return e && e->state != EGRESS_GONE;
 }
 
 static __always_inline bool is_outdated(const struct flow *f, __u64 word)
 {
-	return flow_is_live(f->state) && f->generation != POLICY_GENERATION(word);
+	return flow_is_live(flow_state(f)) && f->generation != POLICY_GENERATION(word);
 }
 
 /* One slot of the walk; 1 ends it: enough was done. */
@@ -59,16 +59,20 @@ static long sweep_slot(__u32 i, struct sweep_walk *w)
 	__u32 slot = w->first + i;
 	struct flow *f = flow_at(slot);
 	struct decision d;
+	__u32 state;
 
-	if (!f || f->state == FLOW_FREE)
+	if (!f)
 		return 0;
-	if (f->state == FLOW_DEAD) {
-		if (f->expires > w->now || f->expires == FLOW_KILLED) /* written just as it died */
+	state = flow_state(f);
+	if (state == FLOW_FREE)
+		return 0;
+	if (state == FLOW_DEAD) {
+		if (f->expires > w->now) /* written just as it died */
 			f->expires = w->now;
 		if (w->now - f->expires <= SECOND || is_shared(f))
 			return 0;
 		flow_free(f, slot);
-	} else if (f->expires <= w->now || !has_egress(f)) {
+	} else if (state == FLOW_KILLED || f->expires <= w->now || !has_egress(f)) {
 		flow_end(slot, w->now);
 	} else if (is_outdated(f, w->word)) {
 		decide_again(slot, w->word, w->now, &d);

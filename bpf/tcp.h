@@ -55,10 +55,10 @@ static __always_inline bool tcp_both_closed(const struct flow *f)
 /* Between live states only, so that whoever ends the flow wins. */
 static __always_inline void tcp_become(struct flow *f, __u32 state)
 {
-	__u32 old = f->state;
+	__u64 life = flow_life(f);
 
-	if (old != state && flow_is_live(old))
-		__sync_val_compare_and_swap(&f->state, old, state);
+	if (LIFE_STATE(life) != state && flow_is_live(LIFE_STATE(life)))
+		flow_become(f, life, state);
 }
 
 /* Notes how far @p's sender has come. @first: nothing is known of it yet. */
@@ -77,7 +77,7 @@ static __always_inline void tcp_fin(struct flow *f, __u32 slot, const struct set
 	if (f->flags & flag)
 		return;
 	f->flags |= flag;
-	if (f->state != FLOW_RESET) /* or a SYN of the client's would not be a new connection's any more */
+	if (flow_state(f) != FLOW_RESET) /* or a SYN of the client's would not be a new connection's any more */
 		tcp_become(f, FLOW_CLOSING);
 	if (tcp_both_closed(f))
 		flow_keep(slot, now + s->tcp_transitory_ns);
@@ -85,7 +85,7 @@ static __always_inline void tcp_fin(struct flow *f, __u32 slot, const struct set
 
 static __always_inline void tcp_reset(struct flow *f, __u32 slot, const struct settings *s, __u64 now)
 {
-	if (f->state == FLOW_RESET)
+	if (flow_state(f) == FLOW_RESET)
 		return;
 	tcp_become(f, FLOW_RESET);
 	flow_keep(slot, now + s->tcp_transitory_ns);
@@ -103,7 +103,7 @@ static __always_inline void tcp_reopen(struct flow *f, __u32 slot, const struct 
 static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct packet *p, const struct settings *s,
 				    __u64 now)
 {
-	bool reopened = tcp_opens(p) && (f->state == FLOW_RESET || f->state == FLOW_CLOSING);
+	bool reopened = tcp_opens(p) && (flow_state(f) == FLOW_RESET || flow_state(f) == FLOW_CLOSING);
 
 	if (p->tcp_flags & TCP_RST) {
 		if (tcp_in_sequence(p->seq, f->ack_in ?: p->seq, f->end_out))
@@ -115,9 +115,9 @@ static __always_inline void tcp_out(struct flow *f, __u32 slot, const struct pac
 	if (tcp_opens(p))
 		f->ack_out = f->ack_in = 0;
 	tcp_track(&f->end_out, &f->ack_out, p, tcp_opens(p) || !f->packets_out);
-	if (f->state == FLOW_NEW && f->flags & FLOW_REPLIED && p->tcp_flags & TCP_ACK)
+	if (flow_state(f) == FLOW_NEW && f->flags & FLOW_REPLIED && p->tcp_flags & TCP_ACK)
 		tcp_become(f, FLOW_ESTABLISHED);
-	if (f->state == FLOW_RESET)
+	if (flow_state(f) == FLOW_RESET)
 		tcp_become(f, FLOW_ESTABLISHED);
 	if (!tcp_both_closed(f))
 		flow_refresh(f, slot, s, now);

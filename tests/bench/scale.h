@@ -245,6 +245,7 @@ static inline struct scratch *gateway_open(uint32_t flows, bool no_sweep)
 	scratch_addresses(s);
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct egress e = {.addr = family_of(v6).external,
+				   .state = EGRESS_HERE,
 				   .ifindex = 2,
 				   .mtu = EGRESS_MTU,
 				   .range = {{1024, WG_PORT - 1024}, {WG_PORT + 1, 65535 - WG_PORT}}};

@@ -203,7 +203,11 @@ static inline void scratch_settings(struct scratch *s)
 static inline void scratch_egress(struct scratch *s, uint32_t id, struct addr a, uint32_t ifindex, uint16_t first,
 				  uint16_t count)
 {
-	struct egress e = {.addr = a, .ifindex = ifindex, .mtu = EGRESS_MTU, .range = {{first, count}}};
+	struct egress e = {.addr = a,
+			   .state = ifindex ? EGRESS_HERE : EGRESS_GONE,
+			   .ifindex = ifindex,
+			   .mtu = EGRESS_MTU,
+			   .range = {{first, count}}};
 
 	must(maps_egress_set(s->m, id, &e));
 }
@@ -256,7 +260,7 @@ static inline void expire_all(struct scratch *s)
 
 	maps_flows(s->m, &n);
 	for (uint32_t i = 1; i < n; i++)
-		if (s->m->flows[i].state != FLOW_DEAD)
+		if (flow_state(&s->m->flows[i]) != FLOW_DEAD)
 			s->m->flows[i].expires = 1;
 }
 
@@ -269,7 +273,7 @@ static inline void empty_table(struct scratch *s)
 	sweep(s);
 	maps_flows(s->m, &n);
 	for (uint32_t i = 1; i < n; i++) /* dead for more than a second */
-		if (s->m->flows[i].state == FLOW_DEAD)
+		if (flow_state(&s->m->flows[i]) == FLOW_DEAD)
 			s->m->flows[i].expires -= 2 * SECOND;
 	sweep(s);
 	assert_int_equal(maps_flows_used(s->m), 0);

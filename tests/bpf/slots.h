@@ -43,7 +43,7 @@ static inline struct flow *slot_of(struct scratch *s, const struct shape *shape)
 	for (uint32_t i = 1; i < n; i++) {
 		struct flow *f = &s->m->flows[i];
 
-		if (flow_is_live(f->state) && !memcmp(&f->out.src, &shape->src, 16) &&
+		if (flow_is_live(flow_state(f)) && !memcmp(&f->out.src, &shape->src, 16) &&
 		    !memcmp(&f->out.dst, &shape->dst, 16) && f->out.sport == htons(shape->sport) &&
 		    f->out.dport == htons(shape->dport) && f->out.proto == proto)
 			return f;
@@ -59,7 +59,7 @@ static inline struct flow *mapping_of(struct scratch *s, const struct shape *sha
 	for (uint32_t i = 1; i < n; i++) {
 		struct flow *f = &s->m->flows[i];
 
-		if (f->state == FLOW_MAPPING && !memcmp(&f->out.src, &shape->src, 16) &&
+		if (flow_state(f) == FLOW_MAPPING && !memcmp(&f->out.src, &shape->src, 16) &&
 		    f->out.sport == htons(shape->sport) && f->out.proto == shape->proto)
 			return f;
 	}
@@ -90,7 +90,7 @@ static inline void assert_empty(struct scratch *s)
 	empty_table(s);
 	maps_flows(s->m, &n);
 	for (uint32_t i = 0; i < n; i++)
-		assert_int_equal(s->m->flows[i].state, FLOW_FREE);
+		assert_int_equal(flow_state(&s->m->flows[i]), FLOW_FREE);
 }
 
 /* About @seconds from now; half a second for the test itself, a second that is added on refresh. */

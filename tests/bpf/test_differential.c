@@ -422,7 +422,7 @@ static void forget_flows(struct world *w)
 
 	maps_flows(w->s->m, &n);
 	for (uint32_t i = 1; i < n; i++)
-		w->s->m->flows[i].expires = FLOW_KILLED;
+		w->s->m->flows[i].expires = 1;
 	empty_table(w->s);
 }
 

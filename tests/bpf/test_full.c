@@ -144,7 +144,7 @@ static void test_emptied(void **state)
 		s->m->flows[i].expires = 1;
 	sweep(s);
 	for (uint32_t i = 1; i < n; i++) {
-		assert_true(s->m->flows[i].state == FLOW_DEAD || s->m->flows[i].state == FLOW_FREE);
+		assert_true(flow_state(&s->m->flows[i]) == FLOW_DEAD || flow_state(&s->m->flows[i]) == FLOW_FREE);
 		s->m->flows[i].expires -= 2 * SECOND;
 	}
 	sweep(s);

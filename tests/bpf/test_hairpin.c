@@ -201,8 +201,8 @@ static void test_5382_8_tcp(void **state)
 		back.ack = 1011;
 		r = out_of(s, &back, BOB);
 		assert_arrives(&p, turn(s, &r), p.bobs, &p.alice);
-		assert_int_equal(slot_of(s, &there)->state, FLOW_ESTABLISHED);
-		assert_int_equal(slot_of(s, &back)->state, FLOW_ESTABLISHED);
+		assert_int_equal(flow_state(slot_of(s, &there)), FLOW_ESTABLISHED);
+		assert_int_equal(flow_state(slot_of(s, &back)), FLOW_ESTABLISHED);
 		empty_table(s);
 	}
 }

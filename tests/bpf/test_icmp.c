@@ -121,7 +121,7 @@ static void error_from(struct scratch *s, const struct family *f, size_t i, stru
 	assert_int_equal(frame_ttl(&r.out), 63);
 	/* 4787-12, 5382-10, 5508-6 */
 	assert_expires_in(flow, 7 * SECOND - SECOND / 4);
-	assert_true(flow_is_live(flow->state));
+	assert_true(flow_is_live(flow_state(flow)));
 }
 
 static void error_in(struct scratch *s, const struct family *f, size_t i)

@@ -166,7 +166,7 @@ static void test_mapping_outlives(void **state)
 	slot_of(s, &a)->expires = 1;
 	sweep(s);
 	assert_null(slot_of(s, &a));
-	assert_int_equal(m->state, FLOW_MAPPING);
+	assert_int_equal(flow_state(m), FLOW_MAPPING);
 	ra = out_of(s, &a, 1);
 	assert_sent(ra);
 	assert_int_equal(frame_sport(&ra.out), frame_sport(&rb.out));

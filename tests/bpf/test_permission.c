@@ -133,7 +133,7 @@ static void end_and_free(struct scratch *s, struct flow *flow)
 {
 	flow->expires = 1;
 	sweep(s);
-	assert_int_equal(flow->state, FLOW_DEAD);
+	assert_int_equal(flow_state(flow), FLOW_DEAD);
 	flow->expires -= 2 * SECOND;
 	sweep(s);
 }
@@ -143,10 +143,10 @@ static void reuse(struct scratch *s, const struct family *f, const struct flow *
 {
 	struct shape shape = shape_of(f, IPPROTO_TCP, 1000, 80);
 
-	assert_int_equal(slot->state, FLOW_FREE);
-	for (; slot->state == FLOW_FREE && shape.sport < 2000; shape.sport++)
+	assert_int_equal(flow_state(slot), FLOW_FREE);
+	for (; flow_state(slot) == FLOW_FREE && shape.sport < 2000; shape.sport++)
 		assert_sent(out_of(s, &shape, 1));
-	assert_int_equal(slot->state, FLOW_NEW);
+	assert_int_equal(flow_state(slot), FLOW_NEW);
 }
 
 /* The flows between end, and their slots go to others: the first and its answers have nothing to do with that. */
@@ -216,7 +216,7 @@ static void test_permission_of_the_dead(void **state)
 	second.dport = 4001;
 	assert_sent(out_of(s, &second, 1));
 	end_and_free(s, dead);
-	assert_int_equal(dead->state, FLOW_DEAD);
+	assert_int_equal(flow_state(dead), FLOW_DEAD);
 	assert_sent(into(s, &in)); /* by the mapping */
 	assert_int_equal(dead->packets_in, 0);
 	assert_sent(out_of(s, &first, 1));
@@ -226,10 +226,10 @@ static void test_permission_of_the_dead(void **state)
 	slot_of(s, &first)->expires = slot_of(s, &second)->expires = 1;
 	sweep(s);
 	assert_dropped(into(s, &in), DROP_FILTERED);
-	assert_int_equal(dead->state, FLOW_DEAD); /* a second from when the last has gone */
+	assert_int_equal(flow_state(dead), FLOW_DEAD); /* a second from when the last has gone */
 	dead->expires -= 2 * SECOND;
 	sweep(s);
-	assert_int_equal(dead->state, FLOW_FREE);
+	assert_int_equal(flow_state(dead), FLOW_FREE);
 	empty_table(s);
 	assert_empty(s);
 }
@@ -294,12 +294,12 @@ static void test_mapping_outlives_resets(void **state)
 	flow->expires = m->expires = now_ns() + 5 * SECOND;
 	shape = segment(&in, TH_RST, 5001, 0);
 	assert_sent(into(s, &shape));
-	assert_int_equal(flow->state, FLOW_RESET);
+	assert_int_equal(flow_state(flow), FLOW_RESET);
 	assert_true(m->expires >= flow->expires);
 	flow->expires = m->expires = now_ns() + 5 * SECOND;
 	shape = segment(&out, TH_SYN, 9000, 0);
 	assert_sent(out_of(s, &shape, 1));
-	assert_int_equal(flow->state, FLOW_NEW);
+	assert_int_equal(flow_state(flow), FLOW_NEW);
 	assert_expires_in(flow, 240 * SECOND);
 	assert_true(m->expires >= flow->expires);
 }
@@ -324,7 +324,7 @@ static void test_remote_keeps_nothing(void **state)
 	assert_expires_in(flow, 5 * SECOND);
 	shape = segment(&out, TH_ACK, 1001, 5001);
 	assert_sent(out_of(s, &shape, 1));
-	assert_int_equal(flow->state, FLOW_ESTABLISHED);
+	assert_int_equal(flow_state(flow), FLOW_ESTABLISHED);
 }
 
 /* 5382-2: a client refuses the SYN that its mapping let in: the reset goes out, and makes nothing. */
@@ -460,13 +460,13 @@ static void test_dead_is_not_kept(void **state)
 	flow = slot_of(s, &shape);
 	flow->expires = 1;
 	sweep(s);
-	assert_int_equal(flow->state, FLOW_DEAD);
+	assert_int_equal(flow_state(flow), FLOW_DEAD);
 	flow->expires = now_ns() + 7440 * SECOND;
 	sweep(s);
 	assert_true(flow->expires <= now_ns());
 	flow->expires -= 2 * SECOND;
 	sweep(s);
-	assert_int_equal(flow->state, FLOW_FREE);
+	assert_int_equal(flow_state(flow), FLOW_FREE);
 }
 
 int main(void)

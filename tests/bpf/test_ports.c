@@ -170,7 +170,10 @@ static void test_ranges(void **state)
 {
 	struct scratch *s = *state;
 	struct family f = family_of(false);
-	struct egress e = {.addr = f.external, .ifindex = 2, .range = {{65533, 3}, {1024, 1}, {30000, 5}}};
+	struct egress e = {.addr = f.external,
+			   .state = EGRESS_HERE,
+			   .ifindex = 2,
+			   .range = {{65533, 3}, {1024, 1}, {30000, 5}}};
 	bool seen[65536] = {};
 
 	must(maps_egress_set(s->m, 1, &e));
@@ -294,7 +297,8 @@ static void test_exclusive(void **state)
 	struct scratch *s = *state;
 	struct family f = family_of(false);
 	struct own own = own_socket(false, SOCK_STREAM, 0);
-	struct egress e = {.addr = own.addr, .ifindex = 2, .exclusive = 1, .range = {{own.port, 1}}};
+	struct egress e = {
+		.addr = own.addr, .state = EGRESS_HERE, .ifindex = 2, .exclusive = 1, .range = {{own.port, 1}}};
 	struct shape shape = syn(&f, 1, 80);
 	struct ran r;
 

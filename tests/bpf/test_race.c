@@ -103,7 +103,7 @@ static uint32_t entry_of(struct scratch *s, const struct tuple *t, uint32_t slot
 
 	if (bpf_map_lookup_elem(bpf_map__fd(s->m->skel->maps.flow_index), t, &ref))
 		fail_msg("slot %u: an entry has no twin", slot);
-	assert_int_equal(ref.serial, s->m->flows[ref.slot].serial);
+	assert_int_equal(ref.serial, flow_serial(&s->m->flows[ref.slot]));
 	return ref.slot;
 }
 
@@ -145,12 +145,12 @@ static void assert_sound(struct scratch *s)
 	for (uint32_t i = 1; i < n; i++) {
 		const struct flow *f = &s->m->flows[i];
 
-		dead += f->state == FLOW_DEAD;
-		if (!flow_is_live(f->state) && f->state != FLOW_MAPPING)
+		dead += flow_state(f) == FLOW_DEAD;
+		if (!flow_is_live(flow_state(f)) && flow_state(f) != FLOW_MAPPING)
 			continue;
 		live++;
 		with_port += !f->mapping;
-		connections += f->state != FLOW_MAPPING;
+		connections += flow_state(f) != FLOW_MAPPING;
 		assert_int_equal(entry_of(s, &f->out, i), i);
 		sharers[permission_of(s, f, i)] += !!f->mapping;
 	}
@@ -268,7 +268,7 @@ static void *reap(void *arg)
 		struct flow f;
 
 		while (maps_flow_next(r->s->m, &walk, &f))
-			maps_flow_kill(r->s->m, walk.slot, f.serial);
+			maps_flow_kill(r->s->m, walk.slot, LIFE_ID(f.life));
 		sweep_tick(r->s);
 	}
 	return NULL;
@@ -300,9 +300,120 @@ static void test_ends_and_begins(void **state)
 	assert_empty(s);
 }
 
+/* ---- killing ------------------------------------------------------------------------------------ */
+
+#define KILLS 4000
+
+struct talker { /* sends on one connection, as fast as it can */
+	pthread_t thread;
+	struct scratch *s;
+	struct frame frame;  /* of the connection */
+	bool talks;	     /* shared, as what follows */
+	bool silent;
+	uint32_t sent;	     /* packets whose programs have ended */
+	bool passes;	     /* the last of them did */
+	bool done;
+};
+
+static void *talk(void *arg)
+{
+	struct talker *t = arg;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(1, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	while (!__atomic_load_n(&t->done, __ATOMIC_ACQUIRE)) {
+		struct runner r = {.s = t->s};
+		bool talks = __atomic_load_n(&t->talks, __ATOMIC_ACQUIRE);
+
+		__atomic_store_n(&t->silent, !talks, __ATOMIC_RELEASE);
+		if (!talks)
+			continue;
+		__atomic_store_n(&t->passes, push(&r, &t->frame) != 0, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&t->sent, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static void be_silent(struct talker *t)
+{
+	__atomic_store_n(&t->talks, false, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&t->silent, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void wait_for_packets(struct talker *t, uint32_t n)
+{
+	uint32_t from = __atomic_load_n(&t->sent, __ATOMIC_ACQUIRE);
+
+	while (__atomic_load_n(&t->sent, __ATOMIC_ACQUIRE) - from < n)
+		sched_yield();
+}
+
+/* True: a flow that was killed in the middle of its packets is none afterwards. */
+static bool stays_dead(struct talker *t, const struct shape *syn, uint32_t spin)
+{
+	struct shape shape = *syn, back;
+	struct flow_walk walk = {};
+	struct flow copy;
+	struct ran r = out_of(t->s, syn, 1);
+
+	assert_sent(r);
+	back = answer_to(syn, &r);
+	back.seq = 5000;
+	back.ack = syn->seq + 11;
+	assert_sent(into(t->s, &back));
+	shape.flags = TH_ACK;
+	shape.seq = syn->seq + 11;
+	shape.ack = 5001;
+	frame_build(&t->frame, &shape);
+	from_client(&t->frame, 1);
+	__atomic_store_n(&t->silent, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->talks, true, __ATOMIC_RELEASE);
+	while (!maps_flow_next(t->s->m, &walk, &copy) || copy.out.sport != htons(shape.sport))
+		assert_true(walk.slot < walk.end);
+	wait_for_packets(t, 1);
+	for (uint32_t i = 0; i < spin; i++) /* somewhere in a packet */
+		__asm__ volatile("" ::: "memory");
+	must(maps_flow_kill(t->s->m, walk.slot, LIFE_ID(copy.life)));
+	wait_for_packets(t, 3); /* what had begun, and what began after */
+	be_silent(t);
+	return !__atomic_load_n(&t->passes, __ATOMIC_RELAXED) && !slot_of(t->s, &shape);
+}
+
+/* Fault 24: of 4,146 flows killed under traffic 82 lived on. */
+static void test_fault_24_killed_under_traffic(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct talker t = {.s = s};
+	uint32_t undone = 0;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < THREADS)
+		skip();
+	scratch_egress(s, 1, f.external, 2, PORT_FIRST, MANY);
+	assert_int_equal(pthread_create(&t.thread, NULL, talk, &t), 0);
+	for (uint32_t i = 1; i <= KILLS; i++) {
+		struct shape syn = shape_of(&f, IPPROTO_TCP, (uint16_t)(1024 + i), 443);
+
+		undone += !stays_dead(&t, &syn, i % 64);
+		if (i % 1000 == 0)
+			empty_table(s);
+	}
+	__atomic_store_n(&t.done, true, __ATOMIC_RELEASE);
+	pthread_join(t.thread, NULL);
+	print_message("  %u of %u kills undone\n", undone, KILLS);
+	assert_int_equal(undone, 0);
+	assert_sound(s);
+	empty_table(s);
+	assert_empty(s);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_races), T(test_ends_and_begins)};
+	const struct CMUnitTest tests[] = {T(test_races), T(test_ends_and_begins),
+					   T(test_fault_24_killed_under_traffic)};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -40,7 +40,12 @@ static const struct {
 static void set_exclusive(struct scratch *s, const struct family *f, bool exclusive)
 {
 	struct egress e = {
-		.addr = f->external, .ifindex = 2, .exclusive = exclusive, .range = {{PORT_FIRST, PORT_COUNT}}};
+		.addr = f->external,
+		.state = EGRESS_HERE,
+		.ifindex = 2,
+		.exclusive = exclusive,
+		.range = {{PORT_FIRST, PORT_COUNT}},
+	};
 
 	must(maps_egress_set(s->m, f->v6 ? 2 : 1, &e));
 }
@@ -170,7 +175,7 @@ static void test_listener(void **state)
 		socklen_t len = v6 ? sizeof(in6) : sizeof(in);
 		int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 		struct family f = family_of(v6);
-		struct egress e = {.addr = addr_of(v6 ? "::1" : "127.0.0.1"), .ifindex = 2};
+		struct egress e = {.addr = addr_of(v6 ? "::1" : "127.0.0.1"), .state = EGRESS_HERE, .ifindex = 2};
 		struct shape shape = stray_shape(&f, 0);
 
 		assert_int_equal(bind(fd, sa, len), 0);
@@ -185,7 +190,7 @@ static void test_listener(void **state)
 		e.exclusive = 1;
 		must(maps_egress_set(s->m, 3, &e));
 		assert_dropped(into(s, &shape), DROP_EXCLUSIVE);
-		e.ifindex = 0; /* gone: not ours any more */
+		e.state = EGRESS_GONE; /* gone: not ours any more */
 		must(maps_egress_set(s->m, 3, &e));
 		assert_ran(into(s, &shape), NEXT, DROP_NONE);
 		close(fd);
@@ -243,7 +248,11 @@ static void test_exclusive_flows(void **state)
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
-		struct egress e = {.addr = f.external, .ifindex = 2, .exclusive = 1, .range = {{WG_PORT, 2}}};
+		struct egress e = {.addr = f.external,
+				   .state = EGRESS_HERE,
+				   .ifindex = 2,
+				   .exclusive = 1,
+				   .range = {{WG_PORT, 2}}};
 		struct shape udp = shape_of(&f, IPPROTO_UDP, 777, 53), tcp = shape_of(&f, IPPROTO_TCP, 777, 80), back;
 		struct ran r;
 

@@ -111,8 +111,7 @@ static bool busiest(void *ctx, struct pair *pair, uint32_t *used, uint32_t *port
 static struct flow flow(const char *src, uint16_t sport, const char *dst, uint16_t dport, uint8_t proto, uint32_t id)
 {
 	struct flow f = {.client = id,
-			 .serial = 1,
-			 .state = FLOW_ESTABLISHED,
+			 .life = LIFE(0x65f3a, FLOW_ESTABLISHED),
 			 .generation = 7,
 			 .rule = 12,
 			 .created = NOW - 241 * SECOND,
@@ -157,13 +156,13 @@ static void fill_flows(struct gateway_model *g)
 	g->flows[2] = flow("100.64.0.6", 1234, "203.0.113.10", 0, 1, 2);
 	g->flows[3] = flow("100.64.0.6", 5353, "203.0.113.53", 53, 17, 2);
 	g->flows[4] = flow("100.64.0.9", 1, "203.0.113.9", 443, 6, 1);
-	g->flows[4].state = FLOW_DEAD;
+	g->flows[4].life = LIFE(4, FLOW_DEAD);
 	g->flows[5] = flow("100.64.0.9", 2, "203.0.113.9", 443, 6, 1);
 	g->flows[5].expires = NOW - 1;
 	g->flows[6] = flow("100.64.0.9", 3, "203.0.113.9", 0, 17, 1);
-	g->flows[6].state = FLOW_MAPPING;
+	g->flows[6].life = LIFE(6, FLOW_MAPPING);
 	g->flows[7] = flow("100.64.0.9", 4, "203.0.113.9", 443, 6, 1);
-	g->flows[7].expires = FLOW_KILLED; /* and not swept yet */
+	g->flows[7].life = LIFE(7, FLOW_KILLED); /* and not swept yet */
 	g->s.flows = g->flows;
 	g->s.n_flows = 8;
 	g->s.used_flows = 41204;
@@ -557,11 +556,13 @@ static void test_map_texts(void **state)
 	struct pool pool = {2, 1, {1, 3}, {2}};
 	uint32_t probe = CLIENT_GATEWAY;
 	struct client_state state_of = {.flows = 2, .slots = 3};
+	struct egress egress = {.addr = addr("10.0.0.4"), .state = EGRESS_HELD, .ifindex = 2, .ports = 100,
+				.answers = {2, 5}};
 
 	expect_entry(
 		"flows", &slot, sizeof(slot), &f, sizeof(f), "9",
-		"100.64.0.5:51044 -> 203.0.113.9:443 tcp  as 10.0.0.4:40211  client alice-laptop  policy 7  rule 12  "
-		"state ESTABLISHED  expires 1m 40s");
+		"id 65f3a  100.64.0.5:51044 -> 203.0.113.9:443 tcp  as 10.0.0.4:40211  client alice-laptop  policy 7  "
+		"rule 12  state ESTABLISHED  expires 1m 40s");
 	expect_entry("clients", &key, sizeof(key), &ref, sizeof(ref), "100.64.0.5", "client alice-laptop");
 	expect_entry("drops", &reason, sizeof(reason), &count, sizeof(count), "policy", "12");
 	expect_entry("sessions", &index, sizeof(index), &session, sizeof(session), "index deadbeef",
@@ -571,6 +572,8 @@ static void test_map_texts(void **state)
 	expect_entry("pools", &slot, sizeof(slot), &pool, sizeof(pool), "9", "IPv6 by egress 2");
 	expect_entry("client_state", &probe, sizeof(probe), &state_of, sizeof(state_of), "the gateway itself",
 		     "flows 2  slots 3");
+	expect_entry("egresses", &slot, sizeof(slot), &egress, sizeof(egress), "9",
+		     "10.0.0.4  held  interface 2  answers by 2, 5  ports 100");
 	assert_null(map_layout("flows", 4, sizeof(struct flow) + 8));
 	assert_null(map_layout("nonsense", 4, 4));
 }

@@ -501,11 +501,11 @@ static void test_diff_counts_live_flows(void **state)
 	client_of[41] = 1;
 	for (i = 1; i < 6; i++) {
 		flows[i] = (struct flow){
-			.client = 40, .state = FLOW_ESTABLISHED, .out = {.proto = 6, .dport = htons(443)}};
+			.client = 40, .life = LIFE(1, FLOW_ESTABLISHED), .out = {.proto = 6, .dport = htons(443)}};
 		assert_true(addr_parse("203.0.113.9", 11, &flows[i].out.dst));
 	}
 	flows[2].client = 41;
-	flows[3].state = FLOW_DEAD;
+	flows[3].life = LIFE(3, FLOW_DEAD);
 	flows[4].out.dport = htons(80);
 	diff = policy_diff_json(old, new, s->config, &live);
 	json_array_foreach (json_object_get(diff, "changes"), i, change) {

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <endian.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -160,16 +161,21 @@ static void text_flow_ref(struct map_printer *p, const void *data)
 
 static void text_flow(struct map_printer *p, const void *data)
 {
-	static const char *const states[] = {"FREE", "NEW", "ESTABLISHED", "CLOSING", "RESET", "MAPPING", "DEAD"};
+	static const char *const states[] = {"FREE",  "NEW",	 "ESTABLISHED", "CLOSING",
+					     "RESET", "MAPPING", "KILLED",	"DEAD"};
 	struct flow f;
+	uint32_t state;
 
 	memcpy(&f, data, sizeof(f));
+	state = flow_state(&f);
+	put(p, "id %" PRIx64 "  ", (uint64_t)LIFE_ID(f.life));
 	put_tuple(p, &f.out);
 	put(p, "  as ");
 	put_endpoint(p, &f.back.dst, f.back.dport);
 	put(p, "  ");
 	put_client(p, f.client);
-	put(p, "  policy %u  rule %u  state %s  ", f.generation, f.rule, f.state < 7 ? states[f.state] : "?");
+	put(p, "  policy %u  rule %u  state %s  ", f.generation, f.rule,
+	    state < sizeof(states) / sizeof(*states) ? states[state] : "?");
 	put_left(p, f.expires);
 }
 
@@ -211,11 +217,15 @@ static void text_pair_use(struct map_printer *p, const void *data)
 
 static void text_egress(struct map_printer *p, const void *data)
 {
+	static const char *const states[] = {"gone", "here", "held"};
 	struct egress v;
 
 	memcpy(&v, data, sizeof(v));
 	put_addr(p, &v.addr);
-	put(p, "  interface %u  ports %u%s", v.ifindex, v.ports, v.exclusive ? "  exclusive" : "");
+	put(p, "  %s  interface %u", v.state < sizeof(states) / sizeof(*states) ? states[v.state] : "?", v.ifindex);
+	for (int i = 0; i < MAX_ANSWERS && v.answers[i]; i++)
+		put(p, "%s%u", i ? ", " : "  answers by ", v.answers[i]);
+	put(p, "  ports %u%s", v.ports, v.exclusive ? "  exclusive" : "");
 }
 
 static void text_settings(struct map_printer *p, const void *data)

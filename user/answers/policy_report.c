@@ -97,7 +97,7 @@ static bool loses(const struct policy_change *c, const struct policy_live *live,
 {
 	struct prefix to = {f->out.dst, 128};
 
-	return flow_is_live(f->state) && f->client < MAX_CLIENTS && has_client(c, live->client_of[f->client]) &&
+	return flow_is_live(flow_state(f)) && f->client < MAX_CLIENTS && has_client(c, live->client_of[f->client]) &&
 	       prefixes_overlap(&c->dst, &to) && ports_find(c->ports.v, c->ports.n, f->out.proto, ntohs(f->out.dport));
 }
 

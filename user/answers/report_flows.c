@@ -128,16 +128,17 @@ static bool matches(const struct report_source *s, const struct report_filter *f
 	       (!f->client || is_client(f->client, who.name, &flow->out.src));
 }
 
-/* A slot is copied while programs write it: whole if it still holds the same flow after. */
+/* A slot is copied while programs write it: whole if it still holds the same flow, alive, after. */
 static bool copy_flow(const struct report_source *s, uint32_t slot, struct flow *out)
 {
 	const struct flow *from = &s->flows[slot];
-	uint32_t serial = __atomic_load_n(&from->serial, __ATOMIC_ACQUIRE);
+	uint64_t before = __atomic_load_n(&from->life, __ATOMIC_ACQUIRE);
 
 	memcpy(out, from, sizeof(*out));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return flow_is_live(out->state) && serial == __atomic_load_n(&from->serial, __ATOMIC_RELAXED) &&
-	       out->expires > s->now_ns; /* one that was killed is no flow to any program, swept or not */
+	out->life = __atomic_load_n(&from->life, __ATOMIC_RELAXED);
+	return LIFE_ID(before) == LIFE_ID(out->life) && flow_is_live(LIFE_STATE(out->life)) &&
+	       out->expires > s->now_ns; /* what has expired is no flow to any program, swept or not */
 }
 
 void report_each_flow(const struct report_source *s, const struct report_filter *f,
@@ -218,7 +219,7 @@ static json_t *flow_json(const struct report_source *s, uint32_t slot, const str
 	put_text(j, "service", side_text(&f->out.dst, f->out.dport, buf));
 	put_text(j, "as", side_text(&public, f->back.dport, buf));
 	put_text(j, "proto", text_proto(f->out.proto, proto));
-	put_text(j, "state", state_name(f->state));
+	put_text(j, "state", state_name(flow_state(f)));
 	put_age(j, "age", f->created, s->now_ns);
 	put(j, "idle", idle_seconds(f, s->now_ns));
 	put_age(j, "expires", s->now_ns, f->expires);

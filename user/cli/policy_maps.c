@@ -48,7 +48,7 @@ struct prober {
 
 static int set_egress(struct maps *m, uint32_t id, const char *address, struct pool *pool)
 {
-	struct egress e = {.ifindex = LOOPBACK, .exclusive = 1, .range = {{1024, 64512}}};
+	struct egress e = {.state = EGRESS_HERE, .ifindex = LOOPBACK, .exclusive = 1, .range = {{1024, 64512}}};
 
 	addr_parse(address, strlen(address), &e.addr);
 	if (id == EGRESS_V4)

@@ -81,7 +81,7 @@ static void end_orphans(struct gateway *g)
 		return;
 	while (maps_flow_next(g->maps, &walk, &f))
 		if (is_orphan(g, &f))
-			maps_flow_kill(g->maps, walk.slot, f.serial);
+			maps_flow_kill(g->maps, walk.slot, LIFE_ID(f.life));
 	g->clients.orphans = false;
 }
 

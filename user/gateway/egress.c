@@ -116,7 +116,8 @@ static void publish_address(struct gateway *g, const struct egress_pool *pool, c
 	struct maps_ports kept[PORTS_KEPT];
 	struct egress e = {
 		.addr = a->addr,
-		.ifindex = a->present ? (uint32_t)pool->ifindex : 0,
+		.ifindex = (uint32_t)pool->ifindex,
+		.state = a->present ? EGRESS_HERE : EGRESS_GONE,
 		.mtu = (uint16_t)(pool->mtu < UINT16_MAX ? pool->mtu : UINT16_MAX),
 		.exclusive = exclusive,
 	};
@@ -163,9 +164,9 @@ static void retire(struct gateway *g)
 		struct egress e;
 
 		if (is_none(&g->egress.by_id[id]) || in_a_pool(&g->egress, id) || maps_egress_get(g->maps, id, &e) ||
-		    !e.ifindex)
+		    e.state == EGRESS_GONE)
 			continue;
-		e.ifindex = 0;
+		e.state = EGRESS_GONE;
 		maps_egress_set(g->maps, id, &e);
 	}
 }

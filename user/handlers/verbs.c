@@ -464,7 +464,7 @@ static bool kill_one(void *arg, uint32_t slot, const struct flow *flow)
 {
 	struct killing *k = arg;
 
-	k->killed += !maps_flow_kill(k->g->maps, slot, flow->serial);
+	k->killed += !maps_flow_kill(k->g->maps, slot, LIFE_ID(flow->life));
 	return true;
 }
 

@@ -72,7 +72,7 @@ static void end(struct gateway *g, enum probe_outcome outcome)
 	if (outcome == PROBE_CONNECTED)
 		inject(g, packet, probe_reset(&p->ends, p->seq + 1, packet));
 	if (p->has_flow)
-		maps_flow_kill(g->maps, p->slot, p->flow.serial);
+		maps_flow_kill(g->maps, p->slot, LIFE_ID(p->flow.life));
 	atomic_store(&watch(g)->state, PROBE_IDLE);
 	p->answer.outcome = outcome;
 }

@@ -24,7 +24,7 @@
 struct maps;
 
 #define MAPS_PINS	   "/sys/fs/bpf/sluice"
-#define MAPS_FLOWS_DEFAULT 262144 /* about 430 bytes each, allocated at once */
+#define MAPS_FLOWS_DEFAULT 262144 /* about 440 bytes each, allocated at once */
 
 struct maps_options {
 	const char *pins; /* folder on a bpffs, made when absent; NULL: scratch, nothing is pinned */
@@ -99,9 +99,9 @@ int maps_sessions_clear(struct maps *m);
 int maps_worker_socket(struct maps *m, uint32_t worker, bool v6, int fd);
 
 /*
- * @e->range, addr, ifindex, mtu, exclusive as wanted; ports and prime are computed.
- * An id once used for an address is never used for another. To end an address's
- * flows, set its ifindex 0.
+ * @e->range, addr, state, ifindex, answers, mtu, exclusive as wanted; ports and prime are computed.
+ * An id once used for an address is never used for another. EGRESS_GONE ends an
+ * address's flows.
  */
 int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e);
 int maps_egress_get(struct maps *m, uint32_t id, struct egress *e);
@@ -126,7 +126,7 @@ uint32_t maps_port_ranges(const struct maps_ports *taken, size_t n, struct port_
 
 /*
  * The mapped array of slots, read while programs write it: copy a slot, then see
- * that its serial is still the same. Slot 0 is not used. *n: slots ever used (the
+ * that its id is still the same. Slot 0 is not used. *n: slots ever used (the
  * rest is zero), at most maps_flows_max().
  */
 const struct flow *maps_flows(const struct maps *m, uint32_t *n);
@@ -145,8 +145,8 @@ bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *o
 /* The live flow of a client's side tuple, copied whole. False: there is none. */
 bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out);
 
-/* Ends a flow: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
-int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial);
+/* Ends a flow for good: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
+int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id);
 void maps_flows_end_mapped(struct maps *m); /* those whose port is a mapping's */
 
 /* The fullest pair of egress and remote, and how many ports it could use. False: no port is in use. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The flow table as userspace sees it: the slots are mapped memory, which programs
- * change meanwhile. A slot is copied, and the copy is good when its serial number and
- * state are still the same afterwards.
+ * change meanwhile. A slot is copied, and the copy is good when the slot still holds the
+ * same flow, alive, afterwards.
  */
 #include "maps_private.h"
 
@@ -41,13 +41,15 @@ uint32_t maps_flows_used(const struct maps *m)
 /* False: the slot holds no connection, or changed hands under our eyes. */
 static bool copy_slot(const struct flow *f, struct flow *out)
 {
-	uint32_t serial = __atomic_load_n(&f->serial, __ATOMIC_ACQUIRE);
+	uint64_t before = __atomic_load_n(&f->life, __ATOMIC_ACQUIRE), after;
 
-	if (!flow_is_live(__atomic_load_n(&f->state, __ATOMIC_ACQUIRE)))
+	if (!flow_is_live(LIFE_STATE(before)))
 		return false;
 	memcpy(out, f, sizeof(*out));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return serial == __atomic_load_n(&f->serial, __ATOMIC_RELAXED) && flow_is_live(out->state);
+	after = __atomic_load_n(&f->life, __ATOMIC_RELAXED);
+	out->life = after;
+	return LIFE_ID(before) == LIFE_ID(after) && flow_is_live(LIFE_STATE(after));
 }
 
 bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out)
@@ -67,23 +69,25 @@ bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_
 	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.flow_index), out_tuple, &ref) || ref.slot >= m->slots)
 		return false;
 	*slot = ref.slot;
-	return copy_slot(&m->flows[ref.slot], out) && out->serial == ref.serial;
+	return copy_slot(&m->flows[ref.slot], out) && flow_serial(out) == ref.serial;
 }
 
 /*
- * Ended is what has expired: to every program it is none from this moment on, and the
- * sweep, or the next packet, removes it.
+ * The word with the id changes from a live state to FLOW_KILLED, or not at all. To every
+ * program the flow is none from this moment on; its next packet, or the sweep, removes it.
  */
-int maps_flow_kill(struct maps *m, uint32_t slot, uint32_t serial)
+int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id)
 {
-	struct flow *f, copy;
+	uint64_t life;
 
 	if (!slot || slot >= m->slots)
 		return -ENOENT;
-	f = &m->flows[slot];
-	if (!copy_slot(f, &copy) || copy.serial != serial)
-		return -ENOENT;
-	__atomic_store_n(&f->expires, FLOW_KILLED, __ATOMIC_RELEASE);
+	life = __atomic_load_n(&m->flows[slot].life, __ATOMIC_ACQUIRE);
+	do {
+		if (LIFE_ID(life) != id || !flow_is_live(LIFE_STATE(life)))
+			return -ENOENT;
+	} while (!__atomic_compare_exchange_n(&m->flows[slot].life, &life, LIFE(id, FLOW_KILLED), false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	return 0;
 }
 
@@ -94,7 +98,7 @@ void maps_flows_end_mapped(struct maps *m)
 
 	while (maps_flow_next(m, &walk, &f))
 		if (f.mapping)
-			maps_flow_kill(m, walk.slot, f.serial);
+			maps_flow_kill(m, walk.slot, LIFE_ID(f.life));
 }
 
 #define PAIR_BATCH 1024
