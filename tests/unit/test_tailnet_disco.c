@@ -615,6 +615,84 @@ static void test_fault_48_withdrawn_endpoints(void **state)
 	stop(&w);
 }
 
+/* b's NAT gives it another port: nothing reaches it at the old one any more. */
+static void rebind(struct world *w)
+{
+	w->n[1].at.port = 22;
+}
+
+/* Runs until a sends to b where it is; returns how long that took, at most 10 s. */
+static uint64_t until_found(struct world *w)
+{
+	uint64_t since = w->now;
+
+	while (w->n[0].path.port != w->n[1].at.port && w->now - since < 10 * NS_PER_SEC)
+		run(w, 10 * NS_PER_MS, 3);
+	assert_true(w->n[0].direct);
+	return w->now - since;
+}
+
+/*
+ * The path follows what is heard of the peer: a ping from elsewhere, or WireGuard. It took as long as the old
+ * path was trusted, 6.5 s and more.
+ */
+static void test_fault_25_rebind_is_followed(void **state)
+{
+	struct endpoint at = {.port = 22}, was;
+	struct world w;
+
+	meet(&w);
+	run(&w, 2 * NS_PER_SEC, 3);
+	rebind(&w);
+	assert_in_range(until_found(&w), 0, DISCO_HEARTBEAT + 600 * NS_PER_MS); /* b pings by itself */
+	run(&w, 30 * NS_PER_SEC, 3);
+	assert_int_equal(w.n[0].path.port, 22);
+	assert_int_equal(w.n[0].paths, 3); /* never by the relay meanwhile */
+	stop(&w);
+
+	meet(&w);
+	run(&w, 2 * NS_PER_SEC, 1);
+	was = w.n[0].path;
+	rebind(&w);
+	at.addr = w.n[1].at.addr;
+	disco_came(w.n[0].disco, w.n[1].node, &at, w.now);
+	disco_heard(w.n[0].disco, w.n[1].node, &was, w.now - NS_PER_MS); /* what came before settles nothing */
+	assert_in_range(until_found(&w), 0, 600 * NS_PER_MS);
+	stop(&w);
+}
+
+/* A path that answers is not left: neither for a ping that somebody repeats from elsewhere, nor for an equal one. */
+static void test_fault_25_a_live_path_stays(void **state)
+{
+	struct endpoint liar = {.addr = addr_from_v4(htobe32(0xc0000263)), .port = 9};
+	struct disco_message m = {.type = DISCO_PING, .tx = "again"};
+	uint8_t shared[32], bytes[DISCO_MAX], nonce[24] = {0};
+	struct world w;
+	unsigned paths;
+	size_t len;
+
+	meet(&w);
+	run(&w, 2 * NS_PER_SEC, 1);
+	paths = w.n[0].paths;
+	memcpy(m.node, w.n[1].node, KEY_LEN);
+	assert_true(disco_shared(w.n[1].secret, w.n[0].public, shared));
+	len = disco_seal(&m, shared, w.n[1].public, nonce, bytes);
+	for (int i = 0; i < 20; i++) {
+		disco_input(w.n[0].disco, bytes, len, &liar, w.now);
+		run(&w, NS_PER_SEC / 2, 1);
+	}
+	assert_int_equal(w.n[0].paths, paths);
+	assert_true(w.n[0].direct);
+	assert_int_equal(w.n[0].path.port, 2);
+	w.blocked = true; /* and doubt does not lengthen the life of one that is dead */
+	for (int i = 0; i < 15; i++) {
+		disco_input(w.n[0].disco, bytes, len, &liar, w.now);
+		run(&w, NS_PER_SEC / 2, 1);
+	}
+	assert_false(w.n[0].direct);
+	stop(&w);
+}
+
 /* Another node tells the server that it has b's disco key, and that it is where b is. */
 static void claim(struct world *w, uint8_t number)
 {
@@ -791,6 +869,8 @@ int main(void)
 		cmocka_unit_test(peers_change),
 		cmocka_unit_test(test_fault_48_peer_without_a_disco_key),
 		cmocka_unit_test(test_fault_48_withdrawn_endpoints),
+		cmocka_unit_test(test_fault_25_rebind_is_followed),
+		cmocka_unit_test(test_fault_25_a_live_path_stays),
 		cmocka_unit_test(test_fault_46_another_claims_the_disco_key),
 		cmocka_unit_test(test_fault_47_a_disco_key_of_low_order),
 		cmocka_unit_test(test_fault_47_a_flood_of_forgeries),

@@ -254,7 +254,7 @@ static void look_at(struct membership *m, const struct client *c, const struct t
 	}
 	if (is_within(&s->heard, RECENT, now)) {
 		engine_peer_state(m->g->device.engine, c->peer, &state);
-		disco_heard(m->disco, c->config->public_key, &state.endpoint, now);
+		disco_heard(m->disco, c->config->public_key, &state.endpoint, atomic_load(&s->heard));
 	} else if (!is_within(&s->heard, SILENT, now)) {
 		paths_place(m, c); /* it was remembered from before a restart */
 	}

@@ -21,6 +21,7 @@
 #define CALL_INTERVAL	(1 * NS_PER_SEC) /* between answers to "call me maybe" */
 #define ANSWER_INTERVAL (1 * NS_PER_SEC) /* between pings because of a ping */
 #define PING_TIMEOUT	(5 * NS_PER_SEC)
+#define DOUBT		(400 * NS_PER_MS) /* a doubted path has so long to answer, and twice its latency */
 
 struct disco {
 	const struct disco_ops *ops;
@@ -119,6 +120,7 @@ static void search(struct disco *d, struct path_peer *p, uint64_t now)
 static void drop_path(struct disco *d, struct path_peer *p)
 {
 	p->candidates.best = -1;
+	p->doubted = 0;
 	d->ops->path(d->ctx, p->node, NULL, p->region);
 }
 
@@ -152,6 +154,65 @@ static bool is_proof(struct disco *d, struct path_peer *p)
 	return disco_peers_is_sole(&d->peers, p) && disco_peer_secret(p, d->secret);
 }
 
+/* Heard by the path then: whatever doubt is older is settled. */
+static void trust(struct path_peer *p, uint64_t then)
+{
+	if (then <= p->doubted)
+		return;
+	p->doubted = 0;
+	p->trusted_until = then + DISCO_TRUST;
+}
+
+static uint64_t doubt_ends(const struct path_peer *p)
+{
+	return p->doubted + DOUBT + 2 * p->candidates.v[p->candidates.best].latency;
+}
+
+/* The path was asked and did not answer: if the peer did so from elsewhere, it is there now. */
+static void settle_doubt(struct disco *d, struct path_peer *p)
+{
+	const struct addr_port at = {.addr = p->rival.addr, .port = p->rival.port};
+	int i = at.port ? candidates_find(&p->candidates, &at) : -1;
+
+	p->doubted = 0;
+	if (i >= 0) {
+		take_path(d, p, i, &p->rival);
+		trust(p, p->candidates.v[i].heard);
+	}
+}
+
+/* The peer was heard from there: find out at once whether it is a way for us too. A ping of ours that is under way
+ * may have died at a firewall that this one has just opened. A path elsewhere is doubted: the peer may have moved. */
+static void look_there(struct disco *d, struct path_peer *p, int i, uint64_t now)
+{
+	bool trusted = p->candidates.best >= 0 && now < p->trusted_until;
+
+	if ((trusted && p->candidates.best == i) || (p->answered && now - p->answered < ANSWER_INTERVAL))
+		return;
+	p->answered = now;
+	if (trusted && !p->doubted) {
+		p->doubted = now;
+		p->rival = (struct endpoint){0};
+		ping_candidate(d, p, (size_t)p->candidates.best, now);
+	}
+	ping_candidate(d, p, (size_t)i, now);
+}
+
+/* Candidate @i has answered. */
+static void weigh(struct disco *d, struct path_peer *p, int i, const struct endpoint *from, uint64_t now)
+{
+	const struct addr_port *at = &p->candidates.v[i].at;
+
+	if (!is_proof(d, p) && !addr_port_equal(at, &p->came))
+		return;
+	if (is_better(p, (size_t)i, now)) {
+		take_path(d, p, i, from);
+		trust(p, now);
+	} else if (p->doubted && !p->rival.port) {
+		p->rival = (struct endpoint){at->addr, from->local, at->port, 0, from->ifindex};
+	}
+}
+
 static void take_pong(struct disco *d, struct path_peer *p, int i, const struct endpoint *from, uint64_t now)
 {
 	struct disco_result result = {.direct = true, .endpoint = *from};
@@ -162,10 +223,7 @@ static void take_pong(struct disco *d, struct path_peer *p, int i, const struct 
 	c->latency = result.latency = now - c->pinged;
 	c->pinged = 0;
 	c->heard = now;
-	if (is_better(p, (size_t)i, now) && (is_proof(d, p) || addr_port_equal(&c->at, &p->came))) {
-		take_path(d, p, i, from);
-		p->trusted_until = now + DISCO_TRUST;
-	}
+	weigh(d, p, i, from, now);
 	d->ops->pong(d->ctx, p->node, &result);
 }
 
@@ -200,27 +258,11 @@ static void take_ping(struct disco *d, struct path_peer *p, const struct disco_m
 
 	memcpy(pong.tx, ping->tx, DISCO_TX_LEN);
 	send_to(d, p, &pong, from);
-	/* The peer looks for a way to us: find out at once whether it is one for us too. A ping of ours
-	 * that is under way may have died at a firewall that this one has just opened. */
 	i = candidates_add(&p->candidates, &pong.seen);
 	if (i < 0)
 		return;
 	p->candidates.v[i].came = now;
-	if (now < p->trusted_until || (p->answered && now - p->answered < ANSWER_INTERVAL))
-		return;
-	p->answered = now;
-	ping_candidate(d, p, (size_t)i, now);
-}
-
-/* Pongs tell where a ping came from; of a relay, an address that only means that. */
-static struct addr_port relay_address(uint16_t region)
-{
-	struct addr_port ap = {.port = region};
-	static const uint8_t meaning[4] = {127, 3, 3, 40};
-
-	ap.addr.b[10] = ap.addr.b[11] = 0xff;
-	memcpy(ap.addr.b + 12, meaning, sizeof(meaning));
-	return ap;
+	look_there(d, p, i, now);
 }
 
 static void take_call(struct disco *d, struct path_peer *p, const struct disco_message *call, uint64_t now)
@@ -295,7 +337,8 @@ enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, 
 static void take_relayed(struct disco *d, struct path_peer *p, const struct disco_message *m, uint16_t region,
 			 uint64_t now)
 {
-	struct disco_message pong = {.type = DISCO_PONG, .seen = relay_address(region)};
+	/* Pongs tell where a ping came from; of a relay, an address that only means that. */
+	struct disco_message pong = {.type = DISCO_PONG, .seen = {endpoint_of_relay(region, 0).addr, region}};
 
 	if (m->type == DISCO_PING && (key_is_zero(m->node) || !memcmp(m->node, p->node, KEY_LEN))) {
 		memcpy(pong.tx, m->tx, DISCO_TX_LEN);
@@ -408,12 +451,12 @@ void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 		search(d, p, now);
 }
 
-void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now)
+void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t then)
 {
 	struct path_peer *p = find_node(d, node);
 
 	if (p && p->candidates.best >= 0 && p->path.port == from->port && !addr_cmp(&p->path.addr, &from->addr))
-		p->trusted_until = now + DISCO_TRUST;
+		trust(p, then);
 }
 
 void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now)
@@ -426,10 +469,12 @@ void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpo
 		return;
 	p->came = at;
 	p->candidates.v[i].came = now;
-	if (is_proof(d, p)) /* pongs say more */
+	if (is_proof(d, p)) { /* pongs say more */
+		look_there(d, p, i, now);
 		return;
+	}
 	take_path(d, p, i, from);
-	p->trusted_until = now + DISCO_TRUST;
+	trust(p, now);
 }
 
 bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
@@ -470,10 +515,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t tick_peer(struct disco *d, struct path_peer *p, uint64_t now)
 {
-	bool trusted = now < p->trusted_until;
-	uint64_t interval = trusted ? DISCO_UPGRADE_INTERVAL : DISCO_SEARCH_INTERVAL, beat;
+	uint64_t interval, beat;
 	struct candidate *c;
+	bool trusted;
 
+	if (p->doubted && now >= doubt_ends(p))
+		settle_doubt(d, p);
+	trusted = now < p->trusted_until;
+	interval = trusted ? DISCO_UPGRADE_INTERVAL : DISCO_SEARCH_INTERVAL;
 	if (!trusted && p->candidates.best >= 0)
 		drop_path(d, p);
 	if (now - p->searched >= interval)
@@ -486,7 +535,8 @@ static uint64_t tick_peer(struct disco *d, struct path_peer *p, uint64_t now)
 		ping_candidate(d, p, (size_t)p->candidates.best, now);
 		beat = now + DISCO_HEARTBEAT;
 	}
-	return earlier(earlier(beat, p->trusted_until), p->searched + interval);
+	beat = earlier(earlier(beat, p->trusted_until), p->searched + interval);
+	return p->doubted ? earlier(beat, doubt_ends(p)) : beat;
 }
 
 uint64_t disco_tick(struct disco *d, uint64_t now)

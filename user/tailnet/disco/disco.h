@@ -77,7 +77,7 @@ enum disco_input disco_input_relayed(struct disco *d, const uint8_t *bytes, size
 /* We have sent to the peer, or are about to. */
 void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now);
 /* What WireGuard has authenticated came from there: as good as a pong on a known path. */
-void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now);
+void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t then);
 /* It came straight from somewhere else than its path: for a peer whose pongs prove nothing, that is its path. */
 void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now);
 
