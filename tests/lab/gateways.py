@@ -44,6 +44,7 @@ class Sluice:
                        "addresses": ADDRESSES, "underlay": [net.underlay], **tunnel},
             "egress": {"interface": net.egress, "addresses": net.egress_addresses()},
             "routes": ROUTES, "policy": "policy.yaml", "clients": "clients.d/",
+            "blocklist_folders": ["."],            # for the policies that tests apply from standard input
         }
         (self.folder / "private.key").write_text(self.key.private + "\n")
         (self.folder / "private.key").chmod(0o600)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What neighbours, strangers and clients try who mean no good, each where the host's kernel would help them."""
+import json
+import os
+
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import HBHOptUnknown, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.packet import Raw
 
+from gateways import SLUICE, settle
 from lab import wait_for
 from net import SERVICE, STATIC
 from test_failclosed import forwarding
@@ -111,3 +115,56 @@ def test_fault_14_fragments_behind_options(world, size):
     wait_for("all that was cut", lambda: len(world.service.seen()) == before + 3)
     assert world.gateway.process.alive()
     assert carol.host.probe("get", f"http://{SERVICE[4]}/bytes/3000000")["bytes"] == 3000000
+
+
+# ---- who may write a policy, a list or a client's file, and no more than that -----------------------------------
+
+def listing(gateway, file):
+    """The gateway's policy, with a block list of this name."""
+    return json.dumps({**gateway.policy, "blocklists": [{"name": "drop", "file": file}]})
+
+
+def test_fault_23_a_policy_names_no_file_but_lists(world):
+    """A pull request's author reads what CI prints, and what the gateway says."""
+    world = world()
+    alice = world.joined("alice")
+    gateway = world.gateway
+    folder = gateway.folder
+    (folder / "repository").mkdir()
+    (folder / "repository/policy.json").write_text(listing(gateway, "../private.key"))
+    done = gateway.command("policy", "check", str(folder / "repository/policy.json"), check=False)
+    assert done.returncode == 2 and "leads out of the folders" in done.stderr, done
+    assert gateway.key.private[:4] not in done.stdout + done.stderr
+    (folder / "repository/secret.txt").write_text(gateway.key.private + "\n")      # a list's name, a secret's text
+    (folder / "repository/policy.json").write_text(listing(gateway, "secret.txt"))
+    done = gateway.command("policy", "check", str(folder / "repository/policy.json"), check=False)
+    assert done.returncode == 2 and "secret.txt:1: expected an address or a CIDR" in done.stderr, done.stderr
+    assert gateway.key.private[:4] not in done.stdout + done.stderr
+    os.mkfifo(folder / "pipe.txt")
+    for file, why in (("../../../etc/passwd", "leads out of the folders"), ("/proc/1/environ", "leads out of"),
+                      (str(folder / "pipe.txt"), "no regular file"), ("pipe.txt", "no regular file")):
+        done = gateway.host.run([str(SLUICE), "policy", "apply", "-"], input=listing(gateway, file), check=False,
+                                timeout=10)
+        assert done.returncode == 2 and why in done.stderr, done
+    settle(alice, gateway)
+
+
+@pytest.mark.parametrize("file", ("policy.yaml", "clients.d/pipe.yaml"))
+def test_fault_23_a_pipe_holds_no_reload(world, file):
+    world = world()
+    alice = world.joined("alice")
+    path = world.gateway.folder / file
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    done = world.gateway.command("reload", check=False, timeout=10)
+    assert done.returncode and f"{file}" in done.stderr and "no regular file" in done.stderr, done
+    settle(alice, world.gateway)
+
+
+def test_fault_23_a_link_in_the_clients_folder(world):
+    world = world()
+    world.joined("alice")
+    (world.gateway.folder / "clients.d/link.yaml").symlink_to(world.gateway.folder / "private.key")
+    done = world.gateway.command("reload", check=False)
+    assert done.returncode and "link.yaml: cannot be read: it leads out of the folders" in done.stderr, done
+    assert world.gateway.key.private[:4] not in done.stderr

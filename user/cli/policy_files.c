@@ -62,15 +62,15 @@ static bool is_hujson(const char *text, size_t len)
 	return i < len && (text[i] == '/' || text[i] == '"');
 }
 
-/* Opening /dev/stdin would ask for rights anew, and cannot open a socket at all. */
-static char *read_input(size_t *len)
+/* Of a file that the user named, which may be a pipe: <(...). NULL with errno. */
+static char *read_text(FILE *in, size_t *len)
 {
 	char *text = mem_alloc(DOC_MAX_SIZE + 1, 1);
 
-	*len = fread(text, 1, DOC_MAX_SIZE + 1, stdin);
-	if (*len <= DOC_MAX_SIZE && !ferror(stdin))
+	*len = fread(text, 1, DOC_MAX_SIZE + 1, in);
+	if (*len <= DOC_MAX_SIZE && !ferror(in))
 		return text;
-	errno = ferror(stdin) ? errno : EFBIG;
+	errno = ferror(in) ? errno : EFBIG;
 	free(text);
 	return NULL;
 }
@@ -78,20 +78,26 @@ static char *read_input(size_t *len)
 char *policy_files_text(const char *file, char **name, size_t *len, struct diags *d)
 {
 	bool input = !strcmp(file, "-");
-	char *text = input ? read_input(len) : state_read_file(file, DOC_MAX_SIZE, len);
+	/* opening /dev/stdin would ask for rights anew, and cannot open a socket at all */
+	FILE *in = input ? stdin : fopen(file, "re");
+	char *text = in ? read_text(in, len) : NULL;
+	int err = errno;
 
+	if (in && !input)
+		fclose(in);
+	errno = err;
 	*name = NULL;
 	if (!text)
-		diag_error(d, (struct diag_at){.file = input ? "stdin" : file}, "the policy cannot be read: %s",
+		diag_error(d, (struct diag_at){.file = input ? RULESET_STDIN : file}, "the policy cannot be read: %s",
 			   errno == EFBIG ? "it is larger than 16 MiB" : strerror(errno));
 	else
-		*name = mem_strdup(!input ? file : is_hujson(text, *len) ? "stdin.hujson" : "stdin");
+		*name = mem_strdup(!input ? file : is_hujson(text, *len) ? RULESET_STDIN_HUJSON : RULESET_STDIN);
 	return text;
 }
 
 struct ruleset *policy_files_build(struct policy_files *f, const char *file)
 {
-	char *name, *folder = config_folder(strcmp(file, "-") ? file : "");
+	char *name, *folder = strcmp(file, "-") ? config_folder(file) : NULL;
 	struct ruleset *r = NULL;
 	size_t len;
 	char *text = policy_files_text(file, &name, &len, &f->d);

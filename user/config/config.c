@@ -300,6 +300,7 @@ static const struct config_field top_fields[] = {
 	CONFIG_FIELD(config, routes, "routes", read_routes),
 	CONFIG_FIELD(config, tags, "tags", config_read_tags),
 	CONFIG_FIELD(config, policy, "policy", config_read_path),
+	CONFIG_FIELD(config, blocklist_folders, "blocklist_folders", config_read_paths),
 	{"clients", config_read_clients, 0},
 	{"users", config_read_users, 0},
 	CONFIG_FIELD(config, stun, "stun", read_stun),
@@ -362,6 +363,7 @@ void config_free(struct config *cfg)
 	free_pools(cfg);
 	free(cfg->routes);
 	free(cfg->tags.v);
+	free(cfg->blocklist_folders.v);
 	config_clients_free(cfg->clients, cfg->n_clients);
 	config_netmap_free(cfg->netmap);
 	for (size_t i = 0; i < cfg->n_users; i++)

@@ -134,6 +134,7 @@ struct config {
 	size_t n_routes;
 	struct config_names tags; /* the gateway's own */
 	const char *policy;	 /* NULL: none, so nothing is allowed */
+	struct config_names blocklist_folders; /* where a policy may name files, besides its own folder */
 	const char *clients_dir; /* NULL: clients stand in the file */
 	struct config_client *clients;
 	size_t n_clients;

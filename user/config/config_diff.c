@@ -80,6 +80,7 @@ SAME(same_xdp, a->tunnel.xdp == b->tunnel.xdp)
 SAME(same_workers, a->tunnel.workers == b->tunnel.workers)
 SAME(same_flows, a->nat.flows == b->nat.flows)
 SAME(same_policy, same_text(a->policy, b->policy))
+SAME(same_blocklist_folders, same_names(&a->blocklist_folders, &b->blocklist_folders))
 static bool same_tailnet(const struct config *a, const struct config *b)
 {
 	const struct config_tailnet *x = &a->tailnet, *y = &b->tailnet;
@@ -197,6 +198,7 @@ static const struct key {
 	{"routes", CONFIG_PART_ROUTES, same_routes},
 	{"tags", CONFIG_PART_TAGS, same_tags},
 	{"policy", CONFIG_PART_POLICY, same_policy},
+	{"blocklist_folders", CONFIG_PART_POLICY, same_blocklist_folders},
 	{"clients", CONFIG_PART_CLIENTS, same_clients},
 	{"users", CONFIG_PART_USERS, same_users},
 };

@@ -237,6 +237,11 @@ void config_read_ifnames(struct config_reader *r, const char *what, const struct
 	read_names(r, what, n, out, "a list of interfaces such as [eth0]", config_read_ifname);
 }
 
+void config_read_paths(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
+{
+	read_names(r, what, n, out, "a list of folders such as [/var/lib/blocklists]", config_read_path);
+}
+
 static void read_tag(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	if (n->kind == DOC_SCALAR && !strncmp(n->text, "tag:", 4) && isalpha((unsigned char)n->text[4]) &&

@@ -44,6 +44,7 @@ int config_read_word(struct config_reader *r, const char *what, const struct doc
 config_read_fn config_read_name;    /* const char *: of a gateway, client or pool */
 config_read_fn config_read_ifname;  /* const char * */
 config_read_fn config_read_path;    /* const char * */
+config_read_fn config_read_paths;   /* struct config_names */
 config_read_fn config_read_user;    /* const char *: alice@example.com */
 config_read_fn config_read_port;    /* uint16_t */
 config_read_fn config_read_bool;    /* bool */

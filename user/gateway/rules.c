@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "gateway.h"
+#include "user/base/beneath.h"
 #include "user/base/log.h"
 #include "user/base/loop.h"
 #include "user/ruleset/policy_store.h"
@@ -33,7 +34,7 @@ static int64_t wall_seconds(void)
 /* @given: a policy's file, text and length, and a gateway's state folder (NULL: far from any). */
 static struct ruleset *compile(const struct ruleset_place *place, struct ruleset_source given, struct diags *d)
 {
-	char *folder = ruleset_folder(place->config, place->config->docs[0]->file);
+	char *folder = ruleset_folder(place->config, given.file);
 	struct ruleset *r;
 
 	given.folder = folder;
@@ -63,7 +64,7 @@ static char *read_policy(const struct config *config, size_t *len, struct diags 
 
 	if (!text)
 		diag_error(d, config_at(root, "policy", CONFIG_NO_ITEM), "policy: %s cannot be read: %s",
-			   config->policy, strerror(errno));
+			   config->policy, beneath_error(-errno));
 	return text;
 }
 
@@ -404,8 +405,8 @@ void rules_close(struct gateway *g)
 /* To be closed by lists_leave(). */
 static struct blocklists_where lists_place(const struct gateway *g)
 {
-	return (struct blocklists_where){ruleset_folder(g->config, g->config->docs[0]->file), g->config->state,
-					 wall_seconds()};
+	return (struct blocklists_where){ruleset_folder(g->config, rules_running(g)->file),
+					 &g->config->blocklist_folders, g->config->state, wall_seconds()};
 }
 
 static void lists_leave(struct blocklists_where *where)

@@ -31,15 +31,12 @@ int state_folder(const char *folder)
 	return st.st_uid != geteuid() || st.st_mode & 077 ? -EPERM : 0;
 }
 
-char *state_read_file(const char *path, size_t max, size_t *len)
+char *state_read_fd(int fd, size_t max, size_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *text = NULL;
 	size_t cap = 0;
 
 	*len = 0;
-	if (fd < 0)
-		return NULL;
 	for (;;) {
 		ssize_t n;
 
@@ -55,20 +52,44 @@ char *state_read_file(const char *path, size_t max, size_t *len)
 		n = read(fd, text + *len, cap - *len - 1);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			close(fd);
-			if (!n) {
-				text[*len] = '\0';
-				return text;
-			}
-			free(text);
-			return NULL;
+		if (n < 0)
+			break;
+		if (!n) {
+			text[*len] = '\0';
+			return text;
 		}
 		*len += (size_t)n;
 	}
 	free(text);
-	close(fd);
 	return NULL;
+}
+
+/* A pipe in the place of a file must not hold us. */
+static int open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || (!fstat(fd, &st) && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
+	return -1;
+}
+
+char *state_read_file(const char *path, size_t max, size_t *len)
+{
+	int fd = open_regular(path), err;
+	char *text;
+
+	*len = 0;
+	if (fd < 0)
+		return NULL;
+	text = state_read_fd(fd, max, len);
+	err = errno;
+	close(fd);
+	errno = err;
+	return text;
 }
 
 static int write_all(int fd, const char *text, size_t len)

@@ -46,7 +46,9 @@ bool state_load(const char *folder, struct state *s, char *error, size_t size);
 int state_save(const char *folder, const struct state *s);
 void state_free(struct state *s);
 
-/* Reads a whole small file; NULL with errno. Freed by the caller; terminated. */
+/* Reads a whole file, at most @max; NULL with errno, EFBIG when it is longer. Freed by the caller; terminated. */
+char *state_read_fd(int fd, size_t max, size_t *len);
+/* The same by its name, if it is a regular one: ENOTSUP. */
 char *state_read_file(const char *path, size_t max, size_t *len);
 /* Writes a file by way of a temporary one and rename. 0 or -errno. */
 int state_write_file(const char *path, const char *text, size_t len);

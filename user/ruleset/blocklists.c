@@ -6,15 +6,18 @@
 #include "blocklists.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "policy/blocklist.h"
 #include "user/gateway/state.h"
+#include "user/base/beneath.h"
 #include "user/base/text.h"
 
 #define SETTLE_SECONDS 2
@@ -30,29 +33,68 @@ static char *copy_path(const char *kept, const char *name)
 	return mem_printf("%s/blocklist-%s", kept, hex);
 }
 
+/* As messages name it. */
 static char *list_path(const char *folder, const char *file)
 {
-	return file[0] == '/' || !folder[0] ? mem_strdup(file) : mem_printf("%s/%s", folder, file);
+	return file[0] == '/' || !folder || !folder[0] ? mem_strdup(file) : mem_printf("%s/%s", folder, file);
+}
+
+/* What of @file is beneath @folder, as it is written; NULL: nothing. */
+static const char *name_within(const char *folder, const char *file)
+{
+	size_t n = strlen(folder);
+
+	if (file[0] != '/')
+		return file;
+	while (n && (folder[n - 1] == '/' || (n > 1 && !strncmp(folder + n - 2, "/.", 2))))
+		n--; /* "lists/", "./" of the configuration's own folder */
+	if (strncmp(folder, file, n) || file[n] != '/')
+		return NULL;
+	return file + n + strspn(file + n, "/");
+}
+
+/* fd, or -errno: why it is not to be had from the folder that has it; -EXDEV when none could. */
+static int open_list(const struct blocklists_where *where, const char *file, int flags, struct stat *st)
+{
+	size_t more = where->folders ? where->folders->n : 0;
+	int err = 0;
+
+	for (size_t i = 0; i < more + 1; i++) {
+		const char *folder = i ? where->folders->v[i - 1] : where->folder;
+		const char *name = folder ? name_within(folder, file) : NULL;
+		int fd = name ? beneath_open(folder, name, flags, st) : 0;
+
+		if (name && fd >= 0)
+			return fd;
+		if (!err || err == -ENOENT)
+			err = fd ?: err;
+	}
+	return err ?: -EXDEV;
+}
+
+static struct blocklist_stamp make_stamp(const struct policy_blocklist *b, const struct blocklists_where *where,
+					 const struct stat *st)
+{
+	return (struct blocklist_stamp){
+		.there = true,
+		.old = b->max_age && where->now - st->st_mtime > (int64_t)b->max_age,
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = st->st_size,
+		.seconds = st->st_mtim.tv_sec,
+		.nanoseconds = st->st_mtim.tv_nsec,
+	};
 }
 
 static struct blocklist_stamp stamp_of(const struct policy_blocklist *b, const struct blocklists_where *where)
 {
-	char *path = list_path(where->folder, b->file);
-	struct blocklist_stamp s = {0};
 	struct stat st;
+	int fd = open_list(where, b->file, O_PATH, &st);
 
-	if (!stat(path, &st))
-		s = (struct blocklist_stamp){
-			.there = true,
-			.old = b->max_age && where->now - st.st_mtime > (int64_t)b->max_age,
-			.device = st.st_dev,
-			.inode = st.st_ino,
-			.size = st.st_size,
-			.seconds = st.st_mtim.tv_sec,
-			.nanoseconds = st.st_mtim.tv_nsec,
-		};
-	free(path);
-	return s;
+	if (fd < 0)
+		return (struct blocklist_stamp){0};
+	close(fd);
+	return make_stamp(b, where, &st);
 }
 
 static bool same_stamp(const struct blocklist_stamp *a, const struct blocklist_stamp *b)
@@ -105,17 +147,29 @@ static bool take_copy(const struct reading *x, const char *why)
 	return good;
 }
 
+/* Far from a gateway its lists need not be there, and its folders are not known. */
+static bool may_be_elsewhere(const struct reading *x, int err)
+{
+	bool unknown = x->b->file[0] == '/' && !x->where->folders;
+
+	return !x->where->kept && (err == ENOENT || (err == EXDEV && unknown));
+}
+
 static bool missing(const struct reading *x, const char *path, int err)
 {
-	char *why = mem_printf("%s cannot be read: %s", path, strerror(err));
-	bool had = take_copy(x, why);
+	char *why = mem_printf("%s cannot be read: %s%s", path, beneath_error(-err),
+			       err == EXDEV ? " (the policy's own, unless it came by standard input, and "
+					      "blocklist_folders of gateway.yaml)" :
+					      "");
+	bool had = take_copy(x, why), fine = had || may_be_elsewhere(x, err);
 
-	if (!had && x->where->kept)
-		diag_error(x->d, x->b->at, "block list \"%s\": %s, and there is no earlier copy", x->b->name, why);
+	if (!fine)
+		diag_error(x->d, x->b->at, "block list \"%s\": %s%s", x->b->name, why,
+			   x->where->kept ? ", and there is no earlier copy" : "");
 	else if (!had)
 		diag_warning(x->d, x->b->at, "block list \"%s\": %s", x->b->name, why);
 	free(why);
-	return had || !x->where->kept;
+	return fine;
 }
 
 /* Says which lines are broken: as warnings where the copy stands in. */
@@ -128,14 +182,13 @@ static bool broken(const struct reading *x, struct diags *lines)
 	return had;
 }
 
-static bool is_too_old(const struct reading *x, const char *path, char why[2 * TEXT_SIZE + 64])
+static bool is_too_old(const struct reading *x, const struct blocklist_stamp *s, char why[2 * TEXT_SIZE + 64])
 {
-	int64_t age = age_of(path, x->where->now);
 	char is[TEXT_SIZE], may[TEXT_SIZE];
 
-	if (!x->b->max_age || age < 0 || (uint64_t)age <= x->b->max_age)
+	if (!s->old)
 		return false;
-	sprintf(why, "it is %s old, max_age is %s", text_duration((uint64_t)age, is),
+	sprintf(why, "it is %s old, max_age is %s", text_duration((uint64_t)(x->where->now - s->seconds), is),
 		text_duration(x->b->max_age, may));
 	return true;
 }
@@ -152,7 +205,7 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 {
 	char why[2 * TEXT_SIZE + 64];
 	struct diags lines = {0};
-	bool sound, old = is_too_old(x, path, why);
+	bool sound, old = is_too_old(x, &l->stamp, why);
 	size_t before = x->out->all.n;
 
 	if (old && take_copy(x, why)) {
@@ -175,12 +228,19 @@ static bool read_one(const struct reading *x)
 {
 	struct blocklist *l = &x->out->list[x->out->n++];
 	char *path = list_path(x->where->folder, x->b->file);
+	struct stat st;
+	int fd = open_list(x->where, x->b->file, O_RDONLY, &st);
 	bool ok;
 
 	l->name = x->b->name;
-	l->stamp = stamp_of(x->b, x->where);
-	l->text = state_read_file(path, BLOCKLIST_MAX, &l->len);
+	errno = -fd;
+	if (fd >= 0) {
+		l->stamp = make_stamp(x->b, x->where, &st);
+		l->text = state_read_fd(fd, BLOCKLIST_MAX, &l->len);
+	}
 	ok = l->text ? take(x, path, l) : missing(x, path, errno);
+	if (fd >= 0)
+		close(fd);
 	free(path);
 	return ok;
 }

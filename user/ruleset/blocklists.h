@@ -4,6 +4,7 @@
 
 #include "policy/policy.h"
 #include "policy/prefixes.h"
+#include "user/config/config.h"
 
 /*
  * The files that a policy's section "blocklists" names. They come from elsewhere, by
@@ -12,6 +13,10 @@
  * and that is said. Without a copy an old list is better than none, but a missing
  * or broken one refuses the policy: less would be blocked than its author thinks.
  * While a policy runs, refresh.c looks after the files.
+ *
+ * A policy's author may name the gateway's lists, and no other file of it: a list is a
+ * regular file beneath the policy's folder or one that the configuration names. A
+ * relative name is looked for in each of them, an absolute one must begin with one.
  */
 #define BLOCKLIST_MAX (256u << 20)
 
@@ -36,7 +41,8 @@ struct blocklists {
 };
 
 struct blocklists_where {
-	const char *folder; /* where relative names begin */
+	const char *folder; /* of the policy; NULL: it came by standard input */
+	const struct config_names *folders; /* more of them, by the configuration; NULL: none is known */
 	const char *kept;   /* folder of the copies; NULL: there are none, and a missing list is a warning */
 	int64_t now;	    /* Unix seconds */
 };

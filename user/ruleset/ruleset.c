@@ -46,9 +46,11 @@ void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1])
 
 /* ---- the policy ---------------------------------------------------------------------- */
 
-static bool read_policy(struct ruleset *r, const struct ruleset_source *s, struct diags *d)
+static bool read_policy(struct ruleset *r, const struct ruleset_place *place, const struct ruleset_source *s,
+			struct diags *d)
 {
-	struct blocklists_where where = {s->folder, s->kept, s->now};
+	const struct config_names *folders = place->config ? &place->config->blocklist_folders : NULL;
+	struct blocklists_where where = {s->folder, folders, s->kept, s->now};
 	struct doc *doc = doc_parse(s->file, s->text, s->len, doc_format_of(s->file), d);
 
 	r->policy = doc ? policy_parse(doc, d) : NULL;
@@ -211,7 +213,7 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 	bool sound = true;
 
 	if (source) {
-		sound = read_policy(r, source, d);
+		sound = read_policy(r, place, source, d);
 		p = r->policy;
 	}
 	if (p && read_place(r, place, p, d) && lay_out(r, place, p, d) && sound) {
@@ -261,7 +263,9 @@ const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id)
 	return NULL;
 }
 
-char *ruleset_folder(const struct config *config, const char *config_file)
+char *ruleset_folder(const struct config *config, const char *policy)
 {
-	return config_folder(config->policy ? config->policy : config_file);
+	if (policy && (!strcmp(policy, RULESET_STDIN) || !strcmp(policy, RULESET_STDIN_HUJSON)))
+		return NULL;
+	return config_folder(config->policy ? config->policy : config->docs[0]->file);
 }

@@ -17,7 +17,7 @@ struct ruleset_source {	  /* borrowed for the call */
 	const char *file; /* as messages name it; its ending says the format */
 	const char *text;
 	size_t len;
-	const char *folder; /* where relative names of block lists begin */
+	const char *folder; /* the policy's, where block lists may be; NULL: it came by standard input */
 	const char *kept;   /* folder with the block lists' last good copies; NULL: not on a gateway,
 			     * where a missing list is only a warning */
 	int64_t now;	    /* Unix seconds, for max_age */
@@ -75,8 +75,13 @@ const struct policy_quota *ruleset_quota(const struct ruleset *r, size_t client)
 /* The rule of the policy with this id, NULL: the default deny. */
 const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id);
 
-/* Where the block lists of a gateway's policy are: beside the policy, or beside the configuration. To be freed. */
-char *ruleset_folder(const struct config *config, const char *config_file);
+/* A policy of standard input, which no folder is beside. The other name tells the format. */
+#define RULESET_STDIN	     "stdin"
+#define RULESET_STDIN_HUJSON "stdin.hujson"
+
+/* The folder of a gateway's policy that is named @policy: of the configured file, else of the configuration; NULL
+ * when it came by standard input. To be freed. */
+char *ruleset_folder(const struct config *config, const char *policy);
 
 /* ---- ruleset_maps.c ---------------------------------------------------------------- */
 
