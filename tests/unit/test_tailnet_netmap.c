@@ -73,50 +73,182 @@ static void stream_lengths(void **state)
 
 static void refused_messages(void **state)
 {
+	static const char *const cases[] = {"", "[]", "7", "{", "{\"a\":99999999999999999999x}", "{\"a\":\"\\u00\"}"};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char error[NETMAP_ERROR] = "";
+		struct netmap_update *u = read_text(cases[i], error);
+
+		if (u || !strstr(error, "JSON"))
+			fail_msg("%s: said \"%s\"", cases[i], error);
+	}
+}
+
+#define WHO "\"Peers\":[" NODE("2", "02", "") "," NODE("3", "03", "") "]"
+
+/* Of a damaged message counts what can be read, and it is said what cannot. */
+static void test_fault_44_damaged_messages(void **state)
+{
+	static const struct {
+		const char *json, *says; /* NULL: no damage */
+	} cases[] = {
+		{"\"PeersChanged\":{}", "PeersChanged: found an object"},
+		{"\"PeersChanged\":[1]", "Node: found a number"},
+		{"\"PeersChanged\":[{}]", "Node.ID"},
+		{"\"PeersChanged\":[{\"ID\":\"1\"}]", "ID"},
+		{"\"PeersChangedPatch\":[1]", "PeersChangedPatch"},
+		{"\"PeersChangedPatch\":[{\"Key\":\"" KEY("09") "\"}]", "NodeID"},
+		{"\"Peers\":{}", "Peers"},
+		{"\"UserProfiles\":[[]]", "UserProfiles"},
+		{"\"UserProfiles\":[{\"ID\":1,\"LoginName\":2}]", "LoginName"},
+		{"\"Node\":{\"ID\":1}", "Node"},
+		{"\"Node\":{\"ID\":1,\"PrimaryRoutes\":{}}", "PrimaryRoutes"},
+		{"\"TKAInfo\":7", "TKAInfo"},
+		{"\"DERPMap\":[]", NULL},
+		{"\"PingRequest\":7", NULL},
+		{"\"ControlTime\":\"10000-01-01T00:00:00Z\"", NULL},
+		{"\"ControlDialPlan\":[]", NULL},
+		{"\"OnlineChange\":[],\"KeepAlive\":7", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{%s,\"PeersRemoved\":[2],\"PacketFilters\":{\"*\":null}}", cases[i].json);
+		char error[NETMAP_ERROR] = "";
+		struct netmap_update *u = read_text(json, error);
+		struct netmap m = {0};
+
+		apply(&m, "{" SELF "," WHO ",\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}");
+		if (!u || !u->damage != !cases[i].says || (u->damage && !strstr(u->damage, cases[i].says)))
+			fail_msg("%s: damage \"%s\"", json, u && u->damage ? u->damage : error);
+		netmap_apply(&m, u);
+		netmap_update_free(u);
+		assert_int_equal(m.n_filters, 0);
+		assert_null(netmap_peer(&m, 2));
+		assert_non_null(netmap_peer(&m, 3));
+		assert_int_equal(m.self.node->id, 1);
+		netmap_free(&m);
+		free(json);
+	}
+}
+
+/* Whose removal it was cannot be known; those that can be are removed. A list of rules that is none leaves the
+ * others as they were. */
+static void test_fault_44_damaged_lists(void **state)
+{
 	static const struct {
 		const char *json, *says;
+		size_t filters;
 	} cases[] = {
-		{"", "JSON"},
-		{"[]", "JSON"},
-		{"{\"Peers\":{}}", "Peers"},
-		{"{\"Peers\":[1]}", "Node"},
-		{"{\"Peers\":[{}]}", "Node.ID"},
-		{"{\"Peers\":[{\"ID\":\"1\"}]}", "ID"},
-		{"{\"Peers\":[{\"ID\":0}]}", "ID"},
-		{"{\"Peers\":[{\"ID\":1,\"Key\":\"mkey:00\"}]}", "Key"},
-		{"{\"Peers\":[{\"ID\":1,\"Addresses\":\"100.64.0.1\"}]}", "Addresses"},
-		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.1/33\"]}]}", "Addresses"},
-		{"{\"Peers\":[{\"ID\":1,\"Addresses\":[\"100.64.0.0/24\"]}]}", "Addresses"},
-		{"{\"Peers\":[{\"ID\":1,\"AllowedIPs\":[7]}]}", "AllowedIPs"},
-		{"{\"Peers\":[{\"ID\":1,\"PrimaryRoutes\":[\"10.0.0.0/33\"]}]}", "PrimaryRoutes"},
-		{"{\"Node\":{\"ID\":1,\"PrimaryRoutes\":{}}}", "PrimaryRoutes"},
-		{"{\"Peers\":[{\"ID\":1,\"Online\":\"yes\"}]}", "Online"},
-		{"{\"Peers\":[{\"ID\":1,\"KeyExpiry\":5}]}", "KeyExpiry"},
-		{"{\"Peers\":[{\"ID\":1,\"Tags\":[1]}]}", "Tags"},
-		{"{\"PeersRemoved\":[\"1\"]}", "PeersRemoved"},
-		{"{\"PeersChangedPatch\":[1]}", "PeersChangedPatch"},
-		{"{\"PeersChangedPatch\":[{\"NodeID\":1,\"Key\":1}]}", "Key"},
-		{"{\"UserProfiles\":[[]]}", "UserProfiles"},
-		{"{\"UserProfiles\":[{\"ID\":1,\"LoginName\":2}]}", "LoginName"},
-		{"{\"Node\":{\"ID\":1}}", "Node"},
-		{"{\"PacketFilters\":[]}", "PacketFilters"},
-		{"{\"PacketFilters\":{\"a\":1}}", "PacketFilters"},
-		{"{\"PacketFilters\":{\"*\":[]}}", "PacketFilters"},
-		{"{\"DERPMap\":[]}", "DERPMap"},
-		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":5},\"2\":{\"RegionID\":5}}}}", "RegionID"},
-		{"{\"DERPMap\":{\"HomeParams\":{\"RegionScore\":{\"1\":\"far\"}}}}", "RegionScore"},
-		{"{\"DERPMap\":{\"Regions\":{\"1\":{}}}}", "RegionID"},
-		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{}]}}}}", "HostName"},
-		{"{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"a b\"}]}}}}", "HostName"},
-		{"{\"PingRequest\":7}", "PingRequest"},
+		{"{\"PeersRemoved\":[\"1\",2,null,1e300]}", "PeersRemoved", 1},
+		{"{\"PeersRemoved\":[2],\"PacketFilters\":[]}", "PacketFilters", 1},
+		{"{\"PeersRemoved\":[2],\"PeersChanged\":7,\"PacketFilter\":[]}", "PeersChanged", 1},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char error[NETMAP_ERROR] = "";
 		struct netmap_update *u = read_text(cases[i].json, error);
+		struct netmap m = {0};
 
-		if (u || !strstr(error, cases[i].says))
-			fail_msg("%s: said \"%s\", expected \"%s\"", cases[i].json, error, cases[i].says);
+		apply(&m, "{" SELF "," WHO ",\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}");
+		assert_non_null(u);
+		assert_true(u->damage && strstr(u->damage, cases[i].says));
+		netmap_apply(&m, u);
+		netmap_update_free(u);
+		assert_int_equal(m.n_peers, 1);
+		assert_int_equal(m.n_filters, cases[i].filters);
+		netmap_free(&m);
+	}
+}
+
+/* What is wrong with one peer costs this one its place, or less; the one beside it and what else is said stay. */
+static void test_fault_44_one_peer_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *more; /* of the peer */
+		bool stays;
+	} cases[] = {
+		/* what it says of itself */
+		{",\"HomeDERP\":-1", true},
+		{",\"HomeDERP\":99999999999999999999", true},
+		{",\"HomeDERP\":\"x\",\"DERP\":7", true},
+		{",\"DiscoKey\":\"discokey:12\"", true},
+		{",\"Endpoints\":[null,7,\"\",\"192.0.2.1:7\"]", true},
+		{",\"Endpoints\":null", true},
+		{",\"Endpoints\":{}", true},
+		{",\"Hostinfo\":7", true},
+		{",\"Hostinfo\":{\"NetInfo\":{\"PreferredDERP\":-1,\"DERPLatency\":{\"1\\u0000-v4\":0.1}}}", true},
+		{",\"Hostinfo\":{\"TPM\":{\"FirmwareVersion\":9223372036854775808}}", true},
+		{",\"Hostinfo\":{\"TPM\":{\"FirmwareVersion\":18446744073709551615}}", true},
+		{",\"Hostinfo\":{\"x\":1e400,\"y\":-1e999,\"z\":-99999999999999999999}", true},
+		{",\"Hostinfo\":{\"Hostname\":\"a\\ud800b\\udc00\",\"\\u0000\":1}", true},
+		{",\"CapMap\":[]", true},
+		/* what the server shows of it only */
+		{",\"AllowedIPs\":[7]", true},
+		{",\"PrimaryRoutes\":[\"10.0.0.0/33\"]", true},
+		/* what it is judged by */
+		{",\"Key\":\"mkey:00\"", false},
+		{",\"Addresses\":\"100.64.0.1\"", false},
+		{",\"Addresses\":[\"100.64.0.1/33\"]", false},
+		{",\"Addresses\":[\"100.64.0.0/24\"]", false},
+		{",\"Online\":\"yes\"", false},
+		{",\"Expired\":\"yes\"", false},
+		{",\"IsJailed\":\"yes\"", false},
+		{",\"KeyExpiry\":5", false},
+		{",\"KeyExpiry\":\"10000-01-01T00:00:00Z\"", false},
+		{",\"Tags\":[1]", false},
+		{",\"User\":99999999999999999999", false},
+		{",\"Name\":7", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		for (unsigned whole = 0; whole <= 1; whole++) {
+			char *json = mem_printf("{\"%s\":[{\"ID\":2,\"Key\":\"" KEY("02") "\",\"Addresses\":"
+						"[\"100.64.0.2/32\"]%s}," NODE("3", "03", "") "],\"PacketFilters\":"
+						"{\"*\":null}}", whole ? "Peers" : "PeersChanged", cases[i].more);
+			struct netmap m = {0};
+
+			apply(&m, "{" SELF "," WHO ",\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}");
+			apply(&m, json);
+			if (!netmap_peer(&m, 2) == cases[i].stays || m.n_unfit == cases[i].stays)
+				fail_msg("%s: %s", cases[i].more, m.n_unfit ? m.unfit->why : "stays");
+			assert_non_null(netmap_peer(&m, 3));
+			assert_int_equal(m.n_filters, 0);
+			apply(&m, "{\"PeersChanged\":[" NODE("2", "02", "") "]}");
+			assert_int_equal(m.n_peers, 2);
+			assert_int_equal(m.n_unfit, 0);
+			netmap_free(&m);
+			free(json);
+		}
+	}
+}
+
+/* The same of a change of one: what it says of itself is left away; a key or an expiry that cannot be read ends it. */
+static void test_fault_44_one_change_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *more;
+		bool stays;
+	} cases[] = {
+		{"\"DERPRegion\":-1,\"Endpoints\":[null],\"DiscoKey\":7,\"CapMap\":7,\"Online\":7", true},
+		{"\"Endpoints\":{}", true},
+		{"\"Key\":1", false},
+		{"\"Key\":\"nodekey:1\"", false},
+		{"\"KeyExpiry\":\"never\"", false},
+		{"\"KeyExpiry\":7", false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *json = mem_printf("{\"PeersChangedPatch\":[{\"NodeID\":2,%s},{\"NodeID\":3,\"KeyExpiry\":"
+					"\"2001-01-01T00:00:00Z\"}]}", cases[i].more);
+		struct netmap m = {0};
+
+		apply(&m, "{" SELF "," WHO "}");
+		apply(&m, json);
+		assert_int_equal(!netmap_peer(&m, 2), !cases[i].stays);
+		assert_int_equal(m.n_unfit, !cases[i].stays);
+		assert_true(node_is_expired(netmap_peer(&m, 3)->node, 1000000000));
+		netmap_free(&m);
+		free(json);
 	}
 }
 
@@ -142,8 +274,8 @@ static void tolerated_messages(void **state)
 		char error[NETMAP_ERROR] = "";
 		struct netmap_update *u = read_text(cases[i], error);
 
-		if (!u)
-			fail_msg("%s: %s", cases[i], error);
+		if (!u || u->damage)
+			fail_msg("%s: %s", cases[i], u ? u->damage : error);
 		netmap_apply(&m, u);
 		netmap_update_free(u);
 	}
@@ -235,9 +367,9 @@ static void oversized_nodes(void **state)
 
 			if (!u)
 				fail_msg("%s: %s", cases[i].key, error);
-			assert_int_equal(u->left_out.n, over && cases[i].left_out);
-			assert_true(!u->left_out.n ||
-				    (!strncmp(u->left_out.why, "big: ", 5) && strstr(u->left_out.why, cases[i].key)));
+			assert_int_equal(u->n_unfit, over && cases[i].left_out);
+			assert_true(!u->n_unfit ||
+				    (!strncmp(u->unfit->why, "big: ", 5) && strstr(u->unfit->why, cases[i].key)));
 			netmap_apply(&m, u);
 			netmap_update_free(u);
 			assert_int_equal(m.n_peers, over && cases[i].left_out ? 1 : 2);
@@ -246,7 +378,7 @@ static void oversized_nodes(void **state)
 			assert_int_equal(m.n_peers, 2);
 			netmap_free(&m);
 			u = read_text(self, error);
-			assert_true(over ? !u && strstr(error, cases[i].key) : !!u);
+			assert_true(u && (over ? !u->self.node && strstr(u->damage, cases[i].key) : !u->damage));
 			netmap_update_free(u);
 			free(list);
 			free(peer);
@@ -399,7 +531,12 @@ static void named_filters(void **state)
 		{"{\"PacketFilters\":{\"a\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true},
 		{"{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true},
 		{"{\"PacketFilter\":[]}", 1, false},
+		{"{\"PacketFilters\":{\"*\":[" RULE("\"*\"", "10.0.0.9", "1", "1") "]}}", 1, false}, /* of another use */
+		{"{\"PacketFilters\":{\"*\":7}}", 1, false},
 		{"{\"PacketFilters\":{\"*\":null}}", 0, true},
+		{"{\"PacketFilters\":{\"d\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 1, true},
+		{"{\"PacketFilters\":{\"d\":7}}", 0, true}, /* unlike the others it is read as letting nobody through */
+		{"{\"PacketFilter\":7}", 0, true},
 		/* the old field counts first, so what clears all clears it, wherever it stands */
 		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "],\"*\":null},"
 		 "\"PacketFilter\":[" RULE("\"*\"", "10.0.0.4", "1", "1") "," RULE("\"*\"", "10.0.0.5", "1", "1") "]}",
@@ -494,7 +631,17 @@ static void rule_forms(void **state)
 		{RULE("\"cap:x\",\"100.64.0.1\"", "::1", "1", "1"), "cap:x and 1 more -> ::1:1", 1, 1},
 		{"{\"SrcIPs\":[\"100.64.0.0\"],\"SrcBits\":[10],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,"
 		 "\"Ports\":{\"First\":1,\"Last\":1}}]}",
-		 "100.64.0.0/10 -> 10.0.0.0/8:1", 1, 1},
+		 NULL, 0, 0},
+		/* what cannot be understood of a rule is left out, as Tailscale's client has it */
+		{RULE("\"x\",\"100.64.0.1\",\"100.64.0.9-::1\",\"100.64.0.1/10\"", "::1", "1", "1"),
+		 "100.64.0.1 -> ::1:1", 1, 1},
+		{"{\"SrcIPs\":[\"*\\u0000\",\"100.64.0.1\"],\"DstPorts\":[{\"IP\":\"x\",\"Ports\":{\"First\":1,"
+		 "\"Last\":1}},{\"IP\":\"10.0.0.1/8\",\"Ports\":{\"First\":1,\"Last\":1}},{\"IP\":\"10.0.0.9\","
+		 "\"Bits\":null,\"Ports\":{\"First\":1,\"Last\":1}}]}",
+		 "100.64.0.1 -> 10.0.0.9:1", 1, 1},
+		{"{\"SrcIPs\":[\"100.64.0.1\"],\"DstPorts\":[{\"IP\":\"10.0.0.0\",\"Bits\":8,\"Ports\":{\"First\":1,"
+		 "\"Last\":1}}]}",
+		 NULL, 0, 0},
 		{"{\"SrcIPs\":[\"*\"]}", NULL, 0, 0},
 		{"{\"SrcIPs\":[],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":1,\"Last\":1}}]}", NULL, 0, 0},
 	};
@@ -600,6 +747,39 @@ static void relay_map_changes(void **state)
 	netmap_free(&m);
 }
 
+/* A region, or a relay, that cannot be understood is left out, and said until it is mended. */
+static void test_fault_44_relays_left_out(void **state)
+{
+	static const struct {
+		const char *json, *says;
+	} cases[] = {
+		{RELAYS(RELAY("null") ",\"1\":{}"), "RegionID: absent"},
+		{RELAYS(RELAY("null") ",\"1\":7"), "Regions: found a number"},
+		{RELAYS(RELAY("null") ",\"70000\":{\"RegionID\":70000}"), "out of range"},
+		{RELAYS(RELAY("null") ",\"3\":{\"RegionID\":2}"), "2 is there twice"},
+		{RELAYS("\"2\":{\"RegionID\":2,\"Nodes\":[{},{\"HostName\":\"a b\"},{\"HostName\":\"a.test\"}]}"),
+		 "HostName: not a host name"},
+		{"{\"DERPMap\":{\"Regions\":{" RELAY("null") "},\"HomeParams\":{\"RegionScore\":{\"1\":\"far\"}}}}",
+		 "RegionScore"},
+	};
+	struct netmap m = {0};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		apply(&m, cases[i].json);
+		if (m.remarks.n != 1 || !strstr(m.remarks.v[0].text, cases[i].says))
+			fail_msg("%s: %s", cases[i].json, m.remarks.n ? m.remarks.v[0].text : "");
+		assert_int_equal(m.derpmap->n, 1);
+		assert_int_equal(m.derpmap->regions[0].n_nodes, 1);
+		assert_string_equal(m.derpmap->regions[0].nodes[0].host, "a.test");
+		apply(&m, RELAYS(RELAY("null")));
+		assert_int_equal(m.remarks.n, 0);
+	}
+	apply(&m, "{\"DERPMap\":7}");
+	assert_int_equal(m.remarks.n, 1);
+	assert_int_equal(m.derpmap->n, 1);
+	netmap_free(&m);
+}
+
 /* HomeParams.RegionScore: by themselves, and for regions that come later; none: as they were, {}: as measured. */
 static void relay_scores(void **state)
 {
@@ -687,8 +867,9 @@ static void relay_certificates(void **state)
 		char error[NETMAP_ERROR];
 		struct netmap_update *u = read_text(cases[i].json, error);
 
-		assert_int_equal(!u, !cases[i].cert);
-		if (u)
+		assert_non_null(u);
+		assert_int_equal(u->derpmap->regions[0].n_nodes, cases[i].cert ? 1 : 0);
+		if (cases[i].cert)
 			assert_string_equal(u->derpmap->regions[0].nodes[0].cert, cases[i].cert);
 		netmap_update_free(u);
 	}
@@ -965,13 +1146,14 @@ static void no_more_peers_than_are_kept(void **state)
 	assert_non_null(u);
 	netmap_apply(&m, u);
 	assert_int_equal(m.n_peers, NETMAP_PEERS_MAX);
-	assert_int_equal(u->left_out.n, 3);
-	assert_string_equal(u->left_out.why, "more than 65536");
+	assert_int_equal(m.n_unfit, 3);
+	assert_string_equal(m.unfit->why, "more than 65536");
 	assert_null(netmap_peer(&m, 1));
 	assert_non_null(netmap_peer(&m, 1000));
 	netmap_update_free(u);
 	apply(&m, "{\"PeersRemoved\":[1000],\"PeersChanged\":[" NODE("2", "02", "") "]}");
 	assert_non_null(netmap_peer(&m, 2));
+	assert_int_equal(m.n_unfit, 2);
 	netmap_free(&m);
 	free(first);
 	free(more);
@@ -983,6 +1165,10 @@ int main(void)
 		cmocka_unit_test(stream_cut_anywhere),
 		cmocka_unit_test(stream_lengths),
 		cmocka_unit_test(refused_messages),
+		cmocka_unit_test(test_fault_44_damaged_messages),
+		cmocka_unit_test(test_fault_44_damaged_lists),
+		cmocka_unit_test(test_fault_44_one_peer_cannot_be_read),
+		cmocka_unit_test(test_fault_44_one_change_cannot_be_read),
 		cmocka_unit_test(tolerated_messages),
 		cmocka_unit_test(node_fields),
 		cmocka_unit_test(left_out),
@@ -996,6 +1182,7 @@ int main(void)
 		cmocka_unit_test(rule_forms),
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(relay_map),
+		cmocka_unit_test(test_fault_44_relays_left_out),
 		cmocka_unit_test(relay_map_changes), cmocka_unit_test(relay_certificates),
 		cmocka_unit_test(relay_scores), cmocka_unit_test(relay_node_fields),
 		cmocka_unit_test(lock_and_ping),

@@ -110,18 +110,24 @@ void follow_tell(struct follow *f, bool all)
 	netmap_settle(&f->map);
 }
 
-static void tell_standing(struct follow *f, const struct netmap_left_out *peers)
+/* Once, until it is another. */
+static void tell_standing(struct follow *f)
 {
 	struct wire_message m = {.type = WIRE_STATUS};
+	const struct netmap *map = &f->map;
 	char text[WIRE_TEXT_MAX + 1] = "";
 
-	if (peers->n)
-		snprintf(text, sizeof(text), "%zu %s left out: %s", peers->n, peers->n == 1 ? "peer is" : "peers are",
-			 peers->why);
-	if (!f->map.authorized)
+	if (map->n_unfit)
+		snprintf(text, sizeof(text), "%zu %s left out: %s", map->n_unfit,
+			 map->n_unfit == 1 ? "peer is" : "peers are", map->unfit->why);
+	if (!map->authorized)
 		strcpy(text, "waits for an administrator to approve this machine");
-	m.status.state = f->map.authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL;
+	m.status.state = map->authorized ? WIRE_STATE_CONNECTED : WIRE_STATE_APPROVAL;
 	m.status.text = text;
+	if (f->standing == m.status.state && !strcmp(f->said, text))
+		return;
+	f->standing = m.status.state;
+	strcpy(f->said, text);
 	f->ops->tell(f->ctx, &m);
 }
 
@@ -150,15 +156,23 @@ static void tell_clock(struct follow *f, int64_t server_time)
 		f->ops->tell(f->ctx, &m);
 }
 
-static bool is_usable(struct follow *f, const struct netmap_update *u)
+static bool is_wanted(struct follow *f, const struct netmap_update *u)
 {
 	if (u->locked)
 		f->end = FOLLOW_LOCKED;
 	else if (u->exit)
 		f->end = FOLLOW_SENT_AWAY;
-	else if (!f->current && !u->alive && !u->self.node)
+	return !f->end;
+}
+
+/* Else what it says counts, and all has to be asked for again: what it meant to say besides is not known. */
+static bool is_whole(struct follow *f, const struct netmap_update *u)
+{
+	if (u->damage)
+		snprintf(f->error, sizeof(f->error), "%s", u->damage);
+	else if (!f->current && !u->self.node)
 		snprintf(f->error, sizeof(f->error), "it does not begin with our own node");
-	return !f->end && !*f->error;
+	return !*f->error;
 }
 
 /* Of a message that changes nothing else. */
@@ -168,25 +182,29 @@ static void apply_page(struct follow *f, struct netmap_update *u)
 		tell_remarks(f);
 }
 
-static void apply(struct follow *f, struct netmap_update *u)
+/* False: it was not whole. */
+static bool apply(struct follow *f, struct netmap_update *u)
 {
-	bool first = !f->current, was_authorized = f->map.authorized;
+	bool whole, first;
 
 	answer_ping(f, u);
 	tell_clock(f, u->server_time); /* first: by it the keys are judged */
 	if (u->alive) {
 		apply_page(f, u);
-		return;
+		return true;
 	}
+	whole = is_whole(f, u);
+	first = whole && !f->current;
 	u->remarks.clear |= first;
 	u->has_dial_plan |= first;
 	u->full |= first; /* a tailnet without peers has no list of them */
 	u->clear_filters |= first;
 	netmap_apply(&f->map, u);
-	f->current = true;
+	f->current |= whole;
 	follow_tell(f, first);
-	if (first || was_authorized != f->map.authorized || u->left_out.n)
-		tell_standing(f, &u->left_out);
+	if (whole)
+		tell_standing(f);
+	return whole;
 }
 
 /* One message; false: the stream is of no use. */
@@ -194,12 +212,10 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct follow *f = ctx;
 	struct netmap_update *u = netmap_update_read((const char *)bytes, len, f->error);
-	bool usable = u && is_usable(f, u);
+	bool followed = u && is_wanted(f, u) && apply(f, u);
 
-	if (usable)
-		apply(f, u);
 	netmap_update_free(u);
-	return usable;
+	return followed;
 }
 
 bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now)
@@ -232,6 +248,7 @@ void follow_stop(struct follow *f)
 {
 	f->channel = NULL;
 	f->current = false;
+	f->standing = WIRE_STATES;
 	f->end = FOLLOW_ON;
 	*f->error = 0;
 	f->announcement = (struct announcement){0};

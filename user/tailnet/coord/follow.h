@@ -28,6 +28,8 @@ struct follow {
 	const struct ourselves *self;
 	struct channel *channel; /* borrowed; NULL: not following */
 	bool current;		 /* the whole netmap has come; its changes follow */
+	enum wire_state standing; /* as last told while it was current; WIRE_STATES: not yet */
+	char said[WIRE_TEXT_MAX + 1];
 	struct netmap_stream stream;
 	struct netmap map;
 	struct announcement announcement;

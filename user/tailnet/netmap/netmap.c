@@ -79,23 +79,66 @@ static void name_user(const struct netmap *m, struct netmap_peer *p)
 	p->changed = true;
 }
 
-/* A message has no more of them than we keep; many messages may. Who is no peer is no client. */
-static void leave_out(struct netmap_left_out *left_out)
+/* ---- who is no peer, for something is wrong with him ------------------------------------- */
+
+static bool unfit_before(const void *unfit, const void *id)
 {
-	if (!left_out->n++)
-		left_out->why = mem_printf("more than %d", NETMAP_PEERS_MAX);
+	return ((const struct netmap_unfit *)unfit)->id < *(const uint64_t *)id;
 }
 
-static void upsert(struct netmap *m, struct netmap_peer *new, struct netmap_left_out *left_out)
+static size_t unfit_place(const struct netmap *m, uint64_t id)
+{
+	return place(m->unfit, m->n_unfit, sizeof(*m->unfit), &id, unfit_before);
+}
+
+static void forget_unfit(struct netmap *m, uint64_t id)
+{
+	size_t i = unfit_place(m, id);
+
+	if (i == m->n_unfit || m->unfit[i].id != id)
+		return;
+	free(m->unfit[i].why);
+	memmove(&m->unfit[i], &m->unfit[i + 1], (m->n_unfit - i - 1) * sizeof(*m->unfit));
+	m->n_unfit--;
+}
+
+static void forget_all_unfit(struct netmap *m)
+{
+	for (size_t i = 0; i < m->n_unfit; i++)
+		free(m->unfit[i].why);
+	m->n_unfit = 0;
+}
+
+/* @why becomes the netmap's. */
+static void remember_unfit(struct netmap *m, uint64_t id, char *why)
+{
+	size_t i;
+
+	forget_unfit(m, id);
+	i = unfit_place(m, id);
+	if (m->n_unfit == NETMAP_PEERS_MAX) {
+		free(why);
+		return;
+	}
+	m->unfit = mem_grow(m->unfit, m->n_unfit, sizeof(*m->unfit));
+	memmove(&m->unfit[i + 1], &m->unfit[i], (m->n_unfit - i) * sizeof(*m->unfit));
+	m->unfit[i] = (struct netmap_unfit){id, why};
+	m->n_unfit++;
+}
+
+/* ---- peers ------------------------------------------------------------------------------- */
+
+static void upsert(struct netmap *m, struct netmap_peer *new)
 {
 	size_t i = place_of(m, new->node->id);
 
 	name_user(m, new);
+	forget_unfit(m, new->node->id);
 	if (i < m->n_peers && m->peers[i].node->id == new->node->id) {
 		new->changed = m->peers[i].changed || !node_equal(m->peers[i].node, new->node);
 		netmap_peer_free(&m->peers[i]);
-	} else if (m->n_peers == NETMAP_PEERS_MAX) {
-		leave_out(left_out);
+	} else if (m->n_peers == NETMAP_PEERS_MAX) { /* a message has no more than that; many messages may */
+		remember_unfit(m, new->node->id, mem_printf("more than %d", NETMAP_PEERS_MAX));
 		return;
 	} else {
 		m->peers = mem_grow(m->peers, m->n_peers, sizeof(*m->peers));
@@ -117,6 +160,7 @@ static void remove_peer(struct netmap *m, uint64_t id)
 {
 	struct netmap_peer *p = netmap_peer(m, id);
 
+	forget_unfit(m, id);
 	if (!p)
 		return;
 	netmap_peer_free(p);
@@ -310,6 +354,26 @@ static void apply_self(struct netmap *m, struct netmap_update *u)
 	u->self = (struct netmap_peer){0};
 }
 
+static void apply_members(struct netmap *m, struct netmap_update *u)
+{
+	m->full |= u->full;
+	if (u->full) {
+		keep_only(m, u);
+		forget_all_unfit(m);
+	}
+	for (size_t i = 0; i < u->n_removed; i++) /* first: one of them may be back */
+		remove_peer(m, u->removed[i]);
+	for (size_t i = 0; i < u->n_peers; i++)
+		upsert(m, &u->peers[i]);
+	for (size_t i = 0; i < u->n_patches; i++)
+		apply_patch(m, &u->patches[i]);
+	for (size_t i = 0; i < u->n_unfit; i++) {
+		remove_peer(m, u->unfit[i].id);
+		remember_unfit(m, u->unfit[i].id, u->unfit[i].why);
+		u->unfit[i].why = NULL;
+	}
+}
+
 void netmap_apply(struct netmap *m, struct netmap_update *u)
 {
 	bool members = u->full || u->n_peers || u->n_removed;
@@ -319,15 +383,7 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 		members |= u->patches[i].has_caps;
 	apply_users(m, u);
 	apply_self(m, u);
-	m->full |= u->full;
-	if (u->full)
-		keep_only(m, u);
-	for (size_t i = 0; i < u->n_removed; i++) /* first: one of them may be back */
-		remove_peer(m, u->removed[i]);
-	for (size_t i = 0; i < u->n_peers; i++)
-		upsert(m, &u->peers[i], &u->left_out);
-	for (size_t i = 0; i < u->n_patches; i++)
-		apply_patch(m, &u->patches[i]);
+	apply_members(m, u);
 	apply_filters(m, u);
 	if (filters || members)
 		settle_rules(m, filters);
@@ -382,6 +438,8 @@ void netmap_free(struct netmap *m)
 		drop_filter(m, m->n_filters - 1);
 	derpmap_free(m->derpmap);
 	remarks_free(&m->remarks);
+	forget_all_unfit(m);
+	free(m->unfit);
 	free(m->peers);
 	free(m->removed);
 	free(m->users);

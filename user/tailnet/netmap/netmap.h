@@ -18,8 +18,9 @@
 /*
  * The netmap: who we are, who the peers are, what may pass, where the relays
  * are. The server sends it once and then what changes. A message is read into a
- * struct netmap_update, whole, before anything of it takes effect, so a wrong one
- * changes nothing. Pure.
+ * struct netmap_update before anything of it takes effect. What one node says of itself can
+ * cost that node its place, and nobody else anything. What can be read of the rest takes
+ * effect; what cannot is damage, and then all has to be asked for again. Pure.
  */
 
 /* ---- the stream: LE32 length and JSON, again and again ---------------------- */
@@ -61,11 +62,16 @@ struct netmap_user {
 };
 
 /*
- * Rules of the server that cannot be understood, and peers that have more addresses or tags
- * than we keep, are left out and the others count: a server's rules only allow, and who is no
- * peer is no client, so that less passes; to refuse the message as a whole would keep in force
- * what it revokes. (A peer without some of its tags could get past a rule that denies.)
+ * Rules of the server that cannot be understood, and peers of whom something that matters cannot
+ * be read, or is more than we keep, are left out and the others count: a server's rules only
+ * allow, and who is no peer is no client, so that less passes; to refuse the message as a whole would
+ * keep in force what it revokes. (A peer without some of its tags could get past a rule that denies.)
  */
+struct netmap_unfit {
+	uint64_t id; /* 0: not even that can be read */
+	char *why;
+};
+
 struct netmap_left_out {
 	size_t n;
 	char *why; /* of the first; NULL: there are none */
@@ -102,7 +108,9 @@ struct netmap_update {
 	bool authorized; /* with self: an administrator has let it in */
 	struct netmap_peer *peers;
 	size_t n_peers;
-	struct netmap_left_out left_out; /* peers */
+	struct netmap_unfit *unfit; /* may be among peers, too; are none from now on */
+	size_t n_unfit;
+	char *damage; /* NULL: none. Somebody's removal or change may be in what could not be read */
 	uint64_t *removed;
 	size_t n_removed;
 	struct netmap_patch *patches;
@@ -124,7 +132,7 @@ struct netmap_update {
 
 #define NETMAP_ERROR 200
 
-/* NULL: @error says what is wrong with it. */
+/* NULL: it is no JSON; @error says why. */
 struct netmap_update *netmap_update_read(const char *json, size_t len, char error[NETMAP_ERROR]);
 void netmap_update_free(struct netmap_update *u); /* NULL is fine */
 
@@ -137,6 +145,8 @@ struct netmap {
 	size_t n_peers;
 	uint64_t *removed; /* since netmap_settle() */
 	size_t n_removed;
+	struct netmap_unfit *unfit; /* by id; no peers; at most NETMAP_PEERS_MAX of them are remembered */
+	size_t n_unfit;
 	struct netmap_user *users; /* sorted by id */
 	size_t n_users;
 	struct netmap_filter *filters; /* by name */
@@ -169,9 +179,11 @@ struct netmap_left_out netmap_left_out(const struct netmap *m);
 bool netmap_expand(struct netmap *m);
 
 /* One filter rule of the server: false when it has no destinations (then it grants
- * something that is not about packets) or no sources, or a mistake is in @f. @by: what it
- * has of capabilities; without any it is an ordinary one. */
-bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out, struct netmap_by_cap *by);
+ * something that is not about packets) or no sources, or a mistake is in @f. @left_out: the
+ * first of its sources and destinations that do not count, if any. @by: what it has of
+ * capabilities; without any it is an ordinary one. */
+bool netmap_rule_read(struct fields *f, struct fields *left_out, const json_t *json, struct filter_rule *out,
+		      struct netmap_by_cap *by);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
 void netmap_peer_free(struct netmap_peer *p); /* what is in it */

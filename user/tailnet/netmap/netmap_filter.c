@@ -85,40 +85,34 @@ static bool add_text(struct prefixes *list, const char *text)
 		return addr_parse(text, (size_t)(dash - text), &first) &&
 		       addr_parse(dash + 1, strlen(dash + 1), &last) && addr_is_v4(&first) == addr_is_v4(&last) &&
 		       addr_cmp(&first, &last) <= 0 && add_range(list, &first, &last);
-	return prefix_parse(text, strlen(text), &p, NULL) && add(list, &p);
+	/* One with bits behind its length could be meant either way. */
+	return prefix_parse(text, strlen(text), &p, &first) && !addr_cmp(&first, &p.addr) && add(list, &p);
 }
 
-/* The 2020 way: a prefix' length in a field of its own. */
-static bool add_text_bits(struct prefixes *list, const char *text, int64_t bits)
-{
-	char joined[ADDR_STRLEN];
-
-	if (bits < 0 || strchr(text, '/') || strchr(text, '-') || strcmp(text, "*") == 0 ||
-	    (size_t)snprintf(joined, sizeof(joined), "%s/%lld", text, (long long)bits) >= sizeof(joined))
-		return add_text(list, text);
-	return add_text(list, joined);
-}
-
-/* "cap:NAME": peers that hold a capability, which are added later (netmap_expand()). Returns the first of these. */
-static const char *read_sources(struct fields *f, const json_t *json, struct prefixes *list,
+/*
+ * "cap:NAME": peers that hold a capability, which are added later (netmap_expand()). Returns the first of these.
+ * A source that cannot be understood is left out, as Tailscale's client does it, and @left_out says so.
+ */
+static const char *read_sources(struct fields *f, struct fields *left_out, const json_t *json, struct prefixes *list,
 				struct capabilities *caps)
 {
-	json_t *sources = field_array(f, json, "SrcIPs"), *bits = field_array(f, json, "SrcBits"), *value;
+	json_t *sources = field_array(f, json, "SrcIPs"), *value;
 	const char *cap = NULL;
 	size_t i;
 
+	if (json_array_size(json_object_get(json, "SrcBits"))) /* of 2020; what the sources are then is another's guess */
+		fields_mistake(f, "SrcBits", "is not used any more");
 	json_array_foreach (sources, i, value) {
 		const char *text = element_string(f, value, "SrcIPs");
-		const json_t *b = json_array_get(bits, i);
 
 		if (fields_bad(f))
 			break;
 		if (strncmp(text, "cap:", 4) == 0) {
 			cap = cap ? cap : text;
 			if (text[4] && !capabilities_add(caps, text + 4)) /* nobody holds one without a name */
-				fields_mistake(f, "SrcIPs", "more than %d capabilities", CAPABILITIES_MAX);
-		} else if (!add_text_bits(list, text, b ? element_int(f, b, "SrcBits", 0, 128) : -1)) {
-			fields_mistake(f, "SrcIPs", "not an address, prefix or range, or too many");
+				fields_mistake(left_out, "SrcIPs", "more than %d capabilities", CAPABILITIES_MAX);
+		} else if (!add_text(list, text)) {
+			fields_mistake(left_out, "SrcIPs", "not an address, prefix or range, or too many");
 		}
 	}
 	capabilities_settle(caps);
@@ -135,23 +129,26 @@ static void read_ports(struct fields *f, const json_t *json, uint16_t *first, ui
 		fields_mistake(f, "Ports", "absent, or the last before the first");
 }
 
-static void read_destination(struct fields *f, const json_t *json, struct filter_rule *r)
+static void read_destination(struct fields *f, struct fields *left_out, const json_t *json, struct filter_rule *r)
 {
+	json_t *bits = json_object_get(json, "Bits");
 	struct prefixes list = {0};
 	uint16_t first, last;
 	const char *ip;
-	int64_t bits;
 
 	if (!element_object(f, json, "DstPorts"))
 		return;
 	ip = field_string(f, json, "IP");
-	bits = json_is_integer(json_object_get(json, "Bits")) ? field_int(f, json, "Bits", 0, 128) : -1;
 	read_ports(f, json, &first, &last);
-	if (!fields_bad(f) && (!ip || !add_text_bits(&list, ip, bits)))
-		fields_mistake(f, "DstPorts.IP", "not an address, prefix or range");
+	if (bits && !json_is_null(bits))
+		fields_mistake(f, "DstPorts.Bits", "is not used any more");
+	if (!fields_bad(f) && (!ip || !add_text(&list, ip)))
+		fields_mistake(left_out, "DstPorts.IP", "not an address, prefix or range");
 	for (size_t i = 0; i < list.n && !fields_bad(f); i++) {
-		if (r->n_dst == ENTRIES_MAX)
-			fields_mistake(f, "DstPorts", "too many");
+		if (r->n_dst == ENTRIES_MAX) {
+			fields_mistake(left_out, "DstPorts", "too many");
+			break;
+		}
 		r->dst = mem_grow(r->dst, r->n_dst, sizeof(*r->dst));
 		r->dst[r->n_dst++] = (struct filter_dst){.prefix = list.v[i], .first = first, .last = last};
 	}
@@ -221,7 +218,8 @@ static char *describe(const struct filter_rule *r, size_t caps, const char *cap)
 	return mem_printf("%s -> %s:%s", src, dst, ports);
 }
 
-bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *out, struct netmap_by_cap *by)
+bool netmap_rule_read(struct fields *f, struct fields *left_out, const json_t *json, struct filter_rule *out,
+		      struct netmap_by_cap *by)
 {
 	struct filter_rule r = {.verdict = FILTER_ACCEPT};
 	struct prefixes sources = {0};
@@ -233,12 +231,12 @@ bool netmap_rule_read(struct fields *f, const json_t *json, struct filter_rule *
 	if (!element_object(f, json, "PacketFilters"))
 		return false;
 	*by = (struct netmap_by_cap){0};
-	cap = read_sources(f, json, &sources, &by->caps);
+	cap = read_sources(f, left_out, json, &sources, &by->caps);
 	r.src = sources.v;
 	r.n_src = by->n_fixed = sources.n;
 	destinations = field_array(f, json, "DstPorts");
 	json_array_foreach (destinations, i, value)
-		read_destination(f, value, &r);
+		read_destination(f, left_out, value, &r);
 	has_protocol = read_protocols(f, json, &r);
 	if (fields_bad(f) || !has_protocol || !(r.n_src + by->caps.n) || !r.n_dst) {
 		netmap_rule_free(&r);

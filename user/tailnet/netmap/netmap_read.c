@@ -25,9 +25,8 @@
 
 #define ID_MAX INT64_MAX
 
-/* The first @max of them; that there are more is a mistake in @over. */
-static size_t read_prefixes(struct fields *f, const json_t *array, const char *key, size_t max, struct fields *over,
-			    struct prefix **out)
+/* The first @max of them; that there are more is a mistake. */
+static size_t read_prefixes(struct fields *f, const json_t *array, const char *key, size_t max, struct prefix **out)
 {
 	json_t *value;
 	size_t i, n = 0;
@@ -39,8 +38,8 @@ static size_t read_prefixes(struct fields *f, const json_t *array, const char *k
 		if (!fields_bad(f) && !prefix_parse(text, strlen(text), &p, NULL))
 			fields_mistake(f, key, "not a prefix");
 		if (n == max)
-			fields_mistake(over, key, "more than %zu", max);
-		if (fields_bad(f) || n == max)
+			fields_mistake(f, key, "more than %zu", max);
+		if (fields_bad(f))
 			break;
 		*out = mem_grow(*out, n, sizeof(**out));
 		(*out)[n++] = p;
@@ -48,38 +47,17 @@ static size_t read_prefixes(struct fields *f, const json_t *array, const char *k
 	return n;
 }
 
-/* An array of "address:port"; returns how many. */
-static size_t read_endpoints(struct fields *f, const json_t *json, const char *key, struct addr_port **out)
-{
-	json_t *array = field_array(f, json, key), *value;
-	size_t i, n = 0;
-
-	json_array_foreach (array, i, value) {
-		const char *text = element_string(f, value, key);
-		struct addr_port ap;
-
-		if (fields_bad(f))
-			break;
-		/* A peer tells its endpoints itself: one that cannot be used is its own loss. */
-		if (n == NODE_ENDPOINTS_MAX || !addr_port_parse(text, &ap))
-			continue;
-		*out = mem_grow(*out, n, sizeof(**out));
-		(*out)[n++] = ap;
-	}
-	return n;
-}
-
-static void read_tags(struct fields *f, const json_t *json, struct fields *over, struct tailnet_node *n)
+static void read_tags(struct fields *f, const json_t *json, struct tailnet_node *n)
 {
 	json_t *array = field_array(f, json, "Tags"), *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
 		if (n->n_tags == NODE_TAGS_MAX)
-			fields_mistake(over, "Tags", "more than %d", NODE_TAGS_MAX);
+			fields_mistake(f, "Tags", "more than %d", NODE_TAGS_MAX);
 		const char *text = element_string(f, value, "Tags");
 
-		if (fields_bad(f) || n->n_tags == NODE_TAGS_MAX)
+		if (fields_bad(f))
 			return;
 		n->tags = mem_grow(n->tags, n->n_tags, sizeof(*n->tags));
 		n->tags[n->n_tags] = NULL;
@@ -93,50 +71,84 @@ static void read_name(struct fields *f, const json_t *json, struct tailnet_node 
 	const char *name = field_string(f, json, "Name");
 
 	if (!name || !*name)
-		name = field_string(f, field_object(f, json, "Hostinfo"), "Hostname");
+		name = json_string_value(json_object_get(json_object_get(json, "Hostinfo"), "Hostname"));
 	node_set_text(&n->name, name);
 	n->name[strcspn(n->name, ".")] = 0;
 }
 
-/* The region is a number, or in older servers the port of an address that means "relay". */
-static uint16_t read_region(struct fields *f, const json_t *json)
-{
-	int64_t region = field_int(f, json, "HomeDERP", 0, INT64_MAX);
-	const char *legacy = field_string(f, json, "DERP");
-	struct addr_port ap;
-
-	if (!region && legacy && addr_port_parse(legacy, &ap))
-		region = ap.port;
-	return region > UINT16_MAX ? 0 : (uint16_t)region;
-}
-
-static void read_routes(struct fields *f, const json_t *json, struct fields *over, struct tailnet_node *n)
+static void read_routes(struct fields *f, const json_t *json, struct tailnet_node *n)
 {
 	json_t *array = field_array(f, json, "AllowedIPs");
 
 	if (!array)
 		array = field_array(f, json, "Addresses");
-	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, over, &n->allowed);
-	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX, over,
+	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, &n->allowed);
+	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX,
 				     &n->primary);
 }
 
-/* We serve our own routes; a peer's are only shown, so the first of many will do. */
-static void fill_node(struct fields *f, const json_t *json, struct fields *unfit, struct tailnet_node *n)
+/* ---- what a node says of itself: what cannot be used is as if it had not said it ------------------- */
+
+static uint16_t region_of(int64_t number)
 {
-	struct fields ignored = {0};
+	return number > 0 && number <= UINT16_MAX ? (uint16_t)number : 0;
+}
+
+/* The region is a number, or in older servers the port of an address that means "relay". */
+static uint16_t read_home(const json_t *json)
+{
+	json_t *region = json_object_get(json, "HomeDERP");
+	const char *legacy = json_string_value(json_object_get(json, "DERP"));
+	struct addr_port ap;
+
+	if (!json_integer_value(region) && legacy && addr_port_parse(legacy, &ap))
+		return ap.port;
+	return region_of(json_integer_value(region));
+}
+
+/* An array of "address:port"; returns how many. */
+static size_t read_endpoints(const json_t *json, struct addr_port **out)
+{
+	json_t *value;
+	size_t i, n = 0;
+
+	json_array_foreach (json_object_get(json, "Endpoints"), i, value) {
+		const char *text = json_string_value(value);
+		struct addr_port ap;
+
+		if (n == NODE_ENDPOINTS_MAX || !text || !addr_port_parse(text, &ap))
+			continue;
+		*out = mem_grow(*out, n, sizeof(**out));
+		(*out)[n++] = ap;
+	}
+	return n;
+}
+
+static bool read_disco(const json_t *json, uint8_t key[KEY_LEN])
+{
+	struct fields own = {0};
+
+	return field_key(&own, json, "DiscoKey", TAILKEY_DISCO, key);
+}
+
+/* ---- nodes --------------------------------------------------------------------------------------- */
+
+/* We serve our own routes; a peer's are only shown, so the first of them will do. */
+static void fill_node(struct fields *f, const json_t *json, bool self, struct tailnet_node *n)
+{
+	struct fields shown = {0};
 
 	n->id = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
 	node_set_text(&n->stable_id, field_string(f, json, "StableID"));
 	read_name(f, json, n);
 	field_key(f, json, "Key", TAILKEY_NODE, n->node_key);
-	field_key(f, json, "DiscoKey", TAILKEY_DISCO, n->disco_key);
-	n->n_addresses = read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, unfit,
-				       &n->addresses);
-	read_routes(f, json, unfit == f ? f : &ignored, n);
-	n->n_endpoints = read_endpoints(f, json, "Endpoints", &n->endpoints);
-	read_tags(f, json, unfit, n);
-	n->region = read_region(f, json);
+	read_disco(json, n->disco_key);
+	n->n_addresses =
+		read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, &n->addresses);
+	read_routes(self ? f : &shown, json, n);
+	n->n_endpoints = read_endpoints(json, &n->endpoints);
+	read_tags(f, json, n);
+	n->region = read_home(json);
 	n->key_expiry = field_time(f, json, "KeyExpiry");
 	n->expired = field_bool(f, json, "Expired");
 	n->online = field_bool(f, json, "Online");
@@ -148,13 +160,13 @@ static void fill_node(struct fields *f, const json_t *json, struct fields *unfit
 }
 
 /* The first of too many: they only allow. */
-static struct capabilities read_capabilities(struct fields *f, const json_t *json)
+static struct capabilities read_capabilities(const json_t *json)
 {
-	json_t *map = field_object(f, json, "CapMap"), *value;
 	struct capabilities caps = {0};
 	const char *name;
+	json_t *value;
 
-	json_object_foreach (map, name, value) {
+	json_object_foreach (json_object_get(json, "CapMap"), name, value) {
 		if (!capabilities_add(&caps, name))
 			break;
 	}
@@ -173,9 +185,8 @@ static bool is_useless(struct fields *f, const json_t *json)
 	       field_bool(f, json, "UnsignedPeerAPIOnly");
 }
 
-/* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f;
- * or in @unfit, if there are too many addresses or tags. Ourselves: @unfit is @f. */
-static struct netmap_peer read_node(struct fields *f, const json_t *json, struct fields *unfit)
+/* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f. */
+static struct netmap_peer read_node(struct fields *f, const json_t *json, bool self)
 {
 	struct netmap_peer p = {.changed = true};
 	bool useless;
@@ -185,62 +196,91 @@ static struct netmap_peer read_node(struct fields *f, const json_t *json, struct
 	useless = is_useless(f, json);
 	p.user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
 	p.node = node_new();
-	fill_node(f, json, unfit, p.node);
-	p.caps = read_capabilities(f, json);
-	if (fields_bad(f) || fields_bad(unfit) || useless || key_is_zero(p.node->node_key))
+	fill_node(f, json, self, p.node);
+	p.caps = read_capabilities(json);
+	if (fields_bad(f) || useless || key_is_zero(p.node->node_key))
 		netmap_peer_free(&p);
 	return p;
 }
 
-/* Known until now, perhaps, and of no use from now on. @unfit: or too much for us, which has to be said. */
-static void leave_peer_out(struct fields *f, const json_t *json, const struct fields *unfit, struct netmap_update *u)
+/* The first counts. What is wrong with one node, rule or relay alone is not damage. */
+static void note_damage(struct netmap_update *u, const struct fields *f)
 {
-	const char *name = field_string(f, json, "Name");
-	char shown[TEXT_SIZE];
-
-	u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
-	u->removed[u->n_removed++] = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
-	if (fields_bad(unfit) && !u->left_out.n++)
-		u->left_out.why =
-			mem_printf("%s: %s", text_escape(name ? name : "", shown, sizeof(shown)), unfit->error);
+	if (fields_bad(f) && !u->damage)
+		u->damage = mem_strdup(f->error);
 }
 
-static void read_peers(struct fields *f, const json_t *array, struct netmap_update *u)
+static json_t *read_array(const json_t *root, const char *key, struct netmap_update *u)
+{
+	struct fields f = {0};
+	json_t *array = field_array(&f, root, key);
+
+	note_damage(u, &f);
+	return array;
+}
+
+static void remove_peer(struct netmap_update *u, uint64_t id)
+{
+	u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
+	u->removed[u->n_removed++] = id;
+}
+
+/* Known until now, perhaps, and of no use from now on. */
+static void leave_peer_out(const struct fields *f, uint64_t id, const char *name, struct netmap_update *u)
+{
+	char shown[TEXT_SIZE];
+
+	if (id)
+		remove_peer(u, id);
+	else if (!u->full)
+		note_damage(u, f); /* whoever it is about is as he was */
+	if (!fields_bad(f) || u->n_unfit == NETMAP_PEERS_MAX)
+		return;
+	u->unfit = mem_grow(u->unfit, u->n_unfit, sizeof(*u->unfit));
+	u->unfit[u->n_unfit++] = (struct netmap_unfit){
+		id, mem_printf("%s: %s", text_escape(name ? name : "", shown, sizeof(shown)), f->error)};
+}
+
+static uint64_t id_of(const json_t *json, const char *key)
+{
+	json_int_t id = json_integer_value(json_object_get(json, key));
+
+	return id > 0 ? (uint64_t)id : 0;
+}
+
+static void read_peers(const json_t *array, struct netmap_update *u)
 {
 	json_t *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		struct netmap_peer p = {0};
-		struct fields unfit = {0};
+		struct fields f = {0}; /* of this peer alone */
+		struct netmap_peer p = read_node(&f, value, false);
 
-		if (u->n_peers == NETMAP_PEERS_MAX)
-			fields_mistake(f, "Peers", "more than %d", NETMAP_PEERS_MAX);
-		if (!fields_bad(f))
-			p = read_node(f, value, &unfit);
-		if (fields_bad(f))
-			return;
-		if (!p.node) {
-			leave_peer_out(f, value, &unfit, u);
+		if (p.node && u->n_peers == NETMAP_PEERS_MAX)
+			fields_mistake(&f, "Peers", "more than %d", NETMAP_PEERS_MAX);
+		if (p.node && !fields_bad(&f)) {
+			u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
+			u->peers[u->n_peers++] = p;
 			continue;
 		}
-		u->peers = mem_grow(u->peers, u->n_peers, sizeof(*u->peers));
-		u->peers[u->n_peers++] = p;
+		netmap_peer_free(&p);
+		leave_peer_out(&f, id_of(value, "ID"), json_string_value(json_object_get(value, "Name")), u);
 	}
 }
 
-static void read_removed(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_removed(const json_t *root, struct netmap_update *u)
 {
-	json_t *array = field_array(f, root, "PeersRemoved"), *value;
+	json_t *array = read_array(root, "PeersRemoved", u), *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		int64_t id = element_int(f, value, "PeersRemoved", 1, ID_MAX);
+		struct fields f = {0};
+		int64_t id = element_int(&f, value, "PeersRemoved", 1, ID_MAX);
 
-		if (fields_bad(f))
-			return;
-		u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
-		u->removed[u->n_removed++] = (uint64_t)id;
+		note_damage(u, &f);
+		if (!fields_bad(&f))
+			remove_peer(u, (uint64_t)id);
 	}
 }
 
@@ -251,82 +291,87 @@ static struct netmap_patch *add_patch(struct netmap_update *u, uint64_t id)
 	return &u->patches[u->n_patches++];
 }
 
-static void read_patch(struct fields *f, const json_t *json, struct netmap_update *u)
+/* A key or an expiry that cannot be read: what of the peer is still so is not known. */
+static void read_patch(const json_t *json, struct netmap_update *u)
 {
-	struct netmap_patch *p;
+	json_t *expiry = json_object_get(json, "KeyExpiry"), *online = json_object_get(json, "Online");
+	struct netmap_patch *p = add_patch(u, id_of(json, "NodeID"));
+	struct fields f = {0};
 
-	if (!element_object(f, json, "PeersChangedPatch"))
-		return;
-	p = add_patch(u, (uint64_t)field_int(f, json, "NodeID", 1, ID_MAX));
-	p->has_key = field_key(f, json, "Key", TAILKEY_NODE, p->key);
-	p->has_disco = field_key(f, json, "DiscoKey", TAILKEY_DISCO, p->disco);
-	p->has_endpoints = field_array(f, json, "Endpoints");
-	p->n_endpoints = read_endpoints(f, json, "Endpoints", &p->endpoints);
-	int64_t region = field_int(f, json, "DERPRegion", 0, INT64_MAX);
-	p->has_region = region > 0 && region <= UINT16_MAX;
-	p->region = p->has_region ? (uint16_t)region : 0;
-	p->has_online = json_is_boolean(json_object_get(json, "Online"));
-	p->online = field_bool(f, json, "Online");
-	p->has_expiry = json_is_string(json_object_get(json, "KeyExpiry"));
-	p->expiry = field_time(f, json, "KeyExpiry");
-	p->has_caps = field_object(f, json, "CapMap");
-	p->caps = read_capabilities(f, json);
+	element_object(&f, json, "PeersChangedPatch");
+	p->has_key = field_key(&f, json, "Key", TAILKEY_NODE, p->key);
+	p->has_expiry = expiry && !json_is_null(expiry);
+	p->expiry = field_time(&f, json, "KeyExpiry");
+	p->has_disco = read_disco(json, p->disco);
+	p->has_endpoints = json_is_array(json_object_get(json, "Endpoints"));
+	p->n_endpoints = read_endpoints(json, &p->endpoints);
+	p->region = region_of(json_integer_value(json_object_get(json, "DERPRegion")));
+	p->has_region = p->region;
+	p->has_online = json_is_boolean(online);
+	p->online = json_is_true(online);
+	p->has_caps = json_is_object(json_object_get(json, "CapMap"));
+	p->caps = read_capabilities(json);
+	if (!p->id)
+		fields_mistake(&f, "PeersChangedPatch.NodeID", "absent");
+	if (fields_bad(&f))
+		leave_peer_out(&f, p->id, NULL, u);
 }
 
-static void read_patches(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_patches(const json_t *root, struct netmap_update *u)
 {
-	json_t *array = field_array(f, root, "PeersChangedPatch"), *online = field_object(f, root, "OnlineChange");
-	json_t *value;
+	json_t *array = read_array(root, "PeersChangedPatch", u), *value;
 	const char *key;
 	size_t i;
 
-	json_object_foreach (online, key, value) {
+	json_object_foreach (json_object_get(root, "OnlineChange"), key, value) {
 		struct netmap_patch *p = add_patch(u, strtoull(key, NULL, 10));
 
 		p->has_online = json_is_boolean(value);
 		p->online = json_is_true(value);
 	}
-	json_array_foreach (array, i, value) {
-		if (fields_bad(f))
-			return;
-		read_patch(f, value, u);
-	}
+	json_array_foreach (array, i, value)
+		read_patch(value, u);
 }
 
 /* All of them, and then nothing else counts; or what has changed. An empty list is none (as tailscaled sees it). */
-static void read_members(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_members(const json_t *root, struct netmap_update *u)
 {
-	json_t *peers = field_array(f, root, "Peers");
+	json_t *peers = read_array(root, "Peers", u);
 
 	u->full = json_array_size(peers);
-	read_peers(f, u->full ? peers : field_array(f, root, "PeersChanged"), u);
+	read_peers(u->full ? peers : read_array(root, "PeersChanged", u), u);
 	if (u->full)
 		return;
-	read_removed(f, root, u);
-	read_patches(f, root, u);
+	read_removed(root, u);
+	read_patches(root, u);
 }
 
-static void read_users(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_users(const json_t *root, struct netmap_update *u)
 {
-	json_t *array = field_array(f, root, "UserProfiles"), *value;
+	json_t *array = read_array(root, "UserProfiles", u), *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
 		struct netmap_user user = {0};
+		struct fields f = {0};
 
-		if (!element_object(f, value, "UserProfiles"))
-			return;
-		user.id = field_int(f, value, "ID", INT64_MIN, INT64_MAX);
-		node_set_text(&user.login, field_string(f, value, "LoginName"));
+		element_object(&f, value, "UserProfiles");
+		user.id = field_int(&f, value, "ID", INT64_MIN, INT64_MAX);
+		node_set_text(&user.login, field_string(&f, value, "LoginName"));
+		note_damage(u, &f);
+		if (fields_bad(&f)) {
+			free(user.login);
+			continue;
+		}
 		u->users = mem_grow(u->users, u->n_users, sizeof(*u->users));
 		u->users[u->n_users++] = user;
 	}
 }
 
-static void leave_out(struct netmap_left_out *left_out, size_t i, const struct fields *f)
+static void leave_out(struct netmap_left_out *left_out, const char *why, const struct fields *f)
 {
-	if (!left_out->n++)
-		left_out->why = mem_printf("rule %zu: %s", i + 1, f->error);
+	if (fields_bad(f) && !left_out->n++)
+		left_out->why = mem_printf("%s: %s", why, f->error);
 }
 
 static void add_rule(struct netmap_filter *out, const struct filter_rule *r, const struct netmap_by_cap *by)
@@ -345,105 +390,131 @@ static void add_rule(struct netmap_filter *out, const struct filter_rule *r, con
 static void read_rules(const json_t *array, struct netmap_filter *out)
 {
 	const struct filter *rules = &out->rules;
+	char which[32];
 	json_t *value;
 	size_t i;
 
 	json_array_foreach (array, i, value) {
-		struct fields f = {0}; /* of this rule alone */
+		struct fields f = {0}, part = {0}; /* of this rule alone */
 		struct netmap_by_cap by;
 		struct filter_rule r;
 
 		if (rules->n == NETMAP_RULES_MAX)
 			fields_mistake(&f, "PacketFilters", "more than %d rules", NETMAP_RULES_MAX);
-		if (!fields_bad(&f) && netmap_rule_read(&f, value, &r, &by))
+		if (!fields_bad(&f) && netmap_rule_read(&f, &part, value, &r, &by))
 			add_rule(out, &r, &by);
-		if (fields_bad(&f))
-			leave_out(&out->left_out, i, &f);
+		snprintf(which, sizeof(which), "rule %zu", i + 1);
+		leave_out(&out->left_out, which, fields_bad(&f) ? &f : &part);
 	}
 }
 
-static void add_filter(struct fields *f, const char *name, const json_t *rules, struct netmap_update *u)
+/* One that cannot be read lets nobody through. */
+static void add_filter(const char *name, const json_t *rules, struct netmap_update *u)
 {
 	struct netmap_filter filter = {.name = mem_strdup(name), .gone = json_is_null(rules)};
+	char shown[TEXT_SIZE];
+	struct fields f = {0};
 
-	if (!filter.gone && !json_is_array(rules))
-		fields_mistake(f, "PacketFilters", "a filter is not an array");
+	if (!filter.gone && !json_is_array(rules)) {
+		fields_mistake(&f, "PacketFilters", "not an array");
+		leave_out(&filter.left_out, text_escape(name, shown, sizeof(shown)), &f);
+	}
 	read_rules(rules, &filter);
 	u->filters = mem_grow(u->filters, u->n_filters, sizeof(*u->filters));
 	u->filters[u->n_filters++] = filter;
 }
 
 /* The old field is the filter named "base"; in it, null has always been "unchanged". It counts before the
- * others: what clears all clears it, too. */
-static void read_filters(struct fields *f, const json_t *root, struct netmap_update *u)
+ * others: what clears all clears it, too. Whatever else "*" may be is for others. */
+static void read_filters(const json_t *root, struct netmap_update *u)
 {
-	json_t *old = field_array(f, root, "PacketFilter"), *named = field_object(f, root, "PacketFilters");
-	json_t *all = json_object_get(named, "*"), *value;
+	json_t *old = json_object_get(root, "PacketFilter"), *named, *value;
+	struct fields f = {0};
 	const char *name;
 
-	u->clear_filters = json_is_null(all);
-	if (all && !u->clear_filters)
-		fields_mistake(f, "PacketFilters", "\"*\" is not null");
-	if (old && !u->clear_filters)
-		add_filter(f, "base", old, u);
+	named = field_object(&f, root, "PacketFilters");
+	note_damage(u, &f);
+	u->clear_filters = json_is_null(json_object_get(named, "*"));
+	if (old && !json_is_null(old) && !u->clear_filters)
+		add_filter("base", old, u);
 	json_object_foreach (named, name, value) {
 		if (strcmp(name, "*") != 0)
-			add_filter(f, name, value, u);
+			add_filter(name, value, u);
 	}
 }
 
-static void read_self(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_self(const json_t *root, struct netmap_update *u)
 {
-	json_t *node = field_object(f, root, "Node");
+	struct fields f = {0};
+	json_t *node = field_object(&f, root, "Node");
 
-	if (!node)
-		return;
-	u->self = read_node(f, node, f);
-	u->authorized = field_bool(f, node, "MachineAuthorized"); /* servers leave a "no" away */
-	if (!u->self.node)
-		fields_mistake(f, "Node", "has no key");
+	if (node) {
+		u->self = read_node(&f, node, true);
+		u->authorized = field_bool(&f, node, "MachineAuthorized"); /* servers leave a "no" away */
+		if (!u->self.node)
+			fields_mistake(&f, "Node", "has no key");
+	}
+	note_damage(u, &f);
 }
 
-static void read_ping(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_ping(const json_t *root, struct netmap_update *u)
 {
-	json_t *ping = field_object(f, root, "PingRequest");
-	const char *url = field_string(f, ping, "URL"), *types = field_string(f, ping, "Types");
+	struct fields f = {0};
+	json_t *ping = field_object(&f, root, "PingRequest");
+	const char *url = field_string(&f, ping, "URL"), *types = field_string(&f, ping, "Types");
 
 	if (!url || (types && *types)) /* of the others we know none */
 		return;
 	u->ping = url_parse(url, &u->ping_url);
-	u->ping_noise = field_bool(f, ping, "URLIsNoise");
+	u->ping_noise = field_bool(&f, ping, "URLIsNoise");
 }
 
-static void read_lock(struct fields *f, const json_t *root, struct netmap_update *u)
+static void read_lock(const json_t *root, struct netmap_update *u)
 {
-	json_t *lock = field_object(f, root, "TKAInfo");
-	const char *head = field_string(f, lock, "Head");
+	struct fields f = {0};
+	json_t *lock = field_object(&f, root, "TKAInfo");
+	const char *head = field_string(&f, lock, "Head");
 
-	u->locked = head && *head && !field_bool(f, lock, "Disabled");
+	u->locked = head && *head && !field_bool(&f, lock, "Disabled");
+	note_damage(u, &f);
 }
 
-static void read_all(struct fields *f, const json_t *root, struct netmap_update *u)
+/* What cannot be read of it is left out, and said; it is nothing by which somebody gets in. */
+static void read_relays(const json_t *root, struct netmap_update *u)
 {
-	json_t *derpmap;
+	static const char remark[] = "DERPMap";
+	json_t *value = json_object_get(root, "DERPMap");
+	struct fields f = {0};
+	char *text;
 
-	read_ping(f, root, u);
-	u->server_time = field_time(f, root, "ControlTime");
-	u->has_dial_plan = dial_plan_read(f, root, &u->dial_plan);
+	if (!value || json_is_null(value))
+		return;
+	element_object(&f, value, remark);
+	u->derpmap = derpmap_read(&f, value);
+	text = fields_bad(&f) ? mem_printf("some of its relays cannot be used: %s", f.error) : NULL;
+	remarks_add(&u->remarks.list, remark, REMARK_MEDIUM, text);
+	free(text);
+}
+
+static void read_all(const json_t *root, struct netmap_update *u)
+{
+	struct fields time = {0}, plan = {0};
+
+	read_ping(root, u);
+	u->server_time = field_time(&time, root, "ControlTime");
+	u->has_dial_plan = dial_plan_read(&plan, root, &u->dial_plan);
 	remarks_read_page(root, &u->remarks);
-	u->alive = field_bool(f, root, "KeepAlive");
+	u->alive = json_is_true(json_object_get(root, "KeepAlive"));
 	if (u->alive)
 		return;
-	read_self(f, root, u);
-	read_members(f, root, u);
-	read_users(f, root, u);
-	read_filters(f, root, u);
-	read_lock(f, root, u);
+	read_self(root, u);
+	read_members(root, u);
+	read_users(root, u);
+	read_filters(root, u);
+	read_lock(root, u);
 	remarks_read(root, &u->remarks);
 	u->exit = json_is_integer(json_object_get(json_object_get(root, "Debug"), "Exit"));
-	derpmap = field_object(f, root, "DERPMap");
-	if (derpmap)
-		u->derpmap = derpmap_read(f, derpmap);
+	read_relays(root, u);
 }
 
 struct netmap_update *netmap_update_read(const char *json, size_t len, char error[NETMAP_ERROR])
@@ -452,11 +523,11 @@ struct netmap_update *netmap_update_read(const char *json, size_t len, char erro
 	struct fields f = {0};
 	json_t *root = fields_parse(&f, json, len);
 
-	if (root)
-		read_all(&f, root, u);
-	json_decref(root);
-	if (!fields_bad(&f))
+	if (root) {
+		read_all(root, u);
+		json_decref(root);
 		return u;
+	}
 	snprintf(error, NETMAP_ERROR, "%s", f.error);
 	netmap_update_free(u);
 	return NULL;
@@ -479,7 +550,10 @@ void netmap_update_free(struct netmap_update *u)
 		netmap_filter_free(&u->filters[i]);
 	derpmap_free(u->derpmap);
 	remarks_free(&u->remarks.list);
-	free(u->left_out.why);
+	for (size_t i = 0; i < u->n_unfit; i++)
+		free(u->unfit[i].why);
+	free(u->unfit);
+	free(u->damage);
 	free(u->peers);
 	free(u->removed);
 	free(u->patches);

@@ -79,26 +79,49 @@ static enum derp_use read_use(struct fields *f, const json_t *json)
 	return never ? DERP_USE_NEVER : avoid ? DERP_USE_AVOID : DERP_USE_FREELY;
 }
 
-static void read_region(struct fields *f, const json_t *json, struct derp_region *out)
+static void note(struct fields *all, const struct fields *f)
 {
-	json_t *nodes, *node;
-	const char *name;
+	if (fields_bad(f) && !fields_bad(all))
+		*all = *f;
+}
+
+static void read_nodes(struct fields *all, const json_t *array, struct derp_region *out)
+{
+	json_t *node;
 	size_t i;
 
-	*out = (struct derp_region){.score = DERP_SCORE};
-	if (!element_object(f, json, "DERPMap.Regions"))
-		return;
-	out->id = (uint16_t)field_int(f, json, "RegionID", 1, UINT16_MAX);
-	name = field_string(f, json, "RegionCode");
-	out->use = read_use(f, json);
-	nodes = field_array(f, json, "Nodes");
-	text_escape(name ? name : "", out->name, sizeof(out->name));
 	out->nodes = mem_alloc(DERPMAP_NODES_MAX, sizeof(*out->nodes));
-	json_array_foreach (nodes, i, node)
-		if (out->n_nodes < DERPMAP_NODES_MAX && read_node(f, node, &out->nodes[out->n_nodes]))
+	json_array_foreach (array, i, node) {
+		struct fields f = {0}; /* of this one alone */
+
+		if (out->n_nodes < DERPMAP_NODES_MAX && read_node(&f, node, &out->nodes[out->n_nodes]))
 			out->n_nodes++;
-	if (!out->id)
-		fields_mistake(f, "DERPMap.RegionID", "absent");
+		note(all, &f);
+	}
+}
+
+/* False: it is left out. */
+static bool read_region(struct fields *all, const json_t *json, struct derp_region *out)
+{
+	struct fields f = {0};
+	json_t *nodes = NULL;
+	const char *name;
+
+	*out = (struct derp_region){.score = DERP_SCORE};
+	if (element_object(&f, json, "DERPMap.Regions")) {
+		out->id = (uint16_t)field_int(&f, json, "RegionID", 1, UINT16_MAX);
+		name = field_string(&f, json, "RegionCode");
+		out->use = read_use(&f, json);
+		nodes = field_array(&f, json, "Nodes");
+		text_escape(name ? name : "", out->name, sizeof(out->name));
+		if (!out->id)
+			fields_mistake(&f, "DERPMap.RegionID", "absent");
+	}
+	note(all, &f);
+	if (fields_bad(&f))
+		return false;
+	read_nodes(all, nodes, out);
+	return true;
 }
 
 static int by_id(const void *a, const void *b)
@@ -108,6 +131,22 @@ static int by_id(const void *a, const void *b)
 	return x->id - y->id;
 }
 
+/* Sorted; the first of those with one number counts. */
+static void drop_twins(struct fields *f, struct derpmap *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		if (n && m->regions[i].id == m->regions[n - 1].id) {
+			fields_mistake(f, "DERPMap.RegionID", "%u is there twice", m->regions[i].id);
+			derp_region_free(&m->regions[i]);
+		} else {
+			m->regions[n++] = m->regions[i];
+		}
+	}
+	m->n = n;
+}
+
 static void read_regions(struct fields *f, json_t *json, struct derpmap *m)
 {
 	const char *key;
@@ -115,12 +154,10 @@ static void read_regions(struct fields *f, json_t *json, struct derpmap *m)
 
 	m->regions = mem_alloc(DERPMAP_REGIONS_MAX, sizeof(*m->regions));
 	json_object_foreach (json, key, region)
-		if (m->n < DERPMAP_REGIONS_MAX && !fields_bad(f) && !json_is_null(region))
-			read_region(f, region, &m->regions[m->n++]);
+		if (m->n < DERPMAP_REGIONS_MAX && !json_is_null(region) && read_region(f, region, &m->regions[m->n]))
+			m->n++;
 	qsort(m->regions, m->n, sizeof(*m->regions), by_id);
-	for (size_t i = 1; i < m->n; i++)
-		if (m->regions[i].id == m->regions[i - 1].id)
-			fields_mistake(f, "DERPMap.RegionID", "%u is there twice", m->regions[i].id);
+	drop_twins(f, m);
 }
 
 /* A factor of 0 or less means nothing. */
@@ -134,8 +171,10 @@ static void read_scores(struct fields *f, json_t *json, struct derpmap *m)
 		unsigned long id = strtoul(key, NULL, 10);
 		double score = json_number_value(value) * DERP_SCORE;
 
-		if (!json_is_number(value) && !json_is_null(value))
+		if (!json_is_number(value) && !json_is_null(value)) {
 			fields_mistake(f, "DERPMap.HomeParams.RegionScore", "not a number");
+			continue;
+		}
 		if (m->n_scores == DERPMAP_REGIONS_MAX || !id || id > UINT16_MAX || score <= 0)
 			continue;
 		score = score < 1 ? 1 : score > DERP_SCORE_MAX ? DERP_SCORE_MAX : score;
@@ -145,10 +184,12 @@ static void read_scores(struct fields *f, json_t *json, struct derpmap *m)
 
 struct derpmap *derpmap_read(struct fields *f, const json_t *json)
 {
+	struct fields home = {0};
 	json_t *regions = field_object(f, json, "Regions");
-	json_t *scores = field_object(f, field_object(f, json, "HomeParams"), "RegionScore");
+	json_t *scores = field_object(&home, field_object(&home, json, "HomeParams"), "RegionScore");
 	struct derpmap *m;
 
+	note(f, &home);
 	if (!regions && !scores)
 		return NULL;
 	m = mem_alloc(1, sizeof(*m));
@@ -156,10 +197,7 @@ struct derpmap *derpmap_read(struct fields *f, const json_t *json)
 		read_regions(f, regions, m);
 	if (scores)
 		read_scores(f, scores, m);
-	if (!fields_bad(f))
-		return m;
-	derpmap_free(m);
-	return NULL;
+	return m;
 }
 
 /* ---- as a value --------------------------------------------------------------------- */

@@ -59,7 +59,10 @@ struct derpmap {
 
 /* Letters, digits and -.:_ only, and not too long: a name of a host, or an address. */
 bool derpmap_is_host(const char *s);
-/* NULL: it changes nothing, or a mistake is in @f. OmitDefaultRegions is for servers: we know no relay but theirs. */
+/*
+ * NULL: it changes nothing. Regions and relays that cannot be understood are left out, and the first of these is a
+ * mistake in @f. OmitDefaultRegions is for servers: we know no relay but theirs.
+ */
 struct derpmap *derpmap_read(struct fields *f, const json_t *json);
 struct derpmap *derpmap_new(void); /* without regions */
 void derpmap_free(struct derpmap *m); /* NULL is fine */

@@ -2,10 +2,13 @@
 /* Typed reads of JSON (json_fields.h). */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "json_fields.h"
+#include "json_mend.h"
+#include "policy/alloc.h"
 #include "user/base/text.h"
 
 bool fields_bad(const struct fields *f)
@@ -28,12 +31,14 @@ void fields_mistake(struct fields *f, const char *where, const char *fmt, ...)
 
 json_t *fields_parse(struct fields *f, const char *text, size_t len)
 {
+	char *mended = mem_strndup(text, len);
 	char detail[120];
 	json_error_t error;
-	/* NUL inside strings is allowed: a peer can put one into what it tells of itself, and would
-	 * otherwise make the whole netmap unreadable for everybody. */
-	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+	json_t *root;
 
+	json_mend(mended, len);
+	root = json_loadb(mended, len, JSON_DECODE_ANY, &error);
+	free(mended);
 	if (!root)
 		fields_mistake(f, "JSON", "%s", text_escape(error.text, detail, sizeof(detail)));
 	else if (!json_is_object(root))

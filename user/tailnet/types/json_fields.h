@@ -20,7 +20,7 @@ struct fields {
 	char error[200]; /* empty: none */
 };
 
-/* Parses @len bytes: one JSON object. NULL: it is none, @f says why. */
+/* Parses @len bytes: one JSON object (json_mend.h). NULL: it is none, @f says why. */
 json_t *fields_parse(struct fields *f, const char *text, size_t len);
 
 bool fields_bad(const struct fields *f);

@@ -41,8 +41,7 @@ void remarks_free(struct remarks *list)
 
 /* ---- reading ------------------------------------------------------------------ */
 
-/* @text: raw; NULL: it is over. */
-static void add(struct remarks *list, const char *id, enum remark_severity severity, const char *text)
+void remarks_add(struct remarks *list, const char *id, enum remark_severity severity, const char *text)
 {
 	char shown[REMARK_TEXT_MAX + 1];
 
@@ -68,7 +67,7 @@ static void add_message(struct remarks *list, const char *id, const json_t *mess
 		return;
 	text = mem_printf("%s%s%s%s%s%s", title, *title && *body ? ": " : "", body, url && *url ? " (" : "",
 			  url && *url ? url : "", url && *url ? ")" : "");
-	add(list, id, severity_of(severity), text);
+	remarks_add(list, id, severity_of(severity), text);
 	free(text);
 }
 
@@ -82,13 +81,13 @@ void remarks_read(const json_t *message, struct remarks_change *out)
 	out->clear = json_is_array(health) || json_is_null(json_object_get(messages, "*"));
 	json_array_foreach (health, i, value) {
 		if (json_is_string(value))
-			add(&out->list, json_string_value(value), REMARK_MEDIUM, json_string_value(value));
+			remarks_add(&out->list, json_string_value(value), REMARK_MEDIUM, json_string_value(value));
 	}
 	json_object_foreach (messages, id, value) {
 		if (strcmp(id, "*") && json_is_object(value))
 			add_message(&out->list, id, value);
 		else if (strcmp(id, "*") && json_is_null(value))
-			add(&out->list, id, REMARK_LOW, NULL);
+			remarks_add(&out->list, id, REMARK_LOW, NULL);
 	}
 }
 
@@ -102,7 +101,7 @@ void remarks_read_page(const json_t *message, struct remarks_change *out)
 	if (!page || !url_parse(page, &url))
 		return;
 	text = mem_printf("somebody has to open %s", page);
-	add(&out->list, key, REMARK_MEDIUM, text);
+	remarks_add(&out->list, key, REMARK_MEDIUM, text);
 	free(text);
 }
 

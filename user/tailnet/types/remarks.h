@@ -38,6 +38,8 @@ struct remarks_change {
 void remarks_read(const json_t *message, struct remarks_change *out);
 /* And that somebody should open a page (PopBrowserURL), which any message may. */
 void remarks_read_page(const json_t *message, struct remarks_change *out);
+/* One of our own making. @text: raw; NULL: it is over. */
+void remarks_add(struct remarks *list, const char *id, enum remark_severity severity, const char *text);
 /* Moves them out of @change. True: it has changed something. */
 bool remarks_apply(struct remarks *to, struct remarks_change *change);
 bool remarks_equal(const struct remarks *a, const struct remarks *b); /* ids apart */
