@@ -8,12 +8,23 @@
 
 #include "alloc.h"
 
+static void end_program(void)
+{
+	fputs("sluice: out of memory\n", stderr);
+	abort();
+}
+
+static void (*exhausted)(void) = end_program;
+
+void mem_on_exhausted(void (*end)(void))
+{
+	exhausted = end;
+}
+
 static void *check(void *p)
 {
-	if (!p) {
-		fputs("sluice: out of memory\n", stderr);
-		abort();
-	}
+	if (!p)
+		exhausted();
 	return p;
 }
 

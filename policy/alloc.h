@@ -10,6 +10,8 @@
  * for it, so running out means that the machine is out of memory: these abort
  * instead of returning NULL, and the data path in the kernel goes on without us.
  */
+/* What ends the program instead of abort(); it must not return. For a child that has one thread. */
+void mem_on_exhausted(void (*end)(void));
 void *mem_alloc(size_t n, size_t size); /* zeroed; n * size is checked */
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t len);

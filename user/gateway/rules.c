@@ -14,6 +14,7 @@
 #include "user/base/beneath.h"
 #include "user/base/log.h"
 #include "user/base/loop.h"
+#include "user/process/trial.h"
 #include "user/ruleset/policy_store.h"
 #include "user/answers/report.h"
 #include "user/ruleset/ruleset.h"
@@ -31,30 +32,62 @@ static int64_t wall_seconds(void)
 
 /* ---- building: nothing outside is touched ---------------------------------------------- */
 
-/* @given: a policy's file, text and length, and a gateway's state folder (NULL: far from any). */
-static struct ruleset *compile(const struct ruleset_place *place, struct ruleset_source given, struct diags *d)
-{
-	char *folder = ruleset_folder(place->config, given.file);
-	struct ruleset *r;
+/* What one policy may cost; a million blocked prefixes take 2 s and 180 MiB. */
+static const struct trial_limits compile_limits = {.seconds = 20, .bytes = 1ul << 30};
 
-	given.folder = folder;
-	given.now = wall_seconds();
-	r = ruleset_build(place, given.file ? &given : NULL, d);
+struct compile {
+	const struct ruleset_place *place;
+	struct ruleset_source given; /* without a file: there is no policy */
+	bool tests;		     /* it must pass them */
+	size_t passed;
+	struct diags *d;
+	struct ruleset *result; /* NULL: mistakes in @d */
+};
+
+static void compile_here(void *ctx)
+{
+	struct compile *c = ctx;
+
+	c->result = ruleset_build(c->place, c->given.file ? &c->given : NULL, c->d);
+	if (!c->result || !c->tests || ruleset_test(c->result, &c->passed, c->d))
+		return;
+	ruleset_free(c->result);
+	c->result = NULL;
+}
+
+/*
+ * First in a process that may die of it (trial.h): who writes a policy, or sends a netmap, ends or holds no gateway.
+ * @c->given: a policy's file, text and length, and a gateway's state folder (NULL: far from any).
+ */
+static struct ruleset *compile(struct compile *c)
+{
+	char *folder = ruleset_folder(c->place->config, c->given.file), why[128];
+	enum trial_end end;
+
+	c->given.folder = folder;
+	c->given.now = wall_seconds();
+	end = trial_run(&compile_limits, compile_here, c);
+	if (end == TRIAL_DONE)
+		compile_here(c);
+	else
+		diag_error(c->d, (struct diag_at){.file = c->given.file}, "the policy %s",
+			   trial_end_text(end, &compile_limits, why, sizeof(why)));
 	free(folder);
-	return r;
+	return c->result;
 }
 
 /* And its tests. */
 static struct ruleset *build(const struct config *config, const char *file, const char *text, size_t len,
 			     const char *kept, size_t *passed, struct diags *d)
 {
-	struct ruleset_source given = {.file = file, .text = text, .len = len, .kept = kept};
-	struct ruleset *r = compile(&(struct ruleset_place){.config = config}, given, d);
+	struct compile c = {.place = &(struct ruleset_place){.config = config},
+			    .given = {.file = file, .text = text, .len = len, .kept = kept},
+			    .tests = true,
+			    .d = d};
 
-	if (!r || ruleset_test(r, passed, d))
-		return r;
-	ruleset_free(r);
-	return NULL;
+	compile(&c);
+	*passed = c.passed;
+	return c.result;
 }
 
 static char *read_policy(const struct config *config, size_t *len, struct diags *d)
@@ -333,17 +366,19 @@ struct ruleset *rules_build_again(const struct gateway *g, const struct config *
 {
 	const struct ruleset *old = g->rules.running->rules;
 	struct ruleset_place place = {.config = config};
-	struct ruleset_source given = {.file = old->policy ? old->file : NULL,
-				       .text = old->text,
-				       .len = old->len,
-				       .kept = config->state,
-				       .lists_stay = true};
-	struct ruleset *r = compile(&place, given, d);
+	struct compile c = {.place = &place,
+			    .given = {.file = old->policy ? old->file : NULL,
+				      .text = old->text,
+				      .len = old->len,
+				      .kept = config->state,
+				      .lists_stay = true},
+			    .d = d};
+	struct ruleset *r = compile(&c);
 
 	if (!r) { /* the former rules would let pass what the netmap revokes */
 		log_error("the policy does not fit the netmap, so nothing passes: %s", d->n ? d->list[0].text : "");
 		place.shut = true;
-		r = compile(&place, given, d);
+		r = compile(&c);
 	}
 	return r;
 }
