@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -65,6 +66,34 @@ def test_kill_9_during_a_download(world):
     job = alice.host.probing("get", "get", SLOW)
     time.sleep(1.5)
     world.gateway.kill9()
+    world.gateway.start()
+    check_download(job)
+
+
+def test_fault_14_a_crash_among_many_clients(world):
+    """2,000 clients were here a moment ago, and the gateway calls all of them: who has a connection does not wait for
+    the others."""
+    world = world()
+    alice = world.client("alice")
+    world.gateway.clients += [stranger(number) for number in range(2000)]
+    world.gateway.admit(alice)
+    world.gateway.start()
+    alice.join(world.gateway)
+    settle(alice, world.gateway)
+    world.gateway.stop()
+    path = pathlib.Path(world.gateway.config["state"]) / "state.json"
+    state = json.loads(path.read_text())
+    for number, peer in enumerate(state["peers"]):
+        peer.setdefault("endpoint", {"address": f"203.0.113.{100 + number % 100}", "port": 2000 + number})
+        peer["handshake"] = int(time.time())
+    path.write_text(json.dumps(state))
+    world.gateway.start()
+    settle(alice, world.gateway)
+    job = alice.host.probing("get", "get", SLOW)
+    time.sleep(1.5)
+    world.gateway.kill9()
+    time.sleep(0.1)                                     # as the unit says
+    world.gateway.under = ["chrt", "--rr", "10"]        # a machine of its own, whatever other tests run beside this one
     world.gateway.start()
     check_download(job)
 

@@ -43,6 +43,13 @@ def test_the_bounded_capabilities_are_enough(world):
     world.gateway.down()
 
 
+def test_fault_14_a_crash_is_a_restart():
+    """At once, and however often; status 2 is for what no restart mends."""
+    for line in ("Restart=always", "RestartSec=100ms", "StartLimitIntervalSec=0"):
+        assert re.search(f"^{line}$", UNIT, re.M), line
+    assert UNIT.index("StartLimitIntervalSec") < UNIT.index("[Service]"), "systemd looks for it in [Unit]"
+
+
 def test_every_build_looks_up_its_commit():
     """`.SECONDARY` makes an absent FORCE no reason to: the program named the commit of the first build for ever."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}

@@ -15,8 +15,6 @@
 #include "user/base/loop.h"
 #include "user/base/secret.h"
 
-#define GREET_SECONDS 600 /* a handshake this young: the client was here when we stopped */
-
 struct psk {
 	bool set;
 	uint8_t key[KEY_LEN];
@@ -133,17 +131,9 @@ static void set_options(struct gateway *g, struct client *c, const struct psk *p
 	}
 }
 
-static const struct state_peer *remembered(const struct gateway *g, const uint8_t public[KEY_LEN])
-{
-	for (size_t i = 0; i < g->state.n_peers; i++)
-		if (!memcmp(g->state.peers[i].public, public, KEY_LEN))
-			return &g->state.peers[i];
-	return NULL;
-}
-
 static void add(struct gateway *g, struct client *c, const struct psk *psk)
 {
-	const struct state_peer *was = remembered(g, c->config->public_key);
+	const struct state_peer *was = state_peer_find(&g->state, c->config->public_key);
 
 	c->peer = engine_peer_add(g->device.engine, c->config->public_key);
 	if (!c->peer) {
@@ -260,37 +250,47 @@ static const struct identity *find(const struct identity *index, size_t n, const
 }
 
 struct pinned { /* what an earlier run left in the map of clients */
-	struct prefix *prefix;
-	uint32_t *client;
+	struct pinned_address {
+		struct prefix prefix;
+		uint32_t client;
+	} *v;
 	size_t n, cap;
 };
+
+static int compare_pinned(const void *a, const void *b)
+{
+	return prefix_cmp(&((const struct pinned_address *)a)->prefix, &((const struct pinned_address *)b)->prefix);
+}
 
 static bool take_pinned(void *arg, const struct prefix *p, uint32_t client)
 {
 	struct pinned *s = arg;
 
 	if (s->n == s->cap) {
-		s->cap = s->cap ? 2 * s->cap : 256;
-		s->prefix = realloc(s->prefix, s->cap * sizeof(*s->prefix));
-		s->client = realloc(s->client, s->cap * sizeof(*s->client));
-		if (!s->prefix || !s->client) {
-			s->n = s->cap = 0;
+		size_t cap = s->cap ? 2 * s->cap : 256;
+		struct pinned_address *v = reallocarray(s->v, cap, sizeof(*v));
+
+		if (!v)
 			return false;
-		}
+		s->v = v;
+		s->cap = cap;
 	}
-	s->prefix[s->n] = *p;
-	s->client[s->n++] = client;
+	s->v[s->n++] = (struct pinned_address){*p, client};
 	return true;
 }
 
-/* The id that @c had before, by any of its addresses; 0: none, or another has it now. */
+/* The id that @c had before, by any of its addresses; 0: none, or another has it now. @s is sorted. */
 static uint32_t former_id(const struct gateway *g, const struct pinned *s, const bool *taken,
 			  const struct config_client *c)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->prefix[i].len == 128 && has_address(c, &s->prefix[i].addr) && s->client[i] < MAX_CLIENTS &&
-		    !g->clients.by_id[s->client[i]] && !taken[s->client[i]])
-			return s->client[i];
+	for (size_t i = 0; i < c->addresses.n; i++) {
+		const struct pinned_address wanted = {.prefix = whole(&c->addresses.v[i])};
+		const struct pinned_address *was =
+			s->n ? bsearch(&wanted, s->v, s->n, sizeof(*s->v), compare_pinned) : NULL;
+
+		if (was && was->client < MAX_CLIENTS && !g->clients.by_id[was->client] && !taken[was->client])
+			return was->client;
+	}
 	return 0;
 }
 
@@ -341,11 +341,12 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next)
 static void sweep_pinned(struct gateway *g, const struct pinned *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		struct client *c = s->client[i] < MAX_CLIENTS ? g->clients.by_id[s->client[i]] : NULL;
+		const struct pinned_address *p = &s->v[i];
+		struct client *c = p->client < MAX_CLIENTS ? g->clients.by_id[p->client] : NULL;
 
-		if (!c || !has_address(c->config, &s->prefix[i].addr) || c->out) {
-			maps_client_delete(g->maps, &s->prefix[i]);
-			routing_remove(g, &s->prefix[i]);
+		if (!c || !has_address(c->config, &p->prefix.addr) || c->out) {
+			maps_client_delete(g->maps, &p->prefix);
+			routing_remove(g, &p->prefix);
 		}
 	}
 	g->clients.orphans = true;
@@ -436,8 +437,7 @@ void clients_plan_free(struct clients_plan *p)
 	free(p->list);
 	free(p->index);
 	free(p->ids);
-	free(p->pinned.prefix);
-	free(p->pinned.client);
+	free(p->pinned.v);
 	sodium_free(p->psks);
 	free(p);
 }
@@ -456,6 +456,8 @@ struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
 	p->index = mem_alloc(next->n_clients + g->clients.n + 1, sizeof(*p->index));
 	if (!g->clients.list)
 		maps_client_each(g->maps, take_pinned, &p->pinned);
+	if (p->pinned.n)
+		qsort(p->pinned.v, p->pinned.n, sizeof(*p->pinned.v), compare_pinned);
 	p->ids = plan_ids(g, next, &p->pinned);
 	return p;
 }
@@ -554,19 +556,5 @@ void clients_route(struct gateway *g)
 
 			routing_add(g, &p);
 		}
-	}
-}
-
-void clients_greet(struct gateway *g)
-{
-	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
-
-	for (size_t i = 0; i < g->clients.n; i++) {
-		struct client *c = &g->clients.list[i];
-		const struct state_peer *was = remembered(g, c->config->public_key);
-
-		if (c->peer && was && was->endpoint.port && was->handshake &&
-		    was->handshake + GREET_SECONDS > now.wall / NS_PER_SEC)
-			engine_initiate(g->device.engine, engine_peer_id(c->peer), &now);
 	}
 }

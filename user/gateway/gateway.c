@@ -96,6 +96,8 @@ static void run(struct gateway *g)
 	while (!g->loop.stop) {
 		uint64_t due = earlier(earlier(device_tick(&g->device), membership_tick(g)), g->second + NS_PER_SEC);
 
+		if (gateway_greet(g))
+			due = 0;
 		loop_run_once(&g->loop, due);
 		follow_host(g);
 		if (loop_now() >= g->second + NS_PER_SEC) {
@@ -376,7 +378,6 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	if (ok) {
 		verbs_sample(g); /* what dies in the first second has died in the last minute, too */
 		membership_forward(g);
-		clients_greet(g);
 		say_ready(g);
 		run(g);
 		notify_stopping();

@@ -76,8 +76,6 @@ void clients_settle(struct gateway *g);
 void clients_kick(struct gateway *g, struct client *c);
 /* Routes to the clients' addresses again, for a TAP that was made anew, or when somebody removed some. */
 void clients_route(struct gateway *g);
-/* After a start: talks to those who were there a moment ago. */
-void clients_greet(struct gateway *g);
 
 /* ---- routing.c: the host's routes to the clients' addresses -------------------------- */
 
@@ -407,6 +405,7 @@ struct gateway {
 	struct control *control;
 	struct uapi_socket *uapi;
 	struct state state; /* as it was at start, then as it was last saved */
+	size_t greeted;	    /* clients, by gateway_greet() */
 	struct loop_watch monitor, signals, commands;
 	uint64_t started, second, save_after; /* monotonic ns */
 	uint32_t mtu;
@@ -438,6 +437,9 @@ struct locks_of gateway_locks(const struct config *config);
 
 /* remember.c: writes what the next start wants to know, if it has changed. */
 void gateway_remember(struct gateway *g);
+/* After a start: begins a handshake with those who were there a moment ago, wherever they were then, so that their
+ * connections go on. Some at a time, for their answers must be heard between. True: there are more. */
+bool gateway_greet(struct gateway *g);
 
 /* Removes all that a gateway of this configuration left on the host. For the process that holds its locks (locks.h).
  * @each (may be NULL) is told of everything removed. 0 or -errno of the first failure. */

@@ -11,7 +11,9 @@
 #include "user/base/log.h"
 #include "user/base/loop.h"
 
-#define SAVE_SHARE 50 /* writing the state takes at most this part of the time */
+#define SAVE_SHARE    50 /* writing the state takes at most this part of the time */
+#define GREET_SECONDS 600 /* a handshake this young: the client was here when we stopped */
+#define GREET_TURN    (5 * NS_PER_MS)
 
 /* What is to be remembered of a client; false: it is no peer now. */
 static bool peer_state(const struct gateway *g, const struct client *c, struct state_peer *out)
@@ -35,13 +37,15 @@ static bool peer_state(const struct gateway *g, const struct client *c, struct s
 /* Asked every few seconds of ten thousand clients: compares without allocating. */
 static bool worth_saving(const struct gateway *g)
 {
+	const struct state_peer *was;
 	struct state_peer p;
 	size_t n = 0;
 
 	for (size_t i = 0; i < g->clients.n; i++) {
 		if (!peer_state(g, &g->clients.list[i], &p))
 			continue;
-		if (n == g->state.n_peers || memcmp(&g->state.peers[n], &p, sizeof(p)))
+		was = state_peer_find(&g->state, p.public);
+		if (!was || memcmp(was, &p, sizeof(p)))
 			return true;
 		n++;
 	}
@@ -63,9 +67,31 @@ void gateway_remember(struct gateway *g)
 	free(g->state.peers);
 	g->state.peers = peers;
 	g->state.n_peers = n;
+	state_sort(&g->state);
 	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
 	err = state_save(g->config->state, &g->state);
 	if (err)
 		log_warning("%s: %s", g->config->state, strerror(-err));
 	g->save_after = begun + SAVE_SHARE * (loop_now() - begun);
+}
+
+static bool was_here(const struct state_peer *was, uint64_t wall)
+{
+	return was && was->endpoint.port && was->handshake && was->handshake + GREET_SECONDS > wall / NS_PER_SEC;
+}
+
+bool gateway_greet(struct gateway *g)
+{
+	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
+	uint64_t end = now.mono + GREET_TURN;
+
+	while (g->greeted < g->clients.n && now.mono < end) {
+		const struct client *c = &g->clients.list[g->greeted++];
+
+		if (!c->peer || !was_here(state_peer_find(&g->state, c->config->public_key), now.wall))
+			continue;
+		engine_initiate(g->device.engine, engine_peer_id(c->peer), &now);
+		now.mono = loop_now();
+	}
+	return g->greeted < g->clients.n;
 }

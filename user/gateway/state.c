@@ -208,6 +208,7 @@ static bool parse(const char *text, size_t len, struct state *s, char *error, si
 		if (s->peers && parse_peer(j, &s->peers[s->n_peers]))
 			s->n_peers++;
 	json_decref(root);
+	state_sort(s);
 	return true;
 }
 
@@ -254,6 +255,25 @@ int state_save(const char *folder, const struct state *s)
 	err = state_write_file(path, text, strlen(text));
 	free(text);
 	return err;
+}
+
+static int compare_peers(const void *a, const void *b)
+{
+	return memcmp(((const struct state_peer *)a)->public, ((const struct state_peer *)b)->public, KEY_LEN);
+}
+
+const struct state_peer *state_peer_find(const struct state *s, const uint8_t public[KEY_LEN])
+{
+	struct state_peer wanted = {.handshake = 0};
+
+	memcpy(wanted.public, public, KEY_LEN);
+	return s->n_peers ? bsearch(&wanted, s->peers, s->n_peers, sizeof(wanted), compare_peers) : NULL;
+}
+
+void state_sort(struct state *s)
+{
+	if (s->n_peers)
+		qsort(s->peers, s->n_peers, sizeof(*s->peers), compare_peers);
 }
 
 void state_free(struct state *s)

@@ -28,7 +28,7 @@ struct state_peer {
 struct state {
 	bool has_identity;
 	uint8_t identity[KEY_LEN]; /* public key of the last run */
-	struct state_peer *peers;
+	struct state_peer *peers; /* sorted by key: state_sort() */
 	size_t n_peers;
 	char offload[STATE_OFFLOADS][IFNAMSIZ]; /* interfaces whose UDP GRO we switched on: `down` restores it */
 	size_t n_offload;
@@ -45,6 +45,11 @@ bool state_load(const char *folder, struct state *s, char *error, size_t size);
 /* 0 or -errno; the old file stays whole on failure. */
 int state_save(const char *folder, const struct state *s);
 void state_free(struct state *s);
+
+/* What is remembered of a peer; NULL: nothing. */
+const struct state_peer *state_peer_find(const struct state *s, const uint8_t public[KEY_LEN]);
+/* After the list of peers has changed. */
+void state_sort(struct state *s);
 
 /* Reads a whole file, at most @max; NULL with errno, EFBIG when it is longer. Freed by the caller; terminated. */
 char *state_read_fd(int fd, size_t max, size_t *len);
