@@ -9,8 +9,9 @@
  * never match (nobody is their source, their destination lies outside every route,
  * a deny covers all of them), and a policy without rules, unless it @narrows those of
  * a coordination server. With an inventory without nodes only what does not depend on
- * it is looked at.
+ * it is looked at. Once @budget is spent, the rest is not searched, and that is said.
  */
-void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct diags *d);
+void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct budget *budget,
+		  struct diags *d);
 
 #endif

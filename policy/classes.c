@@ -25,7 +25,7 @@ struct count { /* addresses of a client by family */
 
 struct splitter {
 	struct classes *c;
-	const struct filter *f;
+	struct budget *budget;
 	struct host *hosts; /* sorted by address */
 	size_t n_hosts;
 	struct wide *wides;
@@ -40,13 +40,26 @@ struct splitter {
 
 struct rule_ref {
 	const struct filter_rule *rule;
-	uint32_t index;
+	uint32_t index, hash; /* hash: of the sources, so that few lists are compared in full */
 };
+
+static uint32_t hash_sources(const struct filter_rule *r)
+{
+	const unsigned char *c = (const unsigned char *)r->src;
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < r->n_src * sizeof(*r->src); i++)
+		hash = (hash ^ c[i]) * 16777619u;
+	return hash;
+}
 
 static int by_sources(const void *pa, const void *pb)
 {
-	const struct filter_rule *a = ((const struct rule_ref *)pa)->rule, *b = ((const struct rule_ref *)pb)->rule;
+	const struct rule_ref *ra = pa, *rb = pb;
+	const struct filter_rule *a = ra->rule, *b = rb->rule;
 
+	if (ra->hash != rb->hash)
+		return ra->hash < rb->hash ? -1 : 1;
 	if (a->verdict != b->verdict)
 		return a->verdict < b->verdict ? -1 : 1;
 	if (a->n_src != b->n_src)
@@ -70,15 +83,31 @@ static void add_to_set(struct classes *c, const struct rule_ref *ref, bool same_
 	set->rules[set->n_rules++] = ref->index;
 }
 
-static void make_sets(struct classes *c, const struct filter *f)
+static void make_sets(struct classes *c, const struct filter *f, struct budget *budget)
 {
 	struct rule_ref *refs = mem_alloc(f->n, sizeof(*refs));
 
-	for (size_t i = 0; i < f->n; i++)
-		refs[i] = (struct rule_ref){ &f->rules[i], (uint32_t)i };
+	for (size_t i = 0; i < f->n; i++) {
+		bool shared = i && f->rules[i].src == f->rules[i - 1].src && f->rules[i].n_src == f->rules[i - 1].n_src;
+
+		refs[i] = (struct rule_ref){ .rule = &f->rules[i], .index = (uint32_t)i };
+		if (shared)
+			refs[i].hash = refs[i - 1].hash;
+		else if (budget_pay(budget, f->rules[i].n_src))
+			refs[i].hash = hash_sources(&f->rules[i]);
+	}
+	if (budget_is_spent(budget))
+		goto out;
 	qsort(refs, f->n, sizeof(*refs), by_sources);
-	for (size_t i = 0; i < f->n; i++)
-		add_to_set(c, &refs[i], i && !by_sources(&refs[i - 1], &refs[i]));
+	for (size_t i = 0; i < f->n; i++) {
+		bool same = i && !by_sources(&refs[i - 1], &refs[i]);
+
+		if (!same && !(budget_pay_sort(budget, refs[i].rule->n_src) &&
+			       budget_hold(budget, refs[i].rule->n_src, sizeof(struct prefix))))
+			break;
+		add_to_set(c, &refs[i], same);
+	}
+out:
 	free(refs);
 }
 
@@ -199,9 +228,10 @@ static void split_by(struct splitter *s, uint32_t set)
 	struct classes *c = s->c;
 
 	s->n_touched = 0;
-	for (size_t i = 0; i < c->sets[set].src.n; i++)
+	for (size_t i = 0; i < c->sets[set].src.n && budget_pay(s->budget, 4); i++)
 		hit_hosts(s, &c->sets[set].src.v[i]);
-	hit_wides(s, &c->sets[set]);
+	if (budget_pay(s->budget, s->n_wides + s->n_touched))
+		hit_wides(s, &c->sets[set]);
 	for (size_t i = 0; i < s->n_touched; i++) {
 		uint32_t client = s->touched[i];
 		unsigned families = families_in(s, client, c->sets[set].verdict);
@@ -212,12 +242,13 @@ static void split_by(struct splitter *s, uint32_t set)
 	}
 }
 
-void classes_build(struct classes *c, const struct filter *f, const struct tables_client *clients, size_t n)
+void classes_build(struct classes *c, const struct filter *f, const struct tables_client *clients, size_t n,
+		   struct budget *budget)
 {
-	struct splitter s = { .c = c, .f = f };
+	struct splitter s = { .c = c, .budget = budget };
 
 	*c = (struct classes){ .first_divided = SIZE_MAX };
-	make_sets(c, f);
+	make_sets(c, f, budget);
 	c->node_of = mem_alloc(n, sizeof(*c->node_of));
 	c->nodes = mem_grow(NULL, 0, sizeof(*c->nodes));
 	c->nodes[c->n_nodes++] = (struct class_node){ .parent = CLASS_ROOT };
@@ -229,7 +260,7 @@ void classes_build(struct classes *c, const struct filter *f, const struct table
 		add_client(&s, &clients[i], (uint32_t)i);
 	if (s.n_hosts)
 		qsort(s.hosts, s.n_hosts, sizeof(*s.hosts), by_addr);
-	for (size_t i = 0; i < c->n_sets; i++)
+	for (size_t i = 0; i < c->n_sets && !budget_is_spent(budget); i++)
 		split_by(&s, (uint32_t)i);
 	free(s.hosts);
 	free(s.wides);

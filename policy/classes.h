@@ -41,7 +41,9 @@ struct classes {
 	size_t n_divided, first_divided;
 };
 
-void classes_build(struct classes *c, const struct filter *f, const struct tables_client *clients, size_t n);
+/* Once @budget is spent, clients are missing from their classes. */
+void classes_build(struct classes *c, const struct filter *f, const struct tables_client *clients, size_t n,
+		   struct budget *budget);
 void classes_free(struct classes *c);
 
 #endif

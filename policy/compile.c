@@ -11,20 +11,21 @@
 
 struct source { /* addresses of a list of source selectors, shared by rules that have the same list */
 	char *key;
+	uint32_t hash;
 	struct prefix *v;
 	size_t n;
 	bool owned; /* by the first rule that used it */
 	struct source *next;
 };
 
-#define SOURCE_BUCKETS 1024
-
 struct compiler {
 	const struct resolver *r;
 	const struct policy *p;
 	const struct inventory_node *node; /* NULL: every node */
 	struct filter *f;
-	struct source *sources[SOURCE_BUCKETS];
+	struct budget *budget;
+	struct source **sources;
+	size_t n_buckets; /* a power of two, one for each rule at least */
 };
 
 /* ---- sources ------------------------------------------------------------------------ */
@@ -47,38 +48,41 @@ static char *source_key(const struct policy_sels *src)
 	return key;
 }
 
-static unsigned bucket_of(const char *key)
+static uint32_t hash_source(const char *key)
 {
 	uint32_t hash = 2166136261u; /* FNV-1a */
 
 	for (; *key; key++)
 		hash = (hash ^ (unsigned char)*key) * 16777619u;
-	return hash % SOURCE_BUCKETS;
+	return hash;
 }
 
 static struct source *source_of(struct compiler *c, const struct policy_sels *src)
 {
 	char *key = source_key(src);
-	struct source **bucket = &c->sources[bucket_of(key)], *s;
+	uint32_t hash = hash_source(key);
+	struct source **bucket = &c->sources[hash & (c->n_buckets - 1)], *s;
 	struct prefixes set = { 0 };
 
-	for (s = *bucket; s; s = s->next)
-		if (!strcmp(s->key, key)) {
+	for (s = *bucket; s && budget_pay(c->budget, 1); s = s->next)
+		if (s->hash == hash && !strcmp(s->key, key)) {
 			free(key);
 			return s;
 		}
-	for (size_t i = 0; i < src->n; i++)
+	for (size_t i = 0; i < src->n && !budget_is_spent(c->budget); i++)
 		resolve_src(c->r, &src->v[i], &set);
-	prefixes_sort(&set);
+	budget_hold(c->budget, set.n, sizeof(*set.v));
+	if (budget_pay_sort(c->budget, set.n))
+		prefixes_sort(&set);
 	s = mem_alloc(1, sizeof(*s));
-	*s = (struct source){ .key = key, .v = set.v, .n = set.n, .next = *bucket };
+	*s = (struct source){ .key = key, .hash = hash, .v = set.v, .n = set.n, .next = *bucket };
 	*bucket = s;
 	return s;
 }
 
 static void free_sources(struct compiler *c)
 {
-	for (size_t i = 0; i < SOURCE_BUCKETS; i++)
+	for (size_t i = 0; i < c->n_buckets; i++)
 		while (c->sources[i]) {
 			struct source *s = c->sources[i];
 
@@ -88,6 +92,7 @@ static void free_sources(struct compiler *c)
 			free(s->key);
 			free(s);
 		}
+	free(c->sources);
 }
 
 /* ---- destinations --------------------------------------------------------------------- */
@@ -127,6 +132,7 @@ static bool concerns(const struct compiler *c, const struct policy_rule *rule, c
 
 	if (!node)
 		return true;
+	budget_pay(c->budget, 1 + node->approved.n + rule->via.n);
 	if (rule->via.n) {
 		if (!has_any_tag(node, &rule->via))
 			return false;
@@ -139,8 +145,11 @@ static bool concerns(const struct compiler *c, const struct policy_rule *rule, c
 	return inventory_has_exit(node) && prefixes_cover(resolve_internet(c->r), d);
 }
 
-static void add_dst(struct filter_rule *out, const struct prefix *d, const struct policy_portlist *ports)
+static void add_dst(const struct compiler *c, struct filter_rule *out, const struct prefix *d,
+		    const struct policy_portlist *ports)
 {
+	if (!budget_pay(c->budget, ports->n) || !budget_hold(c->budget, ports->n, sizeof(*out->dst)))
+		return;
 	for (size_t i = 0; i < ports->n; i++) {
 		out->dst = mem_grow(out->dst, out->n_dst, sizeof(*out->dst));
 		out->dst[out->n_dst++] = (struct filter_dst){ *d, ports->v[i].first, ports->v[i].last };
@@ -158,19 +167,22 @@ static bool concerns_any(const struct compiler *c, const struct policy_rule *rul
 	return any;
 }
 
-static void add_selector(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
-			 const struct policy_portlist *ports, struct filter_rule *out)
+/* The prefixes of a destination that the node is concerned with. */
+static void find_destinations(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+			      struct prefixes *out)
 {
-	struct prefixes set = { 0 };
+	size_t kept = 0;
 	bool all;
 
-	resolve_dst(c->r, sel, &set);
-	prefixes_sort(&set);
-	all = sel->kind == SEL_ANY && concerns_any(c, rule, sel, &set);
-	for (size_t i = 0; i < set.n; i++)
-		if (all || concerns(c, rule, sel, &set.v[i]))
-			add_dst(out, &set.v[i], ports);
-	prefixes_free(&set);
+	resolve_dst(c->r, sel, out);
+	if (!budget_pay_sort(c->budget, out->n))
+		return;
+	prefixes_sort(out);
+	all = sel->kind == SEL_ANY && concerns_any(c, rule, sel, out);
+	for (size_t i = 0; i < out->n && !budget_is_spent(c->budget); i++)
+		if (all || concerns(c, rule, sel, &out->v[i]))
+			out->v[kept++] = out->v[i];
+	out->n = kept;
 }
 
 /* ---- rules ----------------------------------------------------------------------------- */
@@ -182,10 +194,14 @@ static void free_parts(struct filter_rule *out)
 		free(out->src);
 }
 
+#define EMIT_STEPS 16  /* writing a rule's text is as much work as that many steps */
+#define EMIT_BYTES 256 /* its texts and what malloc adds to them */
+
 /* Takes over what is in @out; a rule without sources or destinations is none. */
 static void emit(struct compiler *c, const struct policy_rule *rule, uint8_t proto, struct filter_rule *out)
 {
-	if (!out->n_src || !out->n_dst) {
+	if (!out->n_src || !out->n_dst || !budget_pay(c->budget, EMIT_STEPS) ||
+	    !budget_hold(c->budget, 1, sizeof(*out) + EMIT_BYTES)) {
 		free_parts(out);
 		return;
 	}
@@ -204,26 +220,29 @@ static void emit(struct compiler *c, const struct policy_rule *rule, uint8_t pro
 	c->f->rules[c->f->n++] = *out;
 }
 
-/* Calls for every destination of the rule with its ports, for one protocol. */
-static void add_destinations(const struct compiler *c, const struct policy_rule *rule, uint8_t proto, bool self,
+/* Adds every prefix with all ports that the rule has for it and one protocol. */
+static void add_ports(const struct compiler *c, const struct policy_rule *rule, const struct policy_dst *dst,
+		      uint8_t proto, const struct prefixes *set, struct filter_rule *out)
+{
+	for (size_t j = 0; j < rule->n_ip && budget_pay(c->budget, 1); j++)
+		for (size_t k = 0; k < set->n && rule->ip[j].proto == proto && !budget_is_spent(c->budget); k++)
+			add_dst(c, out, &set->v[k], rule->kind == POLICY_GRANT ? &rule->ip[j].ports : &dst->ports);
+}
+
+/* Adds every destination of the rule for one protocol: of autogroup:self the @own nodes, else (NULL) all others. */
+static void add_destinations(const struct compiler *c, const struct policy_rule *rule, uint8_t proto,
 			     const struct prefixes *own, struct filter_rule *out)
 {
-	for (size_t i = 0; i < rule->n_dst; i++) {
+	for (size_t i = 0; i < rule->n_dst && budget_pay(c->budget, 1); i++) {
 		const struct policy_dst *dst = &rule->dst[i];
+		struct prefixes set = { 0 };
 
-		if ((dst->sel.kind == SEL_SELF) != self)
+		if ((dst->sel.kind == SEL_SELF) != (own != NULL))
 			continue;
-		for (size_t j = 0; j < rule->n_ip; j++) {
-			const struct policy_portlist *ports =
-				rule->kind == POLICY_GRANT ? &rule->ip[j].ports : &dst->ports;
-
-			if (rule->ip[j].proto != proto)
-				continue;
-			if (!self)
-				add_selector(c, rule, &dst->sel, ports, out);
-			for (size_t k = 0; self && k < own->n; k++)
-				add_dst(out, &own->v[k], ports);
-		}
+		if (!own)
+			find_destinations(c, rule, &dst->sel, &set);
+		add_ports(c, rule, dst, proto, own ? own : &set, out);
+		prefixes_free(&set);
 	}
 }
 
@@ -232,7 +251,7 @@ static void compile_plain(struct compiler *c, const struct policy_rule *rule, ui
 	struct source *s = source_of(c, &rule->src);
 	struct filter_rule out = { .src = s->v, .n_src = s->n, .shares_src = true };
 
-	add_destinations(c, rule, proto, false, NULL, &out);
+	add_destinations(c, rule, proto, NULL, &out);
 	if (out.n_src && out.n_dst && !s->owned) {
 		out.shares_src = false;
 		s->owned = true;
@@ -243,6 +262,7 @@ static void compile_plain(struct compiler *c, const struct policy_rule *rule, ui
 struct self_rule {
 	struct compiler *c;
 	const struct policy_rule *rule;
+	struct prefixes named; /* as sources, merged */
 	uint8_t proto;
 };
 
@@ -251,21 +271,21 @@ static void compile_user(const char *user, void *arg)
 {
 	const struct self_rule *self = arg;
 	struct compiler *c = self->c;
-	const struct source *s = source_of(c, &self->rule->src);
-	struct prefixes own = { 0 }, named = { .v = s->v, .n = s->n }, src = { 0 }, dst = { 0 };
+	struct prefixes own = { 0 }, src = { 0 }, dst = { 0 };
 	struct filter_rule out = { 0 };
 
 	resolve_user(c->r, user, &own);
 	prefixes_sort(&own);
-	for (size_t i = 0; i < own.n; i++) {
-		if (prefixes_overlap(&named, &own.v[i]))
+	for (size_t i = 0; i < own.n && budget_pay(c->budget, 1); i++) {
+		if (prefixes_overlap(&self->named, &own.v[i]))
 			prefixes_add(&src, &own.v[i]);
 		if (!c->node || has_address_in(c->node, &own.v[i]))
 			prefixes_add(&dst, &own.v[i]);
 	}
 	out.src = src.v;
 	out.n_src = src.n;
-	add_destinations(c, self->rule, self->proto, true, &dst, &out);
+	budget_hold(c->budget, src.n, sizeof(*src.v));
+	add_destinations(c, self->rule, self->proto, &dst, &out);
 	prefixes_free(&own);
 	prefixes_free(&dst);
 	emit(c, self->rule, self->proto, &out);
@@ -273,33 +293,35 @@ static void compile_user(const char *user, void *arg)
 
 static void compile_self(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
 {
-	struct self_rule self = { c, rule, proto };
+	struct self_rule self = { .c = c, .rule = rule, .proto = proto };
 	const struct inventory_node *node = c->node;
+	const struct source *s;
+	size_t i = 0;
 
-	for (size_t i = 0; i < rule->n_dst; i++) {
-		if (rule->dst[i].sel.kind != SEL_SELF)
-			continue;
-		if (!node)
-			resolve_each_user(c->r, compile_user, &self);
-		else if (!node->n_tags && node->user)
-			compile_user(node->user, &self);
-		return; /* compile_user() takes all destinations that are autogroup:self */
-	}
-}
-
-static bool proto_came_before(const struct policy_rule *rule, size_t i)
-{
-	for (size_t j = 0; j < i; j++)
-		if (rule->ip[j].proto == rule->ip[i].proto)
-			return true;
-	return false;
+	while (i < rule->n_dst && rule->dst[i].sel.kind != SEL_SELF)
+		i++;
+	if (i == rule->n_dst)
+		return;
+	s = source_of(c, &rule->src);
+	prefixes_add_all(&self.named, s->v, s->n);
+	if (budget_pay_sort(c->budget, s->n))
+		prefixes_merge(&self.named);
+	if (!node)
+		resolve_each_user(c->r, compile_user, &self);
+	else if (!node->n_tags && node->user)
+		compile_user(node->user, &self);
+	prefixes_free(&self.named);
 }
 
 static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 {
-	for (size_t i = 0; i < rule->n_ip; i++) {
-		if (proto_came_before(rule, i))
+	bool seen[256] = { false };
+
+	budget_at(c->budget, rule->at);
+	for (size_t i = 0; i < rule->n_ip && budget_pay(c->budget, 1); i++) {
+		if (seen[rule->ip[i].proto])
 			continue;
+		seen[rule->ip[i].proto] = true;
 		compile_plain(c, rule, rule->ip[i].proto);
 		compile_self(c, rule, rule->ip[i].proto);
 	}
@@ -322,11 +344,15 @@ static void allow_all(struct compiler *c)
 struct filter *policy_compile(const struct resolver *r, const struct policy *p, const struct inventory_node *node,
 			      enum policy_absent absent)
 {
-	struct compiler c = { .r = r, .p = p, .node = node, .f = mem_alloc(1, sizeof(*c.f)) };
+	struct compiler c = { .r = r, .p = p, .node = node, .f = mem_alloc(1, sizeof(*c.f)),
+			      .budget = resolver_budget(r), .n_buckets = 16 };
 
+	while (c.n_buckets < p->n_rules)
+		c.n_buckets *= 2;
+	c.sources = mem_alloc(c.n_buckets, sizeof(*c.sources));
 	if (!p->has_rules && absent == POLICY_ALLOW_ALL)
 		allow_all(&c);
-	for (size_t i = 0; i < p->n_rules; i++)
+	for (size_t i = 0; i < p->n_rules && !budget_is_spent(c.budget); i++)
 		compile_rule(&c, &p->rules[i]);
 	free_sources(&c);
 	return c.f;

@@ -17,7 +17,7 @@ enum policy_absent { POLICY_ALLOW_ALL, POLICY_DENY_ALL };
  * addresses, overlap a route it is approved for, or, when it is an exit node, lie
  * in the internet. A rule's id, file and line are those of the policy's rule; the
  * file's name belongs to the policy, so the policy must outlive the filter.
- * Freed with filter_free().
+ * Freed with filter_free(). Paid from the resolver's budget: once that is spent, rules are missing.
  */
 struct filter *policy_compile(const struct resolver *r, const struct policy *p, const struct inventory_node *node,
 			      enum policy_absent absent);

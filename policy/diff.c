@@ -130,16 +130,6 @@ static void add_prefixes(struct prefixes *out, const struct tables *t, uint32_t 
 	}
 }
 
-/* What holds for all of @p that no longer prefix takes out. */
-static const struct tables_entry *entry_around(const struct tables *t, uint32_t class, const struct prefix *p)
-{
-	const struct tables_entry *e = tables_match(t, class, &p->addr);
-
-	while (e && e->key.prefixlen > CLASS_BITS + p->len)
-		e = e->parent == UINT32_MAX ? NULL : &t->entries[e->parent];
-	return e;
-}
-
 static void add_delta(struct differ *x, bool gains, const struct level *l, const struct move *moves, size_t n)
 {
 	const struct ports *ports = gains ? &l->gained : &l->lost;
@@ -166,8 +156,8 @@ static void pop(struct differ *x)
 
 static void compare_at(struct differ *x, const struct prefix *p, const struct move *moves, size_t n)
 {
-	const struct tables_entry *before = entry_around(x->old->t, moves->before, p);
-	const struct tables_entry *after = entry_around(x->new->t, moves->after, p);
+	const struct tables_entry *before = tables_around(x->old->t, moves->before, p);
+	const struct tables_entry *after = tables_around(x->new->t, moves->after, p);
 	const struct level *around;
 	struct level *l;
 

@@ -63,7 +63,8 @@ size_t inventory_find(const struct inventory *inv, const char *name);
  *	   routes: [203.0.113.0/24], approved: [203.0.113.0/24]}
  *
  * in YAML or JSON (without tailnet it is a gateway with clients of its own); or a netmap,
- * as a coordination server sends it or `tailscale debug netmap` prints it. True when there was no mistake. @inv is to be freed in any case.
+ * as a coordination server sends it or `tailscale debug netmap` prints it. True when there
+ * was no mistake. @inv is to be freed in any case.
  */
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d);
 

@@ -101,19 +101,22 @@ struct party { /* a rule that accepts, its sources merged: by numbers, all IPv4 
 	struct prefixes v4, v6;
 };
 
-static void append_common(struct filter *out, const struct party *server, const struct party *local)
+static void append_common(struct filter *out, const struct party *server, const struct party *local,
+			  struct budget *budget)
 {
 	struct filter_rule r = {0}, name;
 	struct prefixes src = {0};
 
-	for (size_t i = 0; i < server->rule->n_dst; i++)
+	for (size_t i = 0; i < server->rule->n_dst && budget_pay(budget, 1 + local->rule->n_dst); i++)
 		for (size_t k = 0; k < local->rule->n_dst; k++)
 			add_common_dst(&r, &server->rule->dst[i], &local->rule->dst[k]);
 	add_common_protocols(&r, server->rule, local->rule);
-	if (r.n_dst && r.n_proto) {
+	budget_hold(budget, r.n_dst, sizeof(*r.dst));
+	if (r.n_dst && r.n_proto && budget_pay(budget, server->v4.n + server->v6.n + local->v4.n + local->v6.n)) {
 		add_common_sources(&src, &server->v4, &local->v4);
 		add_common_sources(&src, &server->v6, &local->v6);
 	}
+	budget_hold(budget, src.n, sizeof(*src.v));
 	if (!src.n) {
 		free(r.dst);
 		free(r.proto);
@@ -160,14 +163,14 @@ static void free_parties(struct party *list, size_t n)
 	free(list);
 }
 
-static void agree(struct filter *out, const struct filter *server, const struct filter *local)
+static void agree(struct filter *out, const struct filter *server, const struct filter *local, struct budget *budget)
 {
 	size_t n_server, n_local;
 	struct party *a = parties(server, &n_server), *b = parties(local, &n_local);
 
 	for (size_t i = 0; i < n_server; i++)
-		for (size_t k = 0; k < n_local; k++)
-			append_common(out, &a[i], &b[k]);
+		for (size_t k = 0; k < n_local && budget_pay(budget, 1); k++)
+			append_common(out, &a[i], &b[k], budget);
 	free_parties(a, n_server);
 	free_parties(b, n_local);
 }
@@ -188,7 +191,7 @@ static uint32_t greatest_id(const struct filter *f)
 	return id;
 }
 
-struct filter *filter_narrow(const struct filter *server, const struct filter *local, bool both)
+struct filter *filter_narrow(const struct filter *server, const struct filter *local, bool both, struct budget *budget)
 {
 	struct filter *out = mem_alloc(1, sizeof(*out));
 	uint32_t behind = greatest_id(local);
@@ -196,7 +199,7 @@ struct filter *filter_narrow(const struct filter *server, const struct filter *l
 	append_verdicts(out, local, FILTER_DENY, 0);
 	append_verdicts(out, server, FILTER_DENY, behind);
 	if (both)
-		agree(out, server, local);
+		agree(out, server, local, budget);
 	else
 		append_verdicts(out, server, FILTER_ACCEPT, behind);
 	return out;
@@ -206,5 +209,5 @@ struct filter *filter_copy(const struct filter *f)
 {
 	static const struct filter nothing;
 
-	return filter_narrow(f, &nothing, false);
+	return filter_narrow(f, &nothing, false, NULL);
 }

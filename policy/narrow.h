@@ -2,6 +2,7 @@
 #ifndef SLUICE_NARROW_H
 #define SLUICE_NARROW_H
 
+#include "budget.h"
 #include "filter.h"
 
 /*
@@ -14,9 +15,9 @@
  * the local policy has no accepts to agree with, and the server's stand as they are,
  * numbered behind the local rules.
  *
- * A copy of everything; freed with filter_free().
+ * A copy of everything; freed with filter_free(). Once @budget is spent, rules are missing: not to be used.
  */
-struct filter *filter_narrow(const struct filter *server, const struct filter *local, bool both);
+struct filter *filter_narrow(const struct filter *server, const struct filter *local, bool both, struct budget *budget);
 
 struct filter *filter_copy(const struct filter *f);
 

@@ -88,6 +88,103 @@ void ports_overlay(struct ports *l, const struct acl_rule *r)
 	free(pieces.v);
 }
 
+/* ---- many at once -------------------------------------------------------------------- */
+
+static int by_first(const void *pa, const void *pb)
+{
+	const struct acl_rule *a = pa, *b = pb;
+
+	if (a->proto != b->proto)
+		return a->proto < b->proto ? -1 : 1;
+	return (a->first > b->first) - (a->first < b->first);
+}
+
+struct open_ranges { /* a heap of those that have begun, the one that beats all others at its top */
+	const struct acl_rule **v;
+	size_t n;
+};
+
+static void open_push(struct open_ranges *h, const struct acl_rule *r)
+{
+	size_t i = h->n++;
+
+	for (; i && beats(r, h->v[(i - 1) / 2]); i = (i - 1) / 2)
+		h->v[i] = h->v[(i - 1) / 2];
+	h->v[i] = r;
+}
+
+static void open_pop(struct open_ranges *h)
+{
+	const struct acl_rule *last = h->v[--h->n];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < h->n) {
+		if (child + 1 < h->n && beats(h->v[child + 1], h->v[child]))
+			child++;
+		if (!beats(h->v[child], last))
+			break;
+		h->v[i] = h->v[child];
+		i = child;
+	}
+	if (h->n)
+		h->v[i] = last;
+}
+
+/* Appends, joined to its neighbour where both say the same. */
+static void append_joined(struct ports *out, const struct acl_rule *like, int first, int last)
+{
+	struct acl_rule *before = out->n ? &out->v[out->n - 1] : NULL;
+
+	if (before && before->proto == like->proto && before->verdict == like->verdict && before->id == like->id &&
+	    before->last + 1 == first)
+		before->last = (__u16)last;
+	else
+		add_piece(out, like, first, last);
+}
+
+/* What decides from port to port: the best of all ranges that are open there. */
+static void sweep_proto(struct ports *out, const struct acl_rule *const *v, size_t n, struct open_ranges *open)
+{
+	int port = 0;
+
+	for (size_t next = 0; next < n || open->n;) {
+		int end;
+
+		while (next < n && (!open->n || v[next]->first <= port)) {
+			port = open->n ? port : v[next]->first;
+			open_push(open, v[next++]);
+		}
+		if (open->v[0]->last < port) {
+			open_pop(open);
+			continue;
+		}
+		end = open->v[0]->last;
+		if (next < n && v[next]->first <= end)
+			end = v[next]->first - 1;
+		append_joined(out, open->v[0], port, end);
+		port = end + 1;
+	}
+}
+
+void ports_lay(struct ports *out, const struct acl_rule *around, size_t n_around, struct acl_rule *v, size_t n)
+{
+	const struct acl_rule **all = mem_alloc(n + n_around, sizeof(*all));
+	struct open_ranges open = { .v = mem_alloc(n + n_around, sizeof(*open.v)) };
+	size_t total = 0;
+
+	if (n)
+		qsort(v, n, sizeof(*v), by_first);
+	for (size_t i = 0, k = 0; i < n || k < n_around;)
+		all[total++] = k == n_around || (i < n && by_first(&v[i], &around[k]) < 0) ? &v[i++] : &around[k++];
+	for (size_t from = 0, to; from < total; from = to) {
+		for (to = from + 1; to < total && all[to]->proto == all[from]->proto;)
+			to++;
+		sweep_proto(out, all + from, to - from, &open);
+	}
+	free(all);
+	free(open.v);
+}
+
 void ports_join(struct ports *l)
 {
 	size_t n = 0;

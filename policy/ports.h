@@ -20,6 +20,11 @@ struct ports {
 
 /* Lays one range over the list. */
 void ports_overlay(struct ports *l, const struct acl_rule *r);
+/*
+ * Lays @n ranges over the list @around at once, in n log n, and joins neighbours that say the same. Sorts @v.
+ * The result is in @out.
+ */
+void ports_lay(struct ports *out, const struct acl_rule *around, size_t n_around, struct acl_rule *v, size_t n);
 /* Joins neighbours that say the same. To be called after a series of overlays. */
 void ports_join(struct ports *l);
 void ports_copy(struct ports *to, const struct ports *from);

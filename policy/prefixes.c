@@ -128,19 +128,110 @@ void prefixes_subtract(struct prefixes *s, const struct prefix *p)
 	*s = rest;
 }
 
-bool prefixes_overlap(const struct prefixes *s, const struct prefix *p)
+/* ---- additions and removals ---------------------------------------------------------- */
+
+static int by_nesting(const void *pa, const void *pb)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (prefix_overlaps(&s->v[i], p))
-			return true;
-	return false;
+	const struct prefix_op *a = pa, *b = pb;
+	int order = by_family(&a->prefix, &b->prefix);
+
+	return order ? order : (a->number < b->number) - (a->number > b->number); /* the last one first */
 }
 
-bool prefixes_cover(const struct prefixes *s, const struct prefix *p)
+struct edge { /* a prefix of another state than the one around it */
+	struct prefix prefix;
+	size_t around; /* index of the addition that it is cut out of */
+};
+
+static int by_around(const void *pa, const void *pb)
+{
+	const struct edge *a = pa, *b = pb;
+
+	return a->around != b->around ? (a->around > b->around) - (a->around < b->around)
+				      : by_family(&a->prefix, &b->prefix);
+}
+
+/* What is left of @whole without the @n holes in it, which are disjoint and sorted. */
+static void cut_out(struct prefixes *out, const struct prefix *whole, const struct edge *holes, size_t n)
+{
+	struct prefix half = { .addr = whole->addr, .len = whole->len + 1 };
+	size_t lower = 0;
+
+	if (!n)
+		prefixes_add(out, whole);
+	if (!n || holes[0].prefix.len <= whole->len)
+		return;
+	while (lower < n && prefix_covers(&half, &holes[lower].prefix))
+		lower++;
+	if (prefix_is_v4(&half) == prefix_is_v4(whole)) /* IPv4 is no part of ::/0 */
+		cut_out(out, &half, holes, lower);
+	half.addr.b[whole->len / 8] |= (uint8_t)(0x80 >> whole->len % 8);
+	if (prefix_is_v4(&half) == prefix_is_v4(whole))
+		cut_out(out, &half, holes + lower, n - lower);
+}
+
+/* A stack of the operations around the one at hand that nothing later overrules. */
+static size_t find_edges(const struct prefix_op *ops, size_t n, struct prefix_op *adds, struct edge *holes,
+			 size_t *n_holes)
+{
+	struct {
+		const struct prefix_op *op;
+		size_t add; /* index in @adds of the addition that it is in */
+	} stack[129];
+	size_t depth = 0, n_adds = 0;
+
+	*n_holes = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool inside;
+
+		while (depth && !prefix_covers(&stack[depth - 1].op->prefix, &ops[i].prefix))
+			depth--;
+		if (depth && stack[depth - 1].op->number > ops[i].number)
+			continue;
+		inside = depth && !stack[depth - 1].op->remove;
+		if (inside && ops[i].remove)
+			holes[(*n_holes)++] = (struct edge){ ops[i].prefix, stack[depth - 1].add };
+		if (!inside && !ops[i].remove)
+			adds[n_adds++] = ops[i];
+		if (depth && !prefix_cmp(&stack[depth - 1].op->prefix, &ops[i].prefix))
+			continue; /* the same twice */
+		stack[depth].op = &ops[i];
+		stack[depth].add = inside && !ops[i].remove ? stack[depth - 1].add : n_adds - 1;
+		depth++;
+	}
+	return n_adds;
+}
+
+void prefixes_apply(struct prefixes *out, struct prefix_op *ops, size_t n)
+{
+	struct prefix_op *adds = mem_alloc(n, sizeof(*adds));
+	struct edge *holes = mem_alloc(n, sizeof(*holes));
+	size_t n_adds, n_holes, at = 0;
+
+	if (n)
+		qsort(ops, n, sizeof(*ops), by_nesting);
+	n_adds = find_edges(ops, n, adds, holes, &n_holes);
+	if (n_holes)
+		qsort(holes, n_holes, sizeof(*holes), by_around);
+	for (size_t i = 0; i < n_adds; i++) {
+		size_t from = at;
+
+		while (at < n_holes && holes[at].around == i)
+			at++;
+		cut_out(out, &adds[i].prefix, holes + from, at - from);
+	}
+	free(adds);
+	free(holes);
+}
+
+/* ---- asking ----------------------------------------------------------------------------- */
+
+/* Index of the first prefix that sorts behind @p. */
+static size_t upper_bound(const struct prefixes *s, const struct prefix *p)
 {
 	size_t low = 0, high = s->n;
 
-	while (low < high) { /* the last one that does not sort behind @p */
+	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
 		if (by_family(&s->v[mid], p) <= 0)
@@ -148,5 +239,19 @@ bool prefixes_cover(const struct prefixes *s, const struct prefix *p)
 		else
 			high = mid;
 	}
-	return low && prefix_covers(&s->v[low - 1], p);
+	return low;
+}
+
+bool prefixes_overlap(const struct prefixes *s, const struct prefix *p)
+{
+	size_t next = upper_bound(s, p);
+
+	return (next && prefix_covers(&s->v[next - 1], p)) || (next < s->n && prefix_covers(p, &s->v[next]));
+}
+
+bool prefixes_cover(const struct prefixes *s, const struct prefix *p)
+{
+	size_t next = upper_bound(s, p);
+
+	return next && prefix_covers(&s->v[next - 1], p);
 }

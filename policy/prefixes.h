@@ -27,9 +27,20 @@ void prefixes_merge(struct prefixes *s);
 /* Takes the addresses of @p out of the set, splitting what lies around them. */
 void prefixes_subtract(struct prefixes *s, const struct prefix *p);
 
-bool prefixes_overlap(const struct prefixes *s, const struct prefix *p);
+/*
+ * A series of additions and removals, in the order of their numbers: of an address the last that has it decides.
+ * Appends what is left to @out, disjoint; to be merged. Sorts @ops.
+ */
+struct prefix_op {
+	struct prefix prefix;
+	uint32_t number;
+	bool remove;
+};
 
-/* All of @p is in the set. The set must be merged. */
+void prefixes_apply(struct prefixes *out, struct prefix_op *ops, size_t n);
+
+/* Some of @p, or all of it, is in the set. The set must be merged. */
+bool prefixes_overlap(const struct prefixes *s, const struct prefix *p);
 bool prefixes_cover(const struct prefixes *s, const struct prefix *p);
 
 #endif

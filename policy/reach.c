@@ -9,8 +9,11 @@
 bool reach_build(struct reach *x, const struct policy *p, const struct inventory *inv,
 		 const struct inventory_node *node, const struct tables_limits *limits, struct diags *d)
 {
-	*x = (struct reach){ .p = p, .inv = inv, .r = resolver_new(p, inv) };
+	struct budget *budget = limits ? limits->budget : NULL;
+
+	*x = (struct reach){ .p = p, .inv = inv, .r = resolver_new(p, inv, budget) };
 	x->f = policy_compile(x->r, p, node, POLICY_DENY_ALL);
+	resolver_set_budget(x->r, NULL);
 	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		x->clients[i] = (struct tables_client){ inv->nodes[i].addrs.v, inv->nodes[i].addrs.n };

@@ -3,57 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "resolve.h"
-#include "tailnet_ranges.h"
-
-struct owned { /* a node under its user or under one of its tags */
-	const char *key;
-	const struct inventory_node *node;
-};
-
-struct ownership { /* sorted by key, then in the inventory's order */
-	struct owned *v;
-	size_t n;
-};
-
-struct resolver {
-	const struct policy *p;
-	const struct inventory *inv;
-	struct ownership by_user, by_tag;
-	struct prefixes anybody;  /* "*" as a source */
-	struct prefixes internet;
-	struct prefixes *ipsets;  /* by definition */
-};
-
-static int by_key(const void *pa, const void *pb)
-{
-	const struct owned *a = pa, *b = pb;
-	int order = strcmp(a->key, b->key);
-
-	return order ? order : (a->node > b->node) - (a->node < b->node);
-}
-
-static void own(struct ownership *o, const char *key, const struct inventory_node *node)
-{
-	o->v = mem_grow(o->v, o->n, sizeof(*o->v));
-	o->v[o->n++] = (struct owned){ key, node };
-}
-
-static void index_nodes(struct resolver *r)
-{
-	for (size_t i = 0; i < r->inv->n_nodes; i++) {
-		const struct inventory_node *node = &r->inv->nodes[i];
-
-		for (size_t t = 0; t < node->n_tags; t++)
-			own(&r->by_tag, node->tags[t], node);
-		if (!node->n_tags && node->user)
-			own(&r->by_user, node->user, node);
-	}
-	if (r->by_user.n)
-		qsort(r->by_user.v, r->by_user.n, sizeof(*r->by_user.v), by_key);
-	if (r->by_tag.n)
-		qsort(r->by_tag.v, r->by_tag.n, sizeof(*r->by_tag.v), by_key);
-}
+#include "resolve_private.h"
 
 /* Index of the first entry with @key or a later one. */
 static size_t lower_bound(const struct ownership *o, const char *key)
@@ -87,17 +37,49 @@ void resolve_user(const struct resolver *r, const char *user, struct prefixes *o
 	add_owned(&r->by_user, user, out);
 }
 
+/* Index of the first place that does not begin before @a. */
+static size_t first_place(const struct resolver *r, const struct addr *a)
+{
+	size_t low = 0, high = r->n_places;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (addr_cmp(&r->places[mid].prefix.addr, a) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Calls @each for the nodes with an address in @p, or with a network that shares some with it. */
+static void each_node_in(const struct resolver *r, const struct prefix *p, void (*each)(uint32_t node, void *arg),
+			 void *arg)
+{
+	struct prefix from = { .addr = p->addr, .len = p->len < r->shortest ? p->len : r->shortest };
+	struct addr first = prefix_first(&from), last = prefix_last(p);
+
+	for (size_t i = first_place(r, &first); i < r->n_places; i++) {
+		if (addr_cmp(&r->places[i].prefix.addr, &last) > 0 || !budget_pay(r->budget, 1))
+			break;
+		if (prefix_overlaps(p, &r->places[i].prefix))
+			each(r->places[i].node, arg);
+	}
+}
+
+static void take_node(uint32_t node, void *arg)
+{
+	*(uint32_t *)arg = node;
+}
+
 void resolve_own(const struct resolver *r, const struct addr *addr, struct prefixes *out)
 {
-	for (size_t i = 0; i < r->by_user.n; i++) {
-		const struct prefixes *addrs = &r->by_user.v[i].node->addrs;
+	uint32_t node = UINT32_MAX;
 
-		for (size_t j = 0; j < addrs->n; j++)
-			if (prefix_contains(&addrs->v[j], addr)) {
-				resolve_user(r, r->by_user.v[i].key, out);
-				return;
-			}
-	}
+	each_node_in(r, &(struct prefix){ *addr, 128 }, take_node, &node);
+	if (node != UINT32_MAX && !r->inv->nodes[node].n_tags && r->inv->nodes[node].user)
+		resolve_user(r, r->inv->nodes[node].user, out);
 }
 
 void resolve_each_user(const struct resolver *r, void (*each)(const char *user, void *arg), void *arg)
@@ -105,138 +87,6 @@ void resolve_each_user(const struct resolver *r, void (*each)(const char *user, 
 	for (size_t i = 0; i < r->by_user.n; i++)
 		if (!i || strcmp(r->by_user.v[i].key, r->by_user.v[i - 1].key))
 			each(r->by_user.v[i].key, arg);
-}
-
-/* ---- what does not depend on a rule --------------------------------------------- */
-
-static struct prefix literal(const char *text)
-{
-	struct prefix p = { 0 };
-
-	prefix_parse(text, strlen(text), &p, NULL);
-	return p;
-}
-
-static void add_literal(struct prefixes *s, const char *text)
-{
-	struct prefix p = literal(text);
-
-	prefixes_add(s, &p);
-}
-
-static void subtract_literal(struct prefixes *s, const char *text)
-{
-	struct prefix p = literal(text);
-
-	prefixes_subtract(s, &p);
-}
-
-static void make_internet(struct prefixes *s)
-{
-	add_literal(s, "0.0.0.0/0");
-	subtract_literal(s, "10.0.0.0/8"); /* RFC 1918 */
-	subtract_literal(s, "172.16.0.0/12");
-	subtract_literal(s, "192.168.0.0/16");
-	subtract_literal(s, TAILNET_V4);       /* shared space, whoever uses it */
-	subtract_literal(s, "169.254.0.0/16"); /* RFC 3927 */
-	add_literal(s, "2000::/3");
-	prefixes_merge(s);
-}
-
-static void add_everything(struct prefixes *out)
-{
-	add_literal(out, "0.0.0.0/0");
-	add_literal(out, "::/0");
-}
-
-/*
- * In a tailnet its addresses, and what its routers stand for. A gateway has packets of its clients alone,
- * whatever their addresses are: there it is every address, so that none of them is missed.
- */
-static void make_anybody(struct resolver *r)
-{
-	if (!r->inv->tailnet) {
-		add_everything(&r->anybody);
-		return;
-	}
-	add_literal(&r->anybody, TAILNET_V4);
-	subtract_literal(&r->anybody, TAILNET_CHROMEOS);
-	add_literal(&r->anybody, TAILNET_V6);
-	for (size_t i = 0; i < r->inv->n_nodes; i++) {
-		const struct prefixes *approved = &r->inv->nodes[i].approved;
-
-		for (size_t j = 0; j < approved->n; j++)
-			if (!inventory_is_default_route(&approved->v[j]))
-				prefixes_add(&r->anybody, &approved->v[j]);
-	}
-	prefixes_sort(&r->anybody);
-}
-
-static void apply_op(struct resolver *r, const struct policy_ipset_op *op, struct prefixes *set)
-{
-	struct prefixes target = { 0 };
-
-	resolve_dst(r, &op->target, &target);
-	if (op->remove)
-		for (size_t i = 0; i < target.n; i++)
-			prefixes_subtract(set, &target.v[i]);
-	else
-		prefixes_add_all(set, target.v, target.n);
-	prefixes_free(&target);
-}
-
-/* An ipset after those that it refers to; they nest to a checked depth. */
-static void make_ipset(struct resolver *r, uint32_t def, bool *done)
-{
-	const struct policy_ipset *set = &r->p->ipsets[def];
-
-	if (done[def])
-		return;
-	done[def] = true;
-	for (size_t i = 0; i < set->n; i++)
-		if (set->ops[i].target.kind == SEL_IPSET)
-			make_ipset(r, set->ops[i].target.def, done);
-	for (size_t i = 0; i < set->n; i++) {
-		apply_op(r, &set->ops[i], &r->ipsets[def]);
-		if (set->ops[i].remove || i + 1 == set->n || set->ops[i + 1].remove)
-			prefixes_merge(&r->ipsets[def]);
-	}
-}
-
-struct resolver *resolver_new(const struct policy *p, const struct inventory *inv)
-{
-	struct resolver *r = mem_alloc(1, sizeof(*r));
-	bool *done = mem_alloc(p->n_ipsets, sizeof(*done));
-
-	r->p = p;
-	r->inv = inv;
-	index_nodes(r);
-	make_internet(&r->internet);
-	make_anybody(r);
-	r->ipsets = mem_alloc(p->n_ipsets, sizeof(*r->ipsets));
-	for (size_t i = 0; i < p->n_ipsets; i++)
-		make_ipset(r, (uint32_t)i, done);
-	free(done);
-	return r;
-}
-
-void resolver_free(struct resolver *r)
-{
-	if (!r)
-		return;
-	for (size_t i = 0; i < r->p->n_ipsets; i++)
-		prefixes_free(&r->ipsets[i]);
-	free(r->ipsets);
-	prefixes_free(&r->anybody);
-	prefixes_free(&r->internet);
-	free(r->by_user.v);
-	free(r->by_tag.v);
-	free(r);
-}
-
-const struct prefixes *resolve_internet(const struct resolver *r)
-{
-	return &r->internet;
 }
 
 /* ---- people ---------------------------------------------------------------------- */
@@ -264,12 +114,29 @@ static bool has_role(const struct resolver *r, const char *user, const char *sel
 	return false;
 }
 
-static bool in_group(const struct policy_group *g, const char *user)
+static bool in_group(const struct resolver *r, uint32_t group, const char *user)
 {
-	for (size_t i = 0; i < g->users.n; i++)
-		if (!strcmp(g->users.v[i].text, user))
-			return true;
-	return false;
+	return bsearch(&user, r->members[group], r->p->groups[group].users.n, sizeof(user),
+		       resolve_by_member);
+}
+
+struct spelled { /* room for a set of one */
+	struct prefix prefix;
+	struct prefixes set;
+};
+
+/* The set of addresses that a selector spells out, merged; NULL: it is about nodes. */
+static const struct prefixes *spelled_out(const struct resolver *r, const struct policy_sel *sel, struct spelled *one)
+{
+	if (sel->kind == SEL_IPSET)
+		return &r->ipsets[sel->def];
+	if (sel->kind == SEL_INTERNET)
+		return &r->internet;
+	if (sel->kind != SEL_PREFIX && sel->kind != SEL_HOST)
+		return NULL;
+	one->prefix = sel->kind == SEL_PREFIX ? sel->prefix : r->p->hosts[sel->def].prefix;
+	one->set = (struct prefixes){ &one->prefix, 1 };
+	return &one->set;
 }
 
 /* A selector of people names this user. */
@@ -281,7 +148,7 @@ static bool names_user(const struct resolver *r, const struct policy_sel *sel, c
 	case SEL_DOMAIN:
 		return in_domain(user, sel->text);
 	case SEL_GROUP:
-		return in_group(&r->p->groups[sel->def], user);
+		return in_group(r, sel->def, user);
 	case SEL_MEMBER:
 	case SEL_ANY:
 		return true;
@@ -294,22 +161,59 @@ static bool names_user(const struct resolver *r, const struct policy_sel *sel, c
 
 bool resolve_matches(const struct resolver *r, const struct policy_sel *sel, const struct inventory_node *node)
 {
-	struct prefixes set = { 0 };
+	struct spelled one;
+	const struct prefixes *set = spelled_out(r, sel, &one);
 	bool found = false;
 
+	budget_pay(r->budget, 1 + node->addrs.n);
 	if (sel->kind == SEL_TAG)
 		return inventory_has_tag(node, sel->text);
 	if (sel->kind == SEL_TAGGED)
 		return node->n_tags;
-	if (sel->kind == SEL_ANY)
+	if (sel->kind == SEL_ANY || sel->kind == SEL_DANGER_ALL)
 		return true;
-	if (sel->kind != SEL_PREFIX && sel->kind != SEL_HOST && sel->kind != SEL_IPSET && sel->kind != SEL_DANGER_ALL)
+	if (!set)
 		return !node->n_tags && node->user && names_user(r, sel, node->user);
-	resolve_src(r, sel, &set);
 	for (size_t i = 0; i < node->addrs.n; i++)
-		found |= prefixes_overlap(&set, &node->addrs.v[i]);
-	prefixes_free(&set);
+		found |= prefixes_overlap(set, &node->addrs.v[i]);
 	return found;
+}
+
+static uint32_t index_of(const struct resolver *r, const struct inventory_node *node)
+{
+	return (uint32_t)(node - r->inv->nodes);
+}
+
+static void each_owned(const struct resolver *r, const struct ownership *o, const char *key,
+		       void (*each)(uint32_t node, void *arg), void *arg)
+{
+	for (size_t i = lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
+		if (budget_pay(r->budget, 1))
+			each(index_of(r, o->v[i].node), arg);
+}
+
+void resolve_each_node(const struct resolver *r, const struct policy_sel *sel, void (*each)(uint32_t node, void *arg),
+		       void *arg)
+{
+	struct spelled one;
+	const struct prefixes *set = spelled_out(r, sel, &one);
+
+	for (size_t i = 0; set && i < set->n; i++)
+		each_node_in(r, &set->v[i], each, arg);
+	if (set)
+		return;
+	if (sel->kind == SEL_USER) {
+		each_owned(r, &r->by_user, sel->text, each, arg);
+	} else if (sel->kind == SEL_TAG) {
+		each_owned(r, &r->by_tag, sel->text, each, arg);
+	} else if (sel->kind == SEL_GROUP) {
+		for (size_t i = 0; i < r->p->groups[sel->def].users.n; i++)
+			each_owned(r, &r->by_user, r->members[sel->def][i], each, arg);
+	} else {
+		for (size_t i = 0; i < r->inv->n_nodes && !budget_is_spent(r->budget); i++)
+			if (resolve_matches(r, sel, &r->inv->nodes[i]))
+				each((uint32_t)i, arg);
+	}
 }
 
 static void add_role(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
@@ -348,17 +252,18 @@ static void add_tagged(const struct resolver *r, struct prefixes *out)
 
 /* ---- selectors -------------------------------------------------------------------- */
 
-void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
+static void resolve_selector(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
 {
+	struct spelled one;
+	const struct prefixes *set = spelled_out(r, sel, &one);
+
 	switch (sel->kind) {
 	case SEL_PREFIX:
-		prefixes_add(out, &sel->prefix);
-		break;
 	case SEL_HOST:
-		prefixes_add(out, &r->p->hosts[sel->def].prefix);
-		break;
 	case SEL_IPSET:
-		prefixes_add_all(out, r->ipsets[sel->def].v, r->ipsets[sel->def].n);
+	case SEL_INTERNET:
+		if (budget_pay(r->budget, set->n))
+			prefixes_add_all(out, set->v, set->n);
 		break;
 	case SEL_USER:
 		resolve_user(r, sel->text, out);
@@ -379,16 +284,47 @@ void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct 
 	case SEL_TAGGED:
 		add_tagged(r, out);
 		break;
-	case SEL_INTERNET:
-		prefixes_add_all(out, r->internet.v, r->internet.n);
-		break;
 	case SEL_ANY:
 	case SEL_DANGER_ALL:
-		add_everything(out);
+		resolve_everything(out);
 		break;
 	case SEL_SELF:
 		break;
 	}
+}
+
+void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
+{
+	bool all = sel->kind == SEL_DOMAIN || sel->kind == SEL_MEMBER || sel->kind == SEL_TAGGED;
+	size_t before = out->n, looked_at = all ? r->inv->n_nodes : sel->kind == SEL_ROLE ? r->inv->n_users : 1;
+
+	if (!budget_pay(r->budget, looked_at))
+		return;
+	resolve_selector(r, sel, out);
+	budget_pay(r->budget, out->n - before);
+}
+
+bool resolve_is_empty(const struct resolver *r, const struct policy_sel *sel)
+{
+	struct prefixes set = { 0 };
+	bool empty = true;
+
+	if (sel->kind == SEL_PREFIX || sel->kind == SEL_HOST || sel->kind == SEL_ANY || sel->kind == SEL_SELF)
+		return false;
+	if (sel->kind == SEL_IPSET)
+		return !r->ipsets[sel->def].n;
+	if (sel->kind == SEL_GROUP) {
+		for (size_t i = 0; i < r->p->groups[sel->def].users.n && empty; i++) {
+			resolve_user(r, r->members[sel->def][i], &set);
+			empty = !set.n;
+			budget_pay(r->budget, 1 + set.n);
+		}
+	} else {
+		resolve_dst(r, sel, &set);
+		empty = !set.n;
+	}
+	prefixes_free(&set);
+	return empty;
 }
 
 void resolve_src(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
@@ -425,16 +361,14 @@ const struct policy_sel *resolve_approval(const struct resolver *r, const struct
 
 const char *resolve_pool(const struct resolver *r, const struct inventory_node *node)
 {
-	for (size_t i = 0; i < r->p->n_egress; i++)
-		if (resolve_matches(r, &r->p->egress[i].who, node))
-			return r->p->egress[i].pool;
-	return NULL;
+	uint32_t entry = r->pool_of[index_of(r, node)];
+
+	return entry ? r->p->egress[entry - 1].pool : NULL;
 }
 
 const struct policy_quota *resolve_quota(const struct resolver *r, const struct inventory_node *node)
 {
-	for (size_t i = 0; i < r->p->n_quotas; i++)
-		if (first_match(r, &r->p->quotas[i].src, node))
-			return &r->p->quotas[i];
-	return NULL;
+	uint32_t entry = r->quota_of[index_of(r, node)];
+
+	return entry ? &r->p->quotas[entry - 1] : NULL;
 }

@@ -6,16 +6,17 @@
 #include "compile.h"
 
 #define ITEMS_MAX 4 /* of a list, before "and 7 more" */
+#define PORTS_MAX 16
 
 /* Separator in front of item @i of @n; false: enough has been written. */
-static bool another(FILE *f, size_t i, size_t n)
+static bool another(FILE *f, size_t i, size_t n, const char *separator)
 {
 	if (i == ITEMS_MAX) {
 		fprintf(f, " and %zu more", n - i);
 		return false;
 	}
 	if (i)
-		fputs(", ", f);
+		fputs(separator, f);
 	return true;
 }
 
@@ -26,6 +27,10 @@ static void put_ports(FILE *f, const struct policy_portlist *ports)
 		return;
 	}
 	for (size_t i = 0; i < ports->n; i++) {
+		if (i == PORTS_MAX) {
+			fprintf(f, " and %zu more", ports->n - i);
+			break;
+		}
 		fprintf(f, i ? ",%u" : "%u", ports->v[i].first);
 		if (ports->v[i].last != ports->v[i].first)
 			fprintf(f, "-%u", ports->v[i].last);
@@ -42,7 +47,7 @@ static void put_proto(FILE *f, const struct policy_ip *ip)
 
 static void put_dst(FILE *f, const struct policy_rule *r)
 {
-	for (size_t i = 0; i < r->n_dst && another(f, i, r->n_dst); i++) {
+	for (size_t i = 0; i < r->n_dst && another(f, i, r->n_dst, ", "); i++) {
 		const char *text = r->dst[i].sel.text;
 		bool v6 = r->dst[i].sel.kind == SEL_PREFIX && strchr(text, ':');
 
@@ -56,14 +61,12 @@ static void put_dst(FILE *f, const struct policy_rule *r)
 
 static void put_ips(FILE *f, const struct policy_rule *r)
 {
-	for (size_t i = 0; i < r->n_ip; i++) {
+	for (size_t i = 0; i < r->n_ip && another(f, i, r->n_ip, ","); i++) {
 		put_proto(f, &r->ip[i]);
 		if (!r->ip[i].ports.n)
 			continue;
 		fputc(' ', f);
 		put_ports(f, &r->ip[i].ports);
-		if (i + 1 < r->n_ip)
-			fputc(',', f);
 	}
 }
 
@@ -77,7 +80,7 @@ char *policy_rule_text(const struct policy_rule *r)
 		return mem_strdup("");
 	if (r->kind == POLICY_DENY)
 		fputs("deny ", f);
-	for (size_t i = 0; i < r->src.n && another(f, i, r->src.n); i++)
+	for (size_t i = 0; i < r->src.n && another(f, i, r->src.n, ", "); i++)
 		fputs(r->src.v[i].text, f);
 	fputs(" -> ", f);
 	put_dst(f, r);

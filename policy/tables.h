@@ -3,6 +3,7 @@
 #define SLUICE_TABLES_H
 
 #include "bpf/contract.h"
+#include "budget.h"
 #include "diag.h"
 #include "filter.h"
 
@@ -44,12 +45,13 @@ struct tables_limits { /* 0: none */
 	size_t ids;	/* the largest id of a rule */
 	size_t classes; /* the largest number of a class */
 	size_t entries, rules;
+	struct budget *budget; /* for steps and memory; NULL: without end */
 };
 
 /*
  * The tables for @clients. NULL when they do not fit @limits (NULL: none), or when
- * one list has more ranges than an entry can count: reported, with what would be
- * needed. Freed with tables_free().
+ * one list has more ranges than an entry can count: reported, with the rule at which
+ * they are full, for nothing is built beyond a limit. Freed with tables_free().
  */
 struct tables *tables_build(const struct filter *f, const struct tables_client *clients, size_t n_clients,
 			    const struct tables_limits *limits, struct diags *d);
@@ -60,6 +62,8 @@ void tables_free(struct tables *t);
  * does it (by numbers: IPv4 lies below ::/0), then the range. NULL: the default deny.
  */
 const struct tables_entry *tables_match(const struct tables *t, uint32_t class, const struct addr *dst);
+/* What holds for all of @p that no longer prefix takes out; NULL: the default deny. */
+const struct tables_entry *tables_around(const struct tables *t, uint32_t class, const struct prefix *p);
 const struct acl_rule *tables_find(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
 				   uint16_t port);
 

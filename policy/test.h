@@ -10,14 +10,13 @@
  * a policy goes live. One entry of accept or deny is one case.
  */
 struct policy_case {
-	struct prefixes src; /* every one of these ... */
-	struct prefixes dst; /* ... reaches one of these; autogroup:self: empty, see below */
+	struct prefixes src;
+	struct prefixes dst; /* autogroup:self: empty, see below */
 	bool self;	     /* destinations are the source's owner's own nodes */
-	uint8_t proto[4];    /* any of them will do; ICMP is among them where none was written: it has
-			      * no port, so a packet can only try the others */
+	uint8_t proto[2];    /* TCP and UDP where none was written: either will do, ICMP has no port */
 	size_t n_proto;
 	uint16_t port;
-	bool accept;	  /* what is expected */
+	bool accept;	  /* what is expected: all of src reach all of dst, or none of them any */
 	const char *from; /* as written */
 	struct policy_text to;
 };
@@ -32,10 +31,19 @@ bool policy_each_case(const struct policy *p, const struct resolver *r,
 		      void (*each)(const struct policy_case *c, void *arg), void *arg, struct diags *d);
 
 /*
- * Checks every case against @f, the rules of the whole tailnet. What fails is
- * reported with its place, and "N of M test(s) failed" at the end. True: all passed.
+ * Checks every case against @f, the rules of the whole tailnet: laid out as tables for the
+ * nodes of @inv, as a gateway has them, and behind the block lists. An accept holds for every
+ * address that a source and a destination have, pairs of one family; a deny for every one, too.
+ * A case without such a pair is not asked, and counts neither way. What fails is reported with its place, and "N of M
+ * test(s) failed" at the end. True: all passed. Paid from the resolver's budget.
  */
-bool policy_run_tests(const struct policy *p, const struct resolver *r, const struct filter *f, size_t *passed,
-		      struct diags *d);
+struct policy_test_place {
+	const struct inventory *inv;
+	const struct filter *f;
+	const struct prefixes *blocked; /* merged; NULL: none are known */
+};
+
+bool policy_run_tests(const struct policy *p, const struct resolver *r, const struct policy_test_place *place,
+		      size_t *passed, struct diags *d);
 
 #endif

@@ -236,15 +236,20 @@ static void check_ipsets(struct validator *v)
 static void check_duplicate_lists(struct validator *v)
 {
 	const struct policy *p = v->x->p;
+	struct names lists = { 0 };
 
-	for (size_t i = 1; i < p->n_blocklists; i++)
-		for (size_t j = 0; j < i; j++)
-			if (!strcmp(p->blocklists[i].name, p->blocklists[j].name)) {
-				diag_error(v->x->d, p->blocklists[i].at,
-					   "blocklists: \"%s\" is there twice, first on line %u", p->blocklists[i].name,
-					   p->blocklists[j].at.line);
-				return;
-			}
+	INDEX(&lists, p->blocklists, p->n_blocklists, "list", "blocklists");
+	for (size_t i = 1; i < lists.n; i++) {
+		uint32_t a = lists.v[i - 1].def, b = lists.v[i].def;
+		const struct policy_blocklist *first = &p->blocklists[a < b ? a : b];
+
+		if (strcmp(lists.v[i - 1].text, lists.v[i].text))
+			continue;
+		diag_error(v->x->d, p->blocklists[a < b ? b : a].at,
+			   "blocklists: \"%s\" is there twice, first on line %u", first->name, first->at.line);
+		break;
+	}
+	free(lists.v);
 }
 
 struct validator *validator_new(struct parser *x)

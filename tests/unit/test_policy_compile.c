@@ -96,7 +96,7 @@ static char *compile(const char *yaml, const char *node, enum policy_absent abse
 	char *text;
 
 	load_inventory(&inv, inventory_text);
-	r = resolver_new(p, &inv);
+	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, *node ? &inv.nodes[inventory_find(&inv, node)] : NULL, absent);
 	text = rules_text(f);
 	filter_free(f);
@@ -158,7 +158,7 @@ static void test_resolution(void **state)
 		char *got;
 
 		load_inventory(&inv, inventory_text);
-		r = resolver_new(p, &inv);
+		r = resolver_new(p, &inv, NULL);
 		if (c->dst)
 			resolve_dst(r, &p->rules[0].dst[0].sel, &set);
 		else
@@ -287,7 +287,7 @@ static void test_fault_39_everybody(void **state)
 		char *text;
 
 		load_inventory(&inv, inventories[i]);
-		r = resolver_new(p, &inv);
+		r = resolver_new(p, &inv, NULL);
 		resolve_src(r, &any, &set);
 		text = prefixes_text(set.v, set.n);
 		if (i < 2)
@@ -316,7 +316,7 @@ static void test_identity(void **state)
 	struct filter *f;
 
 	load_inventory(&inv, inventory_text);
-	r = resolver_new(p, &inv);
+	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
 	assert_int_equal(f->n, 2);
 	assert_int_equal(f->rules[0].id, 2);
@@ -342,7 +342,7 @@ static void test_shared_sources(void **state)
 	struct filter *f;
 
 	load_inventory(&inv, inventory_text);
-	r = resolver_new(p, &inv);
+	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, &inv.nodes[inventory_find(&inv, "gw")], POLICY_DENY_ALL);
 	assert_int_equal(f->n, 2);
 	assert_ptr_equal(f->rules[0].src, f->rules[1].src);
@@ -384,7 +384,7 @@ static void test_approval(void **state)
 	struct resolver *r;
 
 	load_inventory(&inv, inventory_text);
-	r = resolver_new(p, &inv);
+	r = resolver_new(p, &inv, NULL);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct policy_sel *by;
 		struct prefix route;
@@ -411,7 +411,7 @@ static void test_pool_and_quota(void **state)
 	struct inventory_node *ci, *desk, *laptop, *gw;
 
 	load_inventory(&inv, inventory_text);
-	r = resolver_new(p, &inv);
+	r = resolver_new(p, &inv, NULL);
 	ci = &inv.nodes[inventory_find(&inv, "ci")];
 	desk = &inv.nodes[inventory_find(&inv, "desk")];
 	laptop = &inv.nodes[inventory_find(&inv, "laptop")];

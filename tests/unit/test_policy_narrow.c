@@ -48,7 +48,7 @@ static void compare(bool both)
 
 		if (!both)
 			without_accepts(local);
-		f = filter_narrow(server, local, both);
+		f = filter_narrow(server, local, both, NULL);
 		for (int i = 0; i < PACKETS; i++) {
 			struct addr src = random_addr(&rng, rng_below(&rng, 2));
 			struct filter_packet p = random_packet(&rng, &src);
@@ -105,7 +105,7 @@ static void test_names(void **state)
 	r->text = mem_strdup("local");
 	r->file = "p.yaml";
 	r->line = 7;
-	f = filter_narrow(server, local, true);
+	f = filter_narrow(server, local, true, NULL);
 	assert_int_equal(f->n, 1);
 	assert_string_equal(f->rules[0].text, "local");
 	assert_string_equal(f->rules[0].file, "p.yaml");
@@ -115,7 +115,7 @@ static void test_names(void **state)
 	assert_int_equal(f->rules[0].dst[0].prefix.len, 120);
 	assert_int_equal(f->rules[0].dst[0].first, 443);
 	filter_free(f);
-	f = filter_narrow(server, local, false);
+	f = filter_narrow(server, local, false, NULL);
 	assert_int_equal(f->n, 1);
 	assert_string_equal(f->rules[0].text, "server");
 	assert_int_equal(f->rules[0].id, 2);

@@ -236,10 +236,11 @@ static void test_limits(void **state)
 		struct tables_limits limits;
 		const char *says;
 	} cases[] = {
-		{ { .ids = 1 }, "it needs 2 rules, there is room for 1" },
-		{ { .classes = 1 }, "it needs 2 classes of clients, there is room for 1" },
-		{ { .entries = 2 }, "it needs 3 destinations (each counted in every class), there is room for 2" },
-		{ { .rules = 3 }, "it needs 4 port ranges, there is room for 3" },
+		{ { .ids = 1 }, "it needs more rules than there is room for (1)" },
+		{ { .classes = 1 }, "it needs more classes of clients than there is room for (1)" },
+		{ { .entries = 2 },
+		 "it needs more destinations (each counted in every class of clients) than there is room for (2)"},
+		{ { .rules = 3 }, "it needs more port ranges than there is room for (3)" },
 	};
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.0/10", "10.0.0.0/8", 80, 80, IPPROTO_TCP);

@@ -70,7 +70,7 @@ static void test_check(void **state)
 		char *text;
 
 		load_inventory(&inv, inventory_text);
-		policy_check(p, &inv, false, &d);
+		policy_check(p, &inv, false, NULL, &d);
 		text = said(&d);
 		if (strcmp(text, checks[i].says))
 			fail_msg("%s: said %s, expected %s", checks[i].yaml, text, checks[i].says);
@@ -87,7 +87,7 @@ static void test_check_without_inventory(void **state)
 	struct inventory none = { 0 };
 	struct diags d = { 0 };
 
-	policy_check(p, &none, false, &d);
+	policy_check(p, &none, false, NULL, &d);
 	assert_int_equal(d.n, 0);
 	policy_free(p);
 	diags_free(&d);
@@ -100,9 +100,9 @@ static void test_check_of_denials(void **state)
 	struct inventory none = { 0 };
 	struct diags d = { 0 };
 
-	policy_check(p, &none, true, &d);
+	policy_check(p, &none, true, NULL, &d);
 	assert_int_equal(d.n, 0);
-	policy_check(p, &none, false, &d);
+	policy_check(p, &none, false, NULL, &d);
 	assert_int_equal(d.n, 1);
 	policy_free(p);
 	diags_free(&d);
@@ -235,7 +235,9 @@ static void test_too_many_ports(void **state)
 	load_inventory(&inv, inventory_text);
 	assert_false(reach_build(&reach, p, &inv, &inv.nodes[0], NULL, &d));
 	text = said(&d);
-	assert_string_equal(text, "the policy does not fit: one destination has more than 65535 port ranges\n");
+	assert_string_equal(text, "p:1:8: the policy does not fit: it needs more port ranges at one destination than "
+				  "there is room for (65535); the last rule that was looked at: 100.64.0.5 -> "
+				  "203.0.113.1:1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 and 32752 more\n");
 	free(text);
 	free(yaml);
 	inventory_free(&inv);

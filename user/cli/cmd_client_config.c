@@ -273,6 +273,7 @@ struct compiled {
 static bool compile(const struct config *cfg, struct compiled *c, struct diags *d)
 {
 	struct doc *doc = cfg->policy ? config_read_doc(cfg->policy, d) : NULL;
+	struct budget budget = budget_usual();
 
 	*c = (struct compiled){.policy = doc ? policy_parse(doc, d) : NULL};
 	if (!cfg->policy)
@@ -280,10 +281,11 @@ static bool compile(const struct config *cfg, struct compiled *c, struct diags *
 	if (!c->policy)
 		return !cfg->policy;
 	config_inventory(cfg, &c->inventory);
-	config_approve(cfg, c->policy, &c->inventory, NULL);
-	c->resolver = resolver_new(c->policy, &c->inventory);
+	config_approve(cfg, c->policy, &c->inventory, NULL, &budget);
+	c->resolver = resolver_new(c->policy, &c->inventory, &budget);
 	c->filter = policy_compile(c->resolver, c->policy, config_inventory_gateway(&c->inventory), POLICY_DENY_ALL);
-	return true;
+	resolver_set_budget(c->resolver, NULL);
+	return !budget_report(&budget, d);
 }
 
 static void release(struct compiled *c)

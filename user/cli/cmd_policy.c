@@ -81,6 +81,10 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 		free(error);
 		return EXIT_NO;
 	}
+	if (t->elsewhere && !t->passed && !t->failed) {
+		diag_error(&f->d, (struct diag_at){0}, "none of the tests is about this gateway: nothing was asked");
+		return EXIT_NO;
+	}
 	return t->failed ? EXIT_NO : EXIT_YES;
 }
 
@@ -88,7 +92,7 @@ static void show_tests(const struct tests *t, bool maps)
 {
 	printf("tests: %zu passed, %zu failed%s", t->passed, t->failed, maps ? " in the programs and maps" : "");
 	if (t->elsewhere)
-		printf("; %zu are not about this gateway", t->elsewhere);
+		printf("; %zu not asked, for they are not about this gateway", t->elsewhere);
 	putchar('\n');
 }
 

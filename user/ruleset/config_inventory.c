@@ -58,7 +58,8 @@ static void approve_served(const struct config *config, struct inventory_node *s
 	}
 }
 
-void config_approve(const struct config *config, const struct policy *policy, struct inventory *inv, const char **by)
+void config_approve(const struct config *config, const struct policy *policy, struct inventory *inv, const char **by,
+		    struct budget *budget)
 {
 	struct inventory_node *self = config_inventory_gateway(inv);
 	bool automatic = policy && (policy->n_approvers || policy->exit_approvers.n);
@@ -68,7 +69,7 @@ void config_approve(const struct config *config, const struct policy *policy, st
 		approve_served(config, self, by);
 		return;
 	}
-	r = automatic ? resolver_new(policy, inv) : NULL;
+	r = automatic ? resolver_new(policy, inv, budget) : NULL;
 
 	for (size_t i = 0; i < config->n_routes; i++) {
 		const struct prefix *route = &config->routes[i].prefix;

@@ -18,6 +18,8 @@
 
 /* An inner map of so many is 12 MiB; what is behind a class's prefix is searched by halving. */
 #define TABLE_RULES_MAX (MAX_RULES * 16u)
+/* A node of the kernel's trie is some 100 bytes, and two policies are there while one takes the other's place. */
+#define TABLE_ENTRIES_MAX (4u << 20)
 
 void ruleset_free(struct ruleset *r)
 {
@@ -67,9 +69,9 @@ static bool read_policy(struct ruleset *r, const struct ruleset_place *place, co
 /* ---- who is who ------------------------------------------------------------------------ */
 
 /* What other nodes advertise and autoApprovers name; a file may have said more itself. */
-static void approve_nodes(struct inventory *inv, const struct policy *p)
+static void approve_nodes(struct inventory *inv, const struct policy *p, struct budget *budget)
 {
-	struct resolver *r = resolver_new(p, inv);
+	struct resolver *r = resolver_new(p, inv, budget);
 
 	for (size_t i = 0; i < inv->n_nodes; i++) {
 		struct inventory_node *node = &inv->nodes[i];
@@ -82,17 +84,18 @@ static void approve_nodes(struct inventory *inv, const struct policy *p)
 	resolver_free(r);
 }
 
-static bool read_place(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
+static bool read_place(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
+		       struct budget *budget, struct diags *d)
 {
 	if (!place->config) {
 		if (place->inventory && !inventory_read(&r->inventory, place->inventory, d))
 			return false;
-		approve_nodes(&r->inventory, p);
+		approve_nodes(&r->inventory, p, budget);
 		return true;
 	}
 	config_inventory(place->config, &r->inventory);
 	r->approved_by = mem_alloc(place->config->n_routes, sizeof(*r->approved_by));
-	config_approve(place->config, p, &r->inventory, r->approved_by);
+	config_approve(place->config, p, &r->inventory, r->approved_by, budget);
 	r->gateway = config_inventory_gateway(&r->inventory);
 	return true;
 }
@@ -115,10 +118,10 @@ static void check_pools(const struct ruleset *r, const struct config *config, st
 /* ---- tables ------------------------------------------------------------------------------ */
 
 /* Takes @f over. */
-static bool fill_tables(struct reach *x, struct filter *f, struct diags *d)
+static bool fill_tables(struct reach *x, struct filter *f, struct budget *budget, struct diags *d)
 {
-	static const struct tables_limits limits = {
-		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = INT32_MAX};
+	const struct tables_limits limits = {
+		.ids = MAX_RULES - 1, .rules = TABLE_RULES_MAX, .entries = TABLE_ENTRIES_MAX, .budget = budget};
 
 	filter_free(x->f);
 	x->f = f;
@@ -127,27 +130,28 @@ static bool fill_tables(struct reach *x, struct filter *f, struct diags *d)
 }
 
 /* In a tailnet the server's rules, here the first @n, are what a policy takes away from. */
-static bool narrow(struct reach *x, const struct filter *server, size_t n, const struct filter *local, struct diags *d)
+static bool narrow(struct reach *x, const struct filter *server, size_t n, const struct filter *local,
+		   struct budget budget, struct diags *d)
 {
 	const struct filter some = {server->rules, n};
 
-	return fill_tables(x, filter_narrow(&some, local, x->p->has_rules), d);
+	return fill_tables(x, filter_narrow(&some, local, x->p->has_rules, &budget), &budget, d);
 }
 
 /* Those that do not fit are left out, for the former ones would let pass what the server has revoked. */
 static bool narrow_to_fit(struct ruleset *r, const struct config_netmap *nm, const struct filter *local,
-			  struct diags *d)
+			  const struct budget *budget, struct diags *d)
 {
 	size_t fit = 0, over = nm->rules->n;
 	struct diags why = {0};
 
-	if (narrow(&r->reach, nm->rules, over, local, &why))
+	if (narrow(&r->reach, nm->rules, over, local, *budget, &why))
 		return true;
 	while (over - fit > 1) {
 		size_t middle = fit + (over - fit) / 2;
 		struct diags again = {0};
 
-		*(narrow(&r->reach, nm->rules, middle, local, &again) ? &fit : &over) = middle;
+		*(narrow(&r->reach, nm->rules, middle, local, *budget, &again) ? &fit : &over) = middle;
 		tables_free(r->reach.t);
 		diags_free(&again);
 	}
@@ -155,37 +159,39 @@ static bool narrow_to_fit(struct ruleset *r, const struct config_netmap *nm, con
 	if (!r->left_out)
 		r->left_out = mem_strdup(why.n ? why.list[0].text : "");
 	diags_free(&why);
-	return narrow(&r->reach, nm->rules, fit, local, d);
+	return narrow(&r->reach, nm->rules, fit, local, *budget, d);
 }
 
 /* Takes @local over. */
-static bool follow_server(struct ruleset *r, const struct config_netmap *nm, struct filter *local, struct diags *d)
+static bool follow_server(struct ruleset *r, const struct config_netmap *nm, struct filter *local,
+			  const struct budget *budget, struct diags *d)
 {
 	bool ok;
 
 	r->n_left_out = nm->n_left_out;
 	r->left_out = nm->left_out ? mem_strdup(nm->left_out) : NULL;
-	ok = narrow_to_fit(r, nm, local, d);
+	ok = narrow_to_fit(r, nm, local, budget, d);
 	filter_free(local);
 	return ok;
 }
 
-static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct diags *d)
+static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
+		    struct budget *budget, struct diags *d)
 {
 	struct inventory *inv = &r->inventory;
 	struct reach *x = &r->reach;
 	struct filter *local;
 
-	*x = (struct reach){.p = p, .inv = inv, .r = resolver_new(p, inv)};
+	*x = (struct reach){.p = p, .inv = inv, .r = resolver_new(p, inv, budget)};
 	x->clients = mem_alloc(inv->n_nodes, sizeof(*x->clients));
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		x->clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
 	if (place->shut)
-		return fill_tables(x, mem_alloc(1, sizeof(*x->f)), d);
+		return fill_tables(x, mem_alloc(1, sizeof(*x->f)), NULL, d);
 	local = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
 	if (place->config && place->config->netmap)
-		return follow_server(r, place->config->netmap, local, d);
-	return fill_tables(x, local, d);
+		return follow_server(r, place->config->netmap, local, budget, d);
+	return fill_tables(x, local, budget, d);
 }
 
 static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
@@ -193,6 +199,7 @@ static void warn(const struct ruleset *r, const struct ruleset_place *place, str
 	const char *file = place->config && place->config->n_docs ? place->config->docs[0]->file : "gateway.yaml";
 	bool tailnet = place->config && place->config->tailnet.node;
 	static const struct inventory not_known;
+	struct budget budget = budget_usual();
 
 	if (!r->policy && tailnet)
 		return; /* the server's rules are enough */
@@ -200,7 +207,7 @@ static void warn(const struct ruleset *r, const struct ruleset_place *place, str
 		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
 		return;
 	}
-	policy_check(r->policy, tailnet && !place->config->netmap ? &not_known : &r->inventory, tailnet, d);
+	policy_check(r->policy, tailnet && !place->config->netmap ? &not_known : &r->inventory, tailnet, &budget, d);
 	if (place->config)
 		check_pools(r, place->config, d);
 }
@@ -208,6 +215,7 @@ static void warn(const struct ruleset *r, const struct ruleset_place *place, str
 struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ruleset_source *source, struct diags *d)
 {
 	static const struct policy nothing;
+	struct budget budget = place->budget ? *place->budget : budget_usual();
 	struct ruleset *r = mem_alloc(1, sizeof(*r));
 	const struct policy *p = &nothing;
 	bool sound = true;
@@ -216,7 +224,8 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 		sound = read_policy(r, place, source, d);
 		p = r->policy;
 	}
-	if (p && read_place(r, place, p, d) && lay_out(r, place, p, d) && sound) {
+	if (p && read_place(r, place, p, &budget, d) && lay_out(r, place, p, &budget, d) && sound) {
+		resolver_set_budget(r->reach.r, NULL);
 		warn(r, place, d);
 		return r;
 	}
@@ -228,15 +237,21 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 
 bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d)
 {
+	struct policy_test_place place = {.inv = &r->inventory, .blocked = &r->blocked.all};
+	struct budget budget = budget_usual();
+	struct resolver *resolver;
 	struct filter *everywhere;
 	bool ok;
 
 	*passed = 0;
-	if (!r->policy)
+	if (!r->policy || !r->policy->n_tests)
 		return true;
-	everywhere = policy_compile(r->reach.r, r->policy, NULL, POLICY_DENY_ALL);
-	ok = policy_run_tests(r->policy, r->reach.r, everywhere, passed, d);
+	resolver = resolver_new(r->policy, &r->inventory, &budget);
+	everywhere = policy_compile(resolver, r->policy, NULL, POLICY_DENY_ALL);
+	place.f = everywhere;
+	ok = policy_run_tests(r->policy, resolver, &place, passed, d);
 	filter_free(everywhere);
+	resolver_free(resolver);
 	return ok;
 }
 

@@ -28,6 +28,7 @@ struct ruleset_source {	  /* borrowed for the call */
 struct ruleset_place {
 	const struct config *config;
 	bool shut; /* nothing is to pass, whatever rules say */
+	const struct budget *budget; /* what it may cost; NULL: the usual */
 	const struct doc *inventory; /* NULL with @config; both NULL: nobody is there */
 };
 
