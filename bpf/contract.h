@@ -16,8 +16,11 @@
  */
 #include "addr.h"
 
-/* A changed layout of a pinned map must change this number: a daemon that finds
- * pins of another one says so and does not touch them. */
+/*
+ * A changed layout of a pinned map must change this number. A start reads the layout before
+ * and takes live flows over (user/kernel/maps_carry.c), so what a change replaces is frozen
+ * there. A map that is new, or has another size, needs no other number.
+ */
 #define SLUICE_LAYOUT 7
 
 #define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
@@ -36,7 +39,8 @@
 /*
  * Every packet that dies has one of these. name: as `sluice drops` prints it;
  * text: what it means, and for the reader what to do about it.
- * Order is the index in the drops map, their number its size: another one is another layout.
+ * Order is the index in the drops map: another one is another layout. With another number
+ * of them the counters begin anew.
  */
 #define DROP_REASONS(X)                                                                                        \
 	/* the front: the WireGuard port */                                                                    \
@@ -469,6 +473,8 @@ struct flow_table { /* array `flow_table`, one element */
 	__u32 pad;
 	__u64 ids;     /* the last id that was given */
 };
+
+#define IMPORT_FLOWS 256 /* that one run of the program `flow_import` takes, from the array `import_work` */
 
 /* Hash `pairs` -> pair_use: ports taken towards one remote; of mappings: remote and port zero. */
 struct pair {

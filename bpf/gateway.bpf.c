@@ -8,6 +8,7 @@
  */
 #include "front.h"
 #include "guard.h"
+#include "import.h"
 #include "in.h"
 #include "out.h"
 #include "steer.h"
@@ -75,6 +76,14 @@ SEC("tc")
 int sweep_start(struct __sk_buff *skb)
 {
 	return sweep_begin();
+}
+
+/* What is in `import_work`, by BPF_PROG_TEST_RUN. Not a SYSCALL program: before Linux 6.4 those may not use a queue. */
+SEC("tc")
+int flow_import(struct __sk_buff *skb)
+{
+	import_all();
+	return 0;
 }
 
 /* One whole round now, for tests and for `down`: the same, by hand. */

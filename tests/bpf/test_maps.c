@@ -71,27 +71,6 @@ static void test_taken_over(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
-static void test_other_size(void **state)
-{
-	char path[128], *error = NULL;
-	struct maps *m;
-
-	pins_path(path, sizeof(path));
-	m = open_pinned(path, 2048, &error);
-	assert_non_null(m);
-	maps_close(m);
-	assert_null(open_pinned(path, 4096, &error));
-	assert_non_null(error);
-	assert_non_null(strstr(error, "2048"));
-	assert_non_null(strstr(error, "4096"));
-	assert_non_null(strstr(error, "sluice down"));
-	free(error);
-	m = open_pinned(path, 2048, &error); /* it was not touched */
-	assert_non_null(m);
-	assert_true(maps_reused(m));
-	maps_close(m);
-}
-
 static void write_layout(const char *pins, uint32_t layout)
 {
 	char path[256];
@@ -103,27 +82,6 @@ static void write_layout(const char *pins, uint32_t layout)
 	assert_true(fd >= 0);
 	must(bpf_map_update_elem(fd, &zero, &layout, BPF_ANY));
 	close(fd);
-}
-
-static void test_other_layout(void **state)
-{
-	char path[128], *error = NULL;
-	struct maps *m;
-
-	pins_path(path, sizeof(path));
-	m = open_pinned(path, 2048, &error);
-	assert_non_null(m);
-	maps_close(m);
-	write_layout(path, SLUICE_LAYOUT + 1);
-	assert_null(open_pinned(path, 2048, &error));
-	assert_non_null(error);
-	assert_non_null(strstr(error, "layout"));
-	free(error);
-	write_layout(path, SLUICE_LAYOUT);
-	m = open_pinned(path, 2048, &error);
-	assert_non_null(m);
-	assert_true(maps_reused(m));
-	maps_close(m);
 }
 
 /* A start that was killed before it was done leaves pins that nobody relies on. */
@@ -391,8 +349,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_taken_over, remove_pins, remove_pins),
-		cmocka_unit_test_setup_teardown(test_other_size, remove_pins, remove_pins),
-		cmocka_unit_test_setup_teardown(test_other_layout, remove_pins, remove_pins),
 		cmocka_unit_test_setup_teardown(test_cut_off, remove_pins, remove_pins),
 		cmocka_unit_test(test_bad_pins),
 		T(test_old_tables_go),

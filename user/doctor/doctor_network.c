@@ -3,6 +3,7 @@
  * doctor: interfaces, offloads, other people's programs, and how others see us
  * (doctor.h).
  */
+#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -18,6 +19,7 @@
 
 #include "policy/alloc.h"
 #include "user/kernel/attach.h"
+#include "user/kernel/maps.h"
 #include "doctor.h"
 #include "hostcheck.h"
 #include "user/kernel/netlink.h"
@@ -165,15 +167,37 @@ static void check_ports(struct doctor *d, const struct config *cfg)
 			   text_number(ports, text));
 }
 
+/* What the pinned maps are, where nothing is wrong with them. */
+static const char *pins_state(const struct config *cfg, char *buf, size_t size)
+{
+	struct maps_pinned p;
+	int err = maps_look(cfg->pins, &p);
+
+	if (err == -ENOENT)
+		return "no maps are there yet: the first start makes them";
+	if (err)
+		snprintf(buf, size, "%s: %s", cfg->pins, strerror(-err));
+	else if (p.layout == SLUICE_LAYOUT)
+		snprintf(buf, size, "maps of layout %u, as this program's, with %u of %u flows in use", p.layout,
+			 p.used, p.slots - 1);
+	else
+		snprintf(buf, size,
+			 "maps of layout %u, with %u of %u flows in use: the next start takes them over into %u",
+			 p.layout, p.used, p.slots - 1, SLUICE_LAYOUT);
+	return buf;
+}
+
 void doctor_network(struct doctor *doctor, const struct config *cfg)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct names names;
+	char state[256];
 
 	relay(doctor, "interfaces", cfg, hostcheck_interfaces, "all there, up, and wide enough for the tunnel");
 	relay(doctor, "egress", cfg, hostcheck_egress, "every address is on its interface");
 	relay(doctor, "routes", cfg, hostcheck_routes, "the services can be reached from here");
 	relay(doctor, "locks", cfg, hostcheck_locks, "no other gateway has these pins, this state or this interface");
+	relay(doctor, "pins", cfg, hostcheck_pins, pins_state(cfg, state, sizeof(state)));
 	relay(doctor, "port", cfg, hostcheck_port, "the WireGuard port is free or the gateway's own");
 	relay(doctor, "keys", cfg, hostcheck_keys, "no key file can be read by others");
 	gather(cfg, &names);

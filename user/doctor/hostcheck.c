@@ -17,6 +17,7 @@
 #include "user/config/known_keys.h"
 #include "hostcheck.h"
 #include "user/kernel/locks.h"
+#include "user/kernel/maps.h"
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
 #include "user/base/unix_socket.h"
@@ -292,6 +293,27 @@ void hostcheck_locks(const struct config *cfg, struct diags *d)
 		locks_release(&locks, &of);
 }
 
+/* ---- the maps that are there -------------------------------------------------------------- */
+
+/* An upgrade that would end live flows is said before anything stops. */
+void hostcheck_pins(const struct config *cfg, struct diags *d)
+{
+	struct maps_pinned p;
+
+	if (maps_look(cfg->pins, &p) || !p.used)
+		return;
+	if (!p.readable)
+		diag_error(d, (struct diag_at){0},
+			   "pins: the maps in %s are of layout %u with %u flows in use, and this program reads layouts "
+			   "%u to %u: those flows end when it starts",
+			   cfg->pins, p.layout, p.used, MAPS_LAYOUT_OLDEST, SLUICE_LAYOUT);
+	else if (cfg->nat.flows && cfg->nat.flows < p.used)
+		diag_warning(d, config_at(section(cfg, "nat"), "flows", CONFIG_NO_ITEM),
+			     "nat.flows: found %u, but %u flows are in use in %s: those that have no room end at the "
+			     "next start",
+			     cfg->nat.flows, p.used, cfg->pins);
+}
+
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 /* A gateway that is in already needs no auth key; a root that cannot be read keeps it from starting. */
@@ -352,5 +374,6 @@ void hostcheck(const struct config *cfg, struct diags *d)
 	hostcheck_routes(cfg, d);
 	hostcheck_port(cfg, d);
 	hostcheck_locks(cfg, d);
+	hostcheck_pins(cfg, d);
 	hostcheck_keys(cfg, d);
 }

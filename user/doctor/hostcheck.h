@@ -17,6 +17,7 @@ void hostcheck_egress(const struct config *cfg, struct diags *d);     /* address
 void hostcheck_routes(const struct config *cfg, struct diags *d);     /* a way to every route */
 void hostcheck_port(const struct config *cfg, struct diags *d);	      /* nobody else listens there */
 void hostcheck_locks(const struct config *cfg, struct diags *d);     /* no other gateway has what is to be ours */
+void hostcheck_pins(const struct config *cfg, struct diags *d);	      /* a start takes all flows over */
 void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
 
 /*

@@ -177,6 +177,27 @@ static bool open_device(struct gateway *g, char *error, size_t size)
 	return device_open(&g->device, &g->loop, &options, error, size);
 }
 
+/* Of maps that were replaced: which of their flows live on. */
+static void say_carried(const struct gateway *g)
+{
+	const struct maps_carried *c = maps_carried(g->maps);
+
+	if (!c->layout)
+		return;
+	if (c->taken == c->flows)
+		log_info("%s: maps of layout %u were replaced: all their %u live flows and mappings go on",
+			 g->config->pins, c->layout, c->flows);
+	else if (c->taken)
+		log_warning("%s: maps of layout %u were replaced: %u of their %u live flows and mappings go on, the "
+			    "others ended: %s",
+			    g->config->pins, c->layout, c->taken, c->flows,
+			    c->error ? strerror(-c->error) : "there was no room for them (nat.flows)");
+	else
+		log_warning("%s: maps of layout %u were replaced, and their %u flows and mappings ended: %s",
+			    g->config->pins, c->layout, c->flows,
+			    c->error ? strerror(-c->error) : "this program does not read that layout");
+}
+
 static bool open_maps(struct gateway *g, char *error, size_t size)
 {
 	struct maps_options options = {.pins = g->config->pins, .flows = g->config->nat.flows};
@@ -188,6 +209,7 @@ static bool open_maps(struct gateway *g, char *error, size_t size)
 		free(why);
 		return false;
 	}
+	say_carried(g);
 	maps_sessions_clear(g->maps);
 	return true;
 }

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Loading the programs and maps. On a pinned start every map is first looked for
- * under the pins. `layout` is written last, when all the others are there: pins
- * without it are those of a start that was cut off, which nothing uses yet.
+ * under the pins (maps_pins.c).
  */
 #include "maps_private.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KERNEL_LOG     (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
@@ -36,175 +31,6 @@ int maps_fail(char **error, int err, const char *fmt, ...)
 /* What libbpf has to say is in the error text or of no use to people. */
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	return 0;
-}
-
-/* ---- pins ------------------------------------------------------------------- */
-
-static char *pin_path(const char *pins, const char *name)
-{
-	char *path;
-
-	return asprintf(&path, "%s/%s", pins, name) < 0 ? NULL : path;
-}
-
-static int open_pin(const char *pins, const char *name)
-{
-	char *path = pin_path(pins, name);
-	int fd = path ? bpf_obj_get(path) : -ENOMEM;
-
-	free(path);
-	return fd;
-}
-
-static bool on_bpffs(const char *path)
-{
-	struct statfs fs;
-
-	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
-}
-
-/* Where a bpffs is open to all, as the kernel mounts it, anybody may have made the folder before us. */
-static int check_pins(const char *pins, char **error)
-{
-	struct stat st;
-
-	if (lstat(pins, &st))
-		return maps_fail(error, -errno, "%s: %s", pins, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return maps_fail(error, -ENOTDIR, "%s is not a folder", pins);
-	if (st.st_uid != geteuid() || st.st_mode & 022)
-		return maps_fail(error, -EPERM,
-				 "%s belongs to uid %u, mode %04o: others than this program could exchange the maps in "
-				 "it: remove it (rm -r), or name another folder (pins)",
-				 pins, st.st_uid, st.st_mode & 07777);
-	return 0;
-}
-
-int maps_make_pins(const char *pins, char **error)
-{
-	if (strncmp(pins, "/sys/fs/bpf/", 12) == 0 && !on_bpffs("/sys/fs/bpf") &&
-	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
-		return maps_fail(error, -errno, "cannot mount a bpf file system on /sys/fs/bpf: %s", strerror(errno));
-	if (mkdir(pins, 0700) && errno != EEXIST)
-		return maps_fail(error, -errno, "cannot make %s: %s", pins, strerror(errno));
-	if (!on_bpffs(pins))
-		return maps_fail(error, -EINVAL, "%s is not on a bpf file system", pins);
-	return check_pins(pins, error);
-}
-
-/* Removes what is in the folder, which stays: its lock is held by us. */
-static int empty_pins(const char *pins)
-{
-	DIR *dir = opendir(pins);
-	struct dirent *e;
-	int err = 0;
-
-	if (!dir)
-		return errno == ENOENT ? 0 : -errno;
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		if (unlinkat(dirfd(dir), e->d_name, 0) && errno != ENOENT && errno != EISDIR && !err)
-			err = -errno;
-	}
-	closedir(dir);
-	return err;
-}
-
-int maps_unpin(const char *pins)
-{
-	int err = empty_pins(pins);
-
-	if (!err && rmdir(pins) && errno != ENOENT && errno != ENOTEMPTY)
-		err = -errno;
-	return err;
-}
-
-/* The layout of the pins: 0 when there is none, or a first start did not get to its end. */
-static uint32_t pinned_layout(const char *pins)
-{
-	int fd = open_pin(pins, "layout");
-	uint32_t zero = 0, layout = 0;
-
-	if (fd < 0)
-		return 0;
-	if (bpf_map_lookup_elem(fd, &zero, &layout))
-		layout = 0;
-	close(fd);
-	return layout;
-}
-
-/* Slots of the pinned flow table, 0: there is none. */
-static uint32_t pinned_slots(const char *pins)
-{
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info);
-	int fd = open_pin(pins, "flows");
-
-	if (fd < 0)
-		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		info.max_entries = 0;
-	close(fd);
-	return info.max_entries;
-}
-
-/* Takes pins of our kind over (m->reused, m->slots), and removes those of a start that was cut off. */
-static int look_at_pins(struct maps *m, char **error)
-{
-	uint32_t layout, slots;
-	int err = maps_make_pins(m->pins, error);
-
-	if (err)
-		return err;
-	layout = pinned_layout(m->pins);
-	if (!layout) {
-		err = empty_pins(m->pins);
-		return err ? maps_fail(error, err, "cannot clean up %s: %s", m->pins, strerror(-err)) : 0;
-	}
-	if (layout != SLUICE_LAYOUT)
-		return maps_fail(
-			error, -EPROTO,
-			"%s holds maps of layout %u, this program has %u: `sluice down` first (live flows end)",
-			m->pins, layout, SLUICE_LAYOUT);
-	slots = pinned_slots(m->pins);
-	if (m->slots && slots != m->slots)
-		return maps_fail(
-			error, -EPROTO,
-			"the flow table in %s has %u flows, %u are wanted: `sluice down` first (live flows end)",
-			m->pins, slots - 1, m->slots - 1);
-	m->slots = slots;
-	m->reused = true;
-	return 0;
-}
-
-/* Working memory of one packet and constants belong to the programs, not to the gateway. */
-static bool is_pinned_map(const struct bpf_map *map)
-{
-	const char *name = bpf_map__name(map);
-	size_t len = strlen(name);
-
-	return name[0] != '.' && !strchr(name, '.') && (len < 5 || strcmp(name + len - 5, "_work") != 0);
-}
-
-static int set_pin_paths(struct maps *m)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, m->skel->obj)
-	{
-		char *path;
-		int err;
-
-		if (!is_pinned_map(map))
-			continue;
-		path = pin_path(m->pins, bpf_map__name(map));
-		err = path ? bpf_map__set_pin_path(map, path) : -ENOMEM;
-		free(path);
-		if (err)
-			return err;
-	}
 	return 0;
 }
 
@@ -267,7 +93,8 @@ static int load(struct maps *m, char *log, char **error)
 	if (err == -EPERM && !*log)
 		return maps_fail(error, err, "loading BPF programs needs CAP_BPF and CAP_NET_ADMIN (run as root)");
 	if (err == -ENOMEM || err == -E2BIG)
-		return maps_fail(error, err, "no memory for a table of %u flows: %s", m->slots - 1, strerror(-err));
+		return maps_fail(error, err, "no memory for a table of %u flows: %s%s", m->slots - 1, strerror(-err),
+				 m->aside ? " (beside the old one; `sluice down` first, and live flows end)" : "");
 	return maps_fail(error, err, "the kernel refused a BPF program or map: %s%s%s", strerror(-err),
 			 *log ? ": " : "", log);
 }
@@ -295,41 +122,71 @@ static size_t drops_size(void)
 	return DROP_MAX * sizeof(uint64_t);
 }
 
+/*
+ * Ids begin at the second in which the table is made, so those of an earlier table, in a
+ * log say, are other ones, too. 2^24 new flows a second would catch up with the clock.
+ */
+static int begin_ids(const struct maps *m)
+{
+	uint64_t now = (uint64_t)time(NULL) << 24, old = carry_ids(m->carry);
+	struct flow_table table = {.ids = old > now ? old : now};
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(m->skel->maps.flow_table), &zero, &table, BPF_ANY);
+}
+
+/* The flows of before; should that fail, the gateway begins without them rather than not at all. */
+static void take_over(struct maps *m)
+{
+	if (m->carry)
+		m->carried.error = carry_do(m);
+	carry_close(m->carry);
+	m->carry = NULL;
+}
+
 static int finish(struct maps *m, bool sweep, char **error)
 {
 	uint32_t zero = 0, layout = SLUICE_LAYOUT;
-	int err;
+	int err = m->reused ? 0 : begin_ids(m);
+
+	if (err)
+		return maps_fail(error, err, "cannot write the flow table: %s", strerror(-err));
 
 	m->flows = map_memory(m->skel->maps.flows, (size_t)m->slots * sizeof(struct flow), PROT_READ | PROT_WRITE);
 	m->daemon_drops = map_memory(m->skel->maps.daemon_drops, drops_size(), PROT_READ | PROT_WRITE);
 	if (!m->flows || !m->daemon_drops)
 		return maps_fail(error, -errno, "cannot map the flow table: %s", strerror(errno));
+	take_over(m);
 	err = sweep ? start_sweep(m, error) : 0;
 	if (err)
 		return err;
 	err = bpf_map_update_elem(bpf_map__fd(m->skel->maps.layout), &zero, &layout, BPF_ANY);
-	return err ? maps_fail(error, err, "cannot write the layout: %s", strerror(-err)) : 0;
+	if (err)
+		return maps_fail(error, err, "cannot write the layout: %s", strerror(-err));
+	err = m->aside ? pins_put_in_place(m->pins) : 0;
+	return err ? maps_fail(error, err, "cannot replace the maps in %s: %s", m->pins, strerror(-err)) : 0;
 }
 
 static int open_all(struct maps *m, const struct maps_options *o, char *log, char **error)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log, .kernel_log_size = KERNEL_LOG);
+	struct maps_pinned found = {};
 	int err;
 
-	if (o->flows)
-		m->slots = (o->flows < MAPS_FLOWS_MIN ? MAPS_FLOWS_MIN : o->flows) + 1;
-	err = m->pins ? look_at_pins(m, error) : 0;
+	err = m->pins ? pins_open(m->pins, &found, error) : 0;
 	if (err)
 		return err;
-	if (!m->slots)
-		m->slots = MAPS_FLOWS_DEFAULT + 1;
+	if (o->flows)
+		m->slots = (o->flows < MAPS_FLOWS_MIN ? MAPS_FLOWS_MIN : o->flows) + 1;
+	else
+		m->slots = found.slots ?: MAPS_FLOWS_DEFAULT + 1;
 	m->skel = gateway_bpf__open_opts(&opts);
 	if (!m->skel)
 		return maps_fail(error, -errno, "the BPF programs are damaged: %s", strerror(errno));
 	keep_templates(m);
 	err = set_sizes(m);
 	if (!err && m->pins)
-		err = set_pin_paths(m);
+		err = pins_plan(m, &found);
 	if (err)
 		return maps_fail(error, err, "cannot prepare the BPF maps: %s", strerror(-err));
 	err = load(m, log, error);
@@ -355,6 +212,8 @@ struct maps *maps_open(const struct maps_options *o, char **error)
 	free(log);
 	if (!err)
 		return m;
+	if (m && m->aside)
+		pins_abandon(m->pins);
 	maps_close(m);
 	return NULL;
 }
@@ -367,6 +226,7 @@ void maps_close(struct maps *m)
 		munmap(m->flows, (size_t)m->slots * sizeof(struct flow));
 	if (m->daemon_drops)
 		munmap(m->daemon_drops, drops_size());
+	carry_close(m->carry);
 	gateway_bpf__destroy(m->skel);
 	free(m->per_cpu);
 	free(m->pins);
@@ -376,6 +236,11 @@ void maps_close(struct maps *m)
 bool maps_reused(const struct maps *m)
 {
 	return m->reused;
+}
+
+const struct maps_carried *maps_carried(const struct maps *m)
+{
+	return &m->carried;
 }
 
 static const char *const program_names[PROGRAM_MAX] = {

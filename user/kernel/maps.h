@@ -24,6 +24,7 @@
 struct maps;
 
 #define MAPS_PINS	   "/sys/fs/bpf/sluice"
+#define MAPS_LAYOUT_OLDEST 6 /* that a start takes flows over from; the newest is SLUICE_LAYOUT */
 #define MAPS_FLOWS_DEFAULT 262144 /* about 440 bytes each, allocated at once */
 
 struct maps_options {
@@ -33,11 +34,33 @@ struct maps_options {
 };
 
 /*
- * Loads programs and maps and starts the sweep. Pins of another SLUICE_LAYOUT or
- * another number of flows are refused, untouched; those of a first start that was
- * interrupted are made anew. NULL on failure.
+ * Loads programs and maps and starts the sweep. From pins of an earlier layout, or of
+ * another number of flows, live flows and mappings with their ports are taken over into
+ * new maps; from those of a layout that this program does not read nothing is
+ * (maps_carried() tells). The old ones are replaced once the new ones are whole: when
+ * this fails, they are as they were. Pins of a first start that was interrupted are made
+ * anew. NULL on failure.
  */
 struct maps *maps_open(const struct maps_options *o, char **error);
+
+struct maps_carried {
+	uint32_t layout; /* of the maps that were replaced; 0: there were none */
+	uint32_t flows;	 /* that lived there, with mappings */
+	uint32_t taken;	 /* of them */
+	int error;	 /* -errno that ended it early */
+};
+
+const struct maps_carried *maps_carried(const struct maps *m);
+
+struct maps_pinned {
+	uint32_t layout;
+	uint32_t slots; /* of the flow table, slot 0 included */
+	uint32_t used;
+	bool readable; /* a start takes its flows over */
+};
+
+/* What lies under @pins, for those who look before a start. -ENOENT: nothing that is whole. */
+int maps_look(const char *pins, struct maps_pinned *out);
 
 /* Closes; pinned maps and attached programs stay, and state goes on ageing. NULL is fine. */
 void maps_close(struct maps *m);
@@ -48,7 +71,7 @@ int maps_make_pins(const char *pins, char **error);
 /* `sluice down`: removes the pins under @pins, whichever their layout. 0 also when there are none. */
 int maps_unpin(const char *pins);
 
-bool maps_reused(const struct maps *m); /* the maps were there already */
+bool maps_reused(const struct maps *m); /* the maps were there already, just as they are */
 
 enum program {
 	PROGRAM_TAP_IN,	      /* TC ingress of the TAP */
