@@ -101,7 +101,9 @@
 	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
 	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
 	X(GUARD, "guard", "tunnel address about to leave by the NIC")                                          \
-	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway may reach one")
+	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway may reach one") \
+	X(FORGED, "forged", "came in by a NIC with an address of the tunnel's as its source")                  \
+	X(WRONG_WAY, "wrong_way", "for a flow, by an interface that its answers do not come by")
 
 enum drop_reason {
 	DROP_NONE, /* not dropped */
@@ -335,6 +337,13 @@ struct egress { /* array `egresses`, by egress id */
 	__u32 answers[MAX_ANSWERS]; /* interfaces by which answers may come; the first 0 ends the list */
 };
 
+/* Hash `host_echoes` -> until when (ns): echo requests that the host sent into the tunnel, and that may be answered. */
+struct host_echo {
+	struct addr peer, own;
+	__be16 id;
+	__u16 pad[3];
+};
+
 /* Hash `egress_ids`: struct addr -> egress id, of what comes in by a NIC. */
 
 struct pool { /* array `pools` */
@@ -551,6 +560,7 @@ _Static_assert(sizeof(struct route_key) == 24, "route_key");
 _Static_assert(sizeof(struct client_class) == 32, "client_class");
 _Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache line */
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES + 4 * MAX_ANSWERS, "egress");
+_Static_assert(sizeof(struct host_echo) == 40, "host_echo");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 192, "flow"); /* three cache lines, wherever in the array */
 _Static_assert(sizeof(struct flow_table) == 24, "flow_table");

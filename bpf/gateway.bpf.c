@@ -5,6 +5,7 @@
  *   underlay NIC --front--> stack --steer_udp, front_socket--> worker
  *   worker --TAP--> tap_in --(neighbour)--> nic_out --> egress NIC
  *   egress NIC --> nic_in --(TAP, steer_tap, fence_tap)--> worker
+ *   any other NIC --> nic_fence --> stack
  */
 #include "front.h"
 #include "guard.h"
@@ -26,6 +27,12 @@ SEC("tc")
 int nic_in(struct __sk_buff *skb)
 {
 	return inbound(skb);
+}
+
+SEC("tc")
+int nic_fence(struct __sk_buff *skb)
+{
+	return guard_in(skb);
 }
 
 SEC("tc")

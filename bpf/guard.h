@@ -8,6 +8,10 @@
  * a program, a route or the TAP is missing. Everything else costs a few comparisons:
  * the prefixes of the tunnel may be shared with others (100.64.0.0/10 is also what
  * providers use), so only addresses inside them are looked up.
+ *
+ * And the first look at what comes in by one: a client speaks by the tunnel, where its key
+ * says who it is. By a NIC anybody can write its address into a packet, to the host's
+ * services or to have the host answer into the tunnel.
  */
 #include "decide.h"
 
@@ -66,6 +70,18 @@ static __always_inline int guard(struct __sk_buff *skb)
 	if (!in_tunnel(s, &src) && !in_tunnel(s, &dst))
 		return TC_ACT_UNSPEC;
 	count_drop(DROP_GUARD);
+	return TC_ACT_SHOT;
+}
+
+/* Whatever is behind the addresses, whole or not. */
+static __always_inline int guard_in(struct __sk_buff *skb)
+{
+	struct settings *s = element(&settings, 0);
+	struct addr src, dst;
+
+	if (!s || !guard_addresses(skb, &src, &dst) || !in_tunnel(s, &src))
+		return TC_ACT_UNSPEC;
+	count_drop(DROP_FORGED);
 	return TC_ACT_SHOT;
 }
 

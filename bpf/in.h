@@ -44,7 +44,7 @@ static __always_inline int to_client(struct __sk_buff *skb, const struct setting
 	return bpf_redirect(s->tap_ifindex, 0);
 }
 
-/* What a packet must satisfy on its way into the tunnel. @traits: of its flow. */
+/* What a packet must satisfy on its way into the tunnel. @traits: of its flow, or of the one it would be of. */
 CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct inbound *in, __u32 client, __u8 traits)
 {
 	struct settings *s = element(&settings, 0);
@@ -52,6 +52,8 @@ CHECKED_ALONE int check_way_in(struct __sk_buff *skb, const struct inbound *in, 
 
 	if (!s || !in || !s->tap_ifindex)
 		return DROP_NO_TAP;
+	if (traits & FLOW_HAIRPIN && !(in->round & ROUND_TURNED)) /* another client's, which none can be from outside */
+		return DROP_FORGED;
 	p = &in->p;
 	if (p->ttl <= 1) {
 		answer_ttl(skb, p, client, true);
@@ -106,6 +108,8 @@ static __always_inline bool may_enter(const struct packet *p, const struct flow 
 
 	if (s->filtering == FILTER_ENDPOINT_INDEPENDENT)
 		return true;
+	if (s->filtering == FILTER_ADDRESS_AND_PORT && !p->t.sport) /* where it was otherwise, port 0 stood for any */
+		return false;
 	permission_key(&key, &p->t, s);
 	first = flow_find(&key, &at);
 	if (!first || !first->mapping || !same_client_endpoint(first, m))
@@ -194,8 +198,10 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 static __always_inline int not_whole(struct __sk_buff *skb, const struct inbound *in, const struct settings *s,
 				     int reason)
 {
-	int verdict = NOT_OURS;
+	int verdict = guard_in(skb);
 
+	if (verdict != NOT_OURS)
+		return verdict;
 	if (reason == DROP_FRAGMENT)
 		verdict = fragment_in(skb, &in->p, s, bpf_ktime_get_ns(), in->round & ROUND_JOINED);
 	return verdict == NOT_OURS && is_exclusive(&in->p.t.dst) ? drop(reason) : verdict;
@@ -215,6 +221,8 @@ static __always_inline int inbound(struct __sk_buff *skb)
 	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
 	if (reason)
 		return not_whole(skb, in, s, reason);
+	if (in_tunnel(s, &in->p.t.src))
+		return drop(DROP_FORGED);
 	if (in->p.kind == KIND_UDP && in->p.t.dport == bpf_htons(s->wg_port)) /* our own: no flow has this port */
 		return in->round & ROUND_TURNED ? no_flow(skb, in) : NOT_OURS;
 	in->p.t.side = SIDE_REMOTE;

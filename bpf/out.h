@@ -10,6 +10,7 @@
  *              `-> decide -> create -> as above
  */
 #include "hairpin.h"
+#include "host.h"
 #include "icmp.h"
 #include "rewrite.h"
 
@@ -36,44 +37,15 @@ static __always_inline __u32 largest(const struct __sk_buff *skb, const struct p
 	return skb->gso_size ? p->payload - p->l3 - p->cut_off + skb->gso_size : p->len;
 }
 
-/* Does a socket of the host wait for just this sender? Then it is an answer. */
-CHECKED_ALONE bool host_socket_waits(struct __sk_buff *skb, const struct packet *p)
-{
-	struct bpf_sock_tuple t = {};
-	struct bpf_sock *sk;
-	bool waits;
-	__u32 size;
-
-	if (!p)
-		return false;
-	size = sock_tuple(&t, &p->t);
-	sk = bpf_sk_lookup_udp(skb, &t, size, BPF_F_CURRENT_NETNS, 0);
-	if (!sk)
-		return false;
-	waits = sk->dst_port == p->t.sport;
-	bpf_sk_release(sk);
-	return waits;
-}
-
-/* Part of something the host takes part in already: needs no rule. */
-static __always_inline bool host_knows(struct __sk_buff *skb, const struct packet *p)
-{
-	switch (p->kind) {
-	case KIND_TCP:
-		return !tcp_opens(p);
-	case KIND_ECHO_REPLY:
-		return true;
-	case KIND_UDP:
-		return host_socket_waits(skb, p);
-	}
-	return false;
-}
-
 /* The kernel would drop it as somebody else's frame: hand it over. */
-static __always_inline int to_host(struct __sk_buff *skb, const struct packet *p)
+static __always_inline int to_host(struct __sk_buff *skb, const struct outbound *o)
 {
+	int reason = host_quota(skb, &o->p, o->c.client, o->c.word, WAY_OUT);
+
+	if (reason)
+		return drop(reason);
 	bpf_skb_change_type(skb, PACKET_HOST);
-	count_total(TOTAL_HOST_IN, segments(skb), p->len);
+	count_total(TOTAL_HOST_IN, segments(skb), o->p.len);
 	return TC_ACT_OK;
 }
 
@@ -263,12 +235,12 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o
 {
 	int reason;
 
-	if (!host_knows(skb, &o->p)) {
-		reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
-		if (reason)
-			return drop(refuse(skb, o, reason));
-	}
-	return to_host(skb, &o->p);
+	if (host_knows(skb, &o->p))
+		return to_host(skb, o);
+	reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
+	if (!reason && o->p.kind == KIND_TCP && tcp_opens(&o->p))
+		reason = quota_open(o->c.client, o->c.word, o->c.now);
+	return reason ? drop(refuse(skb, o, reason)) : to_host(skb, o);
 }
 
 /* The client's external endpoint, for an error about what came in by one of its flows. */
@@ -344,7 +316,7 @@ static __always_inline int icmp_error_out(struct __sk_buff *skb, struct outbound
 	if (f && f->client == o->c.client) {
 		reason = by_flow(o, f, &to);
 	} else if (host_sent_it(o)) {
-		return to_host(skb, &o->p);
+		return to_host(skb, o);
 	} else {
 		quote_answer(&t, &o->q, SIDE_CLIENT);
 		reason = by_mapping(o, &t, s, &to);

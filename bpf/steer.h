@@ -9,6 +9,7 @@
  * From inside, the mark that nic_in left, or else the client whose address it is.
  */
 #include "front.h"
+#include "host.h"
 
 static __always_inline __u32 worker_of_message(struct sk_reuseport_md *ctx, const struct settings *s)
 {
@@ -88,9 +89,14 @@ static __always_inline int steer_frame(struct __sk_buff *skb)
  */
 static __always_inline int fence_frame(struct __sk_buff *skb)
 {
-	if (is_handed_over(skb) || !skb->ingress_ifindex)
+	int reason;
+
+	if (is_handed_over(skb))
 		return skb->len;
-	count_drop(DROP_FORWARDED);
+	reason = skb->ingress_ifindex ? DROP_FORWARDED : host_sends(skb);
+	if (!reason)
+		return skb->len;
+	count_drop(reason);
 	return 0;
 }
 

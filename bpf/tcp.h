@@ -132,7 +132,7 @@ static __always_inline void tcp_in(struct flow *f, __u32 slot, const struct pack
 	if (p->tcp_flags & TCP_RST) {
 		/* Before the remote has spoken only what it acknowledges tells that it heard us. */
 		bool valid = f->flags & FLOW_REPLIED ? tcp_in_sequence(p->seq, f->ack_out ?: f->end_in, f->end_in)
-						     : p->ack == f->end_out;
+						     : p->tcp_flags & TCP_ACK && p->ack == f->end_out;
 
 		if (valid)
 			tcp_reset(f, slot, s, now);

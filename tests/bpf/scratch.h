@@ -420,6 +420,16 @@ static inline struct ran run(struct scratch *s, enum program program, const stru
 	return run_with(s, program, f, (struct push){});
 }
 
+/* A program of the TAP's own. BPF_PROG_TEST_RUN takes the first 14 bytes off: the frame stands behind them. */
+static inline struct ran at_tap(struct scratch *s, enum program program, const struct frame *frame, struct push push)
+{
+	struct frame f = {.len = frame->len + 14};
+
+	memcpy(f.b + 12, frame->b + 12, 2);
+	memcpy(f.b + 14, frame->b, frame->len);
+	return run_with(s, program, &f, push);
+}
+
 /* The frame as the daemon gives it to the TAP for @client. */
 static inline void from_client(struct frame *f, uint32_t client)
 {

@@ -71,6 +71,8 @@ static const struct {
 	  {OUT, TH_SYN, 1500, 0, FLOW_NEW, TRANSITORY}}},
 	{"7857 a refusal that does not know us",
 	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST | TH_ACK, 0, 77777, FLOW_NEW, 0}}},
+	{"fault 16 a refusal that acknowledges nothing", /* the field is there, and an attacker's */
+	 {{OUT, TH_SYN, 0xffffffff, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST, 0, 0, FLOW_NEW, 0}}},
 	{"7857 reset in sequence",
 	 {HANDSHAKE,
 	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY}}},

@@ -263,16 +263,6 @@ static void test_counted(void **state)
 
 /* ---- steering ------------------------------------------------------------------------- */
 
-/* BPF_PROG_TEST_RUN takes the first 14 bytes off: the frame stands behind them. */
-static struct ran at_tap(struct scratch *s, enum program program, const struct frame *frame, struct push push)
-{
-	struct frame f = {.len = frame->len + 14};
-
-	memcpy(f.b + 12, frame->b + 12, 2);
-	memcpy(f.b + 14, frame->b, frame->len);
-	return run_with(s, program, &f, push);
-}
-
 static int steered(struct scratch *s, const struct frame *frame, uint32_t mark)
 {
 	return at_tap(s, PROGRAM_STEER_TAP, frame, (struct push){.mark = mark}).verdict;

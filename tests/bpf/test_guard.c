@@ -63,6 +63,45 @@ static void test_guard(void **state)
 	}
 }
 
+/* The mirror on the way in, at egress NICs and at all others: who says that he is a client is none. */
+static void test_guard_in(void **state)
+{
+	static const enum program programs[] = {PROGRAM_NIC_IN, PROGRAM_NIC_FENCE};
+	static const struct {
+		enum end src, dst;
+		bool dies;
+	} from[] = {
+		{CLIENT, EXTERNAL, true},   {CLIENT, GATEWAY, true},   {CLIENT, REMOTE, true},
+		{GATEWAY, EXTERNAL, true},  {GATEWAY, GATEWAY, true},  {CLIENT, CLIENT, true},
+		{UNKNOWN, EXTERNAL, false}, {REMOTE, EXTERNAL, false}, {REMOTE, UNKNOWN, false},
+		{REMOTE, GATEWAY, false}, /* the host's routes are its own affair */
+	};
+
+	for (size_t i = 0; i < 2 * N(from) * N(guard_protocols) * N(programs); i++) {
+		struct family f = family_of(i & 1);
+		enum program program = programs[i / 2 % N(programs)];
+		size_t end = i / 2 / N(programs) % N(from);
+		enum drop_reason reason = from[end].dies ? DROP_FORGED : DROP_NONE;
+		struct shape shape = {
+			.v6 = f.v6,
+			.proto = guard_protocols[i / 2 / N(programs) / N(from)],
+			.src = end_of(&f, from[end].src),
+			.dst = end_of(&f, from[end].dst),
+			.dport = WG_PORT, /* even there: who sends to us through us goes round for ever */
+			.flags = TH_SYN,
+			.payload = 8,
+		};
+		struct frame in;
+
+		frame_build(&in, &shape);
+		assert_ran(run(*state, program, &in), reason ? SHOT : NEXT, reason);
+		put16(in.b + in.l3 + 6, f.v6 ? 44 << 8 | 64 : 0x2010); /* fragments */
+		assert_ran(run(*state, program, &in), reason ? SHOT : NEXT, reason);
+		in.b[in.l3] = 0x5f; /* nonsense */
+		assert_ran(run(*state, program, &in), reason ? SHOT : NEXT, reason);
+	}
+}
+
 /* Prefixes of every length are compared to the bit. */
 static void test_guard_prefixes(void **state)
 {
@@ -309,7 +348,8 @@ static void test_random_guard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_guard), T(test_guard_prefixes), T(test_random_out), T(test_random_in), T(test_random_guard),
+		T(test_guard),	    T(test_guard_in),  T(test_guard_prefixes),
+		T(test_random_out), T(test_random_in), T(test_random_guard),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -251,6 +251,26 @@ static void test_unspecified_remote(void **state)
 	}
 }
 
+/* 16: under another filtering port 0 stood for any: now it is one, which the client has not sent to. */
+static void test_fault_16_port_zero(void **state)
+{
+	struct scratch *s = *state;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct family f = family_of(v6);
+		struct shape shape = shape_of(&f, IPPROTO_UDP, 4243, 53), in;
+		struct ran r = out_of(s, &shape, 1);
+
+		assert_sent(r);
+		in = answer_to(&shape, &r);
+		s->settings.filtering = FILTER_ADDRESS_AND_PORT;
+		must(maps_settings_set(s->m, &s->settings));
+		in.sport = 0;
+		assert_dropped(into(s, &in), DROP_FILTERED);
+		scratch_settings(s);
+	}
+}
+
 /* ---- what TCP does to its mapping --------------------------------------------------- */
 
 static struct shape segment(const struct shape *like, uint8_t flags, uint32_t seq, uint32_t ack)
@@ -472,11 +492,14 @@ static void test_dead_is_not_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_permission_shared),	  T(test_permission_expires),	       T(test_permission_handed_on),
-		T(test_permission_of_one_egress), T(test_permission_and_reused_slots), T(test_permission_of_many),
-		T(test_permission_of_the_dead),	  T(test_unspecified_remote),	       T(test_mapping_outlives_resets),
-		T(test_remote_keeps_nothing),	  T(test_reset_by_the_mapping),	       T(test_tcp_of_both_kinds),
-		T(test_tcp_changes_kind),	  T(test_slot_of_a_lost_mapping),      T(test_dead_is_not_kept),
+		T(test_permission_shared),	     T(test_permission_expires),
+		T(test_permission_handed_on),	     T(test_permission_of_one_egress),
+		T(test_permission_and_reused_slots), T(test_permission_of_many),
+		T(test_permission_of_the_dead),	     T(test_unspecified_remote),
+		T(test_mapping_outlives_resets),     T(test_remote_keeps_nothing),
+		T(test_reset_by_the_mapping),	     T(test_tcp_of_both_kinds),
+		T(test_fault_16_port_zero),	     T(test_tcp_changes_kind),
+		T(test_slot_of_a_lost_mapping),	     T(test_dead_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

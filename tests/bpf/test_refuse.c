@@ -53,7 +53,7 @@ static const struct {
 	{"metadata, another port", CLIENT_2, METADATA, IPPROTO_TCP, 81, TH_SYN, SHOT, DROP_POLICY},
 	{"the gateway, allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 22, TH_SYN, OK, DROP_NONE},
 	{"the gateway, not allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_SYN, SHOT, DROP_POLICY},
-	{"the gateway, part of a connection", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, OK, DROP_NONE},
+	{"the gateway, a connection that it does not have", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, SHOT, DROP_POLICY},
 	{"the gateway, UDP allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 53, 0, OK, DROP_NONE},
 	{"the gateway, UDP not allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 54, 0, SHOT, DROP_POLICY},
 	{"the gateway, echo", CLIENT_1, TUNNEL, IPPROTO_ICMP, 0, 0, OK, DROP_NONE},
@@ -286,6 +286,10 @@ static void test_malformed(void **state)
 			frame_build(&in, &back);
 			spoilt[i].spoil(&in);
 			r = run(*state, PROGRAM_NIC_IN, &in);
+			if (f.v6 && spoilt[i].spoil == spoil_mapped_source) { /* a client's, too */
+				assert_dropped(r, DROP_FORGED);
+				continue;
+			}
 			assert_ran(r, NEXT, DROP_NONE);
 			assert_int_equal(r.out.len, in.len);
 			assert_memory_equal(r.out.b, in.b, in.len);

@@ -2,17 +2,19 @@
 """What neighbours, strangers and clients try who mean no good, each where the host's kernel would help them."""
 import json
 import os
+import time
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import HBHOptUnknown, IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment,
+                                IPv6ExtHdrHopByHop)
 from scapy.packet import Raw
 
 from gateways import SLUICE, settle
-from lab import wait_for
+from lab import HERE, wait_for
 from net import SERVICE, STATIC
 from test_failclosed import forwarding
-from test_host import ssh_like
+from test_host import SSH, TUNNEL, ssh_like
 
 ALICE = "192.0.2.44"        # the first client, outside the tunnel
 SEND = "import socket, sys\n" \
@@ -24,6 +26,15 @@ SEND = "import socket, sys\n" \
 def send(host, *packets):
     """IP packets as they are, to the destination of the first."""
     host.run(["/usr/bin/python3", "-c", SEND, packets[0].dst], input="\n".join(bytes(p).hex() for p in packets))
+
+
+FORGE = ["/usr/bin/python3", HERE / "forge.py"]
+ICMP_ECHO = {4: ICMP(id=7), 6: ICMPv6EchoRequest(id=7)}
+ICMP_REPLY = {4: ICMP(type=0, id=7), 6: ICMPv6EchoReply(id=7)}
+
+
+def ip(v, **fields):
+    return (IP if v == 4 else IPv6)(**fields)
 
 
 def too_big(source, destination, client, mtu=600):
@@ -168,3 +179,114 @@ def test_fault_23_a_link_in_the_clients_folder(world):
     done = world.gateway.command("reload", check=False)
     assert done.returncode and "link.yaml: cannot be read: it leads out of the folders" in done.stderr, done
     assert world.gateway.key.private[:4] not in done.stderr
+
+
+# ---- what the gateway itself takes -------------------------------------------------------------------------------
+
+def heard(ssh, client):
+    """What the gateway's own services had from a client's tunnel addresses."""
+    return [entry for entry in ssh.seen() if entry["client"] in [client.tunnel_address(v) for v in (4, 6)]]
+
+
+def test_fault_16_port_zero_opens_no_socket(world):
+    """A socket without a peer calls its peer's port 0: whoever sends from there is not whom it waits for."""
+    world = world()
+    ssh = ssh_like(world)
+    alice, bob = world.joined("alice", "bob")
+    for v in (4, 6):
+        for port in (0, 1):
+            before = world.gateway.drops()["reserved"]
+            send(bob.host, ip(v, src=bob.tunnel_address(v), dst=TUNNEL[v]) / UDP(sport=port, dport=123) / b"x")
+            wait_for("the drop", lambda: world.gateway.drops()["reserved"] > before)
+        assert alice.host.probe("udp", TUNNEL[v], 123)["received"] == 20
+    assert heard(ssh, alice) and not heard(ssh, bob)
+
+
+def test_fault_17_answers_that_nobody_asked_for(world):
+    """An echo reply, and a segment of a connection, that the host knows nothing of are for the policy."""
+    world = world()
+    ssh_like(world)
+    alice, bob = world.joined("alice", "bob")
+    for v in (4, 6):
+        for packet in (ICMP_REPLY[v], TCP(sport=4000, dport=SSH, flags="A"), TCP(sport=0, dport=SSH, flags="A")):
+            before = world.gateway.drops()["reserved"]
+            send(bob.host, ip(v, src=bob.tunnel_address(v), dst=TUNNEL[v]) / packet)
+            wait_for("the drop", lambda: world.gateway.drops()["reserved"] > before)
+        for client in (alice, bob):                     # whom the host asks may answer, whatever the rules say
+            world.net.gateway.run(f"ping -c 2 -i 0.1 -W 1 {client.tunnel_address(v)}")
+            world.net.gateway.run(f"ping -c 1 -s 3000 -W 1 {client.tunnel_address(v)}")
+
+
+def third_interface(world):
+    """A network card more, that comes while the gateway runs."""
+    neighbour = world.lab.host("neighbour")
+    world.lab.cable(neighbour, "eth0", world.net.gateway, "eth7")
+    for host, last in ((world.net.gateway, 1), (neighbour, 2)):
+        host.address({1: "eth7", 2: "eth0"}[last], f"10.9.9.{last}/24", f"fd09::{last}/64")
+    number = world.net.gateway.json("ip -j link show eth7")[0]["ifindex"]
+    fence = world.net.gateway.path(f"/sys/fs/bpf/sluice/link_nic_fence_{number}")
+    wait_for("the fence", lambda: fence.exists() or world.net.gateway.out("tc filter show dev eth7 ingress"))
+    return neighbour, {4: "10.9.9.1", 6: "fd09::1"}
+
+
+def by_router(world):
+    if world.net.form == "one-armed":
+        return world.net.router, STATIC
+    return world.net.router, {4: "198.18.0.1", 6: "2001:db8:18::1"}
+
+
+@pytest.mark.parametrize("form, way", (("one-armed", by_router), ("two-armed", by_router),
+                                       ("one-armed", third_interface)))
+def test_fault_17_nobody_outside_speaks_for_a_client(world, form, way):
+    """By the egress, by the underlay, by any other card: neither a service hears it, nor does the host answer it into
+    the tunnel. Alice, for whom the forger speaks, may reach all of it."""
+    world = world(form=form)
+    ssh = ssh_like(world)
+    alice = world.joined("alice")
+    forger, via = way(world)
+    with alice.host.capture("wg0", "src host 100.64.0.1 or src host fd7a:115c:a1e0::1") as answers:
+        for v in (4, 6):
+            forger.run(f"ip -{v} route add {TUNNEL[v]} via {via[v]}")
+            for packet in (TCP(sport=4000, dport=SSH, flags="S"), UDP(sport=4000, dport=123) / b"x", ICMP_ECHO[v]):
+                for source, target in ((alice.tunnel_address(v), TUNNEL[v]), (alice.tunnel_address(v), via[v]),
+                                       (TUNNEL[v], TUNNEL[v])):
+                    before = world.gateway.drops()["forged"]
+                    send(forger, ip(v, src=source, dst=target) / packet)
+                    wait_for("the drop", lambda: world.gateway.drops()["forged"] > before)
+    assert answers.count() == 0 and not heard(ssh, alice)
+    assert alice.host.probe("connect", TUNNEL[4], SSH)["connected"]
+
+
+@pytest.mark.parametrize("v", (4, 6))
+def test_fault_17_a_half_open_connection_knows_nobody(world, v):
+    """A SYN in bob's name by a way that has no fence, another tunnel of the host's; the rest by his own. No rule lets
+    him connect."""
+    world = world()
+    ssh = ssh_like(world)
+    alice, bob = world.joined("alice", "bob")
+    bob.host.nft("table inet quiet { chain out { type filter hook output priority 0; tcp flags rst drop; }; }\n")
+    job = bob.host.popen("complete", [str(word) for word in FORGE] + ["complete", "wg0", "4000"])
+    wait_for("the forger", lambda: "open" in job.output())
+    world.net.gateway.run(f"ping -c 1 -W 1 {bob.tunnel_address(v)}", check=False)
+    bob.host.run(f"ping -c 1 -W 1 {TUNNEL[v]}", check=False)        # now the gateway knows where he is
+    before = world.gateway.drops()
+    syn = ip(v, src=bob.tunnel_address(v), dst=TUNNEL[v]) / TCP(sport=4000, dport=SSH, flags="S", seq=1)
+    world.net.gateway.run([*FORGE, "tun", "tun9", bytes(syn).hex()])
+    wait_for("the answer to it", lambda: "answered" in job.output())
+    wait_for("the drop", lambda: world.gateway.drops()["reserved"] > before["reserved"])
+    time.sleep(0.5)
+    assert world.gateway.drops()["forged"] == before["forged"], "that tunnel may own the address"
+    assert not heard(ssh, bob)
+    assert "ESTAB" not in world.net.gateway.out(f"ss -Htn sport = {SSH}")
+
+
+def test_fault_17_what_is_taken_back_ends(world):
+    """A connection to the gateway that a rule allowed ends with the rule."""
+    world = world()
+    ssh_like(world)
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", f"http://{TUNNEL[4]}:{SSH}/slow/20000000/500000", "--timeout", 2)
+    wait_for("the download", lambda: world.gateway.client_report(alice)["sent"] > 500000)
+    world.gateway.policy["acls"] = world.gateway.policy["acls"][:1]
+    world.gateway.reload()
+    assert job.popen.wait(20) == 0 and "timeout" in job.output()

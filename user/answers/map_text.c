@@ -196,6 +196,15 @@ static void text_address(struct map_printer *p, const void *data)
 	put(p, "%s", addr_str(&a, text));
 }
 
+static void text_host_echo(struct map_printer *p, const void *data)
+{
+	char own[ADDR_STRLEN], peer[ADDR_STRLEN];
+	struct host_echo k;
+
+	memcpy(&k, data, sizeof(k));
+	put(p, "%s -> %s id %u", addr_str(&k.own, own), addr_str(&k.peer, peer), ntohs(k.id));
+}
+
 static void text_pair(struct map_printer *p, const void *data)
 {
 	char proto[TEXT_SIZE];
@@ -385,6 +394,7 @@ static const struct map_layout layouts[] = {
 	{"clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false},
 	{"reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false},
 	{"reassembled", sizeof(struct addr), 8, text_address, text_expires, false},
+	{"host_echoes", sizeof(struct host_echo), 8, text_host_echo, text_expires, false},
 	{"sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false},
 	{"flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false},
 	{"flows", 4, sizeof(struct flow), text_u32, text_flow, true},

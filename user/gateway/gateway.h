@@ -192,7 +192,7 @@ void refresh_lists(struct gateway *g);
 
 /* ---- hooks.c: programs on interfaces ------------------------------------------------- */
 
-#define HOOKS_MAX 32
+#define HOOKS_MAX 256
 
 struct hook {
 	enum program program;
@@ -207,6 +207,7 @@ struct hooks {
 	struct hook list[HOOKS_MAX];
 	size_t n;
 	bool unsure; /* the kernel did not answer: asked again once a second */
+	bool full; /* not all that are wanted have room */
 	struct xdp_choice front;
 };
 

@@ -19,11 +19,19 @@
 #define SO_ATTACH_REUSEPORT_EBPF 52
 #endif
 
-static void want(struct hooks *h, enum program program, enum attach_point point, unsigned ifindex)
+static bool is_wanted(const struct hooks *h, enum program program, unsigned ifindex)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (h->list[i].program == program && h->list[i].ifindex == ifindex)
-			return;
+			return true;
+	return false;
+}
+
+static void want(struct hooks *h, enum program program, enum attach_point point, unsigned ifindex)
+{
+	if (is_wanted(h, program, ifindex))
+		return;
+	h->full |= h->n == HOOKS_MAX;
 	if (ifindex && h->n < HOOKS_MAX)
 		h->list[h->n++] = (struct hook){program, point, ifindex, ATTACH_NONE, -1, false};
 }
@@ -62,6 +70,31 @@ static void choose_front(struct gateway *g, const struct netlink_link *link, str
 		want(h, PROGRAM_FRONT, ATTACH_XDP, (unsigned)link->ifindex);
 }
 
+/*
+ * Every other interface by which a neighbour could speak in a client's name. Who sends by a
+ * tunnel of the host's, this one, wg0, tailscale0 or an OpenVPN, is for that tunnel to know:
+ * the same addresses may be its own. False: the kernel did not tell which there are.
+ */
+static bool want_fences(struct gateway *g, struct hooks *h)
+{
+	struct if_nameindex *list = if_nameindex();
+	struct netlink_link link;
+	bool told = list;
+
+	for (size_t i = 0; list && list[i].if_index; i++) {
+		int err = netlink_link(&g->netlink, list[i].if_name, &link);
+
+		told &= !err || err == -ENODEV;
+		if (!err && link.ethernet && !link.tun && !link.port &&
+		    !is_wanted(h, PROGRAM_NIC_IN, (unsigned)link.ifindex))
+			want(h, PROGRAM_NIC_FENCE, ATTACH_INGRESS, (unsigned)link.ifindex);
+	}
+	if_freenameindex(list);
+	if (h->full && !g->hooks.full)
+		log_warning("more than %d programs are wanted: the last interfaces go without", HOOKS_MAX);
+	return told;
+}
+
 /* False: the kernel did not tell which interfaces there are. */
 static bool wanted(struct gateway *g, struct hooks *h)
 {
@@ -78,7 +111,7 @@ static bool wanted(struct gateway *g, struct hooks *h)
 		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);
 		choose_front(g, &links[i], h);
 	}
-	return n >= 0;
+	return want_fences(g, h) && n >= 0;
 }
 
 static const struct hook *find(const struct hooks *h, const struct hook *like)
@@ -132,6 +165,20 @@ static bool put(struct gateway *g, struct hook *h, const struct hooks *all, char
 	return false;
 }
 
+/* Without the front, or a fence of another interface, packets pass nevertheless. */
+static bool is_needed(const struct hook *h)
+{
+	return h->point != ATTACH_XDP && h->program != PROGRAM_NIC_FENCE;
+}
+
+/* Interfaces of others come and go, which we hear a moment later. */
+static bool is_gone(const struct hook *h)
+{
+	char name[IFNAMSIZ];
+
+	return h->program == PROGRAM_NIC_FENCE && !if_indextoname(h->ifindex, name);
+}
+
 /* Makes @next true; returns false when a program that forwarding needs is not there. */
 static bool settle(struct gateway *g, struct hooks *next, char *error, size_t size)
 {
@@ -146,8 +193,8 @@ static bool settle(struct gateway *g, struct hooks *next, char *error, size_t si
 
 		if (was)
 			*h = *was;
-		if (!holds(g, h) && !put(g, h, next, error, size))
-			ok &= h->point == ATTACH_XDP; /* the front is no condition */
+		if (!holds(g, h) && !is_gone(h) && !put(g, h, next, error, size))
+			ok &= !is_needed(h);
 	}
 	g->hooks = *next;
 	return ok;

@@ -237,10 +237,16 @@ static void view_modes(struct view *v)
 	v->source.gso_out = u->gso ? "on" : "off: the kernel has no UDP_SEGMENT";
 	v->source.front_mode = front_mode(g);
 	v->source.front_reason = g->hooks.front.reason;
-	for (size_t i = 0; i < g->hooks.n; i++)
-		if (g->hooks.list[i].way == ATTACH_NONE)
-			note(v, "%s is not attached: nothing is forwarded by it",
-			     maps_program_name(g->hooks.list[i].program));
+	for (size_t i = 0; i < g->hooks.n; i++) {
+		const struct hook *h = &g->hooks.list[i];
+		char name[IFNAMSIZ];
+
+		if (h->way == ATTACH_NONE && h->program != PROGRAM_NIC_FENCE)
+			note(v, "%s is not attached: nothing is forwarded by it", maps_program_name(h->program));
+		else if (h->way == ATTACH_NONE && if_indextoname(h->ifindex, name))
+			note(v, "%s is not attached to %s: who sends by it may use a client's address",
+			     maps_program_name(h->program), name);
+	}
 }
 
 static void view_relays(struct view *v)

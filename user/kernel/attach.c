@@ -41,6 +41,7 @@ static enum attach_point point_of(enum program p)
 	switch (p) {
 	case PROGRAM_TAP_IN:
 	case PROGRAM_NIC_IN:
+	case PROGRAM_NIC_FENCE:
 		return ATTACH_INGRESS;
 	case PROGRAM_NIC_OUT:
 		return ATTACH_EGRESS;

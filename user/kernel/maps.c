@@ -247,7 +247,7 @@ static const char *const program_names[PROGRAM_MAX] = {
 	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",	      [PROGRAM_NIC_OUT] = "nic_out",
 	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_SOCKET] = "front_socket",
 	[PROGRAM_STEER_UDP] = "steer_udp", [PROGRAM_STEER_TAP] = "steer_tap", [PROGRAM_FRONT_GENERIC] = "front_generic",
-	[PROGRAM_FENCE_TAP] = "fence_tap",
+	[PROGRAM_FENCE_TAP] = "fence_tap", [PROGRAM_NIC_FENCE] = "nic_fence",
 };
 
 const char *maps_program_name(enum program p)

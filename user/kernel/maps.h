@@ -83,6 +83,7 @@ enum program {
 	PROGRAM_STEER_UDP,    /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
 	PROGRAM_STEER_TAP,    /* TUNSETSTEERINGEBPF on the TAP */
 	PROGRAM_FENCE_TAP,    /* TUNSETFILTEREBPF on the TAP */
+	PROGRAM_NIC_FENCE,    /* TC ingress of every other NIC */
 	PROGRAM_MAX
 };
 

@@ -36,6 +36,8 @@ struct netlink_link {
 	uint32_t mtu;
 	bool up;
 	bool ethernet;
+	bool tun;  /* a TUN or TAP device: whoever made it sends by it */
+	bool port; /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
 };
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */

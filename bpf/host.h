@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef SLUICE_HOST_H
+#define SLUICE_HOST_H
+
+/*
+ * The host in its own tunnel. What it takes part in already needs no rule, so that it can
+ * reach its clients; what that is, only the host's own state can say, never the packet:
+ *
+ *   TCP, UDP    a socket of the host is connected to just this sender, and no socket serves
+ *               on that port: what a service accepted is the policy's, so that a rule that is
+ *               taken back ends it. A listener, or a connection that has just begun, knows
+ *               nobody: whoever sent the SYN chose what it says
+ *   echo reply  the host sent the request by the TAP, where fence_tap remembers it
+ *
+ * All else is for the policy. A client's quotas hold for what it exchanges with the host, too.
+ */
+#include "port.h"
+
+#define TCP_STATE_LISTEN       10 /* of struct bpf_sock */
+#define TCP_STATE_NEW_SYN_RECV 12
+
+#define HOST_ECHOES 4096 /* that are remembered; only the host makes them */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, HOST_ECHOES);
+	__type(key, struct host_echo);
+	__type(value, __u64); /* until when it may be answered, ns */
+} host_echoes SEC(".maps");
+
+/* ---- sockets ------------------------------------------------------------------------ */
+
+/* TCP: a socket of the host is connected to who sent @t, or is about to be, of its own accord. */
+static __noinline bool host_is_connected(struct __sk_buff *skb, const struct tuple *t)
+{
+	struct bpf_sock_tuple key = {};
+	__u32 size = sock_tuple(&key, t);
+	struct bpf_sock *sk = bpf_skc_lookup_tcp(skb, &key, size, BPF_F_CURRENT_NETNS, 0);
+	bool is;
+
+	if (!sk)
+		return false;
+	is = sk->state != TCP_STATE_LISTEN && sk->state != TCP_STATE_NEW_SYN_RECV;
+	bpf_sk_release(sk);
+	return is;
+}
+
+/* UDP: a socket of the host waits for just this sender. One that is not connected calls its peer's port 0, too. */
+static __noinline bool host_waits(struct __sk_buff *skb, const struct tuple *t)
+{
+	struct bpf_sock_tuple key = {};
+	__u32 size = sock_tuple(&key, t);
+	struct bpf_sock *sk = bpf_sk_lookup_udp(skb, &key, size, BPF_F_CURRENT_NETNS, 0);
+	bool is;
+
+	if (!sk)
+		return false;
+	is = t->sport && sk->dst_port == t->sport;
+	bpf_sk_release(sk);
+	return is;
+}
+
+/* Does a socket of the host take what anybody sends to this port, here from port 0? */
+static __noinline bool host_serves(struct __sk_buff *skb, const struct tuple *t)
+{
+	struct tuple anybody = *t;
+
+	anybody.sport = 0;
+	return port_is_hosts(skb, &anybody);
+}
+
+/* ---- echoes ------------------------------------------------------------------------- */
+
+static __always_inline void host_echo_key(struct host_echo *key, const struct addr *peer, const struct addr *own,
+					  __be16 id)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->peer = *peer;
+	key->own = *own;
+	key->id = id;
+}
+
+static __noinline bool host_asked(const struct tuple *reply)
+{
+	struct host_echo key;
+	__u64 *until;
+
+	host_echo_key(&key, &reply->src, &reply->dst, reply->dport);
+	until = bpf_map_lookup_elem(&host_echoes, &key);
+	return until && *until > bpf_ktime_get_ns();
+}
+
+static __noinline void host_asks(const struct tuple *request)
+{
+	struct settings *s = element(&settings, 0);
+	struct host_echo key;
+	__u64 until;
+
+	if (!s)
+		return;
+	host_echo_key(&key, &request->dst, &request->src, request->sport);
+	until = bpf_ktime_get_ns() + s->icmp_ns;
+	bpf_map_update_elem(&host_echoes, &key, &until, BPF_ANY);
+}
+
+/* ---- both ways ---------------------------------------------------------------------- */
+
+/* Part of something the host takes part in already. */
+CHECKED_ALONE bool host_knows(struct __sk_buff *skb, const struct packet *p)
+{
+	if (!p)
+		return false;
+	switch (p->kind) {
+	case KIND_TCP:
+		return host_is_connected(skb, &p->t) && !host_serves(skb, &p->t);
+	case KIND_UDP:
+		return host_waits(skb, &p->t) && !host_serves(skb, &p->t);
+	case KIND_ECHO_REPLY:
+		return host_asked(&p->t);
+	}
+	return false;
+}
+
+/* What a client exchanges with the host is paid for like all else; DROP_NONE: it is. */
+static __always_inline int host_quota(struct __sk_buff *skb, const struct packet *p, __u32 client, __u64 word,
+				      enum way way)
+{
+	struct client_class *class = class_of(word, client);
+
+	if (!class || (!class->quota.packets && !class->quota.bytes))
+		return DROP_NONE;
+	return quota_pass(skb, p, client, word, way);
+}
+
+/* What the host itself sends into the tunnel; fragments, too. Returns DROP_NONE, or why it stays here. */
+static __always_inline int host_sends(struct __sk_buff *skb)
+{
+	struct route_key key = {.prefixlen = KEY_BITS + 128};
+	struct packet p = {};
+	struct client_ref *to;
+	int reason;
+
+	reason = parse(skb, &p, sizeof(struct ethhdr), skb->protocol, QUOTED);
+	if (!reason && p.kind == KIND_ECHO)
+		host_asks(&p.t);
+	key.addr = p.t.dst;
+	to = bpf_map_lookup_elem(&clients, &key);
+	return to ? host_quota(skb, &p, to->client, policy_word(), WAY_IN) : DROP_NONE;
+}
+
+#endif
