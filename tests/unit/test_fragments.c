@@ -29,7 +29,8 @@ struct test {
 	struct reassembly *r;
 	uint64_t drops[DROP_MAX];
 	uint64_t now;
-	unsigned told; /* of packets that never became whole */
+	uint32_t scope; /* of what add() adds */
+	unsigned told;	/* of packets that never became whole */
 	struct unfinished last;
 	uint8_t first[NOTICE_BYTES];
 };
@@ -56,6 +57,7 @@ static int open_test(void **state)
 
 	t->r = reassembly_new(count, hear, t);
 	t->now = 1000 * SECOND;
+	t->scope = 7;
 	*state = t;
 	return 0;
 }
@@ -201,7 +203,7 @@ static size_t add(struct test *t, bool v6, uint8_t from, uint16_t id, size_t at,
 	size_t n = piece(packet, v6, from, id, at, len, more);
 	struct joined whole;
 
-	return reassemble(t->r, 7, packet, n, t->now, &whole) ? whole.len : 0;
+	return reassemble(t->r, t->scope, packet, n, t->now, &whole) ? whole.len : 0;
 }
 
 /* Fragments meet by sender, receiver, identification, protocol and scope. */
@@ -302,15 +304,16 @@ static void test_4787_14_time_exceeded(void **state)
 		}
 }
 
-/* One sender floods: its own packets make room, another's wait on. Many do: the oldest goes. */
+/* One sender outside floods: its own packets make room, another's wait on. Many do: the oldest goes. */
 static void test_4787_14_floods(void **state)
 {
 	struct test *t = *state;
 
+	t->scope = REASSEMBLE_OUTSIDE | 2;
 	assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
 	for (uint16_t id = 0; id < 10000; id++, t->now++)
 		assert_int_equal(add(t, false, 66, id, 0, 16, true), 0);
-	assert_int_equal(t->drops[DROP_FRAGMENT_FULL], 10000 - REASSEMBLE_OF_SOURCE);
+	assert_int_equal(t->drops[DROP_FRAGMENT_FULL], 10000 - REASSEMBLE_OF_SENDER);
 	assert_int_equal(add(t, false, 66, 9999, 16, 8, false), 20 + 24);
 	assert_int_equal(add(t, false, 1, 5, 16, 16, false), 20 + 32);
 	assert_int_equal(add(t, false, 1, 6, 0, 16, true), 0);
@@ -318,6 +321,45 @@ static void test_4787_14_floods(void **state)
 		assert_int_equal(add(t, false, (uint8_t)(id % 8 + 100), id, 0, 16, true), 0);
 	assert_int_equal(add(t, false, 1, 6, 16, 16, false), 0); /* it was the oldest */
 	assert_int_equal(add(t, false, 107, 10 * REASSEMBLE_PACKETS - 1, 16, 8, false), 20 + 24);
+}
+
+/* @n packets that never become whole, from @addresses addresses of one scope, in both families. */
+static void flood(struct test *t, uint32_t scope, unsigned n, uint8_t addresses)
+{
+	t->scope = scope;
+	for (unsigned i = 0; i < n; i++, t->now++)
+		assert_int_equal(add(t, i & 1, (uint8_t)(i % addresses + 10), (uint16_t)i, 0, 16, true), 0);
+}
+
+/* What another client began before it becomes whole after it. */
+static void test_fault_25_share_is_a_clients(void **state)
+{
+	static const struct {
+		const char *name;
+		struct {
+			uint32_t scope;
+			unsigned n;
+			uint8_t addresses;
+		} floods[5];
+	} cases[] = {
+		{"many addresses of one client", {{1, 1000, 200}}},
+		{"forged addresses outside", {{REASSEMBLE_OUTSIDE | 3, 1000, 200}}},
+		{"by two interfaces", {{REASSEMBLE_OUTSIDE | 3, 500, 200}, {REASSEMBLE_OUTSIDE | 4, 500, 200}}},
+		{"clients who fill the table", {{1, 100, 9}, {2, 100, 9}, {3, 100, 9}, {4, 100, 9}, {5, 100, 9}}},
+		{"both", {{1, 100, 9}, {2, 100, 9}, {REASSEMBLE_OUTSIDE | 3, 900, 90}, {4, 100, 9}, {5, 100, 9}}},
+	};
+	struct test *t = *state;
+
+	for (size_t i = 0; i < N(cases); i++) {
+		t->scope = 100;
+		assert_int_equal(add(t, false, 1, 5, 0, 16, true), 0);
+		for (unsigned k = 0; k < N(cases[i].floods); k++)
+			flood(t, cases[i].floods[k].scope, cases[i].floods[k].n, cases[i].floods[k].addresses);
+		t->scope = 100;
+		if (add(t, false, 1, 5, 16, 16, false) != 20 + 32)
+			fail_msg("%s", cases[i].name);
+		assert_int_equal(t->drops[DROP_FRAGMENT_TIMEOUT], 0);
+	}
 }
 
 static void test_4787_14_many_pieces(void **state)
@@ -639,7 +681,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_4787_14_sequences),   T(test_4787_14_keys),	 T(test_4787_14_time),
-		T(test_4787_14_floods),	     T(test_4787_14_many_pieces), T(test_4787_14_alone),
+		T(test_4787_14_floods),	     T(test_fault_25_share_is_a_clients), T(test_4787_14_many_pieces), T(test_4787_14_alone),
 		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
 		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
 		T(test_4787_14_random),	     T(test_4787_14_time_exceeded),

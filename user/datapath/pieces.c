@@ -15,7 +15,6 @@
 #include "reassemble.h"
 #include "tap.h"
 
-#define FROM_NIC     0x80000000u /* in the scope: it is an interface, not a client */
 #define IPV6_MIN_MTU 1280
 
 struct pieces {
@@ -58,7 +57,7 @@ static void late(void *ctx, const struct unfinished *u)
 		.tuple = {.src = u->src, .dst = u->dst, .proto = u->proto},
 	};
 
-	if (u->scope & FROM_NIC || !may_answer(u))
+	if (u->scope & REASSEMBLE_OUTSIDE || !may_answer(u))
 		return;
 	memcpy(n.bytes, u->first, u->len);
 	worker_notice(ctx, &n);
@@ -135,7 +134,7 @@ void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t 
 static void from_nic(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
 {
 	struct joined whole;
-	uint8_t *got = add(w, tap_mac_id(eth->h_source) | FROM_NIC, packet, len, &whole);
+	uint8_t *got = add(w, tap_mac_id(eth->h_source) | REASSEMBLE_OUTSIDE, packet, len, &whole);
 
 	if (got)
 		give(w, eth, got, whole.len);

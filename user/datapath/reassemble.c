@@ -57,6 +57,8 @@ struct waiting {
 	uint8_t data[UINT16_MAX];
 };
 
+_Static_assert(REASSEMBLE_OF_OUTSIDE < REASSEMBLE_PACKETS, "a full table holds packets of clients");
+
 struct reassembly {
 	reassemble_drop *drop;
 	reassemble_late *late;
@@ -217,29 +219,65 @@ static bool is_older(const struct waiting *w, const struct waiting *than)
 	return !than || w->born < than->born;
 }
 
-/* Room for a new packet: a source that has its share, or the table when it is full, gives up its oldest. */
+static bool is_outside(const struct key *k)
+{
+	return k->scope & REASSEMBLE_OUTSIDE;
+}
+
+static bool same_sender(const struct key *a, const struct key *b)
+{
+	return a->scope == b->scope && (!is_outside(a) || !addr_cmp(&a->src, &b->src));
+}
+
+/* The oldest packet of the client who has most of them. Those outside are never all that there is. */
+static struct waiting *of_greediest(struct reassembly *r)
+{
+	struct waiting *oldest = NULL;
+	uint32_t scope[REASSEMBLE_PACKETS];
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < REASSEMBLE_PACKETS; i++)
+		scope[i] = r->waiting[i].key.scope;
+	for (unsigned i = 0; i < REASSEMBLE_PACKETS; i++) {
+		unsigned n = 0;
+
+		for (unsigned k = 0; k < REASSEMBLE_PACKETS; k++)
+			n += scope[k] == scope[i];
+		if (scope[i] & REASSEMBLE_OUTSIDE || n < most)
+			continue;
+		if (n > most || is_older(&r->waiting[i], oldest))
+			oldest = &r->waiting[i];
+		most = n;
+	}
+	return oldest;
+}
+
+/* Room for a new packet, by whoever has had more than others. */
 static struct waiting *make_room(struct reassembly *r, const struct key *key)
 {
-	struct waiting *unused = NULL, *oldest = NULL, *own = NULL;
-	unsigned n = 0;
+	struct waiting *unused = NULL, *own = NULL, *outside = NULL;
+	unsigned n_own = 0, n_outside = 0;
 
 	for (struct waiting *w = r->waiting; w < r->waiting + REASSEMBLE_PACKETS; w++) {
 		if (w->state == FREE) {
 			unused = w;
 			continue;
 		}
-		if (is_older(w, oldest))
-			oldest = w;
-		if (w->key.scope != key->scope || addr_cmp(&w->key.src, &key->src))
-			continue;
-		n++;
-		if (is_older(w, own))
-			own = w;
+		if (is_outside(&w->key)) {
+			n_outside++;
+			outside = is_older(w, outside) ? w : outside;
+		}
+		if (same_sender(&w->key, key)) {
+			n_own++;
+			own = is_older(w, own) ? w : own;
+		}
 	}
-	if (n >= REASSEMBLE_OF_SOURCE)
+	if (n_own >= REASSEMBLE_OF_SENDER)
 		unused = own;
+	else if (is_outside(key) && n_outside >= REASSEMBLE_OF_OUTSIDE)
+		unused = outside;
 	else if (!unused)
-		unused = oldest;
+		unused = of_greediest(r);
 	if (unused->state != FREE)
 		expel(r, unused, DROP_FRAGMENT_FULL);
 	return unused;

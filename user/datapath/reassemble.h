@@ -13,16 +13,21 @@
  * whatever order they come (RFC 4787 REQ-14). Pure: bytes and time in, a packet or
  * nothing out, and every fragment that dies is told to the owner with its reason.
  *
- * Nobody can take more than there is: a fixed number of packets wait, a source has a
- * share of them, none waits longer than REASSEMBLE_NS. Where room is needed, the
- * oldest goes. Fragments that overlap or contradict each other end their packet, and
+ * Nobody can take more than there is, or another's: a fixed number of packets wait, and
+ * none longer than REASSEMBLE_NS. A client has a share of them, whatever addresses it
+ * sends from; so has an address outside, and all of these together, for anybody out there
+ * can send in any name. Who has a share gives up its own oldest; where all is full, the
+ * client with the most does. Fragments that overlap or contradict each other end their packet, and
  * what still comes of it is refused, too (RFC 5722); one that was there already is
  * ignored. Not for two threads at once.
  */
 #define REASSEMBLE_PACKETS   128 /* that wait at once; 66 KB each, touched as far as fragments reach */
-#define REASSEMBLE_OF_SOURCE 32	 /* of one sender */
+#define REASSEMBLE_OF_SENDER 32	 /* of one client, or of one address outside */
+#define REASSEMBLE_OF_OUTSIDE 64 /* of all addresses outside */
 #define REASSEMBLE_PIECES    128 /* of one packet: 64 KB over an MTU of 576 */
 #define REASSEMBLE_NS	     (30 * 1000000000ull)
+
+#define REASSEMBLE_OUTSIDE 0x80000000u /* in a scope: an interface where all the world comes in; else a client */
 
 struct reassembly;
 
@@ -31,7 +36,7 @@ typedef void reassemble_drop(void *ctx, enum drop_reason reason, unsigned n);
 
 /*
  * The time of a packet is over whose first fragment came: its sender may hear of that
- * (RFC 792, RFC 4443 section 3.3). At most REASSEMBLE_OF_SOURCE of a sender in REASSEMBLE_NS.
+ * (RFC 792, RFC 4443 section 3.3). At most REASSEMBLE_OF_SENDER of a sender in REASSEMBLE_NS.
  */
 struct unfinished {
 	uint32_t scope;
