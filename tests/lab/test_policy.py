@@ -71,7 +71,10 @@ def test_an_empty_policy_denies_all(world):
 
 
 RESERVED = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "127.0.0.1", "224.0.0.1", "255.255.255.255",
-            "169.254.1.1", STATIC[4], "fd00:ec2::254", "::1", "ff02::1", "fe80::1", STATIC[6]]
+            "169.254.1.1", STATIC[4], "fd00:ec2::254", "::1", "ff02::1", "fe80::1", STATIC[6],
+            # other clouds' metadata (faults 25): EKS, GCP, OCI, Scaleway, Akamai, Alibaba
+            "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "192.0.0.192", "fd00:42::42", "169.254.42.42",
+            "fd00:a9fe:a9fe::1", "fd00:100::100:200"]
 
 
 def test_reserved_destinations_are_refused_under_a_rule_for_everything(world):

@@ -110,8 +110,17 @@ static const struct {
 	enum reserved kind;
 } reserved_defaults[] = {
 	{"127.0.0.0/8", RESERVED_LOOPBACK},	{"::1", RESERVED_LOOPBACK},
-	{"169.254.169.254", RESERVED_METADATA}, {"fd00:ec2::254", RESERVED_METADATA},
-	{"168.63.129.16", RESERVED_METADATA},	{"100.100.100.200", RESERVED_METADATA},
+	/* the others of 169.254.0.0/16 are link-local: nobody reaches them by any rule */
+	{"169.254.169.254", RESERVED_METADATA},
+	{"168.63.129.16", RESERVED_METADATA},	   /* Azure */
+	{"100.100.100.200", RESERVED_METADATA},	   /* Alibaba */
+	{"192.0.0.192", RESERVED_METADATA},	   /* OCI, before */
+	{"fd00:ec2::/32", RESERVED_METADATA},	   /* AWS: instance ::254, EKS ::23, DNS, NTP */
+	{"fd20:ce::254", RESERVED_METADATA},	   /* GCP */
+	{"fd00:c1::a9fe:a9fe", RESERVED_METADATA}, /* OCI */
+	{"fd00:42::42", RESERVED_METADATA},	   /* Scaleway */
+	{"fd00:a9fe:a9fe::1", RESERVED_METADATA},  /* Akamai */
+	{"fd00:100::100:200", RESERVED_METADATA},  /* Alibaba */
 };
 
 #define RESERVED_DEFAULTS (sizeof(reserved_defaults) / sizeof(*reserved_defaults))
