@@ -292,6 +292,9 @@ def log_in(world, gateway):
     found = wait_for("the URL", lambda: re.search(r"https://headscale.test\S*/register/(\S+)", up.output()))
     gateway.await_state("login")
     assert found[0] in gateway.command("status").stdout
+    shown = gateway.host.run(["setpriv", "--reuid=nobody", "--regid=root", "--clear-groups", "--", SLUICE, "status",
+                              "--json"]).stdout               # a member of the socket's group may only look
+    assert json.loads(shown)["tailnet"]["login"] is None and found[1] not in shown, shown
     world.tailnet.hs("nodes", "register", "--user", "alice", "--key", found[1])
     assert up.popen.wait(20) == 0 and "connected to https://headscale.test as gw-1" in up.output()
     return gateway.json("netmap")["self"]

@@ -86,6 +86,9 @@ uint64_t control_later(struct control *c);
  */
 void control_finish(struct control *c, uint64_t ticket, int status, json_t *result, char *error);
 
+/* In a handler: the uid of who asks. Root's alone is what opens more than a view, such as a login's URL. */
+uint32_t control_asker(void);
+
 /* Closes all connections and removes the socket. A last answer that is still
  * unsent gets one more try. NULL is fine. */
 void control_close(struct control *c);

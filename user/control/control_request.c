@@ -56,12 +56,22 @@ json_t *control_answer_of(int status, json_t *result, char *error)
 	return answer;
 }
 
-static json_t *run(const struct control_verb *verb, void *gateway, const json_t *args)
+static uint32_t asker; /* one thread answers one request after the other */
+
+uint32_t control_asker(void)
+{
+	return asker;
+}
+
+static json_t *run(const struct control_verb *verb, void *gateway, uid_t uid, const json_t *args)
 {
 	json_t *result = NULL;
 	char *error = NULL;
-	int status = verb->handler(gateway, args, &result, &error);
+	int status;
 
+	asker = uid;
+	status = verb->handler(gateway, args, &result, &error);
+	asker = 0;
 	return status == EXIT_LATER ? NULL : control_answer_of(status, result, error);
 }
 
@@ -117,7 +127,7 @@ static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t u
 	if (verb->changes && uid != 0)
 		return control_refusal(EXIT_NO, "only root may change a running gateway: try sudo");
 	empty = args ? NULL : json_object();
-	answer = run(verb, gateway, args ? args : empty);
+	answer = run(verb, gateway, uid, args ? args : empty);
 	json_decref(empty);
 	return answer;
 }

@@ -283,6 +283,19 @@ static void view_clock(struct view *v)
 		     text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), text), ahead < 0 ? "behind" : "ahead of");
 }
 
+/* Whoever opens the URL decides whose node this is. */
+static void view_login(struct view *v)
+{
+	if (!v->tailnet.login)
+		return;
+	if (!control_asker()) {
+		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+		return;
+	}
+	v->tailnet.login = NULL;
+	note(v, "tailnet: somebody has to log in: `sluice status` tells root where");
+}
+
 static void view_tailnet(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -300,8 +313,7 @@ static void view_tailnet(struct view *v)
 		     v->tailnet.left_out_why);
 	if (v->tailnet.homeless)
 		note(v, "tailnet: the server's DERP map has no relay: who has no straight way to us cannot reach us");
-	if (v->tailnet.login)
-		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+	view_login(v);
 	view_health(v);
 	view_clock(v);
 	view_relays(v);
