@@ -1,31 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a policy says without effect. */
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "ports.h"
+#include "check_private.h"
 
-struct checker {
-	const struct policy *p;
-	const struct inventory *inv;
-	struct resolver *r;
-	struct budget *budget;
-	struct diags *d;
-	struct prefixes routes;	   /* approved somewhere */
-	struct prefixes addresses; /* of any node */
-};
+static void collect_node(struct checker *c, const struct inventory_node *node)
+{
+	prefixes_add_all(&c->plain, node->addrs.v, node->addrs.n);
+	prefixes_add_all(&c->routes, node->approved.v, node->approved.n);
+	for (size_t i = 0; i < node->approved.n; i++)
+		if (inventory_is_default_route(&node->approved.v[i]))
+			c->exit = true;
+		else
+			prefixes_add(&c->plain, &node->approved.v[i]);
+}
 
 static void collect(struct checker *c)
 {
-	for (size_t i = 0; i < c->inv->n_nodes; i++) {
-		const struct inventory_node *node = &c->inv->nodes[i];
-
-		prefixes_add_all(&c->addresses, node->addrs.v, node->addrs.n);
-		prefixes_add_all(&c->routes, node->approved.v, node->approved.n);
-	}
-	prefixes_merge(&c->addresses);
+	for (size_t i = 0; i < c->inv->n_nodes; i++)
+		if (!c->gateway || c->gateway == &c->inv->nodes[i])
+			collect_node(c, &c->inv->nodes[i]);
+	prefixes_merge(&c->plain);
 	prefixes_merge(&c->routes);
 }
 
@@ -62,195 +58,155 @@ static char *list_routes(const struct checker *c)
 	return text;
 }
 
-static bool is_reachable(const struct checker *c, const struct policy_sel *sel)
+/* ---- destinations that the compiler drops ------------------------------------------------ */
+
+enum dropped {
+	KEPT,
+	OUTSIDE,  /* every route */
+	CLIENT,	  /* another client's address: only nodes of a tailnet talk to each other */
+	PRIVATE,  /* only a default route leads there, and that is for the internet */
+	VIA,	  /* as before, and a grant with via uses no default route */
+	IN_PART,  /* as before, but a part of it is the internet */
+};
+
+static void note_node(uint32_t node, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool is_of_a_client(const struct checker *c, const struct prefix *p)
+{
+	struct policy_sel sel = { .kind = SEL_PREFIX, .prefix = *p };
+	bool found = false;
+
+	if (p->len == 128)
+		resolve_each_node(c->r, &sel, note_node, &found);
+	return found;
+}
+
+/* As compile.c decides for the gateway, or for any node. */
+static enum dropped fate_of(const struct checker *c, const struct policy_rule *r, const struct policy_sel *sel,
+			    const struct prefix *p)
+{
+	const struct prefixes *internet = resolve_internet(c->r);
+
+	if (prefixes_overlap(&c->plain, p))
+		return KEPT;
+	if (prefixes_overlap(&c->routes, p)) {
+		if (r->via.n)
+			return sel->kind == SEL_INTERNET && c->exit ? KEPT : VIA;
+		if (r->kind == POLICY_DENY || (c->exit && prefixes_cover(internet, p)))
+			return KEPT;
+	}
+	if (c->gateway && is_of_a_client(c, p))
+		return CLIENT;
+	if (!prefixes_overlap(&c->routes, p))
+		return OUTSIDE;
+	return prefixes_overlap(internet, p) ? IN_PART : PRIVATE;
+}
+
+struct fates { /* of the prefixes that a destination means */
+	size_t n, dropped;
+	struct prefix first; /* that is dropped */
+	enum dropped why;
+};
+
+static struct fates fates_of(const struct checker *c, const struct policy_rule *r, const struct policy_sel *sel)
 {
 	struct prefixes set = { 0 };
-	bool reachable = false;
+	struct fates out = { 0 };
 
 	resolve_dst(c->r, sel, &set);
-	for (size_t i = 0; i < set.n && !reachable && budget_pay(c->budget, 8); i++)
-		reachable = prefixes_overlap(&c->routes, &set.v[i]) || prefixes_overlap(&c->addresses, &set.v[i]);
+	for (; out.n < set.n && budget_pay(c->budget, 16); out.n++) {
+		enum dropped one = fate_of(c, r, sel, &set.v[out.n]);
+
+		if (one == KEPT)
+			continue;
+		if (!out.dropped++ || one > out.why) {
+			out.first = set.v[out.n];
+			out.why = one;
+		}
+	}
 	prefixes_free(&set);
-	return reachable;
+	return out;
+}
+
+static char *why_dropped(const struct checker *c, const struct fates *f, const char *name)
+{
+	char buf[ADDR_STRLEN], *routes = list_routes(c), *text;
+	const char *prefix = prefix_str(&f->first, buf), *called = f->dropped == f->n ? name : prefix;
+
+	if (f->why == OUTSIDE)
+		text = mem_printf("%s lies outside every route (routes: %s)", called, routes);
+	else if (f->why == CLIENT)
+		text = mem_printf("%s is a client's address: a gateway passes nothing from client to client", called);
+	else if (f->why == VIA)
+		text = mem_printf("only a default route leads to %s, and a grant with via uses none", called);
+	else if (f->why == PRIVATE)
+		text = mem_printf("%s is not the internet, and only a default route leads there: name it in routes",
+				  called);
+	else
+		text = mem_printf("%s is not wholly the internet, and only a default route leads there: write "
+				  "autogroup:internet, or name it in routes", called);
+	free(routes);
+	return text;
+}
+
+/* What lies outside in part is usual: a group has members elsewhere, a set is for more than one gateway. */
+static void check_destination(const struct checker *c, const struct policy_rule *r, const struct policy_sel *sel)
+{
+	struct fates f;
+	char *why;
+
+	if (sel->kind == SEL_SELF || sel->kind == SEL_ANY)
+		return;
+	if (resolve_is_empty(c->r, sel)) {
+		diag_warning(c->d, sel->at, "dst=\"%s\": nothing has this now", sel->text);
+		return;
+	}
+	f = fates_of(c, r, sel);
+	if (!f.dropped || (f.dropped < f.n && f.why < PRIVATE))
+		return;
+	why = why_dropped(c, &f, sel->text);
+	if (f.dropped == f.n)
+		diag_warning(c->d, sel->at, "can never match: %s", why);
+	else
+		diag_warning(c->d, sel->at, "%zu of %zu prefixes of %s have no effect: %s", f.dropped, f.n, sel->text,
+			     why);
+	free(why);
 }
 
 static void check_destinations(const struct checker *c, const struct policy_rule *r)
 {
-	for (size_t i = 0; i < r->n_dst; i++) {
-		const struct policy_sel *sel = &r->dst[i].sel;
-		char *routes;
-
-		if (sel->kind == SEL_SELF || sel->kind == SEL_ANY)
-			continue;
-		if (resolve_is_empty(c->r, sel)) {
-			diag_warning(c->d, sel->at, "dst=\"%s\": nothing has this now", sel->text);
-			continue;
-		}
-		if (is_reachable(c, sel))
-			continue;
-		routes = list_routes(c);
-		diag_warning(c->d, sel->at, "can never match: %s lies outside every route (routes: %s)", sel->text,
-			     routes);
-		free(routes);
+	if (c->gateway && r->via.n && !policy_carries(c->gateway, r)) {
+		diag_warning(c->d, r->via.v[0].at, "can never match: this gateway has no tag that via names");
+		return;
 	}
+	for (size_t i = 0; i < r->n_dst && !budget_is_spent(c->budget); i++)
+		check_destination(c, r, &r->dst[i].sel);
 	if (!r->n_dst)
 		diag_warning(c->d, r->at, "can never match: dst is empty");
 }
 
-/* ---- shadowed by a deny ---------------------------------------------------------------- */
-
-/*
- * The denies alone, as tables: for a class of clients the longest prefix around a destination says which ports of
- * it a deny takes from all of it, and one search finds them, however many denies there are.
- */
-struct shadows {
-	const struct checker *c;
-	struct filter *f; /* all rules */
-	struct tables *denies;
-	struct tables_client *clients; /* the nodes */
-	uint32_t *classes; /* of the sources at hand */
-	size_t n_classes;
-	uint32_t *seen; /* by class: number of the sources that it was last counted for */
-	uint32_t sources;
-};
-
-/* The deny that takes all of the ports at the prefix; NULL: not all are taken. */
-static uint32_t deny_of(const struct tables *t, uint32_t class, const struct filter_dst *dst, uint8_t proto)
+/* One filter for all that is asked of rules. */
+static void check_rules(const struct checker *c)
 {
-	const struct tables_entry *e = tables_around(t, class, &dst->prefix);
-	const struct acl_rule *r;
-	unsigned next = dst->first;
-	uint32_t id = 0;
+	struct filter *f = policy_compile(c->r, c->p, NULL, POLICY_DENY_ALL);
 
-	for (; e && next <= dst->last; next = r->last + 1u) {
-		r = ports_find(t->rules + e->value.first, e->value.count, proto, (uint16_t)next);
-		if (!r)
-			return 0;
-		id = id ? id : r->id;
-	}
-	return e ? id : 0;
+	check_shadowed(c, f);
+	check_divided(c, f);
+	filter_free(f);
 }
 
-/* Whatever passes by ICMP comes with other protocols; alone it counts. */
-static uint32_t deny_for_class(const struct shadows *s, uint32_t class, const struct filter_rule *r)
-{
-	static const uint8_t usual[] = { IPPROTO_TCP, IPPROTO_UDP };
-	const uint8_t *protos = r->n_proto ? r->proto : usual;
-	size_t n = r->n_proto ? r->n_proto : sizeof(usual);
-	uint32_t id = 0;
-
-	for (size_t i = 0; i < r->n_dst; i++)
-		for (size_t k = 0; k < n; k++) {
-			uint32_t deny = budget_pay(s->c->budget, 16) ? deny_of(s->denies, class, &r->dst[i], protos[k]) : 0;
-
-			if (!deny)
-				return 0;
-			id = id ? id : deny;
-		}
-	return id;
-}
-
-static void add_class(uint32_t node, void *arg)
-{
-	struct shadows *s = arg;
-	uint32_t class = s->denies->class_of[node];
-
-	if (s->seen[class] == s->sources)
-		return;
-	s->seen[class] = s->sources;
-	s->classes[s->n_classes++] = class;
-}
-
-/* The classes of those who are the rule's sources; the rules of one source list stand together, mostly. */
-static void find_classes(struct shadows *s, const struct filter_rule *r)
-{
-	s->sources++;
-	s->n_classes = 0;
-	for (size_t i = 0; i < r->n_src && budget_pay(s->c->budget, 8); i++)
-		resolve_each_node(s->c->r, &(struct policy_sel){ .kind = SEL_PREFIX, .prefix = r->src[i] }, add_class,
-				  s);
-}
-
-static const struct filter_rule *rule_of(const struct filter *f, uint32_t id)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (f->rules[i].id == id)
-			return &f->rules[i];
-	return NULL;
-}
-
-static void check_shadow(struct shadows *s, const struct filter_rule *r)
-{
-	struct diag_at at = { .file = r->file, .line = r->line, .column = r->column };
-	const struct filter_rule *deny;
-	uint32_t id = 0;
-
-	for (size_t i = 0; i < s->n_classes; i++) {
-		uint32_t one = deny_for_class(s, s->classes[i], r);
-
-		if (!one)
-			return;
-		id = id ? id : one;
-	}
-	deny = id && !budget_is_spent(s->c->budget) ? rule_of(s->f, id) : NULL;
-	if (deny)
-		diag_warning(s->c->d, at, "can never match: the deny on line %u covers it (%s)", deny->line,
-			     deny->text);
-}
-
-/* The denies share everything with @f. */
-static struct tables *deny_tables(const struct shadows *s, const struct filter *f)
-{
-	struct tables_limits limits = { .budget = s->c->budget };
-	struct filter denies = { .rules = mem_alloc(f->n, sizeof(*f->rules)) };
-	struct diags none = { 0 };
-	struct tables *t = NULL;
-
-	for (size_t i = 0; i < f->n; i++)
-		if (f->rules[i].verdict == FILTER_DENY)
-			denies.rules[denies.n++] = f->rules[i];
-	if (denies.n)
-		t = tables_build(&denies, s->clients, s->c->inv->n_nodes, &limits, &none);
-	free(denies.rules);
-	diags_free(&none);
-	return t;
-}
-
-static void check_shadowed(const struct checker *c)
-{
-	size_t n = c->inv->n_nodes;
-	struct shadows s = { .c = c, .f = policy_compile(c->r, c->p, NULL, POLICY_DENY_ALL),
-			     .clients = mem_alloc(n, sizeof(*s.clients)), .classes = mem_alloc(n, sizeof(*s.classes)),
-			     .seen = mem_alloc(n + 1, sizeof(*s.seen)) };
-	const struct prefix *last = NULL;
-
-	for (size_t i = 0; i < n; i++)
-		s.clients[i] = (struct tables_client){ c->inv->nodes[i].addrs.v, c->inv->nodes[i].addrs.n };
-	s.denies = deny_tables(&s, s.f);
-	for (size_t i = 0; s.denies && i < s.f->n && !budget_is_spent(c->budget); i++) {
-		const struct filter_rule *r = &s.f->rules[i];
-
-		if (r->verdict != FILTER_ACCEPT)
-			continue;
-		if (r->src != last)
-			find_classes(&s, r);
-		last = r->src;
-		check_shadow(&s, r);
-	}
-	tables_free(s.denies);
-	filter_free(s.f);
-	free(s.clients);
-	free(s.classes);
-	free(s.seen);
-}
-
-void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct budget *budget,
+void policy_check(const struct policy *p, const struct policy_check_place *place, struct budget *budget,
 		  struct diags *d)
 {
-	struct checker c = { .p = p, .inv = inv, .r = resolver_new(p, inv, budget), .budget = budget, .d = d };
+	const struct inventory *inv = place->inv;
+	struct checker c = { .p = p, .inv = inv, .gateway = place->gateway, .r = resolver_new(p, inv, budget),
+			     .budget = budget, .d = d };
 	struct diag_at whole = { .file = p->doc->file };
 
-	if (!p->has_rules && !narrows)
+	if (!p->has_rules && !place->narrows)
 		diag_warning(d, whole, "no acls and no grants: everything is denied");
 	collect(&c);
 	for (size_t i = 0; i < p->n_rules && inv->n_nodes && !budget_is_spent(budget); i++) {
@@ -259,11 +215,11 @@ void policy_check(const struct policy *p, const struct inventory *inv, bool narr
 		check_destinations(&c, &p->rules[i]);
 	}
 	if (inv->n_nodes)
-		check_shadowed(&c);
+		check_rules(&c);
 	if (budget_is_spent(budget))
 		diag_warning(d, budget->at, "the rules from here on were not searched for those without effect: "
 					    "there is too much of them");
 	prefixes_free(&c.routes);
-	prefixes_free(&c.addresses);
+	prefixes_free(&c.plain);
 	resolver_free(c.r);
 }

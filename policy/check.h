@@ -4,14 +4,20 @@
 
 #include "reach.h"
 
+struct policy_check_place {
+	const struct inventory *inv; /* without nodes: only what does not depend on it is looked at */
+	const struct inventory_node *gateway; /* one of them, whose rules it is about; NULL: everybody's */
+	bool narrows; /* the policy takes away from a coordination server's rules: it need not allow anything */
+};
+
 /*
  * Warnings about a sound policy that does not do what it says: rules that can
  * never match (nobody is their source, their destination lies outside every route,
- * a deny covers all of them), and a policy without rules, unless it @narrows those of
- * a coordination server. With an inventory without nodes only what does not depend on
- * it is looked at. Once @budget is spent, the rest is not searched, and that is said.
+ * or is private where only a default route leads, a deny covers all of them), rules
+ * that name some addresses of a client and not all, and a policy without rules. Once
+ * @budget is spent, the rest is not searched, and that is said.
  */
-void policy_check(const struct policy *p, const struct inventory *inv, bool narrows, struct budget *budget,
+void policy_check(const struct policy *p, const struct policy_check_place *place, struct budget *budget,
 		  struct diags *d);
 
 #endif

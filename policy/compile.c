@@ -116,12 +116,12 @@ static bool routes_part_of(const struct inventory_node *node, const struct prefi
 	return false;
 }
 
-static bool has_any_tag(const struct inventory_node *node, const struct policy_sels *tags)
+bool policy_carries(const struct inventory_node *node, const struct policy_rule *rule)
 {
-	for (size_t i = 0; i < tags->n; i++)
-		if (inventory_has_tag(node, tags->v[i].text))
+	for (size_t i = 0; i < rule->via.n; i++)
+		if (inventory_has_tag(node, rule->via.v[i].text))
 			return true;
-	return false;
+	return !rule->via.n;
 }
 
 /* The node is concerned with destination @d of a rule. */
@@ -134,7 +134,7 @@ static bool concerns(const struct compiler *c, const struct policy_rule *rule, c
 		return true;
 	budget_pay(c->budget, 1 + node->approved.n + rule->via.n);
 	if (rule->via.n) {
-		if (!has_any_tag(node, &rule->via))
+		if (!policy_carries(node, rule))
 			return false;
 		return sel->kind == SEL_INTERNET ? inventory_has_exit(node) : routes_part_of(node, d, false);
 	}

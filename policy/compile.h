@@ -22,6 +22,9 @@ enum policy_absent { POLICY_ALLOW_ALL, POLICY_DENY_ALL };
 struct filter *policy_compile(const struct resolver *r, const struct policy *p, const struct inventory_node *node,
 			      enum policy_absent absent);
 
+/* The rule's via names the node, or there is none. */
+bool policy_carries(const struct inventory_node *node, const struct policy_rule *rule);
+
 /* "group:eng -> billing-api:443", one line, shortened where it is long. To be freed. */
 char *policy_rule_text(const struct policy_rule *r);
 

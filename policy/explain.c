@@ -96,6 +96,8 @@ char *policy_explain_text(const struct explanation *e)
 	if (e->answer.rule) {
 		put_place(f, e->answer.rule);
 		fprintf(f, " %s", e->answer.rule->text ? e->answer.rule->text : "");
+		if (e->miss == EXPLAIN_OTHER_ADDRESS)
+			fputs(" (by another address of this client: a deny holds for all of them)", f);
 	} else {
 		fputs("default deny", f);
 	}
@@ -105,6 +107,9 @@ char *policy_explain_text(const struct explanation *e)
 		if (e->miss == EXPLAIN_PORT) {
 			fputs(" allows only ", f);
 			put_allowed(f, e->nearest, e->dst);
+		} else if (e->miss == EXPLAIN_DIVIDED) {
+			fprintf(f, " names only a part of this client's addresses, so it does not hold for it: %s",
+				e->nearest->text ? e->nearest->text : "");
 		} else {
 			fprintf(f, " is for others: %s", e->nearest->text ? e->nearest->text : "");
 		}

@@ -56,7 +56,7 @@ static struct cost work_out(const struct bomb *b, unsigned n, const struct inven
 	c.build = cpu_ms(began);
 	c.steps = BUDGET_STEPS - budget.steps;
 	began = cpu_ns();
-	policy_check(p, inv, false, &check, &d);
+	policy_check(p, &(struct policy_check_place){.inv = inv}, &check, &d);
 	c.check = cpu_ms(began);
 	c.peak = peak_rss();
 	if (!c.refused)

@@ -78,7 +78,7 @@ static void look_around(const struct policy *p)
 	FILE *null = fopen("/dev/null", "w");
 
 	make_inventory(&inv);
-	policy_check(p, &inv, false, NULL, &d);
+	policy_check(p, &(struct policy_check_place){ .inv = &inv }, NULL, &d);
 	if (null && reach_build(&reach, p, &inv, &inv.nodes[1], NULL, &d)) {
 		policy_run_tests(p, reach.r, &(struct policy_test_place){ &inv, reach.f, NULL }, &passed, &d);
 		matrix_build(&m, &reach);

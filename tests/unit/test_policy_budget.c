@@ -50,7 +50,7 @@ static struct cost work_out(const struct bomb *bomb, unsigned n, const struct bu
 	load_inventory(&inv, people);
 	cost.refused = !reach_build(&reach, p, &inv, &inv.nodes[0], &limits, &d);
 	if (!cost.refused) {
-		policy_check(p, &inv, false, &check, &warnings);
+		policy_check(p, &(struct policy_check_place){ .inv = &inv }, &check, &warnings);
 		assert_int_equal(warnings.errors, 0);
 		cost.refused = p->n_tests && !run_its_tests(p, &inv, &tests, &d);
 		reach_free(&reach);

@@ -70,7 +70,7 @@ static void test_check(void **state)
 		char *text;
 
 		load_inventory(&inv, inventory_text);
-		policy_check(p, &inv, false, NULL, &d);
+		policy_check(p, &(struct policy_check_place){ .inv = &inv }, NULL, &d);
 		text = said(&d);
 		if (strcmp(text, checks[i].says))
 			fail_msg("%s: said %s, expected %s", checks[i].yaml, text, checks[i].says);
@@ -80,6 +80,65 @@ static void test_check(void **state)
 	}
 }
 
+/* What a gateway with a default route alone, and clients with two addresses, takes out of a policy without a word. */
+static const struct {
+	const char *yaml, *says; /* all of it */
+} dropped[] = {
+	{ "acls: [{action: accept, src: ['*'], dst: ['10.9.0.0/16:443']}]",
+	 "p:1:43: warning: can never match: 10.9.0.0/16 is not the internet, and only a default route leads there: "
+	 "name it in routes\n"},
+	{ "acls: [{action: accept, src: ['*'], dst: ['192.0.0.0/8:443']}]",
+	 "p:1:43: warning: can never match: 192.0.0.0/8 is not wholly the internet, and only a default route leads "
+	 "there: write autogroup:internet, or name it in routes\n"},
+	{ "ipsets: {'ipset:a': [add 8.8.8.8, add 192.168.0.0/24]}\n"
+	 "acls: [{action: accept, src: ['*'], dst: ['ipset:a:443']}]",
+	 "p:2:43: warning: 1 of 2 prefixes of ipset:a have no effect: 192.168.0.0/24 is not the internet, and only a "
+	 "default route leads there: name it in routes\n"},
+	{ "acls: [{action: accept, src: ['*'], dst: ['8.8.8.8:443', '*:80', 'autogroup:internet:1', "
+	 "'172.16.9.9:1', '10.8.0.1:53']}]\n"
+	 "deny: [{src: ['*'], dst: ['10.9.0.0/16:443']}]",
+	 ""},
+	{ "acls: [{action: accept, src: ['*'], dst: ['bob@x.y:22']}]",
+	 "p:1:43: warning: can never match: bob@x.y is a client's address: a gateway passes nothing from client to "
+	 "client\n"},
+	{ "tagOwners: {'tag:gw': [], 'tag:b': []}\n"
+	 "grants: [{src: ['*'], dst: [8.8.8.8], ip: ['53'], via: ['tag:b']}, "
+	 "{src: ['*'], dst: [8.8.8.8], ip: ['53'], via: ['tag:gw']}, "
+	 "{src: ['*'], dst: ['autogroup:internet'], ip: ['53'], via: ['tag:gw']}]",
+	 "p:2:57: warning: can never match: this gateway has no tag that via names\n"
+	 "p:2:87: warning: can never match: only a default route leads to 8.8.8.8, and a grant with via uses none\n"},
+	{ "acls: [{action: accept, src: [10.8.0.2], dst: ['8.8.8.8:53']}, "
+	 "{action: accept, src: [10.8.0.0/24], dst: ['8.8.8.8:54']}]\n"
+	 "deny: [{src: [10.8.0.3], dst: ['8.8.8.8:99']}]",
+	 "p:1:8: warning: its sources have 1 of the 2 IPv4 addresses of two: an accept must name all of them, so it "
+	 "does not hold for that client\n"
+	 "p:2:8: warning: its sources have 1 of the 2 IPv4 addresses of two: a deny holds for all of them\n"},
+};
+
+static void test_fault_42_nothing_is_dropped_without_a_word(void **state)
+{
+	struct inventory inv;
+
+	load_inventory(&inv, "nodes:\n"
+			     "- {name: two, user: a@x.y, addresses: [10.8.0.2, 10.8.0.3, 'fd00::2']}\n"
+			     "- {name: bobs, user: bob@x.y, addresses: [10.8.0.4]}\n"
+			     "- {name: gw, tags: ['tag:gw'], addresses: [10.8.0.1], approved: [0.0.0.0/0, 172.16.0.0/12]}\n");
+	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
+		struct policy *p = load_policy(dropped[i].yaml);
+		struct policy_check_place place = { .inv = &inv, .gateway = &inv.nodes[2] };
+		struct diags d = { 0 };
+		char *text;
+
+		policy_check(p, &place, NULL, &d);
+		text = said(&d);
+		if (strcmp(text, dropped[i].says))
+			fail_msg("%s: said %s, expected %s", dropped[i].yaml, text, dropped[i].says);
+		free(text);
+		policy_free(p);
+	}
+	inventory_free(&inv);
+}
+
 /* In CI, far from any inventory, nobody is missed. */
 static void test_check_without_inventory(void **state)
 {
@@ -87,7 +146,7 @@ static void test_check_without_inventory(void **state)
 	struct inventory none = { 0 };
 	struct diags d = { 0 };
 
-	policy_check(p, &none, false, NULL, &d);
+	policy_check(p, &(struct policy_check_place){ .inv = &none }, NULL, &d);
 	assert_int_equal(d.n, 0);
 	policy_free(p);
 	diags_free(&d);
@@ -100,9 +159,9 @@ static void test_check_of_denials(void **state)
 	struct inventory none = { 0 };
 	struct diags d = { 0 };
 
-	policy_check(p, &none, true, NULL, &d);
+	policy_check(p, &(struct policy_check_place){ .inv = &none, .narrows = true }, NULL, &d);
 	assert_int_equal(d.n, 0);
-	policy_check(p, &none, false, NULL, &d);
+	policy_check(p, &(struct policy_check_place){ .inv = &none }, NULL, &d);
 	assert_int_equal(d.n, 1);
 	policy_free(p);
 	diags_free(&d);
@@ -431,6 +490,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check),	   cmocka_unit_test(test_check_without_inventory),
 		cmocka_unit_test(test_check_of_denials),
+		cmocka_unit_test(test_fault_42_nothing_is_dropped_without_a_word),
 		cmocka_unit_test(test_explain),	   cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_diff),	   cmocka_unit_test(test_diff_parts),
 		cmocka_unit_test(test_matrix),	   cmocka_unit_test(test_page),

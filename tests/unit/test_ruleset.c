@@ -562,6 +562,51 @@ static void test_fault_39_everybody_is_every_client(void **state)
 	}
 }
 
+static const char two_addresses[] =
+	"version: 1\n"
+	"tunnel: {addresses: [10.8.0.1/24]}\n"
+	"routes: [0.0.0.0/0]\n"
+	"clients:\n"
+	"- {name: two, user: a@x.y, public_key: e+GfXmGYxHAEf6UfJkUmE0Hv+cSb5pVRqeyF3qDAFSo=, "
+	"addresses: [10.8.0.2, 10.8.0.3]}\n";
+
+/* What check warns of, explain does not contradict: it names no accept as the reason of a refusal. */
+static void test_fault_42_explain_of_a_client_with_two_addresses(void **state)
+{
+	static const struct {
+		const char *src, *port, *why;
+	} cases[] = {
+		{"10.8.0.2", "80", "default deny; nearest rule 1 (p.yaml:2) names only a part of this client's addresses, "
+				   "so it does not hold for it: 10.8.0.2 -> 203.0.113.9:80"},
+		{"10.8.0.2", "99", "rule 3 (p.yaml:4) deny 10.8.0.3 -> 203.0.113.9:99 (by another address of this client: "
+				   "a deny holds for all of them)"},
+		{"10.8.0.3", "99", "rule 3 (p.yaml:4) deny 10.8.0.3 -> 203.0.113.9:99"},
+	};
+	static const char text[] = "acls:\n"
+				   "- {action: accept, src: [10.8.0.2], dst: ['203.0.113.9:80']}\n"
+				   "- {action: accept, src: [10.8.0.0/24], dst: ['203.0.113.9:99'], proto: tcp}\n"
+				   "deny: [{src: [10.8.0.3], dst: ['203.0.113.9:99']}]\n";
+	struct setup *s = *state;
+	struct ruleset *r;
+
+	config_free(s->config);
+	s->config = config_parse(doc_parse("gateway.yaml", two_addresses, strlen(two_addresses), DOC_YAML, &s->d),
+				 "host", &s->d);
+	r = build(s, text, NULL);
+	assert_non_null(r);
+	assert_true(said(s, DIAG_WARNING, "an accept must name all of them"));
+	for (size_t i = 0; i < N(cases); i++) {
+		struct explain_case c = {cases[i].src, "203.0.113.9", "tcp", cases[i].port, NULL};
+		char *error;
+		json_t *j = ask(s, r, &c, &error), *one = json_array_get(json_object_get(j, "answers"), 0);
+
+		assert_true(json_is_false(json_object_get(one, "allowed")));
+		assert_string_equal(json_string_value(json_object_get(one, "why")), cases[i].why);
+		json_decref(j);
+	}
+	ruleset_free(r);
+}
+
 /* ---- what changes ---------------------------------------------------------------------------------- */
 
 static void test_diff_counts_live_flows(void **state)
@@ -630,6 +675,7 @@ int main(void)
 		test(test_explain_of_a_prefix),
 		test(test_explain_refuses),
 		test(test_fault_39_everybody_is_every_client),
+		test(test_fault_42_explain_of_a_client_with_two_addresses),
 		test(test_diff_counts_live_flows),
 		test(test_an_unknown_pool_is_said),
 	};

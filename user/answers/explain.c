@@ -164,6 +164,27 @@ static size_t client_of(const struct ruleset *r, const struct addr *a)
 	return NO_CLIENT;
 }
 
+/*
+ * The tables decide for a client, whatever address of it sends; rules are about addresses. Where a client has two of
+ * one family and a rule names one, they differ (classes.c), and the tables are right.
+ */
+static void as_decided(const struct asked *x, struct explanation *e)
+{
+	const struct filter_rule *by = x->d.rule ? ruleset_rule(x->s->rules, x->d.rule) : NULL;
+
+	if (by == e->answer.rule || (by && e->answer.rule && by->id == e->answer.rule->id))
+		return;
+	if (by) {
+		e->miss = EXPLAIN_OTHER_ADDRESS;
+		e->nearest = NULL;
+		e->answer = (struct filter_answer){by->verdict, by};
+	} else if (x->d.reason) {
+		e->miss = EXPLAIN_DIVIDED;
+		e->nearest = e->answer.rule;
+		e->answer = (struct filter_answer){FILTER_DENY, NULL};
+	}
+}
+
 /* A sentence for people; from the policy where rules decided. */
 static json_t *why_json(const struct asked *x)
 {
@@ -179,6 +200,7 @@ static json_t *why_json(const struct asked *x)
 	policy_explain(x->s->rules->reach.f, &p, &e);
 	if (!x->d.reason && !e.answer.rule)
 		return json_string("ICMP, where a rule allows something else");
+	as_decided(x, &e);
 	text = policy_explain_text(&e);
 	j = json_string(text);
 	free(text);

@@ -207,7 +207,13 @@ static void warn(const struct ruleset *r, const struct ruleset_place *place, str
 		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
 		return;
 	}
-	policy_check(r->policy, tailnet && !place->config->netmap ? &not_known : &r->inventory, tailnet, &budget, d);
+	policy_check(r->policy,
+		     &(struct policy_check_place){
+			     .inv = tailnet && !place->config->netmap ? &not_known : &r->inventory,
+			     .gateway = tailnet ? NULL : r->gateway,
+			     .narrows = tailnet,
+		     },
+		     &budget, d);
 	if (place->config)
 		check_pools(r, place->config, d);
 }
