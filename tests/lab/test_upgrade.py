@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Another program in the place of the one that ran: its maps have another form, and users notice nothing (faults 4)."""
+import json
+import time
+
+import before
+import gateways
+import pytest
+from gateways import settle
+from lab import wait_for
+from net import SERVICE
+from test_life import SLOW, check_download
+
+LAYOUT = "/sys/fs/bpf/sluice/layout"
+
+
+def flows(gateway):
+    """What each live flow leaves as."""
+    return {(flow["from"], flow["service"], flow["proto"]): flow["as"] for flow in gateway.json("flows")["flows"]}
+
+
+def write_layout(gateway, number):
+    gateway.host.run(f"bpftool map update pinned {LAYOUT} key 0 0 0 0 value {number} 0 0 0")
+
+
+def checked(gateway):
+    """`check --host` of this program."""
+    done = gateway.command("check", "--host", str(gateway.folder / "gateway.yaml"), check=False)
+    return done.returncode, done.stderr
+
+
+def doctor_of_pins(gateway):
+    [entry] = gateway.doctor("pins")
+    return entry["result"], entry["text"]
+
+
+@pytest.mark.slow
+def test_fault_4_upgrade_from_the_layout_before(world, monkeypatch):
+    """A download goes on over it, and every flow keeps its port."""
+    this = gateways.SLUICE
+    monkeypatch.setattr(gateways, "SLUICE", before.program())
+    world = world()
+    later = {key: world.gateway.config.pop(key) for key in ("blocklist_folders",)}   # keys it does not know
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", SLOW)
+    talk = alice.host.probing("udp", "udp", SERVICE[4], "53", "--count", "60", "--interval", "0.1")
+    time.sleep(1.5)
+    had = flows(world.gateway)
+    assert {proto for _, _, proto in had} >= {"tcp", "udp", "icmp"}, had
+
+    monkeypatch.setattr(gateways, "SLUICE", this)
+    world.gateway.config.update(later)
+    world.gateway.write()
+    assert checked(world.gateway)[0] == 0, checked(world.gateway)
+    result, text = doctor_of_pins(world.gateway)
+    assert result == "ok" and "layout 6" in text and "takes them over" in text, text
+    world.gateway.restart()
+    check_download(job)
+    assert talk.popen.wait(30) == 0
+    result = json.loads(talk.output())
+    assert result["intact"] and result["silence"] <= 2.0, result
+    wait_for("its word about the maps", lambda: "maps of layout 6 were replaced: all their" in
+             world.gateway.process.output())
+    has = flows(world.gateway)
+    assert {key: has.get(key) for key in had} == had, (had, has)
+    assert world.gateway.json("status")["clients"]["active"] == 1
+    world.gateway.down()
+    assert world.net.gateway.run("find /sys/fs/bpf/sluice", check=False).returncode != 0
+
+
+def test_fault_4_another_number_of_flows(world):
+    world = world()
+    world.gateway.config["nat"] = {"flows": 2048}
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", SLOW)
+    time.sleep(1.5)
+    had = flows(world.gateway)
+    world.gateway.config["nat"] = {"flows": 8192}
+    world.gateway.restart()
+    check_download(job)
+    has = flows(world.gateway)
+    assert {key: has.get(key) for key in had} == had, (had, has)
+
+
+@pytest.mark.parametrize("layout", (5, 99))
+def test_fault_4_a_layout_nobody_reads(world, layout):
+    """Said before anything stops; and then a gateway that starts without the flows, rather than none."""
+    world = world()
+    alice = world.joined("alice")
+    write_layout(world.gateway, layout)
+    status, text = checked(world.gateway)
+    assert status == 1 and f"layout {layout}" in text and "end when it starts" in text, text
+    result, text = doctor_of_pins(world.gateway)
+    assert result == "fail" and f"layout {layout}" in text, text
+    world.gateway.restart()
+    settle(alice, world.gateway)
+    assert f"maps of layout {layout} were replaced, and their" in world.gateway.process.output()
+    assert checked(world.gateway)[0] == 0
+    assert doctor_of_pins(world.gateway)[0] == "ok"
+
+
+@pytest.mark.parametrize("after", (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4))
+def test_fault_4_killed_in_the_middle(world, after):
+    """Wherever the start is killed while it takes flows over: the next one has them."""
+    world = world()
+    world.gateway.config["nat"] = {"flows": 2048}
+    alice = world.joined("alice")
+    job = alice.host.probing("get", "get", SLOW)
+    time.sleep(1)
+    had = flows(world.gateway)
+    world.gateway.stop()
+    world.gateway.config["nat"] = {"flows": 8192}
+    world.gateway.start(wait=False)
+    time.sleep(after)
+    world.gateway.kill9()
+    world.gateway.start()
+    assert job.popen.wait(30) == 0
+    result = json.loads(job.output())
+    assert result.get("error") is None and result["bytes"] == 40000000 and result["intact"], result
+    has = flows(world.gateway)
+    assert {key: has.get(key) for key in had} == had, (had, has)
