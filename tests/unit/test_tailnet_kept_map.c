@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "netmap_text.h"
@@ -94,6 +95,10 @@ static void damaged(void **state)
 	for (size_t cut = 0; cut < len; cut++) {
 		assert_int_equal(state_write_file(path, bytes, cut), 0);
 		assert_int_equal(peers_kept(*state, SERVER), 0);
+		bytes[cut] ^= 1; /* it may say another key, or a later date */
+		assert_int_equal(state_write_file(path, bytes, len), 0);
+		assert_int_equal(peers_kept(*state, SERVER), 0);
+		bytes[cut] ^= 1;
 	}
 	assert_int_equal(state_write_file(path, bytes, len), 0);
 	assert_int_equal(peers_kept(*state, SERVER), 1);
@@ -101,11 +106,26 @@ static void damaged(void **state)
 	free(path);
 }
 
+/* Faults 51: where the newest cannot be written, an older one that lets in who is out is not left. */
+static void test_fault_51_no_older_netmap(void **state)
+{
+	char *temporary = mem_printf("%s/netmap.new", (char *)*state);
+
+	keep(*state, SERVER);
+	assert_int_equal(peers_kept(*state, SERVER), 1);
+	assert_int_equal(mkdir(temporary, 0700), 0);
+	keep(*state, SERVER);
+	assert_int_equal(peers_kept(*state, SERVER), 0);
+	assert_int_equal(rmdir(temporary), 0);
+	free(temporary);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(of_one_server, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fault_51_no_older_netmap, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "policy/blocklist.h"
+#include "user/base/kept.h"
 #include "user/gateway/state.h"
 #include "user/base/beneath.h"
 #include "user/base/text.h"
@@ -129,13 +130,26 @@ static void trouble(const struct reading *x, char *text)
 	x->out->list[x->out->n - 1].trouble = text;
 }
 
+/* NULL: there is none, or it is damaged, and might block less than the list did. */
+static char *read_copy(const char *path, size_t *len)
+{
+	uint64_t serial;
+	char why[512], *text;
+	enum kept_result result = kept_read(path, 1, BLOCKLIST_MAX, &text, len, &serial, why, sizeof(why));
+
+	if (result == KEPT_OK)
+		return text;
+	free(text);
+	return NULL;
+}
+
 /* The copy in place of the list, because of @why. False: there is none. */
 static bool take_copy(const struct reading *x, const char *why)
 {
 	char *path = x->where->kept ? copy_path(x->where->kept, x->b->name) : NULL, age[TEXT_SIZE];
 	struct diags ignored = {0};
 	size_t len;
-	char *text = path ? state_read_file(path, BLOCKLIST_MAX, &len) : NULL;
+	char *text = path ? read_copy(path, &len) : NULL;
 	bool good = text && blocklist_read(path, text, len, &x->out->all, &ignored);
 
 	if (good)
@@ -292,7 +306,7 @@ int blocklists_keep(const struct blocklists *b, const char *kept)
 		char *path = copy_path(kept, b->list[i].name);
 
 		if (b->list[i].text)
-			err = err ?: state_write_file(path, b->list[i].text, b->list[i].len);
+			err = err ?: kept_write(path, 1, 0, b->list[i].text, b->list[i].len);
 		free(path);
 	}
 	return err;

@@ -8,7 +8,7 @@
 
 /*
  * The files that a policy's section "blocklists" names. They come from elsewhere, by
- * a timer that may fail, so a gateway keeps a copy of each as it last was good: a
+ * a timer that may fail, so a gateway keeps a copy of each as it last was good (kept.h): a
  * list that is missing, broken or older than its max_age is replaced by its copy,
  * and that is said. Without a copy an old list is better than none, but a missing
  * or broken one refuses the policy: less would be blocked than its author thinks.

@@ -3,7 +3,6 @@
  * The netmap on disk (kept_map.h): the server's URL with its zero, then the roster's bytes.
  */
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,8 +10,8 @@
 #include "user/tailnet/transport/http1.h"
 #include "kept_map.h"
 #include "policy/alloc.h"
+#include "user/base/kept.h"
 #include "user/base/log.h"
-#include "user/gateway/state.h"
 
 #define FILE_MAX (256u << 20)
 
@@ -41,9 +40,12 @@ void kept_map_save(const char *folder, const char *server, const struct roster *
 
 	memcpy(file, whose, head);
 	memcpy(file + head, bytes, len);
-	rc = state_write_file(path, (const char *)file, head + len);
-	if (rc)
-		log_warning("tailnet: %s: %s", path, strerror(-rc));
+	rc = kept_write(path, 1, 0, (const char *)file, head + len);
+	if (rc) { /* an older one may hold nodes that are out by now */
+		log_warning("tailnet: %s: %s: a start will serve nobody before the server's netmap", path,
+			    strerror(-rc));
+		unlink(path);
+	}
 	free(file);
 	free(bytes);
 	free(whose);
@@ -52,14 +54,16 @@ void kept_map_save(const char *folder, const char *server, const struct roster *
 
 bool kept_map_load(const char *folder, const char *server, struct roster *r)
 {
-	char *path = path_in(folder), *whose = same_spelling(server), *bytes;
+	char *path = path_in(folder), *whose = same_spelling(server), *bytes, why[512];
 	size_t len, head = strlen(whose) + 1;
-	bool loaded;
+	uint64_t serial;
+	enum kept_result result = kept_read(path, 1, FILE_MAX, &bytes, &len, &serial, why, sizeof(why));
+	bool loaded = result == KEPT_OK && len >= head && !memcmp(bytes, whose, head) &&
+		      roster_load(r, (uint8_t *)bytes + head, len - head);
 
-	bytes = state_read_file(path, FILE_MAX, &len);
-	loaded = bytes && len >= head && !memcmp(bytes, whose, head) &&
-		 roster_load(r, (uint8_t *)bytes + head, len - head);
-	if (!loaded && (bytes || errno != ENOENT))
+	if (!loaded && *why)
+		log_warning("tailnet: %s; waiting for the server's netmap", why);
+	else if (!loaded && result != KEPT_ABSENT)
 		log_warning("tailnet: %s: not a netmap that was kept of %s; waiting for the server's", path, whose);
 	free(bytes);
 	free(whose);
