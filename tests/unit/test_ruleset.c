@@ -90,7 +90,7 @@ static int close_setup(void **state)
 static struct ruleset *build(struct setup *s, const char *text, const char *kept)
 {
 	struct ruleset_place place = {.config = s->config};
-	struct ruleset_source source = {"p.yaml", text, strlen(text), s->folder, kept, NOW, false};
+	struct ruleset_source source = {"p.yaml", text, strlen(text), s->folder, kept, NOW, false, NULL};
 
 	diags_free(&s->d);
 	return ruleset_build(&place, &source, &s->d);
@@ -229,7 +229,7 @@ static void test_fault_23_what_a_block_list_may_be(void **state)
 		char *text = mem_printf("acls: []\nblocklists: [{name: x, file: %s}]\n", file);
 		struct ruleset_place place = {.config = s->config};
 		struct ruleset_source source = {"p.yaml", text, strlen(text), list_names[i].input ? NULL : folder,
-						s->folder, NOW, false};
+						s->folder, NOW, false, NULL};
 		struct ruleset *r;
 
 		if (list_names[i].before)
@@ -298,57 +298,154 @@ static void test_empty_block_list(void **state)
 
 /* ---- what is remembered --------------------------------------------------------------------- */
 
-static void test_store(void **state)
+static void save_and_load(struct setup *s, struct policy_store *store)
+{
+	char why[512];
+
+	assert_int_equal(policy_store_save(s->folder, store), 0);
+	policy_store_free(store);
+	assert_int_equal(policy_store_load(s->folder, store, why, sizeof(why)), KEPT_OK);
+	assert_string_equal(why, "");
+}
+
+/* Faults 3: what ran has a number; going back does not make what was left the one to go back to. */
+static void test_fault_3_history(void **state)
 {
 	struct setup *s = *state;
-	struct policy_store store = {0}, read;
+	struct policy_store store;
 	struct ruleset *a = build(s, policy, NULL), *b = build(s, "acls: [] # \"\\ ä\n", NULL);
-	char error[512];
+	struct ruleset *c = build(s, "acls: []\n", NULL);
+	char why[512];
 
-	assert_true(policy_store_load(s->folder, &read, error, sizeof(error)));
-	assert_null(read.last.file);
-	policy_store_add(&store, a, "", 7);
-	policy_store_add(&store, a, "00", 8); /* the same again: nothing to go back to */
-	assert_null(store.previous.file);
-	policy_store_add(&store, b, "11", 9);
-	assert_int_equal(policy_store_save(s->folder, &store), 0);
-	assert_true(policy_store_load(s->folder, &read, error, sizeof(error)));
-	assert_string_equal(read.last.hash, b->hash);
-	assert_string_equal(read.last.text, b->text);
-	assert_string_equal(read.last.file_hash, "11");
-	assert_int_equal(read.last.time, 9);
-	assert_string_equal(read.previous.text, policy);
-	assert_string_equal(read.previous.hash, a->hash);
-	policy_store_free(&read);
+	assert_int_equal(policy_store_load(s->folder, &store, why, sizeof(why)), KEPT_ABSENT);
+	assert_null(policy_store_running(&store));
+	assert_null(policy_store_before(&store));
+	assert_true(policy_store_add(&store, a, 0, false, 7));
+	assert_false(policy_store_add(&store, a, 0, false, 8)); /* the same again: nothing to go back to */
+	assert_null(policy_store_before(&store));
+	assert_true(policy_store_add(&store, a, 0, true, 8)); /* but from elsewhere */
+	assert_true(policy_store_add(&store, b, 0, true, 9));
+	save_and_load(s, &store);
+	assert_int_equal(policy_store_running(&store)->number, 2);
+	assert_string_equal(policy_store_running(&store)->text, b->text);
+	assert_true(policy_store_running(&store)->by_hand);
+	assert_int_equal(policy_store_running(&store)->time, 9);
+	assert_string_equal(policy_store_before(&store)->text, policy);
+	assert_true(policy_store_add(&store, a, 1, false, 10)); /* back, */
+	assert_null(policy_store_before(&store));
+	assert_true(policy_store_add(&store, c, 0, false, 11)); /* and another way: what it replaced is 1, not 2 */
+	save_and_load(s, &store);
+	assert_int_equal(store.running, 3);
+	assert_int_equal(policy_store_before(&store)->number, 1);
+	assert_string_equal(policy_store_find(&store, 2)->hash, b->hash);
+	assert_null(policy_store_find(&store, 4));
 	policy_store_free(&store);
 	ruleset_free(a);
 	ruleset_free(b);
+	ruleset_free(c);
 }
 
-static void test_damaged_store_is_empty(void **state)
+static void test_history_is_bounded(void **state)
+{
+	struct policy_store store = {0};
+	struct setup *s = *state;
+
+	for (unsigned i = 1; i <= 2 * POLICY_STORE_MAX; i++) {
+		char text[32];
+		struct ruleset *r;
+
+		snprintf(text, sizeof(text), "acls: [] # %u\n", i);
+		r = build(s, text, NULL);
+		assert_true(policy_store_add(&store, r, 0, true, i));
+		if (i == 3)
+			assert_true(policy_store_add(&store, r, 3, false, i));
+		ruleset_free(r);
+	}
+	assert_int_equal(store.n, POLICY_STORE_MAX);
+	assert_int_equal(store.running, 2 * POLICY_STORE_MAX);
+	assert_int_equal(store.list[0].number, POLICY_STORE_MAX + 1);
+	save_and_load(s, &store);
+	assert_int_equal(store.n, POLICY_STORE_MAX);
+	policy_store_free(&store);
+}
+
+/* Faults 51: what cannot be understood is not the same as nothing. */
+static void test_fault_51_a_damaged_store(void **state)
 {
 	static const char *const texts[] = {
 		"",
 		"{",
 		"[]",
-		"{\"schema\": 2, \"last\": null, \"previous\": null}",
-		"{\"schema\": 1, \"last\": {\"file\": \"p\", \"text\": \"acls: []\", \"hash\": \"00\", \"file_hash\": "
-		"\"\", "
-		"\"time\": 1}, \"previous\": null}",
-		"{\"schema\": 1, \"last\": {\"file\": 1}, \"previous\": null}",
+		"{\"schema\": 1, \"running\": 0, \"policies\": []}",
+		"{\"schema\": 2, \"running\": 0, \"policies\": []}",
+		"{\"schema\": 2, \"running\": 1, \"policies\": [{\"number\": 1}]}",
+		"{\"schema\": 2, \"running\": 1, \"policies\": [{\"number\": 1, \"before\": 0, \"file\": \"p\", \"text\": "
+		"\"acls: []\", \"hash\": \"00\", \"by_hand\": true, \"time\": 1}]}",
 	};
 	struct setup *s = *state;
+	struct policy_store read;
+	char why[512], path[128];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct policy_store read;
-		char error[512] = "";
-
 		write_file(s, POLICY_STORE_FILE, texts[i]);
-		assert_false(policy_store_load(s->folder, &read, error, sizeof(error)));
-		assert_non_null(strstr(error, POLICY_STORE_FILE));
-		assert_null(read.last.file);
-		assert_null(read.previous.file);
+		assert_int_equal(policy_store_load(s->folder, &read, why, sizeof(why)), KEPT_DAMAGED);
+		assert_non_null(strstr(why, POLICY_STORE_FILE ": damaged"));
+		assert_null(policy_store_running(&read));
+		snprintf(path, sizeof(path), "%s/" POLICY_STORE_FILE, s->folder);
+		assert_int_equal(kept_write(path, 1, 1, texts[i], strlen(texts[i])), 0);
+		assert_int_equal(policy_store_load(s->folder, &read, why, sizeof(why)), KEPT_DAMAGED);
+		assert_non_null(strstr(why, POLICY_STORE_FILE ": not understood"));
+		assert_null(policy_store_running(&read));
 	}
+}
+
+static bool allows(const struct ruleset *r, const char *src, const char *dst, uint16_t port)
+{
+	struct filter_packet pkt = {.proto = 6, .port = port};
+
+	assert_true(addr_parse(src, strlen(src), &pkt.src));
+	assert_true(addr_parse(dst, strlen(dst), &pkt.dst));
+	return filter_verdict(r->reach.f, &pkt).verdict == FILTER_ACCEPT;
+}
+
+/* Faults 2: what either policy refuses is refused, with its routes and block lists too. */
+static void test_fault_2_what_both_policies_allow(void **state)
+{
+	static const char old[] = "blocklists: [{name: a, file: old.txt}]\n"
+				  "autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], 198.18.0.0/15: ['tag:gw']}}\n"
+				  "tagOwners: {'tag:gw': []}\n"
+				  "acls:\n- {action: accept, src: ['alice@example.com', 'bob@example.com'], "
+				  "dst: ['203.0.113.9:443', '203.0.113.10:*']}\n"
+				  "deny:\n- {src: ['*'], dst: ['203.0.113.10:25']}\n";
+	static const char new[] = "blocklists: [{name: a, file: new.txt}]\n"
+				  "autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], '2001:db8:3::/64': ['tag:gw']}}\n"
+				  "tagOwners: {'tag:gw': []}\n"
+				  "acls:\n- {action: accept, src: ['alice@example.com'], "
+				  "dst: ['203.0.113.9:*', '203.0.113.10:*', '203.0.113.11:443']}\n"
+				  "deny:\n- {src: ['*'], dst: ['203.0.113.10:110']}\n";
+	struct setup *s = *state;
+	struct ruleset_source bound = {.file = "old.yaml", .text = old, .len = strlen(old), .folder = s->folder};
+	struct ruleset_source source = {.file = "new.yaml", .text = new, .len = strlen(new), .folder = s->folder,
+					.now = NOW, .bound = &bound};
+	struct ruleset *r;
+
+	write_file(s, "old.txt", "203.0.113.77\n");
+	write_file(s, "new.txt", "203.0.113.78\n");
+	r = ruleset_build(&(struct ruleset_place){.config = s->config}, &source, &s->d);
+	if (!r)
+		fail_msg("%s", s->d.n ? s->d.list[0].text : "");
+	assert_true(allows(r, "100.64.0.5", "203.0.113.9", 443));
+	assert_false(allows(r, "100.64.0.5", "203.0.113.9", 80));   /* old refuses */
+	assert_false(allows(r, "100.64.0.5", "203.0.113.11", 443)); /* old refuses */
+	assert_false(allows(r, "100.64.0.6", "203.0.113.9", 443));  /* new refuses bob */
+	assert_true(allows(r, "100.64.0.5", "203.0.113.10", 80));
+	assert_false(allows(r, "100.64.0.5", "203.0.113.10", 25));  /* old denies */
+	assert_false(allows(r, "100.64.0.5", "203.0.113.10", 110)); /* new denies */
+	assert_non_null(r->approved_by[0]);			     /* by both */
+	assert_null(r->approved_by[1]);				     /* by the old one alone */
+	assert_null(r->approved_by[2]);				     /* by the new one alone */
+	assert_int_equal(r->blocked.all.n, 2);
+	ruleset_free(r);
 }
 
 static void test_hash_is_b2sum(void **state)
@@ -666,8 +763,10 @@ int main(void)
 		test(test_block_list_copies),
 		test(test_fault_23_what_a_block_list_may_be), test(test_block_list_without_a_copy),
 		test(test_empty_block_list),
-		test(test_store),
-		test(test_damaged_store_is_empty),
+		test(test_fault_3_history),
+		test(test_history_is_bounded),
+		test(test_fault_51_a_damaged_store),
+		test(test_fault_2_what_both_policies_allow),
 		cmocka_unit_test(test_hash_is_b2sum),
 		test(test_explain),
 		test(test_explain_names_rule_route_and_pool),

@@ -19,8 +19,13 @@
  *			"left_out", "other": ["carol-laptop leaves by pool bank instead of default", ...],
  *			"tests": passed}
  * policy apply	the same without "same", and {"applied" (no dry run), "hash", "previous", "generation",
- *			"warnings": []}		args: {"file", "text", "dry_run", "if_match"}
- * policy rollback	the same			args: {"dry_run", "if_match"}
+ *			"number" (in the history), "warnings": []}
+ *			args: {"file", "text", "dry_run", "if_match", "allow_empty", "not_kept"}
+ * policy rollback	the same			args: {"number", "dry_run", "if_match", "allow_empty", "not_kept"}
+ * policy history	{"schema", "policies": [{"number", "file", "hash", "source" ("file", "apply"), "time" (Unix
+ *			seconds), "running"}]}, the latest first
+ * reload, dry_run	as policy apply, and {"clients": {"added": [], "removed": [], "changed": []}, "restart": []
+ *			(keys), "notes": []}
  * policy show	{"schema", "file", "hash", "previous", "applied" (s ago), "generation", "differs", "text",
  *			"source" (as it was given)}
  */
@@ -50,5 +55,7 @@ bool policy_diff_is_empty(const json_t *diff);
 void policy_show_diff(const json_t *diff, FILE *out);
 void policy_show_apply(const json_t *result, FILE *out);
 void policy_show_policy(const json_t *result, FILE *out);
+void policy_show_history(const json_t *result, FILE *out);
+void policy_show_reload(const json_t *result, FILE *out); /* of a dry run */
 
 #endif

@@ -60,9 +60,10 @@ static json_t *policy_json(const struct report_source *s)
 
 	if (!p)
 		return json_null();
-	return json_pack("{s:I, s:o, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file", text(p->file),
-			 "hash", text(p->hash), "applied", (json_int_t)report_age(s->now_ns, p->applied_ns),
-			 "differs", p->differs);
+	return json_pack("{s:I, s:o, s:o, s:I, s:b, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file",
+			 text(p->file), "hash", text(p->hash), "applied",
+			 (json_int_t)report_age(s->now_ns, p->applied_ns), "differs", p->differs, "source",
+			 text(p->source), "number", (json_int_t)p->number, "kept", p->kept);
 }
 
 static json_t *left_out_json(const struct report_tailnet *t)

@@ -138,7 +138,10 @@ struct report_policy {
 	uint32_t generation;
 	const char *file, *hash;
 	uint64_t applied_ns; /* monotonic */
-	bool differs;
+	bool differs;	     /* the configured file is another one */
+	const char *source;  /* "file", "apply": who may change it (policy_store.h) */
+	uint32_t number;     /* in the history; 0: it is not there */
+	bool kept;	     /* the next start knows it */
 };
 
 struct report_relay {

@@ -14,6 +14,7 @@
 #include "user/control/control.h"
 #include "user/answers/report.h"
 #include "user/gateway/gateway.h"
+#include "user/answers/policy_report.h"
 #include "user/print/show.h"
 
 int cmd_status(int argc, char **argv)
@@ -36,9 +37,22 @@ int cmd_map_list(int argc, char **argv)
 	return ask_and_show(argc, argv, NULL, show_map_list);
 }
 
+static json_t *reload_arguments(const struct command_args *a)
+{
+	return json_pack("{s:b}", "dry_run", command_option(a, "dry-run") != NULL);
+}
+
+static void show_reloaded(const json_t *r, FILE *out)
+{
+	if (json_object_get(r, "restart"))
+		policy_show_reload(r, out);
+	else
+		show_reload(r, out);
+}
+
 int cmd_reload(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_reload);
+	return ask_and_show(argc, argv, reload_arguments, show_reloaded);
 }
 
 int cmd_clients(int argc, char **argv)

@@ -22,7 +22,9 @@ static json_t *common_args(const struct command_args *a)
 {
 	const char *match = command_option(a, "if-match");
 
-	return json_pack("{s:b, s:s?}", "dry_run", command_option(a, "dry-run") != NULL, "if_match", match);
+	return json_pack("{s:b, s:b, s:b, s:s?}", "dry_run", command_option(a, "dry-run") != NULL, "allow_empty",
+			 command_option(a, "allow-empty") != NULL, "not_kept", command_option(a, "not-kept") != NULL,
+			 "if_match", match);
 }
 
 static int send(const struct command_args *a, json_t *args)
@@ -144,8 +146,26 @@ int cmd_policy_apply(int argc, char **argv)
 int cmd_policy_rollback(int argc, char **argv)
 {
 	struct command_args a;
+	unsigned long n;
+	json_t *args;
+	char *end;
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	return send(&a, common_args(&a));
+	args = common_args(&a);
+	if (a.n) {
+		n = strtoul(a.words[0], &end, 10);
+		if (*a.words[0] < '0' || *a.words[0] > '9' || *end || !n || n > UINT32_MAX) {
+			fputs("sluice policy rollback: expected a number, as `sluice policy history` has it\n", stderr);
+			json_decref(args);
+			return EXIT_USAGE;
+		}
+		json_object_set_new(args, "number", json_integer((json_int_t)n));
+	}
+	return send(&a, args);
+}
+
+int cmd_policy_history(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, NULL, policy_show_history);
 }

@@ -3,15 +3,37 @@
  * run: the gateway in the foreground. Mistakes of the configuration are all said
  * at once, before anything is touched.
  */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "commands.h"
 #include "user/gateway/gateway.h"
 #include "user/base/log.h"
+#include "user/control/control.h"
+
+#define TRY_AGAIN_SECONDS 3
+
+/*
+ * Mistakes end the service for good only where no gateway ever ran with this configuration: else the service manager
+ * starts us again until they are mended, not as fast as after a crash.
+ */
+static bool may_try_again(const char *file)
+{
+	char *folder = config_state(file), *state = mem_printf("%s/" STATE_FILE, folder);
+	bool ran = !access(state, F_OK);
+
+	free(state);
+	free(folder);
+	if (ran && getenv("NOTIFY_SOCKET"))
+		sleep(TRY_AGAIN_SECONDS);
+	return ran;
+}
 
 int cmd_run(int argc, char **argv)
 {
 	struct command_args a;
-	struct diags d = {0};
 	struct rules_running *rules;
+	struct diags d = {0};
 	struct config *config;
 	const char *file;
 	char error[512];
@@ -37,5 +59,5 @@ int cmd_run(int argc, char **argv)
 	if (rules)
 		return gateway_run(file, config, rules);
 	config_free(config);
-	return EXIT_USAGE;
+	return may_try_again(file) ? EXIT_NO : EXIT_USAGE;
 }

@@ -22,6 +22,8 @@ static const struct command_option run_options[] = {CONFIG_OPTION, {0}};
 static const struct command_option wireguard_options[] = {{"foreground", 'f', NULL, "do not go to the background"},
 							  {0}};
 static const struct command_option plain_options[] = {JSON_OPTION, SOCKET_OPTIONS, {0}};
+static const struct command_option reload_options[] = {
+	{"dry-run", 'n', NULL, "tell what would change, and change nothing"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option clients_options[] = {
 	{"sort", 'o', "KEY", "by name (default), user, bytes, received, sent or handshake"},
 	JSON_OPTION,
@@ -81,13 +83,16 @@ static const struct command_option matrix_options[] = {
 	{"dry-run", 'n', NULL, "tell what would change, and change nothing"},                         \
 	{"if-match", 'm', "HASH", "only if this one is running now (its beginning will do)"}
 /* clang-format on */
+/* clang-format off */
+#define APPLY_OPTIONS                                                                                	CHANGE_OPTIONS,                                                                               	{"allow-empty", 0, NULL, "even a document without anything in it"},                           	{"not-kept", 0, NULL, "until the next start only"}
+/* clang-format on */
 static const struct command_option apply_options[] = {
-	CHANGE_OPTIONS,
+	APPLY_OPTIONS,
 	{"watch", 'w', NULL, "stay, and apply the file whenever it changes"},
 	JSON_OPTION,
 	SOCKET_OPTIONS,
 	{0}};
-static const struct command_option rollback_options[] = {CHANGE_OPTIONS, JSON_OPTION, SOCKET_OPTIONS, {0}};
+static const struct command_option rollback_options[] = {APPLY_OPTIONS, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option explain_options[] = {
 	{"policy", 'p', "FILE", "by this policy instead of the running one"},
 	{"inventory", 'i', "FILE", "and this list of users and nodes, or netmap"},
@@ -136,15 +141,18 @@ const struct command commands[] = {
 	 "By name or address; ends with the first answer that came straight. Exit status 1 when none came.",
 	 COMMAND_GATEWAY, ping_options, 1, 1, cmd_ping},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
-	 "Returns when it is done. A key that needs a restart is named, and nothing is applied.", COMMAND_GATEWAY,
-	 plain_options, 0, 0, cmd_reload},
+	 "Returns when it is done. Who is not in it any more is cut off at once, whatever becomes of the rest. A policy\n"
+	 "with mistakes is not taken, nor the file where one was applied by hand; a key that needs a restart is named.",
+	 COMMAND_GATEWAY, reload_options, 0, 0, cmd_reload},
 	{"policy show", "[FILE]", "the running policy, or a file's, in canonical form", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 1, cmd_policy_show},
 	{"policy apply", "FILE|-", "check and test a policy, and make it the running one",
-	 "A policy with mistakes changes nothing. It runs until the next one, over restarts too, or until a reload\n"
-	 "reads the configured file again.", COMMAND_GATEWAY, apply_options, 1, 1, cmd_policy_apply},
-	{"policy rollback", "", "return to the policy before the running one", NULL, COMMAND_GATEWAY, rollback_options,
-	 0, 0, cmd_policy_rollback},
+	 "A policy with mistakes changes nothing. It runs until the next one is applied, over reloads and restarts too;\n"
+	 "applying what the configured file holds returns to the file.", COMMAND_GATEWAY, apply_options, 1, 1, cmd_policy_apply},
+	{"policy rollback", "[NUMBER]", "return to the policy before the running one, or to one of the history",
+	 "`sluice policy history` has the numbers.", COMMAND_GATEWAY, rollback_options, 0, 1, cmd_policy_rollback},
+	{"policy history", "", "the policies that ran here", NULL, COMMAND_GATEWAY, plain_options, 0, 0,
+	 cmd_policy_history},
 	{"down", "", "stop the gateway and remove all of it: interface, programs, maps, rules",
 	 "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
 	 cmd_down},

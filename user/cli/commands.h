@@ -95,6 +95,7 @@ int cmd_policy_diff(int argc, char **argv);
 int cmd_policy_matrix(int argc, char **argv);
 int cmd_policy_apply(int argc, char **argv);
 int cmd_policy_rollback(int argc, char **argv);
+int cmd_policy_history(int argc, char **argv);
 int cmd_policy_show(int argc, char **argv);
 
 int cmd_run(int argc, char **argv);	  /* gateway.c */

@@ -99,12 +99,13 @@ struct ruleset *policy_files_build(struct policy_files *f, const char *file)
 {
 	char *name, *folder = strcmp(file, "-") ? config_folder(file) : NULL;
 	struct ruleset *r = NULL;
-	size_t len;
-	char *text = policy_files_text(file, &name, &len, &f->d);
+	struct ruleset_source source = {.folder = folder, .now = time(NULL)};
+	char *text = policy_files_text(file, &name, &source.len, &f->d);
 
+	source.file = name;
+	source.text = text;
 	if (text)
-		r = ruleset_build(&f->place, &(struct ruleset_source){name, text, len, folder, NULL, time(NULL), false},
-				  &f->d);
+		r = ruleset_build(&f->place, &source, &f->d);
 	free(text);
 	free(name);
 	free(folder);

@@ -184,6 +184,9 @@ int config_client_cmp(const struct config_client *a, const struct config_client 
  * seen here (the configuration does not hold it). */
 bool config_client_same(const struct config_client *a, const struct config_client *b);
 
+/* The same user, tags and preshared key's file. */
+bool config_client_same_rights(const struct config_client *a, const struct config_client *b);
+
 /* Reads and parses any such file; NULL after a report in @d. */
 struct doc *config_read_doc(const char *file, struct diags *d);
 
@@ -195,6 +198,8 @@ struct diag_at config_at(const struct doc_node *map, const char *key, size_t ite
 /* The socket that @file names, for commands that need nothing else; CONFIG_SOCKET
  * when the file is absent or has no such key. Freed by the caller. */
 char *config_socket(const char *file);
+/* The same for the folder of the state. */
+char *config_state(const char *file);
 
 /* ---- what a reload changes -------------------------------------------------- */
 

@@ -36,6 +36,12 @@ bool config_client_same(const struct config_client *a, const struct config_clien
 	       a->keepalive == b->keepalive && a->expires == b->expires && a->tailnet_id == b->tailnet_id;
 }
 
+bool config_client_same_rights(const struct config_client *a, const struct config_client *b)
+{
+	return same_text(a->user, b->user) && same_names(&a->tags, &b->tags) &&
+	       same_text(a->preshared_key_file, b->preshared_key_file);
+}
+
 int config_client_cmp(const struct config_client *a, const struct config_client *b)
 {
 	if (a->tailnet_id || b->tailnet_id)

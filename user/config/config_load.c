@@ -140,15 +140,16 @@ struct config *config_load(const char *file, struct diags *d)
 	return NULL;
 }
 
-char *config_socket(const char *file)
+/* The path that one key names. */
+static char *path_of(const char *file, const char *key, const char *otherwise)
 {
 	struct diags ignored = {0};
 	struct doc *doc = config_read_doc(file, &ignored);
-	const struct doc_node *n = doc ? doc_get(&doc->root, "socket") : NULL;
+	const struct doc_node *n = doc ? doc_get(&doc->root, key) : NULL;
 	char *dir = config_folder(file), *path;
 
 	if (!n || n->kind != DOC_SCALAR || !n->len)
-		path = mem_strdup(CONFIG_SOCKET);
+		path = mem_strdup(otherwise);
 	else if (n->text[0] == '/' || !*dir)
 		path = mem_strdup(n->text);
 	else
@@ -157,4 +158,14 @@ char *config_socket(const char *file)
 	doc_free(doc);
 	diags_free(&ignored);
 	return path;
+}
+
+char *config_socket(const char *file)
+{
+	return path_of(file, "socket", CONFIG_SOCKET);
+}
+
+char *config_state(const char *file)
+{
+	return path_of(file, "state", CONFIG_STATE);
 }

@@ -15,10 +15,12 @@
 
 struct apply {
 	struct change change;
-	char *file, *text; /* NULL: the policy before the running one */
+	char *file, *text; /* NULL: one of the history */
 	size_t len;
+	uint32_t number; /* that one; 0: the policy before the running one */
+	uint32_t found;	 /* its number; 0: there is none */
 	char *if_match; /* NULL: whatever runs */
-	bool dry;
+	bool dry, allow_empty, not_kept;
 	struct ruleset *next; /* NULL: mistakes, not looked at, or taken over */
 	size_t passed;
 	json_t *changes; /* NULL: taken over */
@@ -79,18 +81,42 @@ static void begin(struct change *c)
 	diags_free(&a->d);
 }
 
+/* Of a rollback; NULL: there is none. */
+static const struct policy_saved *wanted(const struct apply *a)
+{
+	const struct policy_store *history = rules_history(a->change.g);
+
+	if (!a->number && !rules_number(a->change.g)) /* what runs is not in it */
+		return policy_store_running(history);
+	return a->number ? policy_store_find(history, a->number) : policy_store_before(history);
+}
+
+static bool is_sound(const struct apply *a, struct diags *d)
+{
+	const struct gateway *g = a->change.g;
+
+	if (ruleset_is_empty(a->next) && !a->allow_empty) {
+		diag_error(d, (struct diag_at){.file = a->next->file},
+			   "the document is empty, so %s; expected a policy (--allow-empty applies it)",
+			   g->membership ? "the coordination server's rules alone would stand" : "nobody might do anything");
+		return false;
+	}
+	return a->dry || rules_lay(g, g->config, a->next, d);
+}
+
 static void work(struct change *c)
 {
 	struct apply *a = (struct apply *)c;
-	const struct policy_saved *before = a->text ? NULL : rules_previous(c->g);
+	const struct policy_saved *before = a->text ? NULL : wanted(a);
 
 	if (!matches(a) || (!a->text && !before))
 		return;
+	a->found = before ? before->number : 0;
 	if (before)
 		a->next = rules_build(c->g, before->file, before->text, before->len, &a->passed, &a->d);
 	else
 		a->next = rules_build(c->g, a->file, a->text, a->len, &a->passed, &a->d);
-	if (a->next && !a->dry && !rules_lay(c->g, c->g->config, a->next, &a->d)) {
+	if (a->next && !is_sound(a, &a->d)) {
 		ruleset_free(a->next);
 		a->next = NULL;
 	}
@@ -103,16 +129,38 @@ static json_t *hash_json(const struct ruleset *r)
 	return *r->hash ? json_string(r->hash) : json_null();
 }
 
+static int no_such(const struct apply *a, char **error)
+{
+	if (!a->number)
+		return control_fail(error, EXIT_NO, "there is no earlier policy to return to");
+	return control_fail(error, EXIT_NO, "there is no policy %u: `sluice policy history` lists them", a->number);
+}
+
+/* It runs. 0, or an exit status with *error: it cannot be kept. */
+static int keep(const struct apply *a, char **error)
+{
+	struct gateway *g = a->change.g;
+	int err = rules_took_by_hand(g, a->found, !a->not_kept);
+
+	if (!err)
+		return EXIT_YES;
+	return control_fail(error, EXIT_NO,
+			    "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
+			    "nothing pass (--not-kept: applies it for this run only)",
+			    g->config->state, strerror(-err));
+}
+
 static int finish(struct change *c, json_t **result, char **error)
 {
 	struct apply *a = (struct apply *)c;
 	struct gateway *g = c->g;
 	json_t *j = a->changes;
+	int status = EXIT_YES;
 
 	if (!matches(a))
 		return mismatch(a, error);
-	if (!a->text && !rules_previous(g))
-		return control_fail(error, EXIT_NO, "there is no earlier policy to return to");
+	if (!a->text && !a->found)
+		return no_such(a, error);
 	if (!a->next)
 		return policy_refuse(&a->d, EXIT_USAGE, error);
 	json_object_set_new(j, "applied", json_boolean(!a->dry));
@@ -120,10 +168,14 @@ static int finish(struct change *c, json_t **result, char **error)
 	json_object_set_new(j, "hash", hash_json(a->next));
 	json_object_set_new(j, "tests", json_integer((json_int_t)a->passed));
 	if (!a->dry) {
-		if (!rules_swap(g, g->config, a->next, &a->d))
+		if (!rules_swap(g, a->next, &a->d))
 			return policy_refuse(&a->d, EXIT_NO, error);
 		a->next = NULL;
+		status = keep(a, error);
+		if (status)
+			return status;
 	}
+	json_object_set_new(j, "number", json_integer((json_int_t)(a->dry ? 0 : rules_number(g))));
 	json_object_set_new(j, "generation", json_integer((json_int_t)maps_generation(g->maps)));
 	json_object_set_new(j, "warnings", policy_lines_json(&a->d, DIAG_WARNING));
 	*result = j;
@@ -151,6 +203,8 @@ static struct apply *new_apply(const json_t *args)
 
 	a->change.kind = &applying;
 	a->dry = json_is_true(json_object_get(args, "dry_run"));
+	a->allow_empty = json_is_true(json_object_get(args, "allow_empty"));
+	a->not_kept = json_is_true(json_object_get(args, "not_kept"));
 	a->if_match = match ? mem_strdup(match) : NULL;
 	return a;
 }
@@ -172,5 +226,13 @@ int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char *
 
 int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, char **error)
 {
-	return changes_ask(gateway, &new_apply(args)->change, error);
+	const json_t *number = json_object_get(args, "number");
+	json_int_t n = json_integer_value(number);
+	struct apply *a;
+
+	if (number && (n < 1 || n > UINT32_MAX))
+		return control_fail(error, EXIT_USAGE, "expected a policy's number, as `sluice policy history` has it");
+	a = new_apply(args);
+	a->number = (uint32_t)n;
+	return changes_ask(gateway, &a->change, error);
 }

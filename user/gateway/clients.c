@@ -393,6 +393,7 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 		struct client *c = &p->list[i];
 
 		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
+		c->revoked = false; /* it is in this one */
 		if (c->id)
 			g->clients.by_id[c->id] = c;
 		else
@@ -496,6 +497,37 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 	clients_plan_free(p);
 }
 
+/* Is @c to be out, if @next, its own entry in a configuration to come (NULL: none), cannot be put into force? */
+static bool loses(const struct gateway *g, const struct client *c, const struct config_client *next, bool strict)
+{
+	if (!next || is_expired(g, next))
+		return true;
+	for (size_t i = 0; strict && i < c->config->addresses.n; i++)
+		if (!has_address(next, &c->config->addresses.v[i]))
+			return true;
+	return strict && !config_client_same_rights(c->config, next);
+}
+
+void clients_revoke(struct gateway *g, const struct config *next, bool strict)
+{
+	struct identity *index;
+
+	if (g->membership)
+		return;
+	index = mem_alloc(next->n_clients + 1, sizeof(*index));
+	for (size_t i = 0; i < next->n_clients; i++)
+		index[i] = (struct identity){.config = &next->clients[i]};
+	qsort(index, next->n_clients, sizeof(*index), compare_identities);
+	for (size_t i = 0; i < g->clients.n; i++) {
+		struct client *c = &g->clients.list[i];
+		const struct identity *is = find(index, next->n_clients, c->config);
+
+		c->revoked = loses(g, c, is ? is->config : NULL, strict);
+	}
+	free(index);
+	clients_settle(g);
+}
+
 static void let_in(struct gateway *g, struct client *c)
 {
 	struct psk psk = {0};
@@ -515,7 +547,7 @@ void clients_settle(struct gateway *g)
 	for (size_t i = 0; i < g->clients.n; i++) {
 		struct client *c = &g->clients.list[i];
 
-		if (c->out == is_out(g, c->config) || !c->id)
+		if (c->out == (c->revoked || is_out(g, c->config)) || !c->id)
 			continue;
 		any = true;
 		if (c->out) {
@@ -523,7 +555,9 @@ void clients_settle(struct gateway *g)
 			continue;
 		}
 		log_info("client %s %s", c->config->name,
-			 is_expired(g, c->config) ? "has expired" : "is out of the tailnet");
+			 c->revoked		    ? "was taken out of the configuration"
+			 : is_expired(g, c->config) ? "has expired"
+						    : "is out of the tailnet");
 		withdraw(g, c);
 		c->out = true;
 	}

@@ -32,7 +32,7 @@ static void signalled(void *ctx)
 	while (read(g->signals.fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo != SIGHUP)
 			g->loop.stop = true;
-		else if (!changes_add(g, gateway_reload()))
+		else if (!changes_add(g, gateway_reload(g, false)))
 			log_error("reload: too many changes wait");
 	}
 }
@@ -73,6 +73,7 @@ static void each_second(struct gateway *g)
 {
 	verbs_sample(g);
 	refresh_lists(g);
+	rules_second(g);
 	clients_settle(g);
 	membership_second(g);
 	host_guard(g);

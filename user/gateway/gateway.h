@@ -35,7 +35,8 @@ struct client {
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
 	uint64_t seen; /* its last handshake before this run, Unix seconds; 0: there was none */
-	bool out; /* its date has passed, or the netmap has it no more: it has no peer */
+	bool revoked; /* by a configuration that is not in force yet, or could not be put into force */
+	bool out; /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
 };
 
 struct clients {
@@ -64,6 +65,13 @@ void clients_plan_free(struct clients_plan *p); /* NULL is fine */
  * running configuration then.
  */
 void clients_take(struct gateway *g, struct clients_plan *p);
+
+/*
+ * Cuts off, ahead of the change to @next and whatever becomes of it, who is not in it or has expired by it; and lets
+ * in again who is. @strict: that change was not made, so that also those go whose rights or addresses are others in
+ * it. Not in a tailnet, where the netmap says who is in.
+ */
+void clients_revoke(struct gateway *g, const struct config *next, bool strict);
 
 /* Which id each client of @next has, or will have by clients_take(); 0: none is free. To be freed. Any thread
  * that may read the clients. */
@@ -185,8 +193,11 @@ void changes_add_first(struct gateway *g, struct change *c);
 /* The same as changes_add() in the handler of a verb, whose status it returns. */
 int changes_ask(struct gateway *g, struct change *c, char **error);
 
-/* reload.c: reads the configuration again and applies it live. */
-struct change *gateway_reload(void);
+/*
+ * reload.c: reads the configuration again, cuts off at once who is not in it any more, and applies all of it live in
+ * its turn. @dry: only tells what that would change.
+ */
+struct change *gateway_reload(struct gateway *g, bool dry);
 /* refresh.c, once a second: block lists whose files changed. */
 void refresh_lists(struct gateway *g);
 
@@ -241,13 +252,13 @@ struct rules {
 	struct report_policy *report;  /* what `status` says of it; NULL: none */
 };
 
-struct policy_saved;
+struct policy_store;
 
 /* Whether the configured policy can be read and compiled for @config's clients, and
  * passes its tests. Far from any gateway. */
 bool rules_check(const struct config *config, struct diags *d);
 
-/* For a start: the policy file, or what was applied last (policy_store.h tells which). NULL: mistakes. */
+/* For a start (rules_build.h tells which). NULL: mistakes, and no policy ran here before. */
 struct rules_running *rules_prepare(const struct config *config, struct diags *d);
 void rules_free(struct rules_running *r); /* NULL is fine */
 /* Puts what is prepared in @g into force. */
@@ -270,11 +281,20 @@ void rules_close(struct gateway *g);
  */
 struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d);
-struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d);
+/* *stays: the policy that runs does, for it was applied by hand; @d says so. */
+struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, bool *stays,
+				       struct diags *d);
 bool rules_lay(const struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
-/* With the configuration that it was laid out for. Remembers it, and logs @d's warnings.
- * Takes @r over, but not on failure. */
-bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d);
+/* Logs @d's warnings. Takes @r over, but not on failure. */
+bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);
+/* What was swapped in is the configured file's: kept for the next start, or degraded. */
+void rules_took_file(struct gateway *g);
+/* Or it was applied by hand; @number: that policy of the history again, 0: another one. @keep: for the next start, too.
+ * 0, or -errno: it runs, but cannot be kept, and a start will let nothing pass. */
+int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep);
+void rules_second(struct gateway *g); /* once a second */
+/* What is not as it should be. */
+void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char *line), void *ctx);
 
 /* Have the files of the running policy's block lists changed since they were read? */
 bool rules_lists_changed(const struct gateway *g);
@@ -287,7 +307,8 @@ void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t gene
 
 void rules_log(const struct diags *d);
 const struct ruleset *rules_running(const struct gateway *g); /* NULL: not started */
-const struct policy_saved *rules_previous(const struct gateway *g); /* NULL: there is none */
+const struct policy_store *rules_history(const struct gateway *g);
+uint32_t rules_number(const struct gateway *g); /* of the running policy in it; 0: it is not there */
 
 /* Who approved a configured route (its index); false: nobody. */
 bool rules_approved(const struct gateway *g, size_t route, const char **by);
@@ -370,6 +391,7 @@ void verbs_sample(struct gateway *g); /* once a second: the history of counters 
 /* verbs_policy.c: those about the policy; in the form of struct control_verb. */
 int verb_explain(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **error);
+int verb_policy_history(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char **error);
 int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, char **error);
 

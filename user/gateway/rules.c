@@ -3,7 +3,7 @@
  * The policy of the running gateway: which one it is, and how another one takes its
  * place. A ruleset is built aside, tested, and swapped into the maps as a whole; until
  * then nothing has changed, and one with a mistake never gets that far. What was swapped
- * in is remembered over restarts (policy_store.h tells which one a start takes).
+ * in is remembered over restarts (policy_store.h; rules_build.h tells which one a start takes).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "gateway.h"
-#include "user/base/beneath.h"
+#include "rules_build.h"
 #include "user/base/log.h"
 #include "user/base/loop.h"
 #include "user/process/trial.h"
@@ -19,10 +19,19 @@
 #include "user/answers/report.h"
 #include "user/ruleset/ruleset.h"
 
+#define SAVE_AGAIN_SECONDS 5
+
 struct rules_running {
 	struct ruleset *rules;
 	struct policy_store store;
+	enum kept_result kept; /* how the store was found at the start, */
+	char why[512];	       /* and what was wrong with it; "": nothing */
 	struct report_policy report;
+	bool by_hand, closed;  /* as rules_build.h says of a choice */
+	char *trouble;
+	bool unkept;	     /* the store could not be written: tried again */
+	bool passing;	     /* until the next start only, as was asked for */
+	uint64_t save_after; /* monotonic ns */
 };
 
 static int64_t wall_seconds(void)
@@ -30,154 +39,9 @@ static int64_t wall_seconds(void)
 	return (int64_t)(loop_wall() / NS_PER_SEC);
 }
 
-/* ---- building: nothing outside is touched ---------------------------------------------- */
-
-/* What one policy may cost; a million blocked prefixes take 2 s and 180 MiB. */
-static const struct trial_limits compile_limits = {.seconds = 20, .bytes = 1ul << 30};
-
-struct compile {
-	const struct ruleset_place *place;
-	struct ruleset_source given; /* without a file: there is no policy */
-	bool tests;		     /* it must pass them */
-	size_t passed;
-	struct diags *d;
-	struct ruleset *result; /* NULL: mistakes in @d */
-};
-
-static void compile_here(void *ctx)
-{
-	struct compile *c = ctx;
-
-	c->result = ruleset_build(c->place, c->given.file ? &c->given : NULL, c->d);
-	if (!c->result || !c->tests || ruleset_test(c->result, &c->passed, c->d))
-		return;
-	ruleset_free(c->result);
-	c->result = NULL;
-}
-
-/*
- * First in a process that may die of it (trial.h): who writes a policy, or sends a netmap, ends or holds no gateway.
- * @c->given: a policy's file, text and length, and a gateway's state folder (NULL: far from any).
- */
-static struct ruleset *compile(struct compile *c)
-{
-	char *folder = ruleset_folder(c->place->config, c->given.file), why[128];
-	enum trial_end end;
-
-	c->given.folder = folder;
-	c->given.now = wall_seconds();
-	end = trial_run(&compile_limits, compile_here, c);
-	if (end == TRIAL_DONE)
-		compile_here(c);
-	else
-		diag_error(c->d, (struct diag_at){.file = c->given.file}, "the policy %s",
-			   trial_end_text(end, &compile_limits, why, sizeof(why)));
-	free(folder);
-	return c->result;
-}
-
-/* And its tests. */
-static struct ruleset *build(const struct config *config, const char *file, const char *text, size_t len,
-			     const char *kept, size_t *passed, struct diags *d)
-{
-	struct compile c = {.place = &(struct ruleset_place){.config = config},
-			    .given = {.file = file, .text = text, .len = len, .kept = kept},
-			    .tests = true,
-			    .d = d};
-
-	compile(&c);
-	*passed = c.passed;
-	return c.result;
-}
-
-static char *read_policy(const struct config *config, size_t *len, struct diags *d)
-{
-	char *text = state_read_file(config->policy, DOC_MAX_SIZE, len);
-	const struct doc_node *root = config->n_docs ? &config->docs[0]->root : NULL;
-
-	if (!text)
-		diag_error(d, config_at(root, "policy", CONFIG_NO_ITEM), "policy: %s cannot be read: %s",
-			   config->policy, beneath_error(-errno));
-	return text;
-}
-
-/* From the configured file. Without one, what was applied by hand goes on. */
-static struct ruleset *build_configured(const struct config *config, const struct policy_store *store, const char *kept,
-					struct diags *d)
-{
-	const struct policy_saved *last = &store->last;
-	size_t len = 0, passed;
-	struct ruleset *r;
-	char *text;
-
-	if (!config->policy && last->file && !*last->file_hash)
-		return build(config, last->file, last->text, last->len, kept, &passed, d);
-	if (!config->policy)
-		return build(config, NULL, NULL, 0, kept, &passed, d);
-	text = read_policy(config, &len, d);
-	r = text ? build(config, config->policy, text, len, kept, &passed, d) : NULL;
-	free(text);
-	return r;
-}
-
-/* Of the configured file as it is now; "": there is none. */
-static void hash_file(const struct config *config, char hash[RULESET_HASH_LEN + 1])
-{
-	size_t len;
-	char *text = config->policy ? state_read_file(config->policy, DOC_MAX_SIZE, &len) : NULL;
-
-	hash[0] = '\0';
-	if (text)
-		ruleset_hash(text, len, hash);
-	free(text);
-}
-
-/* What stood in the way of the file is only a warning then. */
-static struct ruleset *build_last(const struct config *config, const struct policy_saved *last, struct diags *file,
-				  struct diags *d)
-{
-	size_t passed;
-	struct ruleset *r = build(config, last->file, last->text, last->len, config->state, &passed, d);
-
-	for (size_t i = 0; i < file->n; i++)
-		(r ? diag_warning : diag_error)(d, file->list[i].at, "%s", file->list[i].text);
-	if (r && file->errors)
-		diag_warning(d, (struct diag_at){.file = config->policy},
-			     "not taken for its mistakes: the policy that was applied last runs");
-	return r;
-}
-
-/* The rule of policy_store.h. */
-static struct ruleset *build_for_start(const struct config *config, const struct policy_store *store, struct diags *d)
-{
-	const struct policy_saved *last = &store->last;
-	char hash[RULESET_HASH_LEN + 1];
-	struct diags file = {0};
-	struct ruleset *r = NULL;
-
-	if (!last->file)
-		return build_configured(config, store, config->state, d);
-	hash_file(config, hash);
-	if (strcmp(hash, last->file_hash))
-		r = build_configured(config, store, config->state, &file);
-	if (!r)
-		r = build_last(config, last, &file, d);
-	diags_free(&file);
-	return r;
-}
-
-static void load_store(const char *folder, struct policy_store *store)
-{
-	char why[512];
-
-	if (!policy_store_load(folder, store, why, sizeof(why)))
-		log_warning("%s: the policy that was applied last is lost", why);
-}
-
 bool rules_check(const struct config *config, struct diags *d)
 {
-	static const struct policy_store none;
-	struct ruleset *r = build_configured(config, &none, NULL, d);
+	struct ruleset *r = rules_compile_file(config, NULL, d);
 
 	ruleset_free(r);
 	return r;
@@ -186,12 +50,34 @@ bool rules_check(const struct config *config, struct diags *d)
 struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d)
 {
-	return build(g->config, file, text, len, g->config->state, passed, d);
+	struct ruleset_source given = {.file = file, .text = text, .len = len, .kept = g->config->state};
+
+	return rules_compile_tested(g->config, given, passed, d);
 }
 
-struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, struct diags *d)
+static void say_stays(const struct rules_running *now, const struct config *config, struct diags *d)
 {
-	return build_configured(config, &g->rules.running->store, config->state, d);
+	struct diag_at at = {.file = config->policy};
+	char hash[RULESET_HASH_LEN + 1];
+
+	if (!config->policy)
+		return;
+	rules_hash_file(config, hash);
+	if (now->closed)
+		diag_warning(d, at, "not taken: %s", now->trouble);
+	else if (strcmp(hash, now->rules->hash))
+		diag_warning(d, at, "not taken: %s, which was applied by hand, goes on; `sluice policy apply %s` "
+				    "returns to the file", now->rules->file, config->policy);
+}
+
+struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, bool *stays,
+				       struct diags *d)
+{
+	*stays = g->rules.running->by_hand;
+	if (!*stays)
+		return rules_compile_file(config, config->state, d);
+	say_stays(g->rules.running, config, d);
+	return rules_build_again(g, config, d);
 }
 
 static bool blocks_other(const struct gateway *g, const struct ruleset *r)
@@ -240,20 +126,79 @@ static bool put_into_maps(struct gateway *g, struct ruleset *r, struct diags *d)
 	return !err;
 }
 
-/* For the next start. That it cannot be written ends nothing. */
-static void remember(struct rules_running *now, const struct config *config, struct diags *d)
+/* ---- for the next start -------------------------------------------------------------------- */
+
+/* What can be written is; what cannot is tried again (rules_second()). 0 or -errno. */
+static int save(struct gateway *g)
 {
+	struct rules_running *now = g->rules.running;
+	int err = policy_store_save(g->config->state, &now->store);
+
+	if (err && !now->unkept)
+		log_warning("%s: the policy runs, but cannot be kept for the next start: %s", g->config->state,
+			    strerror(-err));
+	else if (!err && now->unkept)
+		log_info("%s: the policy is kept", g->config->state);
+	now->unkept = err;
+	now->save_after = loop_now() + SAVE_AGAIN_SECONDS * NS_PER_SEC;
+	return err;
+}
+
+/* The policy that was swapped in is whole, and another's. */
+static void settle(struct rules_running *now, bool by_hand)
+{
+	now->by_hand = by_hand;
+	now->closed = now->passing = false;
+	free(now->trouble);
+	now->trouble = NULL;
+	now->report.source = by_hand ? "apply" : "file";
+}
+
+void rules_took_file(struct gateway *g)
+{
+	struct rules_running *now = g->rules.running;
+
+	settle(now, false);
+	if (now->rules->policy && policy_store_add(&now->store, now->rules, 0, false, wall_seconds()))
+		save(g);
+}
+
+int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep)
+{
+	struct rules_running *now = g->rules.running;
 	char hash[RULESET_HASH_LEN + 1];
 	int err;
 
-	if (!now->rules->policy)
-		return;
-	hash_file(config, hash);
-	policy_store_add(&now->store, now->rules, hash, wall_seconds());
-	err = policy_store_save(config->state, &now->store);
-	if (err)
-		diag_warning(d, (struct diag_at){.file = config->state},
-			     "the policy runs, but a restart will not know it: %s", strerror(-err));
+	rules_hash_file(g->config, hash);
+	settle(now, strcmp(hash, now->rules->hash));
+	now->passing = !keep;
+	if (!keep || (!policy_store_add(&now->store, now->rules, number, now->by_hand, wall_seconds()) && !now->unkept))
+		return 0;
+	err = save(g);
+	if (err && policy_store_disown(g->config->state))
+		log_error("%s: what a restart will run is an earlier policy: its file cannot be changed at all",
+			  g->config->state);
+	return err;
+}
+
+void rules_second(struct gateway *g)
+{
+	struct rules_running *now = g->rules.running;
+
+	if ((now->unkept || now->store.heal) && now->store.n && g->second >= now->save_after)
+		save(g);
+}
+
+void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char *line), void *ctx)
+{
+	const struct rules_running *now = g->rules.running;
+
+	if (now->trouble)
+		each(ctx, now->trouble);
+	if (now->unkept)
+		each(ctx, "the policy cannot be kept for the next start: see the log; make room on the disk");
+	if (now->passing)
+		each(ctx, "the policy runs until the next start only: it was applied with --not-kept");
 }
 
 void rules_log(const struct diags *d)
@@ -346,7 +291,7 @@ static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 	return true;
 }
 
-bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d)
+bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
@@ -354,7 +299,6 @@ bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *
 		return false;
 	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
 	now->report.applied_ns = loop_now();
-	remember(now, config, d);
 	rules_log(d);
 	if (r->policy)
 		log_info("policy %u: %s, %.12s", now->report.generation, r->file, r->hash);
@@ -365,20 +309,20 @@ bool rules_swap(struct gateway *g, const struct config *config, struct ruleset *
 struct ruleset *rules_build_again(const struct gateway *g, const struct config *config, struct diags *d)
 {
 	const struct ruleset *old = g->rules.running->rules;
-	struct ruleset_place place = {.config = config};
-	struct compile c = {.place = &place,
-			    .given = {.file = old->policy ? old->file : NULL,
-				      .text = old->text,
-				      .len = old->len,
-				      .kept = config->state,
-				      .lists_stay = true},
-			    .d = d};
-	struct ruleset *r = compile(&c);
+	struct ruleset_place place = {.config = config, .shut = g->rules.running->closed};
+	struct ruleset_source bound = {.file = old->bound_file, .text = old->bound_text, .len = old->bound_len};
+	struct ruleset_source given = {.file = old->policy ? old->file : NULL,
+				       .text = old->text,
+				       .len = old->len,
+				       .kept = config->state,
+				       .lists_stay = true,
+				       .bound = old->bound ? &bound : NULL};
+	struct ruleset *r = rules_compile(&place, given, d);
 
 	if (!r) { /* the former rules would let pass what the netmap revokes */
-		log_error("the policy does not fit the netmap, so nothing passes: %s", d->n ? d->list[0].text : "");
+		log_error("the policy does not fit the clients, so nothing passes: %s", d->n ? d->list[0].text : "");
 		place.shut = true;
-		r = compile(&c);
+		r = rules_compile(&place, given, d);
 	}
 	return r;
 }
@@ -393,12 +337,27 @@ bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d)
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
+static void choose(struct rules_running *next, const struct config *config, struct diags *d)
+{
+	struct rules_choice choice = rules_choose(config, &next->store, next->kept, next->why, d);
+
+	ruleset_free(next->rules);
+	free(next->trouble);
+	next->rules = choice.rules;
+	next->trouble = choice.trouble;
+	next->by_hand = choice.by_hand;
+	next->closed = choice.closed;
+	next->report.source = choice.by_hand ? "apply" : "file";
+}
+
 struct rules_running *rules_prepare(const struct config *config, struct diags *d)
 {
 	struct rules_running *next = mem_alloc(1, sizeof(*next));
 
-	load_store(config->state, &next->store);
-	next->rules = build_for_start(config, &next->store, d);
+	next->kept = policy_store_load(config->state, &next->store, next->why, sizeof(next->why));
+	if (*next->why)
+		log_warning("%s", next->why);
+	choose(next, config, d);
 	if (next->rules)
 		return next;
 	rules_free(next);
@@ -407,17 +366,24 @@ struct rules_running *rules_prepare(const struct config *config, struct diags *d
 
 bool rules_start(struct gateway *g, struct diags *d)
 {
-	struct ruleset *r = g->rules.running->rules;
+	struct rules_running *now = g->rules.running;
+	struct ruleset *r;
 
-	g->rules.running->rules = NULL; /* nothing of it is in the maps yet */
-	if (g->config->netmap) { /* it was not known then */
+	if (g->config->netmap) /* it was not known then */
+		choose(now, g->config, d);
+	r = now->rules;
+	now->rules = NULL; /* nothing of it is in the maps yet */
+	if (!r || !rules_lay(g, g->config, r, d) || !rules_swap(g, r, d)) {
 		ruleset_free(r);
-		r = build_for_start(g->config, &g->rules.running->store, d);
+		return false;
 	}
-	if (r && rules_lay(g, g->config, r, d) && rules_swap(g, g->config, r, d))
-		return true;
-	ruleset_free(r);
-	return false;
+	if (now->trouble)
+		log_error("%s", now->trouble);
+	else if (now->by_hand)
+		settle(now, true);
+	else
+		rules_took_file(g);
+	return true;
 }
 
 void rules_free(struct rules_running *r)
@@ -426,6 +392,7 @@ void rules_free(struct rules_running *r)
 		return;
 	ruleset_free(r->rules);
 	policy_store_free(&r->store);
+	free(r->trouble);
 	free(r);
 }
 
@@ -456,6 +423,8 @@ bool rules_lists_changed(const struct gateway *g)
 	bool changed;
 
 	if (!r || !r->policy || !r->blocked.n) /* the usual: asked again and again, it allocates nothing */
+		return false;
+	if (r->bound) /* what is in force is blocked by two policies */
 		return false;
 	where = lists_place(g);
 	changed = blocklists_changed(r->policy, &where, &r->blocked);
@@ -499,11 +468,16 @@ const struct ruleset *rules_running(const struct gateway *g)
 	return g->rules.running ? g->rules.running->rules : NULL;
 }
 
-const struct policy_saved *rules_previous(const struct gateway *g)
+const struct policy_store *rules_history(const struct gateway *g)
 {
-	const struct policy_saved *p = g->rules.running ? &g->rules.running->store.previous : NULL;
+	return &g->rules.running->store;
+}
 
-	return p && p->file ? p : NULL;
+uint32_t rules_number(const struct gateway *g)
+{
+	const struct policy_saved *p = policy_store_running(&g->rules.running->store);
+
+	return p && !strcmp(p->hash, g->rules.running->rules->hash) ? p->number : 0;
 }
 
 bool rules_approved(const struct gateway *g, size_t route, const char **by)
@@ -521,6 +495,8 @@ void rules_compare(struct gateway *g)
 
 	if (!r || !r->policy)
 		return;
-	hash_file(g->config, hash);
+	g->rules.running->report.number = rules_number(g);
+	g->rules.running->report.kept = !g->rules.running->unkept && !g->rules.running->passing;
+	rules_hash_file(g->config, hash);
 	g->rules.running->report.differs = g->config->policy && strcmp(hash, r->hash);
 }

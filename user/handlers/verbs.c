@@ -325,6 +325,11 @@ static void view_clients(struct view *v)
 		note(v, "no client is configured: nobody can connect");
 }
 
+static void view_policy(struct view *v)
+{
+	rules_each_note(v->g, note_line, v);
+}
+
 static void view_blocklists(struct view *v)
 {
 	const struct ruleset *r = rules_running(v->g);
@@ -374,6 +379,7 @@ static void view_open(struct view *v, struct gateway *g)
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);
+	view_policy(v);
 	view_tailnet(v);
 	view_blocklists(v);
 }
@@ -536,7 +542,9 @@ static int verb_map_dump(void *gateway, const json_t *args, json_t **result, cha
 
 static int verb_reload(void *gateway, const json_t *args, json_t **result, char **error)
 {
-	return changes_ask(gateway, gateway_reload(), error);
+	bool dry = json_is_true(json_object_get(args, "dry_run"));
+
+	return changes_ask(gateway, gateway_reload(gateway, dry), error);
 }
 
 static int verb_down(void *gateway, const json_t *args, json_t **result, char **error)
@@ -568,6 +576,7 @@ const struct control_verb gateway_verbs[] = {
 	{"policy show", false, verb_policy_show},
 	{"policy apply", true, verb_policy_apply},
 	{"policy rollback", true, verb_policy_rollback},
+	{"policy history", false, verb_policy_history},
 	{"up", true, verb_up},
 	{"logout", true, verb_logout},
 	{"news", false, verb_news},

@@ -96,7 +96,7 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 {
 	struct gateway *g = gateway;
 	const struct ruleset *r = rules_running(g);
-	const struct policy_saved *previous = rules_previous(g);
+	const struct policy_saved *previous = policy_store_before(rules_history(g));
 	const struct report_policy *report = g->rules.report;
 	char *text;
 
@@ -115,5 +115,23 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 			    (json_int_t)report->generation, "differs", report->differs, "text", text, "source", r->text,
 			    r->len);
 	free(text);
+	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+}
+
+static json_t *saved_json(const struct policy_saved *p, bool runs)
+{
+	return json_pack("{s:I, s:s, s:s, s:s, s:I, s:b}", "number", (json_int_t)p->number, "file", p->file, "hash",
+			 p->hash, "source", p->by_hand ? "apply" : "file", "time", (json_int_t)p->time, "running", runs);
+}
+
+int verb_policy_history(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	const struct policy_store *history = rules_history(gateway);
+	uint32_t running = rules_number(gateway);
+	json_t *list = json_array();
+
+	for (size_t i = history->n; i--;)
+		json_array_append_new(list, saved_json(&history->list[i], history->list[i].number == running));
+	*result = json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "policies", list);
 	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
 }

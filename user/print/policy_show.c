@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The answers about policies as people read them. */
 #include <string.h>
+#include <time.h>
 
 #include "policy/alloc.h"
 #include "user/answers/policy_report.h"
@@ -124,4 +125,57 @@ void policy_show_policy(const json_t *r, FILE *out)
 		json_is_true(json_object_get(r, "differs")) ? "; the configured file differs" : "",
 		show_text(r, "hash"));
 	fputs(show_text(r, "text"), out);
+}
+
+void policy_show_history(const json_t *r, FILE *out)
+{
+	static const char *const heads[] = {">NUMBER", "WHEN", "SOURCE", "FILE", "HASH", NULL};
+	const json_t *p;
+	struct table t;
+	size_t i;
+
+	table_init(&t, heads);
+	json_array_foreach (json_object_get(r, "policies"), i, p) {
+		time_t when = (time_t)show_number(p, "time");
+		char text[32] = "";
+		struct tm tm;
+
+		if (gmtime_r(&when, &tm))
+			strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		table_addf(&t, "%s%llu", json_is_true(json_object_get(p, "running")) ? "*" : "",
+			   (unsigned long long)show_number(p, "number"));
+		table_add(&t, text);
+		table_add(&t, show_text(p, "source"));
+		table_add(&t, show_text(p, "file"));
+		table_addf(&t, "%.*s", HASH_SHOWN, show_text(p, "hash"));
+	}
+	table_print(&t, out);
+	table_free(&t);
+}
+
+static void show_names(const json_t *list, const char *what, FILE *out)
+{
+	char escaped[256];
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach (list, i, name)
+		fprintf(out, "client %s: %s\n", text_escape(json_string_value(name), escaped, sizeof(escaped)), what);
+}
+
+void policy_show_reload(const json_t *r, FILE *out)
+{
+	const json_t *clients = json_object_get(r, "clients"), *text;
+	char escaped[1024];
+	size_t i;
+
+	show_names(json_object_get(clients, "added"), "is new", out);
+	show_names(json_object_get(clients, "removed"), "goes", out);
+	show_names(json_object_get(clients, "changed"), "changes", out);
+	policy_show_diff(r, out);
+	json_array_foreach (json_object_get(r, "restart"), i, text)
+		fprintf(out, "needs a restart: %s\n", json_string_value(text));
+	json_array_foreach (json_object_get(r, "notes"), i, text)
+		fprintf(out, "note: %s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
+	fputs("not applied: a dry run\n", out);
 }

@@ -47,7 +47,8 @@ static void show_head(const json_t *r, FILE *out)
 		colour_print(out, COLOUR_YELLOW, "   degraded");
 	fprintf(out, "   up %s   ", text_duration(show_number(r, "uptime"), up));
 	if (json_is_object(policy))
-		fprintf(out, "policy %llu (%s, %s ago)", (unsigned long long)show_number(policy, "generation"),
+		fprintf(out, "policy %llu (%s%s, %s ago)", (unsigned long long)show_number(policy, "generation"),
+			strcmp(show_text(policy, "source"), "apply") ? "" : "by hand: ",
 			text_escape(base(show_text(policy, "file")), file, sizeof(file)),
 			text_duration(show_number(policy, "applied"), ago));
 	else if (!json_is_object(tailnet))
@@ -58,7 +59,10 @@ static void show_head(const json_t *r, FILE *out)
 	if (json_is_true(json_object_get(policy, "differs"))) {
 		print_label(out, "policy");
 		colour_print(out, COLOUR_YELLOW,
-			     "the configured file differs from what runs: sluice reload applies the file");
+			     strcmp(show_text(policy, "source"), "apply") ?
+				     "the configured file differs from what runs: sluice reload applies the file" :
+				     "it was applied by hand, and the configured file differs: sluice policy apply FILE "
+				     "returns to the file");
 		fputc('\n', out);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What was applied last, over a restart (policy_store.h). */
+/* The policies that ran here, over a restart (policy_store.h). */
 #include "policy_store.h"
 
 #include <errno.h>
@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/gateway/state.h"
-
-#define SCHEMA	  1
-#define STORE_MAX (8u * DOC_MAX_SIZE) /* two policies, escaped */
+#define SCHEMA	  2
+#define TEXT_MOST (2u * DOC_MAX_SIZE) /* of all policies together, but for the last two */
+#define STORE_MAX (16u * DOC_MAX_SIZE) /* escaped */
 
 static void saved_free(struct policy_saved *p)
 {
@@ -22,8 +21,10 @@ static void saved_free(struct policy_saved *p)
 
 void policy_store_free(struct policy_store *s)
 {
-	saved_free(&s->last);
-	saved_free(&s->previous);
+	for (size_t i = 0; i < s->n; i++)
+		saved_free(&s->list[i]);
+	free(s->list);
+	*s = (struct policy_store){0};
 }
 
 static char *file_name(const char *folder)
@@ -31,100 +32,191 @@ static char *file_name(const char *folder)
 	return mem_printf("%s/" POLICY_STORE_FILE, folder);
 }
 
+/* ---- asking ------------------------------------------------------------------------- */
+
+const struct policy_saved *policy_store_find(const struct policy_store *s, uint32_t number)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].number == number)
+			return &s->list[i];
+	return NULL;
+}
+
+const struct policy_saved *policy_store_running(const struct policy_store *s)
+{
+	return policy_store_find(s, s->running);
+}
+
+const struct policy_saved *policy_store_before(const struct policy_store *s)
+{
+	const struct policy_saved *now = policy_store_running(s), *one = now ? policy_store_find(s, now->before) : NULL;
+
+	for (size_t i = s->n; now && !one && i--;) /* that one is forgotten */
+		if (s->list[i].number < now->number)
+			one = &s->list[i];
+	return one;
+}
+
 /* ---- reading ------------------------------------------------------------------------ */
 
 static bool read_saved(const json_t *j, struct policy_saved *out)
 {
-	const char *file, *text, *hash, *file_hash;
+	const char *file, *text, *hash;
+	json_int_t number, before, when;
 	size_t len;
-	json_int_t when;
+	int by_hand;
 
-	if (json_is_null(j))
-		return true;
-	if (json_unpack((json_t *)j, "{s:s, s:s%, s:s, s:s, s:I}", "file", &file, "text", &text, &len, "hash", &hash,
-			"file_hash", &file_hash, "time", &when))
+	if (json_unpack((json_t *)j, "{s:I, s:I, s:s, s:s%, s:s, s:b, s:I}", "number", &number, "before", &before,
+			"file", &file, "text", &text, &len, "hash", &hash, "by_hand", &by_hand, "time", &when))
 		return false;
-	if (len > DOC_MAX_SIZE || strlen(file_hash) > RULESET_HASH_LEN)
+	if (len > DOC_MAX_SIZE || number < 1 || number > UINT32_MAX || before < 0 || before > UINT32_MAX)
 		return false;
 	ruleset_hash(text, len, out->hash);
 	if (strcmp(out->hash, hash))
 		return false;
+	out->number = (uint32_t)number;
+	out->before = (uint32_t)before;
 	out->file = mem_strdup(file);
 	out->text = mem_strndup(text, len);
 	out->len = len;
+	out->by_hand = by_hand;
 	out->time = when;
-	strcpy(out->file_hash, file_hash);
 	return true;
 }
 
 static bool parse(const char *text, size_t len, struct policy_store *s)
 {
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *j;
+	const json_t *list = json_object_get(root, "policies");
+	json_int_t running = json_integer_value(json_object_get(root, "running"));
 	bool ok = json_integer_value(json_object_get(root, "schema")) == SCHEMA &&
-		  read_saved(json_object_get(root, "last"), &s->last) &&
-		  read_saved(json_object_get(root, "previous"), &s->previous);
+		  json_array_size(list) <= POLICY_STORE_MAX;
+	size_t i;
 
+	s->list = mem_alloc(POLICY_STORE_MAX, sizeof(*s->list));
+	json_array_foreach(list, i, j) {
+		ok = ok && read_saved(j, &s->list[s->n]) && s->list[s->n].number > s->last;
+		if (!ok)
+			break;
+		s->last = s->list[s->n++].number;
+	}
+	if (ok)
+		s->running = running > 0 && running <= UINT32_MAX ? (uint32_t)running : 0;
+	ok = ok && policy_store_running(s);
 	json_decref(root);
 	return ok;
 }
 
-bool policy_store_load(const char *folder, struct policy_store *s, char *error, size_t size)
+enum kept_result policy_store_load(const char *folder, struct policy_store *s, char *why, size_t size)
 {
 	char *path = file_name(folder), *text;
-	bool ok = true;
+	enum kept_result result;
+	uint64_t serial = 0;
 	size_t len;
 
 	*s = (struct policy_store){0};
-	text = state_read_file(path, STORE_MAX, &len);
-	if (!text && errno != ENOENT) {
-		snprintf(error, size, "%s: %s", path, strerror(errno));
-		ok = false;
-	} else if (text && !parse(text, len, s)) {
-		snprintf(error, size, "%s: damaged", path);
+	result = kept_read(path, 2, STORE_MAX, &text, &len, &serial, why, size);
+	if (text && !parse(text, len, s)) {
+		snprintf(why, size, "%s: not understood", path);
 		policy_store_free(s);
-		ok = false;
+		result = KEPT_DAMAGED;
 	}
+	s->serial = serial;
+	s->heal = *why;
 	free(text);
 	free(path);
-	return ok;
+	return result;
 }
 
 /* ---- writing -------------------------------------------------------------------------- */
 
 static json_t *print_saved(const struct policy_saved *p)
 {
-	if (!p->file)
-		return json_null();
-	return json_pack("{s:s, s:s%, s:s, s:s, s:I}", "file", p->file, "text", p->text, p->len, "hash", p->hash,
-			 "file_hash", p->file_hash, "time", (json_int_t)p->time);
+	return json_pack("{s:I, s:I, s:s, s:s%, s:s, s:b, s:I}", "number", (json_int_t)p->number, "before",
+			 (json_int_t)p->before, "file", p->file, "text", p->text, p->len, "hash", p->hash, "by_hand",
+			 p->by_hand, "time", (json_int_t)p->time);
 }
 
-int policy_store_save(const char *folder, const struct policy_store *s)
+int policy_store_save(const char *folder, struct policy_store *s)
 {
-	json_t *root = json_pack("{s:i, s:o, s:o}", "schema", SCHEMA, "last", print_saved(&s->last), "previous",
-				 print_saved(&s->previous));
-	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL, *path = file_name(folder);
-	int err = text ? state_write_file(path, text, strlen(text)) : -ENOMEM;
+	json_t *list = json_array(), *root;
+	char *text, *path = file_name(folder);
+	int err = -ENOMEM;
 
+	for (size_t i = 0; i < s->n; i++)
+		json_array_append_new(list, print_saved(&s->list[i]));
+	root = json_array_size(list) == s->n ? json_pack("{s:i, s:I, s:O}", "schema", SCHEMA, "running",
+							 (json_int_t)s->running, "policies", list)
+					     : NULL;
+	text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+	if (text)
+		err = kept_write(path, 2, ++s->serial, text, strlen(text));
+	s->heal = s->heal && err;
+	json_decref(list);
 	json_decref(root);
 	free(text);
 	free(path);
 	return err;
 }
 
-void policy_store_add(struct policy_store *s, const struct ruleset *r, const char *file_hash, int64_t now)
+int policy_store_disown(const char *folder)
 {
-	struct policy_saved next = {.time = now, .len = r->len};
+	char *path = file_name(folder);
+	int err = kept_disown(path, 2);
 
-	next.file = mem_strdup(r->file);
-	next.text = mem_strndup(r->text, r->len);
-	strcpy(next.hash, r->hash);
-	snprintf(next.file_hash, sizeof(next.file_hash), "%s", file_hash);
-	if (s->last.file && strcmp(s->last.hash, r->hash)) {
-		saved_free(&s->previous);
-		s->previous = s->last;
-	} else {
-		saved_free(&s->last);
+	free(path);
+	return err;
+}
+
+static void forget_at(struct policy_store *s, size_t i)
+{
+	saved_free(&s->list[i]);
+	s->n--;
+	memmove(&s->list[i], &s->list[i + 1], (s->n - i) * sizeof(*s->list));
+}
+
+/* The oldest go, but for the running one. */
+static void make_room(struct policy_store *s, size_t len)
+{
+	for (;;) {
+		size_t all = len, oldest = s->n && s->list[0].number == s->running;
+
+		for (size_t i = 0; i < s->n; i++)
+			all += s->list[i].len;
+		if (s->n < POLICY_STORE_MAX && (all <= TEXT_MOST || s->n <= 1))
+			return;
+		forget_at(s, oldest < s->n ? oldest : 0);
 	}
-	s->last = next;
+}
+
+static struct policy_saved *append(struct policy_store *s, const struct ruleset *r)
+{
+	struct policy_saved *p;
+
+	if (!s->list)
+		s->list = mem_alloc(POLICY_STORE_MAX, sizeof(*s->list));
+	make_room(s, r->len);
+	p = &s->list[s->n++];
+	*p = (struct policy_saved){.number = ++s->last, .before = s->running, .len = r->len};
+	p->text = mem_strndup(r->text, r->len);
+	strcpy(p->hash, r->hash);
+	return p;
+}
+
+bool policy_store_add(struct policy_store *s, const struct ruleset *r, uint32_t number, bool by_hand, int64_t now)
+{
+	struct policy_saved *p = (struct policy_saved *)policy_store_find(s, number ? number : s->running);
+
+	if (p && strcmp(p->hash, r->hash))
+		p = NULL;
+	if (p && p->number == s->running && p->by_hand == by_hand && !strcmp(p->file, r->file))
+		return false;
+	if (!p)
+		p = append(s, r);
+	free(p->file);
+	p->file = mem_strdup(r->file);
+	p->by_hand = by_hand;
+	p->time = now;
+	s->running = p->number;
+	return true;
 }

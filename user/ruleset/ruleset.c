@@ -31,6 +31,9 @@ void ruleset_free(struct ruleset *r)
 	blocklists_free(&r->blocked);
 	inventory_free(&r->inventory);
 	policy_free(r->policy);
+	policy_free(r->bound);
+	free(r->bound_file);
+	free(r->bound_text);
 	free(r->approved_by);
 	free(r->left_out);
 	free(r->file);
@@ -66,6 +69,36 @@ static bool read_policy(struct ruleset *r, const struct ruleset_place *place, co
 	return r->lists_stay || blocklists_read(r->policy, &where, &r->blocked, d);
 }
 
+/* What either blocks is blocked. */
+static bool add_blocked(struct ruleset *r, const struct blocklists_where *where, struct diags *d)
+{
+	struct blocklists more;
+	bool ok = blocklists_read(r->bound, where, &more, d);
+
+	for (size_t i = 0; i < more.all.n; i++)
+		prefixes_add(&r->blocked.all, &more.all.v[i]);
+	prefixes_merge(&r->blocked.all);
+	blocklists_free(&more);
+	return ok;
+}
+
+static bool read_bound(struct ruleset *r, const struct ruleset_place *place, const struct ruleset_source *s,
+		       struct diags *d)
+{
+	const struct config_names *folders = place->config ? &place->config->blocklist_folders : NULL;
+	const struct ruleset_source *b = s->bound;
+	struct blocklists_where where = {b->folder, folders, s->kept, s->now};
+	struct doc *doc = doc_parse(b->file, b->text, b->len, doc_format_of(b->file), d);
+
+	r->bound = doc ? policy_parse(doc, d) : NULL;
+	if (!r->bound)
+		return false;
+	r->bound_file = mem_strdup(b->file);
+	r->bound_text = mem_strndup(b->text, b->len);
+	r->bound_len = b->len;
+	return r->lists_stay || add_blocked(r, &where, d);
+}
+
 /* ---- who is who ------------------------------------------------------------------------ */
 
 /* What other nodes advertise and autoApprovers name; a file may have said more itself. */
@@ -84,6 +117,21 @@ static void approve_nodes(struct inventory *inv, const struct policy *p, struct 
 	resolver_free(r);
 }
 
+/* A route is approved where both policies approve it. */
+static void approve_both(struct ruleset *r, const struct config *config, struct budget *budget)
+{
+	const char **by = mem_alloc(config->n_routes, sizeof(*by));
+	struct inventory scratch; /* it remembers what was approved */
+
+	config_inventory(config, &scratch);
+	config_approve(config, r->bound, &scratch, by, budget);
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (!by[i])
+			r->approved_by[i] = NULL;
+	inventory_free(&scratch);
+	free(by);
+}
+
 static bool read_place(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
 		       struct budget *budget, struct diags *d)
 {
@@ -97,6 +145,8 @@ static bool read_place(struct ruleset *r, const struct ruleset_place *place, con
 	r->approved_by = mem_alloc(place->config->n_routes, sizeof(*r->approved_by));
 	config_approve(place->config, p, &r->inventory, r->approved_by, budget);
 	r->gateway = config_inventory_gateway(&r->inventory);
+	if (r->bound)
+		approve_both(r, place->config, budget);
 	return true;
 }
 
@@ -175,6 +225,22 @@ static bool follow_server(struct ruleset *r, const struct config_netmap *nm, str
 	return ok;
 }
 
+static struct filter *compile_both(const struct ruleset *r, const struct policy *p, struct budget *budget)
+{
+	struct filter *own = policy_compile(r->reach.r, p, r->gateway, POLICY_DENY_ALL), *other, *both;
+	struct resolver *x;
+
+	if (!r->bound)
+		return own;
+	x = resolver_new(r->bound, &r->inventory, budget);
+	other = policy_compile(x, r->bound, r->gateway, POLICY_DENY_ALL);
+	both = filter_narrow(other, own, true, budget);
+	filter_free(own);
+	filter_free(other);
+	resolver_free(x);
+	return both;
+}
+
 static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
 		    struct budget *budget, struct diags *d)
 {
@@ -188,7 +254,7 @@ static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const 
 		x->clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
 	if (place->shut)
 		return fill_tables(x, mem_alloc(1, sizeof(*x->f)), NULL, d);
-	local = policy_compile(x->r, p, r->gateway, POLICY_DENY_ALL);
+	local = compile_both(r, p, budget);
 	if (place->config && place->config->netmap)
 		return follow_server(r, place->config->netmap, local, budget, d);
 	return fill_tables(x, local, budget, d);
@@ -201,8 +267,8 @@ static void warn(const struct ruleset *r, const struct ruleset_place *place, str
 	static const struct inventory not_known;
 	struct budget budget = budget_usual();
 
-	if (!r->policy && tailnet)
-		return; /* the server's rules are enough */
+	if (place->shut || (!r->policy && tailnet))
+		return; /* it is said why; or the server's rules are enough */
 	if (!r->policy) {
 		diag_warning(d, (struct diag_at){.file = file}, "no policy is configured: everything is refused");
 		return;
@@ -229,6 +295,8 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 	if (source) {
 		sound = read_policy(r, place, source, d);
 		p = r->policy;
+		if (source->bound && sound)
+			sound = read_bound(r, place, source, d);
 	}
 	if (p && read_place(r, place, p, &budget, d) && lay_out(r, place, p, &budget, d) && sound) {
 		resolver_set_budget(r->reach.r, NULL);
@@ -259,6 +327,21 @@ bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d)
 	filter_free(everywhere);
 	resolver_free(resolver);
 	return ok;
+}
+
+static bool says_nothing(const struct doc_node *n)
+{
+	return n->kind == DOC_NULL || ((n->kind == DOC_LIST || n->kind == DOC_MAP) && !n->n);
+}
+
+bool ruleset_is_empty(const struct ruleset *r)
+{
+	const struct doc_node *root = &r->policy->doc->root;
+
+	for (size_t i = 0; root->kind == DOC_MAP && i < root->n; i++)
+		if (!says_nothing(&root->items[i]))
+			return false;
+	return says_nothing(root) || root->kind == DOC_MAP;
 }
 
 uint32_t ruleset_pool(const struct ruleset *r, const struct config *config, size_t client)

@@ -22,6 +22,7 @@ struct ruleset_source {	  /* borrowed for the call */
 			     * where a missing list is only a warning */
 	int64_t now;	    /* Unix seconds, for max_age */
 	bool lists_stay;    /* the block lists in force are not read again */
+	const struct ruleset_source *bound; /* nothing may pass that this policy does not allow, too; NULL: none */
 };
 
 /* Who is who. With @config the clients of a gateway; without it a file's nodes. */
@@ -50,6 +51,9 @@ struct ruleset {
 	char *left_out; /* why, of the first; NULL: there are none */
 	char *file, *text; /* the source's */
 	size_t len;
+	struct policy *bound; /* nothing passes that this one does not allow, too; NULL: none */
+	char *bound_file, *bound_text;
+	size_t bound_len;
 	char hash[RULESET_HASH_LEN + 1]; /* of text; "" without a policy */
 };
 
@@ -63,6 +67,9 @@ void ruleset_free(struct ruleset *r); /* NULL is fine */
 
 /* The policy's own tests, wherever a destination is. False: a failed one is in @d. */
 bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d);
+
+/* A policy's document without anything in it: a pipe that broke, a file that was cut. */
+bool ruleset_is_empty(const struct ruleset *r);
 
 /* What a policy's text is known by. */
 void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1]);
