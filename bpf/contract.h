@@ -62,6 +62,7 @@
 	X(NO_SESSION, "no_session", "packet for a client without a session and a full queue")                  \
 	X(NO_ENDPOINT, "no_endpoint", "packet for a client whose endpoint is not known")                       \
 	X(SEND, "send", "the underlay refused to send")                                                        \
+	X(LOOP, "loop", "of the tunnel's own datagrams: from an address inside it, or about to go back into it") \
 	X(TAP, "tap", "the TAP refused a frame")                                                               \
 	/* packets */                                                                                          \
 	X(MALFORMED, "malformed", "shorter than its headers say")                                              \

@@ -132,6 +132,19 @@ static __always_inline int host_quota(struct __sk_buff *skb, const struct packet
 	return quota_pass(skb, p, client, word, way);
 }
 
+/*
+ * A datagram of a worker's own socket, which has the port to itself. Where a client seems
+ * to be at an address inside the tunnel, the host's routes lead what is for it back in, to
+ * be sealed and sent there again, for ever: WireGuard in the kernel says ELOOP. Of a
+ * fragment all but the first pass, and make no others.
+ */
+static __always_inline bool is_tunnels_own(const struct packet *p)
+{
+	struct settings *s = element(&settings, 0);
+
+	return s && p->kind == KIND_UDP && p->t.sport == bpf_htons(s->wg_port);
+}
+
 /* What the host itself sends into the tunnel; fragments, too. Returns DROP_NONE, or why it stays here. */
 static __always_inline int host_sends(struct __sk_buff *skb)
 {
@@ -141,6 +154,8 @@ static __always_inline int host_sends(struct __sk_buff *skb)
 	int reason;
 
 	reason = parse(skb, &p, sizeof(struct ethhdr), skb->protocol, QUOTED);
+	if (!reason && is_tunnels_own(&p))
+		return DROP_LOOP;
 	if (!reason && p.kind == KIND_ECHO)
 		host_asks(&p.t);
 	key.addr = p.t.dst;

@@ -329,6 +329,40 @@ static void test_fence_tap(void **state)
 	}
 }
 
+/* What a worker itself sent and the host's routes lead back: sealed again, it would go round for ever. */
+static void test_fault_45_the_tunnels_own_stay_out(void **state)
+{
+	enum { NIC = 3 };
+	static const struct {
+		const char *name;
+		uint8_t proto;
+		uint16_t sport;
+		uint32_t mark, from;
+		enum drop_reason reason;
+	} cases[] = {
+		{"a worker's", IPPROTO_UDP, WG_PORT, 0, 0, DROP_LOOP},
+		{"a worker's, with the mark of the configuration", IPPROTO_UDP, WG_PORT, 77, 0, DROP_LOOP},
+		{"another program's", IPPROTO_UDP, WG_PORT + 1, 0, 0, DROP_NONE},
+		{"TCP", IPPROTO_TCP, WG_PORT, 0, 0, DROP_NONE},
+		{"an answer of a service on that port", IPPROTO_UDP, WG_PORT, TAP_MARK, NIC, DROP_NONE},
+		{"forwarded", IPPROTO_UDP, WG_PORT, 0, NIC, DROP_FORWARDED},
+	};
+
+	for (int v6 = 0; v6 < 2; v6++)
+		for (size_t i = 0; i < N(cases); i++) {
+			struct family fam = family_of(v6);
+			struct shape shape = {.v6 = v6, .proto = cases[i].proto, .src = fam.external, .dst = fam.client,
+					      .sport = cases[i].sport, .dport = WG_PORT, .payload = 10};
+			struct push push = {.mark = cases[i].mark, .from = cases[i].from};
+			struct frame f;
+
+			frame_build(&f, &shape);
+			print_message("  %s %s\n", fam.name, cases[i].name);
+			assert_ran(at_tap(*state, PROGRAM_FENCE_TAP, &f, push), cases[i].reason ? 0 : (int)f.len,
+				   cases[i].reason);
+		}
+}
+
 #define WORKERS 4
 
 struct group { /* sockets of all workers, and one to send from */
@@ -455,6 +489,7 @@ int main(void)
 		cmocka_unit_test_setup(test_options, setup),   cmocka_unit_test_setup(test_gro, setup),
 		cmocka_unit_test_setup(test_counted, setup),   cmocka_unit_test_setup(test_steer_tap, setup),
 		cmocka_unit_test_setup(test_fence_tap, setup),
+		cmocka_unit_test_setup(test_fault_45_the_tunnels_own_stay_out, setup),
 		cmocka_unit_test_setup(test_steer_udp, setup),
 	};
 

@@ -290,3 +290,54 @@ def test_fault_17_what_is_taken_back_ends(world):
     world.gateway.policy["acls"] = world.gateway.policy["acls"][:1]
     world.gateway.reload()
     assert job.popen.wait(20) == 0 and "timeout" in job.output()
+
+
+INSIDE = {4: "100.64.7.7", 6: "[fd7a:115c:a1e0::7:7]"}
+HOLD = """
+table inet hold {
+	chain c {
+		type filter hook forward priority 0;
+		udp dport 51820 drop
+	}
+}
+"""
+
+
+@pytest.mark.parametrize("version", (4, 6))
+@pytest.mark.parametrize("whose", ("its own", "another's"))
+def test_fault_45_a_loop_through_the_tunnel(world, whose, version):
+    """One authenticated packet with an outer source inside the tunnel: the gateway sent to the client by its own
+    tunnel, 100,000 packets a second, for minutes."""
+    world = world(workers=1)
+    alice, carol = world.joined("alice", "carol")
+    inner = (alice if whose == "its own" else carol).tunnel_address(version)
+    world.net.router.nft(HOLD)                      # the gateway never sees these
+    with alice.host.capture("eth0", "udp dst port 51820", "out") as capture:
+        alice.host.run(f"ping -c 3 -i 0.1 -W 1 {SERVICE[4]}", check=False)
+        wait_for("its packets", lambda: capture.count() >= 3)
+    world.net.router.run("nft delete table inet hold")
+    to = STATIC[version]
+    outer = IP(src=inner, dst=to) if version == 4 else IPv6(src=inner, dst=to)
+    forged = [outer / UDP(sport=51820, dport=51820) / Raw(bytes(p["UDP"].payload)) for p in capture.packets()]
+    sent = world.gateway.client_report(alice)["sent"]
+    send(world.net.router, *forged)
+    time.sleep(1)
+    report = world.gateway.client_report(alice)
+    assert ALICE in report["endpoint"] and report["sent"] < sent + 100000, report
+    settle(alice, world.gateway, version)
+
+
+@pytest.mark.parametrize("version", (4, 6))
+def test_fault_45_the_tunnels_own_datagrams_stay_out(world, version):
+    """Wherever an endpoint inside the tunnel came from: an address that becomes a client's later, here. What is sent
+    there is dropped at the TAP, and counted."""
+    world = world(workers=1)
+    alice = world.client("alice")
+    world.gateway.admit(alice, endpoint=f"{INSIDE[version]}:41641", keepalive=1)
+    world.gateway.start()
+    before = world.gateway.drops()["loop"]
+    world.net.gateway.run(["ip", f"-{version}", "route", "add", INSIDE[version].strip("[]"), "dev", "sluice0"])
+    wait_for("its end", lambda: world.gateway.drops()["loop"] > before, seconds=20)
+    alice.join(world.gateway)
+    settle(alice, world.gateway)
+    assert ALICE in world.gateway.client_report(alice)["endpoint"]

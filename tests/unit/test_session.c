@@ -326,6 +326,58 @@ static void test_W12_roaming(void **state)
 	teardown(&b);
 }
 
+/*
+ * An authenticated message from an address inside the tunnel, or from where nobody is, moves nobody: what we send there
+ * would come back to us. What is inside it counts; and where addresses inside may be outer ones, it does move.
+ */
+static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
+{
+	static const struct {
+		const char *from;
+		bool inside;
+	} cases[] = {
+		{ "10.0.0.5", true },	 { "fd00::5", true },	  { "127.0.0.1", true },  { "::1", true },
+		{ "224.0.0.1", true },	 { "ff02::1", true },	  { "0.0.0.0", true },	  { "::", true },
+		{ "255.255.255.255", true }, { "10.0.0.99", true }, /* another's */
+		{ "10.0.1.99", false },	 { "fd01::99", false },	  { "100.64.0.9", false },
+		{ "fe80::9", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		for (int outside = 0; outside < 2; outside++) {
+			struct endpoint before, from;
+			struct bench b;
+
+			setup(&b);
+			b.set.outside = outside;
+			install(&b, 1, true);
+			assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
+			before = b.from;
+			b.from = from = (struct endpoint){ .addr = sim_prefix(cases[i].from).addr, .port = 7 };
+			assert_int_equal(receive(&b, 1, 1, T0), OPEN_OK);
+			assert_true(endpoint_equal(&b.t->endpoint, outside && cases[i].inside ? &before : &from));
+			assert_int_equal(transport_may_be_at(&b.set, b.allowed, &from), !(outside && cases[i].inside));
+			teardown(&b);
+		}
+	}
+}
+
+/* Our own address is nobody's; a relay's endpoint, which looks like loopback, is one. */
+static void test_fault_45_own_address_and_relay(void **state)
+{
+	struct endpoint own = { .addr = sim_prefix("192.0.2.1").addr, .local = sim_prefix("192.0.2.1").addr, .port = 7 };
+	struct endpoint relay = endpoint_of_relay(9, 3);
+	struct bench b;
+
+	setup(&b);
+	b.set.outside = true;
+	assert_false(transport_may_be_at(&b.set, b.allowed, &own));
+	own.local = sim_prefix("192.0.2.2").addr;
+	assert_true(transport_may_be_at(&b.set, b.allowed, &own));
+	assert_true(transport_may_be_at(&b.set, b.allowed, &relay));
+	teardown(&b);
+}
+
 static void test_W13_inner_source(void **state)
 {
 	static const struct {
@@ -581,6 +633,8 @@ int main(void)
 		cmocka_unit_test(test_W6_replay_after_authentication),
 		cmocka_unit_test(test_W10_hostile_lengths_and_indices),
 		cmocka_unit_test(test_W12_roaming),
+		cmocka_unit_test(test_fault_45_no_peer_is_inside_the_tunnel),
+		cmocka_unit_test(test_fault_45_own_address_and_relay),
 		cmocka_unit_test(test_W13_inner_source),
 		cmocka_unit_test(test_broken_inner_packets),
 		cmocka_unit_test(test_W14_padding),

@@ -75,6 +75,8 @@ static void receive_handshake(struct worker *w, const uint8_t *msg, size_t len, 
 {
 	if (len != expected)
 		worker_drop(w, DROP_WG_LENGTH, 1);
+	else if (!transport_may_be_at(&w->transports, w->allowed, &m->from)) /* the answer would go there */
+		worker_drop(w, DROP_LOOP, 1);
 	else if (!worker_pass_handshake(w, msg, len, &m->from))
 		worker_drop(w, DROP_WG_BUSY, 1);
 }

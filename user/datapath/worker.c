@@ -291,6 +291,7 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	pthread_mutex_init(&w->mail.lock, NULL);
 	err = w->event < 0 || w->epoll < 0 ? -errno : allocate(w);
+	w->transports.outside = !shared->to_host;
 	if (!err) {
 		receive_init(w, gso, uso);
 		err = worker_watch(w, underlay) ?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);

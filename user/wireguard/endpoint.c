@@ -34,3 +34,15 @@ uint32_t endpoint_read(const struct endpoint_cell *c, struct endpoint *out)
 	memcpy(out, words, sizeof(words));
 	return before;
 }
+
+bool endpoint_is_plausible(const struct endpoint *e)
+{
+	static const struct addr none, loopback = {.b = {[15] = 1}};
+	const uint8_t *b = e->addr.b;
+
+	if (!e->port || !addr_cmp(&e->addr, &e->local))
+		return false;
+	if (addr_is_v4(&e->addr))
+		return b[12] != 0 && b[12] != 127 && b[12] < 224;
+	return b[0] != 0xff && addr_cmp(&e->addr, &none) && addr_cmp(&e->addr, &loopback);
+}

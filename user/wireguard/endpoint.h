@@ -29,6 +29,12 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 }
 
 /*
+ * Could a datagram have come from there, and may one be sent there? Not from nowhere or
+ * from many, not from loopback, and not from the address of ours that it came to.
+ */
+bool endpoint_is_plausible(const struct endpoint *e);
+
+/*
  * A peer that is reached by a relay of its region has the endpoint that Tailscale
  * gives such peers: 127.3.3.40 and the region as the port. Ours has the peer's id
  * beside it, for the relay wants to be told whom a datagram is for; in what the

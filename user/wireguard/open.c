@@ -85,7 +85,7 @@ enum open_result transport_open_accept(struct transport_set *set, struct session
 	if (session == t->next)
 		confirm(set, t, now);
 	rekey_on_receive(set, t, now);
-	transport_follow(t, from, now);
+	transport_follow(set, t, allowed, from, now);
 	note(t, len, plain_len > 0, now);
 	if (!plain_len)
 		return OPEN_KEEPALIVE;

@@ -159,15 +159,26 @@ static void note_elsewhere(struct transport *t, const struct endpoint *from, uin
 	stamp(&t->stamps.came, now);
 }
 
-void transport_follow(struct transport *t, const struct endpoint *from, uint64_t now)
+bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed,
+			 const struct endpoint *from)
+{
+	if (!set->outside || endpoint_is_relay(from))
+		return true;
+	return endpoint_is_plausible(from) && allowedips_lookup(allowed, &from->addr) == ALLOWEDIPS_NONE;
+}
+
+void transport_follow(const struct transport_set *set, struct transport *t, const struct allowedips *allowed,
+		      const struct endpoint *from, uint64_t now)
 {
 	bool same = endpoint_equal(&t->endpoint, from);
 
 	if (t->fixed && same)
 		stamp(&t->stamps.heard, now);
-	else if (t->fixed && t->endpoint.port)
+	if (same || !transport_may_be_at(set, allowed, from))
+		return;
+	if (t->fixed && t->endpoint.port)
 		note_elsewhere(t, from, now);
-	else if (!same)
+	else
 		move(t, from);
 }
 

@@ -77,6 +77,7 @@ struct transport {
 
 /* All that one worker owns. Zero initialised. */
 struct transport_set {
+	bool outside; /* peers are outside the tunnel: transport_may_be_at() looks, as for a gateway */
 	struct index_table sessions;   /* receiver index -> struct session */
 	struct index_table transports; /* peer id + 1 -> struct transport */
 	struct transport *todo;
@@ -88,6 +89,14 @@ struct transport_set {
 
 void transport_set_free(struct transport_set *set); /* its tables; take the garbage first */
 struct transport *transport_find(const struct transport_set *set, uint32_t peer); /* NULL: not here */
+
+/*
+ * May a peer be there? Where the set's peers are outside: not at an address inside the
+ * tunnel, or what is for it would come back in and be sealed again, for ever; nor where
+ * nobody can be. Elsewhere (`sluice wireguard`) allowed addresses may be the outer ones.
+ */
+bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed,
+			 const struct endpoint *from);
 
 /* A peer that has something to do, taken off the list; *@todo gets its bits. NULL: none. */
 struct transport *transport_take_todo(struct transport_set *set, unsigned *todo);

@@ -12,7 +12,8 @@ void transport_want_handshake(struct transport_set *set, struct transport *t, ui
 /* Makes garbage of *@s, which becomes NULL and may be NULL. */
 void transport_retire(struct transport_set *set, struct session **s);
 /* A message came from there (W12); cheap when the last one did, too. */
-void transport_follow(struct transport *t, const struct endpoint *from, uint64_t now);
+void transport_follow(const struct transport_set *set, struct transport *t, const struct allowedips *allowed,
+		      const struct endpoint *from, uint64_t now);
 
 /* Stamps and counters have one writer, so a load and a store are enough. */
 static inline void stamp(_Atomic uint64_t *where, uint64_t value)
