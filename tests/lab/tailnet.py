@@ -299,6 +299,26 @@ class Member(Sluice):
         return wait_for(f"tailnet {state}", lambda: self.state()["state"] == state, seconds)
 
 
+class HostileNode:
+    """Tells the server what it likes of itself (hostile_node)."""
+
+    def __init__(self, tailnet, name="mallory", user=1):
+        self.name, self.commands = name, tailnet.lab.file("claims")
+        os.mkfifo(self.commands)
+        self.process = tailnet.machine(name, "10.9.1.3").popen(
+            name, ["bash", "-c", 'exec "$@" <> ' + str(self.commands), "node", PEERS / "hostile_node", "-server",
+                   SERVER, "-key", tailnet.key(user=user), "-name", name], env={"SSL_CERT_FILE": str(tailnet.dir / "cert.pem")})
+        wait_for(f"{name} is registered", lambda: "registered" in self.process.output())
+
+    def claim(self, **fields):
+        """Fields of a map request; the server has to take them."""
+        told = self.process.output().count("told")
+        with open(self.commands, "w", encoding="ascii") as out:
+            out.write(json.dumps(fields) + "\n")
+        wait_for("an answer", lambda: self.process.output().count("told") > told)
+        assert self.process.output().splitlines()[-1] == "told 200", self.process.output()
+
+
 class Probe:
     """Our node. Its events are read back from its output."""
 

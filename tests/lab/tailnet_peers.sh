@@ -3,8 +3,8 @@
 #
 # tailnet_peers.sh [DIR]: builds what a real tailnet is made of, each at one fixed version, beside the peers of
 # peers.sh: headscale, tailscaled, tailscale, derper, in DIR/older and DIR/newer an older client and a newer server,
-# and crowd, a program of ours (crowd_server) around Tailscale's coordination server for tests. DIR defaults to
-# ~/.cache/sluice-peers. About 10 minutes, once.
+# and two programs of ours: crowd (crowd_server) around Tailscale's coordination server for tests, and hostile_node,
+# with Tailscale's client of the control protocol. DIR defaults to ~/.cache/sluice-peers. About 10 minutes, once.
 set -euo pipefail
 
 TAILSCALE=v1.98.10
@@ -54,19 +54,19 @@ headscale() {
 		build "$1" github.com/juanfont/headscale "$2" github.com/juanfont/headscale/cmd/headscale
 }
 
-# As our source is now.
-crowd() {
-	local version
-	version="$TAILSCALE $(sha256sum < "$here/crowd_server/main.go")"
-	[ -x "$dir/crowd" ] && [ "$(cat "$dir/.crowd.version" 2> /dev/null)" = "$version" ] && return
-	rm -f "$dir/crowd"
-	mkdir "$tmp/crowd" && cd "$tmp/crowd"
-	cp "$here/crowd_server/main.go" .
+# ours NAME FOLDER: as our source is now
+ours() {
+	local name=$1 source=$here/$2/main.go version
+	version="$TAILSCALE $(sha256sum < "$source")"
+	[ -x "$dir/$name" ] && [ "$(cat "$dir/.$name.version" 2> /dev/null)" = "$version" ] && return
+	rm -f "$dir/$name"
+	mkdir "$tmp/$name" && cd "$tmp/$name"
+	cp "$source" .
 	go=${go:-$(go_command)}
-	"$go" mod init crowd 2> /dev/null
+	"$go" mod init "$name" 2> /dev/null
 	"$go" get "tailscale.com@$TAILSCALE"
-	"$go" build -mod=mod -trimpath -o "$dir/crowd"
-	echo "$version" > "$dir/.crowd.version"
+	"$go" build -mod=mod -trimpath -o "$dir/$name"
+	echo "$version" > "$dir/.$name.version"
 }
 
 tailscale "$dir" $TAILSCALE
@@ -74,5 +74,6 @@ build "$dir" tailscale.com $TAILSCALE tailscale.com/cmd/derper
 headscale "$dir" $HEADSCALE
 tailscale "$dir/older" $OLDER_TAILSCALE
 headscale "$dir/newer" $NEWER_HEADSCALE
-crowd
+ours crowd crowd_server
+ours hostile_node hostile_node
 echo "$dir"

@@ -6,12 +6,13 @@ server that it knew is replaced under its name and certificate.
 """
 import pathlib
 import sys
+import time
 
 from hostile_control import MANNERS
 from lab import HERE, wait_for
 from net import ROUTES, SERVICE, Internet
-from tailnet import Lan, Member, TailscaleClient, Tailnet, require
-from test_tailnet_gateway import Download, await_service, down_and_up
+from tailnet import HostileNode, Lan, Member, TailscaleClient, Tailnet, require
+from test_tailnet_gateway import Download, await_service, connect, down_and_up
 
 GROWTH = 8192                   # KiB that a process may have grown by: far less than an answer of 64 MiB
 SAYS = {
@@ -55,8 +56,9 @@ def meet(tailnet, gateway, manner):
     bad.popen.wait()
 
 
-def test_a_server_that_turns_bad(lab):
-    require()
+def begin(lab, *more):
+    """A tailnet with a gateway, and alice who uses it."""
+    require(*more)
     net = Internet(lab)
     tailnet = Tailnet(lab, wire=Lan(net))
     tailnet.policy["autoApprovers"]["routes"] = {route: ["tag:gw"] for route in ROUTES}
@@ -65,6 +67,72 @@ def test_a_server_that_turns_bad(lab):
     gateway = Member(tailnet, net, tailnet.key("--tags", "tag:gw")).start()
     alice = TailscaleClient(tailnet, "alice")
     await_service(alice)
+    return tailnet, gateway, alice
+
+
+def host(**fields):
+    return {"Hostinfo": {"Hostname": "mallory", "OS": "linux", "BackendLogID": "x", **fields}}
+
+
+# What a node may say of itself, and a server (headscale) hands on as it is.
+CLAIMS = {
+    "a home that is none": host(NetInfo={"PreferredDERP": -1}),
+    "a home beyond all": host(NetInfo={"PreferredDERP": 2**62}),
+    "a NUL in a key": host(NetInfo={"PreferredDERP": 999, "DERPLatency": {"999\0-v4": 0.1}}),
+    "a NUL in its name": host(Hostname="mal\0lory", OSVersion="\0", DeviceModel="\ufffd\x1b[31m"),
+    "firmware of 2^63": host(TPM={"FirmwareVersion": 2**63}),
+    "firmware of 2^64 - 1": host(TPM={"FirmwareVersion": 2**64 - 1}),
+    "a service on no port": host(Services=[{"Proto": "tcp", "Port": 0, "Description": "\0"}]),
+    "no endpoint among its endpoints": {"Endpoints": ["", None, "203.0.113.77:9"], "EndpointTypes": [1, 1, 1]},
+    "endpoints by the hundred": {"Endpoints": [f"203.0.113.{i}:{p}" for i in range(1, 100) for p in (1, 2, 3)]},
+    "a disco key of low order": {"DiscoKey": "discokey:01" + "00" * 31},
+    "no disco key": {"DiscoKey": "discokey:" + "00" * 32},
+}
+
+
+def test_fault_44_what_a_node_claims(lab):
+    """It costs nobody else anything: the netmap goes on, and who is removed is out within seconds."""
+    tailnet, gateway, alice = begin(lab, "hostile_node")
+    bob, mallory = TailscaleClient(tailnet, "bob"), HostileNode(tailnet)
+    await_service(bob)
+    wait_for("mallory in the netmap", lambda: any(
+        peer["name"].startswith("mallory") for peer in gateway.json("netmap")["peers"]))
+    seen, download = len(gateway.process.output()), Download(alice, 25)
+    for name, claim in CLAIMS.items():
+        mallory.claim(**claim)
+        time.sleep(0.7)
+        assert gateway.state()["state"] == "connected", (name, gateway.state())
+    tailnet.hs("nodes", "delete", "-i", str(tailnet.node("bob")["id"]), "--force")
+    wait_for("bob is out", lambda: [client["name"] for client in gateway.json("clients")["clients"]
+                                    if client["name"] in ("alice", "bob")] == ["alice"], 5)
+    assert not connect(bob)["connected"]
+    tailnet.policy["acls"] = [{"action": "accept", "src": ["group:eng"], "dst": [f"{SERVICE[4]}/32:443"]}]
+    download.check(silence=2)
+    tailnet.reload_policy()
+    wait_for("rules are applied", lambda: not connect(alice)["connected"], 5)
+    text = gateway.process.output()[seen:]
+    assert "cannot be read" not in text and "refused" not in text and "\x1b" not in text
+
+
+def test_fault_46_a_claimed_disco_key(lab):
+    """Who tells the server that alice's disco key is its own takes neither her straight path nor her pongs."""
+    tailnet, gateway, alice = begin(lab, "hostile_node")
+    mallory = HostileNode(tailnet)
+    key = tailnet.node("alice")["disco_key"]
+    where = gateway.json("netmap")["peers"][0]["endpoints"]
+    mallory.claim(DiscoKey=key, Endpoints=where, EndpointTypes=[1] * len(where))
+    wait_for("mallory's claim", lambda: any(
+        peer["name"] == "mallory" and peer["endpoints"] for peer in gateway.json("netmap")["peers"]))
+    gateway.restart()  # so that the paths are looked for again, and mallory's claim is the newer one
+    await_service(alice)
+    wait_for("straight", lambda: next(
+        client for client in gateway.json("clients")["clients"] if client["name"] == "alice")["path"] == "direct", 20)
+    down_and_up(alice, 4, megabytes=2)
+    assert "direct" in [pong["path"] for pong in gateway.json("ping", "--count", "5", "alice")["pongs"]]
+
+
+def test_a_server_that_turns_bad(lab):
+    tailnet, gateway, alice = begin(lab)
     tailnet.server.popen.kill()
     gateway.await_state("offline")
     download, before = Download(alice, 10), processes(gateway)

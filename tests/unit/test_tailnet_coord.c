@@ -692,18 +692,21 @@ static void servers_that_misbehave(void **state)
 		 .says = "AuthURL"},
 		{.name = "map 404", .map = {404, "who?", 0, false}, .state = WIRE_STATE_REFUSED, .says = "who?"},
 		{.name = "map ends", .map = {200, "", 0, false}, .state = WIRE_STATE_OFFLINE, .says = "ended"},
-		{.name = "map garbage", .map = {200, "nonsense", 0, true}, .state = WIRE_STATE_OFFLINE, .says = "JSON"},
+		{.name = "map garbage",
+		 .map = {200, "nonsense", 0, true},
+		 .state = WIRE_STATE_UNREADABLE,
+		 .says = "JSON"},
 		{.name = "map types",
 		 .map = {200, SELF ",\"Peers\":7}", 0, true},
-		 .state = WIRE_STATE_OFFLINE,
+		 .state = WIRE_STATE_UNREADABLE,
 		 .says = "Peers"},
 		{.name = "map without us",
 		 .map = {200, "{\"Peers\":[]}", 0, true},
-		 .state = WIRE_STATE_OFFLINE,
+		 .state = WIRE_STATE_UNREADABLE,
 		 .says = "our own node"},
 		{.name = "map too long",
 		 .map = {200, "\xff\xff\xff\xff", 0, false},
-		 .state = WIRE_STATE_OFFLINE,
+		 .state = WIRE_STATE_UNREADABLE,
 		 .says = "too long"},
 		{.name = "lock",
 		 .map = {200, SELF ",\"TKAInfo\":{\"Head\":\"x\"}}", 0, true},
@@ -711,7 +714,7 @@ static void servers_that_misbehave(void **state)
 		 .says = "tailnet lock"},
 		{.name = "later garbage",
 		 .map = {200, SELF "}\n{\"PeersRemoved\":\"x\"}", 0, true},
-		 .state = WIRE_STATE_OFFLINE,
+		 .state = WIRE_STATE_UNREADABLE,
 		 .says = "PeersRemoved"},
 	};
 
@@ -1309,6 +1312,37 @@ static void peer_left_out(void **state)
 	assert_string_equal(w->text, "1 peer is left out: big\\x0a: Tags: more than 64");
 	assert_null(netmap_peer(&w->roster.map, 2));
 	assert_non_null(netmap_peer(&w->roster.map, 4));
+	say_on_map("{\"PeersChanged\":[" PEER("2") "]}");
+	assert_string_equal(w->text, ""); /* it is mended */
+	assert_non_null(netmap_peer(&w->roster.map, 2));
+	end();
+}
+
+/* What a damaged message says counts at once; by the whole netmap, which is asked for again, also what it meant. */
+static void test_fault_44_damage_is_asked_again(void **state)
+{
+	begin();
+	w->map = good_map;
+	told(WIRE_KEYS);
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	say_on_map("{\"PeersRemoved\":[\"4\",2]}");
+	assert_null(netmap_peer(&w->roster.map, 2));
+	assert_non_null(netmap_peer(&w->roster.map, 4));
+	assert_int_equal(w->state, WIRE_STATE_UNREADABLE);
+	w->map = (struct answer){200, SELF ",\"Peers\":[{\"ID\":4,\"Key\":7}," PEER("5") "],\"UserProfiles\":7}", 0,
+				 true};
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_UNREADABLE);
+	assert_null(netmap_peer(&w->roster.map, 4));
+	assert_non_null(netmap_peer(&w->roster.map, 5));
+	w->map = (struct answer){200, SELF ",\"Peers\":[" PEER("6") "]}", 0, true};
+	w->now = w->deadline;
+	pump();
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	assert_null(netmap_peer(&w->roster.map, 5));
+	assert_non_null(netmap_peer(&w->roster.map, 6));
 	end();
 }
 
@@ -1391,6 +1425,7 @@ static void standing(void **state)
 		{WIRE_STATE_EXPIRED, WIRE_STATE_EXPIRED},   {WIRE_STATE_CONNECTING, WIRE_STATE_CONNECTING},
 		{WIRE_STATE_LOGIN, WIRE_STATE_LOGIN},	    {WIRE_STATE_OFFLINE, WIRE_STATE_OFFLINE},
 		{WIRE_STATE_REFUSED, WIRE_STATE_REFUSED},   {WIRE_STATE_LOGGED_OUT, WIRE_STATE_LOGGED_OUT},
+		{WIRE_STATE_UNREADABLE, WIRE_STATE_UNREADABLE},
 	};
 
 	assert_int_equal(sizeof(cases) / sizeof(*cases), WIRE_STATES);
@@ -1437,6 +1472,7 @@ int main(void)
 		cmocka_unit_test(dial_plan),
 		cmocka_unit_test(told_to_wait),
 		cmocka_unit_test(peer_left_out),
+		cmocka_unit_test(test_fault_44_damage_is_asked_again),
 		cmocka_unit_test(approval),
 		cmocka_unit_test(broken_anywhere),
 		cmocka_unit_test(standing),

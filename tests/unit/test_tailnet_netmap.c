@@ -531,7 +531,7 @@ static void named_filters(void **state)
 		{"{\"PacketFilters\":{\"a\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 2, true},
 		{"{\"PacketFilters\":{\"*\":null,\"b\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "]}}", 1, true},
 		{"{\"PacketFilter\":[]}", 1, false},
-		{"{\"PacketFilters\":{\"*\":[" RULE("\"*\"", "10.0.0.9", "1", "1") "]}}", 1, false}, /* of another use */
+		{"{\"PacketFilters\":{\"*\":[" RULE("\"*\"", "10.0.0.9", "1", "1") "]}}", 1, false},
 		{"{\"PacketFilters\":{\"*\":7}}", 1, false},
 		{"{\"PacketFilters\":{\"*\":null}}", 0, true},
 		{"{\"PacketFilters\":{\"d\":[" RULE("\"*\"", "10.0.0.2", "1", "1") "]}}", 1, true},

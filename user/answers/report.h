@@ -24,7 +24,7 @@
  * status	{"schema", "name", "version", "pid", "uptime", "degraded" (there are notes),
  *		 "policy": null | {"generation", "file", "hash", "applied" (s ago), "differs" (file against running)},
  *		 "tailnet": null | {"server", "state" ("connecting", "connected", "login", "approval",
- *			"expired", "offline", "refused", "logged out"), "text", "login" (URL), "node",
+ *			"expired", "offline", "refused", "unreadable", "logged out"), "text", "login" (URL), "node",
  *			"home" (relay), "peers", "left_out": null | {"number" (of the server's rules
  *			that are not in force), "why"}, "expires" (Unix seconds),
  *			"clock_ahead" (seconds, of the server's clock; 0: they agree), "health": [{"severity"
@@ -161,6 +161,9 @@ struct report_tailnet {
 	size_t peers;
 	bool homeless;		  /* the server has told relays, and none to be our home */
 	bool unsettled;		  /* the last netmap could not be put into force */
+	uint64_t unconfirmed;	  /* for so many seconds the server has not confirmed it; 0: it has, or is away */
+	bool unserved;		  /* for so long that nobody is served */
+	uint64_t unserved_in;	  /* else: seconds until then */
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires;     /* of our key, Unix seconds; 0: never */

@@ -296,6 +296,19 @@ static void view_login(struct view *v)
 	note(v, "tailnet: somebody has to log in: `sluice status` tells root where");
 }
 
+static void view_confirmation(struct view *v)
+{
+	const struct report_tailnet *t = &v->tailnet;
+	char since[TEXT_SIZE], left[TEXT_SIZE];
+
+	if (t->unserved)
+		note(v, "tailnet: the server has not confirmed the netmap for %s: nobody is served until it does",
+		     text_duration(t->unconfirmed, since));
+	else if (t->unconfirmed)
+		note(v, "tailnet: the server has not confirmed the netmap for %s; in %s nobody is served any more",
+		     text_duration(t->unconfirmed, since), text_duration(t->unserved_in, left));
+}
+
 static void view_tailnet(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -306,6 +319,7 @@ static void view_tailnet(struct view *v)
 	v->source.tailnet = &v->tailnet;
 	if (v->tailnet.text)
 		note(v, "tailnet: %s", v->tailnet.text);
+	view_confirmation(v);
 	if (v->tailnet.unsettled)
 		note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");
 	if (v->tailnet.left_out)

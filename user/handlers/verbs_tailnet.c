@@ -186,7 +186,7 @@ int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
 		return no_node(m, args, error);
 	before = m->n_pongs;
 	if (!disco_ping(m->disco, c->public_key, loop_now()))
-		return control_fail(error, EXIT_NO, "%s has no disco key: it cannot be pinged", c->name);
+		return control_fail(error, EXIT_NO, "%s has no disco key that works: it cannot be pinged", c->name);
 	return give(
 		json_pack("{s:i, s:s, s:I}", "schema", REPORT_SCHEMA, "name", c->name, "number", (json_int_t)before),
 		result, error);

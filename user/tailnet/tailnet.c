@@ -58,6 +58,7 @@ struct tailnet {
 	enum wire_state state; /* as the network process, or what has become of it, says; told may be another */
 	char *text;	       /* of it */
 	enum wire_state told;
+	struct confirmation confirmation; /* of the netmap, by the server */
 	bool logged_out;
 	bool expired; /* our own node's key, as the netmap has it and the clock says */
 };
@@ -236,6 +237,7 @@ static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 		return;
 	result = roster_take(&t->roster, m);
 	if (result == ROSTER_REFUSED) {
+		confirmation_state(&t->confirmation, WIRE_STATE_UNREADABLE, now);
 		lose_process(t, "told an impossible netmap", now);
 		return;
 	}
@@ -259,7 +261,7 @@ static void step_back(struct tailnet *t)
 		log_warning("tailnet: %s", error);
 }
 
-static void take_status(struct tailnet *t, const struct wire_status *s)
+static void take_status(struct tailnet *t, const struct wire_status *s, uint64_t now)
 {
 	const struct tailnet_node *self = t->roster.map.self.node;
 
@@ -270,6 +272,7 @@ static void take_status(struct tailnet *t, const struct wire_status *s)
 	}
 	if (s->state == WIRE_STATE_REFUSED && !key_is_zero(t->keys.old_node))
 		step_back(t);
+	confirmation_state(&t->confirmation, s->state, now);
 	set_state(t, s->state, s->text);
 }
 
@@ -291,7 +294,7 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 {
 	switch (m->type) {
 	case WIRE_STATUS:
-		take_status(t, &m->status);
+		take_status(t, &m->status, now);
 		return;
 	case WIRE_CLOCK:
 		kept_clock_heard(&t->clock, m->clock, now);
@@ -334,6 +337,41 @@ void tailnet_ready(struct tailnet *t, uint64_t now)
 	}
 }
 
+/* Who was removed since then would stay a client for ever. */
+static void give_up_map(struct tailnet *t)
+{
+	kept_map_drop(t->folder);
+	t->save_at = 0;
+	roster_free(&t->roster);
+	t->roster = (struct roster){0};
+	tell_map(t);
+}
+
+static void check_confirmation(struct tailnet *t, uint64_t now)
+{
+	switch (confirmation_due(&t->confirmation, now)) {
+	case CONFIRMATION_SAY:
+		log_error("tailnet: the server has not confirmed the netmap for a minute: %s", t->text);
+		return;
+	case CONFIRMATION_GIVE_UP:
+		log_error("tailnet: the server has not confirmed the netmap for an hour: nobody is served");
+		give_up_map(t);
+		return;
+	default:
+		return;
+	}
+}
+
+uint64_t tailnet_unconfirmed(const struct tailnet *t, uint64_t now)
+{
+	return t->confirmation.missing && now > t->confirmation.missing ? now - t->confirmation.missing : 0;
+}
+
+bool tailnet_is_unserved(const struct tailnet *t)
+{
+	return confirmation_is_lost(&t->confirmation);
+}
+
 uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
@@ -346,12 +384,14 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		save_map(t);
 	kept_clock_check(&t->clock);
 	check_expiry(t);
+	check_confirmation(t, now);
+	next = confirmation_next(&t->confirmation);
 	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
-		next = now + EXPIRY_CHECK;
+		next = now + EXPIRY_CHECK < next ? now + EXPIRY_CHECK : next;
 	if (!t->running)
 		next = t->restart_at < next ? t->restart_at : next;
 	else if (link_wants_write(&t->link))
-		next = now + 10 * NS_PER_MS;
+		next = now + 10 * NS_PER_MS < next ? now + 10 * NS_PER_MS : next;
 	return t->save_at && t->save_at < next ? t->save_at : next;
 }
 
@@ -550,12 +590,9 @@ bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 
 	if (!mark_out(t, true, error, size))
 		return false;
-	kept_map_drop(t->folder);
-	t->save_at = 0;
-	roster_free(&t->roster);
-	t->roster = (struct roster){0};
+	confirmation_state(&t->confirmation, WIRE_STATE_LOGGED_OUT, 0);
 	t->ops->remarks(t->ctx, &none); /* they were of a node that is none any more */
-	tell_map(t);
+	give_up_map(t);
 	tell(t, &m);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "user/tailnet/confirmation.h"
 #include "user/tailnet/ipc/roster.h"
 #include "user/tailnet/ipc/wire.h"
 
@@ -72,6 +73,11 @@ const struct roster *tailnet_roster(const struct tailnet *t);
 int64_t tailnet_time(const struct tailnet *t);
 /* Seconds that this machine's clock is ahead of it; 0: they agree, or it is not known. */
 int64_t tailnet_clock_ahead(const struct tailnet *t);
+
+/* For how long the server has not confirmed the netmap though it answers, ns (confirmation.h); 0: it has. */
+uint64_t tailnet_unconfirmed(const struct tailnet *t, uint64_t now);
+/* For so long that the netmap was given up. */
+bool tailnet_is_unserved(const struct tailnet *t);
 
 /* What the world should know of us; told again after every restart of the network process. */
 void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n);

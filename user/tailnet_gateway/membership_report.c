@@ -12,7 +12,8 @@ const char *membership_state_name(enum wire_state state)
 		[WIRE_STATE_CONNECTING] = "connecting", [WIRE_STATE_CONNECTED] = "connected",
 		[WIRE_STATE_LOGIN] = "login",		[WIRE_STATE_APPROVAL] = "approval",
 		[WIRE_STATE_EXPIRED] = "expired",	[WIRE_STATE_OFFLINE] = "offline",
-		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_LOGGED_OUT] = "logged out",
+		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_UNREADABLE] = "unreadable",
+		[WIRE_STATE_LOGGED_OUT] = "logged out",
 	};
 
 	return state < WIRE_STATES ? names[state] : "unknown";
@@ -75,6 +76,7 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 	struct membership *m = g->membership;
 	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
 	const struct ruleset *rules = rules_running(g);
+	uint64_t unconfirmed = tailnet_unconfirmed(m->tailnet, loop_now());
 
 	*out = (struct report_tailnet){
 		.server = g->config->tailnet.login_server,
@@ -83,6 +85,9 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		.login = m->url,
 		.peers = map->n_peers,
 		.unsettled = m->unsettled,
+		.unconfirmed = unconfirmed / NS_PER_SEC,
+		.unserved = tailnet_is_unserved(m->tailnet),
+		.unserved_in = unconfirmed < CONFIRMATION_MAX ? (CONFIRMATION_MAX - unconfirmed) / NS_PER_SEC : 0,
 		.remarks = &m->remarks,
 		.clock_ahead = tailnet_clock_ahead(m->tailnet),
 	};

@@ -6,11 +6,10 @@
  *     ^        any of them, when something breaks       |
  *     +------------- WAIT, longer every time -----------+
  *
- * KEY is left out where the server's key is pinned, or is known from before.
- * REGISTER offers the auth key only when the server asks for a login: who is known
- * needs none, and one that was used up or deleted must not keep a node out.
- * LOGIN waits for a person with the same request as REGISTER and the URL as its
- * follow-up. PARKED waits for the gateway: new keys, or the wish to try again.
+ * KEY is left out where the server's key is pinned, or is known from before. REGISTER offers the auth key
+ * only when the server asks for a login: who is known needs none, and one that was used up or deleted must not
+ * keep a node out. LOGIN waits for a person with the same request as REGISTER and the URL as its follow-up.
+ * PARKED waits for the gateway: new keys, or the wish to try again.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,7 +123,7 @@ static void carry_out(struct coord *c)
 	if (!c->outcome.is)
 		return;
 	c->outcome.is = false;
-	c->failures += c->outcome.says == WIRE_STATE_OFFLINE || c->outcome.says == WIRE_STATE_REFUSED;
+	c->failures += c->outcome.next == STATE_WAIT;
 	drop_connection(c);
 	c->state = c->outcome.next;
 	c->deadline = c->outcome.deadline;
@@ -284,6 +283,8 @@ void coord_relays_filled(struct coord *c)
 
 static void end_map(struct coord *c)
 {
+	char text[WIRE_TEXT_MAX + 1];
+
 	switch (c->follow.end) {
 	case FOLLOW_LOCKED:
 		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
@@ -295,7 +296,8 @@ static void end_map(struct coord *c)
 		fail(c, "the server does not know this node any more");
 		return;
 	default:
-		fail(c, "the server's netmap is refused: %s", c->follow.error);
+		snprintf(text, sizeof(text), "the server's netmap cannot be read: %s", c->follow.error);
+		conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_UNREADABLE, text);
 	}
 }
 

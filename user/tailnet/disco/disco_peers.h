@@ -26,7 +26,7 @@ struct path_peer {
 	uint16_t region;
 	struct candidates candidates; /* best: the path */
 	struct endpoint path;	      /* of best, with our address as the peer last wrote to it */
-	uint64_t doubted;	      /* since when: it was heard from elsewhere, and the path has not answered; 0: not */
+	uint64_t doubted; /* since when: it was heard from elsewhere, and the path has not answered; 0: not */
 	struct endpoint rival;	      /* where it has answered meanwhile; port 0: nowhere */
 	uint64_t trusted_until, sent, searched, called, answered;
 	uint64_t quiet_at;		/* when what it has said is worked off (disco_limit.h) */

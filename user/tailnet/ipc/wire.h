@@ -69,6 +69,7 @@ enum wire_state {
 	WIRE_STATE_EXPIRED,   /* the node key; a new one has to log in */
 	WIRE_STATE_OFFLINE,   /* tries again by itself; text says why */
 	WIRE_STATE_REFUSED,   /* tries again, but rarely: somebody has to change something; text says what */
+	WIRE_STATE_UNREADABLE, /* tries again; the server's netmap cannot be read, or not all of it: text says what */
 	WIRE_STATE_LOGGED_OUT,
 	WIRE_STATES
 };

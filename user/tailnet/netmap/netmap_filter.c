@@ -100,7 +100,7 @@ static const char *read_sources(struct fields *f, struct fields *left_out, const
 	const char *cap = NULL;
 	size_t i;
 
-	if (json_array_size(json_object_get(json, "SrcBits"))) /* of 2020; what the sources are then is another's guess */
+	if (json_array_size(json_object_get(json, "SrcBits"))) /* of 2020; what it makes of a source is a guess */
 		fields_mistake(f, "SrcBits", "is not used any more");
 	json_array_foreach (sources, i, value) {
 		const char *text = element_string(f, value, "SrcIPs");

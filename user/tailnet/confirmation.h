@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_TAILNET_CONFIRMATION_H
+#define SLUICE_TAILNET_CONFIRMATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/tailnet/ipc/wire.h"
+#include "user/wireguard/messages.h"
+
+/*
+ * For how long a netmap counts that the server does not confirm. While the server is away, peers are served as they
+ * were, for as long as that takes, as all nodes of a tailnet do. But a server that answers and whose netmap cannot be
+ * followed (it cannot be read, it is refused to us, somebody has to log in first) may have removed somebody: after
+ * an hour nobody is served until it can be followed again. Pure.
+ */
+#define CONFIRMATION_LOUD (60 * NS_PER_SEC)
+#define CONFIRMATION_MAX  (3600 * NS_PER_SEC)
+
+enum confirmation_due { CONFIRMATION_FINE, CONFIRMATION_SAY, CONFIRMATION_GIVE_UP };
+
+struct confirmation { /* zero initialised: the netmap is as the server has it, as far as we know */
+	uint64_t missing; /* since when; 0: not missing */
+	enum confirmation_due done;
+};
+
+/* How we stand with the server now. */
+void confirmation_state(struct confirmation *c, enum wire_state state, uint64_t now);
+/* What is to be done now; each once. */
+enum confirmation_due confirmation_due(struct confirmation *c, uint64_t now);
+/* When to ask again; UINT64_MAX: not by itself. */
+uint64_t confirmation_next(const struct confirmation *c);
+/* It was given up, and has not come again. */
+bool confirmation_is_lost(const struct confirmation *c);
+
+#endif
