@@ -9,6 +9,7 @@ r"""A real tailnet: headscale with its relay and STUN, real clients, and our sid
 The gateway here is tests/tailnet_probe: our coordination client, disco and relays without a data path. It prints
 what happens as JSON lines.
 """
+import base64
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ import time
 import pytest
 from gateways import Sluice
 from lab import ROOT, say, wait_for
+from wg import Key
 
 PEERS = pathlib.Path(os.environ.get("SLUICE_PEERS", pathlib.Path.home() / ".cache/sluice-peers"))
 PROBE = pathlib.Path(os.environ.get("SLUICE_PROBE", ROOT / "build/tests/tailnet_probe"))
@@ -303,11 +305,14 @@ class HostileNode:
     """Tells the server what it likes of itself (hostile_node)."""
 
     def __init__(self, tailnet, name="mallory", user=1):
-        self.name, self.commands = name, tailnet.lab.file("claims")
+        self.name, self.commands, self.key = name, tailnet.lab.file("claims"), Key()
+        self.host = tailnet.machine(name, "10.9.1.3")
         os.mkfifo(self.commands)
-        self.process = tailnet.machine(name, "10.9.1.3").popen(
+        self.process = self.host.popen(
             name, ["bash", "-c", 'exec "$@" <> ' + str(self.commands), "node", PEERS / "hostile_node", "-server",
-                   SERVER, "-key", tailnet.key(user=user), "-name", name], env={"SSL_CERT_FILE": str(tailnet.dir / "cert.pem")})
+                   SERVER, "-key", tailnet.key(user=user), "-name", name, "-node",
+                   "privkey:" + base64.b64decode(self.key.private).hex()],
+            env={"SSL_CERT_FILE": str(tailnet.dir / "cert.pem")})
         wait_for(f"{name} is registered", lambda: "registered" in self.process.output())
 
     def claim(self, **fields):

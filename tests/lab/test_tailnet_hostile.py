@@ -4,6 +4,7 @@
 What each answer does to the protocol is in tests/unit/test_tailnet_coord.c; here all of the gateway stands, and the
 server that it knew is replaced under its name and certificate.
 """
+import base64
 import pathlib
 import sys
 import time
@@ -13,6 +14,7 @@ from lab import HERE, wait_for
 from net import ROUTES, SERVICE, Internet
 from tailnet import HostileNode, Lan, Member, TailscaleClient, Tailnet, require
 from test_tailnet_gateway import Download, await_service, connect, down_and_up
+from wg import WireGuard
 
 GROWTH = 8192                   # KiB that a process may have grown by: far less than an answer of 64 MiB
 SAYS = {
@@ -129,6 +131,31 @@ def test_fault_46_a_claimed_disco_key(lab):
         client for client in gateway.json("clients")["clients"] if client["name"] == "alice")["path"] == "direct", 20)
     down_and_up(alice, 4, megabytes=2)
     assert "direct" in [pong["path"] for pong in gateway.json("ping", "--count", "5", "alice")["pongs"]]
+
+
+COUNTED = "table inet watch {{\n chain out {{ type filter hook output priority 0; {} counter; }}\n}}\n"
+
+
+def test_fault_48_an_endpoint_of_somebody_else(lab):
+    """A node without a disco key, with alice's address as its endpoint: what is for it goes to where its WireGuard
+    comes from, and nothing to alice."""
+    tailnet, gateway, alice = begin(lab, "hostile_node")
+    mallory = HostileNode(tailnet)
+    victim = next(at.rpartition(":")[0] for at in gateway.json("netmap")["peers"][0]["endpoints"] if "." in at)
+    gateway.host.nft(COUNTED.format(f"ip daddr {victim} udp dport 7777"))
+    mallory.claim(DiscoKey="discokey:" + "00" * 32, Endpoints=[f"{victim}:7777"], EndpointTypes=[1],
+                  **host(NetInfo={"PreferredDERP": 999}))
+    peer = wait_for("mallory's claim", lambda: next(
+        (peer for peer in gateway.json("netmap")["peers"] if f"{victim}:7777" in peer["endpoints"]), None))
+    tunnel = WireGuard(mallory.host, key=mallory.key, mtu=1280, addresses=[
+        prefix for prefix in peer["addresses"] if "." in prefix])
+    ours = bytes.fromhex(gateway.json("netmap")["self"]["key"].removeprefix("nodekey:"))
+    tunnel.start().peer(base64.b64encode(ours).decode(), [f"{SERVICE[4]}/32"],
+                        gateway.net.endpoint(4, gateway.json("status")["tunnel"]["listen"]))
+    await_service(mallory)
+    down_and_up(mallory, 4, megabytes=4)
+    assert "counter packets 0 " in gateway.host.out("nft list table inet watch")
+    down_and_up(alice, 4, megabytes=2)
 
 
 def test_a_server_that_turns_bad(lab):

@@ -2,7 +2,9 @@
 
 // Hostile_node is a node of a tailnet for tests that tells a real coordination server what it likes of itself:
 //
-//	hostile_node -server URL -key AUTHKEY -name NAME
+//	hostile_node -server URL -key AUTHKEY -name NAME -node KEY
+//
+// Its node key (privkey:HEX) is the test's, which may speak WireGuard with it.
 //
 // It registers and says "registered". Then each line of its input is a JSON object whose fields take the place of
 // those of a map request, which is sent; "told STATUS" says how the server took it. Certificates: SSL_CERT_FILE.
@@ -111,7 +113,12 @@ func main() {
 	server := flag.String("server", "", "URL of the coordination server")
 	authKey := flag.String("key", "", "pre-auth key")
 	name := flag.String("name", "hostile", "name of the host")
+	secret := flag.String("node", "", "private node key")
 	flag.Parse()
+	var nodeKey key.NodePrivate
+	if err := nodeKey.UnmarshalText([]byte(*secret)); err != nil {
+		log.Fatal(err)
+	}
 	monitor := netmon.NewStatic()
 	dialer := &tsdial.Dialer{Logf: log.Printf}
 	dialer.SetNetMon(monitor)
@@ -122,7 +129,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	n := &node{server: *server, client: client, key: key.NewNode().Public(), name: *name}
+	n := &node{server: *server, client: client, key: nodeKey.Public(), name: *name}
 	n.register(*authKey)
 	go n.listen()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
