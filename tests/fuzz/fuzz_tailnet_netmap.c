@@ -2,11 +2,14 @@
 /*
  * The body of /machine/map: any bytes from a coordination server. Whatever is
  * accepted must reach the gateway whole: told, encoded, decoded and put together
- * there, it is the same netmap.
+ * there, it is the same netmap. And whatever a node says of itself costs nobody
+ * the netmap: any JSON in the place of any of its claims leaves the message
+ * whole, and the node in it.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/alloc.h"
 #include "user/tailnet/netmap/netmap.h"
 #include "user/tailnet/ipc/roster.h"
 
@@ -63,7 +66,43 @@ static void compare(const struct state *s)
 			abort();
 }
 
-/* The first byte says in how many pieces it comes; newlines part messages, so that mutations keep lengths right. */
+#define NODE_KEY "\"nodekey:00000000000000000000000000000000000000000000000000000000000000"
+#define PEER(id) "{\"ID\":" id ",\"Key\":" NODE_KEY "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]"
+
+static bool is_json(const char *value)
+{
+	char *text = mem_printf("{\"x\":%s}", value);
+	struct fields f = {0};
+	json_t *root = fields_parse(&f, text, strlen(text));
+	bool one = json_object_size(root) == 1;
+
+	json_decref(root);
+	free(text);
+	return one;
+}
+
+static void claim(const uint8_t *data, size_t size)
+{
+	static const char *const claims[] = {"HomeDERP", "DERP", "DiscoKey", "Endpoints", "Hostinfo", "CapMap", "New"};
+	char *value = mem_strndup((const char *)data, size), error[NETMAP_ERROR];
+
+	for (size_t i = 0; i < sizeof(claims) / sizeof(*claims) && is_json(value); i++) {
+		char *text = mem_printf("{\"Node\":" PEER("1") "},\"Peers\":[" PEER("3") "}," PEER("2")
+					",\"%s\":%s}]}", claims[i], value);
+		struct netmap_update *u = netmap_update_read(text, strlen(text), error);
+
+		if (!u || u->damage || !u->self.node || u->n_peers != 2 || u->n_unfit)
+			abort();
+		netmap_update_free(u);
+		free(text);
+	}
+	free(value);
+}
+
+/*
+ * The first byte says in how many pieces it comes, or that it is a claim; newlines part messages, so that mutations
+ * keep lengths right.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -74,7 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	if (data[0] & 1) {
+	if (data[0] == 'c') {
+		claim(data + 1, size - 1);
+	} else if (data[0] & 1) {
 		netmap_stream_receive(&stream, data + 1, size - 1, &sink);
 	} else {
 		for (size_t at = 1; at < size;) {
