@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A coordination server that turns bad: a clear word and another try, traffic goes on, nothing of ours ends or grows.
+And a node that says of itself what it likes: it costs nobody else anything.
 
-What each answer does to the protocol is in tests/unit/test_tailnet_coord.c; here all of the gateway stands, and the
-server that it knew is replaced under its name and certificate.
+What each answer does to the protocol is in tests/unit/test_tailnet_coord.c and test_tailnet_netmap.c; here all of the
+gateway stands, the server that it knew is replaced under its name and certificate, or hands on claims.
 """
 import base64
+import os
 import pathlib
 import sys
 import time
 
 from hostile_control import MANNERS
-from lab import HERE, wait_for
+from lab import HERE, say, wait_for
 from net import ROUTES, SERVICE, Internet
 from tailnet import HostileNode, Lan, Member, TailscaleClient, Tailnet, require
 from test_tailnet_gateway import Download, await_service, connect, down_and_up
@@ -156,6 +158,49 @@ def test_fault_48_an_endpoint_of_somebody_else(lab):
     down_and_up(mallory, 4, megabytes=4)
     assert "counter packets 0 " in gateway.host.out("nft list table inet watch")
     down_and_up(alice, 4, megabytes=2)
+
+
+FLOOD = """
+import os, socket, sys, time
+address, port, key, seconds = sys.argv[1], int(sys.argv[2]), bytes.fromhex(sys.argv[3]), float(sys.argv[4])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((address, port))
+datagrams = [b"TS\\xf0\\x9f\\x92\\xac" + key + os.urandom(100) for _ in range(64)]
+sent, end = 0, time.monotonic() + seconds
+while time.monotonic() < end:
+    for datagram in datagrams:
+        s.send(datagram)
+    sent += 64
+    time.sleep(0.0015)
+print(sent)
+"""
+
+
+def seconds_of(gateway):
+    """CPU time of the control thread."""
+    pid = gateway.process.pid
+    fields = pathlib.Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_fault_47_a_flood_in_the_name_of_a_weak_key(lab):
+    """Datagrams from a node whose disco key is of low order cost little, and others are answered meanwhile."""
+    tailnet, gateway, alice = begin(lab, "hostile_node")
+    mallory, weak = HostileNode(tailnet), "01" + "00" * 31
+    mallory.claim(DiscoKey="discokey:" + weak, Endpoints=["203.0.113.77:9"], EndpointTypes=[1])
+    wait_for("mallory's claim", lambda: any(
+        "203.0.113.77:9" in peer["endpoints"] for peer in gateway.json("netmap")["peers"]))
+    address, port = gateway.net.endpoint(4, gateway.json("status")["tunnel"]["listen"]).split(":")
+    before = seconds_of(gateway)
+    flood = mallory.host.popen("flood", [sys.executable, "-c", FLOOD, address, port, weak, "5"])
+    time.sleep(0.5)
+    assert "direct" in [pong["path"] for pong in gateway.json("ping", "--count", "5", "alice")["pongs"]]
+    down_and_up(alice, 4, megabytes=2)
+    flood.popen.wait(30)
+    sent, spent = int(flood.output()), seconds_of(gateway) - before
+    say(f"    {sent} datagrams took {spent:.2f} s of the control thread")
+    assert sent > 50000 and spent < sent * 12e-6, (sent, spent)
+    assert gateway.drops()["wg_handshake"] > sent / 2
 
 
 def test_a_server_that_turns_bad(lab):

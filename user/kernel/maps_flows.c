@@ -78,7 +78,7 @@ bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_
  */
 int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id)
 {
-	uint64_t life;
+	__u64 life;
 
 	if (!slot || slot >= m->slots)
 		return -ENOENT;
