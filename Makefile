@@ -58,7 +58,7 @@ unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz \
+.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz check-long \
 	check-conformance bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
@@ -178,6 +178,13 @@ fuzz: $(fuzzers)
 PACKETS ?= 10000000
 differential: $(O)/tests/bpf/test_differential
 	$(Q)PACKETS=$(PACKETS) $<
+
+# What takes too long for check: each system call of a gateway's life fails once, ten million random packets, half an hour of
+# churn. check was run before.
+check-long: all $(O)/tests/bpf/test_differential
+	$(Q)tests/lab/peers.sh > $(O)/peers.log
+	$(Q)SWEEP_EVERY=$(or $(SWEEP_EVERY),1) /usr/bin/python3 -m pytest -q -n 3 -p no:cacheprovider tests/lab/test_sweep.py
+	$(Q)$(MAKE) --no-print-directory differential soak
 
 # Mixed churn while everything happens to the gateway; check has a short form.
 soak: all

@@ -28,6 +28,8 @@ int lock_take(const char *path, int flags)
 		if (!err && lock_is_named(fd, path))
 			return fd;
 		close(fd);
+		if (err && err != -EWOULDBLOCK && flags & O_CREAT)
+			unlink(path); /* it was made in vain */
 		if (err)
 			return err;
 	}

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ static void poke(const struct gateway *g)
 	uint64_t one = 1;
 
 	if (write(g->changing.event.fd, &one, sizeof(one)) < 0)
-		log_error("changes: eventfd"); /* it has room for 2^64-2 */
+		log_error("changes: eventfd: %s", strerror(errno)); /* changes_go_on() comes within a second */
 }
 
 static void *work(void *arg)
@@ -78,13 +79,8 @@ static void end(struct gateway *g)
 	c->kind->free(c);
 }
 
-static void go_on(void *ctx)
+void changes_go_on(struct gateway *g)
 {
-	struct gateway *g = ctx;
-	uint64_t count;
-
-	if (read(g->changing.event.fd, &count, sizeof(count)) < 0)
-		return;
 	if (g->changing.working && !atomic_load(&g->changing.done))
 		return; /* somebody was added */
 	join(&g->changing);
@@ -94,11 +90,20 @@ static void go_on(void *ctx)
 		begin(g);
 }
 
+static void poked(void *ctx)
+{
+	struct gateway *g = ctx;
+	uint64_t count;
+
+	if (read(g->changing.event.fd, &count, sizeof(count)) >= 0)
+		changes_go_on(g);
+}
+
 int changes_open(struct gateway *g)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	return fd < 0 ? -errno : loop_add(&g->loop, &g->changing.event, fd, go_on, g);
+	return fd < 0 ? -errno : loop_add(&g->loop, &g->changing.event, fd, poked, g);
 }
 
 bool changes_add(struct gateway *g, struct change *c)

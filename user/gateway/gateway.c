@@ -22,6 +22,8 @@
 #include "user/base/notify.h"
 #include "user/base/secret.h"
 
+#define REMOVE_TRIES 3
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void signalled(void *ctx)
@@ -81,6 +83,7 @@ static void each_second(struct gateway *g)
 		g->changes |= NETLINK_ADDRESS;
 	hooks_verify(g);
 	routing_retry(g);
+	changes_go_on(g);
 	egress_keep_fragments(g);
 	probe_tick(g);
 	if (g->second >= g->save_after)
@@ -386,6 +389,18 @@ static void log_removed(void *ctx, const char *what)
 	log_info("removed %s", what);
 }
 
+/* What cannot be removed at once, for the kernel had no answer or no memory, is tried again. */
+static bool remove_all(const struct config *config, void (*each)(void *ctx, const char *what))
+{
+	int err = -EAGAIN;
+
+	for (int i = 0; i < REMOVE_TRIES && err; i++)
+		err = gateway_remove(config, each, NULL);
+	if (err)
+		log_error("not all of %s could be removed (%s): sluice down does it again", config->name, strerror(-err));
+	return !err;
+}
+
 int gateway_run(const char *file, struct config *config, struct rules_running *rules)
 {
 	static struct gateway gateway; /* one a process; large */
@@ -414,8 +429,8 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 
 	config = g->config;
 	stop(g);
-	if (clean)
-		gateway_remove(config, ok ? log_removed : NULL, NULL);
+	if (clean && !remove_all(config, ok ? log_removed : NULL))
+		ok = false;
 	if (ok)
 		log_info("stopped: %s", config->name);
 	of = gateway_locks(config);

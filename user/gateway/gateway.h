@@ -184,6 +184,8 @@ struct changes {
 };
 
 int changes_open(struct gateway *g); /* 0 or -errno */
+/* Once a second, should a wake-up have been lost: whoever waits for a change waits for ever otherwise. */
+void changes_go_on(struct gateway *g);
 /* Those that wait are answered that nothing was changed. */
 void changes_close(struct gateway *g);
 /* Takes @c over. False: too many wait. */

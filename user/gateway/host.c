@@ -205,20 +205,32 @@ static void tell(void (*each)(void *, const char *), void *ctx, const char *what
 		each(ctx, text);
 }
 
-/* What an interface was like before us. */
-static void restore_offloads(const struct config *config, void (*each)(void *, const char *), void *ctx)
+/* What an interface was like before us. What cannot be set, on an interface that is there, stays written down. */
+static int restore_offloads(const struct config *config, void (*each)(void *, const char *), void *ctx)
 {
 	struct state state;
 	char why[256];
+	size_t kept = 0;
+	int err = 0;
 
-	if (state_load(config->state, &state, why, sizeof(why)) && state.n_offload) {
-		for (size_t i = 0; i < state.n_offload; i++)
-			if (!offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false))
-				tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
-		state.n_offload = 0;
-		state_save(config->state, &state);
+	if (!state_load(config->state, &state, why, sizeof(why)) || !state.n_offload) {
+		state_free(&state);
+		return 0;
 	}
+	for (size_t i = 0; i < state.n_offload; i++) {
+		int one = offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false);
+
+		if (!one)
+			tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
+		if (!one || one == -ENODEV || one == -EOPNOTSUPP || one == -ENOENT) /* another device by now */
+			continue;
+		err = err ?: one;
+		memmove(state.offload[kept++], state.offload[i], sizeof(state.offload[0]));
+	}
+	state.n_offload = kept;
+	state_save(config->state, &state);
 	state_free(&state);
+	return err;
 }
 
 /* Of a gateway that was killed. What somebody answers on is another's, or our own, which is removed last. */
@@ -280,7 +292,8 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 		err = err ?: one;
 		tell(each, ctx, "tap", name);
 	}
-	restore_offloads(config, each, ctx);
+	one = restore_offloads(config, each, ctx);
+	err = err ?: one;
 	one = netlink_guard_rule(&n, name, false);
 	netlink_close(&n);
 	remove_sockets(config); /* last: who waits for the end sees it by this */

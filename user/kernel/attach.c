@@ -336,16 +336,17 @@ static int remove_links(const char *pins)
 int attach_remove_all(const char *pins)
 {
 	struct if_nameindex *list = if_nameindex();
-	int first = list ? remove_links(pins) : -errno;
+	int first = list ? 0 : -errno, err = remove_links(pins);
+
+	first = first ?: err;
 
 	for (size_t i = 0; list && list[i].if_index; i++) {
 		for (enum attach_point point = ATTACH_INGRESS; point <= ATTACH_EGRESS; point++) {
-			int err = attach_remove(pins, list[i].if_index, point);
-
-			if (!first)
-				first = err;
+			err = attach_remove(pins, list[i].if_index, point);
+			first = first ?: err;
 		}
 	}
-	if_freenameindex(list);
+	if (list)
+		if_freenameindex(list);
 	return first;
 }

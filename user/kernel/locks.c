@@ -96,6 +96,8 @@ static int lock_one(enum lock_kind kind, const struct locks_of *of, bool present
 	if (kind == LOCK_INTERFACE && !present)
 		return interface_lock(of->interface, error, size);
 	fd = lock_take(p.path, present ? p.flags & ~O_CREAT : p.flags);
+	if (fd < 0 && fd != -EWOULDBLOCK && kind == LOCK_PINS && !present)
+		rmdir(p.path); /* likewise */
 	return fd < 0 ? lock_failed(&p, fd, error, size) : fd;
 }
 

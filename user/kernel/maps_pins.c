@@ -64,14 +64,20 @@ static int check_pins(const char *pins, char **error)
 
 int maps_make_pins(const char *pins, char **error)
 {
+	bool made;
+	int err;
+
 	if (strncmp(pins, "/sys/fs/bpf/", 12) == 0 && !on_bpffs("/sys/fs/bpf") &&
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
 		return maps_fail(error, -errno, "cannot mount a bpf file system on /sys/fs/bpf: %s", strerror(errno));
-	if (mkdir(pins, 0700) && errno != EEXIST)
+	made = !mkdir(pins, 0700);
+	if (!made && errno != EEXIST)
 		return maps_fail(error, -errno, "cannot make %s: %s", pins, strerror(errno));
-	if (!on_bpffs(pins))
-		return maps_fail(error, -EINVAL, "%s is not on a bpf file system", pins);
-	return check_pins(pins, error);
+	err = on_bpffs(pins) ? check_pins(pins, error)
+			     : maps_fail(error, -EINVAL, "%s is not on a bpf file system", pins);
+	if (err && made)
+		rmdir(pins);
+	return err;
 }
 
 /* Calls @each for every name in the folder; its first error. 0 also when there is no folder. */
@@ -173,18 +179,21 @@ int maps_unpin(const char *pins)
 	return err;
 }
 
-/* The layout of the pins: 0 when there is none, or a first start did not get to its end. */
-static uint32_t pinned_layout(const char *pins)
+/*
+ * The layout of the pins. -ENOENT when there is none, or a first start did not get to its end; another error says
+ * nothing of what is there.
+ */
+static int pinned_layout(const char *pins, uint32_t *layout)
 {
-	int fd = pin_open(pins, "layout");
-	uint32_t zero = 0, layout = 0;
+	int fd = pin_open(pins, "layout"), err;
+	uint32_t zero = 0;
 
+	*layout = 0;
 	if (fd < 0)
-		return 0;
-	if (bpf_map_lookup_elem(fd, &zero, &layout))
-		layout = 0;
+		return fd;
+	err = bpf_map_lookup_elem(fd, &zero, layout);
 	close(fd);
-	return layout;
+	return err ?: *layout ? 0 : -ENOENT;
 }
 
 int pin_compare(const char *pins, const struct bpf_map *map)
@@ -210,13 +219,18 @@ int maps_look(const char *pins, struct maps_pinned *out)
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info), zero = 0;
 	unsigned char table[MAPS_TABLE_MAX] = {};
-	int fd = pin_open(pins, "flows"), err = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
+	int fd = -1, err;
 
-	*out = (struct maps_pinned){.layout = pinned_layout(pins)};
+	*out = (struct maps_pinned){};
+	err = pinned_layout(pins, &out->layout);
+	if (!err) {
+		fd = pin_open(pins, "flows");
+		err = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
+	}
 	if (fd >= 0)
 		close(fd);
-	if (err || !out->layout)
-		return err ?: -ENOENT;
+	if (err)
+		return err;
 	out->slots = info.max_entries;
 	fd = pin_open(pins, "flow_table");
 	len = sizeof(info);
@@ -235,12 +249,12 @@ int pins_open(const char *pins, struct maps_pinned *found, char **error)
 
 	if (err)
 		return err;
-	err = settle(pins);
-	if (!err && maps_look(pins, found)) {
+	err = settle(pins) ?: maps_look(pins, found);
+	if (err == -ENOENT) { /* nothing but that: what could not be looked at may hold live flows */
 		*found = (struct maps_pinned){};
 		err = empty_pins(pins);
 	}
-	return err ? maps_fail(error, err, "cannot clean up %s: %s", pins, strerror(-err)) : 0;
+	return err ? maps_fail(error, err, "cannot look at %s: %s", pins, strerror(-err)) : 0;
 }
 
 /* Working memory of one run and constants belong to the programs, not to the gateway. */
