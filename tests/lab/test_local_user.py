@@ -5,6 +5,7 @@ import pytest
 from gateways import SLUICE, settle
 from lab import HERE, wait_for
 from net import SERVICE
+from test_service import capabilities
 
 NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]
 ATTACKER = [*NOBODY, "/usr/bin/python3", "-c", (HERE / "local_user.py").read_text()]
@@ -100,6 +101,27 @@ def test_fault_15_a_plain_device_is_ours_alone_too(world):
     assert tap(host, "wg7")["ifindex"] == data["ifindex"]             # the first goes on
     host.run("rm /run/wireguard/wg7.sock")
     wait_for("its end", lambda: host.run("ip link show wg7", check=False).returncode)
+
+
+PEEK = "import sys; open(f'/proc/{sys.argv[1]}/mem', 'rb'); print('open')"
+
+
+def test_fault_25_no_equal_reads_our_memory(world):
+    """Another program of root's, with no more powers than ours: a service that was broken into, say."""
+    world = world()
+    powers = "-all," + ",".join("+" + name for name in capabilities())
+    world.gateway.under = ["setpriv", "--no-new-privs", "--bounding-set", powers]
+    world.joined("alice")
+    host = world.net.gateway
+    host.run([str(SLUICE), "wireguard", "wg7"])
+    plain = host.out(["pgrep", "-f", "wireguard wg7"]).split()[-1]
+    peek = ["setpriv", "--bounding-set", powers, "--", "/usr/bin/python3", "-c", PEEK]
+    other = host.popen("other", ["setpriv", "--bounding-set", powers, "--", "sleep", "60"])
+    wait_for("an open one", lambda: host.run([*peek, str(other.pid)], check=False).stdout == "open\n")
+    for pid in (world.gateway.process.pid, plain):
+        done = host.run([*peek, str(pid)], check=False)
+        assert done.returncode and "Permission denied" in done.stderr, done
+    host.run("rm /run/wireguard/wg7.sock")
 
 
 @pytest.mark.parametrize("what", ("folder", "link"))

@@ -8,6 +8,8 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,14 @@
 #include "secret.h"
 
 #define TEXT_MAX 511 /* of an auth key */
+
+void secret_shield(void)
+{
+	const struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
 
 static enum secret_result check_file(int fd, const char *path, char *error, size_t size)
 {

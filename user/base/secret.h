@@ -19,6 +19,9 @@ enum secret_result {
 	SECRET_FAILED,	/* cannot be read or written: errno's text is in the message */
 };
 
+/* For a process that keeps keys: no core file, and nobody looks into its memory but who may do so with any process. */
+void secret_shield(void);
+
 /* Reads @path into @key. On failure @key is wiped and @error (@size bytes) has a
  * line with the path in it and what to do. @key may be NULL: check only. */
 enum secret_result secret_read(const char *path, uint8_t key[32], char *error, size_t size);

@@ -19,6 +19,7 @@
 #include "user/wireguard/crypto.h"
 #include "user/datapath/device.h"
 #include "user/base/log.h"
+#include "user/base/secret.h"
 #include "user/kernel/locks.h"
 #include "user/kernel/netlink.h"
 #include "user/datapath/uapi_socket.h"
@@ -192,5 +193,6 @@ int cmd_wireguard(int argc, char **argv)
 			IFNAMSIZ - 1);
 		return EXIT_USAGE;
 	}
+	secret_shield();
 	return command_option(&a, "foreground") ? serve(name, -1) : background(name);
 }

@@ -27,6 +27,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/secret.h"
 #include "user/base/unix_socket.h"
 #include "user/kernel/offload.h"
 
@@ -57,7 +58,7 @@ bool host_able(char *error, size_t size)
 		{CAP_BPF, "CAP_BPF"},
 		{CAP_PERFMON, "CAP_PERFMON"},
 	};
-	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, none = {0, 0}, files;
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 
 	if (!kernel_new_enough(error, size))
 		return false;
@@ -74,7 +75,7 @@ bool host_able(char *error, size_t size)
 		setrlimit(RLIMIT_NOFILE, &files); /* maps, queues, sockets: more than a shell's 64 */
 	}
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* keys and, before 5.11, maps */
-	setrlimit(RLIMIT_CORE, &none);	       /* a core file would hold keys */
+	secret_shield();
 	return true;
 }
 
