@@ -125,6 +125,34 @@ def test_fault_20_wg_changes_no_peer_of_the_gateway(world):
     settle(alice, world.gateway)
 
 
+@pytest.mark.skipif("san" in str(SLUICE), reason="the sanitizers want to be loaded first; the plain build shows it")
+@pytest.mark.parametrize("remedy", ("reset", "restart"))
+def test_fault_25_a_client_whose_clock_was_ahead(world, remedy):
+    """It was 400 days ahead and is right now: who is refused for ever is let in by `clients reset`, or by a restart."""
+    world = world()
+    library, ahead = world.lab.file("clock.so"), world.lab.file("ahead")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, HERE / "clock.c"], check=True)
+    ahead.write_bytes(struct.pack("=q", 400 * 86400))
+    alice, gateway = world.client("alice", implementation="sluice"), world.gateway
+    alice.env = {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(ahead)}
+    gateway.admit(alice)
+    gateway.start()
+    alice.join(gateway)
+    settle(alice, gateway)
+    alice.stop()
+    ahead.write_bytes(struct.pack("=q", 0))
+    before = gateway.drops()["wg_handshake"]
+    alice.start()
+    alice.host.run(f"ping -c 1 -W 1 {SERVICE[4]}", check=False)
+    wait_for("the refusal", lambda: gateway.drops()["wg_handshake"] > before)
+    assert gateway.command("clients", "reset", "nobody", check=False).returncode == 1
+    if remedy == "reset":
+        assert "reset alice-laptop" in gateway.command("clients", "reset", alice.name).stdout
+    else:
+        gateway.restart()
+    settle(alice, gateway, seconds=30)
+
+
 # ---- routes that change ------------------------------------------------------------------------------------------
 
 def new_default_route(host):

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import time
 
-from lab import HERE, say, wait_for
+from lab import HERE, ROOT, say, wait_for
 from net import ROUTES, family
 
 IMPLEMENTATIONS = ("wireguard-go", "boringtun-cli")
@@ -34,6 +34,8 @@ def peers_folder():
 
 def program(implementation, device):
     """The command that runs an implementation in the foreground, and its environment."""
+    if implementation == "sluice":
+        return [os.environ.get("SLUICE", str(ROOT / "build/sluice")), "wireguard", "--foreground", device], {}
     path = str(peers_folder() / implementation)
     if implementation == "wireguard-go":
         return [path, "-f", device], {"LOG_LEVEL": "error", "WG_PROCESS_FOREGROUND": "1"}
@@ -47,12 +49,12 @@ class WireGuard:
         self.host, self.implementation, self.device = host, implementation, device
         self.key, self.addresses, self.mtu, self.port = key or Key(), list(addresses), mtu, port
         self.peers = {}          # public key -> wg's words for it
-        self.process, self.started = None, False
+        self.process, self.started, self.env = None, False, {}
 
     def start_program(self):
         """Returns once the device and its socket are there."""
         command, env = program(self.implementation, self.device)
-        self.process = self.host.popen(self.implementation, command, env)
+        self.process = self.host.popen(self.implementation, command, {**env, **self.env})
         socket = self.host.path(f"/run/wireguard/{self.device}.sock")
         wait_for(f"{self.implementation} on {self.host.name}", lambda: socket.exists() or not self.process.alive())
         if not self.process.alive():

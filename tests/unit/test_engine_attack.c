@@ -81,6 +81,28 @@ static void test_W8_timestamp_survives_a_restart(void **state)
 	sim_free(s);
 }
 
+/* A client's clock was ahead once: what is kept of it is no later than it was heard, what is accepted is not bound. */
+static void test_fault_25_kept_timestamp_is_not_ahead(void **state)
+{
+	struct sim *s = sim_connected();
+	struct engine_peer_state before;
+	uint8_t kept[TIMESTAMP_LEN], same[TIMESTAMP_LEN];
+
+	before = sim_peer_state(s, 1);
+	memcpy(same, before.timestamp, TIMESTAMP_LEN);
+	engine_timestamp_limit(same, sim_time(s).wall + SEC);
+	assert_memory_equal(same, before.timestamp, TIMESTAMP_LEN); /* a right one stays */
+	memcpy(kept, before.timestamp, TIMESTAMP_LEN);
+	kept[4] += 10; /* five years */
+	engine_timestamp_limit(kept, sim_time(s).wall + SEC);
+	assert_true(memcmp(kept, before.timestamp, TIMESTAMP_LEN) > 0);
+	engine_peer_restore_timestamp(sim_peer(s, 1), kept); /* as after a restart */
+	sim_talk(s, 300, 1);
+	assert_in_range(s->nodes[1].input[ENGINE_OLD_TIMESTAMP], 0, 1);
+	assert_true(s->nodes[1].received > 290);
+	sim_free(s);
+}
+
 static void test_W8_our_clock_goes_back(void **state)
 {
 	struct sim *s = sim_connected();
@@ -406,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_W8_replayed_initiation),
 		cmocka_unit_test(test_W8_timestamp_survives_a_restart),
+		cmocka_unit_test(test_fault_25_kept_timestamp_is_not_ahead),
 		cmocka_unit_test(test_W8_our_clock_goes_back),
 		cmocka_unit_test(test_W8_fifty_a_second),
 		cmocka_unit_test(test_W9_cookie_then_handshake),

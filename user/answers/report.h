@@ -73,6 +73,7 @@
  * map dump	{"schema", "map", "entries": [{"key", "value"}], "more"}  text, names resolved;
  *			more: the limit left some out
  * clients kick	{"schema", "client"}				args: {"client": name}
+ * clients reset	{"schema", "client"}				args: {"client": name}
  * reload	{"schema", "clients": {"added", "removed", "changed"}, "policy": generation, "notes": []}
  * down		{"schema", "removed": ["tap sluice0", ...]}
  */

@@ -69,7 +69,7 @@ int cmd_completion(int argc, char **argv)
 	     "	elif [[ $before == --@(config|socket|inventory|policy|private-key|html) || $before == -c ||\n"
 	     "		$first == check || ( $first == policy && $COMP_CWORD -gt 2 ) ]]; then\n"
 	     "		COMPREPLY=($(compgen -f -- \"$current\"))\n"
-	     "	elif [[ $name == \"clients kick\" || $first == client-config ]]; then\n"
+	     "	elif [[ $name == \"clients kick\" || $name == \"clients reset\" || $first == client-config ]]; then\n"
 	     "		COMPREPLY=($(compgen -W \"$(sluice clients 2>/dev/null | awk 'NR > 1 { print $1 }')\" -- "
 	     "\"$current\"))\n"
 	     "	elif [[ $name == \"map dump\" ]]; then\n"

@@ -99,14 +99,24 @@ static json_t *word(const struct command_args *a, const char *key)
 	return NULL;
 }
 
-static json_t *kick_arguments(const struct command_args *a)
+static json_t *client_argument(const struct command_args *a)
 {
 	return word(a, "client");
 }
 
 int cmd_clients_kick(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, kick_arguments, show_kicked);
+	return ask_and_show(argc, argv, client_argument, show_kicked);
+}
+
+static void show_reset(const json_t *r, FILE *out)
+{
+	fprintf(out, "reset %s: the next time it comes, its clock is believed\n", show_text(r, "client"));
+}
+
+int cmd_clients_reset(int argc, char **argv)
+{
+	return ask_and_show(argc, argv, client_argument, show_reset);
 }
 
 /* With --limit, where it is given. @args NULL stays NULL. */

@@ -112,6 +112,10 @@ const struct command commands[] = {
 	 "It may connect again, as WireGuard notices after 15 s without an answer: take it out of the\n"
 	 "configuration and reload to keep it out.", COMMAND_GATEWAY,
 	 plain_options, 1, 1, cmd_clients_kick},
+	{"clients reset", "NAME", "forget a client's clock, and end its session",
+	 "WireGuard refuses a client whose clock has been set back, for else an old message could be said again.\n"
+	 "It is for one that does not get in since then; a restart of the gateway mends that, too.", COMMAND_GATEWAY,
+	 plain_options, 1, 1, cmd_clients_reset},
 	{"flows", "", "what passes now: user, service, translation, age, bytes", NULL, COMMAND_GATEWAY, flows_options,
 	 0, 0, cmd_flows},
 	{"flows kill", "", "end the flows that match",

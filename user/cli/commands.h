@@ -72,6 +72,7 @@ int cmd_completion(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_clients(int argc, char **argv);
 int cmd_clients_kick(int argc, char **argv);
+int cmd_clients_reset(int argc, char **argv);
 int cmd_flows(int argc, char **argv);
 int cmd_flows_kill(int argc, char **argv);
 int cmd_drops(int argc, char **argv);

@@ -580,6 +580,15 @@ void clients_kick(struct gateway *g, struct client *c)
 	engine_publish_allowed(g->device.engine);
 }
 
+void clients_reset(struct gateway *g, struct client *c)
+{
+	for (size_t i = 0; i < g->state.n_peers; i++)
+		if (!memcmp(g->state.peers[i].public, c->config->public_key, KEY_LEN))
+			memset(g->state.peers[i].timestamp, 0, TIMESTAMP_LEN);
+	clients_kick(g, c);
+	gateway_remember(g);
+}
+
 void clients_route(struct gateway *g)
 {
 	for (size_t i = 0; i < g->clients.n; i++) {

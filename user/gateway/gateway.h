@@ -82,6 +82,8 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 void clients_settle(struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
+/* The same, and forgets its greatest timestamp, for a client whose clock has been set back. */
+void clients_reset(struct gateway *g, struct client *c);
 /* Routes to the clients' addresses again, for a TAP that was made anew, or when somebody removed some. */
 void clients_route(struct gateway *g);
 

@@ -31,6 +31,7 @@ static bool peer_state(const struct gateway *g, const struct client *c, struct s
 	};
 	memcpy(out->public, s.public, sizeof(out->public));
 	memcpy(out->timestamp, s.timestamp, sizeof(out->timestamp));
+	engine_timestamp_limit(out->timestamp, (out->handshake + 1) * NS_PER_SEC);
 	return true;
 }
 

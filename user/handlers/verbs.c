@@ -462,18 +462,28 @@ static int verb_routes(void *gateway, const json_t *args, json_t **result, char 
 	return with_view(gateway, report_routes, result, error);
 }
 
-static int verb_clients_kick(void *gateway, const json_t *args, json_t **result, char **error)
+static int with_client(struct gateway *g, const json_t *args, void (*act)(struct gateway *g, struct client *c),
+		       json_t **result, char **error)
 {
-	struct gateway *g = gateway;
 	const char *name = json_string_value(json_object_get(args, "client"));
 
 	for (size_t i = 0; name && i < g->clients.n; i++) {
 		if (strcmp(g->clients.list[i].config->name, name))
 			continue;
-		clients_kick(g, &g->clients.list[i]);
+		act(g, &g->clients.list[i]);
 		return give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
 	}
 	return control_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name ?: "");
+}
+
+static int verb_clients_kick(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	return with_client(gateway, args, clients_kick, result, error);
+}
+
+static int verb_clients_reset(void *gateway, const json_t *args, json_t **result, char **error)
+{
+	return with_client(gateway, args, clients_reset, result, error);
 }
 
 static int verb_flows(void *gateway, const json_t *args, json_t **result, char **error)
@@ -578,6 +588,7 @@ const struct control_verb gateway_verbs[] = {
 	{"status", false, verb_status},
 	{"clients", false, verb_clients},
 	{"clients kick", true, verb_clients_kick},
+	{"clients reset", true, verb_clients_reset},
 	{"flows", false, verb_flows},
 	{"flows kill", true, verb_flows_kill},
 	{"drops", false, verb_drops},

@@ -78,15 +78,30 @@ void engine_schedule(struct engine *e, struct peer *p, uint64_t now)
 	timer_queue_set(&e->timers, &p->timer, timers_next(&p->timers, &stamps, now));
 }
 
-/* TAI64N, always greater than the last one sent (W8). */
-static void next_timestamp(struct peer *p, uint64_t wall)
+static void write_timestamp(uint8_t timestamp[TIMESTAMP_LEN], uint64_t wall) /* TAI64N */
 {
 	uint64_t seconds = htobe64(TAI_EPOCH + wall / NS_PER_SEC);
 	uint32_t ns = htobe32((uint32_t)(wall % NS_PER_SEC) & ~(TIMESTAMP_GRAIN - 1));
-	uint8_t timestamp[TIMESTAMP_LEN];
 
 	memcpy(timestamp, &seconds, sizeof(seconds));
 	memcpy(timestamp + sizeof(seconds), &ns, sizeof(ns));
+}
+
+void engine_timestamp_limit(uint8_t timestamp[TIMESTAMP_LEN], uint64_t wall)
+{
+	uint8_t limit[TIMESTAMP_LEN];
+
+	write_timestamp(limit, wall);
+	if (memcmp(timestamp, limit, TIMESTAMP_LEN) > 0)
+		memcpy(timestamp, limit, TIMESTAMP_LEN);
+}
+
+/* Always greater than the last one sent (W8). */
+static void next_timestamp(struct peer *p, uint64_t wall)
+{
+	uint8_t timestamp[TIMESTAMP_LEN];
+
+	write_timestamp(timestamp, wall);
 	if (memcmp(timestamp, p->sent_timestamp, TIMESTAMP_LEN) > 0) {
 		memcpy(p->sent_timestamp, timestamp, TIMESTAMP_LEN);
 		return;

@@ -145,5 +145,10 @@ const struct transport *engine_peer_transport(const struct peer *p);
 void engine_peer_psk(const struct peer *p, uint8_t psk[KEY_LEN]); /* for `wg show`; wipe it */
 /* After a restart: refuse timestamps up to this one. Never goes back. */
 void engine_peer_restore_timestamp(struct peer *p, const uint8_t timestamp[TIMESTAMP_LEN]);
+/*
+ * Brings one that is to be kept back to @wall, when the peer was heard: if its clock was ahead it is set right one
+ * day, and what is refused for ever after a restart is then its own.
+ */
+void engine_timestamp_limit(uint8_t timestamp[TIMESTAMP_LEN], uint64_t wall);
 
 #endif
