@@ -6,7 +6,7 @@ import time
 
 import pytest
 from lab import wait_for
-from tailnet import ROUTE, Probe, TailscaleClient, Tailnet, require
+from tailnet import PROBE, ROUTE, Probe, TailscaleClient, Tailnet, require
 
 ENDPOINT = ("--endpoint", "10.9.1.1:41641")
 ROUTES = ("--route", ROUTE)
@@ -59,12 +59,22 @@ def test_a_real_client_uses_us(tailnet, gateway):
     assert probe.await_event("pong", direct=False)["us"] < 1000000
 
 
+def make_user(host, name, uid):
+    """As systemd-sysusers would, on this host alone."""
+    host.run(["sh", "-c", f"cp /etc/passwd /run/passwd && echo '{name}:x:{uid}:{uid}::/:/usr/sbin/nologin' >> "
+              "/run/passwd && mount --bind /run/passwd /etc/passwd"])
+
+
 def test_the_network_process_has_no_rights(tailnet, gateway):
+    make_user(gateway, "sluice-net", 64646)
     probe = joined(tailnet, gateway)
     pid = gateway.out(["pgrep", "-x", "sluice-net", "-P", str(children(gateway, probe))]).strip()
     status = gateway.out(["cat", f"/proc/{pid}/status"])
     lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert "0" not in lines["Uid"].split() and "0" not in lines["Gid"].split()
+    assert lines["Uid"].split() == lines["Gid"].split() == ["64646"] * 4
+    seen = set(gateway.out(["ls", f"/proc/{pid}/root/"]).split()) - ({"proc"} if "san" in str(PROBE) else set())
+    assert seen <= {"etc", "usr", "lib", "lib32", "lib64", "bin", "sbin", "run"}, seen
+    assert "tailnet process" not in probe.process.output(), "nothing is less than it should be"
     assert lines["CapEff"] == lines["CapPrm"] == lines["CapBnd"] == "0" * 16
     assert lines["NoNewPrivs"] == "1" and lines["Seccomp"] == "2"
     secrets = [base64.b64decode(gateway.out(["cat", f"{probe.state}/tailnet/{name}.key"]), validate=False)

@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/netlink.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,12 +40,15 @@ static bool set_limits(void)
 	return !setrlimit(RLIMIT_DATA, &memory) && !setrlimit(RLIMIT_NOFILE, &files) && !setrlimit(RLIMIT_CORE, &none);
 }
 
-static bool change_user(void)
+static void add_lack(char *lacks, size_t size, const char *what, const char *why)
 {
-	const struct passwd *user = getpwnam("sluice-net");
+	size_t n = strlen(lacks);
 
-	if (!user)
-		user = getpwnam("nobody");
+	snprintf(lacks + n, size - n, "%s%s (%s)", n ? "; " : "", what, why);
+}
+
+static bool change_user(const struct passwd *user)
+{
 	if (!user || !user->pw_uid) {
 		errno = ENOENT;
 		return false;
@@ -52,17 +57,34 @@ static bool change_user(void)
 	       !setresuid(user->pw_uid, user->pw_uid, user->pw_uid);
 }
 
-bool sandbox_drop(char *error, size_t size)
+/* Others of nobody's may look at its sockets and its files, and stop it. */
+static const struct passwd *find_user(char *lacks, size_t size)
+{
+	const struct passwd *user = getpwnam("sluice-net");
+
+	if (user)
+		return user;
+	add_lack(lacks, size, "runs as nobody, for there is no user sluice-net", "`systemd-sysusers` makes it");
+	return getpwnam("nobody");
+}
+
+bool sandbox_drop(char *lacks, char *error, size_t size)
 {
 	bool root = geteuid() == 0;
+	const struct passwd *user = NULL;
 
+	*lacks = '\0';
 	if (!set_limits())
 		return failed(error, size, "resource limits");
+	if (root)
+		user = find_user(lacks, size); /* while there are files to find it in */
+	if (root && !sandbox_root())
+		add_lack(lacks, size, "sees the host's files", strerror(errno));
 	/* The bounding set needs a capability to be emptied, so it goes before the user does. */
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (root && capng_apply(CAPNG_SELECT_BOUNDS) != 0)
 		return failed(error, size, "capability bounding set");
-	if (root && !change_user())
+	if (root && !change_user(user))
 		return failed(error, size, "user sluice-net or nobody");
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
@@ -84,7 +106,6 @@ static const int plain[] = {
 	SCMP_SYS(close),
 	SCMP_SYS(pipe2),
 	SCMP_SYS(fcntl),
-	SCMP_SYS(ioctl),
 	SCMP_SYS(poll),
 	SCMP_SYS(ppoll),
 	SCMP_SYS(fstat),
@@ -148,12 +169,18 @@ static const int plain[] = {
 
 static int add_arguments(scmp_filter_ctx ctx)
 {
-	static const int families[] = {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK}; /* the last two: name look-up */
+	static const int families[] = {AF_INET, AF_INET6};
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
 		rc |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
+	/* Name look-up: which families this host has, and how long an answer is. A resolver's socket is not asked. */
+	rc |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+			       SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+	rc |= seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+			       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	rc |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, FIONREAD));
 	rc |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
 			       SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
 	rc |= seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

@@ -347,15 +347,17 @@ int process_main(void)
 {
 	struct process p = {0};
 	const char *what;
-	char error[200];
+	char lacks[200], error[200];
 
 	prctl(PR_SET_NAME, "sluice-net");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* of the terminal: the gateway ends us */
-	if (!sandbox_drop(error, sizeof(error))) {
+	if (!sandbox_drop(lacks, error, sizeof(error))) {
 		log_error("tailnet process: %s", error);
 		return 1;
 	}
+	if (*lacks)
+		log_warning("tailnet process: %s", lacks);
 	if (!crypto_init(&what)) {
 		log_error("tailnet process: %s gives wrong answers", what);
 		return 1;
