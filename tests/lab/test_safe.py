@@ -7,7 +7,8 @@ from gateways import SLUICE
 from lab import ROOT, wait_for
 
 # The private keys of RFC 7748, 6.1, and of wg(8): everybody has them.
-PUBLISHED = {"rfc": "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=", "wg": "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="}
+PUBLISHED = {"rfc": "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
+             "wg": "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="}
 
 
 def shipped(world):

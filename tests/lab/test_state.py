@@ -271,7 +271,7 @@ def test_fault_3_history_is_numbered_and_bounded(world):
     assert "*9" in gateway.command("policy", "history").stdout
 
 
-# ---- 51: state that says who is out --------------------------------------------------------------------------------------
+# ---- 51: state that says who is out ----------------------------------------------------------------------------------
 
 
 def stores(world):

@@ -372,7 +372,8 @@ static const struct {
 	{TOP "clients: [{name: b, user: b@x, public_key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, "
 	     "addresses: [100.64.0.6]}]\n",
 	 "g.yaml:3:44: client.public_key: found AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=, a point of small order: "
-	 "anybody could connect with it; expected the client's own: `sluice genkey | tee client.key | sluice pubkey`\n"},
+	 "anybody could connect with it; expected the client's own: "
+	 "`sluice genkey | tee client.key | sluice pubkey`\n"},
 	/* tailnet */
 	{MEMBER, ""},
 	{MEMBER "tunnel: {mtu: 1400}\nusers: [{name: alice@, roles: [admin]}]\n", ""},

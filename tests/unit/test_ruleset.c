@@ -379,8 +379,8 @@ static void test_fault_51_a_damaged_store(void **state)
 		"{\"schema\": 1, \"running\": 0, \"policies\": []}",
 		"{\"schema\": 2, \"running\": 0, \"policies\": []}",
 		"{\"schema\": 2, \"running\": 1, \"policies\": [{\"number\": 1}]}",
-		"{\"schema\": 2, \"running\": 1, \"policies\": [{\"number\": 1, \"before\": 0, \"file\": \"p\", \"text\": "
-		"\"acls: []\", \"hash\": \"00\", \"by_hand\": true, \"time\": 1}]}",
+		"{\"schema\": 2, \"running\": 1, \"policies\": [{\"number\": 1, \"before\": 0, \"file\": \"p\", "
+		"\"text\": \"acls: []\", \"hash\": \"00\", \"by_hand\": true, \"time\": 1}]}",
 	};
 	struct setup *s = *state;
 	struct policy_store read;
@@ -418,7 +418,8 @@ static void test_fault_2_what_both_policies_allow(void **state)
 				  "dst: ['203.0.113.9:443', '203.0.113.10:*']}\n"
 				  "deny:\n- {src: ['*'], dst: ['203.0.113.10:25']}\n";
 	static const char new[] = "blocklists: [{name: a, file: new.txt}]\n"
-				  "autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], '2001:db8:3::/64': ['tag:gw']}}\n"
+				  "autoApprovers: {routes: {203.0.113.0/24: ['tag:gw'], "
+				  "'2001:db8:3::/64': ['tag:gw']}}\n"
 				  "tagOwners: {'tag:gw': []}\n"
 				  "acls:\n- {action: accept, src: ['alice@example.com'], "
 				  "dst: ['203.0.113.9:*', '203.0.113.10:*', '203.0.113.11:443']}\n"

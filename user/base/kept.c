@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC	    "sluice-kept 1 "
-#define DISOWNED    'x' /* in the place of the first letter */
-#define HASH_LEN    32
-#define HEAD_MAX    128
-#define PATH_SIZE   4096
-#define COPIES_MAX  2
+#define MAGIC	   "sluice-kept 1 "
+#define DISOWNED   'x' /* in the place of the first letter */
+#define HASH_LEN   32
+#define HEAD_MAX   128
+#define PATH_SIZE  4096
+#define COPIES_MAX 2
 
 static bool copy_path(const char *path, unsigned copy, const char *ending, char out[PATH_SIZE])
 {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "commands.h"
+#include "user/config/config_private.h"
 #include "user/control/control.h"
 #include "user/gateway/gateway.h"
 #include "user/doctor/hostcheck.h"
@@ -47,6 +48,7 @@ int cmd_check(int argc, char **argv)
 	cfg = config_load(a.n ? a.words[0] : CONFIG_FILE, &d);
 	if (cfg) {
 		warn_expired(cfg, &d);
+		config_warn_private(cfg, &d);
 		rules_check(cfg, &d);
 	}
 	in_files = d.errors;

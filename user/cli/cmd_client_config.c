@@ -14,7 +14,9 @@
 #include "client_routes.h"
 #include "commands.h"
 #include "user/ruleset/config_inventory.h"
+#include "user/config/config_private.h"
 #include "user/control/control.h"
+#include "user/doctor/outside.h"
 #include "user/base/key.h"
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
@@ -110,6 +112,30 @@ static bool own_address(const struct config *cfg, struct addr *out)
 	return count > 0;
 }
 
+/* Behind a 1:1 NAT clients know another one: by STUN, if a server is configured. */
+static void find_public(const struct config *cfg, struct addr *addr)
+{
+	char text[ADDR_STRLEN], seen_text[ADDR_STRLEN];
+	struct addr seen;
+	const char *why;
+
+	if (cfg->pools[0].public.n || !config_is_private(addr))
+		return;
+	addr_str(addr, text);
+	if (cfg->stun && outside_stun(cfg->stun, &seen, &why) == OUTSIDE_SEEN) {
+		fprintf(stderr,
+			"sluice client-config: warning: %s is a private address; %s sees %s, which is taken: put it into "
+			"egress.public\n",
+			text, cfg->stun, addr_str(&seen, seen_text));
+		*addr = seen;
+		return;
+	}
+	fprintf(stderr,
+		"sluice client-config: warning: the endpoint %s is a private address, to which clients elsewhere cannot "
+		"connect: put what the world sees into egress.public, or give --endpoint\n",
+		text);
+}
+
 static bool put_endpoint(struct draft *f, const struct command_args *a, const struct config *cfg)
 {
 	const char *given = command_option(a, "endpoint");
@@ -120,6 +146,8 @@ static bool put_endpoint(struct draft *f, const struct command_args *a, const st
 		fputs("sluice client-config: the gateway's address is not known here: give --endpoint\n", stderr);
 		return false;
 	}
+	if (!given)
+		find_public(cfg, &addr);
 	put(f, "Endpoint = %s\n", given ? given : text_endpoint(&addr, cfg->tunnel.listen, text));
 	return true;
 }

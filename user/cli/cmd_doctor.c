@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "ask.h"
+#include "user/config/config_private.h"
 #include "user/control/control.h"
 #include "user/doctor/doctor.h"
 #include "user/gateway/gateway.h"
@@ -33,6 +34,7 @@ static struct config *check_config(struct doctor *doctor, const char *file)
 
 	if (cfg) {
 		doctor_say(doctor, "config", DOCTOR_OK, NULL, "%s", file);
+		config_warn_private(cfg, &d);
 		rules_check(cfg, &policy);
 		say_mistakes(doctor, "policy", cfg->policy ? cfg->policy : file, &policy);
 	}
@@ -91,6 +93,8 @@ int cmd_doctor(int argc, char **argv)
 	if (cfg) {
 		doctor_network(&doctor, cfg);
 		doctor_outside(&doctor, cfg);
+		if (command_option(&a, "cloud"))
+			doctor_cloud(&doctor, cfg);
 		check_running(&doctor, &a, cfg);
 	}
 	ask_show(&a, json_pack("{s:i, s:o}", "schema", 1, "checks", doctor.checks), doctor_show);

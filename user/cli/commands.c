@@ -22,6 +22,11 @@ static const struct command_option run_options[] = {CONFIG_OPTION, {0}};
 static const struct command_option wireguard_options[] = {{"foreground", 'f', NULL, "do not go to the background"},
 							  {0}};
 static const struct command_option plain_options[] = {JSON_OPTION, SOCKET_OPTIONS, {0}};
+static const struct command_option doctor_options[] = {
+	{"cloud", 0, NULL, "ask the cloud's metadata service for the public address"},
+	JSON_OPTION,
+	SOCKET_OPTIONS,
+	{0}};
 static const struct command_option reload_options[] = {
 	{"dry-run", 'n', NULL, "tell what would change, and change nothing"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option clients_options[] = {
@@ -161,7 +166,7 @@ const struct command commands[] = {
 	 "Works without a running gateway too, for what one has left behind.", COMMAND_GATEWAY, plain_options, 0, 0,
 	 cmd_down},
 	{"doctor", "", "what is wrong here, and what to do about it",
-	 "Exit status 1 when something fails. Run it as root to see everything.", COMMAND_GATEWAY, plain_options, 0, 0,
+	 "Exit status 1 when something fails. Run it as root to see everything.", COMMAND_GATEWAY, doctor_options, 0, 0,
 	 cmd_doctor},
 
 	{"check", "[FILE]", "find the mistakes in a configuration",

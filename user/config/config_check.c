@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "policy/alloc.h"
+#include "config_private.h"
 #include "config_value.h"
 #include "user/tailnet_gateway/netmap_config.h"
 
@@ -255,16 +256,6 @@ static void check_routes(const struct config *cfg, struct diags *d)
 
 /* ---- egress ------------------------------------------------------------------------ */
 
-/* The key as messages name it: those of the pool "default" are flat. */
-static const char *pool_key(const struct config_pool *pool, const char *key, char buf[128])
-{
-	if (pool->node && strcmp(pool->name, "default"))
-		snprintf(buf, 128, "egress.pools.%s.%s", pool->name, key);
-	else
-		snprintf(buf, 128, "egress.%s", key);
-	return buf;
-}
-
 static size_t count_v4(const struct config_addrs *list)
 {
 	size_t n = 0;
@@ -279,7 +270,7 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 	size_t n = pool->addresses.n, n4 = count_v4(&pool->addresses);
 	char text[ADDR_STRLEN], key[128];
 
-	pool_key(pool, "addresses", key);
+	config_pool_key(pool, "addresses", key);
 	for (size_t i = 0; i < n; i++) {
 		struct prefix p = {pool->addresses.v[i], 128};
 
@@ -302,7 +293,7 @@ static void check_public(const struct config_pool *pool, struct diags *d)
 	size_t n = pool->public.n, n4 = count_v4(&pool->public);
 	char key[128];
 
-	pool_key(pool, "public", key);
+	config_pool_key(pool, "public", key);
 	if (!pool->addresses.n && (n4 > 1 || n - n4 > 1)) {
 		diag_error(d, place(pool->node, "public"),
 			   "%s: found %zu IPv4 and %zu IPv6 addresses, expected at most "

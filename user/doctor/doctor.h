@@ -30,6 +30,7 @@ void doctor_network(struct doctor *doctor, const struct config *cfg);  /* interf
 /* nftables chains that refuse by default; @arrives: handshakes come all the same. */
 void doctor_firewall(struct doctor *doctor, const struct config *cfg, bool arrives);
 void doctor_outside(struct doctor *doctor, const struct config *cfg);  /* our address as others see it, by STUN */
+void doctor_cloud(struct doctor *doctor, const struct config *cfg);    /* and by the cloud's metadata */
 /* The coordination server, of a node of a tailnet. @status: as below, NULL: no gateway runs. */
 void doctor_tailnet(struct doctor *doctor, const struct config *cfg, const json_t *status);
 /* @status: the answer of a running gateway. */

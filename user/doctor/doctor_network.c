@@ -7,10 +7,7 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,13 +19,11 @@
 #include "user/kernel/maps.h"
 #include "doctor.h"
 #include "hostcheck.h"
+#include "outside.h"
 #include "user/kernel/netlink.h"
 #include "user/kernel/ports.h"
-#include "user/tailnet/disco/stun.h"
 #include "user/base/text.h"
 
-#define STUN_TRIES   3
-#define STUN_WAIT_MS 1000
 #define NAMES_MAX    32
 
 /* ---- what check --host finds --------------------------------------------------------------- */
@@ -210,91 +205,77 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 		close(fd);
 }
 
-/* ---- STUN ------------------------------------------------------------------------------------------- */
+/* ---- how others see us ------------------------------------------------------------------------------- */
 
-/* A connected socket; -1, with *why for people. */
-static int connect_stun(const char *server, const char **why)
-{
-	const char *colon = strrchr(server, ':');
-	char *host = colon ? mem_strndup(server, (size_t)(colon - server)) : mem_strdup(server);
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
-	int fd = -1, err = getaddrinfo(host, colon ? colon + 1 : "3478", &hints, &list);
-
-	*why = err ? gai_strerror(err) : "no way there";
-	if (!err)
-		for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-			fd = socket(a->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-			if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
-				close(fd);
-				fd = -1;
-			}
-		}
-	if (list)
-		freeaddrinfo(list);
-	free(host);
-	return fd;
-}
-
-static bool ask_stun(int fd, struct addr *seen, uint16_t *port)
-{
-	uint8_t id[STUN_ID_LEN], request[STUN_REQUEST_LEN], answer[1500];
-
-	randombytes_buf(id, sizeof(id));
-	stun_request(id, request);
-	for (int i = 0; i < STUN_TRIES; i++) {
-		struct pollfd wait = {.fd = fd, .events = POLLIN};
-		ssize_t n;
-
-		if (send(fd, request, sizeof(request), 0) < 0 || poll(&wait, 1, STUN_WAIT_MS) <= 0)
-			continue;
-		n = recv(fd, answer, sizeof(answer), 0);
-		if (n > 0 && stun_answer(answer, (size_t)n, id, seen, port))
-			return true;
-	}
-	return false;
-}
-
+/* What the configuration says that the world sees; where it names nothing, what the interfaces have. */
 static bool is_egress(const struct config *cfg, const struct addr *a)
 {
-	for (size_t i = 0; i < cfg->n_pools; i++) {
+	struct addr own[NAMES_MAX];
+	struct netlink n;
+	bool is = false;
+
+	if (netlink_open(&n))
+		return true; /* nothing to compare with */
+	for (size_t i = 0; i < cfg->n_pools && !is; i++) {
 		const struct config_pool *p = &cfg->pools[i];
 		const struct config_addrs *list = p->public.n ? &p->public : &p->addresses;
+		int ifindex = p->interface ? (int)if_nametoindex(p->interface) : netlink_default_interface(&n);
+		int count = list->n || ifindex <= 0 ? 0 : netlink_addresses(&n, ifindex, own, NAMES_MAX);
 
-		if (!list->n)
-			return true; /* whatever the interface has: nothing to compare with */
-		for (size_t j = 0; j < list->n; j++)
-			if (!addr_cmp(&list->v[j], a))
-				return true;
+		for (size_t k = 0; k < list->n; k++)
+			is |= !addr_cmp(&list->v[k], a);
+		for (int k = 0; k < count; k++)
+			is |= !addr_cmp(&own[k], a);
 	}
-	return false;
+	netlink_close(&n);
+	return is;
+}
+
+/* @who: of whom it was heard. */
+static void tell_seen(struct doctor *doctor, const struct config *cfg, const char *who, const struct addr *seen)
+{
+	char text[ADDR_STRLEN];
+
+	if (is_egress(cfg, seen))
+		doctor_say(doctor, "outside", DOCTOR_OK, NULL, "the world sees %s, says %s", addr_str(seen, text), who);
+	else
+		doctor_say(doctor, "outside", DOCTOR_WARN, "if there is a 1:1 NAT in front, put it into egress.public",
+			   "the world sees %s, says %s, which the configuration does not name", addr_str(seen, text),
+			   who);
 }
 
 void doctor_outside(struct doctor *doctor, const struct config *cfg)
 {
-	char text[ADDR_STRLEN];
 	struct addr seen;
 	const char *why;
-	uint16_t port;
-	int fd;
 
 	if (!cfg->stun) {
 		doctor_say(doctor, "outside", DOCTOR_OK, NULL,
 			   "not looked at: no stun: HOST:PORT in the configuration");
 		return;
 	}
-	fd = connect_stun(cfg->stun, &why);
-	if (fd < 0)
+	switch (outside_stun(cfg->stun, &seen, &why)) {
+	case OUTSIDE_SEEN:
+		tell_seen(doctor, cfg, cfg->stun, &seen);
+		break;
+	case OUTSIDE_UNREACHABLE:
 		doctor_say(doctor, "outside", DOCTOR_FAIL,
 			   "is there a name server in /etc/resolv.conf, and a default route?", "the STUN server %s: %s",
 			   cfg->stun, why);
-	else if (!ask_stun(fd, &seen, &port))
+		break;
+	case OUTSIDE_SILENT:
 		doctor_say(doctor, "outside", DOCTOR_FAIL, "UDP to the outside may be blocked, or the server is gone",
 			   "no answer of the STUN server %s", cfg->stun);
-	else if (!is_egress(cfg, &seen))
-		doctor_say(doctor, "outside", DOCTOR_WARN, "if there is a 1:1 NAT in front, put it into egress.public",
-			   "the world sees %s, which the configuration does not name", addr_str(&seen, text));
+	}
+}
+
+void doctor_cloud(struct doctor *doctor, const struct config *cfg)
+{
+	const char *cloud;
+	struct addr seen;
+
+	if (outside_cloud(&seen, &cloud))
+		tell_seen(doctor, cfg, cloud, &seen);
 	else
-		doctor_say(doctor, "outside", DOCTOR_OK, NULL, "the world sees %s", addr_str(&seen, text));
-	if (fd >= 0)
-		close(fd);
+		doctor_say(doctor, "outside", DOCTOR_WARN, NULL, "no cloud's metadata service here tells a public address");
 }

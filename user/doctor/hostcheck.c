@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "user/config/ca_file.h"
+#include "user/config/config_private.h"
 #include "user/config/known_keys.h"
 #include "hostcheck.h"
 #include "user/kernel/locks.h"
@@ -147,6 +148,20 @@ bool hostcheck_is_own_source(const struct addr *a)
 	return is;
 }
 
+/* Of an interface whose addresses the configuration does not name: where it does, the file itself is wrong. */
+static void check_private(const struct config_pool *pool, const struct addr *list, int n, struct diags *d)
+{
+	char text[ADDR_STRLEN], key[128], public[128];
+
+	for (int i = 0; !pool->public.n && i < n; i++) {
+		if (!config_is_private(&list[i]) || has(list, i, &list[i]))
+			continue;
+		diag_warning(d, config_at(pool->node, "interface", CONFIG_NO_ITEM), CONFIG_PRIVATE,
+			     config_pool_key(pool, "interface", key), addr_str(&list[i], text),
+			     config_pool_key(pool, "public", public), text);
+	}
+}
+
 static void check_exclusive(const struct config_pool *pool, const struct addr *list, int n, struct diags *d)
 {
 	char text[ADDR_STRLEN];
@@ -181,6 +196,8 @@ static void check_pool(struct netlink *n, const struct config_pool *pool, struct
 	if (!pool->addresses.n && count <= 0)
 		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
 			   "egress: interface %s has no address that services could answer to", name);
+	if (!pool->addresses.n)
+		check_private(pool, list, count, d);
 	if (pool->exclusive && pool->addresses.n)
 		check_exclusive(pool, pool->addresses.v, (int)pool->addresses.n, d);
 	else if (pool->exclusive)

@@ -192,10 +192,11 @@ static int refuse_policy(struct reload *r, char **error)
 	char *mistakes;
 
 	policy_refuse(&r->d, EXIT_USAGE, &mistakes);
-	control_fail(error, EXIT_USAGE,
-		     "%sthe policy is not taken, the one that ran goes on; the clients are: %zu added, %zu removed, %zu "
-		     "changed",
-		     mistakes ? mistakes : "", g->clients.added, g->clients.removed, g->clients.changed);
+	control_fail(
+		error, EXIT_USAGE,
+		"%sthe policy is not taken, the one that ran goes on; the clients are: %zu added, %zu removed, %zu "
+		"changed",
+		mistakes ? mistakes : "", g->clients.added, g->clients.removed, g->clients.changed);
 	free(mistakes);
 	return EXIT_USAGE;
 }

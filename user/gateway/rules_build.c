@@ -67,8 +67,7 @@ struct ruleset *rules_compile(const struct ruleset_place *place, struct ruleset_
 struct ruleset *rules_compile_tested(const struct config *config, struct ruleset_source given, size_t *passed,
 				     struct diags *d)
 {
-	struct compile c = {
-		.place = &(struct ruleset_place){.config = config}, .given = given, .tests = true, .d = d};
+	struct compile c = {.place = &(struct ruleset_place){.config = config}, .given = given, .tests = true, .d = d};
 
 	compile(&c);
 	*passed = c.passed;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "user/wireguard/aead.h"
+#include "user/config/config_private.h"
 #include "user/gateway/gateway.h"
 #include "user/base/loop.h"
 #include "user/answers/report.h"
@@ -175,6 +176,19 @@ static void note_line(void *view, const char *line)
 	note(view, "%s", line);
 }
 
+static void note_private(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
+{
+	char text[ADDR_STRLEN], key[128], public[128];
+
+	for (size_t k = 0; !config->public.n && k < pool->n; k++)
+		if (config_is_private(&pool->address[k].addr)) {
+			note(v, CONFIG_PRIVATE,
+			     config_pool_key(config, config->addresses.n ? "addresses" : "interface", key),
+			     addr_str(&pool->address[k].addr, text), config_pool_key(config, "public", public), text);
+			return;
+		}
+}
+
 static void view_egress(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -191,6 +205,7 @@ static void view_egress(struct view *v)
 				note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
 				     pool->interface);
 		}
+		note_private(v, &g->config->pools[i], pool);
 		if (pool->ifindex && !pool->n)
 			note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
 		v->egress[i] = (struct report_egress){

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SCHEMA	  2
-#define TEXT_MOST (2u * DOC_MAX_SIZE) /* of all policies together, but for the last two */
+#define TEXT_MOST (2u * DOC_MAX_SIZE)  /* of all policies together, but for the last two */
 #define STORE_MAX (16u * DOC_MAX_SIZE) /* escaped */
 
 static void saved_free(struct policy_saved *p)
@@ -94,7 +94,7 @@ static bool parse(const char *text, size_t len, struct policy_store *s)
 	size_t i;
 
 	s->list = mem_alloc(POLICY_STORE_MAX, sizeof(*s->list));
-	json_array_foreach(list, i, j) {
+	json_array_foreach (list, i, j) {
 		ok = ok && read_saved(j, &s->list[s->n]) && s->list[s->n].number > s->last;
 		if (!ok)
 			break;
