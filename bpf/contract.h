@@ -387,7 +387,7 @@ enum flow_state {
 	FLOW_CLOSING,	  /* TCP: a FIN from either or both */
 	FLOW_RESET,	  /* TCP: a reset in sequence */
 	FLOW_MAPPING,	  /* no connection but what those of one inner endpoint share: see below */
-	FLOW_KILLED,	  /* a connection that userspace ended; the program that meets it next unlinks it */
+	FLOW_KILLED,	  /* a connection or mapping that userspace ended; the program that meets it next unlinks it */
 	FLOW_DEAD,	  /* unlinked; the slot is reused a second later, when no program can still look at it */
 };
 
@@ -411,7 +411,7 @@ enum flow_state {
 /*
  * Array `flows`, mappable: userspace reads it without a system call. Slot 0 is
  * never used. Who changes a state to FLOW_DEAD is the one who removes both index entries,
- * which is always a program: userspace cannot remove both at once. It ends a connection by
+ * which is always a program: userspace cannot remove both at once. It ends what is there by
  * FLOW_KILLED.
  *
  * UDP is endpoint-independent (RFC 4787 REQ-1): one external port for a client's
@@ -474,6 +474,11 @@ static inline __u32 flow_serial(const struct flow *f)
 static inline int flow_is_live(__u32 state) /* a connection, not a mapping */
 {
 	return state >= FLOW_NEW && state <= FLOW_RESET;
+}
+
+static inline int flow_is_mapping(const struct flow *f) /* of whichever state */
+{
+	return f->out.egress != 0;
 }
 
 struct flow_table { /* array `flow_table`, one element */

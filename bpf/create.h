@@ -40,9 +40,9 @@ static __always_inline struct flow *mapping_find(const struct tuple *out, __u32 
 {
 	struct flow *m = flow_find(out, slot);
 
-	if (!m || flow_state(m) != FLOW_MAPPING)
+	if (!m)
 		return NULL;
-	if (m->expires > now && m->client == client)
+	if (flow_state(m) == FLOW_MAPPING && m->expires > now && m->client == client)
 		return m;
 	flow_end(*slot, now);
 	return NULL;

@@ -6,7 +6,7 @@
  * The life of a slot. It is taken off the free ones, filled, and becomes visible by
  * its index entries: the remote's side first (its insertion reserves the port), the
  * client's last, when all is in place. It ends by one compare and swap to FLOW_DEAD
- * (a connection may be FLOW_KILLED before); the winner removes the entries. A second
+ * (it may be FLOW_KILLED before); the winner removes the entries. A second
  * later the sweep frees it, when no program can still be looking at it; one whose entry
  * is a permission that others share, a second after the last of them.
  */
@@ -251,34 +251,31 @@ static __always_inline bool has_entries(__u32 state)
 }
 
 /*
- * Takes *f to FLOW_DEAD. Returns the state it was in; FLOW_FREE: somebody else ended it.
- * Where its state just changed otherwise, this tries again, or the flow would live on.
+ * Takes *f to FLOW_DEAD. False: somebody else ended it. Where its state just changed
+ * otherwise, this tries again, or the flow would live on.
  */
-static __always_inline __u32 flow_die(struct flow *f)
+static __always_inline bool flow_die(struct flow *f)
 {
 	for (int i = 0; i < 4; i++) {
 		__u64 life = flow_life(f);
-		__u32 state = LIFE_STATE(life);
 
-		if (!has_entries(state))
-			return FLOW_FREE;
+		if (!has_entries(LIFE_STATE(life)))
+			return false;
 		if (flow_become(f, life, FLOW_DEAD))
-			return state;
+			return true;
 	}
-	return FLOW_FREE;
+	return false;
 }
 
 /* Ends a flow or mapping. True: this call did, nobody was faster. */
 CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 {
 	struct flow *f = flow_at(slot);
-	__u32 state;
 
 	if (!f || !has_entries(flow_state(f)))
 		return false;
 	f->expires = now; /* before it is dead: a second later the sweep frees it */
-	state = flow_die(f);
-	if (state == FLOW_FREE)
+	if (!flow_die(f))
 		return false;
 	flow_unlink(&f->out, slot, flow_serial(f));
 	if (f->mapping) {
@@ -287,7 +284,7 @@ CHECKED_ALONE bool flow_end(__u32 slot, __u64 now)
 		flow_unlink(&f->back, slot, flow_serial(f));
 		pair_put(f);
 	}
-	if (state != FLOW_MAPPING)
+	if (!flow_is_mapping(f))
 		client_flows_add(f->client, -1);
 	count_flow_end(f);
 	return true;

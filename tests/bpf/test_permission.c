@@ -489,6 +489,36 @@ static void test_dead_is_not_kept(void **state)
 	assert_int_equal(flow_state(flow), FLOW_FREE);
 }
 
+static bool is_of_client(const void *client, const struct flow *f)
+{
+	return f->client == *(const uint32_t *)client;
+}
+
+/* A client that is removed or kicked has no mapping any more by which a remote could still send to it. */
+static void test_fault_24_mapping_ends(void **state)
+{
+	struct scratch *s = *state;
+	struct family f = family_of(false);
+	struct shape shape = shape_of(&f, IPPROTO_UDP, 700, 53), back;
+	const uint32_t other = 2, client = 1;
+	struct ran r;
+
+	s->settings.filtering = FILTER_ENDPOINT_INDEPENDENT;
+	must(maps_settings_set(s->m, &s->settings));
+	r = out_of(s, &shape, 1);
+	assert_sent(r);
+	back = answer_to(&shape, &r);
+	back.sport = 4500; /* by the mapping alone */
+	maps_flows_end(s->m, is_of_client, &other);
+	assert_sent(into(s, &back));
+	maps_flows_end(s->m, is_of_client, &client);
+	assert_ran(into(s, &back), NEXT, DROP_NONE);
+	assert_sent(out_of(s, &shape, 1)); /* at once, with a mapping of its own */
+	maps_flows_end(s->m, is_of_client, &client);
+	sweep(s);
+	assert_empty(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +530,7 @@ int main(void)
 		T(test_reset_by_the_mapping),	     T(test_tcp_of_both_kinds),
 		T(test_fault_16_port_zero),	     T(test_tcp_changes_kind),
 		T(test_slot_of_a_lost_mapping),	     T(test_dead_is_not_kept),
+		T(test_fault_24_mapping_ends),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

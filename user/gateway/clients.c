@@ -59,27 +59,22 @@ static bool has_address(const struct config_client *c, const struct addr *a)
 
 /* ---- flows --------------------------------------------------------------------------- */
 
-static bool is_orphan(const struct gateway *g, const struct flow *f)
+static bool is_orphan(const void *gateway, const struct flow *f)
 {
+	const struct gateway *g = gateway;
 	const struct client *c = f->client < MAX_CLIENTS ? g->clients.by_id[f->client] : NULL;
 
 	return f->client != CLIENT_GATEWAY && !(c && c->peer && has_address(c->config, &f->out.src));
 }
 
 /*
- * Ends the flows whose client, or whose client's address, is gone. All at once, for the
- * table may hold a million: a walk for each of some hundred clients would take seconds.
+ * Ends the flows and mappings whose client, or whose client's address, is gone. All at once,
+ * for the table may hold a million: a walk for each of some hundred clients would take seconds.
  */
 static void end_orphans(struct gateway *g)
 {
-	struct flow_walk walk = {};
-	struct flow f;
-
-	if (!g->clients.orphans)
-		return;
-	while (maps_flow_next(g->maps, &walk, &f))
-		if (is_orphan(g, &f))
-			maps_flow_kill(g->maps, walk.slot, LIFE_ID(f.life));
+	if (g->clients.orphans)
+		maps_flows_end(g->maps, is_orphan, g);
 	g->clients.orphans = false;
 }
 

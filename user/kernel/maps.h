@@ -171,7 +171,8 @@ bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_
 
 /* Ends a flow for good: no packet passes any more, in either direction. -ENOENT: it is not there any more. */
 int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id);
-void maps_flows_end_mapped(struct maps *m); /* those whose port is a mapping's */
+/* Ends the flows and mappings of which @which says so. One walk: the table may hold a million. */
+void maps_flows_end(struct maps *m, bool (*which)(const void *arg, const struct flow *f), const void *arg);
 
 /* The fullest pair of egress and remote, and how many ports it could use. False: no port is in use. */
 bool maps_busiest(const struct maps *m, struct pair *pair, uint32_t *used, uint32_t *ports);

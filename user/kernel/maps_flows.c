@@ -38,28 +38,43 @@ uint32_t maps_flows_used(const struct maps *m)
 	return table_of(m).used;
 }
 
-/* False: the slot holds no connection, or changed hands under our eyes. */
-static bool copy_slot(const struct flow *f, struct flow *out)
+static bool is_connection(uint32_t state)
+{
+	return flow_is_live(state);
+}
+
+static bool can_end(uint32_t state)
+{
+	return flow_is_live(state) || state == FLOW_MAPPING;
+}
+
+/* False: the slot holds nothing in such a state, or changed hands under our eyes. */
+static bool copy_slot(const struct flow *f, bool (*wanted)(uint32_t state), struct flow *out)
 {
 	uint64_t before = __atomic_load_n(&f->life, __ATOMIC_ACQUIRE), after;
 
-	if (!flow_is_live(LIFE_STATE(before)))
+	if (!wanted(LIFE_STATE(before)))
 		return false;
 	memcpy(out, f, sizeof(*out));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	after = __atomic_load_n(&f->life, __ATOMIC_RELAXED);
 	out->life = after;
-	return LIFE_ID(before) == LIFE_ID(after) && flow_is_live(LIFE_STATE(after));
+	return LIFE_ID(before) == LIFE_ID(after) && wanted(LIFE_STATE(after));
 }
 
-bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out)
+static bool walk_on(const struct maps *m, struct flow_walk *walk, bool (*wanted)(uint32_t state), struct flow *out)
 {
 	if (!walk->end) /* a system call: once, not for each of a million */
 		maps_flows(m, &walk->end);
 	while (++walk->slot < walk->end)
-		if (copy_slot(&m->flows[walk->slot], out))
+		if (copy_slot(&m->flows[walk->slot], wanted, out))
 			return true;
 	return false;
+}
+
+bool maps_flow_next(const struct maps *m, struct flow_walk *walk, struct flow *out)
+{
+	return walk_on(m, walk, is_connection, out);
 }
 
 bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_t *slot, struct flow *out)
@@ -69,12 +84,12 @@ bool maps_flow_find(const struct maps *m, const struct tuple *out_tuple, uint32_
 	if (bpf_map_lookup_elem(bpf_map__fd(m->skel->maps.flow_index), out_tuple, &ref) || ref.slot >= m->slots)
 		return false;
 	*slot = ref.slot;
-	return copy_slot(&m->flows[ref.slot], out) && flow_serial(out) == ref.serial;
+	return copy_slot(&m->flows[ref.slot], is_connection, out) && flow_serial(out) == ref.serial;
 }
 
 /*
- * The word with the id changes from a live state to FLOW_KILLED, or not at all. To every
- * program the flow is none from this moment on; its next packet, or the sweep, removes it.
+ * The word with the id changes from a state that lives to FLOW_KILLED, or not at all. To
+ * every program it is nothing from this moment on; its next packet, or the sweep, removes it.
  */
 int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id)
 {
@@ -84,20 +99,20 @@ int maps_flow_kill(struct maps *m, uint32_t slot, uint64_t id)
 		return -ENOENT;
 	life = __atomic_load_n(&m->flows[slot].life, __ATOMIC_ACQUIRE);
 	do {
-		if (LIFE_ID(life) != id || !flow_is_live(LIFE_STATE(life)))
+		if (LIFE_ID(life) != id || !can_end(LIFE_STATE(life)))
 			return -ENOENT;
 	} while (!__atomic_compare_exchange_n(&m->flows[slot].life, &life, LIFE(id, FLOW_KILLED), false,
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	return 0;
 }
 
-void maps_flows_end_mapped(struct maps *m)
+void maps_flows_end(struct maps *m, bool (*which)(const void *arg, const struct flow *f), const void *arg)
 {
 	struct flow_walk walk = {};
 	struct flow f;
 
-	while (maps_flow_next(m, &walk, &f))
-		if (f.mapping)
+	while (walk_on(m, &walk, can_end, &f))
+		if (which(arg, &f))
 			maps_flow_kill(m, walk.slot, LIFE_ID(f.life));
 }
 

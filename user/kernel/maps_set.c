@@ -37,6 +37,12 @@ static int clear(const struct bpf_map *map, size_t size)
 	return 0;
 }
 
+/* Its port is a mapping's. */
+static bool is_mapped(const void *none, const struct flow *f)
+{
+	return f->mapping;
+}
+
 int maps_settings_set(struct maps *m, const struct settings *s)
 {
 	struct settings old;
@@ -46,7 +52,7 @@ int maps_settings_set(struct maps *m, const struct settings *s)
 	maps_settings_get(m, &old);
 	err = set(m->skel->maps.settings, &zero, s);
 	if (!err && (old.filtering != s->filtering || old.tcp_endpoint_independent > s->tcp_endpoint_independent))
-		maps_flows_end_mapped(m);
+		maps_flows_end(m, is_mapped, NULL);
 	return err;
 }
 
