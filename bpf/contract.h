@@ -51,7 +51,7 @@
 	/* the engine */                                                                                       \
 	X(WG_MAC1, "wg_mac1", "handshake with a wrong mac1: not for this key")                                 \
 	X(WG_HANDSHAKE, "wg_handshake", "handshake or disco refused: unknown peer, replayed timestamp or bad key") \
-	X(WG_RATE, "wg_rate", "handshake or disco refused: too many from this source")                         \
+	X(WG_RATE, "wg_rate", "handshake or disco refused: too many from this source, or from all strangers") \
 	X(WG_BUSY, "wg_busy", "handshake dropped: the queue is full")                                          \
 	X(WG_AUTH, "wg_auth", "data message that does not decrypt")                                            \
 	X(WG_REPLAY, "wg_replay", "data message seen before or too old")                                       \
@@ -539,6 +539,14 @@ struct notice { /* ring buffer `notices` */
 
 struct traffic {
 	__u64 packets, bytes;
+};
+
+/* Of what strangers may put into the sockets of the port (admit.h). */
+enum admit {
+	ADMIT_STRANGERS, /* initiations without a cookie */
+	ADMIT_COOKIES,	  /* initiations with one, true or not */
+	ADMIT_OTHERS,	  /* disco, STUN */
+	ADMIT_MAX,
 };
 
 enum total { TOTAL_OUT, TOTAL_IN, TOTAL_HOST_IN, TOTAL_FRONT_PASS, TOTAL_MAX }; /* array `totals` */

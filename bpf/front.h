@@ -155,25 +155,4 @@ static __always_inline int front_check(struct xdp_md *ctx)
 	return reason;
 }
 
-/* On the socket: the data begin with the UDP header. Returns how much to keep: all or nothing. */
-static __always_inline int front_socket_check(struct __sk_buff *skb)
-{
-	struct settings *s = element(&settings, 0);
-	__u32 len = skb->len - sizeof(struct udphdr);
-	struct wg_head h = {};
-	int reason;
-
-	if (!s || skb->len < sizeof(struct udphdr))
-		return skb->len;
-	if (skb->gso_size)
-		len = skb->gso_size;
-	if (!front_head(skb, false, sizeof(struct udphdr), &h, len))
-		return skb->len;
-	reason = wg_check(s, &h, len);
-	if (!reason)
-		return skb->len;
-	count_drop(reason);
-	return 0;
-}
-
 #endif

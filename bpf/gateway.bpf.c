@@ -7,6 +7,7 @@
  *   egress NIC --> nic_in --(TAP, steer_tap, fence_tap)--> worker
  *   any other NIC --> nic_fence --> stack
  */
+#include "admit.h"
 #include "front.h"
 #include "guard.h"
 #include "import.h"

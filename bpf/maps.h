@@ -242,6 +242,13 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } notices SEC(".maps");
 
+struct { /* buckets: when each is full again (admit.h) */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ADMIT_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} admissions SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, DROP_MAX);

@@ -248,6 +248,45 @@ static void test_gro(void **state)
 		   8 + 3 * 148, DROP_NONE);
 }
 
+static void spend(struct scratch *s, uint32_t budget, bool all)
+{
+	uint64_t full_at = all ? UINT64_MAX / 2 : 0;
+
+	must(bpf_map_update_elem(bpf_map__fd(s->m->skel->maps.admissions), &budget, &full_at, 0));
+}
+
+static void assert_let_in(struct scratch *s, size_t i, bool cookie, bool let_in)
+{
+	struct frame whole = message_frame(false, i), f;
+
+	if (cookie)
+		whole.b[whole.payload + 147] = 1; /* the last byte of mac2 */
+	f = socket_frame(&whole, messages[i].len);
+	assert_ran(run(s, PROGRAM_FRONT_SOCKET, &f), let_in ? (int)(8 + messages[i].len) : 0,
+		   let_in ? DROP_NONE : DROP_WG_RATE);
+}
+
+/* Each kind has a budget of its own, and what names an index of ours none. */
+static void test_fault_22_strangers_have_budgets(void **state)
+{
+	struct scratch *s = *state;
+
+	arm(s, false, true, true);
+	for (uint32_t empty = 0; empty < ADMIT_MAX; empty++) {
+		for (uint32_t b = 0; b < ADMIT_MAX; b++)
+			spend(s, b, b == empty);
+		assert_let_in(s, 0, false, empty != ADMIT_STRANGERS);
+		assert_let_in(s, 0, true, empty != ADMIT_COOKIES);
+		assert_let_in(s, 24, false, empty != ADMIT_OTHERS); /* disco */
+		assert_let_in(s, 28, false, empty != ADMIT_OTHERS); /* STUN */
+		assert_let_in(s, 3, false, true);		     /* a response */
+		assert_let_in(s, 6, false, true);
+		assert_let_in(s, 9, false, true); /* a keepalive */
+	}
+	for (uint32_t b = 0; b < ADMIT_MAX; b++)
+		spend(s, b, false);
+}
+
 static void test_counted(void **state)
 {
 	struct scratch *s = *state;
@@ -487,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup(test_messages, setup),  cmocka_unit_test_setup(test_messages_on_socket, setup),
 		cmocka_unit_test_setup(test_passes, setup),    cmocka_unit_test_setup(test_fragments, setup),
 		cmocka_unit_test_setup(test_options, setup),   cmocka_unit_test_setup(test_gro, setup),
+		cmocka_unit_test_setup(test_fault_22_strangers_have_budgets, setup),
 		cmocka_unit_test_setup(test_counted, setup),   cmocka_unit_test_setup(test_steer_tap, setup),
 		cmocka_unit_test_setup(test_fence_tap, setup),
 		cmocka_unit_test_setup(test_fault_45_the_tunnels_own_stay_out, setup),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A whole node (engine and worker) against a peer whose messages the input spoils.
+ * A whole node (gate, engine and worker) against a peer whose messages the input spoils.
  * The input is a list of steps, each an operation byte, a length byte and that
  * many bytes: garbage as it is, or flipped into a good handshake message, or sealed
  * as the content of a good data message, so that what lies behind the
@@ -13,6 +13,7 @@
 #include "user/wireguard/cookie.h"
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/engine.h"
+#include "user/wireguard/gate.h"
 #include "user/wireguard/noise.h"
 
 #define MUST(condition)           \
@@ -35,6 +36,9 @@ struct node {
 	uint32_t peer;
 	struct endpoint from;
 	bool under_load;
+	struct gate_keys keys;
+	struct gate_load load;
+	struct ratelimit *sources;
 
 	/* the other side */
 	struct noise_identity id;
@@ -102,7 +106,14 @@ static unsigned op_worker(void *ctx, uint32_t peer)
 	return 0;
 }
 
-static const struct engine_ops ops = { op_send, op_command, op_index, op_allowed, op_worker, op_random };
+static void op_identity(void *ctx, const uint8_t public[KEY_LEN], bool valid)
+{
+	gate_keys_init(&((struct node *)ctx)->keys, public, valid);
+}
+
+static const struct engine_ops ops = {
+	op_send, op_command, op_index, op_allowed, op_worker, op_random, NULL, op_identity
+};
 
 static struct engine_time time_of(const struct node *n)
 {
@@ -148,10 +159,30 @@ static void work(struct node *n)
 		engine_release(n->e, &garbage);
 }
 
+static enum engine_result input(struct node *n, const uint8_t *msg, size_t len)
+{
+	struct engine_time now = time_of(n);
+	struct message_cookie reply;
+	uint8_t random[KEY_LEN];
+	enum engine_result r;
+	bool proven;
+
+	op_random(n, random, sizeof(random));
+	if (gate_keys_stale(&n->keys, n->now))
+		gate_keys_renew(&n->keys, random, n->now);
+	r = gate_judge(&n->keys, n->sources, &n->load, msg, len, &n->from, n->now, &proven);
+	if (r == ENGINE_OK)
+		return engine_input(n->e, msg, len, &n->from, &now);
+	if (r == ENGINE_COOKIE_SENT) {
+		gate_cookie(&n->keys, &reply, msg, len, &n->from, random);
+		MUST(!cookie_reply_read(&n->cookies, &reply, n->now) || n->cookies.cookie_birth == n->now);
+	}
+	return r;
+}
+
 /* Copies into memory of exactly this length, so that one byte too far is seen. */
 static void receive(struct node *n, const void *bytes, size_t len)
 {
-	struct engine_time now = time_of(n);
 	uint8_t *msg = malloc(len ? len : 1);
 	struct opened opened;
 	unsigned before = n->sent;
@@ -164,7 +195,7 @@ static void receive(struct node *n, const void *bytes, size_t len)
 		if (r == OPEN_OK)
 			MUST(opened.packet.data == msg + DATA_HEADER_LEN &&
 			     opened.packet.len <= len - DATA_MIN_LEN);
-	} else if (engine_input(n->e, msg, len, &n->from, &now) > ENGINE_COOKIE_SENT) {
+	} else if (input(n, msg, len) != ENGINE_OK) {
 		MUST(n->sent == before);
 	}
 	free(msg);
@@ -246,7 +277,10 @@ static void step(struct node *n, unsigned op, const uint8_t *bytes, size_t len)
 	case DATA: step_data(n, bytes, len); break;
 	case TIME: n->now += (len ? bytes[0] + 1 : 1000) * 100 * NS_PER_MS; break;
 	case BEGIN: engine_initiate(n->e, n->peer, &now); break;
-	case LOAD: engine_set_under_load(n->e, n->under_load = !n->under_load); break;
+	case LOAD:
+		n->under_load = !n->under_load;
+		n->load.strangers = n->under_load ? UINT64_MAX / 2 : 0;
+		break;
 	case SAY: transport_stage(t, bytes, len); break;
 	}
 	now = time_of(n);
@@ -263,8 +297,9 @@ static void setup(struct node *n)
 
 	n->now = 1000 * NS_PER_SEC;
 	n->from = (struct endpoint){ .addr = addr_from_v4(htobe32(0xc0000201)), .port = 5 };
+	n->sources = ratelimit_new(theirs);
 	n->e = engine_new(&ops, n);
-	MUST(n->e);
+	MUST(n->e && n->sources);
 	engine_set_identity(n->e, ours);
 	MUST(engine_public_key(n->e, public));
 	noise_identity_init(&n->id, theirs);
@@ -303,5 +338,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	engine_free(n.e);
 	transport_set_free(&n.set);
 	allowedips_free(n.allowed);
+	ratelimit_free(n.sources);
 	return 0;
 }

@@ -4,12 +4,18 @@
 What is asserted is what comes of it (gets in, goes on, is answered); how fast is measured by bench and told, for a
 machine that all peers share promises no times.
 """
+import base64
+import hashlib
+import os
+import struct
+import subprocess
 import time
 
 import pytest
 
 from gateways import SLUICE
 from lab import HERE, say, wait_for
+from net import SERVICE, STATIC
 
 SOCKET = "/run/sluice/sluice.sock"
 NOBODY = ["setpriv", "--reuid=65534", "--regid=0", "--clear-groups"]      # the socket's group, not root
@@ -27,7 +33,7 @@ def test_fault_21_a_member_who_asks_much_keeps_nobody_waiting(world):
     world = world()
     world.joined("alice")
     member = world.net.gateway.popen("member", [*NOBODY, "/usr/bin/python3", str(HERE / "member.py"), SOCKET, "67",
-                                                "20", "client_counters"])
+                                                "20", "client_use"])
     wait_for("the member", lambda: "asking" in member.output() or not member.alive(), seconds=30)
     assert member.alive(), member.output()
     for _ in range(3):
@@ -72,3 +78,67 @@ def test_fault_21_metrics_are_asked_once_a_second(lab, askers):
     asked = gateway.output().count("asked")
     say(f"    {askers * 2000} requests in {seconds} s: {asked} reached the gateway")
     assert 4 <= asked <= 4 * (seconds + 1)
+
+
+def initiations(public, right, cookie, n=4096):
+    """Messages with the mac1 that whoever knows the gateway's key can make, or a wrong one; nothing in them is true."""
+    key = hashlib.blake2s(b"mac1----" + base64.b64decode(public)).digest()
+    for _ in range(n):
+        body = struct.pack("<I", 1) + os.urandom(112)
+        yield body + (hashlib.blake2s(body, digest_size=16, key=key).digest() if right else os.urandom(16)) + (
+            os.urandom(16) if cookie else bytes(16))
+
+
+class Flood:
+    """A stranger's initiations at a fixed rate, while a with block lasts."""
+
+    def __init__(self, world, rate, seconds, right=True, cookie=False, source="10.0.0.0/8"):
+        self.host = world.net.client(f"mallory{len(world.net.clients)}")
+        program, messages = world.lab.file("flood"), world.lab.file("initiations")
+        subprocess.run(["gcc", "-O2", "-o", program, HERE / "flood.c"], check=True)
+        messages.write_bytes(b"".join(initiations(world.gateway.key.public, right, cookie)))
+        self.command = [str(program), str(messages), "148", STATIC[4], "51820", source, str(rate), str(seconds)]
+
+    def __enter__(self):
+        self.process = self.host.popen("flood", self.command)
+        time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        self.process.stop()
+
+    def end(self):
+        assert self.process.popen.wait(60) == 0
+        return int(self.process.output().split()[0])
+
+
+FLOODS = {      # what it is of: its initiations
+    "wrong mac1": {"right": False},
+    "spoofed": {},
+    "spoofed, with false cookies": {"cookie": True},
+    "one source": {"source": "192.0.2.200"},
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_fault_22_a_flood_of_initiations(world, kind):
+    """Initiations from a stranger, 55,000 a second if the machine can: a download goes on, and a new client, who is
+    asked for a cookie, gets in meanwhile. (One source and a right mac1 kept it out for as long as it lasted.)"""
+    world = world()
+    alice, bob = world.client("alice"), world.client("bob")
+    for client in (alice, bob):
+        world.gateway.admit(client)
+    world.gateway.start()
+    alice.join(world.gateway)
+    wait_for("alice", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/").get("status") == 200)
+    before, flood = world.gateway.drops(), Flood(world, 55000, 60, **FLOODS[kind])
+    with flood:
+        result = timed("20 MB", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/bytes/20000000"))
+        assert result["bytes"] == 20000000 and result["intact"]
+        bob.join(world.gateway, keepalive=25)
+        timed("a new client", lambda: wait_for("bob", lambda: bob.handshake(world.gateway.key.public), 55))
+        assert flood.process.alive()
+    drops = world.gateway.drops()
+    say(f"    dropped: { {k: drops[k] - before[k] for k in ('wg_mac1', 'wg_rate', 'wg_handshake', 'wg_busy')} }")
+    assert drops["wg_rate"] > before["wg_rate"]
+    assert world.gateway.command("status", check=False).returncode == 0

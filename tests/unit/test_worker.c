@@ -31,6 +31,7 @@
 struct test {
 	struct worker w;
 	struct worker_shared shared;
+	struct handshakes handshakes; /* nobody takes from its lanes */
 	struct transport transport;
 	struct session session, theirs;
 	struct allowedips_set *allowed;
@@ -89,6 +90,8 @@ static int open_test(void **state)
 	t->outside = tap[1];
 	t->shared.parcels = true;
 	t->shared.control_event = eventfd(0, EFD_NONBLOCK);
+	t->handshakes.event = eventfd(0, EFD_NONBLOCK);
+	t->shared.handshakes = &t->handshakes;
 	assert_int_equal(worker_init(&t->w, 0, &t->shared, &none, tap[0], true, true), 0);
 	t->allowed = allowedips_set_new();
 	for (size_t i = 0; i < 2; i++)
@@ -118,6 +121,7 @@ static int close_test(void **state)
 	close(t->outside);
 	close(t->w.tap_fd);
 	close(t->shared.control_event);
+	close(t->handshakes.event);
 	worker_free(&t->w);
 	assert_false(worker_exists(&t->w));
 	free(t);

@@ -16,6 +16,7 @@
 #include "wg_test.h"
 
 #include "user/wireguard/engine.h"
+#include "user/wireguard/gate.h"
 
 #define SIM_UNUSED __attribute__((unused)) /* not every test uses everything here */
 #define SIM_NODES 2
@@ -42,6 +43,9 @@ struct sim_node {
 	struct endpoint self; /* where others find it; addr, local and port */
 	uint8_t secret[KEY_LEN], public[KEY_LEN];
 	uint32_t peer; /* id of the other node here */
+	struct gate_keys keys;
+	struct gate_load load;
+	struct ratelimit *sources;
 
 	struct transport_command commands[64];
 	size_t n_commands;
@@ -158,9 +162,45 @@ static void op_random(void *ctx, void *buf, size_t len)
 	test_random_bytes(&((struct sim_node *)ctx)->sim->seed, buf, len);
 }
 
+static void op_identity(void *ctx, const uint8_t public[KEY_LEN], bool valid)
+{
+	gate_keys_init(&((struct sim_node *)ctx)->keys, public, valid);
+}
+
 static const struct engine_ops sim_ops = {
-	op_send, op_command, op_index, op_allowed, op_worker, op_random
+	op_send, op_command, op_index, op_allowed, op_worker, op_random, .identity = op_identity
 };
+
+/* ---- the gate and the engine behind it ---- */
+
+static enum engine_result sim_input(struct sim_node *n, const void *bytes, size_t len,
+				    const struct endpoint *from)
+{
+	struct engine_time now = sim_time(n->sim);
+	struct message_cookie reply;
+	uint8_t random[KEY_LEN];
+	enum engine_result r;
+	bool proven;
+
+	op_random(n, random, sizeof(random));
+	if (gate_keys_stale(&n->keys, now.mono))
+		gate_keys_renew(&n->keys, random, now.mono);
+	r = gate_judge(&n->keys, n->sources, &n->load, bytes, len, from, now.mono, &proven);
+	if (r == ENGINE_OK)
+		return engine_input(n->engine, bytes, len, from, &now);
+	op_random(n, random, XNONCE_LEN);
+	if (r == ENGINE_COOKIE_SENT) {
+		gate_cookie(&n->keys, &reply, bytes, len, from, random);
+		sim_send(n, &reply, sizeof(reply), from);
+	}
+	return r;
+}
+
+/* So many strangers ask that none is let in, or none do. */
+SIM_UNUSED static void sim_set_load(struct sim *s, int node, bool load)
+{
+	s->nodes[node].load.strangers = load ? UINT64_MAX / 2 : 0;
+}
 
 /* ---- the worker ---- */
 
@@ -217,7 +257,7 @@ static void sim_receive(struct sim_node *n, struct sim_datagram *d)
 	unsigned result;
 
 	if (d->len && d->bytes[0] != MESSAGE_DATA) {
-		n->input[engine_input(n->engine, d->bytes, d->len, &d->from, &now)]++;
+		n->input[sim_input(n, d->bytes, d->len, &d->from)]++;
 		return;
 	}
 	result = transport_open(&n->set, n->allowed, d->bytes, d->len, &d->from, d->tos, now.mono,
@@ -395,6 +435,8 @@ SIM_UNUSED static struct sim *sim_new(void)
 		n->self = (struct endpoint){ .addr = addr_from_v4(htonl(0xc0000201 + (uint32_t)i)),
 					     .port = (uint16_t)(51820 + i) };
 		memset(n->secret, 0x10 + i, KEY_LEN);
+		n->sources = ratelimit_new(n->secret);
+		assert_non_null(n->sources);
 		n->engine = engine_new(&sim_ops, n);
 		assert_non_null(n->engine);
 		engine_set_identity(n->engine, n->secret);
@@ -466,6 +508,7 @@ SIM_UNUSED static void sim_free(struct sim *s)
 		engine_free(n->engine);
 		transport_set_free(&n->set);
 		allowedips_free(n->allowed);
+		ratelimit_free(n->sources);
 	}
 	free(s);
 }

@@ -410,6 +410,7 @@ static const struct map_layout layouts[] = {
 	{"routes", sizeof(struct route_key), sizeof(struct route), text_lpm, text_route, false},
 	{"blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false},
 	{"client_worker", 4, 4, text_client_id, text_u32, true},
+	{"admissions", 4, 8, text_u32, text_expires, true},
 	{"drops", 4, 8, text_reason, text_count, true},
 	{"daemon_drops", 4, 8, text_reason, text_count, true},
 	{"totals", 4, sizeof(struct traffic), text_total, text_traffic, true},

@@ -288,7 +288,8 @@ static json_t *dump_result(struct dump *d, const char *name)
 
 static bool can_be_read(const struct bpf_map_info *i)
 {
-	return i->key_size && i->key_size <= KEY_MAX && i->type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY && i->type != BPF_MAP_TYPE_RINGBUF;
+	return i->key_size && i->key_size <= KEY_MAX && i->type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY &&
+	       i->type != BPF_MAP_TYPE_RINGBUF;
 }
 
 static bool read_cursor(const char *text, unsigned char key[KEY_MAX], size_t key_size)

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /*
- * The control thread's event loop: descriptors with callbacks and one deadline.
+ * A thread's event loop: descriptors with callbacks and one deadline.
  * A watch is embedded in what it is about; removing one inside any callback is
  * fine, also one whose event is still waiting to be told.
  */

@@ -105,9 +105,7 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 static void run(struct plain *p)
 {
 	while (!p->loop.stop) {
-		uint64_t due = device_tick(&p->device), look = loop_now() + LOOK_AFTER;
-
-		loop_run_once(&p->loop, due < look ? due : look);
+		loop_run_once(&p->loop, loop_now() + LOOK_AFTER);
 		if (access(p->socket_path, F_OK) || device_tap_gone(&p->device))
 			p->loop.stop = true;
 	}

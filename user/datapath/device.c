@@ -11,30 +11,22 @@
 
 #include "user/base/log.h"
 
-#define BUSY_BACKLOG (MAIL_HANDSHAKES / 8) /* handshakes found waiting: under load */
-#define BUSY_TIME NS_PER_SEC		   /* and for this long after */
+/* ---- what the engine wants done ---------------------------------------------- */
 
-/* A snapshot that workers may still be reading: freed when each has passed a quiet point. */
-struct retired {
-	struct retired *next;
-	struct allowedips *allowed;
-	uint64_t pass[MAX_WORKERS];
-};
-
-static struct engine_time now(void)
+void device_drop(struct device *d, enum drop_reason reason)
 {
-	return (struct engine_time){.mono = loop_now(), .wall = loop_wall()};
+	atomic_fetch_add_explicit(&d->drops[reason], 1, memory_order_relaxed);
 }
 
-/* ---- what the engine wants done ---------------------------------------------- */
+void device_send_handshake(struct device *d, const void *msg, size_t len, const struct endpoint *to)
+{
+	if (!underlay_send_one(&d->workers[0].underlay, to, UNDERLAY_EXPEDITED, msg, len))
+		device_drop(d, DROP_SEND);
+}
 
 static void op_send(void *ctx, const void *msg, size_t len, const struct endpoint *to)
 {
-	struct device *d = ctx;
-	const uint8_t expedited = 0x88; /* AF41, as the kernel's module marks handshakes */
-
-	if (!underlay_send_one(&d->workers[0].underlay, to, expedited, msg, len))
-		d->drops[DROP_SEND]++;
+	device_send_handshake(ctx, msg, len, to);
 }
 
 static void op_command(void *ctx, unsigned worker, const struct transport_command *c)
@@ -52,41 +44,20 @@ static void op_index(void *ctx, uint32_t index, unsigned worker, bool used)
 		d->options.index(d->options.ctx, index, worker, used);
 }
 
-static void free_retired(struct device *d)
+static void release_allowed(void *ctx, void *snapshot)
 {
-	struct retired **at = &d->retired;
-
-	while (*at) {
-		struct retired *r = *at;
-		bool quiet = true;
-
-		for (unsigned i = 0; i < d->n_running; i++)
-			quiet &= worker_quiet(&d->workers[i], r->pass[i]);
-		if (!quiet) {
-			at = &r->next;
-			continue;
-		}
-		*at = r->next;
-		allowedips_free(r->allowed);
-		free(r);
-	}
+	allowedips_free(snapshot);
 }
 
 static void op_allowed(void *ctx, struct allowedips *snapshot)
 {
 	struct device *d = ctx;
-	struct retired *r = calloc(1, sizeof(*r));
 	struct allowedips *old = atomic_exchange(&d->shared.allowed, snapshot);
 
-	if (!old || !r) { /* without memory for the note, an old snapshot is better lost than freed too early */
-		free(r);
+	if (!old)
 		return;
-	}
-	r->allowed = old;
-	for (unsigned i = 0; i < d->n_workers; i++)
-		r->pass[i] = worker_pass(&d->workers[i]);
-	r->next = d->retired;
-	d->retired = r;
+	retired_add(&d->retired, d->workers, d->n_workers, old, release_allowed, NULL);
+	handshakes_wake(&d->handshakes); /* it releases the old one */
 }
 
 static unsigned op_worker(void *ctx, uint32_t peer)
@@ -101,6 +72,16 @@ static void op_random(void *ctx, void *buf, size_t len)
 	randombytes_buf(buf, len);
 }
 
+static void op_sooner(void *ctx)
+{
+	handshakes_wake(&((struct device *)ctx)->handshakes);
+}
+
+static void op_identity(void *ctx, const uint8_t public[KEY_LEN], bool valid)
+{
+	handshakes_identity(&((struct device *)ctx)->handshakes, public, valid);
+}
+
 static const struct engine_ops engine_ops = {
 	.send = op_send,
 	.command = op_command,
@@ -108,62 +89,28 @@ static const struct engine_ops engine_ops = {
 	.allowed = op_allowed,
 	.worker = op_worker,
 	.random = op_random,
+	.sooner = op_sooner,
+	.identity = op_identity,
 };
 
 /* ---- what workers bring ------------------------------------------------------- */
 
-static const enum drop_reason input_drops[] = {
-	[ENGINE_BAD_LENGTH] = DROP_WG_LENGTH,	 [ENGINE_BAD_TYPE] = DROP_WG_TYPE,
-	[ENGINE_BAD_MAC1] = DROP_WG_MAC1,	 [ENGINE_RATE_LIMITED] = DROP_WG_RATE,
-	[ENGINE_FORGED] = DROP_WG_HANDSHAKE,	 [ENGINE_UNKNOWN_PEER] = DROP_WG_HANDSHAKE,
-	[ENGINE_OLD_TIMESTAMP] = DROP_WG_HANDSHAKE, [ENGINE_FLOOD] = DROP_WG_RATE,
-	[ENGINE_UNKNOWN_INDEX] = DROP_WG_INDEX,	 [ENGINE_NO_IDENTITY] = DROP_WG_HANDSHAKE,
-	[ENGINE_NO_MEMORY] = DROP_WG_BUSY,
-};
-
 struct bag { /* one worker's mail, out of its lock */
-	struct handshake handshakes[MAIL_HANDSHAKES];
-	uint32_t requests[MAIL_REQUESTS];
 	struct notice notices[MAIL_NOTICES];
-	unsigned n_handshakes, n_requests, n_notices;
-	struct garbage garbage;
+	unsigned n_notices;
 	struct parcels leaving, others;
 };
 
 static void collect(struct mail *m, struct bag *bag)
 {
 	pthread_mutex_lock(&m->lock);
-	bag->n_handshakes = m->n_handshakes;
-	bag->n_requests = m->n_requests;
-	bag->garbage = m->garbage;
-	memcpy(bag->handshakes, m->handshakes, m->n_handshakes * sizeof(m->handshakes[0]));
-	memcpy(bag->requests, m->requests, m->n_requests * sizeof(m->requests[0]));
 	bag->n_notices = m->n_notices;
 	memcpy(bag->notices, m->notices, m->n_notices * sizeof(m->notices[0]));
-	m->n_handshakes = 0;
-	m->n_requests = 0;
 	m->n_notices = 0;
-	m->garbage = (struct garbage){0};
 	bag->leaving = m->leaving;
 	bag->others = m->others;
 	m->leaving = m->others = (struct parcels){0};
 	pthread_mutex_unlock(&m->lock);
-}
-
-static void take_handshakes(struct device *d, const struct bag *bag)
-{
-	struct engine_time time = now();
-
-	if (bag->n_handshakes >= BUSY_BACKLOG)
-		d->busy_until = time.mono + BUSY_TIME;
-	engine_set_under_load(d->engine, time.mono < d->busy_until);
-	for (unsigned i = 0; i < bag->n_handshakes; i++) {
-		const struct handshake *h = &bag->handshakes[i];
-		enum engine_result result = engine_input(d->engine, h->message, h->len, &h->from, &time);
-
-		if (result != ENGINE_OK && result != ENGINE_COOKIE_SENT)
-			d->drops[input_drops[result]]++;
-	}
 }
 
 static void take_parcels(struct device *d, struct bag *bag)
@@ -185,19 +132,13 @@ static void take_parcels(struct device *d, struct bag *bag)
 static void take_mail(void *ctx)
 {
 	struct device *d = ctx;
-	static struct bag bag; /* 50 KiB; the control thread is one */
+	struct bag bag;
 	uint64_t count;
 
 	if (read(d->shared.control_event, &count, sizeof(count)) < 0)
 		return;
 	for (unsigned w = 0; w < d->n_workers; w++) {
-		struct engine_time time = now();
-
 		collect(&d->workers[w].mail, &bag);
-		take_handshakes(d, &bag);
-		for (unsigned i = 0; i < bag.n_requests; i++)
-			engine_initiate(d->engine, bag.requests[i], &time);
-		engine_release(d->engine, &bag.garbage);
 		for (unsigned i = 0; d->options.notice && i < bag.n_notices; i++)
 			d->options.notice(d->options.ctx, &bag.notices[i]);
 		take_parcels(d, &bag);
@@ -208,36 +149,22 @@ void device_relayed(struct device *d, const struct peer *peer, uint16_t region, 
 {
 	struct endpoint from = endpoint_of_relay(region, engine_peer_id(peer));
 	unsigned worker = engine_peer_transport(peer)->worker;
-	struct engine_time time = now();
-	enum engine_result result;
 
 	if (len && msg[0] == MESSAGE_DATA) {
 		if (!worker_arrive(&d->workers[worker], &from, msg, len))
-			d->drops[DROP_WG_BUSY]++;
-		return;
+			device_drop(d, DROP_WG_BUSY);
+	} else if (!handshakes_relayed(&d->handshakes, msg, len, &from)) {
+		device_drop(d, len > HANDSHAKE_MAX_LEN ? DROP_WG_LENGTH : DROP_WG_RATE);
 	}
-	result = engine_input(d->engine, msg, len, &from, &time);
-	if (result != ENGINE_OK && result != ENGINE_COOKIE_SENT)
-		d->drops[input_drops[result]]++;
 }
 
 bool device_send(struct device *d, const struct endpoint *to, const void *bytes, size_t len)
 {
 	bool sent = underlay_send_one(&d->workers[0].underlay, to, 0, bytes, len);
 
-	d->drops[DROP_SEND] += !sent;
+	if (!sent)
+		device_drop(d, DROP_SEND);
 	return sent;
-}
-
-uint64_t device_tick(struct device *d)
-{
-	struct engine_time time = now();
-	uint64_t due = engine_tick(d->engine, &time);
-
-	free_retired(d);
-	if (d->retired && due > time.mono + NS_PER_SEC)
-		due = time.mono + NS_PER_SEC;
-	return due;
 }
 
 /* ---- life --------------------------------------------------------------------- */
@@ -338,6 +265,9 @@ static bool assemble(struct device *d, char *error, size_t size)
 	d->shared.client_of_peer = calloc(MAX_CLIENTS, sizeof(*d->shared.client_of_peer));
 	if (!d->workers || !d->shared.client_of_peer)
 		return fail(error, size, "workers", -ENOMEM);
+	err = handshakes_open(&d->handshakes, d);
+	if (err)
+		return fail(error, size, "handshakes: locked memory (raise RLIMIT_MEMLOCK)", err);
 	if (!open_tap(d, error, size))
 		return false;
 	memcpy(d->shared.tap_mac, d->tap.mac, sizeof(d->shared.tap_mac));
@@ -366,6 +296,8 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 			   .control_event = -1},
 	};
 	d->shared.mtu = options->mtu;
+	d->shared.handshakes = &d->handshakes;
+	retired_open(&d->retired);
 	if (assemble(d, error, size))
 		return true;
 	device_close(d);
@@ -374,6 +306,7 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 
 static void stop(struct device *d)
 {
+	handshakes_stop(&d->handshakes); /* it sends by a worker's socket */
 	atomic_store(&d->shared.stop, true);
 	while (d->n_running)
 		worker_stop(&d->workers[--d->n_running]);
@@ -391,7 +324,12 @@ int device_start(struct device *d)
 		}
 		d->n_running++;
 	}
-	return 0;
+
+	int err = handshakes_start(&d->handshakes);
+
+	if (err)
+		stop(d);
+	return err;
 }
 
 void device_close(struct device *d)
@@ -404,7 +342,11 @@ void device_close(struct device *d)
 	for (unsigned i = 0; d->workers && i < d->n_workers; i++)
 		if (worker_exists(&d->workers[i]))
 			worker_free(&d->workers[i]);
-	free_retired(d);
+	if (d->handshakes.device) {
+		retired_release(&d->retired, d->workers, 0);
+		retired_close(&d->retired);
+	}
+	handshakes_close(&d->handshakes);
 	allowedips_free(atomic_load(&d->shared.allowed));
 	free(d->workers);
 	free((void *)d->shared.client_of_peer);
@@ -506,7 +448,7 @@ int device_set_mark(struct device *d, uint32_t mark)
 void device_drops(const struct device *d, uint64_t out[DROP_MAX])
 {
 	for (int r = 0; r < DROP_MAX; r++) {
-		out[r] = d->drops[r];
+		out[r] = atomic_load_explicit(&d->drops[r], memory_order_relaxed);
 		for (unsigned i = 0; i < d->n_workers; i++)
 			out[r] += atomic_load_explicit(&d->workers[i].drops[r], memory_order_relaxed);
 	}

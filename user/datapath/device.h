@@ -8,13 +8,17 @@
 
 #include "user/wireguard/engine.h"
 #include "user/base/loop.h"
+#include "handshakes.h"
+#include "retired.h"
 #include "tap.h"
 #include "worker.h"
 
 /*
  * A WireGuard interface: the engine, its workers and the TAP, put together. It
- * is all of `sluice wireguard`, and what the gateway builds on. Everything here
- * belongs to the control thread.
+ * is all of `sluice wireguard`, and what the gateway builds on. Three kinds of thread:
+ * workers have the packets (worker.h), one has the handshakes (handshakes.h), and the
+ * control thread has all else, and makes every call in this file that is not said to be
+ * another's.
  */
 struct device_options {
 	char interface[IFNAMSIZ]; /* a copy: it outlives the configuration that said it */
@@ -47,25 +51,25 @@ struct device {
 	struct worker *workers;
 	unsigned n_workers;
 	unsigned n_running; /* of them: all, or none */
-	struct retired *retired; /* snapshots that a worker may still read */
+	struct handshakes handshakes;
+	struct retired_list retired; /* snapshots that a worker may still read */
 	struct loop_watch mail;
-	uint64_t busy_until; /* handshakes need cookies until then */
-	uint64_t drops[DROP_MAX]; /* of the control thread */
+	_Atomic uint64_t drops[DROP_MAX]; /* of the control thread and of handshakes */
 };
 
 /* Opens everything, runs nothing yet. False with one line in @error, and nothing left behind. */
 bool device_open(struct device *d, struct loop *loop, const struct device_options *options, char *error, size_t size);
 
-/* Starts the workers. 0 or -errno, then none runs. */
+/* Starts the workers and the handshakes. 0 or -errno, then none runs. */
 int device_start(struct device *d);
-
-/* Timers; returns when to call again. */
-uint64_t device_tick(struct device *d);
 
 /* A WireGuard message for us that a relay brought from @peer. */
 void device_relayed(struct device *d, const struct peer *peer, uint16_t region, const uint8_t *msg, size_t len);
 /* Sends a datagram from our port; false: it did not go out. */
 bool device_send(struct device *d, const struct endpoint *to, const void *bytes, size_t len);
+/* A message of a handshake; it may be lost. Control and handshake thread. */
+void device_send_handshake(struct device *d, const void *msg, size_t len, const struct endpoint *to);
+void device_drop(struct device *d, enum drop_reason reason); /* of control and handshake thread */
 
 /* Whose packets a peer's are; 0: nobody's. */
 void device_set_client(struct device *d, uint32_t peer, uint32_t client);

@@ -2,13 +2,14 @@
 /*
  * What a worker does with datagrams: tell WireGuard's message types apart, open
  * data messages where they lie, and write what was inside to the TAP, merged into
- * super-packets (coalesce.h). Handshakes go to the control thread.
+ * super-packets (coalesce.h). Handshakes are judged here, and done by their own thread.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "user/base/log.h"
+#include "user/wireguard/crypto.h"
 #include "pieces.h"
 #include "reassemble.h"
 #include "tap.h"
@@ -70,14 +71,41 @@ static void receive_data(struct worker *w, uint8_t *msg, size_t len, const struc
 		worker_drop(w, open_drops[result], 1);
 }
 
+static void send_cookie(struct worker *w, const uint8_t *msg, size_t len, const struct rx_message *m)
+{
+	struct message_cookie reply;
+	uint8_t nonce[XNONCE_LEN];
+
+	crypto_random(nonce, sizeof(nonce));
+	gate_cookie(w->keys, &reply, msg, len, &m->from, nonce);
+	if (!underlay_send_one(&w->underlay, &m->from, UNDERLAY_EXPEDITED, &reply, sizeof(reply)))
+		worker_drop(w, DROP_SEND, 1);
+}
+
 static void receive_handshake(struct worker *w, const uint8_t *msg, size_t len, size_t expected,
 			      const struct rx_message *m)
 {
-	if (len != expected)
+	struct handshakes *h = w->shared->handshakes;
+	enum lane lane = LANE_ANSWERS;
+	enum engine_result result;
+	bool proven;
+
+	if (len != expected) {
 		worker_drop(w, DROP_WG_LENGTH, 1);
-	else if (!transport_may_be_at(&w->transports, w->allowed, &m->from)) /* the answer would go there */
+		return;
+	}
+	if (!transport_may_be_at(&w->transports, w->allowed, &m->from)) { /* the answer would go there */
 		worker_drop(w, DROP_LOOP, 1);
-	else if (!worker_pass_handshake(w, msg, len, &m->from))
+		return;
+	}
+	result = gate_judge(w->keys, w->sources, &h->load, msg, len, &m->from, w->now, &proven);
+	if (msg[0] == MESSAGE_INITIATION)
+		lane = proven ? LANE_PROVEN : LANE_STRANGERS;
+	if (result == ENGINE_COOKIE_SENT)
+		send_cookie(w, msg, len, m);
+	else if (result != ENGINE_OK)
+		worker_drop(w, handshakes_drop_reason(result), 1);
+	else if (!handshakes_put(h, lane, msg, len, &m->from))
 		worker_drop(w, DROP_WG_BUSY, 1);
 }
 

@@ -85,6 +85,8 @@ struct tx_batch {
 /* Sends @n (<= TX_BATCHES) batches; returns the number of datagrams that the kernel refused. */
 unsigned underlay_send(const struct underlay *u, const struct tx_batch *batches, unsigned n);
 
+#define UNDERLAY_EXPEDITED 0x88 /* AF41, as the kernel's module marks handshakes */
+
 /* One datagram; true when it went out. Any thread. */
 bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint8_t tos, const void *data, size_t len);
 

@@ -9,6 +9,7 @@
 
 #include "user/base/log.h"
 #include "user/base/loop.h"
+#include "user/wireguard/crypto.h"
 #include "pieces.h"
 #include "tap.h"
 #include "worker.h"
@@ -81,7 +82,7 @@ static void pass_garbage(struct worker *w)
 		w->mail.garbage.transports = t;
 	}
 	pthread_mutex_unlock(&w->mail.lock);
-	ring(w->shared->control_event);
+	handshakes_wake(w->shared->handshakes);
 }
 
 void worker_tap_gone(struct worker *w)
@@ -97,7 +98,7 @@ void worker_request_handshake(struct worker *w, uint32_t peer)
 	if (w->mail.n_requests < MAIL_REQUESTS) /* else it asks again */
 		w->mail.requests[w->mail.n_requests++] = peer;
 	pthread_mutex_unlock(&w->mail.lock);
-	ring(w->shared->control_event);
+	handshakes_wake(w->shared->handshakes);
 }
 
 void worker_notice(struct worker *w, const struct notice *n)
@@ -107,25 +108,6 @@ void worker_notice(struct worker *w, const struct notice *n)
 		w->mail.notices[w->mail.n_notices++] = *n;
 	pthread_mutex_unlock(&w->mail.lock);
 	ring(w->shared->control_event);
-}
-
-bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from)
-{
-	bool room;
-
-	pthread_mutex_lock(&w->mail.lock);
-	room = w->mail.n_handshakes < MAIL_HANDSHAKES;
-	if (room) {
-		struct handshake *h = &w->mail.handshakes[w->mail.n_handshakes++];
-
-		h->len = (uint16_t)len;
-		memcpy(h->message, msg, len);
-		h->from = *from;
-	}
-	pthread_mutex_unlock(&w->mail.lock);
-	if (room)
-		ring(w->shared->control_event);
-	return room;
 }
 
 /* The caller rings. False: too many wait already. */
@@ -147,7 +129,7 @@ bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const st
 	return true;
 }
 
-/* The underlay's way out for what goes to a relay; also called by the control thread. */
+/* The underlay's way out for what goes to a relay; called by other threads, too. */
 static bool leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
 {
 	struct worker *w = ctx;
@@ -227,6 +209,7 @@ static void *run(void *arg)
 		atomic_fetch_add(&w->pass, 1);
 		w->now = loop_now();
 		w->allowed = atomic_load(&w->shared->allowed);
+		w->keys = atomic_load(&w->shared->handshakes->keys);
 		w->mtu = atomic_load_explicit(&w->shared->mtu, memory_order_relaxed);
 		worker_apply_commands(w);
 		receive_arrivals(w);
@@ -235,6 +218,7 @@ static void *run(void *arg)
 		send_todo(w);
 		pass_garbage(w);
 		w->allowed = NULL;
+		w->keys = NULL;
 		atomic_fetch_add(&w->pass, 1);
 	}
 	return NULL;
@@ -256,9 +240,12 @@ int worker_watch(struct worker *w, const struct underlay *underlay)
 static int allocate(struct worker *w)
 {
 	int err = rx_batch_init(&w->rx);
+	uint8_t hash_key[CRYPTO_SHORT_KEY_LEN];
 
+	crypto_random(hash_key, sizeof(hash_key));
+	w->sources = ratelimit_new(hash_key);
 	w->frame = malloc(TAP_FRAME_MAX);
-	if (!w->frame || !pieces_open(w))
+	if (!w->sources || !w->frame || !pieces_open(w))
 		return -ENOMEM;
 	for (int i = 0; i < TX_BATCHES; i++) {
 		w->tx[i].data = malloc(TX_SIZE);
@@ -337,6 +324,7 @@ void worker_free(struct worker *w)
 	for (int i = 0; i < TX_BATCHES; i++)
 		free(w->tx[i].data);
 	free(w->frame);
+	ratelimit_free(w->sources);
 	pieces_close(w);
 	free(w->mail.commands);
 	parcels_clear(&w->mail.arrived);

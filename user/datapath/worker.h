@@ -11,6 +11,7 @@
 #include "user/wireguard/allowedips.h"
 #include "coalesce.h"
 #include "user/wireguard/messages.h"
+#include "handshakes.h"
 #include "parcel.h"
 #include "probe.h"
 #include "user/wireguard/transport.h"
@@ -24,20 +25,14 @@
  * Who owns what of a client:
  *  - its sessions, counters, replay windows, staged packets and endpoint (so also
  *    roaming): the one worker the client was given to for as long as it exists;
- *  - its handshakes and timers: the control thread, which has the engine. Workers
- *    pass handshake messages on (they arrive at any worker) and get sessions back.
+ *  - its handshakes and timers: the handshake thread (handshakes.h). Workers judge
+ *    handshake messages (they arrive at any worker), answer strangers with a cookie or
+ *    with silence, pass the others on, and get sessions back.
  * Data messages reach the owner because its sockets are chosen by receiver index
  * (steer_udp), packets from the TAP because its queue is chosen by client (steer_tap).
  */
 
-/* What control and worker tell each other; a lock each, taken once a batch. */
-struct handshake {
-	uint16_t len;
-	uint8_t message[HANDSHAKE_MAX_LEN];
-	struct endpoint from;
-};
-
-#define MAIL_HANDSHAKES 256 /* messages that wait for the control thread; more are dropped, counted */
+/* What others and the worker tell each other; a lock each, taken once a batch. */
 #define MAIL_REQUESTS 256
 #define MAIL_NOTICES 32 /* more are forgotten: they are a courtesy */
 #define MAIL_PARCELS 1024 /* of each kind; more are dropped, counted */
@@ -50,13 +45,11 @@ struct mail {
 	struct parcels arrived; /* to the worker: data messages that came by a relay */
 	_Atomic bool has_arrived;
 
-	struct handshake handshakes[MAIL_HANDSHAKES]; /* to control */
-	unsigned n_handshakes;
-	uint32_t requests[MAIL_REQUESTS]; /* peers that need a handshake */
+	uint32_t requests[MAIL_REQUESTS]; /* to the handshake thread: peers that need one */
 	unsigned n_requests;
-	struct notice notices[MAIL_NOTICES]; /* errors to send, as the programs ask for them, too */
+	struct garbage garbage; /* to it, too */
+	struct notice notices[MAIL_NOTICES]; /* to control: errors to send, as the programs ask for them, too */
 	unsigned n_notices;
-	struct garbage garbage;
 	struct parcels leaving; /* for a relay */
 	struct parcels others;	/* disco, STUN, or nonsense */
 };
@@ -75,6 +68,7 @@ struct worker_shared {
 	uint8_t tap_mac[ETH_ALEN];
 	struct probe_watch probe; /* caught by the worker of CLIENT_GATEWAY */
 	int control_event; /* eventfd: there is mail for control */
+	struct handshakes *handshakes;
 };
 
 struct worker {
@@ -90,7 +84,9 @@ struct worker {
 	_Atomic uint64_t drops[DROP_MAX];
 
 	struct transport_set transports;
+	struct ratelimit *sources;	  /* of handshakes */
 	const struct allowedips *allowed; /* of this pass */
+	const struct gate_keys *keys;	  /* likewise */
 	uint64_t now;			  /* of this batch */
 	size_t mtu;
 	struct coalesce coalesce;
@@ -121,7 +117,7 @@ void worker_rebind(struct worker *w, const struct underlay *underlay);
 /* While stopped: another queue, after the interface was made anew. 0 or -errno. */
 int worker_retap(struct worker *w, int tap_fd);
 
-/* ---- for the control thread ---- */
+/* ---- for the control and the handshake thread ---- */
 /* Queues a command, in order; never lost (a gateway that cannot allocate 100 bytes ends). */
 void worker_command(struct worker *w, const struct transport_command *c);
 /* Hands in a data message that came by a relay. False: too many wait already. */
@@ -141,8 +137,6 @@ static inline void worker_drop(struct worker *w, enum drop_reason reason, uint64
 void worker_apply_commands(struct worker *w);
 void worker_tap_gone(struct worker *w);
 void worker_request_handshake(struct worker *w, uint32_t peer);
-/* False: too many wait already. */
-bool worker_pass_handshake(struct worker *w, const void *msg, size_t len, const struct endpoint *from);
 void worker_notice(struct worker *w, const struct notice *n);
 /* A datagram that is not WireGuard's, for the control thread. False: not wanted, or too many wait already. */
 bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from);

@@ -98,7 +98,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void run(struct gateway *g)
 {
 	while (!g->loop.stop) {
-		uint64_t due = earlier(earlier(device_tick(&g->device), membership_tick(g)), g->second + NS_PER_SEC);
+		uint64_t due = earlier(membership_tick(g), g->second + NS_PER_SEC);
 
 		if (gateway_greet(g))
 			due = 0;

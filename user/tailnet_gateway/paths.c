@@ -139,9 +139,9 @@ static void tell_endpoints(struct membership *m)
 static void count_disco(struct gateway *g, enum disco_input result)
 {
 	if (result == DISCO_STRANGER)
-		g->device.drops[DROP_WG_HANDSHAKE]++;
+		device_drop(&g->device, DROP_WG_HANDSHAKE);
 	else if (result == DISCO_TOO_MANY)
-		g->device.drops[DROP_WG_RATE]++;
+		device_drop(&g->device, DROP_WG_RATE);
 }
 
 void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct endpoint *from)

@@ -5,8 +5,8 @@
  * A handshake message passes these gates, the cheap ones first; whoever fails at
  * one hears nothing, and nothing is changed (W10):
  *
- *	length and type -> mac1 -> [under load: cookie -> rate of this source]
- *	-> the peer's keys -> timestamp and rate of this peer -> answer
+ *	[gate.h: mac1 -> mac2 or a budget] -> length and type -> the peer's keys
+ *	-> timestamp and rate of this peer -> answer
  *
  * Our initiation and our answers to the peer's are kept apart: two initiations
  * that cross each other in flight make two sessions, and neither side has to retry.
@@ -17,8 +17,23 @@
 
 #include "engine_private.h"
 
+#define PEERS_A_TICK 64
+#define FORGED_ANSWERS 8 /* to one initiation; then the next one has to be answered */
 #define TAI_EPOCH 0x400000000000000aull /* 1970 in TAI64 */
 #define TIMESTAMP_GRAIN (1u << 24)	/* ns; our clock is nobody's business in more detail */
+
+struct engine *engine_enter(const struct engine *e)
+{
+	struct engine *mine = (struct engine *)e; /* to look takes the lock, too */
+
+	pthread_mutex_lock(&mine->lock);
+	return mine;
+}
+
+void engine_leave(struct engine **e)
+{
+	pthread_mutex_unlock(&(*e)->lock);
+}
 
 void engine_random(struct engine *e, void *buf, size_t len)
 {
@@ -76,6 +91,11 @@ void engine_schedule(struct engine *e, struct peer *p, uint64_t now)
 	struct timer_stamps stamps = read_stamps(&p->transport->stamps);
 
 	timer_queue_set(&e->timers, &p->timer, timers_next(&p->timers, &stamps, now));
+	if (p->timer.due >= e->next)
+		return;
+	e->next = p->timer.due;
+	if (e->ops->sooner)
+		e->ops->sooner(e->ctx);
 }
 
 static void write_timestamp(uint8_t timestamp[TIMESTAMP_LEN], uint64_t wall) /* TAI64N */
@@ -144,6 +164,7 @@ static bool write_initiation(struct engine *e, struct peer *p, struct message_in
 	ok = noise_initiation_write(&p->pending, msg, &e->own->identity, &p->noise, index, ephemeral,
 				    p->sent_timestamp);
 	crypto_wipe(ephemeral, sizeof(ephemeral));
+	p->pending_forged = 0;
 	if (ok)
 		p->pending_index = index;
 	else
@@ -188,50 +209,11 @@ void engine_begin(struct engine *e, struct peer *p, const struct engine_time *no
 
 void engine_initiate(struct engine *e, uint32_t peer_id, const struct engine_time *now)
 {
+	ENGINE_LOCKED(e);
 	struct peer *p = engine_peer_by_id(e, peer_id);
 
 	if (p)
 		engine_begin(e, p, now);
-}
-
-/* ---- the gates ---- */
-
-static void send_cookie(struct engine *e, const void *msg, size_t len, const struct endpoint *from)
-{
-	struct message_cookie reply;
-	uint8_t nonce[XNONCE_LEN];
-
-	engine_random(e, nonce, sizeof(nonce));
-	cookie_reply_write(&e->own->cookies, &reply, msg, len, from, nonce);
-	e->ops->send(e->ctx, &reply, sizeof(reply), from);
-}
-
-static void renew_cookie_secret(struct engine *e, uint64_t now)
-{
-	uint8_t secret[KEY_LEN];
-
-	if (!cookie_checker_stale(&e->own->cookies, now))
-		return;
-	engine_random(e, secret, sizeof(secret));
-	cookie_checker_renew(&e->own->cookies, secret, now);
-	crypto_wipe(secret, sizeof(secret));
-}
-
-static enum engine_result admit(struct engine *e, const void *msg, size_t len, const struct endpoint *from,
-				uint64_t now)
-{
-	if (!e->has_identity)
-		return ENGINE_NO_IDENTITY;
-	if (!cookie_check_mac1(&e->own->cookies, msg, len))
-		return ENGINE_BAD_MAC1;
-	if (!e->under_load)
-		return ENGINE_OK;
-	renew_cookie_secret(e, now);
-	if (!cookie_check_mac2(&e->own->cookies, msg, len, from)) {
-		send_cookie(e, msg, len, from);
-		return ENGINE_COOKIE_SENT;
-	}
-	return ratelimit_allow(e->ratelimit, &from->addr, now) ? ENGINE_OK : ENGINE_RATE_LIMITED;
 }
 
 /* ---- a session is made ---- */
@@ -315,13 +297,13 @@ static enum engine_result check_initiation(struct engine *e, const struct messag
 static enum engine_result input_initiation(struct engine *e, const struct message_initiation *msg,
 					   const struct endpoint *from, const struct engine_time *now)
 {
-	enum engine_result result = admit(e, msg, sizeof(*msg), from, now->mono);
+	enum engine_result result;
 	uint8_t timestamp[TIMESTAMP_LEN];
 	struct noise_state state;
 	struct peer *p;
 
-	if (result != ENGINE_OK)
-		return result;
+	if (!e->has_identity)
+		return ENGINE_NO_IDENTITY;
 	result = check_initiation(e, msg, &state, &p, timestamp, now->mono);
 	if (result == ENGINE_OK)
 		result = answer(e, p, &state, from, now);
@@ -340,20 +322,19 @@ static enum engine_result input_response(struct engine *e, const struct message_
 {
 	uint32_t index = le32toh(msg->receiver_index);
 	struct peer *p = peer_of_index(e, index);
-	enum engine_result result;
 	struct noise_keys keys;
 	struct session *s;
 
 	if (!p || p->pending_index != index)
 		return ENGINE_UNKNOWN_INDEX;
-	result = admit(e, msg, sizeof(*msg), from, now->mono);
-	if (result != ENGINE_OK)
-		return result;
+	if (p->pending_forged >= FORGED_ANSWERS)
+		return ENGINE_RATE_LIMITED;
 	s = secret_alloc(e->session_pool);
 	if (!s)
 		return ENGINE_NO_MEMORY;
 	if (!noise_response_read(&p->pending, msg, &keys, &e->own->identity, &p->noise)) {
 		secret_free(e->session_pool, s);
+		p->pending_forged++;
 		return ENGINE_FORGED;
 	}
 	session_init(s, &keys, index, true, p->transport, now->mono);
@@ -377,6 +358,7 @@ static enum engine_result input_cookie(struct engine *e, const struct message_co
 enum engine_result engine_input(struct engine *e, const void *msg, size_t len, const struct endpoint *from,
 				const struct engine_time *now)
 {
+	ENGINE_LOCKED(e);
 	uint32_t type;
 
 	if (len < sizeof(type))
@@ -420,15 +402,23 @@ static void run_peer(struct engine *e, struct peer *p, const struct engine_time 
 
 uint64_t engine_tick(struct engine *e, const struct engine_time *now)
 {
+	ENGINE_LOCKED(e);
 	struct timer_entry *first;
 
-	while ((first = timer_queue_first(&e->timers)) && first->due <= now->mono)
+	e->next = 0; /* what is put into the queue meanwhile is seen below */
+	for (unsigned n = 0; (first = timer_queue_first(&e->timers)) && first->due <= now->mono; n++) {
+		if (n == PEERS_A_TICK)
+			break;
 		run_peer(e, (struct peer *)((char *)first - offsetof(struct peer, timer)), now);
-	return first ? first->due : UINT64_MAX;
+	}
+	e->next = first ? first->due : UINT64_MAX;
+	return e->next;
 }
 
 void engine_release(struct engine *e, struct garbage *g)
 {
+	ENGINE_LOCKED(e);
+
 	while (g->sessions) {
 		struct session *s = g->sessions;
 
@@ -449,22 +439,33 @@ void engine_release(struct engine *e, struct garbage *g)
 
 /* ---- ourselves ---- */
 
+static void open_lock(struct engine *e)
+{
+	pthread_mutexattr_t recursive;
+
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&e->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+}
+
 struct engine *engine_new(const struct engine_ops *ops, void *ctx)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		return NULL;
+	open_lock(e);
+	e->next = UINT64_MAX;
 	e->ops = ops;
 	e->ctx = ctx;
 	e->allowed_changed = true; /* that there are none yet is news, too */
 	engine_random(e, e->hash_key, sizeof(e->hash_key));
-	e->ratelimit = ratelimit_new(e->hash_key);
 	e->allowed = allowedips_set_new();
 	e->own_pool = secret_pool_new(sizeof(struct own));
 	e->peer_pool = secret_pool_new(sizeof(struct peer));
 	e->session_pool = secret_pool_new(sizeof(struct session));
-	if (e->ratelimit && e->allowed && e->own_pool && e->peer_pool && e->session_pool)
+	if (e->allowed && e->own_pool && e->peer_pool && e->session_pool)
 		e->own = secret_alloc(e->own_pool);
 	if (e->own)
 		return e;
@@ -483,41 +484,42 @@ void engine_free(struct engine *e)
 	secret_pool_free(e->peer_pool);
 	secret_pool_free(e->own_pool);
 	allowedips_set_free(e->allowed);
-	ratelimit_free(e->ratelimit);
+	pthread_mutex_destroy(&e->lock);
 	free(e);
 }
 
 void engine_set_identity(struct engine *e, const uint8_t secret[KEY_LEN])
 {
+	ENGINE_LOCKED(e);
 	struct noise_identity id;
 
 	noise_identity_init(&id, secret);
 	if (!crypto_equal(&id, &e->own->identity, sizeof(id))) {
 		e->own->identity = id;
 		e->has_identity = !key_is_zero(secret);
-		cookie_checker_init(&e->own->cookies, id.public);
 		peer_new_identity(e);
+		if (e->ops->identity)
+			e->ops->identity(e->ctx, id.public, e->has_identity);
 	}
 	crypto_wipe(&id, sizeof(id));
 }
 
 bool engine_public_key(const struct engine *e, uint8_t public[KEY_LEN])
 {
+	ENGINE_LOCKED(e);
+
 	memcpy(public, e->own->identity.public, KEY_LEN);
 	return e->has_identity;
 }
 
 void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN])
 {
+	ENGINE_LOCKED(e);
+
 	memcpy(secret, e->own->identity.secret, KEY_LEN);
 }
 
 void engine_fix_endpoints(struct engine *e)
 {
 	e->fixed = true;
-}
-
-void engine_set_under_load(struct engine *e, bool under_load)
-{
-	e->under_load = under_load;
 }

@@ -12,11 +12,18 @@
 #include "transport.h"
 
 /*
- * The control side of WireGuard: who we are, who the peers are, handshakes,
- * timers, cookies, rate limits. One thread, the control thread, owns the engine
- * and makes every call in this file. It does no I/O and reads no clock: bytes and
- * times come in, what is to be done goes out through engine_ops, which are called
- * before the function that causes them returns, and which must not call back.
+ * The control side of WireGuard: who we are, who the peers are, handshakes, timers. It
+ * does no I/O and reads no clock: bytes and times come in, what is to be done goes out
+ * through engine_ops, which are called before the function that causes them returns, and
+ * which must not call back.
+ *
+ * Two threads call it, and each call is whole: a lock inside.
+ *
+ *  - The control thread says who we and the peers are, and nobody else does: a struct peer
+ *    that it holds stays one until it removes the peer itself.
+ *  - The handshake thread brings what arrives and what is due: input, tick, initiate,
+ *    release. It makes the sessions. A finished one goes to the peer's worker by the
+ *    command TRANSPORT_INSTALL, is the worker's from then on, and comes back by release.
  */
 struct engine;
 struct peer;
@@ -40,6 +47,10 @@ struct engine_ops {
 	unsigned (*worker)(void *ctx, uint32_t peer_id);
 	/* Fills with random bytes fit for keys. */
 	void (*random)(void *ctx, void *buf, size_t len);
+	/* Something is due before what engine_tick() last returned. NULL: the caller looks by itself. */
+	void (*sooner)(void *ctx);
+	/* Our key is another one, by which macs are to be checked (gate.h). NULL: not wanted. */
+	void (*identity)(void *ctx, const uint8_t public[KEY_LEN], bool valid);
 };
 
 /* NULL: no memory, or none can be locked. @ops and @ctx outlive the engine. */
@@ -57,17 +68,14 @@ void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN]); /* for 
  * for somebody else finds the paths (disco): messages move nobody (else W12). */
 void engine_fix_endpoints(struct engine *e);
 
-/* While true, handshakes need a cookie (W7, W9). */
-void engine_set_under_load(struct engine *e, bool under_load);
-
 /* ---- input ---- */
-enum engine_result {
+enum engine_result { /* of a handshake message, at the gate (gate.h) and behind it */
 	ENGINE_OK,
 	ENGINE_COOKIE_SENT, /* under load: asked to come again with a cookie */
 	ENGINE_BAD_LENGTH,
 	ENGINE_BAD_TYPE,     /* not a handshake message, reserved bytes included */
 	ENGINE_BAD_MAC1,     /* not meant for our key */
-	ENGINE_RATE_LIMITED, /* too many from this source (W7) */
+	ENGINE_RATE_LIMITED, /* too many from this source (W7), or from all who have not shown that they are real */
 	ENGINE_FORGED,	     /* does not decrypt, or a low-order point (W11) */
 	ENGINE_UNKNOWN_PEER,
 	ENGINE_OLD_TIMESTAMP, /* replayed initiation (W8) */
@@ -77,13 +85,14 @@ enum engine_result {
 	ENGINE_NO_MEMORY,
 };
 
-/* One datagram that is a handshake message (types 1 to 3). Everything but ENGINE_OK
- * and ENGINE_COOKIE_SENT sends not one byte and changes nothing (W10). */
+/* One datagram that is a handshake message (types 1 to 3) and has passed the gate.
+ * Everything but ENGINE_OK sends not one byte and changes nothing (W10). */
 enum engine_result engine_input(struct engine *e, const void *msg, size_t len, const struct endpoint *from,
 				const struct engine_time *now);
 
-/* Does what is due. Returns when to call again, in monotonic ns, UINT64_MAX: not
- * before another call; calling earlier costs nothing. */
+/* Does what is due, a bounded part of it at a time. Returns when to call again, in
+ * monotonic ns, not after now where something is left, UINT64_MAX: not before another
+ * call; calling earlier costs nothing. */
 uint64_t engine_tick(struct engine *e, const struct engine_time *now);
 
 /* Starts a handshake with a peer, if none is under way, its endpoint is known and

@@ -2,11 +2,12 @@
 #ifndef SLUICE_ENGINE_PRIVATE_H
 #define SLUICE_ENGINE_PRIVATE_H
 
+#include <pthread.h>
+
 #include "cookie.h"
 #include "crypto.h"
 #include "engine.h"
 #include "noise.h"
-#include "ratelimit.h"
 #include "secret_pool.h"
 #include "timers.h"
 
@@ -17,12 +18,14 @@ struct peer { /* in locked memory */
 	struct cookie_maker cookies;
 	struct noise_state pending; /* our initiation that is not answered yet */
 	uint32_t pending_index;	    /* 0: there is none */
+	unsigned pending_forged;    /* answers to it that were none */
 
 	uint32_t id;
+	struct engine *engine;
 	struct transport *transport;
 	struct peer *next; /* in the bucket */
 
-	struct endpoint endpoint;  /* as far as the control thread knows */
+	struct endpoint endpoint;  /* as far as the engine knows */
 	uint32_t endpoint_version; /* of the worker's, when last looked at */
 
 	struct peer_timers timers;
@@ -41,7 +44,6 @@ struct peer { /* in locked memory */
 
 struct own { /* in locked memory */
 	struct noise_identity identity;
-	struct cookie_checker cookies;
 };
 
 struct slot { /* of a peer id: taken as long as there is a transport */
@@ -50,18 +52,18 @@ struct slot { /* of a peer id: taken as long as there is a transport */
 };
 
 struct engine {
+	pthread_mutex_t lock; /* recursive: functions of engine.h use each other */
 	const struct engine_ops *ops;
 	void *ctx;
 	struct secret_pool *own_pool, *peer_pool, *session_pool;
 
 	struct own *own;
 	bool has_identity;
-	bool under_load;
 	bool fixed; /* of new transports */
-	struct ratelimit *ratelimit;
 
 	struct index_table indices; /* -> struct transport: of sessions and of initiations */
 	struct timer_queue timers;
+	uint64_t next; /* when engine_tick() is called again */
 	struct allowedips_set *allowed;
 	bool allowed_changed;
 
@@ -73,6 +75,12 @@ struct engine {
 	struct peer **buckets; /* by public key; as many as there are slots */
 	uint8_t hash_key[CRYPTO_SHORT_KEY_LEN];
 };
+
+/* Holds the lock until the block ends. */
+struct engine *engine_enter(const struct engine *e);
+void engine_leave(struct engine **e);
+#define ENGINE_LOCKED(e) \
+	struct engine *locked __attribute__((cleanup(engine_leave), unused)) = engine_enter(e)
 
 void engine_random(struct engine *e, void *buf, size_t len);
 void engine_command(struct engine *e, const struct peer *p, struct transport_command c);

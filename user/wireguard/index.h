@@ -9,7 +9,7 @@
 /*
  * A hash from receiver indices to pointers, with open addressing. Indices are
  * random and ours, so they are their own hash. 0 is not an index. Used by one
- * thread: the control thread has one of all indices, each worker one of its own
+ * thread: the engine has one of all indices, each worker one of its own
  * sessions, so that no lock is on the data path.
  */
 struct index_table {

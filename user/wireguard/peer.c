@@ -17,6 +17,7 @@ static struct peer **bucket_of(const struct engine *e, const uint8_t public[KEY_
 
 struct peer *engine_peer(const struct engine *e, const uint8_t public[KEY_LEN])
 {
+	ENGINE_LOCKED(e);
 	struct peer *p;
 
 	if (!e->n_slots)
@@ -29,11 +30,15 @@ struct peer *engine_peer(const struct engine *e, const uint8_t public[KEY_LEN])
 
 struct peer *engine_peer_by_id(const struct engine *e, uint32_t id)
 {
+	ENGINE_LOCKED(e);
+
 	return id < e->n_slots ? e->slots[id].peer : NULL;
 }
 
 struct peer *engine_peer_next(const struct engine *e, const struct peer *after)
 {
+	ENGINE_LOCKED(e);
+
 	for (size_t id = after ? after->id + 1 : 0; id < e->n_slots; id++) {
 		if (e->slots[id].peer)
 			return e->slots[id].peer;
@@ -43,6 +48,8 @@ struct peer *engine_peer_next(const struct engine *e, const struct peer *after)
 
 size_t engine_peer_count(const struct engine *e)
 {
+	ENGINE_LOCKED(e);
+
 	return e->n_peers;
 }
 
@@ -105,6 +112,7 @@ static struct peer *make_peer(struct engine *e, const uint8_t public[KEY_LEN], u
 	t->fixed = e->fixed;
 	t->worker = e->ops->worker(e->ctx, id);
 	p->id = id;
+	p->engine = e;
 	p->transport = t;
 	noise_peer_init(&p->noise, public, &e->own->identity);
 	cookie_maker_init(&p->cookies, public);
@@ -113,6 +121,7 @@ static struct peer *make_peer(struct engine *e, const uint8_t public[KEY_LEN], u
 
 struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN])
 {
+	ENGINE_LOCKED(e);
 	struct peer *p;
 	uint32_t id;
 
@@ -141,6 +150,7 @@ struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN])
 /* The slot stays taken until the worker lets go of the transport. */
 void engine_peer_remove(struct engine *e, struct peer *p)
 {
+	ENGINE_LOCKED(e);
 	struct peer **at = bucket_of(e, p->noise.public);
 
 	while (*at != p)
@@ -157,6 +167,7 @@ void engine_peer_remove(struct engine *e, struct peer *p)
 
 void engine_remove_all(struct engine *e)
 {
+	ENGINE_LOCKED(e);
 	struct peer *p;
 
 	while ((p = engine_peer_next(e, NULL)))
@@ -193,6 +204,8 @@ void peer_new_identity(struct engine *e)
 void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN],
 			 const struct engine_time *now)
 {
+	ENGINE_LOCKED(e);
+
 	if (crypto_equal(p->noise.psk, psk, KEY_LEN))
 		return;
 	memcpy(p->noise.psk, psk, KEY_LEN);
@@ -213,6 +226,8 @@ void peer_look_at_endpoint(struct peer *p)
 
 void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct endpoint *to)
 {
+	ENGINE_LOCKED(e);
+
 	peer_look_at_endpoint(p);
 	p->endpoint = *to;
 	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *to });
@@ -221,6 +236,7 @@ void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct end
 void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds,
 			       const struct engine_time *now)
 {
+	ENGINE_LOCKED(e);
 	bool on = seconds && !p->timers.persistent;
 
 	p->timers.persistent = seconds * NS_PER_SEC;
@@ -235,18 +251,24 @@ void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t second
 
 bool engine_peer_allow(struct engine *e, struct peer *p, const struct prefix *prefix)
 {
+	ENGINE_LOCKED(e);
+
 	e->allowed_changed = true;
 	return allowedips_give(e->allowed, prefix, p->id);
 }
 
 void engine_peer_disallow(struct engine *e, struct peer *p, const struct prefix *prefix)
 {
+	ENGINE_LOCKED(e);
+
 	e->allowed_changed = true;
 	allowedips_take(e->allowed, prefix, p->id);
 }
 
 void engine_peer_disallow_all(struct engine *e, struct peer *p)
 {
+	ENGINE_LOCKED(e);
+
 	e->allowed_changed = true;
 	allowedips_take_all(e->allowed, p->id);
 }
@@ -254,11 +276,14 @@ void engine_peer_disallow_all(struct engine *e, struct peer *p)
 const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p,
 					      const void **cursor)
 {
+	ENGINE_LOCKED(e);
+
 	return allowedips_each(e->allowed, p->id, cursor);
 }
 
 bool engine_publish_allowed(struct engine *e)
 {
+	ENGINE_LOCKED(e);
 	struct allowedips *snapshot;
 
 	if (!e->allowed_changed)
@@ -283,6 +308,7 @@ static uint64_t last_handshake(const struct peer *p)
 
 void engine_peer_state(const struct engine *e, const struct peer *p, struct engine_peer_state *out)
 {
+	ENGINE_LOCKED(e);
 	const struct transport_stamps *s = &p->transport->stamps;
 	struct endpoint endpoint;
 
@@ -320,6 +346,8 @@ void engine_peer_psk(const struct peer *p, uint8_t psk[KEY_LEN])
 
 void engine_peer_restore_timestamp(struct peer *p, const uint8_t timestamp[TIMESTAMP_LEN])
 {
+	ENGINE_LOCKED(p->engine);
+
 	if (memcmp(timestamp, p->timestamp, TIMESTAMP_LEN) > 0)
 		memcpy(p->timestamp, timestamp, TIMESTAMP_LEN);
 }

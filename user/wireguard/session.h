@@ -12,7 +12,7 @@
 
 /*
  * What one handshake made: a pair of keys, their counters and their age. The
- * control thread allocates it in locked memory and hands it to the worker, which
+ * engine allocates it in locked memory and hands it to the worker, which
  * alone uses it from then on and gives it back to be wiped (transport.h).
  */
 struct session {

@@ -23,7 +23,7 @@ struct timer_stamps { /* a copy of struct transport_stamps */
 	uint64_t confirmed;
 };
 
-struct peer_timers {		  /* the control thread's; zero initialised */
+struct peer_timers {		  /* the engine's; zero initialised */
 	uint64_t persistent;	  /* interval of persistent keepalives in ns; 0: off */
 	uint64_t initiation_sent; /* the last one */
 	uint64_t wanted_since;	  /* when this attempt at a handshake began */

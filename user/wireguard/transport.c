@@ -53,7 +53,7 @@ static void forget_todo(struct transport_set *set, struct transport *t)
 
 void transport_want_handshake(struct transport_set *set, struct transport *t, uint64_t now)
 {
-	/* Once is enough: the control thread tries again by itself. */
+	/* Once is enough: the engine tries again by itself. */
 	if (t->asked_handshake && now - t->asked_handshake < REKEY_TIMEOUT)
 		return;
 	t->asked_handshake = now;

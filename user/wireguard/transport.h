@@ -19,11 +19,11 @@
  * messages, allocates. Three kinds of exception:
  *
  *  - stamps, counters and the endpoint cell are written by the worker and read by
- *    the control thread (relaxed atomics, a sequence counter);
- *  - commands come from the control thread (engine.h) as messages, which the
+ *    the engine's threads (relaxed atomics, a sequence counter);
+ *  - commands come from the engine (engine.h) as messages, which the
  *    worker applies in order with transport_apply();
  *  - sessions and transports that the worker is done with go back as garbage, which
- *    the control thread passes to engine_release(). Until then they stay valid.
+ *    the handshake thread passes to engine_release(). Until then they stay valid.
  *
  * A command to install a session is queued before the handshake message that makes
  * the peer use it is sent. So a worker that looks for commands after it received
@@ -51,7 +51,7 @@ struct transport_stamps {		 /* monotonic ns, 0: never; written by the worker */
 enum transport_todo {
 	TRANSPORT_FLUSH = 1,	 /* seal and send the staged packets */
 	TRANSPORT_KEEPALIVE = 2, /* and, should there be none, an empty packet */
-	TRANSPORT_HANDSHAKE = 4, /* ask the control thread: engine_initiate() */
+	TRANSPORT_HANDSHAKE = 4, /* ask the handshake thread: engine_initiate() */
 };
 
 struct transport {
@@ -70,7 +70,7 @@ struct transport {
 	struct transport *next_todo; /* in the set's list, when todo is not 0 */
 	struct transport *next_gone; /* in the garbage */
 
-	/* for the control thread to read */
+	/* for the engine's threads to read */
 	struct transport_stamps stamps __attribute__((aligned(64)));
 	struct endpoint_cell published, published_elsewhere;
 };
@@ -100,7 +100,7 @@ bool transport_may_be_at(const struct transport_set *set, const struct allowedip
 
 /* A peer that has something to do, taken off the list; *@todo gets its bits. NULL: none. */
 struct transport *transport_take_todo(struct transport_set *set, unsigned *todo);
-/* Moves all garbage to @out, to be sent to the control thread. False: there is none. */
+/* Moves all garbage to @out, to be sent to the handshake thread. False: there is none. */
 bool transport_take_garbage(struct transport_set *set, struct garbage *out);
 
 /* ---- commands ---- */
