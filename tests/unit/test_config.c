@@ -363,6 +363,18 @@ static const struct {
 	{CLIENT("") "- {name: b, user: b@x, public_key: " BOB ", addresses: [100.64.0.6, 100.64.0.5, 100.64.0.1]}\n",
 	 "g.yaml:5:106: client.addresses: found 100.64.0.5 twice, expected once: first for a, g.yaml:4\n"
 	 "g.yaml:5:118: client.addresses: found 100.64.0.1 twice, expected once: first for the gateway, g.yaml:2\n"},
+	/* endpoints inside the tunnel would send round for ever (faults 45) */
+	{CLIENT(", endpoint: \"100.64.0.5:51820\""),
+	 "g.yaml:4:117: client.endpoint: found 100.64.0.5, an address of a (g.yaml:4), "
+	 "expected where the client is outside the tunnel\n"},
+	{CLIENT(", endpoint: \"100.64.0.1:51820\""),
+	 "g.yaml:4:117: client.endpoint: found 100.64.0.1, an address of the gateway (g.yaml:2), "
+	 "expected where the client is outside the tunnel\n"},
+	{CLIENT(", endpoint: \"127.0.0.1:51820\""),
+	 "g.yaml:4:117: client.endpoint: found 127.0.0.1, expected an address where a client can be\n"},
+	{CLIENT(", endpoint: \"[ff02::1]:51820\""),
+	 "g.yaml:4:117: client.endpoint: found ff02::1, expected an address where a client can be\n"},
+	{CLIENT(", endpoint: \"100.64.0.9:51820\""), ""},
 	{TOP "clients: [{name: b, user: b@x, public_key: " BOB ", addresses: [10.0.0.1]}]\n",
 	 "g.yaml:3:102: client.addresses: found 10.0.0.1, expected an address inside tunnel.addresses (100.64.0.0/10, "
 	 "fd7a:115c:a1e0::/48)\n"},

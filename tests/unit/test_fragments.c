@@ -681,11 +681,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_4787_14_sequences),   T(test_4787_14_keys),	 T(test_4787_14_time),
-		T(test_4787_14_floods),	     T(test_fault_25_share_is_a_clients), T(test_4787_14_many_pieces), T(test_4787_14_alone),
+		T(test_4787_14_floods),	     T(test_4787_14_many_pieces), T(test_4787_14_alone),
+		T(test_fault_25_share_is_a_clients),
 		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
 		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
 		T(test_4787_14_random),	     T(test_4787_14_time_exceeded),
-		T(test_fault_14_cut_behind_options), T(test_fault_14_refused_is_empty),
+		T(test_fault_14_cut_behind_options),
+		T(test_fault_14_refused_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

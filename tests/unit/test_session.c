@@ -362,15 +362,18 @@ static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
 	}
 }
 
-/* Our own address is nobody's; a relay's endpoint, which looks like loopback, is one. */
+/* Our own socket is nobody's, another of our host may be; a relay's endpoint, which looks like loopback, is one. */
 static void test_fault_45_own_address_and_relay(void **state)
 {
-	struct endpoint own = { .addr = sim_prefix("192.0.2.1").addr, .local = sim_prefix("192.0.2.1").addr, .port = 7 };
+	struct addr here = sim_prefix("192.0.2.1").addr;
+	struct endpoint own = { .addr = here, .local = here, .port = 7 };
 	struct endpoint relay = endpoint_of_relay(9, 3);
 	struct bench b;
 
 	setup(&b);
 	b.set.outside = true;
+	assert_true(transport_may_be_at(&b.set, b.allowed, &own));
+	b.set.port = 7;
 	assert_false(transport_may_be_at(&b.set, b.allowed, &own));
 	own.local = sim_prefix("192.0.2.2").addr;
 	assert_true(transport_may_be_at(&b.set, b.allowed, &own));

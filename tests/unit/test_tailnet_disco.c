@@ -833,6 +833,9 @@ static void unreachable_candidates(void **state)
 		{"127.0.0.1:1", false}, {"[::1]:1", false},	   {"[::]:1", false},
 		{"0.0.0.0:1", false},	{"224.0.0.1:1", false},	   {"255.255.255.255:1", false},
 		{"[ff02::1]:1", false}, {"[fe80::1]:1", false},	   {"169.254.1.1:1", false},
+		/* inside the tailnet (faults 45) */
+		{"100.64.0.5:1", false}, {"100.127.255.255:1", false}, {"[fd7a:115c:a1e0::5]:1", false},
+		{"100.63.255.255:1", true}, {"100.128.0.1:1", true}, {"[fd7a:115c:a1e1::5]:1", true},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

@@ -114,22 +114,43 @@ static struct diag_at place(const struct doc_node *map, const char *key)
 	return config_at(map, key, CONFIG_NO_ITEM);
 }
 
+/* All addresses inside the tunnel. */
+static void claim_inside(const struct config *cfg, struct claims *addresses)
+{
+	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
+		claim(addresses, &cfg->tunnel.addresses[i].host, sizeof(struct addr), cfg->tunnel.addresses[i].at,
+		      "the gateway");
+	for (size_t i = 0; i < cfg->n_clients; i++) {
+		const struct config_client *c = &cfg->clients[i];
+
+		for (size_t j = 0; j < c->addresses.n; j++)
+			claim(addresses, &c->addresses.v[j], sizeof(struct addr), config_at(c->node, "addresses", j),
+			      c->name);
+	}
+}
+
+static void claim_egress(const struct config *cfg, struct claims *addresses)
+{
+	for (size_t i = 0; i < cfg->n_pools; i++) {
+		const struct config_pool *p = &cfg->pools[i];
+
+		for (size_t j = 0; j < p->addresses.n; j++)
+			claim(addresses, &p->addresses.v[j], sizeof(struct addr), config_at(p->node, "addresses", j),
+			      p->name);
+	}
+}
+
 static void check_unique_clients(const struct config *cfg, struct diags *d)
 {
 	struct claims names = {0}, keys = {0}, addresses = {0};
 
-	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
-		claim(&addresses, &cfg->tunnel.addresses[i].host, sizeof(struct addr), cfg->tunnel.addresses[i].at,
-		      "the gateway");
 	for (size_t i = 0; i < cfg->n_clients; i++) {
 		const struct config_client *c = &cfg->clients[i];
 
 		claim(&names, c->name, c->name ? strlen(c->name) : 0, place(c->node, "name"), c->name);
 		claim(&keys, c->public_key, sizeof(c->public_key), place(c->node, "public_key"), c->name);
-		for (size_t j = 0; j < c->addresses.n; j++)
-			claim(&addresses, &c->addresses.v[j], sizeof(struct addr), config_at(c->node, "addresses", j),
-			      c->name);
 	}
+	claim_inside(cfg, &addresses);
 	settle(&names, "client.name", word_text, d);
 	settle(&keys, "client.public_key", key_text, d);
 	settle(&addresses, "client.addresses", addr_text, d);
@@ -142,13 +163,7 @@ static void check_unique_others(const struct config *cfg, struct diags *d)
 	for (size_t i = 0; i < cfg->n_users; i++)
 		claim(&users, cfg->users[i].name, cfg->users[i].name ? strlen(cfg->users[i].name) : 0, cfg->users[i].at,
 		      "another entry");
-	for (size_t i = 0; i < cfg->n_pools; i++) {
-		const struct config_pool *p = &cfg->pools[i];
-
-		for (size_t j = 0; j < p->addresses.n; j++)
-			claim(&egress, &p->addresses.v[j], sizeof(struct addr), config_at(p->node, "addresses", j),
-			      p->name);
-	}
+	claim_egress(cfg, &egress);
 	for (size_t i = 0; i < cfg->n_routes; i++)
 		claim(&routes, &cfg->routes[i].prefix, sizeof(struct prefix), cfg->routes[i].at, "another entry");
 	settle(&users, "user.name", word_text, d);
@@ -332,6 +347,46 @@ static void check_egress(const struct config *cfg, struct diags *d)
 	}
 }
 
+static int by_address(const void *pa, const void *pb)
+{
+	const struct claim *a = pa, *b = pb;
+
+	return memcmp(a->bytes, b->bytes, sizeof(struct addr));
+}
+
+/*
+ * Where a client is, seen from outside. At an address inside the tunnel, what is for it would
+ * be sent into the tunnel again; these addresses, not the prefix: providers use 100.64.0.0/10.
+ */
+static void check_endpoints(const struct config *cfg, struct diags *d)
+{
+	struct claims ours = {0};
+	char text[ADDR_STRLEN];
+
+	claim_inside(cfg, &ours);
+	claim_egress(cfg, &ours);
+	if (ours.n)
+		qsort(ours.v, ours.n, sizeof(*ours.v), by_address);
+	for (size_t i = 0; i < cfg->n_clients; i++) {
+		const struct config_client *c = &cfg->clients[i];
+		const struct claim wanted = {.bytes = &c->endpoint}, *is;
+		struct diag_at at = place(c->node, "endpoint");
+
+		if (!c->endpoint_port)
+			continue;
+		addr_str(&c->endpoint, text);
+		is = ours.n ? bsearch(&wanted, ours.v, ours.n, sizeof(*ours.v), by_address) : NULL;
+		if (is)
+			diag_error(d, at,
+				   "client.endpoint: found %s, an address of %s (%s:%u), "
+				   "expected where the client is outside the tunnel",
+				   text, is->who, is->at.file, is->at.line);
+		else if (is_nowhere(&(struct prefix){c->endpoint, 128}))
+			diag_error(d, at, "client.endpoint: found %s, expected an address where a client can be", text);
+	}
+	free(ours.v);
+}
+
 bool config_check(const struct config *cfg, struct diags *d)
 {
 	size_t before = d->errors;
@@ -341,5 +396,6 @@ bool config_check(const struct config *cfg, struct diags *d)
 	check_client_addresses(cfg, d);
 	check_routes(cfg, d);
 	check_egress(cfg, d);
+	check_endpoints(cfg, d);
 	return d->errors == before;
 }

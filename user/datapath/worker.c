@@ -258,6 +258,7 @@ static int allocate(struct worker *w)
 static void take_underlay(struct worker *w, const struct underlay *underlay)
 {
 	w->underlay = *underlay;
+	w->transports.port = underlay->port;
 	if (w->shared->parcels) {
 		w->underlay.relay = leave;
 		w->underlay.relay_ctx = w;

@@ -25,7 +25,9 @@ static void send_disco(void *ctx, const void *bytes, size_t len, const struct en
 {
 	struct membership *m = ctx;
 
-	device_send(&m->g->device, to, bytes, len);
+	/* A node may say that it is where we are. */
+	if (to->port != m->g->device.options.listen || !host_owns(m->g, &to->addr))
+		device_send(&m->g->device, to, bytes, len);
 }
 
 static void relay_disco(void *ctx, uint16_t region, const uint8_t node[KEY_LEN], const void *bytes, size_t len)

@@ -40,7 +40,7 @@ bool endpoint_is_plausible(const struct endpoint *e)
 	static const struct addr none, loopback = {.b = {[15] = 1}};
 	const uint8_t *b = e->addr.b;
 
-	if (!e->port || !addr_cmp(&e->addr, &e->local))
+	if (!e->port)
 		return false;
 	if (addr_is_v4(&e->addr))
 		return b[12] != 0 && b[12] != 127 && b[12] < 224;

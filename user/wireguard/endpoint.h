@@ -28,10 +28,7 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-/*
- * Could a datagram have come from there, and may one be sent there? Not from nowhere or
- * from many, not from loopback, and not from the address of ours that it came to.
- */
+/* Could a datagram have come from there, and may one be sent there? Not from nowhere, from many or from loopback. */
 bool endpoint_is_plausible(const struct endpoint *e);
 
 /*

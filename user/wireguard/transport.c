@@ -164,6 +164,8 @@ bool transport_may_be_at(const struct transport_set *set, const struct allowedip
 {
 	if (!set->outside || endpoint_is_relay(from))
 		return true;
+	if (from->port == set->port && !addr_cmp(&from->addr, &from->local))
+		return false;
 	return endpoint_is_plausible(from) && allowedips_lookup(allowed, &from->addr) == ALLOWEDIPS_NONE;
 }
 

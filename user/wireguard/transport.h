@@ -77,7 +77,8 @@ struct transport {
 
 /* All that one worker owns. Zero initialised. */
 struct transport_set {
-	bool outside; /* peers are outside the tunnel: transport_may_be_at() looks, as for a gateway */
+	bool outside;  /* peers are outside the tunnel: transport_may_be_at() looks, as for a gateway */
+	uint16_t port; /* ours, in host order */
 	struct index_table sessions;   /* receiver index -> struct session */
 	struct index_table transports; /* peer id + 1 -> struct transport */
 	struct transport *todo;
@@ -93,7 +94,7 @@ struct transport *transport_find(const struct transport_set *set, uint32_t peer)
 /*
  * May a peer be there? Where the set's peers are outside: not at an address inside the
  * tunnel, or what is for it would come back in and be sealed again, for ever; nor where
- * nobody can be. Elsewhere (`sluice wireguard`) allowed addresses may be the outer ones.
+ * nobody can be, nor at our own socket. Elsewhere (`sluice wireguard`) allowed addresses may be the outer ones.
  */
 bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed,
 			 const struct endpoint *from);

@@ -3,17 +3,28 @@
 #include <string.h>
 
 #include "candidates.h"
+#include "user/wireguard/endpoint.h"
+
+/* A node's address inside the tailnet: what is for it goes by the tunnel, and would come back to be sent again. */
+static bool candidate_is_inside(const struct addr *a)
+{
+	static const uint8_t range6[] = {0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0};
+
+	if (addr_is_v4(a))
+		return a->b[12] == 100 && (a->b[13] & 0xc0) == 64;
+	return memcmp(a->b, range6, sizeof(range6)) == 0;
+}
+
+static bool candidate_is_of_a_link(const struct addr *a)
+{
+	return addr_is_v4(a) ? a->b[12] == 169 && a->b[13] == 254 : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
 
 bool candidate_is_reachable(const struct addr_port *at)
 {
-	static const uint8_t zero[16];
-	const uint8_t *b = at->addr.b;
+	const struct endpoint there = {.addr = at->addr, .port = at->port};
 
-	if (!at->port || memcmp(b, zero, 15) == 0) /* ::, ::1 */
-		return false;
-	if (addr_is_v4(&at->addr))
-		return b[12] != 0 && b[12] != 127 && b[12] < 224 && !(b[12] == 169 && b[13] == 254);
-	return b[0] != 0xff && !(b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+	return endpoint_is_plausible(&there) && !candidate_is_of_a_link(&at->addr) && !candidate_is_inside(&at->addr);
 }
 
 int candidates_find(const struct candidates *c, const struct addr_port *at)

@@ -30,7 +30,8 @@ struct candidates {
 	int best; /* the one in use, which is never forgotten; -1: none */
 };
 
-/* Where a stranger's word may make us send to: no loopback, no multicast, nothing of one link only. */
+/* Where a stranger's word may make us send to: no loopback, no multicast, nothing of one link only, nothing inside
+ * the tailnet. */
 bool candidate_is_reachable(const struct addr_port *at);
 int candidates_find(const struct candidates *c, const struct addr_port *at); /* -1: is not there */
 /* Which one the ping with this transaction went to; -1: none, or it was answered. */
