@@ -27,6 +27,23 @@ struct {
 /* Goes on to whoever is next on the interface, then to the host. */
 #define NOT_OURS TC_ACT_UNSPEC
 
+/* A frame of a VLAN, which its own interface gets next; without a number it has just a priority. */
+static __always_inline bool is_tagged(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && skb->vlan_tci & VLAN_NUMBER;
+}
+
+/* By an interface by which answers to this address come? What goes round did, or was never outside. */
+static __always_inline bool comes_by(struct __sk_buff *skb, const struct inbound *in, const struct egress *e)
+{
+	if (in->round)
+		return true;
+	for (int i = 0; i < MAX_ANSWERS && e->answers[i]; i++)
+		if (e->answers[i] == skb->ifindex)
+			return true;
+	return false;
+}
+
 /* Of no flow. What turned round (hairpin.h) found no mapping any more. */
 static __always_inline int no_flow(struct __sk_buff *skb, const struct inbound *in)
 {
@@ -88,6 +105,8 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 			flow_end(in->slot, in->now);
 		return drop(DROP_NO_EGRESS);
 	}
+	if (!comes_by(skb, in, e))
+		return drop(DROP_WRONG_WAY);
 	reason = decide_again(in->slot, in->word, in->now, &d);
 	if (!reason)
 		reason = check_way_in(skb, in, f->client, f->traits);
@@ -148,6 +167,8 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 	e = element(&egresses, m->egress);
 	if (!e || e->state != EGRESS_HERE)
 		return no_flow(skb, in);
+	if (!comes_by(skb, in, e))
+		return keep_out(skb, in, e, DROP_WRONG_WAY);
 	if (!may_enter(&in->p, m, s, in->now))
 		return keep_out(skb, in, e, DROP_FILTERED);
 	t.src = m->out.src;
@@ -173,12 +194,16 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 {
 	struct decision d;
 	struct endpoint to;
+	struct egress *e;
 	struct flow *f;
 	int reason;
 
 	f = quote_read(skb, &in->p, &in->q) ? icmp_flow(&in->q, SIDE_REMOTE, in->now) : NULL;
 	if (!f)
 		return no_flow(skb, in);
+	e = element(&egresses, f->egress);
+	if (!e || !comes_by(skb, in, e))
+		return drop(DROP_WRONG_WAY);
 	reason = decide_again(in->q.slot, in->word, in->now, &d);
 	if (!reason)
 		reason = check_way_in(skb, in, f->client, f->traits);
@@ -198,13 +223,14 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 static __always_inline int not_whole(struct __sk_buff *skb, const struct inbound *in, const struct settings *s,
 				     int reason)
 {
+	struct egress *e = egress_at(&in->p.t.dst);
 	int verdict = guard_in(skb);
 
 	if (verdict != NOT_OURS)
 		return verdict;
-	if (reason == DROP_FRAGMENT)
+	if (reason == DROP_FRAGMENT && e && comes_by(skb, in, e))
 		verdict = fragment_in(skb, &in->p, s, bpf_ktime_get_ns(), in->round & ROUND_JOINED);
-	return verdict == NOT_OURS && is_exclusive(&in->p.t.dst) ? drop(reason) : verdict;
+	return verdict == NOT_OURS && e && e->exclusive ? drop(reason) : verdict;
 }
 
 static __always_inline int inbound(struct __sk_buff *skb)
@@ -218,6 +244,10 @@ static __always_inline int inbound(struct __sk_buff *skb)
 		return NOT_OURS;
 	__builtin_memset(in, 0, sizeof(*in));
 	in->round = round_of(skb);
+	if (is_tagged(skb))
+		return guard_in(skb);
+	if (skb->vlan_present) /* a priority, which the TAP would hand on as bytes in the frame */
+		bpf_skb_vlan_pop(skb);
 	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);
 	if (reason)
 		return not_whole(skb, in, s, reason);

@@ -14,6 +14,7 @@
 #define ETH_P_IPV6   0x86DD
 #define ETH_P_8021Q  0x8100
 #define ETH_P_8021AD 0x88A8
+#define VLAN_NUMBER  0x0fff
 
 #define TC_ACT_UNSPEC	(-1)
 #define TC_ACT_OK	0

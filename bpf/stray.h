@@ -26,13 +26,6 @@ static __always_inline struct egress *egress_at(const struct addr *a)
 	return e && e->state == EGRESS_HERE ? e : NULL;
 }
 
-static __always_inline bool is_exclusive(const struct addr *a)
-{
-	struct egress *e = egress_at(a);
-
-	return e && e->exclusive;
-}
-
 static __always_inline bool port_is_ours(const struct egress *e, __be16 port)
 {
 	__u16 n = bpf_ntohs(port);

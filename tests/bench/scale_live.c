@@ -68,7 +68,7 @@ static void start_sluice(struct ends *e)
 	e->s = gateway_open(262144, false);
 	scratch_policy(e->s, false);
 	check(maps_egress_get(e->s->m, 1, &egress), "egress");
-	egress.ifindex = e->nic.ifindex;
+	egress.ifindex = egress.answers[0] = e->nic.ifindex;
 	check(maps_egress_set(e->s->m, 1, &egress), "egress");
 	e->s->settings.tap_ifindex = e->client.ifindex;
 	check(maps_settings_set(e->s->m, &e->s->settings), "settings");

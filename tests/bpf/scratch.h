@@ -27,6 +27,7 @@
 
 #define SECOND	    1000000000ull
 #define TAP_IFINDEX 77
+#define TEST_IFINDEX 1 /* by which frames of BPF_PROG_TEST_RUN come in */
 #define WG_PORT	    51820
 #define PORT_FIRST  20000
 #define PORT_COUNT  1000
@@ -207,7 +208,8 @@ static inline void scratch_egress(struct scratch *s, uint32_t id, struct addr a,
 			   .state = ifindex ? EGRESS_HERE : EGRESS_GONE,
 			   .ifindex = ifindex,
 			   .mtu = EGRESS_MTU,
-			   .range = {{first, count}}};
+			   .range = {{first, count}},
+			   .answers = {TEST_IFINDEX, ifindex}};
 
 	must(maps_egress_set(s->m, id, &e));
 }

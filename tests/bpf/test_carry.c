@@ -214,7 +214,7 @@ static void put_egresses6(const struct carried *c)
 
 		must(bpf_map_lookup_elem(old, &id, &now));
 		e = (struct egress6){.addr = now.addr,
-				     .ifindex = now.state == EGRESS_HERE ? now.ifindex : 0,
+				     .ifindex = now.state == EGRESS_HERE ? TEST_IFINDEX : 0,
 				     .ports = now.ports,
 				     .prime = now.prime,
 				     .mtu = now.mtu,

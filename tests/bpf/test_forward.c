@@ -327,11 +327,131 @@ static void test_mss(void **state)
 	}
 }
 
+/* ---- by which interfaces answers come ------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	uint32_t answers[MAX_ANSWERS], mark;
+	bool comes;
+} arrivals[] = {
+	{"its own", {TEST_IFINDEX}, 0, true},
+	{"another's", {5}, 0, false},
+	{"none, which is nobody's", {0}, 0, false},
+	{"behind the end of the list", {5, 0, TEST_IFINDEX}, 0, false},
+	{"the second", {5, TEST_IFINDEX}, 0, true},
+	{"the last", {2, 3, 4, 5, 6, 7, 8, TEST_IFINDEX}, 0, true},
+	{"fragments that came by it, put together", {5}, ROUND_MARK | ROUND_JOINED, true},
+	{"with a mark near ours", {5}, ROUND_MARK + 0x10000, false},
+};
+
+static void answers_come_by(struct scratch *s, const struct family *f, const uint32_t answers[MAX_ANSWERS])
+{
+	uint32_t id = f->v6 ? 2 : 1;
+	struct egress e;
+
+	must(maps_egress_get(s->m, id, &e));
+	memcpy(e.answers, answers, sizeof(e.answers));
+	must(maps_egress_set(s->m, id, &e));
+}
+
+static struct ran by_wire(struct scratch *s, const struct shape *shape, uint32_t mark)
+{
+	struct frame frame;
+
+	frame_build(&frame, shape);
+	return run_with(s, PROGRAM_NIC_IN, &frame, (struct push){.mark = mark});
+}
+
+/* 19: whatever is right about a packet, it came by a wire that its flow has nothing to do with. */
+static void test_fault_19_by_interface(void **state)
+{
+	static const uint8_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP};
+	struct scratch *s = *state;
+
+	for (size_t i = 0; i < 2 * N(with_ports) * N(arrivals); i++) {
+		struct family f = family_of(i & 1);
+		uint8_t proto = with_ports[i / 2 % N(with_ports)];
+		size_t at = i / 2 / N(with_ports);
+		struct shape shape = {.v6 = f.v6,
+				      .proto = proto,
+				      .src = f.client,
+				      .dst = f.remote,
+				      .seq = 1000,
+				      .sport = (uint16_t)(7000 + i),
+				      .dport = proto == IPPROTO_TCP ? 80 : 53,
+				      .flags = TH_SYN};
+		struct shape back, error = {.v6 = f.v6,
+					    .proto = IPPROTO_ICMP,
+					    .src = f.remote2,
+					    .dst = f.external,
+					    .type = f.v6 ? 1 : 3,
+					    .code = f.v6 ? 4 : 3};
+		enum drop_reason reason = arrivals[at].comes ? DROP_NONE : DROP_WRONG_WAY;
+		struct ran sent;
+
+		print_message("  %s %u %s\n", f.name, proto, arrivals[at].name);
+		if (proto == IPPROTO_ICMP)
+			shape.dport = 0;
+		sent = out_of(s, &shape, 1);
+		assert_sent(sent);
+		answers_come_by(s, &f, arrivals[at].answers);
+		back = answer_to(&shape, &sent);
+		back.ack = 1001;
+		assert_ran(by_wire(s, &back, arrivals[at].mark), reason ? SHOT : REDIRECT, reason);
+		error.quote = sent.out.b + sent.out.l3;
+		error.n_quote = sent.out.len - sent.out.l3;
+		assert_ran(by_wire(s, &error, arrivals[at].mark), reason ? SHOT : REDIRECT, reason);
+		back.src = f.remote2; /* to the mapping: the filter is not even asked; else the host's */
+		if (proto == IPPROTO_UDP)
+			assert_dropped(by_wire(s, &back, arrivals[at].mark), reason ?: DROP_FILTERED);
+		back.flags = TH_ACK;
+		if (proto == IPPROTO_TCP)
+			assert_ran(by_wire(s, &back, arrivals[at].mark), NEXT, DROP_NONE);
+	}
+}
+
+/* Fragments of it are not put together, but by the host, for itself. */
+static void test_fault_19_fragments(void **state)
+{
+	struct scratch *s = *state;
+
+	for (size_t i = 0; i < 2 * N(arrivals); i++) {
+		struct family f = family_of(i & 1);
+		struct shape shape = {.v6 = f.v6,
+				      .proto = IPPROTO_UDP,
+				      .src = f.remote,
+				      .dst = f.external,
+				      .sport = 53,
+				      .dport = PORT_FIRST,
+				      .payload = 64};
+		struct frame frame;
+
+		if (arrivals[i / 2].mark)
+			continue;
+		must(maps_reassemble(s->m, &f.external, UINT64_MAX));
+		answers_come_by(s, &f, arrivals[i / 2].answers);
+		frame_build(&frame, &shape);
+		if (f.v6)
+			frame.b[frame.l3 + 6] = 44;
+		else
+			put16(frame.b + frame.l3 + 6, 0x2000);
+		assert_ran(run(s, PROGRAM_NIC_IN, &frame), arrivals[i / 2].comes ? REDIRECT : NEXT, DROP_NONE);
+		must(maps_reassemble_none(s->m));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_out_and_back), T(test_counters), T(test_gso), T(test_too_big_in),
-		T(test_ttl),	      T(test_no_tap),	T(test_mss),
+		T(test_out_and_back),
+		T(test_counters),
+		T(test_gso),
+		T(test_too_big_in),
+		T(test_ttl),
+		T(test_no_tap),
+		T(test_mss),
+		T(test_fault_19_by_interface),
+		T(test_fault_19_fragments),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

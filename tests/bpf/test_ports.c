@@ -173,7 +173,8 @@ static void test_ranges(void **state)
 	struct egress e = {.addr = f.external,
 			   .state = EGRESS_HERE,
 			   .ifindex = 2,
-			   .range = {{65533, 3}, {1024, 1}, {30000, 5}}};
+			   .range = {{65533, 3}, {1024, 1}, {30000, 5}},
+			   .answers = {TEST_IFINDEX}};
 	bool seen[65536] = {};
 
 	must(maps_egress_set(s->m, 1, &e));

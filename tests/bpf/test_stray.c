@@ -45,6 +45,7 @@ static void set_exclusive(struct scratch *s, const struct family *f, bool exclus
 		.ifindex = 2,
 		.exclusive = exclusive,
 		.range = {{PORT_FIRST, PORT_COUNT}},
+		.answers = {TEST_IFINDEX},
 	};
 
 	must(maps_egress_set(s->m, f->v6 ? 2 : 1, &e));
@@ -252,7 +253,8 @@ static void test_exclusive_flows(void **state)
 				   .state = EGRESS_HERE,
 				   .ifindex = 2,
 				   .exclusive = 1,
-				   .range = {{WG_PORT, 2}}};
+				   .range = {{WG_PORT, 2}},
+				   .answers = {TEST_IFINDEX}};
 		struct shape udp = shape_of(&f, IPPROTO_UDP, 777, 53), tcp = shape_of(&f, IPPROTO_TCP, 777, 80), back;
 		struct ran r;
 

@@ -3,6 +3,8 @@
 """Packets in somebody else's name.
 
   send HEX TO              an IP packet, as it is, by the route to TO
+  frame DEVICE MAC VLAN HEX
+                           the same to a neighbour, in an Ethernet frame, whatever the routes say; VLAN 0: no tag
   tun DEVICE HEX           the same, as if it came in by a tunnel of this host's own making
   complete DEVICE PORT     prints "open"; answers the first SYN ACK that arrives there for PORT, whoever asked for it,
                            and sends a request; then prints "answered"
@@ -25,6 +27,17 @@ def raw(to):
 def send(packet, to):
     with raw(to) as sock:
         sock.sendto(bytes.fromhex(packet), (to, 0))
+
+
+def frame(device, mac, vlan, packet):
+    packet = bytes.fromhex(packet)
+    head = bytes.fromhex(mac.replace(":", "")) + bytes.fromhex("020000000bad")
+    if int(vlan):
+        head += struct.pack("!HH", 0x8100, int(vlan))
+    head += struct.pack("!H", 0x0800 if packet[0] >> 4 == 4 else 0x86dd)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((device, 0))
+        sock.send(head + packet)
 
 
 def tun(device, packet):
@@ -53,4 +66,4 @@ def complete(device, port):
 
 
 if __name__ == "__main__":
-    {"send": send, "tun": tun, "complete": complete}[sys.argv[1]](*sys.argv[2:])
+    {"send": send, "frame": frame, "tun": tun, "complete": complete}[sys.argv[1]](*sys.argv[2:])

@@ -5,9 +5,9 @@ import os
 import time
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment,
-                                IPv6ExtHdrHopByHop)
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import (HBHOptUnknown, ICMPv6DestUnreach, ICMPv6EchoReply, ICMPv6EchoRequest, IPv6,
+                                IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, fragment6)
 from scapy.packet import Raw
 
 from gateways import SLUICE, settle
@@ -341,3 +341,80 @@ def test_fault_45_the_tunnels_own_datagrams_stay_out(world, version):
     alice.join(world.gateway)
     settle(alice, world.gateway)
     assert ALICE in world.gateway.client_report(alice)["endpoint"]
+
+
+# ---- by which interface ------------------------------------------------------------------------------------------
+
+def forge(world, device, packet, vlan=0):
+    """In front of the gateway's interface, as its router or anybody on that wire can."""
+    mac = world.net.gateway.json(f"ip -j link show {device}")[0]["address"]
+    world.net.router.run([*FORGE, "frame", device.replace("eth", "gw"), mac, vlan, bytes(packet).hex()])
+
+
+def flow_of(world, client, v):
+    """A UDP flow of the client's: the process that prints what arrives, and the external port."""
+    at = 5000 + v
+    job = client.host.popen("hear", ["/usr/bin/python3", str(HERE / "pieces.py"), "hear", client.tunnel_address(v),
+                                     str(at), SERVICE[v], "7"])
+    wait_for("the flow", lambda: "open" in job.output())
+    return job, next(entry["port"] for entry in reversed(world.service.seen()) if entry["client"] == STATIC[v])
+
+
+@pytest.mark.parametrize("v", (4, 6))
+def test_fault_19_answers_by_another_interface(world, v):
+    """Both interfaces have egress addresses; rp_filter is strict. What the service would send by eth1 is forged by
+    eth0, by a VLAN on eth1's wire, in fragments, as an error; until the configuration has answers come there."""
+    world = world(form="two-armed")
+    world.net.gateway.sysctl(net__ipv4__conf__all__rp_filter=1)
+    world.net.gateway.route("203.0.113.8/30", "via", "198.51.100.254")
+    world.gateway.config["egress"]["pools"] = {"other": {"interface": "eth0"}}
+    alice = world.joined("alice")
+    job, port = flow_of(world, alice, v)
+
+    def heard():
+        return job.output().count("spoilt")
+
+    def datagram(text):
+        return ip(v, src=SERVICE[v], dst=STATIC[v]) / UDP(sport=7, dport=port) / text
+
+    forge(world, "eth1", datagram(b"by its own"))
+    wait_for("what cannot be told from an answer", lambda: heard() == 1)
+    forge(world, "eth0", datagram(b"by the other"))
+    wait_for("the drop", lambda: world.gateway.drops()["wrong_way"] == 1)
+    quoted = ip(v, src=STATIC[v], dst=SERVICE[v]) / UDP(sport=port, dport=7) / b"x"
+    error = ICMP(type=3, code=3) if v == 4 else ICMPv6DestUnreach(code=4)
+    forge(world, "eth0", ip(v, src=SERVICE[v], dst=STATIC[v]) / error / quoted)
+    wait_for("the drop", lambda: world.gateway.drops()["wrong_way"] == 2)
+    forge(world, "eth1", datagram(b"by a VLAN"), vlan=5)
+    in_two = IPv6(src=SERVICE[6], dst=STATIC[6]) / IPv6ExtHdrFragment(id=7) / UDP(sport=7, dport=port) / bytes(1600)
+    for piece in fragment(datagram(bytes(1600)), 1000) if v == 4 else fragment6(in_two, 1000):
+        forge(world, "eth0", piece)
+    time.sleep(0.5)
+    assert heard() == 1 and "Error" not in job.output()
+    assert alice.host.probe("udp", SERVICE[v], 7, "--size", 3000)["received"] == 20      # the true ones do come
+    forge(world, "eth1", datagram(b"priority alone"), vlan=0x6000)                       # VLAN 0: no VLAN
+    wait_for("what has no VLAN's number", lambda: heard() == 2)
+    world.gateway.config["egress"]["answers_by"] = ["eth0", "eth9"]
+    world.gateway.restart()
+    settle(alice, world.gateway)
+    forge(world, "eth0", datagram(b"as configured"))
+    wait_for("what may come there", lambda: heard() == 3)
+    notes = world.gateway.json("status")["notes"]
+    assert [note for note in notes if "eth9" in note] == ["pool default: no answers come by eth9: it is absent"]
+
+
+def test_fault_19_neighbours_do_not_speak_for_clients_to_each_other(world):
+    """Two clients talk by their external endpoints (hairpin). A neighbour sends in the name of one."""
+    world = world(form="two-armed")
+    gateway = world.gateway
+    gateway.config["routes"] = [*gateway.config["routes"], f"{STATIC[4]}/32"]
+    gateway.config["nat"] = {"filtering": "endpoint-independent"}
+    gateway.allow(STATIC[4])
+    alice = world.joined("alice")
+    alice.join(gateway, [f"{STATIC[4]}/32"])
+    job, port = flow_of(world, alice, 4)
+    before = gateway.drops()["forged"]
+    forge(world, "eth1", ip(4, src=STATIC[4], dst=STATIC[4]) / UDP(sport=7777, dport=port) / b"x")
+    wait_for("the drop", lambda: gateway.drops()["forged"] > before)
+    forge(world, "eth1", ip(4, src=SERVICE[4], dst=STATIC[4]) / UDP(sport=7777, dport=port) / b"x")
+    wait_for("what is no client's", lambda: job.output().count("spoilt") == 1)

@@ -111,6 +111,7 @@ static const char whole[] =
 	"  interface: eth0\n"
 	"  addresses: [10.0.0.4, \"2001:db8:1::1\"]\n"
 	"  public: [198.51.100.1, \"2001:db8:1::1\"]\n"
+	"  answers_by: [eth2, eth3]\n"
 	"  exclusive: true\n"
 	"  pools: {bank: {interface: eth1, addresses: [10.1.0.4]}}\n"
 	"nat: {flows: 4096, client_share: 50%, udp: 10m, tcp_established: 3h, tcp_transitory: 240s, icmp: 61s,\n"
@@ -144,6 +145,8 @@ static void test_every_key(void **state)
 	assert_string_equal(addr_str(&cfg->tunnel.addresses[1].host, text), "fd7a:115c:a1e0::1");
 	assert_int_equal(cfg->n_pools, 2);
 	assert_true(cfg->pools[0].exclusive);
+	assert_int_equal(cfg->pools[0].answers_by.n, 2);
+	assert_string_equal(cfg->pools[0].answers_by.v[1], "eth3");
 	assert_string_equal(addr_str(&cfg->pools[0].public.v[0], text), "198.51.100.1");
 	assert_string_equal(cfg->pools[1].name, "bank");
 	assert_string_equal(cfg->pools[1].interface, "eth1");

@@ -104,6 +104,7 @@ static void read_tunnel(struct config_reader *r, const char *what, const struct 
 	CONFIG_FIELD(config_pool, interface, "interface", config_read_ifname), \
 	CONFIG_FIELD(config_pool, addresses, "addresses", config_read_addrs),  \
 	CONFIG_FIELD(config_pool, public, "public", config_read_addrs),        \
+	CONFIG_FIELD(config_pool, answers_by, "answers_by", config_read_ifnames), \
 	CONFIG_FIELD(config_pool, exclusive, "exclusive", config_read_bool)
 /* clang-format on */
 
@@ -112,6 +113,7 @@ static void free_pools(struct config *cfg)
 	for (size_t i = 0; i < cfg->n_pools; i++) {
 		free(cfg->pools[i].addresses.v);
 		free(cfg->pools[i].public.v);
+		free(cfg->pools[i].answers_by.v);
 	}
 	free(cfg->pools);
 }

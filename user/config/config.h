@@ -64,6 +64,7 @@ struct config_pool {
 	struct config_addrs addresses; /* empty: the interface's own, IPv4 and IPv6 */
 	struct config_addrs public;    /* what the world sees; empty, or one for each address; with
 					* empty addresses at most one of a family */
+	struct config_names answers_by; /* interfaces by which answers may come, besides its own */
 	bool exclusive;		       /* the host does not answer on these addresses */
 	const struct doc_node *node;   /* where it stands; NULL: nowhere, all defaults */
 };

@@ -119,7 +119,7 @@ static bool same_pool(const struct config_pool *a, const struct config_pool *b)
 {
 	return same_text(a->name, b->name) && same_text(a->interface, b->interface) &&
 	       same_addrs(&a->addresses, &b->addresses) && same_addrs(&a->public, &b->public) &&
-	       a->exclusive == b->exclusive;
+	       same_names(&a->answers_by, &b->answers_by) && a->exclusive == b->exclusive;
 }
 
 static bool same_egress(const struct config *a, const struct config *b)

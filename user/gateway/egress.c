@@ -124,6 +124,8 @@ static void publish_address(struct gateway *g, const struct egress_pool *pool, c
 	size_t n = exclusive ? 0 : ports_of_host(kept, PORTS_KEPT);
 	int err;
 
+	for (size_t i = 0; i < MAX_ANSWERS; i++)
+		e.answers[i] = pool->answers[i];
 	maps_port_ranges(kept, n, e.range);
 	err = maps_egress_set(g->maps, a->id, &e);
 	if (err)
@@ -229,11 +231,24 @@ static void stop_lro(const char *interface)
 		log_info("%s: LRO is switched off, as wherever packets are forwarded", interface);
 }
 
+/* Those by which answers come, and did not before. */
+static void prepare_interfaces(struct gateway *g, const struct egress_pool *pool, const struct egress_pool *was)
+{
+	char name[IFNAMSIZ];
+
+	for (size_t i = 0; i < MAX_ANSWERS && pool->answers[i]; i++) {
+		if (answers_come_by(was, pool->answers[i]) || !if_indextoname(pool->answers[i], name))
+			continue;
+		gather_udp(g, name);
+		stop_lro(name);
+	}
+}
+
 /* What the kernel did not tell stays as it was known: taken for an absence, it would end live flows. */
 static bool learn(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
 {
 	struct egress_pool now = *pool;
-	int err = find_interface(g, config, &now) ?: find_addresses(g, config, &now);
+	int err = find_interface(g, config, &now) ?: find_addresses(g, config, &now) ?: answers_by(g, config, &now);
 
 	if (!err) {
 		*pool = now;
@@ -256,10 +271,7 @@ void egress_refresh(struct gateway *g)
 			unsure = true;
 			continue;
 		}
-		if (pool->ifindex && pool->ifindex != was.ifindex) {
-			gather_udp(g, pool->interface);
-			stop_lro(pool->interface);
-		}
+		prepare_interfaces(g, pool, &was);
 		report_change(&was, pool);
 		for (size_t k = 0; k < pool->n; k++)
 			if (pool->address[k].id)

@@ -110,6 +110,8 @@ struct egress_pool {
 	int ifindex; /* 0: the interface is not there */
 	char interface[IFNAMSIZ];
 	uint32_t mtu;
+	unsigned answers[MAX_ANSWERS]; /* interfaces by which answers may come; the first 0 ends the list */
+	bool answers_left_out;	       /* there are more of them */
 	struct egress_address {
 		struct addr addr, public;
 		uint32_t id; /* egress id; 0: none yet */
@@ -131,6 +133,12 @@ bool egress_open(struct gateway *g, char *error, size_t size);
 void egress_refresh(struct gateway *g);
 /* Once a second: the programs give us fragments as long as we say that we live. */
 void egress_keep_fragments(struct gateway *g);
+
+/* ---- answers_by.c: the interfaces by which answers may come ---------------------------- */
+
+/* Of a pool whose interface is known. 0, or -errno: the kernel did not tell. */
+int answers_by(struct gateway *g, const struct config_pool *config, struct egress_pool *pool);
+bool answers_come_by(const struct egress_pool *pool, unsigned ifindex);
 
 /* ---- ways.c: does the host have a way to what is advertised? ------------------------ */
 

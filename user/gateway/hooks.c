@@ -104,8 +104,12 @@ static bool wanted(struct gateway *g, struct hooks *h)
 	*h = (struct hooks){.front = {.mode = XDP_MODE_OFF, .reason = "no underlay interface"}};
 	want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
 	for (size_t i = 0; i < g->egress.n; i++) {
-		want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, (unsigned)g->egress.pool[i].ifindex);
-		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)g->egress.pool[i].ifindex);
+		const struct egress_pool *pool = &g->egress.pool[i];
+
+		for (size_t k = 0; k < MAX_ANSWERS && pool->answers[k]; k++) {
+			want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, pool->answers[k]);
+			want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, pool->answers[k]);
+		}
 	}
 	for (int i = 0; i < n; i++) {
 		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);

@@ -189,6 +189,21 @@ static void note_private(struct view *v, const struct config_pool *config, const
 		}
 }
 
+/* The interfaces that the configuration names for answers, and by which none come. */
+static void note_answers(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
+{
+	if (pool->answers_left_out)
+		note(v, "pool %s: answers come by more than %d interfaces: not all are heeded", config->name,
+		     MAX_ANSWERS);
+	for (size_t i = 0; i < config->answers_by.n; i++) {
+		unsigned ifindex = if_nametoindex(config->answers_by.v[i]);
+
+		if (!answers_come_by(pool, ifindex))
+			note(v, "pool %s: no answers come by %s: %s", config->name, config->answers_by.v[i],
+			     ifindex ? "it has no Ethernet" : "it is absent");
+	}
+}
+
 static void view_egress(struct view *v)
 {
 	struct gateway *g = v->g;
@@ -206,6 +221,7 @@ static void view_egress(struct view *v)
 				     pool->interface);
 		}
 		note_private(v, &g->config->pools[i], pool);
+		note_answers(v, &g->config->pools[i], pool);
 		if (pool->ifindex && !pool->n)
 			note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
 		v->egress[i] = (struct report_egress){

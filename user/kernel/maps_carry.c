@@ -105,6 +105,7 @@ static void read_egress6(const void *value, struct egress *out)
 		.mtu = e->mtu,
 		.exclusive = e->exclusive,
 		.state = e->ifindex ? EGRESS_HERE : EGRESS_GONE,
+		.answers = {e->ifindex}, /* until the daemon has looked */
 	};
 	memcpy(out->range, e->range, sizeof(out->range));
 }

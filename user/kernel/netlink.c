@@ -146,10 +146,12 @@ static void take_kinds(const struct nlattr *nest, struct netlink_link *out)
 	const struct nlattr *attr;
 
 	mnl_attr_for_each_nested(attr, nest) {
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
 			out->tun = !strcmp(mnl_attr_get_str(attr), "tun");
-		else if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND)
+			out->vrf = !strcmp(mnl_attr_get_str(attr), "vrf");
+		} else if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND) {
 			out->port = strcmp(mnl_attr_get_str(attr), "vrf") != 0;
+		}
 	}
 }
 
@@ -167,6 +169,8 @@ static int take_link(const struct nlmsghdr *nlh, void *ctx)
 			out->mtu = mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_IFNAME)
 			strncpy(out->name, mnl_attr_get_str(attr), IFNAMSIZ - 1);
+		else if (mnl_attr_get_type(attr) == IFLA_MASTER)
+			out->master = (int)mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_LINKINFO)
 			take_kinds(attr, out);
 	}

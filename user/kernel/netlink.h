@@ -37,7 +37,9 @@ struct netlink_link {
 	bool up;
 	bool ethernet;
 	bool tun;  /* a TUN or TAP device: whoever made it sends by it */
+	int master; /* 0: none */
 	bool port; /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
+	bool vrf;  /* what arrives by its ports is for its addresses, too */
 };
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */
