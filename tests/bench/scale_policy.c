@@ -126,7 +126,7 @@ struct compiled {
 /* Text to maps, as the gateway does it; ids are 1, 2, ... */
 static struct compiled compile(struct scratch *s, const struct config *config, const char *text, const char *folder)
 {
-	struct ruleset_source source = {"p.yaml", text, strlen(text), folder, NULL, 0, false};
+	struct ruleset_source source = {"p.yaml", text, strlen(text), folder, NULL, 0, false, NULL};
 	struct ruleset_place place = {.config = config};
 	uint32_t *ids = mem_alloc(config->n_clients, sizeof(*ids));
 	struct compiled c = {};

@@ -56,7 +56,7 @@ struct both {
 static void open_both(struct both *b, struct scratch *s, const char *folder)
 {
 	static const uint32_t ids[] = {1, 2};
-	struct ruleset_source source = {"p.yaml", policy, strlen(policy), folder, NULL, 0, false};
+	struct ruleset_source source = {"p.yaml", policy, strlen(policy), folder, NULL, 0, false, NULL};
 	struct ruleset_place place;
 	struct diags d = {0};
 	char *error = NULL;
