@@ -272,7 +272,8 @@ static void take_status(struct tailnet *t, const struct wire_status *s, uint64_t
 	}
 	if (s->state == WIRE_STATE_REFUSED && !key_is_zero(t->keys.old_node))
 		step_back(t);
-	confirmation_state(&t->confirmation, s->state, now);
+	if (self || confirmation_is_lost(&t->confirmation)) /* else there is nothing to confirm yet */
+		confirmation_state(&t->confirmation, s->state, now);
 	set_state(t, s->state, s->text);
 }
 
