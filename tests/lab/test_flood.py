@@ -142,3 +142,19 @@ def test_fault_22_a_flood_of_initiations(world, kind):
     say(f"    dropped: { {k: drops[k] - before[k] for k in ('wg_mac1', 'wg_rate', 'wg_handshake', 'wg_busy')} }")
     assert drops["wg_rate"] > before["wg_rate"]
     assert world.gateway.command("status", check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_fault_22_the_gateway_renews_sessions_under_load(world):
+    """A client's initiations compete with the flood's; the gateway's own, before the client's turn at 120 s, do not."""
+    world = world()
+    alice = world.joined("alice")
+    first = alice.handshake(world.gateway.key.public)
+    with Flood(world, 55000, 150) as flood, alice.host.capture("eth0", "udp port 51820 and udp[8] = 1", "in") as began:
+        end = time.monotonic() + 112
+        while time.monotonic() < end:
+            assert alice.host.probe("get", f"http://{SERVICE[4]}/").get("status") == 200
+            time.sleep(2)
+        assert flood.process.alive()
+    assert began.count() >= 1
+    assert alice.handshake(world.gateway.key.public) > first

@@ -270,6 +270,53 @@ static void test_W9_secret_is_random_and_rotates(void **state)
 	sim_free(s);
 }
 
+static bool drop_initiations_to_1(struct sim *s, const struct sim_datagram *d)
+{
+	return d->bytes[0] == MESSAGE_INITIATION && d->to == 1;
+}
+
+/*
+ * In a flood not one initiation of a client arrives: without load its packets wait when its keys are too old, until the gateway has something to say. Under load
+ * the gateway (node 1) renews the session itself, each time, and no packet is lost.
+ */
+static void test_fault_22_under_load_the_gateway_rekeys(void **state)
+{
+	for (int load = 0; load < 2; load++) {
+		struct sim *s = sim_connected();
+		unsigned late = 0; /* seconds in which nothing arrives */
+
+		sim_set_load(s, 1, load);
+		s->drop = drop_initiations_to_1;
+		for (int i = 0; i < 600; i++) {
+			unsigned before = s->nodes[1].received;
+
+			sim_say(s, 0); /* the gateway has nothing to send of itself */
+			sim_run(s, SEC);
+			late += s->nodes[1].received == before;
+		}
+		if (load) {
+			assert_int_equal(late, 0);
+			assert_int_equal(s->nodes[1].received, 601);
+			assert_in_range(s->nodes[1].sent[MESSAGE_INITIATION], 6, 8); /* every 90 to 100 s */
+			assert_int_equal(s->nodes[0].sent[MESSAGE_INITIATION], 1);
+		} else {
+			assert_true(late > 0);
+		}
+		sim_free(s);
+	}
+}
+
+/* Nor does it for who has gone, or never came. */
+static void test_fault_22_under_load_no_rekey_for_the_silent(void **state)
+{
+	struct sim *s = sim_connected();
+
+	sim_set_load(s, 1, true);
+	sim_run(s, 600 * SEC);
+	assert_in_range(s->nodes[1].sent[MESSAGE_INITIATION], 0, 1);
+	sim_free(s);
+}
+
 static void test_W7_rate_by_source_under_load(void **state)
 {
 	struct sim *s = sim_new();
@@ -436,6 +483,8 @@ int main(void)
 		cmocka_unit_test(test_W9_both_under_load),
 		cmocka_unit_test(test_W9_cookie_does_not_count),
 		cmocka_unit_test(test_W9_secret_is_random_and_rotates),
+		cmocka_unit_test(test_fault_22_under_load_the_gateway_rekeys),
+		cmocka_unit_test(test_fault_22_under_load_no_rekey_for_the_silent),
 		cmocka_unit_test(test_W7_rate_by_source_under_load),
 		cmocka_unit_test(test_W10_silence),
 		cmocka_unit_test(test_W10_reserved_bytes),

@@ -200,6 +200,7 @@ static enum engine_result sim_input(struct sim_node *n, const void *bytes, size_
 SIM_UNUSED static void sim_set_load(struct sim *s, int node, bool load)
 {
 	s->nodes[node].load.strangers = load ? UINT64_MAX / 2 : 0;
+	engine_set_under_load(s->nodes[node].engine, load);
 }
 
 /* ---- the worker ---- */

@@ -217,6 +217,7 @@ static uint64_t turn(struct handshakes *h)
 		take_wishes(d, &d->workers[w]);
 	more = take_messages(h);
 	time = (struct engine_time){.mono = loop_now(), .wall = loop_wall()};
+	engine_set_under_load(d->engine, gate_is_loaded(&h->load, time.mono));
 	due = sooner(engine_tick(d->engine, &time), renew_keys(h, time.mono));
 	if (retired_release(&d->retired, d->workers, d->n_workers))
 		due = sooner(due, time.mono + NS_PER_SEC);

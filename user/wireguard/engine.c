@@ -380,6 +380,19 @@ enum engine_result engine_input(struct engine *e, const void *msg, size_t len, c
 
 /* ---- what is due ---- */
 
+/*
+ * Is the session to be renewed by us although the peer would do it (W1)? It is one that the
+ * peer has used. A peer with keys is looked at every KEEPALIVE_TIMEOUT (timers_next()), so
+ * there are two tries and more before the peer's own turn.
+ */
+static bool is_to_be_kept(const struct engine *e, const struct peer *p, const struct timer_stamps *s, uint64_t now)
+{
+	uint64_t age = now - p->made.mono;
+
+	return e->under_load && p->made.wall && age >= REKEY_UNDER_LOAD_TIME && age < REJECT_AFTER_TIME &&
+	       s->last_received > p->made.mono && s->confirmed >= p->made.mono;
+}
+
 static void run_peer(struct engine *e, struct peer *p, const struct engine_time *now)
 {
 	struct timer_stamps stamps = read_stamps(&p->transport->stamps);
@@ -393,7 +406,7 @@ static void run_peer(struct engine *e, struct peer *p, const struct engine_time 
 	}
 	if (due & TIMER_RETRY)
 		send_initiation(e, p, true, now);
-	if (due & TIMER_NEW_HANDSHAKE)
+	if (due & TIMER_NEW_HANDSHAKE || is_to_be_kept(e, p, &stamps, now->mono))
 		engine_begin(e, p, now);
 	if (due & TIMER_KEEPALIVE)
 		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE });
@@ -522,4 +535,11 @@ void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN])
 void engine_fix_endpoints(struct engine *e)
 {
 	e->fixed = true;
+}
+
+void engine_set_under_load(struct engine *e, bool under_load)
+{
+	ENGINE_LOCKED(e);
+
+	e->under_load = under_load;
 }

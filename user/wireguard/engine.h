@@ -68,6 +68,14 @@ void engine_secret_key(const struct engine *e, uint8_t secret[KEY_LEN]); /* for 
  * for somebody else finds the paths (disco): messages move nobody (else W12). */
 void engine_fix_endpoints(struct engine *e);
 
+/*
+ * While true, strangers ask for more than they get (gate.h). Sessions that are in use are
+ * then renewed by us before the peer would do it (REKEY_UNDER_LOAD_TIME): its initiation
+ * competes with theirs, its response to ours does not, for it carries an index that they
+ * would have to guess.
+ */
+void engine_set_under_load(struct engine *e, bool under_load);
+
 /* ---- input ---- */
 enum engine_result { /* of a handshake message, at the gate (gate.h) and behind it */
 	ENGINE_OK,

@@ -59,6 +59,7 @@ struct engine {
 
 	struct own *own;
 	bool has_identity;
+	bool under_load;
 	bool fixed; /* of new transports */
 
 	struct index_table indices; /* -> struct transport: of sessions and of initiations */

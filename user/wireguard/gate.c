@@ -71,6 +71,13 @@ static bool take_stranger(_Atomic uint64_t *full_at, struct gate_load *load, uin
 	return false;
 }
 
+bool gate_is_loaded(const struct gate_load *load, uint64_t now)
+{
+	uint64_t seen = atomic_load_explicit(&load->seen, memory_order_relaxed);
+
+	return seen && (now < seen || now - seen < GATE_LOAD_MEMORY);
+}
+
 bool gate_source_allow(struct ratelimit *sources, const struct endpoint *from, uint64_t now)
 {
 	struct addr source = from->addr;

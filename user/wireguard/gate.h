@@ -51,6 +51,8 @@ bool gate_keys_stale(const struct gate_keys *k, uint64_t now);
 void gate_keys_renew(struct gate_keys *k, const uint8_t secret[KEY_LEN], uint64_t now);
 uint64_t gate_keys_next(const struct gate_keys *k); /* when one is due */
 
+#define GATE_LOAD_MEMORY (60 * NS_PER_SEC)
+
 /* How much strangers ask for. Zero initialised. */
 struct gate_load {
 	_Atomic uint64_t strangers, cookies, junk; /* buckets: when each is full again */
@@ -66,6 +68,9 @@ enum engine_result gate_judge(const struct gate_keys *k, struct ratelimit *sourc
 			      const void *msg, size_t len, const struct endpoint *from, uint64_t now, bool *proven);
 void gate_cookie(const struct gate_keys *k, struct message_cookie *reply, const void *msg, size_t len,
 		 const struct endpoint *from, const uint8_t nonce[XNONCE_LEN]);
+
+/* Was there load within GATE_LOAD_MEMORY? */
+bool gate_is_loaded(const struct gate_load *load, uint64_t now);
 
 /* A bucket for each source, wherever it is: a peer that a relay brings has its own, too. */
 bool gate_source_allow(struct ratelimit *sources, const struct endpoint *from, uint64_t now);

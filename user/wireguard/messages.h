@@ -99,6 +99,9 @@ static_assert(sizeof(struct message_data) == 16, "whitepaper 5.4.6");
 #define REKEY_AFTER_MESSAGES (1ull << 60)
 #define REJECT_AFTER_MESSAGES (UINT64_MAX - REPLAY_WINDOW - 1)
 
+/* Ours: under load the side that answered rekeys, too, and before the other would. */
+#define REKEY_UNDER_LOAD_TIME (REKEY_AFTER_TIME - 2 * NEW_HANDSHAKE_TIMEOUT)
+
 #define INITIATIONS_PER_SECOND 50 /* a peer */
 #define MAX_STAGED 128		  /* packets a peer that wait for a session */
 
