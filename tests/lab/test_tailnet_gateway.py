@@ -5,7 +5,9 @@ r"""Sluice as the subnet router of a real tailnet: real headscale, real clients 
     alice     192.0.2.46 ─┼──── router ───┤
     bob       192.0.2.47 ─┘               └─ service 203.0.113.9, which admits 198.51.100.1 alone
 """
+import base64
 import json
+import pathlib
 import re
 import time
 
@@ -283,6 +285,42 @@ def test_an_auth_key_is_for_logging_in(world):
     gateway.command("up", "--new-key", "--timeout", "10")
     assert gateway.json("netmap")["self"]["key"] != key
     await_service(alice)
+
+
+SECRETS = """
+import re, sys
+found = {}
+keys = {name: bytes.fromhex(text) for name, text in (word.split("=") for word in sys.argv[2:])}
+regions = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", open(f"/proc/{sys.argv[1]}/smaps").read(), flags=re.M)
+with open(f"/proc/{sys.argv[1]}/mem", "rb") as mem:
+    for region in regions:
+        place = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw.*", region)
+        if not place:
+            continue
+        begin, end = int(place[1], 16), int(place[2], 16)
+        flags = re.search(r"^VmFlags: (.*)$", region, re.M)[1].split()
+        try:
+            mem.seek(begin)
+            text = mem.read(end - begin)
+        except OSError:
+            continue
+        for name, key in keys.items():
+            if key in text:
+                found.setdefault(name, []).append({"lo", "dd"} <= set(flags) or place[0])
+print(found)
+"""
+
+
+def test_fault_25_keys_of_the_node_are_in_locked_memory(world):
+    """Those of the gateway, and the machine's in the network process: not on a heap that is swapped."""
+    gateway = world().gateway().start()
+    folder = pathlib.Path(gateway.config["state"]) / "tailnet"
+    keys = {name: base64.b64decode((folder / f"{name}.key").read_text()).hex() for name in ("node", "disco", "machine")}
+    daemon, network = gateway.pids()
+    for pid, names in ((daemon, keys), (network, ["machine"])):
+        found = eval(gateway.host.out(["/usr/bin/python3", "-c", SECRETS, str(pid),
+                                       *(f"{name}={keys[name]}" for name in names)]))
+        assert found.keys() == set(names) and all(place is True for places in found.values() for place in places), found
 
 
 def log_in(world, gateway):

@@ -261,7 +261,8 @@ static void test_block_list_without_a_copy(void **state)
 	} cases[] = {
 		{0, true, false, "no earlier copy"}, {0, false, true, "cannot be read"},
 		{1, true, true, "used as it is"},    {1, false, true, "used as it is"},
-		{2, true, false, "expected an address or a CIDR"},  {2, false, false, "expected an address or a CIDR"},
+		{2, true, false, "expected an address or a CIDR"},
+		{2, false, false, "expected an address or a CIDR"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

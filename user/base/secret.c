@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,6 +25,23 @@ void secret_shield(void)
 
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void *secret_memory(size_t size)
+{
+	void *memory = sodium_malloc(size);
+
+	if (!memory) {
+		fputs("sluice: out of memory\n", stderr);
+		abort();
+	}
+	sodium_memzero(memory, size);
+	return memory;
+}
+
+void secret_memory_free(void *memory)
+{
+	sodium_free(memory);
 }
 
 static enum secret_result check_file(int fd, const char *path, char *error, size_t size)

@@ -22,6 +22,14 @@ enum secret_result {
 /* For a process that keeps keys: no core file, and nobody looks into its memory but who may do so with any process. */
 void secret_shield(void);
 
+/*
+ * Zeroed memory for what holds keys: between guard pages, left out of core files, kept from swap as far as
+ * RLIMIT_MEMLOCK goes, wiped when it is freed. A few pages each: for few objects. Ends the program without memory,
+ * as mem_alloc() does.
+ */
+void *secret_memory(size_t size);
+void secret_memory_free(void *memory); /* NULL is fine */
+
 /* Reads @path into @key. On failure @key is wiped and @error (@size bytes) has a
  * line with the path in it and what to do. @key may be NULL: check only. */
 enum secret_result secret_read(const char *path, uint8_t key[32], char *error, size_t size);

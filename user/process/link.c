@@ -124,5 +124,9 @@ enum link_result link_receive(struct link *l, struct wire_message *out)
 		return errno == EAGAIN || errno == EINTR ? LINK_NOTHING : LINK_GONE;
 	if (n == 0)
 		return LINK_GONE;
-	return n <= WIRE_MAX && wire_decode(l->in_buf, (size_t)n, l->in, out) ? LINK_MESSAGE : LINK_MALFORMED;
+	if (n > WIRE_MAX || !wire_decode(l->in_buf, (size_t)n, l->in, out))
+		return LINK_MALFORMED;
+	if (out->type == WIRE_CONFIG)
+		crypto_wipe(l->in_buf, (size_t)n);
+	return LINK_MESSAGE;
 }

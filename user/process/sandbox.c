@@ -137,6 +137,8 @@ static const int plain[] = {
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
 	SCMP_SYS(madvise),
+	SCMP_SYS(mlock),
+	SCMP_SYS(munlock),
 	SCMP_SYS(futex),
 	SCMP_SYS(rseq),
 	SCMP_SYS(set_robust_list),

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "user/base/secret.h"
 #include "user/tailnet/relay/derp.h"
 #include "kept_clock.h"
 #include "user/tailnet/netmap/kept_map.h"
@@ -429,7 +430,7 @@ static void fill_config(struct tailnet *t, const struct tailnet_config *config)
 struct tailnet *tailnet_new(const struct tailnet_config *config, const struct tailnet_ops *ops, void *ctx, char *error,
 			    size_t size)
 {
-	struct tailnet *t = mem_alloc(1, sizeof(*t));
+	struct tailnet *t = secret_memory(sizeof(*t)); /* our keys are in it */
 	int rc;
 
 	t->ops = ops;
@@ -472,8 +473,7 @@ void tailnet_free(struct tailnet *t)
 	free(t->endpoints.v);
 	free(t->folder);
 	free(t->text);
-	crypto_wipe(t, sizeof(*t));
-	free(t);
+	secret_memory_free(t);
 }
 
 int tailnet_fd(const struct tailnet *t)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/base/secret.h"
 #include "user/tailnet/transport/backoff.h"
 #include "user/tailnet/transport/channel.h"
 #include "coord.h"
@@ -569,12 +570,12 @@ uint64_t coord_tick(struct coord *c, uint64_t now)
 
 struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops, void *ctx, char error[200])
 {
-	struct coord *c = mem_alloc(1, sizeof(*c));
+	struct coord *c = secret_memory(sizeof(*c)); /* the machine's key is in it */
 	const char *mistake = ourselves_init(&c->self, config);
 
 	if (mistake) {
 		snprintf(error, 200, "%s", mistake);
-		free(c);
+		secret_memory_free(c);
 		return NULL;
 	}
 	c->ops = ops;
@@ -596,5 +597,5 @@ void coord_free(struct coord *c)
 	free(c->answer);
 	free(c->followup);
 	follow_free(&c->follow);
-	free(c);
+	secret_memory_free(c);
 }

@@ -16,6 +16,7 @@
 #include "disco_limit.h"
 #include "disco_peers.h"
 #include "policy/alloc.h"
+#include "user/base/secret.h"
 #include "user/wireguard/crypto.h"
 
 #define CALL_INTERVAL	(1 * NS_PER_SEC) /* between answers to "call me maybe" */
@@ -562,7 +563,7 @@ uint64_t disco_tick(struct disco *d, uint64_t now)
 
 struct disco *disco_new(const struct disco_ops *ops, void *ctx)
 {
-	struct disco *d = mem_alloc(1, sizeof(*d));
+	struct disco *d = secret_memory(sizeof(*d)); /* our key is in it */
 
 	d->ops = ops;
 	d->ctx = ctx;
@@ -577,8 +578,7 @@ void disco_free(struct disco *d)
 		return;
 	disco_peers_free(&d->peers);
 	disco_limit_free(d->limit);
-	crypto_wipe(d, sizeof(*d));
-	free(d);
+	secret_memory_free(d);
 }
 
 void disco_set_identity(struct disco *d, const uint8_t secret[KEY_LEN], const uint8_t node[KEY_LEN])

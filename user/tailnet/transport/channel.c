@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "http2.h"
 #include "policy/alloc.h"
+#include "user/base/secret.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/text.h"
 
@@ -51,7 +52,7 @@ static bool send_upgrade(struct channel *c, const struct url *server, const uint
 struct channel *channel_new(const struct url *server, const struct channel_keys *keys, const struct channel_ops *ops,
 			    void *ctx)
 {
-	struct channel *c = mem_alloc(1, sizeof(*c));
+	struct channel *c = secret_memory(sizeof(*c)); /* the machine's key and the session's are in it */
 	uint8_t init[NOISE_CONTROL_INIT_LEN];
 
 	c->ops = ops;
@@ -72,7 +73,7 @@ void channel_free(struct channel *c)
 	http2_free(c->http2);
 	noise_control_wipe(&c->noise);
 	http1_free(&c->upgrade);
-	free(c);
+	secret_memory_free(c);
 }
 
 /* ---- outward: HTTP/2 bytes become records --------------------------------- */
