@@ -27,7 +27,7 @@ static void cut_and_join(const uint8_t *packet, size_t len, size_t mtu)
 {
 	static uint8_t parts[REASSEMBLE_PIECES][2048];
 	static struct reassembly *r;
-	size_t sizes[REASSEMBLE_PIECES], n = 0;
+	size_t sizes[REASSEMBLE_PIECES], most, n = 0;
 	struct joined whole;
 	uint8_t *got = NULL;
 	struct cut c;
@@ -36,13 +36,14 @@ static void cut_and_join(const uint8_t *packet, size_t len, size_t mtu)
 		r = reassembly_new(lose, NULL, NULL);
 	if (!cut_begin(&c, packet, len, mtu, 1))
 		return;
-	if (cut_most(len, mtu) > REASSEMBLE_PIECES)
+	most = (c.len + c.room - 1) / c.room;
+	if (most > REASSEMBLE_PIECES)
 		return;
 	while ((sizes[n] = cut_next(&c, parts[n]))) {
 		assert(sizes[n] <= mtu);
 		n++;
 	}
-	assert(n <= cut_most(len, mtu));
+	assert(n <= most);
 	if (n < 2)
 		return;
 	while (n--) {
