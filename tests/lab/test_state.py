@@ -382,7 +382,7 @@ def test_fault_51_a_full_disk(world):
     gateway.host.run(["rm", str(folder / "fill")])
     wait_for("kept", lambda: gateway.json("status")["notes"] == [], seconds=15)
     gateway.restart()
-    settle(alice, gateway)
+    settle(alice, gateway)  # called by the gateway at once: what it remembers of clients is written again, too
     refused_with_icmp(carol.host, 4, SERVICE[4])
 
 

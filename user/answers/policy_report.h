@@ -21,7 +21,7 @@
  * policy apply	the same without "same", and {"applied" (no dry run), "hash", "previous", "generation",
  *			"number" (in the history), "warnings": []}
  *			args: {"file", "text", "dry_run", "if_match", "allow_empty", "not_kept"}
- * policy rollback	the same			args: {"number", "dry_run", "if_match", "allow_empty", "not_kept"}
+ * policy rollback	the same, args: {"number", "dry_run", "if_match", "allow_empty", "not_kept"}
  * policy history	{"schema", "policies": [{"number", "file", "hash", "source" ("file", "apply"), "time" (Unix
  *			seconds), "running"}]}, the latest first
  * reload, dry_run	as policy apply, and {"clients": {"added": [], "removed": [], "changed": []}, "restart": []

@@ -124,15 +124,15 @@ static void find_public(const struct config *cfg, struct addr *addr)
 	addr_str(addr, text);
 	if (cfg->stun && outside_stun(cfg->stun, &seen, &why) == OUTSIDE_SEEN) {
 		fprintf(stderr,
-			"sluice client-config: warning: %s is a private address; %s sees %s, which is taken: put it into "
-			"egress.public\n",
+			"sluice client-config: warning: %s is a private address; %s sees %s, which is taken: put it "
+			"into egress.public\n",
 			text, cfg->stun, addr_str(&seen, seen_text));
 		*addr = seen;
 		return;
 	}
 	fprintf(stderr,
-		"sluice client-config: warning: the endpoint %s is a private address, to which clients elsewhere cannot "
-		"connect: put what the world sees into egress.public, or give --endpoint\n",
+		"sluice client-config: warning: the endpoint %s is a private address, to which clients elsewhere "
+		"cannot connect: put what the world sees into egress.public, or give --endpoint\n",
 		text);
 }
 

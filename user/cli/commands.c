@@ -89,7 +89,10 @@ static const struct command_option matrix_options[] = {
 	{"if-match", 'm', "HASH", "only if this one is running now (its beginning will do)"}
 /* clang-format on */
 /* clang-format off */
-#define APPLY_OPTIONS                                                                                	CHANGE_OPTIONS,                                                                               	{"allow-empty", 0, NULL, "even a document without anything in it"},                           	{"not-kept", 0, NULL, "until the next start only"}
+#define APPLY_OPTIONS                                                                                \
+	CHANGE_OPTIONS,                                                                               \
+	{"allow-empty", 0, NULL, "even a document without anything in it"},                           \
+	{"not-kept", 0, NULL, "until the next start only"}
 /* clang-format on */
 static const struct command_option apply_options[] = {
 	APPLY_OPTIONS,
@@ -150,14 +153,16 @@ const struct command commands[] = {
 	 "By name or address; ends with the first answer that came straight. Exit status 1 when none came.",
 	 COMMAND_GATEWAY, ping_options, 1, 1, cmd_ping},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
-	 "Returns when it is done. Who is not in it any more is cut off at once, whatever becomes of the rest. A policy\n"
-	 "with mistakes is not taken, nor the file where one was applied by hand; a key that needs a restart is named.",
+	 "Returns when it is done. Who is not in it any more is cut off at once, whatever becomes of the rest.\n"
+	 "A policy with mistakes is not taken, nor the file where one was applied by hand; a key that needs a\n"
+	 "restart is named.",
 	 COMMAND_GATEWAY, reload_options, 0, 0, cmd_reload},
 	{"policy show", "[FILE]", "the running policy, or a file's, in canonical form", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 1, cmd_policy_show},
 	{"policy apply", "FILE|-", "check and test a policy, and make it the running one",
-	 "A policy with mistakes changes nothing. It runs until the next one is applied, over reloads and restarts too;\n"
-	 "applying what the configured file holds returns to the file.", COMMAND_GATEWAY, apply_options, 1, 1, cmd_policy_apply},
+	 "A policy with mistakes changes nothing. It runs until the next one is applied, over reloads and\n"
+	 "restarts too; applying what the configured file holds returns to the file.", COMMAND_GATEWAY,
+	 apply_options, 1, 1, cmd_policy_apply},
 	{"policy rollback", "[NUMBER]", "return to the policy before the running one, or to one of the history",
 	 "`sluice policy history` has the numbers.", COMMAND_GATEWAY, rollback_options, 0, 1, cmd_policy_rollback},
 	{"policy history", "", "the policies that ran here", NULL, COMMAND_GATEWAY, plain_options, 0, 0,

@@ -258,7 +258,8 @@ void doctor_clients(struct doctor *doctor, const json_t *clients)
 	}
 	if (n)
 		doctor_say(doctor, "clients", DOCTOR_WARN,
-			   "give them what they need (sluice client-config NAME), or take them out of the configuration",
+			   "give them what they need (sluice client-config NAME), or take them out of the "
+			   "configuration",
 			   "%zu of %zu never came: %s%s", n, json_array_size(json_object_get(clients, "clients")),
 			   names, n > NEVER_NAMED ? ", ..." : "");
 }

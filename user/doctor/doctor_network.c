@@ -277,5 +277,6 @@ void doctor_cloud(struct doctor *doctor, const struct config *cfg)
 	if (outside_cloud(&seen, &cloud))
 		tell_seen(doctor, cfg, cloud, &seen);
 	else
-		doctor_say(doctor, "outside", DOCTOR_WARN, NULL, "no cloud's metadata service here tells a public address");
+		doctor_say(doctor, "outside", DOCTOR_WARN, NULL,
+			   "no cloud's metadata service here tells a public address");
 }

@@ -98,7 +98,8 @@ static bool is_sound(const struct apply *a, struct diags *d)
 	if (ruleset_is_empty(a->next) && !a->allow_empty) {
 		diag_error(d, (struct diag_at){.file = a->next->file},
 			   "the document is empty, so %s; expected a policy (--allow-empty applies it)",
-			   g->membership ? "the coordination server's rules alone would stand" : "nobody might do anything");
+			   g->membership ? "the coordination server's rules alone would stand"
+					 : "nobody might do anything");
 		return false;
 	}
 	return a->dry || rules_lay(g, g->config, a->next, d);

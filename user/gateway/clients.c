@@ -244,6 +244,21 @@ static const struct identity *find(const struct identity *index, size_t n, const
 	return bsearch(&wanted, index, n, sizeof(*index), compare_identities);
 }
 
+/* Of the running clients; @index has room for all of them. */
+static void index_running(struct identity *index, const struct gateway *g)
+{
+	for (size_t i = 0; i < g->clients.n; i++)
+		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
+	qsort(index, g->clients.n, sizeof(*index), compare_identities);
+}
+
+static void index_configured(struct identity *index, const struct config *config)
+{
+	for (size_t i = 0; i < config->n_clients; i++)
+		index[i] = (struct identity){.config = &config->clients[i]};
+	qsort(index, config->n_clients, sizeof(*index), compare_identities);
+}
+
 struct pinned { /* what an earlier run left in the map of clients */
 	struct pinned_address {
 		struct prefix prefix;
@@ -305,9 +320,7 @@ static uint32_t *plan_ids(const struct gateway *g, const struct config *next, co
 	uint32_t *ids = mem_alloc(next->n_clients + 1, sizeof(*ids));
 	bool *taken = mem_alloc(MAX_CLIENTS, sizeof(*taken));
 
-	for (size_t i = 0; i < g->clients.n; i++)
-		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
-	qsort(index, g->clients.n, sizeof(*index), compare_identities);
+	index_running(index, g);
 	for (size_t i = 0; i < next->n_clients; i++) {
 		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
 
@@ -360,9 +373,7 @@ static void withdraw_missing(struct gateway *g, struct clients_plan *p)
 {
 	struct clients *s = &g->clients;
 
-	for (size_t i = 0; i < p->next->n_clients; i++)
-		p->index[i] = (struct identity){.config = &p->next->clients[i]};
-	qsort(p->index, p->next->n_clients, sizeof(*p->index), compare_identities);
+	index_configured(p->index, p->next);
 	for (size_t i = 0; i < s->n; i++) {
 		struct client *c = &s->list[i];
 
@@ -379,9 +390,7 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 {
 	struct identity *index = p->index;
 
-	for (size_t i = 0; i < g->clients.n; i++)
-		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
-	qsort(index, g->clients.n, sizeof(*index), compare_identities);
+	index_running(index, g);
 	for (size_t i = 0; i < p->next->n_clients; i++) {
 		const struct config_client *next = &p->next->clients[i];
 		const struct identity *was = find(index, g->clients.n, next);
@@ -490,37 +499,6 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 		sweep_pinned(g, &p->pinned);
 	end_orphans(g);
 	clients_plan_free(p);
-}
-
-/* Is @c to be out, if @next, its own entry in a configuration to come (NULL: none), cannot be put into force? */
-static bool loses(const struct gateway *g, const struct client *c, const struct config_client *next, bool strict)
-{
-	if (!next || is_expired(g, next))
-		return true;
-	for (size_t i = 0; strict && i < c->config->addresses.n; i++)
-		if (!has_address(next, &c->config->addresses.v[i]))
-			return true;
-	return strict && !config_client_same_rights(c->config, next);
-}
-
-void clients_revoke(struct gateway *g, const struct config *next, bool strict)
-{
-	struct identity *index;
-
-	if (g->membership)
-		return;
-	index = mem_alloc(next->n_clients + 1, sizeof(*index));
-	for (size_t i = 0; i < next->n_clients; i++)
-		index[i] = (struct identity){.config = &next->clients[i]};
-	qsort(index, next->n_clients, sizeof(*index), compare_identities);
-	for (size_t i = 0; i < g->clients.n; i++) {
-		struct client *c = &g->clients.list[i];
-		const struct identity *is = find(index, next->n_clients, c->config);
-
-		c->revoked = loses(g, c, is ? is->config : NULL, strict);
-	}
-	free(index);
-	clients_settle(g);
 }
 
 static void let_in(struct gateway *g, struct client *c)

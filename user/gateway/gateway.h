@@ -67,9 +67,9 @@ void clients_plan_free(struct clients_plan *p); /* NULL is fine */
 void clients_take(struct gateway *g, struct clients_plan *p);
 
 /*
- * Cuts off, ahead of the change to @next and whatever becomes of it, who is not in it or has expired by it; and lets
- * in again who is. @strict: that change was not made, so that also those go whose rights or addresses are others in
- * it. Not in a tailnet, where the netmap says who is in.
+ * revoke.c: cuts off, ahead of the change to @next and whatever becomes of it, who is not in it or has expired by it;
+ * and lets in again who is. @strict: that change was not made, so that also those go whose rights or addresses are
+ * others in it. Not in a tailnet, where the netmap says who is in.
  */
 void clients_revoke(struct gateway *g, const struct config *next, bool strict);
 

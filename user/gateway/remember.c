@@ -11,8 +11,9 @@
 #include "user/base/log.h"
 #include "user/base/loop.h"
 
-#define SAVE_SHARE    50 /* writing the state takes at most this part of the time */
-#define GREET_SECONDS 600 /* a handshake this young: the client was here when we stopped */
+#define SAVE_AGAIN    (5 * NS_PER_SEC) /* after a failure */
+#define SAVE_SHARE    50	       /* writing the state takes at most this part of the time */
+#define GREET_SECONDS 600	       /* a handshake this young: the client was here when we stopped */
 #define GREET_TURN    (5 * NS_PER_MS)
 
 /* What is to be remembered of a client; false: it is no peer now. */
@@ -50,7 +51,7 @@ static bool worth_saving(const struct gateway *g)
 			return true;
 		n++;
 	}
-	return n != g->state.n_peers || !g->state.has_identity;
+	return n != g->state.n_peers || !g->state.has_identity || g->state.unsaved;
 }
 
 void gateway_remember(struct gateway *g)
@@ -71,9 +72,10 @@ void gateway_remember(struct gateway *g)
 	state_sort(&g->state);
 	g->state.has_identity = engine_public_key(g->device.engine, g->state.identity);
 	err = state_save(g->config->state, &g->state);
-	if (err)
-		log_warning("%s: %s", g->config->state, strerror(-err));
-	g->save_after = begun + SAVE_SHARE * (loop_now() - begun);
+	if (err && !g->state.unsaved)
+		log_warning("%s: %s: a start would not know where clients are", g->config->state, strerror(-err));
+	g->state.unsaved = err;
+	g->save_after = begun + SAVE_SHARE * (loop_now() - begun) + (err ? SAVE_AGAIN : 0);
 }
 
 static bool was_here(const struct state_peer *was, uint64_t wall)

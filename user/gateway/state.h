@@ -30,6 +30,7 @@ struct state {
 	uint8_t identity[KEY_LEN]; /* public key of the last run */
 	struct state_peer *peers; /* sorted by key: state_sort() */
 	size_t n_peers;
+	bool unsaved; /* the file is an older one: it could not be written */
 	char offload[STATE_OFFLOADS][IFNAMSIZ]; /* interfaces whose UDP GRO we switched on: `down` restores it */
 	size_t n_offload;
 };

@@ -121,7 +121,8 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 static json_t *saved_json(const struct policy_saved *p, bool runs)
 {
 	return json_pack("{s:I, s:s, s:s, s:s, s:I, s:b}", "number", (json_int_t)p->number, "file", p->file, "hash",
-			 p->hash, "source", p->by_hand ? "apply" : "file", "time", (json_int_t)p->time, "running", runs);
+			 p->hash, "source", p->by_hand ? "apply" : "file", "time", (json_int_t)p->time, "running",
+			 runs);
 }
 
 int verb_policy_history(void *gateway, const json_t *args, json_t **result, char **error)

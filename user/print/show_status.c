@@ -61,8 +61,8 @@ static void show_head(const json_t *r, FILE *out)
 		colour_print(out, COLOUR_YELLOW,
 			     strcmp(show_text(policy, "source"), "apply") ?
 				     "the configured file differs from what runs: sluice reload applies the file" :
-				     "it was applied by hand, and the configured file differs: sluice policy apply FILE "
-				     "returns to the file");
+				     "it was applied by hand, and the configured file differs: sluice policy apply "
+				     "FILE returns to the file");
 		fputc('\n', out);
 	}
 }
