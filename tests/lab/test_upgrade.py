@@ -19,6 +19,17 @@ def flows(gateway):
     return {(flow["from"], flow["service"], flow["proto"]): flow["as"] for flow in gateway.json("flows")["flows"]}
 
 
+def map_id(gateway, name):
+    return json.loads(gateway.host.out(f"bpftool -j map show pinned /sys/fs/bpf/sluice/{name}"))["id"]
+
+
+def check_gone(gateway, numbers):
+    """The old maps are freed, and with them the timer that walks them: nothing holds them any more."""
+    for number in numbers:
+        wait_for(f"the end of map {number}", lambda number=number: gateway.host.run(
+            f"bpftool map show id {number}", check=False).returncode != 0)
+
+
 def write_layout(gateway, number):
     gateway.host.run(f"bpftool map update pinned {LAYOUT} key 0 0 0 0 value {number} 0 0 0")
 
@@ -75,9 +86,13 @@ def test_fault_4_another_number_of_flows(world):
     job = alice.host.probing("get", "get", SLOW)
     time.sleep(1.5)
     had = flows(world.gateway)
+    old = [map_id(world.gateway, name) for name in ("flows", "flow_index", "sweep", "layout")]
+    kept = map_id(world.gateway, "clients")
     world.gateway.config["nat"] = {"flows": 8192}
     world.gateway.restart()
     check_download(job)
+    check_gone(world.gateway, old)
+    assert map_id(world.gateway, "clients") == kept
     has = flows(world.gateway)
     assert {key: has.get(key) for key in had} == had, (had, has)
 
