@@ -418,3 +418,26 @@ def test_fault_19_neighbours_do_not_speak_for_clients_to_each_other(world):
     wait_for("the drop", lambda: gateway.drops()["forged"] > before)
     forge(world, "eth1", ip(4, src=SERVICE[4], dst=STATIC[4]) / UDP(sport=7777, dport=port) / b"x")
     wait_for("what is no client's", lambda: job.output().count("spoilt") == 1)
+
+
+def live_ids(gateway):
+    """The ids of the flows that live."""
+    return {entry["value"].split()[1] for entry in gateway.json("map", "dump", "--limit", "10000", "flows")["entries"]
+            if any(f"state {state} " in entry["value"] for state in ("NEW", "ESTABLISHED", "CLOSING", "RESET"))}
+
+
+def test_fault_24_what_is_killed_stays_dead(world):
+    """A client that sends on, as fast as it can, on what was killed: it may open new flows, but none comes back."""
+    world = world()
+    alice = world.joined("alice")
+    job = alice.host.probing("many", "many", SERVICE[4], "53", "--flows", "200", "--count", "600", "--interval", "0.01")
+    wait_for("its flows", lambda: len(live_ids(world.gateway)) >= 200)
+    killed = set()
+    for _ in range(12):
+        before = live_ids(world.gateway)
+        assert world.gateway.json("flows", "kill", "--client", alice.name)["killed"] >= len(before) / 2
+        killed |= before
+        time.sleep(0.1)
+        assert not killed & live_ids(world.gateway)
+    assert len(killed) >= 2000
+    job.stop()
