@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A clock on the wall that can be set for one program: LD_PRELOAD this, CLOCK_AHEAD
- * names a file of eight bytes with the seconds that CLOCK_REALTIME is ahead, in host
- * order, to be changed at any time. Other clocks are as they are.
+ * Clocks that can be set for one program: LD_PRELOAD this, CLOCK_AHEAD names a file of
+ * eight bytes with the seconds that CLOCK_REALTIME is ahead, in host order, to be
+ * changed at any time, and CLOCK_LATER one for CLOCK_MONOTONIC, to be changed upwards.
+ * Other clocks, and those without a file, are as they are.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,20 +15,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic int64_t *ahead;
+static _Atomic int64_t *ahead, *later;
 
-__attribute__((constructor)) static void start(void)
+static _Atomic int64_t *open_offset(const char *path)
 {
-	const char *path = getenv("CLOCK_AHEAD");
 	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 	void *page;
 
 	if (fd < 0 || ftruncate(fd, sizeof(*ahead)))
-		return;
+		return NULL;
 	page = mmap(NULL, sizeof(*ahead), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page != MAP_FAILED)
-		ahead = page;
 	close(fd);
+	return page == MAP_FAILED ? NULL : page;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	ahead = open_offset(getenv("CLOCK_AHEAD"));
+	later = open_offset(getenv("CLOCK_LATER"));
 }
 
 int clock_gettime(clockid_t clock, struct timespec *ts)
@@ -36,5 +41,7 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 		return -1;
 	if (clock == CLOCK_REALTIME && ahead)
 		ts->tv_sec += atomic_load(ahead);
+	if (clock == CLOCK_MONOTONIC && later)
+		ts->tv_sec += atomic_load(later);
 	return 0;
 }

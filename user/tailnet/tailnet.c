@@ -353,7 +353,7 @@ static void check_confirmation(struct tailnet *t, uint64_t now)
 {
 	switch (confirmation_due(&t->confirmation, now)) {
 	case CONFIRMATION_SAY:
-		log_error("tailnet: the server has not confirmed the netmap for a minute: %s", t->text);
+		log_error("tailnet: the server has not confirmed the netmap for a minute: `sluice status` tells why");
 		return;
 	case CONFIRMATION_GIVE_UP:
 		log_error("tailnet: the server has not confirmed the netmap for an hour: nobody is served");
