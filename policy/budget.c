@@ -57,8 +57,8 @@ bool budget_report(const struct budget *b, struct diags *d)
 	if (!budget_is_spent(b))
 		return false;
 	diag_error(d, b->at,
-		   "the policy is too much to work out: up to here it takes more %s than one may; write wider prefixes, "
-		   "fewer ports or fewer rules for the same sources",
+		   "the policy is too much to work out: up to here it takes more %s than one may; write wider "
+		   "prefixes, fewer ports or fewer rules for the same sources",
 		   b->by_memory ? "memory" : "steps");
 	return true;
 }

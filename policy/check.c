@@ -188,6 +188,43 @@ static void check_destinations(const struct checker *c, const struct policy_rule
 		diag_warning(c->d, r->at, "can never match: dst is empty");
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void check_name_of(const struct checker *c, const struct inventory_node *node)
+{
+	char buf[ADDR_STRLEN];
+
+	for (size_t i = 0; i < c->p->n_hosts && budget_pay(c->budget, 1); i++) {
+		const struct policy_host *h = &c->p->hosts[i];
+		struct policy_sel sel = { .kind = SEL_HOST, .def = (uint32_t)i, .text = h->name };
+
+		if (!strcmp(h->name, node->name) && !resolve_matches(c->r, &sel, node))
+			diag_warning(c->d, h->at, "hosts: a client is called \"%s\", too: in a rule that name means %s",
+				     h->name, prefix_str(&h->prefix, buf));
+	}
+}
+
+/* In a rule the name is the host; people who know the client may read it otherwise. */
+static void check_names(const struct checker *c)
+{
+	const struct policy *p = c->p;
+	const char **names = mem_alloc(p->n_hosts, sizeof(*names));
+
+	for (size_t i = 0; i < p->n_hosts; i++)
+		names[i] = p->hosts[i].name;
+	qsort(names, p->n_hosts, sizeof(*names), by_text);
+	for (size_t i = 0; i < c->inv->n_nodes && p->n_hosts; i++) {
+		const struct inventory_node *node = &c->inv->nodes[i];
+
+		if (bsearch(&node->name, names, p->n_hosts, sizeof(*names), by_text))
+			check_name_of(c, node);
+	}
+	free(names);
+}
+
 /* One filter for all that is asked of rules. */
 static void check_rules(const struct checker *c)
 {
@@ -214,6 +251,7 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 		check_sources(&c, &p->rules[i]);
 		check_destinations(&c, &p->rules[i]);
 	}
+	check_names(&c);
 	if (inv->n_nodes)
 		check_rules(&c);
 	if (budget_is_spent(budget))

@@ -52,8 +52,9 @@ static void report_divided(const struct dividing *x, const struct filter_rule *r
 	diag_warning(x->c->d, (struct diag_at){ .file = r->file, .line = r->line, .column = r->column },
 		     "its sources have %u of the %u %s addresses of %s%s: %s", s->named, s->has,
 		     first % 2 ? "IPv4" : "IPv6", node->name, more,
-		     r->verdict == FILTER_ACCEPT ? "an accept must name all of them, so it does not hold for that client"
-						 : "a deny holds for all of them");
+		     r->verdict == FILTER_DENY
+			     ? "a deny holds for all of them"
+			     : "an accept must name all of them, so it does not hold for that client");
 	free(more);
 }
 

@@ -48,7 +48,8 @@ static uint32_t deny_for_class(const struct shadows *s, uint32_t class, const st
 
 	for (size_t i = 0; i < r->n_dst; i++)
 		for (size_t k = 0; k < n; k++) {
-			uint32_t deny = budget_pay(s->c->budget, 16) ? deny_of(s->denies, class, &r->dst[i], protos[k]) : 0;
+			bool paid = budget_pay(s->c->budget, 16);
+			uint32_t deny = paid ? deny_of(s->denies, class, &r->dst[i], protos[k]) : 0;
 
 			if (!deny)
 				return 0;

@@ -12,16 +12,22 @@
 
 #include "diff_names.h"
 
-#define CLASS_BITS 32
 #define DEPTH_MAX 260 /* prefixes around one another */
 
 struct move { /* a client's class before and after */
 	uint32_t before, after, client;
 };
 
+#define NO_DELTA SIZE_MAX
+
+struct side { /* what is gained or lost at a prefix, and the delta that tells it: of the prefix, or of one around it */
+	struct ports ports;
+	size_t delta;
+};
+
 struct level { /* a prefix with what changes there, while its inside is looked at */
 	struct prefix prefix;
-	struct ports gained, lost;
+	struct side gained, lost;
 };
 
 struct differ {
@@ -30,32 +36,39 @@ struct differ {
 	size_t n_deltas;
 	struct level stack[DEPTH_MAX];
 	size_t depth;
+	struct budget *budget;
 };
 
 /* ---- ranges ------------------------------------------------------------------------ */
 
-static void add_range(struct ports *out, uint8_t proto, int first, int last)
+static void add_missing_range(struct ports *out, uint8_t proto, int first, int last)
 {
-	struct acl_rule r = {
+	if (first > last)
+		return;
+	out->v = mem_grow(out->v, out->n, sizeof(*out->v));
+	out->v[out->n++] = (struct acl_rule){
 		.first = (uint16_t)first, .last = (uint16_t)last, .proto = proto, .verdict = VERDICT_ACCEPT};
-
-	if (first <= last)
-		ports_overlay(out, &r);
 }
 
-/* Appends what @a accepts and the list does not. */
-static void add_missing(struct ports *out, const struct acl_rule *a, const struct acl_rule *v, size_t n)
+static bool ends_before(const struct acl_rule *r, const struct acl_rule *a, int port)
+{
+	return r->proto < a->proto || (r->proto == a->proto && r->last < port);
+}
+
+/* Appends what @a accepts and the list, from *i on, does not. Both are sorted: *i moves on with them. */
+static void add_missing(struct ports *out, const struct acl_rule *a, const struct acl_rule *v, size_t n, size_t *i)
 {
 	int next = a->first;
 
-	for (size_t i = 0; i < n; i++) {
-		if (v[i].proto != a->proto || v[i].verdict != VERDICT_ACCEPT || v[i].last < next ||
-		    v[i].first > a->last)
+	while (*i < n && ends_before(&v[*i], a, next))
+		++*i;
+	for (size_t k = *i; k < n && v[k].proto == a->proto && v[k].first <= a->last; k++) {
+		if (v[k].verdict != VERDICT_ACCEPT)
 			continue;
-		add_range(out, a->proto, next, v[i].first - 1);
-		next = v[i].last + 1;
+		add_missing_range(out, a->proto, next, v[k].first - 1);
+		next = v[k].last + 1;
 	}
-	add_range(out, a->proto, next, a->last);
+	add_missing_range(out, a->proto, next, a->last);
 }
 
 static bool is_icmp(const struct acl_rule *r)
@@ -81,12 +94,13 @@ static struct ports beyond(const struct tables *ta, const struct tables_entry *a
 			   const struct tables_entry *b)
 {
 	struct ports out = { 0 };
+	size_t at = 0;
 
 	for (size_t i = 0; a && i < a->value.count; i++) {
 		const struct acl_rule *r = &ta->rules[a->value.first + i];
 
 		if (r->verdict == VERDICT_ACCEPT)
-			add_missing(&out, r, b ? tb->rules + b->value.first : NULL, b ? b->value.count : 0);
+			add_missing(&out, r, b ? tb->rules + b->value.first : NULL, b ? b->value.count : 0, &at);
 	}
 	ports_join(&out);
 	drop_icmp(&out);
@@ -99,11 +113,6 @@ static bool same_ports(const struct ports *a, const struct ports *b)
 }
 
 /* ---- prefixes ------------------------------------------------------------------------- */
-
-static struct prefix entry_prefix(const struct tables_entry *e)
-{
-	return (struct prefix){ .addr = e->key.dst, .len = e->key.prefixlen - CLASS_BITS };
-}
 
 /* Index of the class's first entry. */
 static size_t class_begin(const struct tables *t, uint32_t class)
@@ -124,34 +133,50 @@ static size_t class_begin(const struct tables *t, uint32_t class)
 static void add_prefixes(struct prefixes *out, const struct tables *t, uint32_t class)
 {
 	for (size_t i = class_begin(t, class); i < t->n_entries && ntohl(t->entries[i].key.class) == class; i++) {
-		struct prefix p = entry_prefix(&t->entries[i]);
+		struct prefix p = tables_prefix(&t->entries[i]);
 
 		prefixes_add(out, &p);
 	}
 }
 
-static void add_delta(struct differ *x, bool gains, const struct level *l, const struct move *moves, size_t n)
+/* Index of a new delta; NO_DELTA where there is nothing to tell. */
+static size_t add_delta(struct differ *x, bool gains, const struct prefix *p, const struct ports *ports,
+			const struct move *moves, size_t n)
 {
-	const struct ports *ports = gains ? &l->gained : &l->lost;
 	struct delta *d;
+	size_t size = sizeof(*d) + n * sizeof(*d->clients) + ports->n * sizeof(*ports->v);
 
-	if (!ports->n)
-		return;
+	if (!ports->n || !budget_hold(x->budget, 1, size))
+		return NO_DELTA;
 	x->deltas = mem_grow(x->deltas, x->n_deltas, sizeof(*x->deltas));
-	d = &x->deltas[x->n_deltas++];
-	*d = (struct delta){ .gains = gains, .dst = l->prefix, .n_clients = n };
+	d = &x->deltas[x->n_deltas];
+	*d = (struct delta){ .gains = gains, .dst = *p, .n_clients = n };
 	ports_copy(&d->ports, ports);
 	d->clients = mem_alloc(n, sizeof(*d->clients));
 	for (size_t i = 0; i < n; i++)
 		d->clients[i] = moves[i].client;
+	return x->n_deltas++;
 }
 
 static void pop(struct differ *x)
 {
 	struct level *l = &x->stack[--x->depth];
 
-	ports_free(&l->gained);
-	ports_free(&l->lost);
+	ports_free(&l->gained.ports);
+	ports_free(&l->lost.ports);
+}
+
+/* What is another thing than around it has a delta of its own, and is an exception of the one around. */
+static void settle(struct differ *x, bool gains, const struct prefix *p, struct side *s, const struct side *around,
+		   const struct move *moves, size_t n)
+{
+	if (around && same_ports(&s->ports, &around->ports)) {
+		s->delta = around->delta;
+		return;
+	}
+	if (around && around->delta != NO_DELTA && budget_hold(x->budget, 1, sizeof(*p)))
+		prefixes_add(&x->deltas[around->delta].except, p);
+	s->delta = add_delta(x, gains, p, &s->ports, moves, n);
 }
 
 static void compare_at(struct differ *x, const struct prefix *p, const struct move *moves, size_t n)
@@ -161,16 +186,16 @@ static void compare_at(struct differ *x, const struct prefix *p, const struct mo
 	const struct level *around;
 	struct level *l;
 
+	if (!budget_pay(x->budget, 32 + (before ? before->value.count : 0) + (after ? after->value.count : 0)))
+		return;
 	while (x->depth && !prefix_covers(&x->stack[x->depth - 1].prefix, p))
 		pop(x);
 	around = x->depth ? &x->stack[x->depth - 1] : NULL;
 	l = &x->stack[x->depth++];
-	*l = (struct level){ .prefix = *p, .gained = beyond(x->new->t, after, x->old->t, before),
-			     .lost = beyond(x->old->t, before, x->new->t, after) };
-	if (!around || !same_ports(&l->gained, &around->gained))
-		add_delta(x, true, l, moves, n);
-	if (!around || !same_ports(&l->lost, &around->lost))
-		add_delta(x, false, l, moves, n);
+	*l = (struct level){ .prefix = *p, .gained = { beyond(x->new->t, after, x->old->t, before), NO_DELTA },
+			     .lost = { beyond(x->old->t, before, x->new->t, after), NO_DELTA } };
+	settle(x, true, p, &l->gained, around ? &around->gained : NULL, moves, n);
+	settle(x, false, p, &l->lost, around ? &around->lost : NULL, moves, n);
 }
 
 static int by_family(const void *pa, const void *pb)
@@ -188,10 +213,12 @@ static void compare_classes(struct differ *x, const struct move *moves, size_t n
 
 	add_prefixes(&all, x->old->t, moves->before);
 	add_prefixes(&all, x->new->t, moves->after);
+	if (!budget_pay_sort(x->budget, all.n))
+		all.n = 0;
 	prefixes_sort(&all);
 	if (all.n)
 		qsort(all.v, all.n, sizeof(*all.v), by_family);
-	for (size_t i = 0; i < all.n; i++)
+	for (size_t i = 0; i < all.n && !budget_is_spent(x->budget); i++)
 		compare_at(x, &all.v[i], moves, n);
 	while (x->depth)
 		pop(x);
@@ -211,7 +238,7 @@ static void compare_all(struct differ *x)
 	for (size_t i = 0; i < n; i++)
 		moves[i] = (struct move){ x->old->t->class_of[i], x->new->t->class_of[i], (uint32_t)i };
 	qsort(moves, n, sizeof(*moves), by_move);
-	for (size_t i = 0, group; i < n; i += group) {
+	for (size_t i = 0, group; i < n && !budget_is_spent(x->budget); i += group) {
 		for (group = 1; i + group < n && moves[i].before == moves[i + group].before &&
 				moves[i].after == moves[i + group].after;)
 			group++;
@@ -220,15 +247,48 @@ static void compare_all(struct differ *x)
 	free(moves);
 }
 
-void policy_diff(struct policy_diff *diff, const struct reach *old, const struct reach *new)
+/* Exceptions all over a prefix leave nothing to tell of it. */
+static void drop_empty(struct differ *x)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < x->n_deltas; i++) {
+		struct delta *d = &x->deltas[i];
+
+		prefixes_merge(&d->except);
+		if (!prefixes_cover(&d->except, &d->dst)) {
+			x->deltas[kept++] = *d;
+			continue;
+		}
+		prefixes_free(&d->except);
+		ports_free(&d->ports);
+		free(d->clients);
+	}
+	x->n_deltas = kept;
+}
+
+bool policy_change_has(const struct policy_change *c, const struct addr *dst)
+{
+	struct prefix p = { *dst, 128 };
+	bool found = false;
+
+	for (size_t i = 0; i < c->dst.n && !found; i++)
+		found = prefix_covers(&c->dst.v[i], &p);
+	return found && !prefixes_overlap(&c->except, &p);
+}
+
+void policy_diff(struct policy_diff *diff, const struct reach *old, const struct reach *new, struct budget *budget)
 {
 	struct differ *x = mem_alloc(1, sizeof(*x));
 
 	x->old = old;
 	x->new = new;
+	x->budget = budget;
 	compare_all(x);
+	drop_empty(x);
 	*diff = (struct policy_diff){ 0 };
-	name_deltas(diff, x->deltas, x->n_deltas, old, new);
+	name_deltas(diff, x->deltas, x->n_deltas, old, new, budget);
+	diff->cut = budget_is_spent(budget);
 	free(x->deltas);
 	free(x);
 }
@@ -238,6 +298,7 @@ void policy_diff_free(struct policy_diff *diff)
 	for (size_t i = 0; i < diff->n; i++) {
 		free(diff->v[i].who);
 		prefixes_free(&diff->v[i].dst);
+		prefixes_free(&diff->v[i].except);
 		ports_free(&diff->v[i].ports);
 		free(diff->v[i].clients);
 	}

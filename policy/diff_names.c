@@ -27,10 +27,15 @@ struct crowds {
 
 struct subject;
 
+struct hosts { /* by prefix, then in the file's order */
+	const struct policy_host **v;
+	size_t n;
+};
+
 struct namer {
 	struct policy_diff *diff;
 	const struct inventory *inv;
-	const struct policy *p; /* whose hosts give the names: the new one's for gains */
+	const struct hosts *hosts; /* that give the names: the new policy's for gains */
 	const struct delta *d;
 	struct subject *nodes; /* all zero but has_v4 and has_v6, between deltas */
 	uint32_t *crowds;      /* that may be meant */
@@ -50,6 +55,13 @@ static int cmp_ports(const struct ports *a, const struct ports *b)
 	return a->n ? memcmp(a->v, b->v, a->n * sizeof(*a->v)) : 0;
 }
 
+static int cmp_except(const struct prefixes *a, const struct prefixes *b)
+{
+	if (a->n != b->n)
+		return a->n < b->n ? -1 : 1;
+	return a->n ? memcmp(a->v, b->v, a->n * sizeof(*a->v)) : 0;
+}
+
 static int by_subject(const void *pa, const void *pb)
 {
 	const struct delta *a = pa, *b = pb;
@@ -57,6 +69,8 @@ static int by_subject(const void *pa, const void *pb)
 
 	if (!order)
 		order = cmp_ports(&a->ports, &b->ports);
+	if (!order)
+		order = cmp_except(&a->except, &b->except);
 	return order ? order : (a->gains < b->gains) - (a->gains > b->gains);
 }
 
@@ -68,6 +82,7 @@ static void add_clients(struct delta *to, struct delta *from)
 	memcpy(to->clients + to->n_clients, from->clients, from->n_clients * sizeof(*to->clients));
 	to->n_clients += from->n_clients;
 	ports_free(&from->ports);
+	prefixes_free(&from->except);
 	free(from->clients);
 }
 
@@ -88,10 +103,38 @@ static size_t merge_deltas(struct delta *v, size_t n)
 
 static const char *service_name(const struct namer *x)
 {
-	for (size_t i = 0; i < x->p->n_hosts; i++)
-		if (!prefix_cmp(&x->p->hosts[i].prefix, &x->d->dst))
-			return x->p->hosts[i].name;
+	size_t low = 0, high = x->hosts->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (prefix_cmp(&x->hosts->v[mid]->prefix, &x->d->dst) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < x->hosts->n && !prefix_cmp(&x->hosts->v[low]->prefix, &x->d->dst))
+		return x->hosts->v[low]->name;
 	return "";
+}
+
+static int by_host(const void *pa, const void *pb)
+{
+	const struct policy_host *a = *(const struct policy_host *const *)pa;
+	const struct policy_host *b = *(const struct policy_host *const *)pb;
+	int order = prefix_cmp(&a->prefix, &b->prefix);
+
+	return order ? order : (a > b) - (a < b);
+}
+
+static struct hosts sort_hosts(const struct policy *p)
+{
+	struct hosts h = { mem_alloc(p->n_hosts, sizeof(*h.v)), p->n_hosts };
+
+	for (size_t i = 0; i < h.n; i++)
+		h.v[i] = &p->hosts[i];
+	qsort(h.v, h.n, sizeof(*h.v), by_host);
+	return h;
 }
 
 /* ---- crowds: everybody, groups, tags, users, in this order of preference -------------- */
@@ -289,6 +332,7 @@ static void add_change(struct namer *x, const struct crowd *crowd)
 	*c = (struct policy_change){ .gains = x->d->gains, .who = mem_strdup(crowd->name), .members = crowd->members,
 				     .service = service_name(x) };
 	prefixes_add(&c->dst, &x->d->dst);
+	prefixes_add_all(&c->except, x->d->except.v, x->d->except.n);
 	ports_copy(&c->ports, &x->d->ports);
 	c->clients = mem_alloc(crowd->n, sizeof(*c->clients));
 	for (size_t i = 0; i < crowd->n; i++) {
@@ -430,7 +474,9 @@ static void merge_changes(struct policy_diff *diff)
 	for (size_t i = 0; i < diff->n; i++) {
 		struct policy_change *c = &diff->v[i], *last = kept ? &diff->v[kept - 1] : NULL;
 
-		if (!last || *c->service || by_line(last, c) || last->n_clients != c->n_clients) {
+		if (!last || *c->service || by_line(last, c) || last->n_clients != c->n_clients ||
+		    memcmp(last->clients, c->clients, c->n_clients * sizeof(*c->clients)) || last->except.n ||
+		    c->except.n) {
 			diff->v[kept++] = *c;
 			continue;
 		}
@@ -443,8 +489,10 @@ static void merge_changes(struct policy_diff *diff)
 	diff->n = kept;
 }
 
-void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const struct reach *old, const struct reach *new)
+void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const struct reach *old, const struct reach *new,
+		 struct budget *budget)
 {
+	struct hosts old_hosts = sort_hosts(old->p), new_hosts = sort_hosts(new->p);
 	struct namer x = { .diff = diff, .inv = old->inv };
 	struct crowds before = { 0 }, after = { 0 };
 
@@ -456,125 +504,18 @@ void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const stru
 	n = merge_deltas(v, n);
 	for (size_t i = 0; i < n; i++) {
 		x.d = &v[i];
-		x.p = v[i].gains ? new->p : old->p;
-		name_delta(&x, v[i].gains ? &after : &before);
+		x.hosts = v[i].gains ? &new_hosts : &old_hosts;
+		if (budget_pay(budget, 16 + 8 * v[i].n_clients))
+			name_delta(&x, v[i].gains ? &after : &before);
 		ports_free(&v[i].ports);
+		prefixes_free(&v[i].except);
 		free(v[i].clients);
 	}
 	merge_changes(diff);
 	free_crowds(&before);
 	free_crowds(&after);
+	free(old_hosts.v);
+	free(new_hosts.v);
 	free(x.nodes);
 	free(x.crowds);
-}
-
-/* ---- printing ------------------------------------------------------------------------ */
-
-/* Index behind the ranges of the protocol that begins at @i. */
-static size_t proto_end(const struct ports *l, size_t i)
-{
-	size_t end = i;
-
-	while (end < l->n && l->v[end].proto == l->v[i].proto)
-		end++;
-	return end;
-}
-
-static bool same_ranges(const struct ports *l, size_t a, size_t b)
-{
-	size_t n = proto_end(l, a) - a;
-
-	if (proto_end(l, b) - b != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (l->v[a + i].first != l->v[b + i].first || l->v[a + i].last != l->v[b + i].last)
-			return false;
-	return true;
-}
-
-static void put_ranges(FILE *f, const struct ports *l, size_t i)
-{
-	size_t end = proto_end(l, i), first = i;
-
-	if (l->v[i].first == 0 && l->v[i].last == 65535)
-		return;
-	for (; i < end; i++)
-		fprintf(f, l->v[i].first == l->v[i].last ? "%s%u" : "%s%u-%u", i == first ? " " : ",", l->v[i].first,
-			l->v[i].last);
-}
-
-char *policy_change_ports(const struct policy_change *c)
-{
-	char *text = NULL, buf[4];
-	const struct ports *l = &c->ports;
-	bool *done = mem_alloc(l->n, sizeof(*done)); /* by first range of a protocol */
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		abort(); /* no memory */
-	for (size_t i = 0; i < l->n; i = proto_end(l, i)) {
-		if (done[i])
-			continue;
-		fprintf(f, "%s%s", i ? ", " : "", policy_proto_name(l->v[i].proto, buf));
-		for (size_t j = proto_end(l, i); j < l->n; j = proto_end(l, j))
-			if (same_ranges(l, i, j)) {
-				done[j] = true;
-				fprintf(f, " %s", policy_proto_name(l->v[j].proto, buf));
-			}
-		put_ranges(f, l, i);
-	}
-	fclose(f);
-	free(done);
-	return text;
-}
-
-static char *who_text(const struct policy_change *c)
-{
-	bool tag = !strncmp(c->who, "tag:", 4);
-
-	if (strncmp(c->who, "group:", 6) && strncmp(c->who, "autogroup:", 10) && !tag)
-		return mem_strdup(c->who);
-	return mem_printf("%s (%zu %s%s)", c->who, c->members, tag ? "node" : "user", c->members == 1 ? "" : "s");
-}
-
-#define SHOWN 2 /* prefixes of a change on its line */
-
-static char *service_text(const struct policy_change *c)
-{
-	char *text = NULL, buf[ADDR_STRLEN];
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		abort(); /* no memory */
-	fprintf(f, "%s%s", c->service, *c->service ? " " : "");
-	for (size_t i = 0; i < c->dst.n && i < SHOWN; i++)
-		fprintf(f, "%s%s", i ? ", " : "", prefix_str(&c->dst.v[i], buf));
-	if (c->dst.n > SHOWN)
-		fprintf(f, " and %zu more", c->dst.n - SHOWN);
-	fclose(f);
-	return text;
-}
-
-void policy_diff_print(const struct policy_diff *diff, FILE *out)
-{
-	int who_width = 0, service_width = 0;
-
-	for (int pass = 0; pass < 2; pass++) /* measure, then print */
-		for (size_t i = 0; i < diff->n; i++) {
-			const struct policy_change *c = &diff->v[i];
-			char *who = who_text(c), *service = service_text(c), *ports = policy_change_ports(c);
-
-			if (pass)
-				fprintf(out, "%c %-*s  %-*s  %s\n", c->gains ? '+' : '-', who_width, who, service_width,
-					service, ports);
-			else if ((int)strlen(who) > who_width)
-				who_width = (int)strlen(who);
-			if (!pass && (int)strlen(service) > service_width)
-				service_width = (int)strlen(service);
-			free(who);
-			free(service);
-			free(ports);
-		}
 }

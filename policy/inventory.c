@@ -142,7 +142,8 @@ static void read_user(struct inventory *inv, const struct doc_node *map, struct 
 			inventory_add_role(inv, u, text);
 }
 
-static void read_node(struct inventory *inv, const struct doc_node *map, struct diags *d)
+static void read_node(struct inventory *inv, const struct doc_node *map, struct inventory_origins *origins,
+		      struct diags *d)
 {
 	static const char *const known[] = { "name", "user", "tags", "addresses", "routes", "approved", NULL };
 	const struct doc_node *user = doc_get(map, "user"), *tags = inventory_list(map, "tags", d);
@@ -153,6 +154,7 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 	if (!read_name(map, "nodes", &text, d))
 		return;
 	node = inventory_add_node(inv, text);
+	inventory_came_from(origins, map, NULL);
 	if (user && user->kind != DOC_NULL && doc_string(user, "user", &text, d))
 		inventory_set_user(inv, node, text);
 	for (size_t i = 0; tags && i < tags->n; i++)
@@ -165,16 +167,18 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 	inventory_prefixes(map, "approved", &node->approved, d);
 }
 
-bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
+void inventory_came_from(struct inventory_origins *o, const struct doc_node *map, const char *id)
+{
+	o->v = mem_grow(o->v, o->n, sizeof(*o->v));
+	o->v[o->n++] = (struct inventory_origin){ map->at, id };
+}
+
+static void read_lists(struct inventory *inv, const struct doc *doc, struct inventory_origins *origins,
+		       struct diags *d)
 {
 	static const char *const known[] = { "tailnet", "users", "nodes", NULL };
 	const struct doc_node *users, *nodes, *tailnet = doc_get(&doc->root, "tailnet");
-	size_t errors = d->errors;
 
-	if (inventory_is_netmap(&doc->root)) {
-		inventory_read_netmap(inv, &doc->root, d);
-		return d->errors == errors;
-	}
 	users = inventory_list(&doc->root, "users", d);
 	nodes = inventory_list(&doc->root, "nodes", d);
 	if (doc->root.kind != DOC_MAP)
@@ -185,6 +189,20 @@ bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *
 	for (size_t i = 0; users && i < users->n; i++)
 		read_user(inv, &users->items[i], d);
 	for (size_t i = 0; nodes && i < nodes->n; i++)
-		read_node(inv, &nodes->items[i], d);
+		read_node(inv, &nodes->items[i], origins, d);
+	inventory_check_users(inv, users, d);
+}
+
+bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
+{
+	struct inventory_origins origins = { 0 };
+	size_t errors = d->errors;
+
+	if (inventory_is_netmap(&doc->root))
+		inventory_read_netmap(inv, &doc->root, &origins, d);
+	else
+		read_lists(inv, doc, &origins, d);
+	inventory_check_nodes(inv, &origins, d);
+	free(origins.v);
 	return d->errors == errors;
 }

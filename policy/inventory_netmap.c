@@ -85,7 +85,7 @@ static void read_routes(const struct doc_node *map, struct inventory_node *node,
 }
 
 static void read_node(struct inventory *inv, const struct doc_node *map, const struct doc_node *profiles,
-		      struct diags *d)
+		      struct inventory_origins *origins, struct diags *d)
 {
 	struct inventory_node *node;
 
@@ -94,11 +94,13 @@ static void read_node(struct inventory *inv, const struct doc_node *map, const s
 		return;
 	}
 	node = add_node(inv, map);
+	inventory_came_from(origins, map, text_of(map, "ID"));
 	read_owner(inv, map, profiles, node, d);
 	read_routes(map, node, d);
 }
 
-void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, struct diags *d)
+void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, struct inventory_origins *origins,
+			   struct diags *d)
 {
 	const struct doc_node *self = doc_get(root, "SelfNode"), *profiles = doc_get(root, "UserProfiles");
 	const struct doc_node *peers = inventory_list(root, "Peers", d);
@@ -113,7 +115,7 @@ void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, s
 			inventory_add_user(inv, login);
 	}
 	if (self && self->kind != DOC_NULL)
-		read_node(inv, self, profiles, d);
+		read_node(inv, self, profiles, origins, d);
 	for (size_t i = 0; peers && i < peers->n; i++)
-		read_node(inv, &peers->items[i], profiles, d);
+		read_node(inv, &peers->items[i], profiles, origins, d);
 }

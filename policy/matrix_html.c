@@ -84,6 +84,7 @@ static void put_cell(const struct matrix *m, size_t r, size_t c, FILE *out)
 		[MATRIX_SOME] = { "some", "reaches in part" },
 		[MATRIX_ALL] = { "all", "reaches" },
 		[MATRIX_DENIED] = { "denied", "is denied" },
+		[MATRIX_UNKNOWN] = { "none", "is too much to work out for" },
 	};
 	const struct matrix_entry *e = &m->cells[r * m->n_columns + c];
 

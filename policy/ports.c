@@ -36,6 +36,15 @@ const struct acl_rule *ports_find(const struct acl_rule *v, size_t n, __u8 proto
 	return i < n && v[i].proto == proto && v[i].first <= port ? &v[i] : NULL;
 }
 
+const struct acl_rule *ports_next(const struct acl_rule *v, size_t n, __u8 proto, __u16 port)
+{
+	size_t i = lower_bound(v, n, proto, port);
+
+	while (i < n && v[i].proto == proto && v[i].first <= port)
+		i++;
+	return i < n && v[i].proto == proto ? &v[i] : NULL;
+}
+
 /* A piece of @like from @first to @last, when there is one. */
 static void add_piece(struct ports *out, const struct acl_rule *like, int first, int last)
 {

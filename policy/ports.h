@@ -30,6 +30,9 @@ void ports_join(struct ports *l);
 void ports_copy(struct ports *to, const struct ports *from);
 void ports_free(struct ports *l);
 
+/* The first range of the protocol that begins behind @port; NULL: none. */
+const struct acl_rule *ports_next(const struct acl_rule *v, size_t n, __u8 proto, __u16 port);
+
 /* The range that decides, NULL: none. Protocols without ports are asked for port 0. */
 const struct acl_rule *ports_find(const struct acl_rule *v, size_t n, __u8 proto, __u16 port);
 

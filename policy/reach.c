@@ -55,11 +55,19 @@ static bool resolve_word(const struct reach *x, const char *word, bool dst, stru
 	return known;
 }
 
+static bool names_host(const struct policy *p, const char *word)
+{
+	for (size_t i = 0; i < p->n_hosts; i++)
+		if (!strcmp(p->hosts[i].name, word))
+			return true;
+	return false;
+}
+
 bool reach_lookup(const struct reach *x, const char *word, bool dst, struct prefixes *out, struct diags *d)
 {
 	size_t node = inventory_find(x->inv, word), before = out->n;
 
-	if (node != SIZE_MAX) {
+	if (node != SIZE_MAX && !(dst && names_host(x->p, word))) {
 		prefixes_add_all(out, x->inv->nodes[node].addrs.v, x->inv->nodes[node].addrs.n);
 		return true;
 	}

@@ -30,8 +30,9 @@ void reach_free(struct reach *x);
 
 /*
  * The addresses that a word of a command line means: a node's name, or a selector
- * of the policy (a user, a group, a host, an address, ...). Reported when nothing
- * has that name.
+ * of the policy (a user, a group, a host, an address, ...). Where a host of the policy
+ * is called as a node is, a destination is the host, as in a rule, and a source the
+ * node: only clients are sources. Reported when nothing has that name.
  */
 bool reach_lookup(const struct reach *x, const char *word, bool dst, struct prefixes *out, struct diags *d);
 

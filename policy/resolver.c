@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is worked out once for a policy and an inventory, before selectors are asked for: indices, ipsets, pools, quotas. */
+/* What is worked out once, before selectors are asked for: indices of people and nodes, ipsets, pools, quotas. */
 #include <stdlib.h>
 #include <string.h>
 

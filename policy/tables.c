@@ -18,7 +18,6 @@
 
 #define ACL_CLASS_BITS 32 /* of the key in front of the destination */
 #define DEPTH_MAX 130	  /* prefixes around one another: 0..128 */
-#define NO_PARENT UINT32_MAX
 
 struct item { /* a destination of a rule that names the class at hand */
 	struct prefix prefix;
@@ -81,7 +80,8 @@ static void too_many(struct builder *b, const struct filter_rule *r, const char 
 {
 	if (!b->full)
 		diag_error(b->d, place_of(r),
-			   "the policy does not fit: it needs more %s than there is room for (%zu)%s%s", what, room, r && r->text ? "; the last rule that was looked at: " : "",
+			   "the policy does not fit: it needs more %s than there is room for (%zu)%s%s", what, room,
+			   r && r->text ? "; the last rule that was looked at: " : "",
 			   r && r->text ? r->text : "");
 	b->full = true;
 }
@@ -265,7 +265,7 @@ static void add_entry(struct builder *b, const struct prefix *p, struct stored l
 	*e = (struct tables_entry){
 		.key = { .prefixlen = ACL_CLASS_BITS + p->len, .class = htonl(b->class), .dst = p->addr },
 		.value = { .first = list.first, .count = (uint16_t)list.count, .flags = flags },
-		.parent = NO_PARENT,
+		.parent = TABLES_NO_PARENT,
 	};
 }
 
@@ -401,7 +401,7 @@ static void link_parents(struct tables *t, size_t from)
 	for (size_t i = from + 1; i < t->n_entries; i++) {
 		uint32_t parent = (uint32_t)i - 1;
 
-		while (parent != NO_PARENT &&
+		while (parent != TABLES_NO_PARENT &&
 		       !(destination_bits(&t->entries[parent]) < destination_bits(&t->entries[i]) &&
 			 entry_covers(&t->entries[parent], &t->entries[i].key.dst)))
 			parent = t->entries[parent].parent;
@@ -522,54 +522,4 @@ void tables_free(struct tables *t)
 	free(t->entries);
 	free(t->rules);
 	free(t);
-}
-
-/* ---- lookup ------------------------------------------------------------------------------------ */
-
-/* Index behind the last entry of the class that does not sort behind the address. */
-static size_t upper_bound(const struct tables *t, uint32_t class, const struct addr *dst)
-{
-	size_t low = 0, high = t->n_entries;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct tables_entry *e = &t->entries[mid];
-		uint32_t at = ntohl(e->key.class);
-
-		if (at < class || (at == class && addr_cmp(&e->key.dst, dst) <= 0))
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-const struct tables_entry *tables_match(const struct tables *t, uint32_t class, const struct addr *dst)
-{
-	size_t end = upper_bound(t, class, dst);
-	uint32_t i = end ? (uint32_t)end - 1 : NO_PARENT;
-
-	if (i == NO_PARENT || ntohl(t->entries[i].key.class) != class)
-		return NULL;
-	while (i != NO_PARENT && !entry_covers(&t->entries[i], dst))
-		i = t->entries[i].parent;
-	return i == NO_PARENT ? NULL : &t->entries[i];
-}
-
-const struct tables_entry *tables_around(const struct tables *t, uint32_t class, const struct prefix *p)
-{
-	const struct tables_entry *e = tables_match(t, class, &p->addr);
-
-	while (e && destination_bits(e) > p->len)
-		e = e->parent == NO_PARENT ? NULL : &t->entries[e->parent];
-	return e;
-}
-
-const struct acl_rule *tables_find(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
-				   uint16_t port)
-{
-	const struct tables_entry *e = tables_match(t, class, dst);
-	bool ported = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
-
-	return e ? ports_find(t->rules + e->value.first, e->value.count, proto, ported ? port : 0) : NULL;
 }

@@ -20,10 +20,12 @@ struct tables_client {
 	size_t n;
 };
 
+#define TABLES_NO_PARENT UINT32_MAX
+
 struct tables_entry {
 	struct acl_key key;
 	struct acl_entry value;
-	uint32_t parent; /* index of the next shorter match, UINT32_MAX: none */
+	uint32_t parent; /* index of the next shorter match, or none */
 };
 
 struct tables {
@@ -64,6 +66,9 @@ void tables_free(struct tables *t);
 const struct tables_entry *tables_match(const struct tables *t, uint32_t class, const struct addr *dst);
 /* What holds for all of @p that no longer prefix takes out; NULL: the default deny. */
 const struct tables_entry *tables_around(const struct tables *t, uint32_t class, const struct prefix *p);
+struct prefix tables_prefix(const struct tables_entry *e);
+/* The class's entries that begin inside of @p, from index *from on; returns the index behind them. */
+size_t tables_inside(const struct tables *t, uint32_t class, const struct prefix *p, size_t *from);
 const struct acl_rule *tables_find(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
 				   uint16_t port);
 

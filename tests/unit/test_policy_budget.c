@@ -35,6 +35,23 @@ static bool run_its_tests(const struct policy *p, const struct inventory *inv, s
 	return ok;
 }
 
+/* What people are shown ends, too; cells and changes that are left out are told. */
+static void picture(const struct reach *reach, const struct budget *given)
+{
+	struct budget cells = *given, changes = *given;
+	struct policy_diff diff;
+	struct matrix m;
+
+	matrix_build(&m, reach, NULL, &cells);
+	for (size_t i = 0; i < m.n_rows * m.n_columns; i++)
+		assert_true(m.cells[i].cell != MATRIX_UNKNOWN || cells.spent);
+	matrix_free(&m);
+	policy_diff(&diff, reach, reach, &changes);
+	assert_int_equal(diff.n, 0);
+	assert_true(diff.cut == changes.spent);
+	policy_diff_free(&diff);
+}
+
 /* All that a start or an apply asks of a policy. */
 static struct cost work_out(const struct bomb *bomb, unsigned n, const struct budget *given)
 {
@@ -50,6 +67,8 @@ static struct cost work_out(const struct bomb *bomb, unsigned n, const struct bu
 	load_inventory(&inv, people);
 	cost.refused = !reach_build(&reach, p, &inv, &inv.nodes[0], &limits, &d);
 	if (!cost.refused) {
+		if (given->steps <= BUDGET_STEPS)
+			picture(&reach, given);
 		policy_check(p, &(struct policy_check_place){ .inv = &inv }, &check, &warnings);
 		assert_int_equal(warnings.errors, 0);
 		cost.refused = p->n_tests && !run_its_tests(p, &inv, &tests, &d);

@@ -461,6 +461,31 @@ static void test_inventory_mistakes(void **state)
 			"i.yaml:6:42: nodes: unknown field \"route\"; did you mean \"routes\"?\n");
 }
 
+/* Fault 43: of two with one name or address every answer would be about one of them. */
+static void test_fault_43_an_inventory_has_everything_once(void **state)
+{
+	struct inventory inv;
+
+	expect_mistakes("i.yaml",
+			"users: [{name: a@b}, {name: a@b}]\n"
+			"nodes:\n"
+			"- {name: one, user: a@b, addresses: [100.64.0.1]}\n"
+			"- {name: one, user: a@b, addresses: [100.64.0.2]}\n"
+			"- {name: two, user: a@b, addresses: [100.64.0.1, 'fd7a::1', 'fd7a::1']}\n"
+			"- {name: net, user: a@b, addresses: [100.64.0.0/30]}\n",
+			"i.yaml:1:8: users: \"a@b\" is there twice\n"
+			"i.yaml:4:3: nodes: \"one\" is there twice, first on line 3\n"
+			"i.yaml:5:3: nodes: fd7a::1 is an address of \"two\" and of \"two\"\n"
+			"i.yaml:6:3: nodes: 100.64.0.1 is an address of \"net\" and of \"one\"\n"
+			"i.yaml:6:3: nodes: 100.64.0.1 is an address of \"net\" and of \"two\"\n"
+			"i.yaml:6:3: nodes: 100.64.0.2 is an address of \"net\" and of \"one\"\n");
+	load_inventory(&inv, "{\"Peers\": [{\"ID\": 4, \"Name\": \"gw.a.ts.net.\", \"Tags\": [\"tag:x\"]},"
+			     "{\"ID\": 5, \"Name\": \"gw.b.ts.net.\", \"Tags\": [\"tag:x\"]}]}");
+	assert_string_equal(inv.nodes[0].name, "gw");
+	assert_string_equal(inv.nodes[1].name, "gw#5");
+	inventory_free(&inv);
+}
+
 /* What a server sends, and what `tailscale debug netmap` prints of it, mean the same people. */
 static void test_inventory_of_a_netmap(void **state)
 {
@@ -526,6 +551,7 @@ int main(void)
 		cmocka_unit_test(test_fault_39_everybody),
 		cmocka_unit_test(test_shared_sources), cmocka_unit_test(test_approval),
 		cmocka_unit_test(test_pool_and_quota), cmocka_unit_test(test_inventory_mistakes),
+		cmocka_unit_test(test_fault_43_an_inventory_has_everything_once),
 		cmocka_unit_test(test_inventory_of_a_netmap), cmocka_unit_test(test_netmap_mistakes),
 	};
 

@@ -122,7 +122,8 @@ static void test_fault_42_nothing_is_dropped_without_a_word(void **state)
 	load_inventory(&inv, "nodes:\n"
 			     "- {name: two, user: a@x.y, addresses: [10.8.0.2, 10.8.0.3, 'fd00::2']}\n"
 			     "- {name: bobs, user: bob@x.y, addresses: [10.8.0.4]}\n"
-			     "- {name: gw, tags: ['tag:gw'], addresses: [10.8.0.1], approved: [0.0.0.0/0, 172.16.0.0/12]}\n");
+			     "- {name: gw, tags: ['tag:gw'], addresses: [10.8.0.1],\n"
+			     "   approved: [0.0.0.0/0, 172.16.0.0/12]}\n");
 	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
 		struct policy *p = load_policy(dropped[i].yaml);
 		struct policy_check_place place = { .inv = &inv, .gateway = &inv.nodes[2] };
@@ -357,7 +358,7 @@ static void test_diff(void **state)
 
 		make_world(&old, before);
 		make_world(&new, after);
-		policy_diff(&diff, &old.reach, &new.reach);
+		policy_diff(&diff, &old.reach, &new.reach, NULL);
 		policy_diff_print(&diff, f);
 		fclose(f);
 		if (strcmp(text, diffs[i].diff))
@@ -379,7 +380,7 @@ static void test_diff_parts(void **state)
 
 	make_world(&old, NAMES "acls: []");
 	make_world(&new, NAMES "acls: [{action: accept, proto: tcp, src: ['group:eng'], dst: ['web:22']}]");
-	policy_diff(&diff, &old.reach, &new.reach);
+	policy_diff(&diff, &old.reach, &new.reach, NULL);
 	assert_int_equal(diff.n, 1);
 	assert_true(diff.v[0].gains);
 	assert_int_equal(diff.v[0].members, 2);
@@ -410,7 +411,7 @@ static void test_matrix(void **state)
 	FILE *f = open_memstream(&text, &size);
 
 	make_world(&w, pictured);
-	matrix_build(&m, &w.reach);
+	matrix_build(&m, &w.reach, NULL, NULL);
 	matrix_print(&m, f);
 	fclose(f);
 	assert_string_equal(text, "                    1   2   3\n"
@@ -419,10 +420,10 @@ static void test_matrix(void **state)
 				  "tag:ci              .   #   .\n"
 				  "tag:gw              .   .   .\n"
 				  "tag:free            .   .   .\n"
-				  "alice@example.com   #   .   #\n"
+				  "alice@example.com   #   .   o\n" /* by TCP alone */
 				  "bob@example.com     x   #   x\n"
 				  "carol@example.com   .   .   .\n"
-				  "\n# all   o some   . none   x denied by a rule\n"
+				  "\n# all   o some   . none   x denied by a rule or a block list\n"
 				  "  1  web  tcp 443\n"
 				  "  2  203.0.113.10  80\n"
 				  "  3  web  443\n");
@@ -442,7 +443,7 @@ static void test_page(void **state)
 
 	make_world(&w, "hosts: {'<b>\"': 203.0.113.9}\n"
 		       "acls: [{action: accept, src: ['*'], dst: ['<b>\":443']}]\n");
-	matrix_build(&m, &w.reach);
+	matrix_build(&m, &w.reach, NULL, NULL);
 	matrix_html(&m, "a & <script>", f);
 	fclose(f);
 	for (const char *c = text; (c = strstr(c, "<td ")); c++)
@@ -475,7 +476,7 @@ static void test_matrix_bounded(void **state)
 		fprintf(f, "- {action: accept, src: ['*'], dst: ['203.0.113.1:%d']}\n", i + 1);
 	fclose(f);
 	make_world(&w, yaml);
-	matrix_build(&m, &w.reach);
+	matrix_build(&m, &w.reach, NULL, NULL);
 	assert_int_equal(m.n_rows, MATRIX_MAX);
 	assert_int_equal(m.n_columns, MATRIX_MAX);
 	assert_int_equal(m.rows_left_out, 7 + 3);

@@ -95,10 +95,9 @@ static bool has_client(const struct policy_change *c, uint32_t client)
 
 static bool loses(const struct policy_change *c, const struct policy_live *live, const struct flow *f)
 {
-	struct prefix to = {f->out.dst, 128};
-
 	return flow_is_live(flow_state(f)) && f->client < MAX_CLIENTS && has_client(c, live->client_of[f->client]) &&
-	       prefixes_overlap(&c->dst, &to) && ports_find(c->ports.v, c->ports.n, f->out.proto, ntohs(f->out.dport));
+	       policy_change_has(c, &f->out.dst) &&
+	       ports_find(c->ports.v, c->ports.n, f->out.proto, ntohs(f->out.dport));
 }
 
 static json_t *flows_json(const struct policy_change *c, const struct policy_live *live)
@@ -115,13 +114,16 @@ static json_t *flows_json(const struct policy_change *c, const struct policy_liv
 static json_t *change_json(const struct policy_change *c, const struct policy_live *live)
 {
 	char *ports = policy_change_ports(c), buf[ADDR_STRLEN];
-	json_t *dst = json_array(), *j;
+	json_t *dst = json_array(), *except = json_array(), *j;
 
 	for (size_t i = 0; i < c->dst.n; i++)
 		json_array_append_new(dst, json_string(prefix_str(&c->dst.v[i], buf)));
-	j = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "change", c->gains ? "gain" : "loss", "who",
+	for (size_t i = 0; i < c->except.n; i++)
+		json_array_append_new(except, json_string(prefix_str(&c->except.v[i], buf)));
+	j = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "change", c->gains ? "gain" : "loss", "who",
 		      text_or_null(c->who), "members", (json_int_t)c->members, "service", text_or_null(c->service),
-		      "destinations", dst, "ports", text_or_null(ports), "flows", flows_json(c, live));
+		      "destinations", dst, "except", except, "ports", text_or_null(ports), "flows",
+		      flows_json(c, live));
 	free(ports);
 	return j;
 }
@@ -193,15 +195,19 @@ json_t *policy_diff_json(const struct ruleset *old, const struct ruleset *new, c
 			 const struct policy_live *live)
 {
 	json_t *changes = json_array(), *j;
+	struct budget budget = budget_usual();
 	struct policy_diff diff;
 	size_t n;
 
-	policy_diff(&diff, &old->reach, &new->reach);
+	policy_diff(&diff, &old->reach, &new->reach, &budget);
 	n = diff.n < POLICY_CHANGES_MAX ? diff.n : POLICY_CHANGES_MAX;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(changes, change_json(&diff.v[i], live));
 	j = json_pack("{s:i, s:o, s:I, s:o}", "schema", REPORT_SCHEMA, "changes", changes, "left_out",
 		      (json_int_t)(diff.n - n), "other", other_json(old, new, config));
+	if (diff.cut)
+		json_array_append_new(json_object_get(j, "other"),
+				      json_string("the policies differ too much to compare: there are more changes"));
 	policy_diff_free(&diff);
 	return j;
 }

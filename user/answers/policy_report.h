@@ -15,7 +15,8 @@
  *			("error", "warning"), "text"}]}
  * policy test	the same and {"passed", "failed", "elsewhere" (with --maps: not of this gateway)}
  * policy diff	{"schema", "same", "changes": [{"change" ("gain", "loss"), "who", "members", "service",
- *			"destinations": [], "ports", "flows" (live ones that end; null: no gateway was asked)}],
+ *			"destinations": [], "except": [], "ports",
+ *			"flows" (live ones that end; null: no gateway was asked)}],
  *			"left_out", "other": ["carol-laptop leaves by pool bank instead of default", ...],
  *			"tests": passed}
  * policy apply	the same without "same", and {"applied" (no dry run), "hash", "previous", "generation",

@@ -207,7 +207,8 @@ int cmd_policy_show(int argc, char **argv)
 static json_t *matrix_json(const struct matrix *m)
 {
 	static const char *const cells[] = {
-		[MATRIX_NONE] = "none", [MATRIX_SOME] = "some", [MATRIX_ALL] = "all", [MATRIX_DENIED] = "denied"};
+		[MATRIX_NONE] = "none", [MATRIX_SOME] = "some", [MATRIX_ALL] = "all", [MATRIX_DENIED] = "denied",
+		[MATRIX_UNKNOWN] = "unknown"};
 	json_t *rows = json_array(), *columns = json_array();
 
 	for (size_t c = 0; c < m->n_columns; c++)
@@ -247,6 +248,7 @@ int cmd_policy_matrix(int argc, char **argv)
 {
 	struct policy_files f;
 	struct command_args a;
+	struct budget budget = budget_usual();
 	struct ruleset *r = NULL;
 	struct matrix m;
 	const char *file, *page;
@@ -263,7 +265,7 @@ int cmd_policy_matrix(int argc, char **argv)
 		diag_error(&f.d, (struct diag_at){0}, "which policy? name its file, or a configuration that does");
 	if (!r)
 		return give_up(&a, &f);
-	matrix_build(&m, &r->reach);
+	matrix_build(&m, &r->reach, &r->blocked.all, &budget);
 	page = command_option(&a, "html");
 	if (page)
 		status = write_page(&m, file, page);

@@ -297,7 +297,8 @@ static void report_failure(struct prober *x, const struct policy_case *c, const 
 	++*x->result->failed;
 	if (c->accept)
 		diag_error(x->d, c->to.at,
-			   "tests: in the programs and maps %s does not reach %s%s, expected accept: %s", c->from, pairs->reached ? "all of " : "", c->to.text, why);
+			   "tests: in the programs and maps %s does not reach %s%s, expected accept: %s", c->from,
+			   pairs->reached ? "all of " : "", c->to.text, why);
 	else
 		diag_error(x->d, c->to.at, "tests: in the programs and maps %s reaches %s%s, expected deny", c->from,
 			   pairs->reached < pairs->asked ? "a part of " : "", c->to.text);

@@ -24,18 +24,25 @@ static void add_who(struct table *t, const json_t *c)
 		table_add(t, who);
 }
 
-static void add_destination(struct table *t, const json_t *c)
+/* Behind what stands in @text. */
+static void put_prefixes(char *text, size_t size, const json_t *list, const char *word)
 {
-	const json_t *list = json_object_get(c, "destinations");
-	char text[256] = "";
 	size_t n = json_array_size(list);
 
-	snprintf(text, sizeof(text), "%s", show_text(c, "service"));
 	for (size_t i = 0; i < n && i < SHOWN_DESTINATIONS; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", *text ? (i ? ", " : " ") : "",
+		snprintf(text + strlen(text), size - strlen(text), "%s%s", i ? ", " : *text ? word : "",
 			 json_string_value(json_array_get(list, i)));
 	if (n > SHOWN_DESTINATIONS)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), " and %zu more", n - SHOWN_DESTINATIONS);
+		snprintf(text + strlen(text), size - strlen(text), " and %zu more", n - SHOWN_DESTINATIONS);
+}
+
+static void add_destination(struct table *t, const json_t *c)
+{
+	char text[512] = "";
+
+	snprintf(text, 256, "%s", show_text(c, "service"));
+	put_prefixes(text, sizeof(text), json_object_get(c, "destinations"), " ");
+	put_prefixes(text, sizeof(text), json_object_get(c, "except"), " except ");
 	table_add(t, text);
 }
 
