@@ -36,10 +36,13 @@ endif
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || cat $(O)/version 2>/dev/null || echo unknown)
 OPT ?= -O2
+# What makes a mistake harder to use; tests/unit/test_hardening.c looks for each in the binary.
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 \
+	$(if $(filter aarch64%,$(MULTIARCH)),-mbranch-protection=standard,-fcf-protection)
 CFLAGS := -std=gnu17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	-Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 \
+	-Wno-unused-parameter -fno-strict-aliasing -D_GNU_SOURCE $(HARDEN) \
 	-I. -I$(O)/bpf $(CFLAGS_PKG) $(CFLAGS_AEAD)
-LDFLAGS := -Wl,-z,relro,-z,now
+LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 ifeq ($(SAN),1)
 CFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(CFLAGS)) -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
@@ -70,9 +73,14 @@ $(O)/libsluice.a: $(lib_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(CROSS)ar rcs $@ $^
 
-$(O)/%.o: %.c | $(skeletons)
+$(O)/%.o: %.c $(O)/flags | $(skeletons)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Other flags make other objects; := for the target's own are not to be in it.
+flags := $(CFLAGS)
+$(O)/flags: FORCE
+	@mkdir -p $(@D) && echo '$(subst ','\'',$(flags))' | cmp -s - $@ || echo '$(subst ','\'',$(flags))' > $@
 
 # Its one loop becomes vectors.
 $(O)/user/datapath/csum.o: CFLAGS += -O3
@@ -97,6 +105,7 @@ $(O)/tests/%: tests/%.c $(O)/libsluice.a
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -Itests -I$(O) -MMD -MP $(LDFLAGS) -o $@ $< $(O)/libsluice.a -lcmocka $(LIBS) -lm
 
 $(O)/tests/bpf/test_swap: $(O)/tests/bpf/swap.skel.h
+$(O)/tests/unit/test_hardening: $(O)/sluice
 
 # Fuzzers: the sources once with clang's coverage, then each harness with libFuzzer.
 fuzz_cflags = $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -Wno-gnu-variable-sized-type-not-at-end -O1 -fsanitize=address,undefined
