@@ -276,8 +276,9 @@ static bool drop_initiations_to_1(struct sim *s, const struct sim_datagram *d)
 }
 
 /*
- * In a flood not one initiation of a client arrives: without load its packets wait when its keys are too old, until the gateway has something to say. Under load
- * the gateway (node 1) renews the session itself, each time, and no packet is lost.
+ * In a flood not one initiation of a client arrives. Without load its packets wait when its keys are too old, until
+ * the gateway has something to say. Under load the gateway (node 1) renews the session itself, each time, and no
+ * packet waits.
  */
 static void test_fault_22_under_load_the_gateway_rekeys(void **state)
 {
