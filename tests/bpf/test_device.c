@@ -20,6 +20,7 @@
 #include "user/datapath/device.h"
 
 #define WORKERS 3
+#define THREADS (WORKERS + 1) /* and the handshakes' */
 
 static unsigned room; /* for so many threads more */
 
@@ -81,14 +82,14 @@ static void all_start_or_none(void **state)
 	unsigned alone = threads();
 
 	assert_int_equal(loop_init(&loop), 0);
-	for (unsigned n = 0; n < WORKERS; n++) {
+	for (unsigned n = 0; n < THREADS; n++) {
 		assert_true(device_open(&device, &loop, &options, error, sizeof(error)));
 		room = n;
 		assert_int_equal(device_start(&device), -EAGAIN);
 		assert_true(settles_at(alone));
-		room = WORKERS; /* it was no more than a shortage */
+		room = THREADS; /* it was no more than a shortage */
 		assert_int_equal(device_start(&device), 0);
-		assert_true(settles_at(alone + WORKERS));
+		assert_true(settles_at(alone + THREADS));
 		device_close(&device);
 		assert_true(settles_at(alone));
 	}
