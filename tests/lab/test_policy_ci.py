@@ -114,6 +114,21 @@ def test_a_pull_request_with_a_mistake_or_a_failing_test_is_stopped(world):
     assert failed == "The policy's own tests" and "test(s) failed" in said
 
 
+def test_fault_23_a_pull_request_whose_policy_is_a_link(world):
+    """To a file of the runner's, whose lines would be printed as mistakes for the author to read."""
+    repository = Repository(world())
+    repository.commit("acls: []\n")
+    secret = repository.folder / "secret"
+    secret.write_text("-----BEGIN PRIVATE KEY-----\n")
+    path = repository.folder / repository.env["POLICY"]
+    path.unlink()
+    path.symlink_to(secret)
+    repository.git("add", ".")
+    repository.git("commit", "-q", "-m", "a link")
+    failed, said = repository.run("check")
+    assert failed.startswith("No links") and "PRIVATE" not in said, said
+
+
 def test_what_is_tested_is_what_runs(world):
     """policy test --maps: the assertions as packets through the real programs."""
     world = world()
