@@ -247,6 +247,7 @@ static inline struct scratch *gateway_open(uint32_t flows, bool no_sweep)
 		struct egress e = {.addr = family_of(v6).external,
 				   .state = EGRESS_HERE,
 				   .ifindex = 2,
+				   .answers = {TEST_IFINDEX, 2},
 				   .mtu = EGRESS_MTU,
 				   .range = {{1024, WG_PORT - 1024}, {WG_PORT + 1, 65535 - WG_PORT}}};
 
