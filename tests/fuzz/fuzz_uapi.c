@@ -53,7 +53,8 @@ static void op_random(void *ctx, void *buf, size_t len)
 			(unsigned char)(next = (unsigned char)(next * 5 + 1) ^ (unsigned char)i);
 }
 
-static const struct engine_ops ops = { op_send, op_command, op_index, op_allowed, op_worker, op_random };
+static const struct engine_ops ops = { .send = op_send, .command = op_command, .index = op_index, .allowed = op_allowed,
+					.worker = op_worker, .random = op_random };
 
 static char *answer(struct uapi_request *r, struct engine *e, size_t *len)
 {
