@@ -53,7 +53,7 @@ static const struct {
 	{"metadata, another port", CLIENT_2, METADATA, IPPROTO_TCP, 81, TH_SYN, SHOT, DROP_POLICY},
 	{"the gateway, allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 22, TH_SYN, OK, DROP_NONE},
 	{"the gateway, not allowed", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_SYN, SHOT, DROP_POLICY},
-	{"the gateway, a connection that it does not have", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, SHOT, DROP_POLICY},
+	{"the gateway, a connection that it has not", CLIENT_1, TUNNEL, IPPROTO_TCP, 23, TH_ACK, SHOT, DROP_POLICY},
 	{"the gateway, UDP allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 53, 0, OK, DROP_NONE},
 	{"the gateway, UDP not allowed", CLIENT_1, TUNNEL, IPPROTO_UDP, 54, 0, SHOT, DROP_POLICY},
 	{"the gateway, echo", CLIENT_1, TUNNEL, IPPROTO_ICMP, 0, 0, OK, DROP_NONE},

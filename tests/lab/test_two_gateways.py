@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Two gateways, or two configurations, on one host: each owns what it made, and nothing of the other (faults 49, 50)."""
+"""Two gateways, or two configurations, on one host: each owns what it made, and no more (faults 49, 50)."""
 import copy
 
 import pytest

@@ -12,8 +12,8 @@ bool config_is_private(const struct addr *a);
 
 /* For a printf: the key, twice the address; the pool's `public` says otherwise. */
 #define CONFIG_PRIVATE \
-	"%s: %s is a private address, so services see another one and clients cannot connect to it: put what the world " \
-	"sees into %s (%s itself, if services do see that one; sluice doctor --cloud asks the cloud)"
+	"%s: %s is a private address, so services see another one and clients cannot connect to it: put what the " \
+	"world sees into %s (%s itself, if services do see that one; sluice doctor --cloud asks the cloud)"
 
 /* The keys of a pool as messages name them: "egress.addresses", "egress.pools.bank.public". */
 const char *config_pool_key(const struct config_pool *pool, const char *key, char buf[128]);

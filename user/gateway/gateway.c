@@ -397,7 +397,8 @@ static bool remove_all(const struct config *config, void (*each)(void *ctx, cons
 	for (int i = 0; i < REMOVE_TRIES && err; i++)
 		err = gateway_remove(config, each, NULL);
 	if (err)
-		log_error("not all of %s could be removed (%s): sluice down does it again", config->name, strerror(-err));
+		log_error("not all of %s could be removed (%s): sluice down does it again", config->name,
+			  strerror(-err));
 	return !err;
 }
 
@@ -410,7 +411,12 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	bool ok;
 
 	*g = (struct gateway){
-		.file = file, .config = config, .rules = {.running = rules}, .locks = LOCKS_NONE, .started = loop_now()};
+		.file = file,
+		.config = config,
+		.rules = {.running = rules},
+		.locks = LOCKS_NONE,
+		.started = loop_now(),
+	};
 	g->second = g->started;
 	ok = start(g, error, sizeof(error));
 	if (ok) {

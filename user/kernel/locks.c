@@ -47,8 +47,8 @@ static void lock_place(enum lock_kind kind, const struct locks_of *of, struct lo
 static int lock_failed(const struct lock_place *p, int err, char *error, size_t size)
 {
 	if (err == -EWOULDBLOCK)
-		snprintf(error, size, "another gateway runs with the same %s (%s is locked): stop it, or change %s here",
-			 p->what, p->path, p->key);
+		snprintf(error, size,
+			 "another gateway runs with the same %s (%s is locked): stop it, or change %s here", p->what, p->path, p->key);
 	else
 		snprintf(error, size, "cannot lock %s: %s", p->path, strerror(-err));
 	return err;

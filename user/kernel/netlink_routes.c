@@ -96,8 +96,8 @@ int netlink_default_interface(struct netlink *n)
 	return err ?: best.oif;
 }
 
-static void put_route(const struct netlink *n, struct netlink_request *r, struct rtmsg *rtm, const struct prefix *p, enum netlink_route kind,
-		      int ifindex)
+static void put_route(const struct netlink *n, struct netlink_request *r, struct rtmsg *rtm, const struct prefix *p,
+		      enum netlink_route kind, int ifindex)
 {
 	rtm->rtm_family = prefix_is_v4(p) ? AF_INET : AF_INET6;
 	rtm->rtm_dst_len = family_bits(p);

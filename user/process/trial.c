@@ -91,8 +91,12 @@ static _Noreturn void trial_child(const struct trial_limits *limits, size_t had,
 
 static enum trial_end trial_end_of(const siginfo_t *info)
 {
-	if (info->si_code == CLD_EXITED)
-		return info->si_status == 0 ? TRIAL_DONE : info->si_status == TRIAL_EXIT_MEMORY ? TRIAL_MEMORY : TRIAL_DIED;
+	bool exited = info->si_code == CLD_EXITED;
+
+	if (exited && info->si_status == 0)
+		return TRIAL_DONE;
+	if (exited)
+		return info->si_status == TRIAL_EXIT_MEMORY ? TRIAL_MEMORY : TRIAL_DIED;
 	if (info->si_status == SIGXCPU)
 		return TRIAL_TIME;
 	return info->si_status == SIGKILL ? TRIAL_MEMORY : TRIAL_DIED; /* nobody but the OOM killer sends this one */

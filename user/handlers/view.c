@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the gateway knows, gathered from its parts for one report (view.h). */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/wireguard/aead.h"
+#include "user/config/config_private.h"
+#include "user/gateway/gateway.h"
+#include "user/base/loop.h"
+#include "user/base/text.h"
+#include "user/cli/version.h"
+
+#include "view.h"
+
+static struct report_who who_is(const struct config_client *c)
+{
+	return (struct report_who){.name = c->name, .user = c->user, .tags = c->tags.v, .n_tags = c->tags.n};
+}
+
+static bool view_client(void *ctx, size_t i, struct report_client *out)
+{
+	struct view *v = ctx;
+	struct gateway *g = v->g;
+	const struct client *c;
+	struct engine_peer_state s;
+	struct client_use use;
+
+	if (i >= g->clients.n)
+		return false;
+	c = &g->clients.list[i];
+	*out = (struct report_client){
+		.id = c->id,
+		.who = who_is(c->config),
+		.addresses = c->config->addresses.v,
+		.n_addresses = c->config->addresses.n,
+		.handshake_age = -1,
+		.seen = c->seen ? report_age(loop_wall(), c->seen * NS_PER_SEC) : -1,
+		.worker = c->worker,
+		.expired = c->out,
+	};
+	memcpy(out->public_key, c->config->public_key, sizeof(out->public_key));
+	out->flows = maps_client_flows(g->maps, c->id);
+	if (!maps_client_use(g->maps, c->id, &use)) {
+		out->refused = use.refused;
+		out->held = use.held;
+	}
+	if (!c->peer)
+		return true;
+	engine_peer_state(g->device.engine, c->peer, &s);
+	if (endpoint_is_relay(&s.endpoint)) {
+		out->relay = membership_region(g, s.endpoint.port, v->relay, sizeof(v->relay));
+		out->relay_away = membership_relay_away(g, s.endpoint.port);
+	} else {
+		out->endpoint = s.endpoint.addr;
+		out->endpoint_port = s.endpoint.port;
+	}
+	out->received = s.rx_bytes;
+	out->sent = s.tx_bytes;
+	if (s.last_handshake)
+		out->seen = out->handshake_age = report_age(loop_wall(), s.last_handshake);
+	return true;
+}
+
+static bool view_who(void *ctx, uint32_t id, struct report_who *out)
+{
+	struct gateway *g = ((struct view *)ctx)->g;
+	const struct client *c = id < MAX_CLIENTS ? g->clients.by_id[id] : NULL;
+
+	if (c)
+		*out = who_is(c->config);
+	return c;
+}
+
+static const char *pool_name(const struct gateway *g, uint32_t pool)
+{
+	return pool < g->config->n_pools ? g->config->pools[pool].name : NULL;
+}
+
+static bool view_route(void *ctx, size_t i, struct report_route *out)
+{
+	struct gateway *g = ((struct view *)ctx)->g;
+	const struct config_route *r;
+	struct addr to, hop;
+	int ifindex;
+	static _Thread_local char name[IFNAMSIZ];
+
+	if (i >= g->config->n_routes)
+		return false;
+	r = &g->config->routes[i];
+	*out = (struct report_route){.prefix = r->prefix, .advertised = true};
+	out->approved = !membership_waits(g) && rules_approved(g, i, &out->by);
+	out->reason = membership_waits(g) ? "there is no netmap yet" :
+		      out->approved	  ? ways_trouble(&g->ways, &r->prefix) :
+					    "not approved";
+	out->active = !out->reason;
+	if (g->membership)
+		membership_primary(g, out);
+	to = prefix_host(&r->prefix);
+	if (!netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop) &&
+	    if_indextoname((unsigned)ifindex, name)) {
+		static const struct addr none;
+
+		out->interface = name;
+		out->has_next_hop = memcmp(&hop, &none, sizeof(none));
+		out->next_hop = hop;
+	}
+	return true;
+}
+
+static struct addr view_public(void *ctx, const struct addr *egress)
+{
+	const struct gateway *g = ((struct view *)ctx)->g;
+
+	for (size_t i = 0; i < g->egress.n; i++)
+		for (size_t k = 0; k < g->egress.pool[i].n; k++)
+			if (!memcmp(&g->egress.pool[i].address[k].addr, egress, sizeof(*egress)))
+				return g->egress.pool[i].address[k].public;
+	return *egress;
+}
+
+static const char *view_pool(void *ctx, uint32_t pool)
+{
+	return pool_name(((struct view *)ctx)->g, pool);
+}
+
+static bool view_busiest(void *ctx, struct pair *pair, uint32_t *used, uint32_t *ports)
+{
+	return maps_busiest(((struct view *)ctx)->g->maps, pair, used, ports);
+}
+
+static const char *hook_way(const struct gateway *g, enum program program, unsigned ifindex)
+{
+	for (size_t i = 0; i < g->hooks.n; i++)
+		if (g->hooks.list[i].program == program && g->hooks.list[i].ifindex == ifindex)
+			return attach_way_name(g->hooks.list[i].way);
+	return attach_way_name(ATTACH_NONE);
+}
+
+static __attribute__((format(printf, 2, 3))) void note(struct view *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (v->source.n_notes == NOTES_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(v->note_text[v->source.n_notes], sizeof(v->note_text[0]), fmt, ap);
+	va_end(ap);
+	v->notes[v->source.n_notes] = v->note_text[v->source.n_notes];
+	v->source.n_notes++;
+}
+
+static void note_line(void *view, const char *line)
+{
+	note(view, "%s", line);
+}
+
+static void note_private(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
+{
+	char text[ADDR_STRLEN], key[128], public[128];
+
+	for (size_t k = 0; !config->public.n && k < pool->n; k++)
+		if (config_is_private(&pool->address[k].addr)) {
+			note(v, CONFIG_PRIVATE,
+			     config_pool_key(config, config->addresses.n ? "addresses" : "interface", key),
+			     addr_str(&pool->address[k].addr, text), config_pool_key(config, "public", public), text);
+			return;
+		}
+}
+
+/* The interfaces that the configuration names for answers, and by which none come. */
+static void note_answers(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
+{
+	if (pool->answers_left_out)
+		note(v, "pool %s: answers come by more than %d interfaces: not all are heeded", config->name,
+		     MAX_ANSWERS);
+	for (size_t i = 0; i < config->answers_by.n; i++) {
+		unsigned ifindex = if_nametoindex(config->answers_by.v[i]);
+
+		if (!answers_come_by(pool, ifindex))
+			note(v, "pool %s: no answers come by %s: %s", config->name, config->answers_by.v[i],
+			     ifindex ? "it has no Ethernet" : "it is absent");
+	}
+}
+
+static void view_egress(struct view *v)
+{
+	struct gateway *g = v->g;
+	char text[ADDR_STRLEN];
+
+	for (size_t i = 0; i < g->egress.n; i++) {
+		const struct egress_pool *pool = &g->egress.pool[i];
+
+		for (size_t k = 0; k < pool->n; k++) {
+			const struct egress_address *a = &pool->address[k];
+
+			v->addresses[i][k] = (struct report_egress_address){a->addr, a->public, a->present};
+			if (pool->ifindex && !a->present)
+				note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
+				     pool->interface);
+		}
+		note_private(v, &g->config->pools[i], pool);
+		note_answers(v, &g->config->pools[i], pool);
+		if (pool->ifindex && !pool->n)
+			note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
+		v->egress[i] = (struct report_egress){
+			.pool = g->config->pools[i].name,
+			.interface = pool->ifindex ? pool->interface : NULL,
+			.program = pool->ifindex ? hook_way(g, PROGRAM_NIC_IN, (unsigned)pool->ifindex) : NULL,
+			.addresses = v->addresses[i],
+			.n_addresses = pool->n,
+		};
+	}
+	v->source.egress = v->egress;
+	v->source.n_egress = g->egress.n;
+	ways_each(&g->ways, NULL, note_line, v);
+}
+
+static const char *front_mode(const struct gateway *g)
+{
+	for (size_t i = 0; i < g->hooks.n; i++)
+		if (g->hooks.list[i].program == PROGRAM_FRONT)
+			return attach_way_name(g->hooks.list[i].way);
+	return "off";
+}
+
+static void gather_drops(struct gateway *g, uint64_t out[DROP_MAX])
+{
+	uint64_t own[DROP_MAX];
+
+	maps_drops(g->maps, out);
+	device_drops(&g->device, own);
+	for (int i = 0; i < DROP_MAX; i++)
+		out[i] += own[i];
+}
+
+static void view_modes(struct view *v)
+{
+	struct gateway *g = v->g;
+	const struct tap *tap = &g->device.tap;
+	const struct underlay *u = &g->device.workers[0].underlay;
+
+	v->source.gso_in = !u->gro ? "off: the kernel has no UDP_GRO"
+			   : tap->uso ? "on"
+			   : tap->gso ? "on for TCP: the kernel's TAP takes no UDP segments (6.2 does)"
+				      : "off: the kernel's TAP takes no super-packets";
+	v->source.gso_out = u->gso ? "on" : "off: the kernel has no UDP_SEGMENT";
+	v->source.front_mode = front_mode(g);
+	v->source.front_reason = g->hooks.front.reason;
+	for (size_t i = 0; i < g->hooks.n; i++) {
+		const struct hook *h = &g->hooks.list[i];
+		char name[IFNAMSIZ];
+
+		if (h->way == ATTACH_NONE && h->program != PROGRAM_NIC_FENCE)
+			note(v, "%s is not attached: nothing is forwarded by it", maps_program_name(h->program));
+		else if (h->way == ATTACH_NONE && if_indextoname(h->ifindex, name))
+			note(v, "%s is not attached to %s: who sends by it may use a client's address",
+			     maps_program_name(h->program), name);
+	}
+}
+
+static void view_relays(struct view *v)
+{
+	char why[256];
+
+	for (size_t i = 0; i < v->tailnet.n_relays; i++) {
+		const struct report_relay *r = &v->tailnet.relays[i];
+
+		if (r->why.kind)
+			note(v, "tailnet: %srelay %s%s%s cannot be reached: %s (%s)", r->home ? "our home " : "",
+			     r->name, r->host ? ", " : "", r->host ? r->host : "",
+			     trouble_text(&r->why, why, sizeof(why)), trouble_advice(&r->why));
+	}
+}
+
+/* What is of little weight is for who asks: in the JSON. */
+static void view_health(struct view *v)
+{
+	const struct remarks *list = v->tailnet.remarks;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->v[i].severity != REMARK_LOW)
+			note(v, "tailnet: the coordination server says: %s", list->v[i].text);
+}
+
+static void view_clock(struct view *v)
+{
+	int64_t ahead = v->tailnet.clock_ahead;
+	char text[TEXT_SIZE];
+
+	if (ahead)
+		note(v, "tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
+		     text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), text), ahead < 0 ? "behind" : "ahead of");
+}
+
+/* Whoever opens the URL decides whose node this is. */
+static void view_login(struct view *v)
+{
+	if (!v->tailnet.login)
+		return;
+	if (!control_asker()) {
+		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+		return;
+	}
+	v->tailnet.login = NULL;
+	note(v, "tailnet: somebody has to log in: `sluice status` tells root where");
+}
+
+static void view_confirmation(struct view *v)
+{
+	const struct report_tailnet *t = &v->tailnet;
+	char since[TEXT_SIZE], left[TEXT_SIZE];
+
+	if (t->unserved)
+		note(v, "tailnet: the server has not confirmed the netmap for %s: nobody is served until it does",
+		     text_duration(t->unconfirmed, since));
+	else if (t->unconfirmed)
+		note(v, "tailnet: the server has not confirmed the netmap for %s; in %s nobody is served any more",
+		     text_duration(t->unconfirmed, since), text_duration(t->unserved_in, left));
+}
+
+static void view_tailnet(struct view *v)
+{
+	struct gateway *g = v->g;
+
+	if (!g->membership)
+		return;
+	membership_report(g, &v->tailnet);
+	v->source.tailnet = &v->tailnet;
+	if (v->tailnet.text)
+		note(v, "tailnet: %s", v->tailnet.text);
+	view_confirmation(v);
+	if (v->tailnet.unsettled)
+		note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");
+	if (v->tailnet.left_out)
+		note(v, "tailnet: %zu of the server's rules are left out: %s", v->tailnet.left_out,
+		     v->tailnet.left_out_why);
+	if (v->tailnet.homeless)
+		note(v, "tailnet: the server's DERP map has no relay: who has no straight way to us cannot reach us");
+	view_login(v);
+	view_health(v);
+	view_clock(v);
+	view_relays(v);
+}
+
+static void view_clients(struct view *v)
+{
+	if (!v->g->clients.n && !v->g->membership)
+		note(v, "no client is configured: nobody can connect");
+}
+
+static void view_policy(struct view *v)
+{
+	rules_each_note(v->g, note_line, v);
+}
+
+static void view_blocklists(struct view *v)
+{
+	const struct ruleset *r = rules_running(v->g);
+
+	for (size_t i = 0; r && i < r->blocked.n; i++)
+		if (r->blocked.list[i].trouble)
+			note(v, "%s", r->blocked.list[i].trouble);
+}
+
+void view_open(struct view *v, struct gateway *g)
+{
+	memset(v, 0, sizeof(*v));
+	v->g = g;
+	v->source = (struct report_source){
+		.ctx = v,
+		.now_ns = loop_now(),
+		.name = g->config->name,
+		.version = version_commit(),
+		.aead = aead_name,
+		.started_ns = g->started,
+		.pid = getpid(),
+		.tunnel = g->device.tap.name,
+		.listen = g->device.options.listen,
+		.mtu = (uint16_t)g->mtu,
+		.workers = g->device.n_workers,
+		.tunnel_addresses = v->tunnel,
+		.n_tunnel_addresses = g->config->tunnel.n_addresses,
+		.policy = g->rules.report,
+		.notes = v->notes,
+		.history = &g->history,
+		.totals = v->totals,
+		.drops = v->drops,
+		.client = view_client,
+		.who = view_who,
+		.route = view_route,
+		.public = view_public,
+		.pool = view_pool,
+		.busiest = view_busiest,
+	};
+	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
+		v->tunnel[i] = g->config->tunnel.addresses[i].host;
+	maps_totals(g->maps, v->totals);
+	gather_drops(g, v->drops);
+	v->source.flows = maps_flows(g->maps, &v->source.n_flows);
+	v->source.used_flows = maps_flows_used(g->maps);
+	v->source.max_flows = maps_flows_max(g->maps);
+	view_egress(v);
+	view_modes(v);
+	view_clients(v);
+	view_policy(v);
+	view_tailnet(v);
+	view_blocklists(v);
+}
+
+void verbs_sample(struct gateway *g)
+{
+	struct history_sample s = {.ns = loop_now()};
+	struct traffic totals[TOTAL_MAX];
+
+	if (maps_totals(g->maps, totals))
+		return;
+	s.out = totals[TOTAL_OUT];
+	s.in = totals[TOTAL_IN];
+	gather_drops(g, s.drops);
+	history_add(&g->history, &s);
+}
