@@ -342,3 +342,19 @@ def test_without_privilege(world, command):
     said = done.stderr.strip().splitlines()
     assert done.returncode == 1 and len(said) == 1 and "CAP_" in said[0] and "root" in said[0], done.stderr
     assert difference(before, snapshot(world.net.gateway)) == []
+
+
+def test_fault_53_a_client_without_a_peer_is_told(world):
+    """The memory that can be locked ends among 400 clients: those that have some connect, the others are in status."""
+    world = world()
+    alice = world.joined("alice")
+    for number in range(400):
+        world.gateway.clients.append(stranger(number))
+    world.gateway.stop()
+    world.gateway.under = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(world.lab.dir / "locked"), "-e",
+                           "trace=mlock", "-e", "inject=mlock:error=ENOMEM:when=8+"]
+    world.gateway.start()
+    notes = world.gateway.json("status")["notes"]
+    assert any("clients cannot connect, for want of memory" in note for note in notes), notes
+    assert world.gateway.process.output().count("it has no peer") > 1
+    settle(alice, world.gateway)

@@ -132,9 +132,12 @@ static void add(struct gateway *g, struct client *c, const struct psk *psk)
 
 	c->peer = engine_peer_add(g->device.engine, c->config->public_key);
 	if (!c->peer) {
-		tell(-errno, c, "peer");
+		if (!c->refused)
+			tell(-errno, c, "it cannot connect, for it has no peer: trying again");
+		c->refused = true;
 		return;
 	}
+	c->refused = false;
 	c->worker = engine_peer_transport(c->peer)->worker;
 	if (was)
 		c->seen = was->handshake;
@@ -506,11 +509,27 @@ static void let_in(struct gateway *g, struct client *c)
 	struct psk psk = {0};
 
 	if (read_psk(c->config, &psk)) {
-		log_info("client %s is in again", c->config->name);
 		add(g, c, &psk);
 		c->out = false;
 	}
+	if (c->peer)
+		log_info("client %s is in again", c->config->name);
 	sodium_memzero(&psk, sizeof(psk));
+}
+
+/* It belongs to the gateway, and there was no memory for its peer, or no id. */
+static bool lacks_peer(const struct client *c)
+{
+	return !c->peer && !c->out;
+}
+
+size_t clients_without_peer(const struct gateway *g)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->clients.n; i++)
+		n += lacks_peer(&g->clients.list[i]);
+	return n;
 }
 
 void clients_settle(struct gateway *g)
@@ -520,10 +539,12 @@ void clients_settle(struct gateway *g)
 	for (size_t i = 0; i < g->clients.n; i++) {
 		struct client *c = &g->clients.list[i];
 
-		if (c->out == (c->revoked || is_out(g, c->config)) || !c->id)
+		bool out = c->revoked || is_out(g, c->config);
+
+		if (!c->id || (c->out == out && (out || !lacks_peer(c))))
 			continue;
 		any = true;
-		if (c->out) {
+		if (!out) {
 			let_in(g, c);
 			continue;
 		}

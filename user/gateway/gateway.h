@@ -36,6 +36,7 @@ struct client {
 	const struct config_client *config; /* in the running configuration */
 	uint64_t seen; /* its last handshake before this run, Unix seconds; 0: there was none */
 	bool revoked; /* by a configuration that is not in force yet, or could not be put into force */
+	bool refused; /* there was no memory for its peer, which is in the log */
 	bool out; /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
 };
 
@@ -80,6 +81,8 @@ uint32_t *clients_ids(const struct gateway *g, const struct config *next);
 /* Once a second, and when a netmap has come: cuts off whose date has passed and whom the netmap has no more, ahead
  * of the change that says so; lets in again who is not out after all (clocks are set back, too). */
 void clients_settle(struct gateway *g);
+/* How many clients cannot connect, since there was no memory for them; clients_settle() tries again. */
+size_t clients_without_peer(const struct gateway *g);
 /* Ends a client's sessions and flows; it may come again at once. */
 void clients_kick(struct gateway *g, struct client *c);
 /* The same, and forgets its greatest timestamp, for a client whose clock has been set back. */

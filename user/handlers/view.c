@@ -347,6 +347,11 @@ static void view_tailnet(struct view *v)
 
 static void view_clients(struct view *v)
 {
+	size_t n = clients_without_peer(v->g);
+
+	if (n)
+		note(v, "%zu client%s cannot connect, for want of memory that can be locked (LimitMEMLOCK, ulimit -l)",
+		     n, n == 1 ? "" : "s");
 	if (!v->g->clients.n && !v->g->membership)
 		note(v, "no client is configured: nobody can connect");
 }
