@@ -108,10 +108,11 @@ int kept_write(const char *path, unsigned copies, uint64_t serial, const char *t
 
 static int disown_copy(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), err = 0;
+	/* one that is absent is made: it is no record, and by that it says that there was one */
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), err = 0;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	if (pwrite(fd, &(char){DISOWNED}, 1, 0) != 1 || fdatasync(fd))
 		err = -errno;
 	close(fd);

@@ -6,7 +6,11 @@
 #include <stdbool.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_TRIES    10
+#define LOCK_PAUSE_NS 10000000
 
 /* The process that held it may have removed the file, and a lock on what has no name keeps nobody out. */
 static bool lock_is_named(int fd, const char *path)
@@ -14,6 +18,22 @@ static bool lock_is_named(int fd, const char *path)
 	struct stat held, named;
 
 	return !fstat(fd, &held) && !stat(path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+}
+
+/* Who only looks (check --host, doctor) has the lock for a moment. */
+static bool lock_is_held(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return false;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return true;
 }
 
 int lock_take(const char *path, int flags)
@@ -24,7 +44,7 @@ int lock_take(const char *path, int flags)
 
 		if (fd < 0)
 			return -errno;
-		err = flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
+		err = lock_is_held(fd) ? -errno : 0;
 		if (!err && lock_is_named(fd, path))
 			return fd;
 		close(fd);

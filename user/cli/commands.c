@@ -153,7 +153,7 @@ const struct command commands[] = {
 	 "By name or address; ends with the first answer that came straight. Exit status 1 when none came.",
 	 COMMAND_GATEWAY, ping_options, 1, 1, cmd_ping},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
-	 "Returns when it is done. Who is not in it any more is cut off at once, whatever becomes of the rest.\n"
+	 "Returns when it is done. A client that is not in it any more is cut off at once, whatever becomes of the rest.\n"
 	 "A policy with mistakes is not taken, nor the file where one was applied by hand; a key that needs a\n"
 	 "restart is named.",
 	 COMMAND_GATEWAY, reload_options, 0, 0, cmd_reload},

@@ -390,28 +390,27 @@ static uint64_t turn_of(const struct control *c, uid_t uid)
 	return 0;
 }
 
-/* Bytes of answers that are held for users other than root, because they do not read them. */
-static size_t bytes_held(const struct control *c)
+/* Bytes of answers that are held for a user, because he does not read them. */
+static size_t bytes_held(const struct control *c, uid_t uid)
 {
 	size_t held = 0;
 
 	for (const struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++)
-		if (k->fd >= 0 && k->uid && k->out)
-			held += k->out_len;
+		if (k->fd >= 0 && k->uid == uid && k->out)
+			held += k->out_len - k->out_sent;
 	return held;
 }
 
 /* The request that is next; NULL: none can be answered. */
 static struct connection *next_in_turn(struct control *c)
 {
-	bool full = bytes_held(c) >= CONTROL_HELD_MAX;
 	struct connection *next = NULL;
 	uint64_t next_turn = 0;
 
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
 		uint64_t turn;
 
-		if (k->fd < 0 || !k->line || (full && k->uid))
+		if (k->fd < 0 || !k->line || (k->uid && bytes_held(c, k->uid) >= CONTROL_HELD_MAX))
 			continue;
 		turn = turn_of(c, k->uid);
 		if (!next || turn < next_turn || (turn == next_turn && k->turn < next->turn)) {
@@ -514,7 +513,7 @@ static void serve_connection(struct control *c, struct connection *k, uint32_t e
 {
 	if (k->fd < 0) /* dropped by an event before this one */
 		return;
-	if (k->ticket)
+	if (k->ticket || (k->line && events & (EPOLLHUP | EPOLLERR)))
 		drop(c, k); /* it hung up */
 	else if (k->out)
 		flush(c, k);

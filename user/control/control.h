@@ -22,8 +22,8 @@
  * Bounds: CONTROL_CONNECTIONS at once (the user who has most makes room, by the one
  * that idles longest), a request of CONTROL_REQUEST_MAX bytes (root:
  * CONTROL_REQUEST_MAX_ROOT, policies come this way), an answer of CONTROL_ANSWER_MAX
- * (root: CONTROL_ANSWER_MAX_ROOT), CONTROL_HELD_MAX bytes of answers that users other
- * than root have not read yet (further requests of theirs wait), and CONTROL_PATIENCE
+ * (root: CONTROL_ANSWER_MAX_ROOT), CONTROL_HELD_MAX bytes of answers that one user other
+ * than root has not read yet (his further requests wait, nobody else's), and CONTROL_PATIENCE
  * seconds without progress until a connection is dropped.
  *
  * Time is shared, too: the thread answers one request a turn, users in turn. What

@@ -307,7 +307,7 @@ void hostcheck_locks(const struct config *cfg, struct diags *d)
 	if (err == -EWOULDBLOCK)
 		diag_error(d, (struct diag_at){0}, "%s", error);
 	if (!err)
-		locks_release(&locks, &of);
+		locks_drop(&locks);
 }
 
 /* ---- the maps that are there -------------------------------------------------------------- */

@@ -141,10 +141,16 @@ static int no_such(const struct apply *a, char **error)
 static int keep(const struct apply *a, char **error)
 {
 	struct gateway *g = a->change.g;
-	int err = rules_took_by_hand(g, a->found, !a->not_kept);
+	bool earlier;
+	int err = rules_took_by_hand(g, a->found, !a->not_kept, &earlier);
 
 	if (!err)
 		return EXIT_YES;
+	if (earlier)
+		return control_fail(error, EXIT_NO,
+				    "the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
+				    "start before it can be would run an EARLIER policy",
+				    g->config->state, strerror(-err));
 	return control_fail(error, EXIT_NO,
 			    "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
 			    "nothing pass (--not-kept: applies it for this run only)",

@@ -306,8 +306,12 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d);
 void rules_took_file(struct gateway *g);
 /* Or it was applied by hand; @number: that policy of the history again, 0: another one. @keep: for the next start, too.
  * 0, or -errno: it runs, but cannot be kept, and a start will let nothing pass. */
-int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep);
+int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep, bool *earlier);
 void rules_second(struct gateway *g); /* once a second */
+/* Nothing passes, for the policy could not be compiled for the clients; it is tried again. */
+bool rules_shut(const struct gateway *g);
+/* rules_again.c: compiles the running policy once more, for the clients there are. */
+void rules_compile_again(struct gateway *g);
 /* What is not as it should be. */
 void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char *line), void *ctx);
 

@@ -29,6 +29,8 @@ struct reload {
 	struct diags d;
 };
 
+static const struct change_kind reloading;
+
 static void begin(struct change *c)
 {
 	struct reload *r = (struct reload *)c;
@@ -66,6 +68,16 @@ static json_t *names_of_changed(const struct config *old, const struct config *n
 	return list;
 }
 
+/* The policy of @next, with its routes, tags and roles, for the clients of @today. */
+static struct ruleset *compile_for_today(const struct config *today, const struct config *next, struct diags *d)
+{
+	struct config both = *next;
+
+	both.clients = today->clients;
+	both.n_clients = today->n_clients;
+	return rules_compile_file(&both, today->state, d);
+}
+
 /* The policy for today's clients, for two are compared by client; and whether it can be taken for those to come. */
 static void look_at_policy(struct reload *r)
 {
@@ -74,7 +86,11 @@ static void look_at_policy(struct reload *r)
 	struct diags ignored = {0};
 
 	if (next && !r->stays)
-		now = rules_compile_file(g->config, g->config->state, &ignored);
+		now = compile_for_today(g->config, r->next, &ignored);
+	if (next && !r->stays && !now)
+		diag_warning(&r->d, (struct diag_at){.file = r->next->policy},
+			     "what it would change for today's clients is not known: %s",
+			     ignored.n ? ignored.list[0].text : "it cannot be compiled for them");
 	if (now)
 		r->diff = policy_diff_json(rules_running(g), now, g->config, NULL);
 	else if (next)
@@ -143,6 +159,17 @@ static json_t *report(const struct gateway *g, struct diags *d)
 			 policy_lines_json(d, DIAG_WARNING));
 }
 
+/* Later configurations have been read already: whom they take out does not come back in between. */
+static void revoke_by_those_that_wait(struct gateway *g)
+{
+	for (const struct change *c = g->changing.first; c; c = c->next) {
+		const struct reload *r = (const struct reload *)c;
+
+		if (c->kind == &reloading && r->next && !r->dry)
+			clients_revoke(g, r->next, false);
+	}
+}
+
 /* Clients and rules go together: both of the new configuration, or both of the old. */
 static bool take_over(struct reload *r)
 {
@@ -160,6 +187,7 @@ static bool take_over(struct reload *r)
 	r->next = old; /* to be freed */
 	if (!r->stays && !r->refused)
 		rules_took_file(g);
+	revoke_by_those_that_wait(g);
 	membership_reloaded(g);
 	ways_refresh(g);
 	tunnel_tell(g);
@@ -216,6 +244,10 @@ static int finish(struct change *c, json_t **result, char **error)
 	}
 	if (!take_over(r))
 		return fail(r, error);
+	if (rules_shut(g))
+		return control_fail(error, EXIT_NO,
+				    "the clients are in force, but no memory was there to compile the policy for "
+				    "them: nothing passes until it can be (sluice status)");
 	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
 		 g->clients.changed);
 	if (r->refused)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who is out by a configuration that is not in force yet, or never will be: a removal, the end of a client's time and
- * another key for it apply at once, whatever stands in the way of the rest.
+ * another key for it apply at once, whatever stands in the way of the rest. Only a configuration that comes into force
+ * lets such a client in again, and none does while a later one waits that has taken it out.
  */
 #include <stdlib.h>
 
@@ -49,7 +50,7 @@ void clients_revoke(struct gateway *g, const struct config *next, bool strict)
 		const struct config_client **is =
 			bsearch(&c->config, index, next->n_clients, sizeof(*index), by_identity);
 
-		c->revoked = loses(g, c->config, is ? *is : NULL, strict);
+		c->revoked = c->revoked || loses(g, c->config, is ? *is : NULL, strict);
 	}
 	free(index);
 	clients_settle(g);

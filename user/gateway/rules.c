@@ -19,7 +19,8 @@
 #include "user/answers/report.h"
 #include "user/ruleset/ruleset.h"
 
-#define SAVE_AGAIN_SECONDS 5
+#define SAVE_AGAIN_SECONDS    5
+#define COMPILE_AGAIN_SECONDS 5
 
 struct rules_running {
 	struct ruleset *rules;
@@ -29,9 +30,10 @@ struct rules_running {
 	struct report_policy report;
 	bool by_hand, closed;  /* as rules_build.h says of a choice */
 	char *trouble;
+	bool shut;	     /* nothing passes, for the policy could not be compiled for the clients: tried again */
 	bool unkept;	     /* the store could not be written: tried again */
 	bool passing;	     /* until the next start only, as was asked for */
-	uint64_t save_after; /* monotonic ns */
+	uint64_t save_after, compile_after; /* monotonic ns */
 };
 
 static int64_t wall_seconds(void)
@@ -140,6 +142,8 @@ static int save(struct gateway *g)
 	else if (!err && now->unkept)
 		log_info("%s: the policy is kept", g->config->state);
 	now->unkept = err;
+	if (!err)
+		now->kept = KEPT_OK;
 	now->save_after = loop_now() + SAVE_AGAIN_SECONDS * NS_PER_SEC;
 	return err;
 }
@@ -154,28 +158,57 @@ static void settle(struct rules_running *now, bool by_hand)
 	now->report.source = by_hand ? "apply" : "file";
 }
 
+/* What could not be read at the start may be readable now: its history and its serial are not to be lost. */
+static void read_store_again(struct gateway *g)
+{
+	struct rules_running *now = g->rules.running;
+	struct policy_store store;
+	char why[512];
+
+	if (now->kept != KEPT_FAILED)
+		return;
+	if (policy_store_load(g->config->state, &store, why, sizeof(why)) == KEPT_OK) {
+		policy_store_free(&now->store);
+		now->store = store;
+	} else {
+		policy_store_free(&store);
+	}
+}
+
+/* The running policy is the one of the next start. Whether it has to be written. */
+static bool enter(struct gateway *g, uint32_t number)
+{
+	struct rules_running *now = g->rules.running;
+
+	read_store_again(g);
+	return policy_store_add(&now->store, now->rules, number, now->by_hand, wall_seconds()) || now->unkept ||
+	       now->kept != KEPT_OK;
+}
+
 void rules_took_file(struct gateway *g)
 {
 	struct rules_running *now = g->rules.running;
 
 	settle(now, false);
-	if (now->rules->policy && policy_store_add(&now->store, now->rules, 0, false, wall_seconds()))
+	if (now->rules->policy && enter(g, 0))
 		save(g);
 }
 
-int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep)
+int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep, bool *earlier)
 {
 	struct rules_running *now = g->rules.running;
 	char hash[RULESET_HASH_LEN + 1];
 	int err;
 
 	rules_hash_file(g->config, hash);
-	settle(now, strcmp(hash, now->rules->hash));
+	*earlier = false;
+	settle(now, !keep || strcmp(hash, now->rules->hash));
 	now->passing = !keep;
-	if (!keep || (!policy_store_add(&now->store, now->rules, number, now->by_hand, wall_seconds()) && !now->unkept))
+	if (!keep || !enter(g, number))
 		return 0;
 	err = save(g);
-	if (err && policy_store_disown(g->config->state))
+	*earlier = err && policy_store_disown(g->config->state);
+	if (*earlier)
 		log_error("%s: what a restart will run is an earlier policy: its file cannot be changed at all",
 			  g->config->state);
 	return err;
@@ -187,6 +220,15 @@ void rules_second(struct gateway *g)
 
 	if ((now->unkept || now->store.heal) && now->store.n && g->second >= now->save_after)
 		save(g);
+	if (now->shut && !g->changing.n && g->second >= now->compile_after) {
+		now->compile_after = g->second + COMPILE_AGAIN_SECONDS * NS_PER_SEC;
+		rules_compile_again(g);
+	}
+}
+
+bool rules_shut(const struct gateway *g)
+{
+	return g->rules.running->shut;
 }
 
 void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char *line), void *ctx)
@@ -195,6 +237,9 @@ void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char
 
 	if (now->trouble)
 		each(ctx, now->trouble);
+	if (now->shut)
+		each(ctx, "nothing passes: the policy could not be compiled for the clients (see the log); it is tried "
+			  "again");
 	if (now->unkept)
 		each(ctx, "the policy cannot be kept for the next start: see the log; make room on the disk");
 	if (now->passing)
@@ -287,6 +332,7 @@ static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
 	now->rules = r;
 	now->report.file = r->file;
 	now->report.hash = r->hash;
+	now->shut = r->shut && !now->closed;
 	g->rules.report = r->policy ? &now->report : NULL;
 	return true;
 }

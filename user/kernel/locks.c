@@ -132,15 +132,20 @@ bool locks_held(const struct locks *l)
 	return l->fd[LOCK_MAX - 1] >= 0;
 }
 
+void locks_drop(struct locks *l)
+{
+	for (enum lock_kind kind = 0; kind < LOCK_MAX; kind++) {
+		if (l->fd[kind] >= 0)
+			close(l->fd[kind]);
+		l->fd[kind] = -1;
+	}
+}
+
 void locks_release(struct locks *l, const struct locks_of *of)
 {
 	if (l->fd[LOCK_PINS] >= 0)
 		rmdir(of->pins); /* ENOTEMPTY where there are any */
 	interface_unlock(of->interface, l->fd[LOCK_INTERFACE]);
 	l->fd[LOCK_INTERFACE] = -1;
-	for (enum lock_kind kind = 0; kind < LOCK_MAX; kind++) {
-		if (l->fd[kind] >= 0)
-			close(l->fd[kind]);
-		l->fd[kind] = -1;
-	}
+	locks_drop(l);
 }

@@ -31,6 +31,8 @@ int locks_take(struct locks *l, const struct locks_of *of, char *error, size_t s
  * made. */
 int locks_take_present(struct locks *l, const struct locks_of *of, char *error, size_t size);
 
+/* For who only looked: as before, also what is empty. */
+void locks_drop(struct locks *l);
 bool locks_held(const struct locks *l);
 /* Also when none is held. A folder of pins that is empty, and the file that was locked for the interface, are removed
  * while they are locked. */

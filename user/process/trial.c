@@ -17,7 +17,7 @@
 
 #include "policy/alloc.h"
 
-#define TRIAL_WALL_TIMES   12	/* of the processor time: a machine that does other things */
+#define TRIAL_WALL_TIMES   4	/* of the processor time: a machine that does other things */
 #define TRIAL_OOM_SCORE	   "1000"
 #define TRIAL_NICE	   5	/* packets come first */
 #define TRIAL_EXIT_MEMORY  3

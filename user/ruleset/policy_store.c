@@ -122,7 +122,7 @@ enum kept_result policy_store_load(const char *folder, struct policy_store *s, c
 		result = KEPT_DAMAGED;
 	}
 	s->serial = serial;
-	s->heal = *why;
+	s->heal = *why && result == KEPT_OK; /* what is not to be taken is not made whole */
 	free(text);
 	free(path);
 	return result;

@@ -292,6 +292,7 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 	const struct policy *p = &nothing;
 	bool sound = true;
 
+	r->shut = place->shut;
 	if (source) {
 		sound = read_policy(r, place, source, d);
 		p = r->policy;

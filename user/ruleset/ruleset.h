@@ -40,6 +40,7 @@ struct ruleset {
 	const char **approved_by;	      /* by configured route; NULL: nobody */
 	struct reach reach;
 	struct blocklists blocked;
+	bool shut;		   /* nothing passes, whatever the policy says */
 	bool lists_stay;	   /* those that are in force: blocked is empty */
 	struct maps_blocked *laid; /* in tables that wait for ruleset_apply(); NULL: not laid out */
 	struct ruleset_laid *tables; /* all of it, waiting for ruleset_switch(); NULL: not laid out */
