@@ -42,9 +42,10 @@ static __always_inline bool is_disco(const struct wg_head *h, __u32 len)
 	       b[5] == 0xac;
 }
 
+/* The second byte is the method's, which is never 0 there (binding: 1); of WireGuard it is reserved, and 0. */
 static __always_inline bool is_stun(const struct wg_head *h, __u32 len)
 {
-	return len >= STUN_MIN && !(h->type & 0xc0) && h->first == bpf_htonl(STUN_COOKIE);
+	return len >= STUN_MIN && !(h->type & 0xc0) && h->reserved[0] && h->first == bpf_htonl(STUN_COOKIE);
 }
 
 static __always_inline int wg_length(__u8 type, __u32 len)

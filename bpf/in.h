@@ -202,7 +202,9 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 	if (!f)
 		return no_flow(skb, in);
 	e = element(&egresses, f->egress);
-	if (!e || !comes_by(skb, in, e))
+	if (!e || e->state != EGRESS_HERE)
+		return drop(DROP_NO_EGRESS);
+	if (!comes_by(skb, in, e))
 		return drop(DROP_WRONG_WAY);
 	reason = decide_again(in->q.slot, in->word, in->now, &d);
 	if (!reason)

@@ -13,6 +13,7 @@
 #include "user/wireguard/secret_pool.h"
 
 #define MESSAGES_A_TURN 16
+#define ANSWERS_OF	4 /* one message of so many is not an answer, where others wait */
 
 /* ---- lanes -------------------------------------------------------------------- */
 
@@ -44,14 +45,20 @@ bool handshakes_put(struct handshakes *h, enum lane lane, const void *msg, size_
 	return room;
 }
 
-/* The next message; LANES: there is none. */
+/*
+ * The next message; LANES: there is none. Answers come first, but every fourth time behind the proven: whoever sees an
+ * index of ours on the wire can send forged ones at any rate.
+ */
 static enum lane take(struct handshakes *h, struct handshake *out)
 {
-	enum lane lane = 0;
+	enum lane lane;
 
 	pthread_mutex_lock(&h->lanes_lock);
+	lane = h->taken++ % ANSWERS_OF == ANSWERS_OF - 1 ? LANE_PROVEN : LANE_ANSWERS;
 	while (lane < LANES && !h->lanes[lane].n)
 		lane++;
+	if (lane == LANES && h->lanes[LANE_ANSWERS].n)
+		lane = LANE_ANSWERS;
 	if (lane < LANES) {
 		struct handshake_ring *r = &h->lanes[lane];
 

@@ -54,6 +54,7 @@ struct handshakes {
 		struct handshake *messages; /* LANE_SIZE of them */
 		unsigned first, n;
 	} lanes[LANES];
+	unsigned taken; /* under lanes_lock */
 
 	pthread_mutex_t keys_lock;	/* of these two: the control thread changes the identity */
 	struct secret_pool *keys_pool;	/* of snapshots */

@@ -42,7 +42,8 @@ static int add_ports(struct gateway *g, const struct netlink_link *vrf, struct e
 			add(pool, &port);
 		err = one == -ENODEV ? 0 : one;
 	}
-	if_freenameindex(list);
+	if (list) /* NULL crashes it */
+		if_freenameindex(list);
 	return err;
 }
 

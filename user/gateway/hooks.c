@@ -89,7 +89,8 @@ static bool want_fences(struct gateway *g, struct hooks *h)
 		    !is_wanted(h, PROGRAM_NIC_IN, (unsigned)link.ifindex))
 			want(h, PROGRAM_NIC_FENCE, ATTACH_INGRESS, (unsigned)link.ifindex);
 	}
-	if_freenameindex(list);
+	if (list) /* NULL crashes it */
+		if_freenameindex(list);
 	if (h->full && !g->hooks.full)
 		log_warning("more than %d programs are wanted: the last interfaces go without", HOOKS_MAX);
 	return told;

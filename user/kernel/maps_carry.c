@@ -165,27 +165,31 @@ static bool read_table(struct carry *c, const char *pins)
 	return ok;
 }
 
-static struct carry *carry_open(const char *pins, const struct maps_pinned *found)
+/* 0, with *out NULL where nothing can be read of this layout; -errno: it is not known. */
+static int carry_open(const char *pins, const struct maps_pinned *found, struct carry **out)
 {
 	struct carry *c = calloc(1, sizeof(*c));
-	int fd = pin_open(pins, "flows");
+	int fd = pin_open(pins, "flows"), err = !c ? -ENOMEM : fd < 0 ? fd : 0;
 	void *p = MAP_FAILED;
 
-	if (c)
+	*out = NULL;
+	if (!err)
 		c->layout = layout_of(found->layout);
-	if (c && c->layout && value_size(fd) == c->layout->flow_size && read_table(c, pins)) {
+	if (!err && c->layout && value_size(fd) == c->layout->flow_size && read_table(c, pins)) {
 		c->size = (size_t)found->slots * c->layout->flow_size;
 		p = mmap(NULL, c->size, PROT_READ, MAP_SHARED, fd, 0);
+		err = p == MAP_FAILED ? -errno : 0;
 		c->high = c->high < found->slots ? c->high : found->slots;
 	}
 	if (fd >= 0)
 		close(fd);
 	if (p != MAP_FAILED) {
 		c->flows = p;
-		return c;
+		*out = c;
+		return 0;
 	}
 	free(c);
-	return NULL;
+	return err;
 }
 
 void carry_close(struct carry *c)
@@ -198,20 +202,28 @@ void carry_close(struct carry *c)
 /* ---- which maps are used on ----------------------------------------------------------- */
 
 /* Do all maps of which flows speak fit? */
-static bool has_meaning(const struct maps *m)
+/* 1: the maps that give flows their meaning are as they were; 0: they are not; -errno: it is not known. */
+static int has_meaning(const struct maps *m)
 {
-	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++)
-		if (pin_compare(m->pins, bpf_object__find_map_by_name(m->skel->obj, meanings[i])))
-			return false;
-	return true;
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++) {
+		int err = pin_compare(m->pins, bpf_object__find_map_by_name(m->skel->obj, meanings[i]));
+
+		if (err)
+			return err == -EPROTO || err == -ENOENT ? 0 : err;
+	}
+	return 1;
 }
 
-static bool is_used_on(const struct maps *m, const struct bpf_map *map, uint32_t layout)
+/* The same of a map that is used on as it is. */
+static int is_used_on(const struct maps *m, const struct bpf_map *map, uint32_t layout)
 {
 	const char *name = bpf_map__name(map);
+	int err;
 
-	return !IS_IN(of_flows, name) && !(layout != SLUICE_LAYOUT && IS_IN(of_layout, name)) &&
-	       !pin_compare(m->pins, map);
+	if (!is_pinned_map(map) || IS_IN(of_flows, name) || (layout != SLUICE_LAYOUT && IS_IN(of_layout, name)))
+		return 0;
+	err = pin_compare(m->pins, map);
+	return !err ? 1 : err == -EPROTO || err == -ENOENT ? 0 : err;
 }
 
 static int use_on(const struct maps *m, struct bpf_map *map)
@@ -226,16 +238,18 @@ static int use_on(const struct maps *m, struct bpf_map *map)
 int carry_prepare(struct maps *m, const struct maps_pinned *found)
 {
 	struct bpf_map *map;
-	int err = 0;
+	int err = has_meaning(m);
 
 	m->carried = (struct maps_carried){.layout = found->layout, .flows = found->used};
-	m->carry = has_meaning(m) ? carry_open(m->pins, found) : NULL;
-	if (!m->carry)
-		return 0;
+	if (err > 0)
+		err = carry_open(m->pins, found, &m->carry);
+	if (err < 0 || !m->carry)
+		return err;
 	bpf_object__for_each_map(map, m->skel->obj)
 	{
-		if (!err && is_pinned_map(map) && is_used_on(m, map, found->layout))
-			err = use_on(m, map);
+		int use = err ? 0 : is_used_on(m, map, found->layout);
+
+		err = err ?: use > 0 ? use_on(m, map) : use;
 	}
 	return err;
 }

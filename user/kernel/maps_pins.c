@@ -266,16 +266,22 @@ bool is_pinned_map(const struct bpf_map *map)
 	return name[0] != '.' && !strchr(name, '.') && (len < 5 || strcmp(name + len - 5, "_work") != 0);
 }
 
-static bool all_fit(const struct maps *m)
+/* 0: the maps that are pinned are as the programs want them. -EPROTO: some are not. Another error says neither. */
+static int pins_compare(const struct maps *m)
 {
 	struct bpf_map *map;
+	int result = 0;
 
 	bpf_object__for_each_map(map, m->skel->obj)
 	{
-		if (is_pinned_map(map) && pin_compare(m->pins, map) && pin_compare(m->pins, map) != -ENOENT)
-			return false;
+		int err = is_pinned_map(map) ? pin_compare(m->pins, map) : 0;
+
+		if (err && err != -ENOENT && err != -EPROTO)
+			return err;
+		if (err == -EPROTO)
+			result = err;
 	}
-	return true;
+	return result;
 }
 
 static int set_paths(const struct maps *m, const char *folder)
@@ -300,12 +306,13 @@ static int set_paths(const struct maps *m, const char *folder)
 
 int pins_plan(struct maps *m, const struct maps_pinned *found)
 {
-	bool fit = found->layout == SLUICE_LAYOUT && all_fit(m);
+	int err = found->layout == SLUICE_LAYOUT ? pins_compare(m) : -EPROTO;
 	char *new;
-	int err;
 
-	m->aside = found->layout && !fit;
-	m->reused = fit;
+	if (err && err != -EPROTO)
+		return err; /* taken for another form, it would end all flows */
+	m->reused = !err;
+	m->aside = found->layout && err;
 	if (!m->aside)
 		return set_paths(m, m->pins);
 	new = pin_path(m->pins, PINS_NEW);

@@ -21,6 +21,7 @@
 #define TRIAL_OOM_SCORE	   "1000"
 #define TRIAL_NICE	   5	/* packets come first */
 #define TRIAL_EXIT_MEMORY  3
+#define TRIAL_LOOK_MS	   50
 
 /* Bytes of memory of its own that this process has now, as RLIMIT_DATA counts them. 0: not known. */
 static size_t trial_data_now(void)
@@ -69,14 +70,15 @@ static void trial_exhausted(void)
 static _Noreturn void trial_child(const struct trial_limits *limits, size_t had, pid_t parent, void (*work)(void *),
 				  void *ctx)
 {
-	sigset_t all;
+	sigset_t blocked;
 	int null;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);
-	sigemptyset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigfillset(&blocked); /* the group's SIGTERM is for the gateway, which then waits for this child */
+	sigdelset(&blocked, SIGXCPU);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	signal(SIGXCPU, SIG_DFL);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd < 3; fd++)
@@ -102,24 +104,30 @@ static enum trial_end trial_end_of(const siginfo_t *info)
 	return info->si_status == SIGKILL ? TRIAL_MEMORY : TRIAL_DIED; /* nobody but the OOM killer sends this one */
 }
 
+/* Has the child ended? It is waited for without a descriptor, of which there may be none left. */
+static bool trial_has_ended(pid_t pid, siginfo_t *info)
+{
+	*info = (siginfo_t){0};
+	return waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG) < 0 ? errno != EINTR : info->si_pid != 0;
+}
+
 /* Waits for the child, and ends it when it takes too long. */
 static enum trial_end trial_wait(pid_t pid, const struct trial_limits *limits)
 {
 	struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-	int wait = (int)(limits->seconds * TRIAL_WALL_TIMES * 1000), n = 1;
-	siginfo_t info = {0};
-	bool late;
+	unsigned left = limits->seconds * TRIAL_WALL_TIMES * (1000 / TRIAL_LOOK_MS);
+	siginfo_t info;
 
-	if (ended.fd >= 0)
-		n = poll(&ended, 1, wait); /* no signal is handled in this program */
-	late = n == 0;
-	if (late)
-		kill(pid, SIGKILL);
-	while (waitid(P_PID, (id_t)pid, &info, WEXITED) && errno == EINTR)
-		;
+	while (!trial_has_ended(pid, &info) && left--)
+		poll(&ended, 1, TRIAL_LOOK_MS); /* of -1 it only waits */
 	if (ended.fd >= 0)
 		close(ended.fd);
-	return late ? TRIAL_TIME : trial_end_of(&info);
+	if (info.si_pid)
+		return trial_end_of(&info);
+	kill(pid, SIGKILL);
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED) && errno == EINTR)
+		;
+	return TRIAL_TIME;
 }
 
 enum trial_end trial_run(const struct trial_limits *limits, void (*work)(void *ctx), void *ctx)

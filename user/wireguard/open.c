@@ -30,7 +30,7 @@ static void confirm(struct transport_set *set, struct transport *t, uint64_t now
 	t->current = t->next;
 	t->next = NULL;
 	t->asked_handshake = 0;
-	stamp(&t->stamps.confirmed, now);
+	stamp(&t->stamps.confirmed, session_not_before(t->current, now));
 	transport_want(set, t, TRANSPORT_FLUSH);
 }
 

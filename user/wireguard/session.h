@@ -31,6 +31,12 @@ struct session {
 void session_init(struct session *s, const struct noise_keys *keys, uint32_t local_index, bool initiator,
 		  struct transport *transport, uint64_t now);
 
+/* @now, which is of a worker's batch, or the birth of a session that was made while that was under way. */
+static inline uint64_t session_not_before(const struct session *s, uint64_t now)
+{
+	return now > s->birth ? now : s->birth;
+}
+
 /* In ns. @now is of a worker's batch, and the session may have been made while that was under way: 0 then. */
 static inline uint64_t session_age(const struct session *s, uint64_t now)
 {

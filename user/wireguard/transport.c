@@ -112,7 +112,7 @@ static void install_initiated(struct transport_set *set, struct transport *t, st
 		t->previous = t->current;
 	}
 	t->current = s;
-	stamp(&t->stamps.confirmed, now);
+	stamp(&t->stamps.confirmed, session_not_before(s, now));
 	/* It may not send before it hears from us. */
 	transport_want(set, t, TRANSPORT_FLUSH | TRANSPORT_KEEPALIVE);
 }

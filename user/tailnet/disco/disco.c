@@ -328,9 +328,9 @@ enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, 
 		return DISCO_TOO_MANY;
 	if (!open_message(d, holder, bytes, len, &m))
 		return DISCO_STRANGER;
-	disco_limit_opened(d->limit, &from->addr, now);
 	if (!disco_limit_spend(&holder->quiet_at, DISCO_LIMIT_PEER, now))
 		return DISCO_TOO_MANY;
+	disco_limit_opened(d->limit, &from->addr, now); /* not sooner: one peer's boxes would take all places */
 	take_message(d, holder, &m, from, now);
 	return DISCO_TAKEN;
 }
