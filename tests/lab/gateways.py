@@ -13,7 +13,7 @@ import socket
 import time
 
 from lab import ROOT, say, wait_for
-from net import ROUTES, SERVICE, bare
+from net import ROUTES, SERVICE, STATIC, bare
 from wg import Key, WireGuard
 
 SLUICE = pathlib.Path(os.environ.get("SLUICE", ROOT / "build/sluice"))
@@ -42,7 +42,8 @@ class Sluice:
             "version": 1, "name": "gw-1", "state": str(net.lab.dir / "state"),
             "tunnel": {"interface": self.tunnel, "listen": 51820, "private_key_file": "private.key",
                        "addresses": ADDRESSES, "underlay": [net.underlay], **tunnel},
-            "egress": {"interface": net.egress, "addresses": net.egress_addresses()},
+            "egress": {"interface": net.egress, "addresses": net.egress_addresses(),
+                       **({"public": [*STATIC.values()]} if net.form == "cloud" else {})},
             "routes": ROUTES, "policy": "policy.yaml", "clients": "clients.d/",
             "blocklist_folders": ["."],            # for the policies that tests apply from standard input
         }

@@ -35,8 +35,8 @@ class Tables:
 
     @staticmethod
     def flow(value):
-        serial, client, _, _, state, mapping, egress, sharers = struct.unpack_from("=6IH6xI", value, 80)
-        return Flow(value[:40], value[40:80], serial, client, state, mapping, egress, sharers)
+        life, client, _, _, mapping, egress, sharers = struct.unpack_from("=Q4IH6xI", value, 80)
+        return Flow(value[:40], value[40:80], life >> 8 & 0xffffffff, client, life & 255, mapping, egress, sharers)
 
     def faults(self):
         """What does not fit, in words; none when each entry has its twin and each port its owner."""

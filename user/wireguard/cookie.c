@@ -119,20 +119,17 @@ void cookie_macs_write(struct cookie_maker *m, void *msg, size_t len, uint64_t n
 	memcpy((uint8_t *)msg + macs_at(len), &macs, sizeof(macs));
 	memcpy(m->last_mac1, macs.mac1, MAC_LEN);
 	m->sent_mac1 = true;
-	m->forged = 0;
 }
 
 bool cookie_reply_read(struct cookie_maker *m, const struct message_cookie *reply, uint64_t now)
 {
 	uint8_t cookie[MAC_LEN];
 
-	if (!m->sent_mac1 || m->forged >= COOKIE_FORGED_MAX)
+	if (!m->sent_mac1)
 		return false;
 	if (!crypto_xopen(cookie, reply->sealed_cookie, sizeof(reply->sealed_cookie), m->last_mac1, MAC_LEN,
-			  reply->nonce, m->cookie_key)) {
-		m->forged++;
+			  reply->nonce, m->cookie_key))
 		return false;
-	}
 	memcpy(m->cookie, cookie, MAC_LEN);
 	m->cookie_birth = now;
 	m->sent_mac1 = false;

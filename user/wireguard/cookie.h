@@ -22,14 +22,11 @@ struct cookie_checker {
 	uint64_t secret_birth;	 /* 0: no secret yet */
 };
 
-#define COOKIE_FORGED_MAX 8
-
 struct cookie_maker {
 	uint8_t mac1_key[KEY_LEN];
 	uint8_t cookie_key[KEY_LEN];
 	uint8_t last_mac1[MAC_LEN];
 	bool sent_mac1; /* last_mac1 may still be answered with a cookie */
-	unsigned forged; /* answers to it that were none: after COOKIE_FORGED_MAX none is looked at */
 	uint8_t cookie[MAC_LEN];
 	uint64_t cookie_birth; /* 0: none */
 };
