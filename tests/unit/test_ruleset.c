@@ -4,6 +4,7 @@
  * what is remembered of the last policy. Files are
  * in a folder of the test's own.
  */
+#include "emulated.h"
 #include "ruleset_setup.h"
 
 #define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"
@@ -29,6 +30,8 @@ static void test_block_list_copies(void **state)
 {
 	struct setup *s = *state;
 
+	if (lacks_openat2())
+		skip();
 	write_file(s, "drop.txt", "# bad\n203.0.113.9\n");
 	struct ruleset *first = build(s, LISTED, s->folder);
 
@@ -106,6 +109,8 @@ static void test_fault_23_what_a_block_list_may_be(void **state)
 {
 	struct setup *s = *state;
 
+	if (lacks_openat2())
+		skip();
 	shell(s, "mkdir -p policy/sub lists/sub listsof && echo 203.0.113.9 | tee policy/own.txt lists/named.txt "
 		 "lists/sub/deep.txt private.key listsof/x.txt > /dev/null");
 	for (size_t i = 0; i < N(list_names); i++) {
@@ -150,6 +155,8 @@ static void test_block_list_without_a_copy(void **state)
 		{2, false, false, "expected an address or a CIDR"},
 	};
 
+	if (lacks_openat2())
+		skip();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct ruleset *r;
 
@@ -171,6 +178,8 @@ static void test_empty_block_list(void **state)
 	static const char *const empty[] = {"", "\n", "# nothing yet\n"};
 	struct setup *s = *state;
 
+	if (lacks_openat2())
+		skip();
 	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
 		write_file(s, "drop.txt", empty[i]);
 		struct ruleset *r = build(s, LISTED, NULL);
@@ -316,6 +325,8 @@ static void test_fault_2_what_both_policies_allow(void **state)
 					.now = NOW, .bound = &bound};
 	struct ruleset *r;
 
+	if (lacks_openat2())
+		skip();
 	write_file(s, "old.txt", "203.0.113.77\n");
 	write_file(s, "new.txt", "203.0.113.78\n");
 	r = ruleset_build(&(struct ruleset_place){.config = s->config}, &source, &s->d);
