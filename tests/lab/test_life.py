@@ -352,7 +352,7 @@ def test_fault_53_a_client_without_a_peer_is_told(world):
         world.gateway.clients.append(stranger(number))
     world.gateway.stop()
     world.gateway.under = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(world.lab.dir / "locked"), "-e",
-                           "trace=mlock", "-e", "inject=mlock:error=ENOMEM:when=8+"]
+                           "trace=mlock", "-e", "inject=mlock:error=ENOMEM:when=6+"]
     world.gateway.start()
     notes = world.gateway.json("status")["notes"]
     assert any("clients cannot connect, for want of memory" in note for note in notes), notes
