@@ -43,7 +43,7 @@ static size_t print_head(char head[HEAD_MAX], uint64_t serial, const char *text,
 
 /* ---- writing -------------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *text, size_t len)
+int kept_write_all(int fd, const char *text, size_t len)
 {
 	while (len) {
 		ssize_t n = write(fd, text, len);
@@ -84,7 +84,7 @@ static int write_copy(const char *path, unsigned copy, const char *head, size_t 
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, head, head_len) ?: write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
+	err = kept_write_all(fd, head, head_len) ?: kept_write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
 	if (close(fd) && !err)
 		err = -errno;
 	if (!err && rename(temporary, to))

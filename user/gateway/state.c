@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "user/base/kept.h"
+
 #define STATE_SCHEMA 1
 #define STATE_MAX (64u << 20)
 #define PATH_SIZE 4096
@@ -92,21 +94,6 @@ char *state_read_file(const char *path, size_t max, size_t *len)
 	return text;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
 int state_write_file(const char *path, const char *text, size_t len)
 {
 	char temporary[PATH_SIZE];
@@ -117,7 +104,7 @@ int state_write_file(const char *path, const char *text, size_t len)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, text, len);
+	err = kept_write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
 	close(fd);
 	if (!err && rename(temporary, path))
 		err = -errno;
