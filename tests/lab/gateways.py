@@ -13,7 +13,7 @@ import socket
 import time
 
 from lab import ROOT, say, wait_for
-from net import ROUTES, SERVICE, STATIC, bare
+from net import ROUTES, SERVICE, bare
 from wg import Key, WireGuard
 
 SLUICE = pathlib.Path(os.environ.get("SLUICE", ROOT / "build/sluice"))
@@ -43,7 +43,7 @@ class Sluice:
             "tunnel": {"interface": self.tunnel, "listen": 51820, "private_key_file": "private.key",
                        "addresses": ADDRESSES, "underlay": [net.underlay], **tunnel},
             "egress": {"interface": net.egress, "addresses": net.egress_addresses(),
-                       **({"public": [*STATIC.values()]} if net.form == "cloud" else {})},
+                       **({"public": net.public_addresses()} if net.public_addresses() else {})},
             "routes": ROUTES, "policy": "policy.yaml", "clients": "clients.d/",
             "blocklist_folders": ["."],            # for the policies that tests apply from standard input
         }

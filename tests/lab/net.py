@@ -148,6 +148,10 @@ class Internet:
     def egress_addresses(self):
         return [bare(address) for address, _ in GATEWAY_NETS[self.form][self.egress]]
 
+    def public_addresses(self):
+        """What the world sees instead of egress_addresses(), where a cloud translates them."""
+        return [*STATIC.values()] if self.form == "cloud" else []
+
     def client(self, name):
         """A new machine on the clients' network; the first is 192.0.2.44."""
         number = 44 + len(self.clients)

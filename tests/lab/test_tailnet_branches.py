@@ -41,6 +41,9 @@ class Branch:
     def egress_addresses(self):
         return [self.static, self.static6]
 
+    def public_addresses(self):
+        return []
+
 
 class World:
     def __init__(self, lab, tailnet=Tailnet, **options):
