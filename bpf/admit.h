@@ -17,7 +17,7 @@
 #include "front.h"
 
 #define ADMIT_PER_SECOND 20000
-#define ADMIT_DEPTH	  (SECOND / 10)
+#define ADMIT_DEPTH	 (SECOND / 10)
 
 static __always_inline bool admit_take(__u32 kind, __u32 n)
 {

@@ -23,16 +23,16 @@
  */
 #define SLUICE_LAYOUT 7
 
-#define MAX_CLIENTS 65536 /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
-#define CLIENT_GATEWAY (MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
-#define MAX_WORKERS 64
-#define MAX_RULES 65536	  /* rule ids with counters; 0 is the default deny */
-#define MAX_EGRESS 256	  /* external addresses, ids 1..; an id is never given to another address */
-#define MAX_POOLS 64	  /* 0 is the pool "default" */
-#define POOL_ADDRESSES 16 /* of one family in one pool */
-#define MAX_SESSIONS 262144
+#define MAX_CLIENTS	65536		  /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
+#define CLIENT_GATEWAY	(MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
+#define MAX_WORKERS	64
+#define MAX_RULES	65536 /* rule ids with counters; 0 is the default deny */
+#define MAX_EGRESS	256   /* external addresses, ids 1..; an id is never given to another address */
+#define MAX_POOLS	64    /* 0 is the pool "default" */
+#define POOL_ADDRESSES	16    /* of one family in one pool */
+#define MAX_SESSIONS	262144
 #define MAX_PORT_RANGES 8
-#define MAX_ANSWERS 8	  /* interfaces by which the answers to one external address may come */
+#define MAX_ANSWERS	8 /* interfaces by which the answers to one external address may come */
 
 /* ---- drops ---------------------------------------------------------------- */
 
@@ -42,68 +42,68 @@
  * Order is the index in the drops map: another one is another layout. With another number
  * of them the counters begin anew.
  */
-#define DROP_REASONS(X)                                                                                        \
-	/* the front: the WireGuard port */                                                                    \
-	X(WG_TYPE, "wg_type", "not a WireGuard message type")                                                  \
-	X(WG_LENGTH, "wg_length", "length does not fit the WireGuard message type")                            \
-	X(WG_RESERVED, "wg_reserved", "reserved bytes of a WireGuard message are not zero")                    \
-	X(WG_INDEX, "wg_index", "no session has this receiver index")                                          \
-	/* the engine */                                                                                       \
-	X(WG_MAC1, "wg_mac1", "handshake with a wrong mac1: not for this key")                                 \
-	X(WG_HANDSHAKE, "wg_handshake", "handshake or disco refused: unknown peer, replayed timestamp or bad key") \
-	X(WG_RATE, "wg_rate", "handshake or disco refused: too many from this source, or from all strangers") \
-	X(WG_BUSY, "wg_busy", "handshake dropped: the queue is full")                                          \
-	X(WG_AUTH, "wg_auth", "data message that does not decrypt")                                            \
-	X(WG_REPLAY, "wg_replay", "data message seen before or too old")                                       \
-	X(WG_EXPIRED, "wg_expired", "data message on a session past its time")                                 \
-	X(WG_ECN, "wg_ecn", "congestion mark on a packet that does not take one (RFC 6040)")                   \
-	X(INNER_SOURCE, "inner_source", "inner source address is not this client's")                           \
-	X(NO_PEER, "no_peer", "no client has this destination address")                                        \
-	X(NO_SESSION, "no_session", "packet for a client without a session and a full queue")                  \
-	X(NO_ENDPOINT, "no_endpoint", "packet for a client whose endpoint is not known")                       \
-	X(SEND, "send", "the underlay refused to send")                                                        \
-	X(LOOP, "loop", "of the tunnel's own datagrams: from an address inside it, or about to go back into it") \
-	X(TAP, "tap", "the TAP refused a frame")                                                               \
-	/* packets */                                                                                          \
-	X(MALFORMED, "malformed", "shorter than its headers say")                                              \
-	X(NOT_IP, "not_ip", "neither IPv4 nor IPv6")                                                           \
-	X(SOURCE_ROUTE, "source_route", "IPv4 source route option")                                            \
-	X(ROUTING_HEADER, "routing_header", "IPv6 routing header")                                             \
-	X(EXTENSION, "extension", "IPv6 extension headers that are not understood")                            \
-	X(FRAGMENT, "fragment", "fragment that makes no sense, or of a packet too large or in too many pieces") \
-	X(FRAGMENT_OVERLAP, "fragment_overlap", "fragments that overlap or contradict each other")             \
-	X(FRAGMENT_REPEATED, "fragment_repeated", "fragment that was there already")                           \
-	X(FRAGMENT_TIMEOUT, "fragment_timeout", "fragments whose packet was not complete in time")             \
-	X(FRAGMENT_FULL, "fragment_full", "fragments that made room: too many packets were in pieces")         \
-	X(FRAGMENT_RATE, "fragment_rate", "more fragments a second than are put together")                     \
-	X(TTL, "ttl", "time to live ran out")                                                                  \
-	X(TOO_BIG, "too_big", "larger than the tunnel's MTU")                                                  \
-	/* decisions */                                                                                        \
-	X(CLIENT, "client", "client is not known to the policy")                                               \
-	X(MULTICAST, "multicast", "multicast or broadcast destination")                                        \
-	X(LINK_LOCAL, "link_local", "link-local destination")                                                  \
-	X(RESERVED, "reserved", "loopback, metadata or own address that no rule names")                        \
-	X(NO_ROUTE, "no_route", "destination outside every active route")                                      \
-	X(BLOCKED, "blocked", "destination on a block list")                                                   \
-	X(POLICY, "policy", "no rule allows it, or a deny rule forbids it")                                    \
-	X(NO_FLOW, "no_flow", "belongs to no flow: a TCP segment that opens none, an answer nobody asked for") \
-	X(PROTOCOL, "protocol", "IP protocol that cannot be translated")                                       \
-	X(QUOTA_FLOWS, "quota_flows", "the client has as many flows as its quota allows")                      \
-	X(QUOTA_NEW_FLOWS, "quota_new_flows", "the client opens more flows a second than its quota allows")    \
-	X(QUOTA_PACKETS, "quota_packets", "more packets a second than the client's quota allows")              \
-	X(QUOTA_BYTES, "quota_bytes", "more bytes a second than the client's quota allows")                    \
-	X(QUOTA_PORTS, "quota_ports", "the last ports towards this destination are for clients with fewer flows") \
-	X(FLOWS_FULL, "flows_full", "the flow table is full")                                                  \
-	X(PORTS_FULL, "ports_full", "no port is free towards this destination")                                \
-	X(NO_EGRESS, "no_egress", "no external address of this family in the pool")                            \
-	X(UNSOLICITED, "unsolicited", "a SYN from outside to a port of ours that no mapping and no listener has") \
-	X(EXCLUSIVE, "exclusive", "belongs to no flow, and on an exclusive address the host does not answer") \
-	X(FILTERED, "filtered", "inbound to a mapping from an address it did not talk to")                     \
-	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                       \
-	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                          \
-	X(GUARD, "guard", "tunnel address about to leave by the NIC")                                          \
+#define DROP_REASONS(X)                                                                                              \
+	/* the front: the WireGuard port */                                                                          \
+	X(WG_TYPE, "wg_type", "not a WireGuard message type")                                                        \
+	X(WG_LENGTH, "wg_length", "length does not fit the WireGuard message type")                                  \
+	X(WG_RESERVED, "wg_reserved", "reserved bytes of a WireGuard message are not zero")                          \
+	X(WG_INDEX, "wg_index", "no session has this receiver index")                                                \
+	/* the engine */                                                                                             \
+	X(WG_MAC1, "wg_mac1", "handshake with a wrong mac1: not for this key")                                       \
+	X(WG_HANDSHAKE, "wg_handshake", "handshake or disco refused: unknown peer, replayed timestamp or bad key")   \
+	X(WG_RATE, "wg_rate", "handshake or disco refused: too many from this source, or from all strangers")        \
+	X(WG_BUSY, "wg_busy", "handshake dropped: the queue is full")                                                \
+	X(WG_AUTH, "wg_auth", "data message that does not decrypt")                                                  \
+	X(WG_REPLAY, "wg_replay", "data message seen before or too old")                                             \
+	X(WG_EXPIRED, "wg_expired", "data message on a session past its time")                                       \
+	X(WG_ECN, "wg_ecn", "congestion mark on a packet that does not take one (RFC 6040)")                         \
+	X(INNER_SOURCE, "inner_source", "inner source address is not this client's")                                 \
+	X(NO_PEER, "no_peer", "no client has this destination address")                                              \
+	X(NO_SESSION, "no_session", "packet for a client without a session and a full queue")                        \
+	X(NO_ENDPOINT, "no_endpoint", "packet for a client whose endpoint is not known")                             \
+	X(SEND, "send", "the underlay refused to send")                                                              \
+	X(LOOP, "loop", "of the tunnel's own datagrams: from an address inside it, or about to go back into it")     \
+	X(TAP, "tap", "the TAP refused a frame")                                                                     \
+	/* packets */                                                                                                \
+	X(MALFORMED, "malformed", "shorter than its headers say")                                                    \
+	X(NOT_IP, "not_ip", "neither IPv4 nor IPv6")                                                                 \
+	X(SOURCE_ROUTE, "source_route", "IPv4 source route option")                                                  \
+	X(ROUTING_HEADER, "routing_header", "IPv6 routing header")                                                   \
+	X(EXTENSION, "extension", "IPv6 extension headers that are not understood")                                  \
+	X(FRAGMENT, "fragment", "fragment that makes no sense, or of a packet too large or in too many pieces")      \
+	X(FRAGMENT_OVERLAP, "fragment_overlap", "fragments that overlap or contradict each other")                   \
+	X(FRAGMENT_REPEATED, "fragment_repeated", "fragment that was there already")                                 \
+	X(FRAGMENT_TIMEOUT, "fragment_timeout", "fragments whose packet was not complete in time")                   \
+	X(FRAGMENT_FULL, "fragment_full", "fragments that made room: too many packets were in pieces")               \
+	X(FRAGMENT_RATE, "fragment_rate", "more fragments a second than are put together")                           \
+	X(TTL, "ttl", "time to live ran out")                                                                        \
+	X(TOO_BIG, "too_big", "larger than the tunnel's MTU")                                                        \
+	/* decisions */                                                                                              \
+	X(CLIENT, "client", "client is not known to the policy")                                                     \
+	X(MULTICAST, "multicast", "multicast or broadcast destination")                                              \
+	X(LINK_LOCAL, "link_local", "link-local destination")                                                        \
+	X(RESERVED, "reserved", "loopback, metadata or own address that no rule names")                              \
+	X(NO_ROUTE, "no_route", "destination outside every active route")                                            \
+	X(BLOCKED, "blocked", "destination on a block list")                                                         \
+	X(POLICY, "policy", "no rule allows it, or a deny rule forbids it")                                          \
+	X(NO_FLOW, "no_flow", "belongs to no flow: a TCP segment that opens none, an answer nobody asked for")       \
+	X(PROTOCOL, "protocol", "IP protocol that cannot be translated")                                             \
+	X(QUOTA_FLOWS, "quota_flows", "the client has as many flows as its quota allows")                            \
+	X(QUOTA_NEW_FLOWS, "quota_new_flows", "the client opens more flows a second than its quota allows")          \
+	X(QUOTA_PACKETS, "quota_packets", "more packets a second than the client's quota allows")                    \
+	X(QUOTA_BYTES, "quota_bytes", "more bytes a second than the client's quota allows")                          \
+	X(QUOTA_PORTS, "quota_ports", "the last ports towards this destination are for clients with fewer flows")    \
+	X(FLOWS_FULL, "flows_full", "the flow table is full")                                                        \
+	X(PORTS_FULL, "ports_full", "no port is free towards this destination")                                      \
+	X(NO_EGRESS, "no_egress", "no external address of this family in the pool")                                  \
+	X(UNSOLICITED, "unsolicited", "a SYN from outside to a port of ours that no mapping and no listener has")    \
+	X(EXCLUSIVE, "exclusive", "belongs to no flow, and on an exclusive address the host does not answer")        \
+	X(FILTERED, "filtered", "inbound to a mapping from an address it did not talk to")                           \
+	X(REWRITE, "rewrite", "the kernel refused to change the packet")                                             \
+	X(NO_TAP, "no_tap", "answer to a flow while the tunnel interface is missing")                                \
+	X(GUARD, "guard", "tunnel address about to leave by the NIC")                                                \
 	X(FORWARDED, "forwarded", "for a client, forwarded by the host: only answers and the gateway may reach one") \
-	X(FORGED, "forged", "came in by a NIC with an address of the tunnel's as its source")                  \
+	X(FORGED, "forged", "came in by a NIC with an address of the tunnel's as its source")                        \
 	X(WRONG_WAY, "wrong_way", "for a flow, by an interface that its answers do not come by")
 
 enum drop_reason {
@@ -111,7 +111,7 @@ enum drop_reason {
 #define X(id, name, text) DROP_##id,
 	DROP_REASONS(X)
 #undef X
-	DROP_MAX
+		DROP_MAX
 };
 
 /* ---- frames on the TAP ---------------------------------------------------- */
@@ -132,9 +132,9 @@ enum tap_mac_kind {
 };
 
 struct tap_mac {
-	__u8 local;  /* TAP_MAC_0 */
-	__u8 kind;   /* enum tap_mac_kind */
-	__u8 id[4];  /* big-endian; as a destination: zero, or what it was on the NIC */
+	__u8 local; /* TAP_MAC_0 */
+	__u8 kind;  /* enum tap_mac_kind */
+	__u8 id[4]; /* big-endian; as a destination: zero, or what it was on the NIC */
 };
 
 /*
@@ -175,25 +175,25 @@ struct tap_mac {
 
 enum filtering { FILTER_ADDRESS, FILTER_ENDPOINT_INDEPENDENT, FILTER_ADDRESS_AND_PORT };
 
-struct settings { /* map `settings`, one element, changed while programs run */
+struct settings {	   /* map `settings`, one element, changed while programs run */
 	__u32 tap_ifindex; /* 0: there is none */
 	__u16 wg_port;	   /* host order; what the front looks at */
 	__u8 front_armed;
-	__u8 filtering;		  /* enum filtering */
-	__u16 mtu;		  /* of the tunnel */
-	__u16 mss4, mss6;	  /* clamp, 0: off */
+	__u8 filtering;	  /* enum filtering */
+	__u16 mtu;	  /* of the tunnel */
+	__u16 mss4, mss6; /* clamp, 0: off */
 	__u16 workers;
 	__u8 tcp_endpoint_independent;
-	__u8 client_share;	  /* percent of the flow table, and of a pair's ports, for one client; 0: no limit */
-	__u8 front_disco;	  /* the front lets Tailscale's disco through */
-	__u8 front_stun;	  /* the front lets STUN through */
+	__u8 client_share; /* percent of the flow table, and of a pair's ports, for one client; 0: no limit */
+	__u8 front_disco;  /* the front lets Tailscale's disco through */
+	__u8 front_stun;   /* the front lets STUN through */
 	__u8 pad[4];
-	__u64 udp_ns;		  /* idle times after which state is gone */
+	__u64 udp_ns; /* idle times after which state is gone */
 	__u64 tcp_established_ns;
 	__u64 tcp_transitory_ns;
 	__u64 icmp_ns;
 	__u64 other_ns;
-	struct prefix tunnel[4];  /* the guard looks closer at these; len 0: unused */
+	struct prefix tunnel[4]; /* the guard looks closer at these; len 0: unused */
 };
 
 /* ---- the policy ----------------------------------------------------------- */
@@ -204,12 +204,12 @@ struct settings { /* map `settings`, one element, changed while programs run */
  * generation that decided them; at their next packet under another generation
  * they are decided again.
  */
-#define POLICY_SLOT(word) ((__u32)((word) & 1))		  /* classes, acl, rules, routes */
-#define POLICY_BLOCK_SLOT(word) ((__u32)((word) >> 1 & 1)) /* blocked, blocked16, blocked24 */
-#define POLICY_GENERATION(word) ((__u32)((word) >> 2))
+#define POLICY_SLOT(word)			  ((__u32)((word) & 1))	     /* classes, acl, rules, routes */
+#define POLICY_BLOCK_SLOT(word)			  ((__u32)((word) >> 1 & 1)) /* blocked, blocked16, blocked24 */
+#define POLICY_GENERATION(word)			  ((__u32)((word) >> 2))
 #define POLICY_WORD(generation, slot, block_slot) ((__u64)(generation) << 2 | (block_slot) << 1 | (slot))
 
-struct quota { /* of one client; 0: no limit */
+struct quota {		      /* of one client; 0: no limit */
 	__u64 packets, bytes; /* a second, each way */
 	__u32 flows;	      /* that live; 0: settings.client_share */
 	__u32 new_flows;      /* a second */
@@ -223,24 +223,24 @@ struct client_class { /* inner array of `classes`, by client id */
 
 #define KEY_BITS 32 /* an LPM's prefix length counts all that follows it: also what stands before the address */
 
-struct acl_key { /* inner LPM of `acl` */
+struct acl_key {	 /* inner LPM of `acl` */
 	__u32 prefixlen; /* KEY_BITS + bits of the destination */
 	__be32 class;
 	struct addr dst;
 };
 
-#define ACL_EXACT 1    /* a rule names just this address: it may be a reserved one */
-#define ACL_ACCEPTS 2  /* some rule accepts something here: ICMP may pass */
+#define ACL_EXACT   1 /* a rule names just this address: it may be a reserved one */
+#define ACL_ACCEPTS 2 /* some rule accepts something here: ICMP may pass */
 
 struct acl_entry {
-	__u32 first;  /* into `rules` */
-	__u16 count;  /* sorted by protocol and port, disjoint: searched by halving */
+	__u32 first; /* into `rules` */
+	__u16 count; /* sorted by protocol and port, disjoint: searched by halving */
 	__u16 flags;
 };
 
 enum verdict { VERDICT_DENY, VERDICT_ACCEPT };
 
-struct acl_rule { /* inner array of `rules` */
+struct acl_rule {	   /* inner array of `rules` */
 	__u16 first, last; /* host order, inclusive */
 	__u8 proto;
 	__u8 verdict;
@@ -248,21 +248,21 @@ struct acl_rule { /* inner array of `rules` */
 	__u32 id;
 };
 
-struct route_key { /* inner LPM of `routes`; also of `blocked`, `clients` and `reserved` */
+struct route_key {	 /* inner LPM of `routes`; also of `blocked`, `clients` and `reserved` */
 	__u32 prefixlen; /* KEY_BITS + bits of the address */
 	__u32 pad;	 /* zero; aligns the address, and the kernel counts it */
 	struct addr addr;
 };
 
 #define ROUTE_POOL_OF_CLIENT 0xffffffffu
-#define ROUTE_NONE 0xffffffffu /* id: no route; IPv4's entry below an IPv6 default route, which would hold it */
+#define ROUTE_NONE	     0xffffffffu /* id: no route; IPv4's entry below an IPv6 default route, which would hold it */
 
 struct route {
 	__u32 pool; /* ROUTE_POOL_OF_CLIENT: as the policy says for the client */
 	__u32 id;   /* index in the configuration, for counters and people */
 };
 
-struct block16 { /* inner array of `blocked16`, by the first half of an IPv4 address; bit n: its /24 .n.0 */
+struct block16 {       /* inner array of `blocked16`, by the first half of an IPv4 address; bit n: its /24 .n.0 */
 	__u32 all[8];  /* is blocked */
 	__u32 some[8]; /* has blocked addresses: `blocked24` knows them */
 };
@@ -284,7 +284,7 @@ struct client_ref { /* LPM `clients`: inner address -> who; array `client_worker
 enum reserved { RESERVED_LOOPBACK = 1, RESERVED_METADATA, RESERVED_OWN, RESERVED_TUNNEL };
 
 struct reserved_ref { /* LPM `reserved`: destinations that only a rule naming them opens */
-	__u32 kind; /* enum reserved; RESERVED_TUNNEL: the host's own address inside the tunnel */
+	__u32 kind;   /* enum reserved; RESERVED_TUNNEL: the host's own address inside the tunnel */
 };
 
 /*
@@ -303,7 +303,7 @@ enum bucket {
 	BUCKET_MAX
 };
 
-struct client_state { /* array `client_state`, by client id; element 0: what is sent to remotes */
+struct client_state {		   /* array `client_state`, by client id; element 0: what is sent to remotes */
 	__u64 full_at[BUCKET_MAX]; /* ns */
 	__u32 flows;		   /* that live, mappings not included */
 	__u32 slots;		   /* of the flow table, with mappings and what has ended but is not free yet */
@@ -328,10 +328,10 @@ enum egress_presence {
 
 struct egress { /* array `egresses`, by egress id */
 	struct addr addr;
-	__u32 ifindex; /* to leave by; read only while it is here */
-	__u32 ports;   /* sum of the ranges */
-	__u32 prime;   /* smallest prime >= ports: the search walks by a random stride modulo it */
-	__u16 mtu;     /* of the interface, 0: not known */
+	__u32 ifindex;	/* to leave by; read only while it is here */
+	__u32 ports;	/* sum of the ranges */
+	__u32 prime;	/* smallest prime >= ports: the search walks by a random stride modulo it */
+	__u16 mtu;	/* of the interface, 0: not known */
 	__u8 exclusive; /* the host does not answer on it: its sockets are not asked */
 	__u8 state;	/* enum egress_presence */
 	struct port_range range[MAX_PORT_RANGES];
@@ -392,7 +392,7 @@ enum flow_state {
 };
 
 #define FLOW_FIN_OUT 1
-#define FLOW_FIN_IN 2
+#define FLOW_FIN_IN  2
 #define FLOW_REPLIED 4
 
 #define FLOW_LIMITED 1 /* trait: its client has a quota of packets or bytes */
@@ -404,7 +404,7 @@ enum flow_state {
  * by now, and nobody who missed its end brings it back. An id is given once: it names the
  * flow for as long as these maps, or those that took them over, exist.
  */
-#define LIFE(id, state) ((__u64)(id) << 8 | (state))
+#define LIFE(id, state)	 ((__u64)(id) << 8 | (state))
 #define LIFE_STATE(life) ((__u32)((life) & 0xff))
 #define LIFE_ID(life)	 ((life) >> 8)
 
@@ -420,7 +420,7 @@ enum flow_state {
  * expiry serve both. It expires no sooner than the flows that point to it.
  */
 struct flow {
-	struct tuple out;  /* as the client sends it */
+	struct tuple out; /* as the client sends it */
 	/*
 	 * As the answer arrives: dst and dport are the translation. With a mapping its entry
 	 * in the index is the permission (RFC 4787 REQ-8): for as much of the remote as the
@@ -437,10 +437,10 @@ struct flow {
 	__u16 egress;
 	__u16 pool;
 	__u16 route;
-	__u8 flags;  /* FLOW_FIN_OUT, ... */
-	__u8 traits; /* FLOW_LIMITED, ...: written with the decision only */
-	__u32 sharers; /* flows whose permission is this slot's entry, itself included while it lives */
-	__u32 seen;    /* last packet from the client: ns >> SEEN_SHIFT, about ms; wraps after 52 days */
+	__u8 flags;		/* FLOW_FIN_OUT, ... */
+	__u8 traits;		/* FLOW_LIMITED, ...: written with the decision only */
+	__u32 sharers;		/* flows whose permission is this slot's entry, itself included while it lives */
+	__u32 seen;		/* last packet from the client: ns >> SEEN_SHIFT, about ms; wraps after 52 days */
 	__u64 created, expires; /* ns; dead: expires is when it died */
 	__u64 packets_out, bytes_out, packets_in, bytes_in;
 	__u32 end_out, end_in; /* TCP: highest sequence number seen, past its payload */
@@ -481,12 +481,12 @@ static inline int flow_is_mapping(const struct flow *f) /* of whichever state */
 	return f->out.egress != 0;
 }
 
-struct flow_table { /* array `flow_table`, one element */
+struct flow_table {    /* array `flow_table`, one element */
 	__u32 high;    /* slots below it have been used: nobody need look further */
 	__u32 used;    /* slots in use, mappings included */
 	__u32 refused; /* since it was last full; forgotten once it is well below that */
 	__u32 pad;
-	__u64 ids;     /* the last id that was given */
+	__u64 ids; /* the last id that was given */
 };
 
 #define IMPORT_FLOWS 256 /* that one run of the program `flow_import` takes, from the array `import_work` */
@@ -511,21 +511,21 @@ struct pair_use {
 /* ---- what the daemon is told ---------------------------------------------- */
 
 enum notice_kind {
-	NOTICE_ICMP,	/* please answer with this ICMP error; bytes: the packet it is about */
-	NOTICE_DENIED,	/* refused without an answer; where there is one, it is also this */
-	NOTICE_FULL,	/* flows, ports or a quota are used up */
+	NOTICE_ICMP,   /* please answer with this ICMP error; bytes: the packet it is about */
+	NOTICE_DENIED, /* refused without an answer; where there is one, it is also this */
+	NOTICE_FULL,   /* flows, ports or a quota are used up */
 };
 
 #define NOTICES_A_SECOND 100 /* for one client, and for all remotes together */
 #define EVENT_PERIOD	 60  /* s between two about one client's quota */
 #define NOTICE_BYTES	 128 /* enough for any header chain we forward, and RFC 1812's 8 bytes more */
 
-struct notice { /* ring buffer `notices` */
-	__u8 kind;	/* enum notice_kind */
-	__u8 reason;	/* enum drop_reason */
+struct notice {			   /* ring buffer `notices` */
+	__u8 kind;		   /* enum notice_kind */
+	__u8 reason;		   /* enum drop_reason */
 	__u8 icmp_type, icmp_code; /* of the family of the packet */
-	__u16 mtu;	/* in a packet-too-big */
-	__u16 len;	/* of bytes, from the IP header */
+	__u16 mtu;		   /* in a packet-too-big */
+	__u16 len;		   /* of bytes, from the IP header */
 	__u32 client;
 	__u32 rule;
 	__u16 egress;	/* where ports are used up */
@@ -544,8 +544,8 @@ struct traffic {
 /* Of what strangers may put into the sockets of the port (admit.h). */
 enum admit {
 	ADMIT_STRANGERS, /* initiations without a cookie */
-	ADMIT_COOKIES,	  /* initiations with one, true or not */
-	ADMIT_OTHERS,	  /* disco, STUN */
+	ADMIT_COOKIES,	 /* initiations with one, true or not */
+	ADMIT_OTHERS,	 /* disco, STUN */
 	ADMIT_MAX,
 };
 

@@ -13,7 +13,7 @@ struct inbound {
 	struct packet p;
 	__u64 word, now;
 	__u32 slot;
-	__u32 round; /* ROUND_TURNED, ...; 0: it comes from outside */
+	__u32 round;	/* ROUND_TURNED, ...; 0: it comes from outside */
 	struct quote q; /* of an ICMP error */
 };
 

@@ -103,8 +103,7 @@ static long port_try(__u32 i, struct port_search *search)
 static __always_inline void notice_full(struct __sk_buff *skb, const struct packet *p, struct pair_use *use,
 					const struct flow *f)
 {
-	struct answer a = {
-		.kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = f->client, .egress = f->egress};
+	struct answer a = {.kind = NOTICE_FULL, .reason = DROP_PORTS_FULL, .client = f->client, .egress = f->egress};
 
 	if (__sync_fetch_and_add(&use->refused, 1) == 0)
 		notify(skb, p, &a);

@@ -12,8 +12,8 @@
  */
 #include "hairpin.h"
 
-#define NDP_FIRST 133 /* ICMPv6: router solicitation ... */
-#define NDP_LAST  137 /* ... redirect */
+#define NDP_FIRST   133 /* ICMPv6: router solicitation ... */
+#define NDP_LAST    137 /* ... redirect */
 #define DHCP_CLIENT 68
 
 /* The external address that is @a; NULL: none, or it is not there now. */

@@ -11,7 +11,7 @@
 #include "addr.h"
 #include "digits.h"
 
-static const struct addr v4_mapped = { .b = { [10] = 0xff, [11] = 0xff } };
+static const struct addr v4_mapped = {.b = {[10] = 0xff, [11] = 0xff}};
 
 bool addr_is_v4(const struct addr *a)
 {
@@ -131,7 +131,7 @@ bool prefix_parse(const char *text, size_t len, struct prefix *out, struct addr 
 {
 	const char *slash = memchr(text, '/', len);
 	size_t addr_len = slash ? (size_t)(slash - text) : len;
-	struct prefix p = { .len = 128 };
+	struct prefix p = {.len = 128};
 	bool dotted; /* whose bits the length counts: those of the notation used */
 	uint64_t bits;
 

@@ -26,7 +26,7 @@ bool prefix_parse(const char *text, size_t len, struct prefix *out, struct addr 
 bool addr_is_v4(const struct addr *a);
 bool prefix_is_v4(const struct prefix *p); /* inside ::ffff:0:0/96 */
 struct addr addr_from_v4(__be32 v4);
-int addr_cmp(const struct addr *a, const struct addr *b); /* order of the 128-bit number */
+int addr_cmp(const struct addr *a, const struct addr *b);	/* order of the 128-bit number */
 int prefix_cmp(const struct prefix *a, const struct prefix *b); /* by address, then shorter first */
 
 /* The families are apart: ::/0 neither contains nor covers nor overlaps anything of

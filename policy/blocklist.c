@@ -23,7 +23,7 @@ static void strip(const char **line, size_t *len)
 
 bool blocklist_read(const char *file, const char *text, size_t len, struct prefixes *out, struct diags *d)
 {
-	struct diag_at at = { .file = file };
+	struct diag_at at = {.file = file};
 	size_t before = out->n, errors = d->errors;
 	struct prefix p;
 

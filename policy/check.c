@@ -62,11 +62,11 @@ static char *list_routes(const struct checker *c)
 
 enum dropped {
 	KEPT,
-	OUTSIDE,  /* every route */
-	CLIENT,	  /* another client's address: only nodes of a tailnet talk to each other */
-	PRIVATE,  /* only a default route leads there, and that is for the internet */
-	VIA,	  /* as before, and a grant with via uses no default route */
-	IN_PART,  /* as before, but a part of it is the internet */
+	OUTSIDE, /* every route */
+	CLIENT,	 /* another client's address: only nodes of a tailnet talk to each other */
+	PRIVATE, /* only a default route leads there, and that is for the internet */
+	VIA,	 /* as before, and a grant with via uses no default route */
+	IN_PART, /* as before, but a part of it is the internet */
 };
 
 static void note_node(uint32_t node, void *arg)
@@ -76,7 +76,7 @@ static void note_node(uint32_t node, void *arg)
 
 static bool is_of_a_client(const struct checker *c, const struct prefix *p)
 {
-	struct policy_sel sel = { .kind = SEL_PREFIX, .prefix = *p };
+	struct policy_sel sel = {.kind = SEL_PREFIX, .prefix = *p};
 	bool found = false;
 
 	if (p->len == 128)
@@ -113,8 +113,8 @@ struct fates { /* of the prefixes that a destination means */
 
 static struct fates fates_of(const struct checker *c, const struct policy_rule *r, const struct policy_sel *sel)
 {
-	struct prefixes set = { 0 };
-	struct fates out = { 0 };
+	struct prefixes set = {0};
+	struct fates out = {0};
 
 	resolve_dst(c->r, sel, &set);
 	for (; out.n < set.n && budget_pay(c->budget, 16); out.n++) {
@@ -147,7 +147,8 @@ static char *why_dropped(const struct checker *c, const struct fates *f, const c
 				  called);
 	else
 		text = mem_printf("%s is not wholly the internet, and only a default route leads there: write "
-				  "autogroup:internet, or name it in routes", called);
+				  "autogroup:internet, or name it in routes",
+				  called);
 	free(routes);
 	return text;
 }
@@ -199,7 +200,7 @@ static void check_name_of(const struct checker *c, const struct inventory_node *
 
 	for (size_t i = 0; i < c->p->n_hosts && budget_pay(c->budget, 1); i++) {
 		const struct policy_host *h = &c->p->hosts[i];
-		struct policy_sel sel = { .kind = SEL_HOST, .def = (uint32_t)i, .text = h->name };
+		struct policy_sel sel = {.kind = SEL_HOST, .def = (uint32_t)i, .text = h->name};
 
 		if (!strcmp(h->name, node->name) && !resolve_matches(c->r, &sel, node))
 			diag_warning(c->d, h->at, "hosts: a client is called \"%s\", too: in a rule that name means %s",
@@ -239,9 +240,13 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 		  struct diags *d)
 {
 	const struct inventory *inv = place->inv;
-	struct checker c = { .p = p, .inv = inv, .gateway = place->gateway, .r = resolver_new(p, inv, budget),
-			     .budget = budget, .d = d };
-	struct diag_at whole = { .file = p->doc->file };
+	struct checker c = {.p = p,
+			    .inv = inv,
+			    .gateway = place->gateway,
+			    .r = resolver_new(p, inv, budget),
+			    .budget = budget,
+			    .d = d};
+	struct diag_at whole = {.file = p->doc->file};
 
 	if (!p->has_rules && !place->narrows)
 		diag_warning(d, whole, "no acls and no grants: everything is denied");
@@ -255,8 +260,9 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 	if (inv->n_nodes)
 		check_rules(&c);
 	if (budget_is_spent(budget))
-		diag_warning(d, budget->at, "the rules from here on were not searched for those without effect: "
-					    "there is too much of them");
+		diag_warning(d, budget->at,
+			     "the rules from here on were not searched for those without effect: "
+			     "there is too much of them");
 	prefixes_free(&c.routes);
 	prefixes_free(&c.plain);
 	resolver_free(c.r);

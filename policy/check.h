@@ -5,7 +5,7 @@
 #include "reach.h"
 
 struct policy_check_place {
-	const struct inventory *inv; /* without nodes: only what does not depend on it is looked at */
+	const struct inventory *inv;	      /* without nodes: only what does not depend on it is looked at */
 	const struct inventory_node *gateway; /* one of them, whose rules it is about; NULL: everybody's */
 	bool narrows; /* the policy takes away from a coordination server's rules: it need not allow anything */
 };

@@ -30,12 +30,12 @@ static void name_address(uint32_t node, void *arg)
 
 static void name_sources(struct dividing *x, const struct filter_rule *r)
 {
-	struct prefixes set = { 0 };
+	struct prefixes set = {0};
 
 	prefixes_add_all(&set, r->src, r->n_src);
 	prefixes_merge(&set);
 	for (size_t i = 0; i < set.n && budget_pay(x->c->budget, 8); i++) {
-		struct policy_sel sel = { .kind = SEL_PREFIX, .prefix = set.v[i] };
+		struct policy_sel sel = {.kind = SEL_PREFIX, .prefix = set.v[i]};
 
 		x->v4 = prefix_is_v4(&set.v[i]);
 		resolve_each_node(x->c->r, &sel, name_address, x);
@@ -49,7 +49,7 @@ static void report_divided(const struct dividing *x, const struct filter_rule *r
 	const struct split *s = &x->of[first];
 	char *more = n > 1 ? mem_printf(", and of %zu more", n - 1) : mem_strdup("");
 
-	diag_warning(x->c->d, (struct diag_at){ .file = r->file, .line = r->line, .column = r->column },
+	diag_warning(x->c->d, (struct diag_at){.file = r->file, .line = r->line, .column = r->column},
 		     "its sources have %u of the %u %s addresses of %s%s: %s", s->named, s->has,
 		     first % 2 ? "IPv4" : "IPv6", node->name, more,
 		     r->verdict == FILTER_DENY
@@ -81,8 +81,9 @@ static void check_sources_of(struct dividing *x, const struct filter_rule *r)
 
 void check_divided(const struct checker *c, const struct filter *f)
 {
-	struct dividing x = { .c = c, .of = mem_alloc(2 * c->inv->n_nodes, sizeof(*x.of)),
-			      .touched = mem_alloc(2 * c->inv->n_nodes, sizeof(*x.touched)) };
+	struct dividing x = {.c = c,
+			     .of = mem_alloc(2 * c->inv->n_nodes, sizeof(*x.of)),
+			     .touched = mem_alloc(2 * c->inv->n_nodes, sizeof(*x.touched))};
 	const struct filter_rule *last = NULL;
 	bool several = false;
 
@@ -90,7 +91,7 @@ void check_divided(const struct checker *c, const struct filter *f)
 		for (size_t k = 0; k < c->inv->nodes[i].addrs.n; k++)
 			several |= ++x.of[2 * i + prefix_is_v4(&c->inv->nodes[i].addrs.v[k])].has > 1;
 	for (size_t i = 0; i < f->n && several && budget_pay(c->budget, 1); i++) {
-		budget_at(c->budget, (struct diag_at){ f->rules[i].file, f->rules[i].line, f->rules[i].column });
+		budget_at(c->budget, (struct diag_at){f->rules[i].file, f->rules[i].line, f->rules[i].column});
 		if (!last || f->rules[i].src != last->src || f->rules[i].id != last->id)
 			check_sources_of(&x, &f->rules[i]);
 		last = &f->rules[i];

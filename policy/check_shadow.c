@@ -15,7 +15,7 @@ struct shadows {
 	const struct filter *f; /* all rules */
 	struct tables *denies;
 	struct tables_client *clients; /* the nodes */
-	uint32_t *classes; /* of the sources at hand */
+	uint32_t *classes;	       /* of the sources at hand */
 	size_t n_classes;
 	uint32_t *seen; /* by class: number of the sources that it was last counted for */
 	uint32_t sources;
@@ -41,7 +41,7 @@ static uint32_t deny_of(const struct tables *t, uint32_t class, const struct fil
 /* Whatever passes by ICMP comes with other protocols; alone it counts. */
 static uint32_t deny_for_class(const struct shadows *s, uint32_t class, const struct filter_rule *r)
 {
-	static const uint8_t usual[] = { IPPROTO_TCP, IPPROTO_UDP };
+	static const uint8_t usual[] = {IPPROTO_TCP, IPPROTO_UDP};
 	const uint8_t *protos = r->n_proto ? r->proto : usual;
 	size_t n = r->n_proto ? r->n_proto : sizeof(usual);
 	uint32_t id = 0;
@@ -75,8 +75,7 @@ static void find_classes(struct shadows *s, const struct filter_rule *r)
 	s->sources++;
 	s->n_classes = 0;
 	for (size_t i = 0; i < r->n_src && budget_pay(s->c->budget, 8); i++)
-		resolve_each_node(s->c->r, &(struct policy_sel){ .kind = SEL_PREFIX, .prefix = r->src[i] }, add_class,
-				  s);
+		resolve_each_node(s->c->r, &(struct policy_sel){.kind = SEL_PREFIX, .prefix = r->src[i]}, add_class, s);
 }
 
 static const struct filter_rule *rule_of(const struct filter *f, uint32_t id)
@@ -89,7 +88,7 @@ static const struct filter_rule *rule_of(const struct filter *f, uint32_t id)
 
 static void check_shadow(struct shadows *s, const struct filter_rule *r)
 {
-	struct diag_at at = { .file = r->file, .line = r->line, .column = r->column };
+	struct diag_at at = {.file = r->file, .line = r->line, .column = r->column};
 	const struct filter_rule *deny;
 	uint32_t id = 0;
 
@@ -109,9 +108,9 @@ static void check_shadow(struct shadows *s, const struct filter_rule *r)
 /* The denies share everything with @f. */
 static struct tables *deny_tables(const struct shadows *s, const struct filter *f)
 {
-	struct tables_limits limits = { .budget = s->c->budget };
-	struct filter denies = { .rules = mem_alloc(f->n, sizeof(*f->rules)) };
-	struct diags none = { 0 };
+	struct tables_limits limits = {.budget = s->c->budget};
+	struct filter denies = {.rules = mem_alloc(f->n, sizeof(*f->rules))};
+	struct diags none = {0};
 	struct tables *t = NULL;
 
 	for (size_t i = 0; i < f->n; i++)
@@ -127,12 +126,15 @@ static struct tables *deny_tables(const struct shadows *s, const struct filter *
 void check_shadowed(const struct checker *c, const struct filter *f)
 {
 	size_t n = c->inv->n_nodes;
-	struct shadows s = { .c = c, .f = f, .clients = mem_alloc(n, sizeof(*s.clients)),
-			     .classes = mem_alloc(n, sizeof(*s.classes)), .seen = mem_alloc(n + 1, sizeof(*s.seen)) };
+	struct shadows s = {.c = c,
+			    .f = f,
+			    .clients = mem_alloc(n, sizeof(*s.clients)),
+			    .classes = mem_alloc(n, sizeof(*s.classes)),
+			    .seen = mem_alloc(n + 1, sizeof(*s.seen))};
 	const struct prefix *last = NULL;
 
 	for (size_t i = 0; i < n; i++)
-		s.clients[i] = (struct tables_client){ c->inv->nodes[i].addrs.v, c->inv->nodes[i].addrs.n };
+		s.clients[i] = (struct tables_client){c->inv->nodes[i].addrs.v, c->inv->nodes[i].addrs.n};
 	s.denies = deny_tables(&s, s.f);
 	for (size_t i = 0; s.denies && i < s.f->n && !budget_is_spent(c->budget); i++) {
 		const struct filter_rule *r = &s.f->rules[i];

@@ -73,7 +73,7 @@ static void add_to_set(struct classes *c, const struct rule_ref *ref, bool same_
 
 	if (!same_as_last) {
 		c->sets = mem_grow(c->sets, c->n_sets, sizeof(*c->sets));
-		c->sets[c->n_sets++] = (struct source_set){ .verdict = ref->rule->verdict };
+		c->sets[c->n_sets++] = (struct source_set){.verdict = ref->rule->verdict};
 		set = &c->sets[c->n_sets - 1];
 		prefixes_add_all(&set->src, ref->rule->src, ref->rule->n_src);
 		prefixes_merge(&set->src);
@@ -90,7 +90,7 @@ static void make_sets(struct classes *c, const struct filter *f, struct budget *
 	for (size_t i = 0; i < f->n; i++) {
 		bool shared = i && f->rules[i].src == f->rules[i - 1].src && f->rules[i].n_src == f->rules[i - 1].n_src;
 
-		refs[i] = (struct rule_ref){ .rule = &f->rules[i], .index = (uint32_t)i };
+		refs[i] = (struct rule_ref){.rule = &f->rules[i], .index = (uint32_t)i};
 		if (shared)
 			refs[i].hash = refs[i - 1].hash;
 		else if (budget_pay(budget, f->rules[i].n_src))
@@ -129,10 +129,10 @@ static void add_client(struct splitter *s, const struct tables_client *client, u
 			s->total[index].v6++;
 		if (p->len == 128) {
 			s->hosts = mem_grow(s->hosts, s->n_hosts, sizeof(*s->hosts));
-			s->hosts[s->n_hosts++] = (struct host){ p->addr, index };
+			s->hosts[s->n_hosts++] = (struct host){p->addr, index};
 		} else {
 			s->wides = mem_grow(s->wides, s->n_wides, sizeof(*s->wides));
-			s->wides[s->n_wides++] = (struct wide){ *p, index };
+			s->wides[s->n_wides++] = (struct wide){*p, index};
 		}
 	}
 }
@@ -219,7 +219,7 @@ static uint32_t child_of(struct classes *c, uint32_t node, uint32_t set, unsigne
 	child = (uint32_t)c->n_nodes;
 	n->child[families] = child;
 	c->nodes = mem_grow(c->nodes, c->n_nodes, sizeof(*c->nodes));
-	c->nodes[c->n_nodes++] = (struct class_node){ .parent = node, .set = set, .families = (uint8_t)families };
+	c->nodes[c->n_nodes++] = (struct class_node){.parent = node, .set = set, .families = (uint8_t)families};
 	return child;
 }
 
@@ -238,20 +238,20 @@ static void split_by(struct splitter *s, uint32_t set)
 
 		if (families)
 			c->node_of[client] = child_of(c, c->node_of[client], set, families);
-		s->hit[client] = (struct count){ 0 };
+		s->hit[client] = (struct count){0};
 	}
 }
 
 void classes_build(struct classes *c, const struct filter *f, const struct tables_client *clients, size_t n,
 		   struct budget *budget)
 {
-	struct splitter s = { .c = c, .budget = budget };
+	struct splitter s = {.c = c, .budget = budget};
 
-	*c = (struct classes){ .first_divided = SIZE_MAX };
+	*c = (struct classes){.first_divided = SIZE_MAX};
 	make_sets(c, f, budget);
 	c->node_of = mem_alloc(n, sizeof(*c->node_of));
 	c->nodes = mem_grow(NULL, 0, sizeof(*c->nodes));
-	c->nodes[c->n_nodes++] = (struct class_node){ .parent = CLASS_ROOT };
+	c->nodes[c->n_nodes++] = (struct class_node){.parent = CLASS_ROOT};
 	s.total = mem_alloc(n, sizeof(*s.total));
 	s.hit = mem_alloc(n, sizeof(*s.hit));
 	s.touched = mem_alloc(n, sizeof(*s.touched));
@@ -279,5 +279,5 @@ void classes_free(struct classes *c)
 	free(c->sets);
 	free(c->nodes);
 	free(c->node_of);
-	*c = (struct classes){ 0 };
+	*c = (struct classes){0};
 }

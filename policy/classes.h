@@ -12,11 +12,11 @@
  * through. A class is a node in a tree of these steps: the way from it to the root
  * names the source sets that its clients are in.
  */
-#define CLASS_V4 1 /* the client's IPv4 addresses are in the set */
-#define CLASS_V6 2
+#define CLASS_V4   1 /* the client's IPv4 addresses are in the set */
+#define CLASS_V6   2
 #define CLASS_ROOT 0
 
-struct source_set { /* rules with the same sources and verdict */
+struct source_set {	     /* rules with the same sources and verdict */
 	struct prefixes src; /* merged */
 	enum filter_verdict verdict;
 	uint32_t *rules; /* indices into the filter */
@@ -24,12 +24,12 @@ struct source_set { /* rules with the same sources and verdict */
 };
 
 struct class_node {
-	uint32_t parent; /* of the root: itself */
-	uint32_t set;	 /* source set that split it off */
+	uint32_t parent;  /* of the root: itself */
+	uint32_t set;	  /* source set that split it off */
 	uint8_t families; /* CLASS_V4, CLASS_V6: which of the clients' addresses are in it */
 	/* while splitting: */
-	uint32_t stamp;	    /* set + 1 that child belongs to */
-	uint32_t child[4];  /* by families */
+	uint32_t stamp;	   /* set + 1 that child belongs to */
+	uint32_t child[4]; /* by families */
 };
 
 struct classes {

@@ -62,7 +62,7 @@ static struct source *source_of(struct compiler *c, const struct policy_sels *sr
 	char *key = source_key(src);
 	uint32_t hash = hash_source(key);
 	struct source **bucket = &c->sources[hash & (c->n_buckets - 1)], *s;
-	struct prefixes set = { 0 };
+	struct prefixes set = {0};
 
 	for (s = *bucket; s && budget_pay(c->budget, 1); s = s->next)
 		if (s->hash == hash && !strcmp(s->key, key)) {
@@ -75,7 +75,7 @@ static struct source *source_of(struct compiler *c, const struct policy_sels *sr
 	if (budget_pay_sort(c->budget, set.n))
 		prefixes_sort(&set);
 	s = mem_alloc(1, sizeof(*s));
-	*s = (struct source){ .key = key, .hash = hash, .v = set.v, .n = set.n, .next = *bucket };
+	*s = (struct source){.key = key, .hash = hash, .v = set.v, .n = set.n, .next = *bucket};
 	*bucket = s;
 	return s;
 }
@@ -152,7 +152,7 @@ static void add_dst(const struct compiler *c, struct filter_rule *out, const str
 		return;
 	for (size_t i = 0; i < ports->n; i++) {
 		out->dst = mem_grow(out->dst, out->n_dst, sizeof(*out->dst));
-		out->dst[out->n_dst++] = (struct filter_dst){ *d, ports->v[i].first, ports->v[i].last };
+		out->dst[out->n_dst++] = (struct filter_dst){*d, ports->v[i].first, ports->v[i].last};
 	}
 }
 
@@ -235,7 +235,7 @@ static void add_destinations(const struct compiler *c, const struct policy_rule 
 {
 	for (size_t i = 0; i < rule->n_dst && budget_pay(c->budget, 1); i++) {
 		const struct policy_dst *dst = &rule->dst[i];
-		struct prefixes set = { 0 };
+		struct prefixes set = {0};
 
 		if ((dst->sel.kind == SEL_SELF) != (own != NULL))
 			continue;
@@ -249,7 +249,7 @@ static void add_destinations(const struct compiler *c, const struct policy_rule 
 static void compile_plain(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
 {
 	struct source *s = source_of(c, &rule->src);
-	struct filter_rule out = { .src = s->v, .n_src = s->n, .shares_src = true };
+	struct filter_rule out = {.src = s->v, .n_src = s->n, .shares_src = true};
 
 	add_destinations(c, rule, proto, NULL, &out);
 	if (out.n_src && out.n_dst && !s->owned) {
@@ -271,8 +271,8 @@ static void compile_user(const char *user, void *arg)
 {
 	const struct self_rule *self = arg;
 	struct compiler *c = self->c;
-	struct prefixes own = { 0 }, src = { 0 }, dst = { 0 };
-	struct filter_rule out = { 0 };
+	struct prefixes own = {0}, src = {0}, dst = {0};
+	struct filter_rule out = {0};
 
 	resolve_user(c->r, user, &own);
 	prefixes_sort(&own);
@@ -293,7 +293,7 @@ static void compile_user(const char *user, void *arg)
 
 static void compile_self(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
 {
-	struct self_rule self = { .c = c, .rule = rule, .proto = proto };
+	struct self_rule self = {.c = c, .rule = rule, .proto = proto};
 	const struct inventory_node *node = c->node;
 	const struct source *s;
 	size_t i = 0;
@@ -315,7 +315,7 @@ static void compile_self(struct compiler *c, const struct policy_rule *rule, uin
 
 static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 {
-	bool seen[256] = { false };
+	bool seen[256] = {false};
 
 	budget_at(c->budget, rule->at);
 	for (size_t i = 0; i < rule->n_ip && budget_pay(c->budget, 1); i++) {
@@ -330,13 +330,13 @@ static void compile_rule(struct compiler *c, const struct policy_rule *rule)
 /* Anything from anywhere; its id 0 is no rule of the file. */
 static void allow_all(struct compiler *c)
 {
-	struct policy_ports all = { 0, 65535 };
-	struct policy_sel any = { .kind = SEL_ANY, .text = "*" };
-	struct policy_sel everything = { .kind = SEL_DANGER_ALL, .text = "autogroup:danger-all" };
-	struct policy_ip ip = { 0 };
-	struct policy_dst dst = { .sel = any, .ports = { &all, 1 } };
-	struct policy_rule rule = { .kind = POLICY_ACL, .src = { &everything, 1 }, .dst = &dst, .n_dst = 1, .ip = &ip,
-				    .n_ip = 1 };
+	struct policy_ports all = {0, 65535};
+	struct policy_sel any = {.kind = SEL_ANY, .text = "*"};
+	struct policy_sel everything = {.kind = SEL_DANGER_ALL, .text = "autogroup:danger-all"};
+	struct policy_ip ip = {0};
+	struct policy_dst dst = {.sel = any, .ports = {&all, 1}};
+	struct policy_rule rule = {
+		.kind = POLICY_ACL, .src = {&everything, 1}, .dst = &dst, .n_dst = 1, .ip = &ip, .n_ip = 1};
 
 	compile_rule(c, &rule);
 }
@@ -344,8 +344,12 @@ static void allow_all(struct compiler *c)
 struct filter *policy_compile(const struct resolver *r, const struct policy *p, const struct inventory_node *node,
 			      enum policy_absent absent)
 {
-	struct compiler c = { .r = r, .p = p, .node = node, .f = mem_alloc(1, sizeof(*c.f)),
-			      .budget = resolver_budget(r), .n_buckets = 16 };
+	struct compiler c = {.r = r,
+			     .p = p,
+			     .node = node,
+			     .f = mem_alloc(1, sizeof(*c.f)),
+			     .budget = resolver_budget(r),
+			     .n_buckets = 16};
 
 	while (c.n_buckets < p->n_rules)
 		c.n_buckets *= 2;

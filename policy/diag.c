@@ -24,7 +24,7 @@ static void add(struct diags *d, enum diag_level level, struct diag_at at, const
 		d->cap = d->cap ? 2 * d->cap : 8;
 	}
 	entry = &d->list[d->n++];
-	*entry = (struct diag){ .at = at, .level = level };
+	*entry = (struct diag){.at = at, .level = level};
 	if (at.file)
 		entry->at.file = mem_strdup(at.file);
 	if (vasprintf(&entry->text, fmt, ap) < 0)
@@ -132,7 +132,7 @@ void diags_free(struct diags *d)
 		free(d->list[i].text);
 	}
 	free(d->list);
-	*d = (struct diags){ 0 };
+	*d = (struct diags){0};
 }
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)

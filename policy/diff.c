@@ -93,7 +93,7 @@ static void drop_icmp(struct ports *l)
 static struct ports beyond(const struct tables *ta, const struct tables_entry *a, const struct tables *tb,
 			   const struct tables_entry *b)
 {
-	struct ports out = { 0 };
+	struct ports out = {0};
 	size_t at = 0;
 
 	for (size_t i = 0; a && i < a->value.count; i++) {
@@ -150,7 +150,7 @@ static size_t add_delta(struct differ *x, bool gains, const struct prefix *p, co
 		return NO_DELTA;
 	x->deltas = mem_grow(x->deltas, x->n_deltas, sizeof(*x->deltas));
 	d = &x->deltas[x->n_deltas];
-	*d = (struct delta){ .gains = gains, .dst = *p, .n_clients = n };
+	*d = (struct delta){.gains = gains, .dst = *p, .n_clients = n};
 	ports_copy(&d->ports, ports);
 	d->clients = mem_alloc(n, sizeof(*d->clients));
 	for (size_t i = 0; i < n; i++)
@@ -192,8 +192,9 @@ static void compare_at(struct differ *x, const struct prefix *p, const struct mo
 		pop(x);
 	around = x->depth ? &x->stack[x->depth - 1] : NULL;
 	l = &x->stack[x->depth++];
-	*l = (struct level){ .prefix = *p, .gained = { beyond(x->new->t, after, x->old->t, before), NO_DELTA },
-			     .lost = { beyond(x->old->t, before, x->new->t, after), NO_DELTA } };
+	*l = (struct level){.prefix = *p,
+			    .gained = {beyond(x->new->t, after, x->old->t, before), NO_DELTA},
+			    .lost = {beyond(x->old->t, before, x->new->t, after), NO_DELTA}};
 	settle(x, true, p, &l->gained, around ? &around->gained : NULL, moves, n);
 	settle(x, false, p, &l->lost, around ? &around->lost : NULL, moves, n);
 }
@@ -209,7 +210,7 @@ static int by_family(const void *pa, const void *pb)
 /* The @n clients that move from one class to another together. */
 static void compare_classes(struct differ *x, const struct move *moves, size_t n)
 {
-	struct prefixes all = { 0 };
+	struct prefixes all = {0};
 
 	add_prefixes(&all, x->old->t, moves->before);
 	add_prefixes(&all, x->new->t, moves->after);
@@ -236,7 +237,7 @@ static void compare_all(struct differ *x)
 	struct move *moves = mem_alloc(n, sizeof(*moves));
 
 	for (size_t i = 0; i < n; i++)
-		moves[i] = (struct move){ x->old->t->class_of[i], x->new->t->class_of[i], (uint32_t)i };
+		moves[i] = (struct move){x->old->t->class_of[i], x->new->t->class_of[i], (uint32_t)i};
 	qsort(moves, n, sizeof(*moves), by_move);
 	for (size_t i = 0, group; i < n && !budget_is_spent(x->budget); i += group) {
 		for (group = 1; i + group < n && moves[i].before == moves[i + group].before &&
@@ -269,7 +270,7 @@ static void drop_empty(struct differ *x)
 
 bool policy_change_has(const struct policy_change *c, const struct addr *dst)
 {
-	struct prefix p = { *dst, 128 };
+	struct prefix p = {*dst, 128};
 	bool found = false;
 
 	for (size_t i = 0; i < c->dst.n && !found; i++)
@@ -286,7 +287,7 @@ void policy_diff(struct policy_diff *diff, const struct reach *old, const struct
 	x->budget = budget;
 	compare_all(x);
 	drop_empty(x);
-	*diff = (struct policy_diff){ 0 };
+	*diff = (struct policy_diff){0};
 	name_deltas(diff, x->deltas, x->n_deltas, old, new, budget);
 	diff->cut = budget_is_spent(budget);
 	free(x->deltas);
@@ -303,5 +304,5 @@ void policy_diff_free(struct policy_diff *diff)
 		free(diff->v[i].clients);
 	}
 	free(diff->v);
-	*diff = (struct policy_diff){ 0 };
+	*diff = (struct policy_diff){0};
 }

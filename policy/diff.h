@@ -12,13 +12,13 @@
  */
 struct policy_change {
 	bool gains;
-	char *who;	/* a group, a tag, autogroup:member, a user, or a node's name */
-	size_t members; /* users behind a group, nodes behind a tag; 1 for a user or node */
-	const char *service; /* name of the destination in section hosts, "" when it has none */
-	struct prefixes dst; /* one when it has a name or exceptions */
+	char *who;		/* a group, a tag, autogroup:member, a user, or a node's name */
+	size_t members;		/* users behind a group, nodes behind a tag; 1 for a user or node */
+	const char *service;	/* name of the destination in section hosts, "" when it has none */
+	struct prefixes dst;	/* one when it has a name or exceptions */
 	struct prefixes except; /* inside of it, where this does not change; merged */
-	struct ports ports; /* what is gained or lost; ids are 0 */
-	uint32_t *clients;  /* nodes behind @who, indices into the inventory, sorted */
+	struct ports ports;	/* what is gained or lost; ids are 0 */
+	uint32_t *clients;	/* nodes behind @who, indices into the inventory, sorted */
 	size_t n_clients;
 };
 

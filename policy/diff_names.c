@@ -129,7 +129,7 @@ static int by_host(const void *pa, const void *pb)
 
 static struct hosts sort_hosts(const struct policy *p)
 {
-	struct hosts h = { mem_alloc(p->n_hosts, sizeof(*h.v)), p->n_hosts };
+	struct hosts h = {mem_alloc(p->n_hosts, sizeof(*h.v)), p->n_hosts};
 
 	for (size_t i = 0; i < h.n; i++)
 		h.v[i] = &p->hosts[i];
@@ -159,7 +159,7 @@ static struct person *list_people(const struct inventory *inv, size_t *n)
 	*n = 0;
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		if (!inv->nodes[i].n_tags && inv->nodes[i].user)
-			v[(*n)++] = (struct person){ inv->nodes[i].user, (uint32_t)i };
+			v[(*n)++] = (struct person){inv->nodes[i].user, (uint32_t)i};
 	qsort(v, *n, sizeof(*v), by_user);
 	return v;
 }
@@ -167,7 +167,7 @@ static struct person *list_people(const struct inventory *inv, size_t *n)
 static struct crowd *new_crowd(struct crowds *c, const char *name)
 {
 	c->v = mem_grow(c->v, c->n, sizeof(*c->v));
-	c->v[c->n] = (struct crowd){ .name = name };
+	c->v[c->n] = (struct crowd){.name = name};
 	return &c->v[c->n++];
 }
 
@@ -298,7 +298,7 @@ static void index_crowds(struct crowds *c, const struct inventory *inv)
 	for (size_t i = 0; i < c->n; i++)
 		for (size_t j = 0, end = person_end(inv, &c->v[i], 0); j < end; j++) {
 			c->opening = mem_grow(c->opening, c->n_openings, sizeof(*c->opening));
-			c->opening[c->n_openings++] = (struct opening){ c->v[i].nodes[j], (uint32_t)i };
+			c->opening[c->n_openings++] = (struct opening){c->v[i].nodes[j], (uint32_t)i};
 		}
 	if (c->n_openings)
 		qsort(c->opening, c->n_openings, sizeof(*c->opening), by_node);
@@ -329,8 +329,10 @@ static void add_change(struct namer *x, const struct crowd *crowd)
 
 	diff->v = mem_grow(diff->v, diff->n, sizeof(*diff->v));
 	c = &diff->v[diff->n++];
-	*c = (struct policy_change){ .gains = x->d->gains, .who = mem_strdup(crowd->name), .members = crowd->members,
-				     .service = service_name(x) };
+	*c = (struct policy_change){.gains = x->d->gains,
+				    .who = mem_strdup(crowd->name),
+				    .members = crowd->members,
+				    .service = service_name(x)};
 	prefixes_add(&c->dst, &x->d->dst);
 	prefixes_add_all(&c->except, x->d->except.v, x->d->except.n);
 	ports_copy(&c->ports, &x->d->ports);
@@ -433,7 +435,7 @@ static void name_delta(struct namer *x, const struct crowds *crowds)
 			add_change(x, &crowds->v[x->crowds[i]]);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t node = x->d->clients[i];
-		struct crowd one = { .name = x->inv->nodes[node].name, .nodes = &node, .n = 1, .members = 1 };
+		struct crowd one = {.name = x->inv->nodes[node].name, .nodes = &node, .n = 1, .members = 1};
 
 		if (x->nodes[node].in && !x->nodes[node].named)
 			add_change(x, &one);
@@ -493,8 +495,8 @@ void name_deltas(struct policy_diff *diff, struct delta *v, size_t n, const stru
 		 struct budget *budget)
 {
 	struct hosts old_hosts = sort_hosts(old->p), new_hosts = sort_hosts(new->p);
-	struct namer x = { .diff = diff, .inv = old->inv };
-	struct crowds before = { 0 }, after = { 0 };
+	struct namer x = {.diff = diff, .inv = old->inv};
+	struct crowds before = {0}, after = {0};
 
 	make_crowds(&before, old->p, old->inv);
 	make_crowds(&after, new->p, new->inv);

@@ -28,7 +28,7 @@ struct doc_node *doc_add_item(struct doc_node *list)
 
 	list->items = mem_grow(list->items, list->n, sizeof(*list->items));
 	item = &list->items[list->n++];
-	*item = (struct doc_node){ 0 };
+	*item = (struct doc_node){0};
 	return item;
 }
 
@@ -36,7 +36,7 @@ void doc_add_pair(struct doc_node *map, struct doc_node **key, struct doc_node *
 {
 	map->keys = mem_grow(map->keys, map->n, sizeof(*map->keys));
 	*key = &map->keys[map->n];
-	**key = (struct doc_node){ 0 };
+	**key = (struct doc_node){0};
 	*value = doc_add_item(map);
 }
 
@@ -89,7 +89,7 @@ void doc_close(struct doc_builder *b, struct doc_node *n)
 /* Bytes of the UTF-8 character at @s (RFC 3629), 0 when it is none. */
 static size_t utf8_length(const unsigned char *s, size_t left)
 {
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	size_t n = *s < 0x80 ? 1 : *s >> 5 == 6 ? 2 : *s >> 4 == 14 ? 3 : *s >> 3 == 30 ? 4 : 0;
 	uint32_t c;
 
@@ -114,7 +114,7 @@ static bool is_text(unsigned char c)
 /* Nothing but text, so that the readers need not care. Reports the first byte that is not. */
 static bool check_text(struct doc_builder *b, const char *text, size_t len)
 {
-	struct diag_at at = { .file = b->doc->file, .line = 1, .column = 1 };
+	struct diag_at at = {.file = b->doc->file, .line = 1, .column = 1};
 	size_t n;
 
 	for (size_t i = 0; i < len; i += n) {
@@ -140,7 +140,7 @@ static bool check_text(struct doc_builder *b, const char *text, size_t len)
 
 static void read_text(struct doc_builder *b, const char *text, size_t len)
 {
-	struct diag_at whole = { .file = b->doc->file };
+	struct diag_at whole = {.file = b->doc->file};
 
 	if (len > DOC_MAX_SIZE) {
 		diag_error(b->diags, whole, "too large: %zu bytes, at most %u", len, DOC_MAX_SIZE);
@@ -161,11 +161,11 @@ static void read_text(struct doc_builder *b, const char *text, size_t len)
 struct doc *doc_parse(const char *file, const char *text, size_t len, enum doc_format format, struct diags *diags)
 {
 	size_t errors = diags->errors;
-	struct doc_builder b = { .doc = mem_alloc(1, sizeof(*b.doc)), .diags = diags };
+	struct doc_builder b = {.doc = mem_alloc(1, sizeof(*b.doc)), .diags = diags};
 
 	b.doc->file = mem_strdup(file);
 	b.doc->format = format;
-	b.doc->root.at = (struct diag_at){ .file = b.doc->file, .line = 1, .column = 1 };
+	b.doc->root.at = (struct diag_at){.file = b.doc->file, .line = 1, .column = 1};
 	read_text(&b, text, len);
 	if (diags->errors == errors)
 		return b.doc;

@@ -19,7 +19,7 @@
 enum doc_kind { DOC_NULL, DOC_SCALAR, DOC_LIST, DOC_MAP };
 enum doc_format { DOC_YAML, DOC_HUJSON };
 
-#define DOC_MAX_SIZE (16u << 20)
+#define DOC_MAX_SIZE  (16u << 20)
 #define DOC_MAX_DEPTH 64
 #define DOC_MAX_NODES (1u << 20)
 

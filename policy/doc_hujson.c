@@ -217,7 +217,7 @@ static bool read_value(struct walk *w, struct doc_node *n, unsigned depth)
 void doc_read_hujson(struct doc_builder *b, const char *text, size_t len)
 {
 	char *copy = mem_strndup(text, len);
-	struct walk w = { .b = b, .text = copy, .len = len, .at = b->doc->root.at };
+	struct walk w = {.b = b, .text = copy, .len = len, .at = b->doc->root.at};
 
 	if (standardize(&w, copy) && peek(&w) && check(&w)) /* white space alone is an empty file */
 		read_value(&w, &b->doc->root, 1);

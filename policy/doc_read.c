@@ -26,7 +26,7 @@ struct doc_node *doc_get(const struct doc_node *map, const char *key)
 
 const char *doc_found(const struct doc_node *n, char *buf, size_t size)
 {
-	static const char *const names[] = { [DOC_NULL] = "nothing", [DOC_LIST] = "a list", [DOC_MAP] = "a map" };
+	static const char *const names[] = {[DOC_NULL] = "nothing", [DOC_LIST] = "a list", [DOC_MAP] = "a map"};
 	size_t cut = 0;
 
 	if (n->kind != DOC_SCALAR) {

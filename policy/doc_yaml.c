@@ -228,7 +228,7 @@ static void read_stream(struct reader *r)
 
 void doc_read_yaml(struct doc_builder *b, const char *text, size_t len)
 {
-	struct reader r = { .b = b, .text = text, .len = len };
+	struct reader r = {.b = b, .text = text, .len = len};
 
 	if (!yaml_parser_initialize(&r.yaml)) {
 		diag_error(b->diags, b->doc->root.at, "out of memory");

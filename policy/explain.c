@@ -27,7 +27,7 @@ void policy_explain(const struct filter *f, const struct filter_packet *pkt, str
 {
 	const struct filter_dst *dst;
 
-	*out = (struct explanation){ .answer = filter_verdict(f, pkt) };
+	*out = (struct explanation){.answer = filter_verdict(f, pkt)};
 	if (out->answer.rule)
 		return;
 	for (size_t i = 0; i < f->n && out->miss != EXPLAIN_PORT; i++) {

@@ -47,7 +47,7 @@ void read_texts(struct parser *x, const struct doc_node *n, const char *what, st
 
 void read_selectors(struct parser *x, const struct doc_node *n, const char *what, struct policy_sels *out)
 {
-	struct policy_texts texts = { 0 };
+	struct policy_texts texts = {0};
 
 	read_texts(x, n, what, &texts);
 	out->v = arena_alloc(&x->p->mem, texts.n, sizeof(*out->v));

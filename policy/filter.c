@@ -92,7 +92,7 @@ static bool decides_before(const struct filter_rule *a, const struct filter_rule
 static struct filter_answer decide(const struct filter *f, const struct filter_packet *pkt,
 				   bool (*applies)(const struct filter_rule *r, const struct filter_packet *pkt))
 {
-	struct filter_answer answer = { .verdict = FILTER_DENY };
+	struct filter_answer answer = {.verdict = FILTER_DENY};
 
 	for (size_t i = 0; i < f->n; i++) {
 		const struct filter_rule *r = &f->rules[i];
@@ -117,6 +117,6 @@ struct filter_answer filter_verdict(const struct filter *f, const struct filter_
 	bool v4 = addr_is_v4(&pkt->dst);
 
 	if (addr_is_v4(&pkt->src) != v4 || (is_icmp(pkt->proto) && (pkt->proto == IPPROTO_ICMP) != v4))
-		return (struct filter_answer){ .verdict = FILTER_DENY }; /* no such packet */
+		return (struct filter_answer){.verdict = FILTER_DENY}; /* no such packet */
 	return decide(f, pkt, rule_matches);
 }

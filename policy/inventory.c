@@ -11,7 +11,7 @@ struct inventory_user *inventory_add_user(struct inventory *inv, const char *nam
 
 	inv->users = mem_grow(inv->users, inv->n_users, sizeof(*inv->users));
 	u = &inv->users[inv->n_users++];
-	*u = (struct inventory_user){ .name = arena_strndup(&inv->mem, name, strlen(name)) };
+	*u = (struct inventory_user){.name = arena_strndup(&inv->mem, name, strlen(name))};
 	return u;
 }
 
@@ -27,7 +27,7 @@ struct inventory_node *inventory_add_node(struct inventory *inv, const char *nam
 
 	inv->nodes = mem_grow(inv->nodes, inv->n_nodes, sizeof(*inv->nodes));
 	node = &inv->nodes[inv->n_nodes++];
-	*node = (struct inventory_node){ .name = arena_strndup(&inv->mem, name, strlen(name)) };
+	*node = (struct inventory_node){.name = arena_strndup(&inv->mem, name, strlen(name))};
 	return node;
 }
 
@@ -55,7 +55,7 @@ void inventory_free(struct inventory *inv)
 	free(inv->users);
 	free(inv->nodes);
 	arena_free(&inv->mem);
-	*inv = (struct inventory){ 0 };
+	*inv = (struct inventory){0};
 }
 
 bool inventory_has_tag(const struct inventory_node *node, const char *tag)
@@ -128,7 +128,7 @@ static bool read_name(const struct doc_node *map, const char *what, const char *
 
 static void read_user(struct inventory *inv, const struct doc_node *map, struct diags *d)
 {
-	static const char *const known[] = { "name", "roles", NULL };
+	static const char *const known[] = {"name", "roles", NULL};
 	const struct doc_node *roles = inventory_list(map, "roles", d);
 	struct inventory_user *u;
 	const char *text;
@@ -145,7 +145,7 @@ static void read_user(struct inventory *inv, const struct doc_node *map, struct 
 static void read_node(struct inventory *inv, const struct doc_node *map, struct inventory_origins *origins,
 		      struct diags *d)
 {
-	static const char *const known[] = { "name", "user", "tags", "addresses", "routes", "approved", NULL };
+	static const char *const known[] = {"name", "user", "tags", "addresses", "routes", "approved", NULL};
 	const struct doc_node *user = doc_get(map, "user"), *tags = inventory_list(map, "tags", d);
 	struct inventory_node *node;
 	const char *text;
@@ -170,13 +170,12 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 void inventory_came_from(struct inventory_origins *o, const struct doc_node *map, const char *id)
 {
 	o->v = mem_grow(o->v, o->n, sizeof(*o->v));
-	o->v[o->n++] = (struct inventory_origin){ map->at, id };
+	o->v[o->n++] = (struct inventory_origin){map->at, id};
 }
 
-static void read_lists(struct inventory *inv, const struct doc *doc, struct inventory_origins *origins,
-		       struct diags *d)
+static void read_lists(struct inventory *inv, const struct doc *doc, struct inventory_origins *origins, struct diags *d)
 {
-	static const char *const known[] = { "tailnet", "users", "nodes", NULL };
+	static const char *const known[] = {"tailnet", "users", "nodes", NULL};
 	const struct doc_node *users, *nodes, *tailnet = doc_get(&doc->root, "tailnet");
 
 	users = inventory_list(&doc->root, "users", d);
@@ -195,7 +194,7 @@ static void read_lists(struct inventory *inv, const struct doc *doc, struct inve
 
 bool inventory_read(struct inventory *inv, const struct doc *doc, struct diags *d)
 {
-	struct inventory_origins origins = { 0 };
+	struct inventory_origins origins = {0};
 	size_t errors = d->errors;
 
 	if (inventory_is_netmap(&doc->root))

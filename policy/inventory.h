@@ -15,7 +15,7 @@
  * after the next inventory_add_*().
  */
 struct inventory_user {
-	const char *name; /* alice@example.com */
+	const char *name;   /* alice@example.com */
 	const char **roles; /* "admin", "owner", "it-admin", ... */
 	size_t n_roles;
 };
@@ -47,7 +47,7 @@ void inventory_add_tag(struct inventory *inv, struct inventory_node *node, const
 void inventory_free(struct inventory *inv);
 
 bool inventory_has_tag(const struct inventory_node *node, const char *tag);
-bool inventory_is_default_route(const struct prefix *p); /* 0.0.0.0/0 or ::/0 */
+bool inventory_is_default_route(const struct prefix *p);    /* 0.0.0.0/0 or ::/0 */
 bool inventory_has_exit(const struct inventory_node *node); /* an approved default route */
 /* Index of the node with this name, SIZE_MAX: none. */
 size_t inventory_find(const struct inventory *inv, const char *name);

@@ -72,7 +72,7 @@ static bool is_address(const struct inventory_node *node, const struct prefix *p
 static void read_routes(const struct doc_node *map, struct inventory_node *node, struct diags *d)
 {
 	const struct doc_node *info = doc_get(map, "Hostinfo");
-	struct prefixes allowed = { 0 };
+	struct prefixes allowed = {0};
 
 	inventory_prefixes(map, "Addresses", &node->addrs, d);
 	if (info)

@@ -24,7 +24,7 @@ void inventory_check_users(const struct inventory *inv, const struct doc_node *l
 	struct named *v = mem_alloc(inv->n_users, sizeof(*v));
 
 	for (size_t i = 0; i < inv->n_users; i++)
-		v[i] = (struct named){ inv->users[i].name, i };
+		v[i] = (struct named){inv->users[i].name, i};
 	qsort(v, inv->n_users, sizeof(*v), by_text);
 	for (size_t i = 1; i < inv->n_users; i++)
 		if (!strcmp(v[i - 1].name, v[i].name))
@@ -56,7 +56,7 @@ static void check_names(struct inventory *inv, const struct inventory_origins *o
 	size_t first = 0;
 
 	for (size_t i = 0; i < inv->n_nodes; i++)
-		v[i] = (struct named){ inv->nodes[i].name, i };
+		v[i] = (struct named){inv->nodes[i].name, i};
 	qsort(v, inv->n_nodes, sizeof(*v), by_text);
 	for (size_t i = 1; i < inv->n_nodes; i++)
 		if (strcmp(v[first].name, v[i].name))
@@ -91,7 +91,7 @@ void inventory_check_nodes(struct inventory *inv, const struct inventory_origins
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		for (size_t k = 0; k < inv->nodes[i].addrs.n; k++) {
 			v = mem_grow(v, n, sizeof(*v));
-			v[n++] = (struct placed){ inv->nodes[i].addrs.v[k], i };
+			v[n++] = (struct placed){inv->nodes[i].addrs.v[k], i};
 		}
 	if (n)
 		qsort(v, n, sizeof(*v), by_prefix);

@@ -18,7 +18,7 @@ struct maker {
 	const struct reach *x;
 	const struct prefixes *blocked;
 	struct budget *budget;
-	struct row_nodes *nodes; /* by row */
+	struct row_nodes *nodes;	  /* by row */
 	const struct filter_rule **rules; /* by id */
 	size_t n_rules;
 };
@@ -41,7 +41,7 @@ static int by_index(const void *pa, const void *pb)
 static void add_row(struct maker *k, const struct policy_sel *sel)
 {
 	struct matrix *m = k->m;
-	struct row_nodes nodes = { 0 };
+	struct row_nodes nodes = {0};
 	size_t kept = 0;
 
 	resolve_each_node(k->x->r, sel, add_node, &nodes);
@@ -52,7 +52,7 @@ static void add_row(struct maker *k, const struct policy_sel *sel)
 			nodes.v[kept++] = nodes.v[i];
 	nodes.n = kept;
 	k->nodes[m->n_rows] = nodes;
-	m->rows[m->n_rows++] = (struct matrix_row){ .name = sel->text, .n_nodes = nodes.n };
+	m->rows[m->n_rows++] = (struct matrix_row){.name = sel->text, .n_nodes = nodes.n};
 }
 
 static void want_row(struct maker *k, const struct policy_sel *sel)
@@ -65,7 +65,7 @@ static void want_row(struct maker *k, const struct policy_sel *sel)
 
 static void want_user(const char *user, void *arg)
 {
-	want_row(arg, &(struct policy_sel){ .kind = SEL_USER, .text = user });
+	want_row(arg, &(struct policy_sel){.kind = SEL_USER, .text = user});
 }
 
 /* Groups and tags of the policy, then the users who have nodes. */
@@ -74,9 +74,9 @@ static void make_rows(struct maker *k)
 	const struct policy *p = k->x->p;
 
 	for (size_t i = 0; i < p->n_groups; i++)
-		want_row(k, &(struct policy_sel){ .kind = SEL_GROUP, .def = (uint32_t)i, .text = p->groups[i].name });
+		want_row(k, &(struct policy_sel){.kind = SEL_GROUP, .def = (uint32_t)i, .text = p->groups[i].name});
 	for (size_t i = 0; i < p->n_tags; i++)
-		want_row(k, &(struct policy_sel){ .kind = SEL_TAG, .def = (uint32_t)i, .text = p->tags[i].name });
+		want_row(k, &(struct policy_sel){.kind = SEL_TAG, .def = (uint32_t)i, .text = p->tags[i].name});
 	resolve_each_user(k->x->r, want_user, k);
 }
 
@@ -93,7 +93,7 @@ static bool has_column(const struct matrix *m, const struct matrix_column *c)
 static void add_column(struct maker *k, const struct policy_sel *sel, const struct policy_portlist *ports,
 		       uint8_t proto)
 {
-	struct matrix_column c = { .list = ports, .protos = { proto }, .n_protos = 1 };
+	struct matrix_column c = {.list = ports, .protos = {proto}, .n_protos = 1};
 	char list[256], name[4];
 
 	if (resolve_is_empty(k->x->r, sel))
@@ -207,7 +207,7 @@ struct layers {
 static void add_layer(struct layers *l, const struct prefix *p, uint32_t number, bool remove)
 {
 	l->v = mem_grow(l->v, l->n, sizeof(*l->v));
-	l->v[l->n++] = (struct prefix_op){ *p, number, remove };
+	l->v[l->n++] = (struct prefix_op){*p, number, remove};
 }
 
 static void add_layers(const struct maker *k, uint32_t class, const struct matrix_column *c, const struct prefix *p,
@@ -246,8 +246,8 @@ static void count(const struct maker *k, const struct prefixes *all, const struc
 static void look_at(const struct maker *k, uint32_t class, const struct matrix_column *c, const struct prefix *p,
 		    struct found *f)
 {
-	struct layers all = { 0 }, some = { 0 };
-	struct prefixes all_of = { 0 }, some_of = { 0 };
+	struct layers all = {0}, some = {0};
+	struct prefixes all_of = {0}, some_of = {0};
 
 	add_layers(k, class, c, p, &all, &some, f);
 	if (budget_pay_sort(k->budget, 2 * all.n)) {
@@ -286,7 +286,7 @@ struct asked { /* class, and 1 where it is about IPv4 */
 /* The classes of a row's nodes, each once for the families that it has. */
 static struct asked classes_of(const struct maker *k, const struct row_nodes *nodes)
 {
-	struct asked out = { mem_alloc(2 * nodes->n, sizeof(*out.v)), 0 };
+	struct asked out = {mem_alloc(2 * nodes->n, sizeof(*out.v)), 0};
 	size_t kept = 0;
 
 	for (size_t i = 0; i < nodes->n; i++)
@@ -303,8 +303,8 @@ static struct asked classes_of(const struct maker *k, const struct row_nodes *no
 
 static struct matrix_entry make_cell(const struct maker *k, const struct asked *asked, const struct matrix_column *c)
 {
-	struct matrix_entry e = { MATRIX_NONE, NULL };
-	struct found f = { .all = true };
+	struct matrix_entry e = {MATRIX_NONE, NULL};
+	struct found f = {.all = true};
 	uint32_t id;
 
 	for (size_t i = 0; i < asked->n; i++)
@@ -337,9 +337,9 @@ static void index_rules(struct maker *k)
 
 void matrix_build(struct matrix *m, const struct reach *x, const struct prefixes *blocked, struct budget *budget)
 {
-	struct maker k = { .m = m, .x = x, .blocked = blocked, .budget = budget };
+	struct maker k = {.m = m, .x = x, .blocked = blocked, .budget = budget};
 
-	*m = (struct matrix){ 0 };
+	*m = (struct matrix){0};
 	m->rows = mem_alloc(MATRIX_MAX, sizeof(*m->rows));
 	m->columns = mem_alloc(MATRIX_MAX, sizeof(*m->columns));
 	k.nodes = mem_alloc(MATRIX_MAX, sizeof(*k.nodes));
@@ -369,15 +369,17 @@ void matrix_free(struct matrix *m)
 	free(m->rows);
 	free(m->columns);
 	free(m->cells);
-	*m = (struct matrix){ 0 };
+	*m = (struct matrix){0};
 }
 
 /* Columns of a terminal are narrow: they are numbered, and named below. */
 void matrix_print(const struct matrix *m, FILE *out)
 {
-	static const char marks[] = {
-		[MATRIX_NONE] = '.', [MATRIX_SOME] = 'o', [MATRIX_ALL] = '#', [MATRIX_DENIED] = 'x',
-				      [MATRIX_UNKNOWN] = '?'};
+	static const char marks[] = {[MATRIX_NONE] = '.',
+				     [MATRIX_SOME] = 'o',
+				     [MATRIX_ALL] = '#',
+				     [MATRIX_DENIED] = 'x',
+				     [MATRIX_UNKNOWN] = '?'};
 	int width = 4;
 
 	for (size_t r = 0; r < m->n_rows; r++)

@@ -25,11 +25,11 @@ struct matrix_row {
 };
 
 struct matrix_column {
-	char *name;	    /* "billing-api" */
-	char *ports;	    /* "tcp 443" */
-	struct prefixes dst; /* merged */
+	char *name;			    /* "billing-api" */
+	char *ports;			    /* "tcp 443" */
+	struct prefixes dst;		    /* merged */
 	const struct policy_portlist *list; /* the policy's */
-	uint8_t protos[2];   /* TCP and UDP where the rule names none */
+	uint8_t protos[2];		    /* TCP and UDP where the rule names none */
 	size_t n_protos;
 };
 
@@ -43,7 +43,7 @@ struct matrix {
 	size_t n_rows;
 	struct matrix_column *columns;
 	size_t n_columns;
-	struct matrix_entry *cells; /* row by row */
+	struct matrix_entry *cells;		/* row by row */
 	size_t rows_left_out, columns_left_out; /* beyond MATRIX_MAX */
 };
 

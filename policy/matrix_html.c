@@ -80,11 +80,11 @@ static void put_cell(const struct matrix *m, size_t r, size_t c, FILE *out)
 	static const struct {
 		const char *class, *verb;
 	} kinds[] = {
-		[MATRIX_NONE] = { "none", "does not reach" },
-		[MATRIX_SOME] = { "some", "reaches in part" },
-		[MATRIX_ALL] = { "all", "reaches" },
-		[MATRIX_DENIED] = { "denied", "is denied" },
-		[MATRIX_UNKNOWN] = { "none", "is too much to work out for" },
+		[MATRIX_NONE] = {"none", "does not reach"},
+		[MATRIX_SOME] = {"some", "reaches in part"},
+		[MATRIX_ALL] = {"all", "reaches"},
+		[MATRIX_DENIED] = {"denied", "is denied"},
+		[MATRIX_UNKNOWN] = {"none", "is too much to work out for"},
 	};
 	const struct matrix_entry *e = &m->cells[r * m->n_columns + c];
 
@@ -127,8 +127,10 @@ void matrix_html(const struct matrix *m, const char *title, FILE *out)
 	escaped(title, out);
 	fputs("</title>\n</head>\n<body>\n<h1>", out);
 	escaped(title, out);
-	fprintf(out, "</h1>\n<p>Who reaches what: %zu groups, tags and users, %zu destinations. "
-		     "Hover over a cell for the rule that decides.</p>\n<table>\n", m->n_rows, m->n_columns);
+	fprintf(out,
+		"</h1>\n<p>Who reaches what: %zu groups, tags and users, %zu destinations. "
+		"Hover over a cell for the rule that decides.</p>\n<table>\n",
+		m->n_rows, m->n_columns);
 	put_columns(m, out);
 	fputs("<tbody>\n", out);
 	for (size_t r = 0; r < m->n_rows; r++)

@@ -132,7 +132,7 @@ static void read_approver(struct parser *x, const struct doc_node *key, const st
 
 static void read_auto_approvers(struct parser *x, const struct doc_node *n)
 {
-	static const char *const known[] = { "routes", "exitNode", NULL };
+	static const char *const known[] = {"routes", "exitNode", NULL};
 	const struct doc_node *map = want_map(x, n, "autoApprovers"), *routes;
 
 	if (!map)
@@ -171,7 +171,7 @@ static void read_ipsets(struct parser *x, const struct doc_node *n)
 	x->p->ipsets = arena_alloc(&x->p->mem, map->n, sizeof(*x->p->ipsets));
 	for (size_t i = 0; i < map->n; i++) {
 		struct policy_ipset *set = &x->p->ipsets[x->p->n_ipsets++];
-		struct policy_texts ops = { 0 };
+		struct policy_texts ops = {0};
 
 		set->name = map->keys[i].text;
 		set->at = map->keys[i].at;
@@ -185,7 +185,7 @@ static void read_ipsets(struct parser *x, const struct doc_node *n)
 
 static void read_test(struct parser *x, const struct doc_node *map)
 {
-	static const char *const known[] = { "src", "proto", "accept", "deny", NULL };
+	static const char *const known[] = {"src", "proto", "accept", "deny", NULL};
 	struct policy_assertion *t = &x->p->tests[x->p->n_tests++];
 	const struct doc_node *src = doc_get(map, "src"), *proto = doc_get(map, "proto");
 
@@ -235,27 +235,27 @@ static const struct section {
 	enum fate fate;
 	void (*read)(struct parser *x, const struct doc_node *n);
 } sections[] = {
-	{ "acls", READ, read_acl_section },
-	{ "grants", READ, read_grant_section },
-	{ "deny", READ, read_deny_section },
-	{ "groups", READ, read_groups },
-	{ "hosts", READ, read_hosts },
-	{ "tagOwners", READ, read_tag_owners },
-	{ "autoApprovers", READ, read_auto_approvers },
-	{ "ipsets", READ, read_ipsets },
-	{ "tests", READ, read_tests },
-	{ "blocklists", READ, read_blocklists },
-	{ "egress", READ, read_egress },
-	{ "quotas", READ, read_quotas },
-	{ "ssh", IGNORE, NULL },
-	{ "sshTests", IGNORE, NULL },
-	{ "nodeAttrs", IGNORE, NULL },
-	{ "randomizeClientPort", IGNORE, NULL },
-	{ "derpMap", IGNORE, NULL },
-	{ "disableIPv4", IGNORE, NULL },
-	{ "OneCGNATRoute", IGNORE, NULL },
-	{ "postures", REFUSE, NULL },
-	{ "defaultSrcPosture", REFUSE, NULL },
+	{"acls", READ, read_acl_section},
+	{"grants", READ, read_grant_section},
+	{"deny", READ, read_deny_section},
+	{"groups", READ, read_groups},
+	{"hosts", READ, read_hosts},
+	{"tagOwners", READ, read_tag_owners},
+	{"autoApprovers", READ, read_auto_approvers},
+	{"ipsets", READ, read_ipsets},
+	{"tests", READ, read_tests},
+	{"blocklists", READ, read_blocklists},
+	{"egress", READ, read_egress},
+	{"quotas", READ, read_quotas},
+	{"ssh", IGNORE, NULL},
+	{"sshTests", IGNORE, NULL},
+	{"nodeAttrs", IGNORE, NULL},
+	{"randomizeClientPort", IGNORE, NULL},
+	{"derpMap", IGNORE, NULL},
+	{"disableIPv4", IGNORE, NULL},
+	{"OneCGNATRoute", IGNORE, NULL},
+	{"postures", REFUSE, NULL},
+	{"defaultSrcPosture", REFUSE, NULL},
 };
 
 #define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
@@ -275,7 +275,7 @@ static void read_section(struct parser *x, const struct doc_node *key, const str
 		else
 			diag_warning(x->d, key->at, "\"%s\" is ignored: a gateway has no use for it", s->name);
 		if (s->fate == IGNORE)
-			x->p->ignored.v[x->p->ignored.n++] = (struct policy_text){ s->name, key->at };
+			x->p->ignored.v[x->p->ignored.n++] = (struct policy_text){s->name, key->at};
 		return;
 	}
 }
@@ -304,7 +304,7 @@ static void read_sections(struct parser *x, const struct doc_node *root)
 
 struct policy *policy_parse(struct doc *doc, struct diags *d)
 {
-	struct parser x = { .p = mem_alloc(1, sizeof(*x.p)), .d = d };
+	struct parser x = {.p = mem_alloc(1, sizeof(*x.p)), .d = d};
 	size_t errors = d->errors;
 	const struct doc_node *root = want_map(&x, &doc->root, "policy");
 

@@ -26,7 +26,7 @@ static void required(struct parser *x, const struct doc_node *map, const char *w
 
 static void read_blocklist(struct parser *x, const struct doc_node *map, struct policy_blocklist *b)
 {
-	static const char *const known[] = { "name", "file", "max_age", NULL };
+	static const char *const known[] = {"name", "file", "max_age", NULL};
 	const struct doc_node *age = doc_get(map, "max_age");
 
 	b->at = map->at;
@@ -73,7 +73,7 @@ static bool parse_limit(const char *text, bool rate, uint64_t *out)
 	static const struct {
 		char unit;
 		uint64_t factor;
-	} units[] = { { 'k', 1000 }, { 'M', 1000000 }, { 'G', 1000000000 } };
+	} units[] = {{'k', 1000}, {'M', 1000000}, {'G', 1000000000}};
 	size_t len = strlen(text);
 	uint64_t value, factor = 1;
 
@@ -101,7 +101,7 @@ static bool read_limit(struct parser *x, const struct doc_node *map, const char 
 
 static void read_quota(struct parser *x, const struct doc_node *map, struct policy_quota *q)
 {
-	static const char *const known[] = { "src", "flows", "new_flows", "packets", "bytes", NULL };
+	static const char *const known[] = {"src", "flows", "new_flows", "packets", "bytes", NULL};
 	unsigned limits = 0;
 
 	q->at = map->at;

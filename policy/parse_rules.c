@@ -10,7 +10,7 @@
 #define TAILSCALE_DOMAIN "tailscale.com/"
 
 /* Capabilities of Tailscale's own domain that its documentation lets a policy grant. */
-static const char *const own_caps[] = { "drive", "golink", "kubernetes", "relay", "tsidp", "webui" };
+static const char *const own_caps[] = {"drive", "golink", "kubernetes", "relay", "tsidp", "webui"};
 
 static struct policy_rule *new_rule(struct parser *x, const struct doc_node *map, enum policy_rule_kind kind)
 {
@@ -34,7 +34,7 @@ static const struct doc_node *renamed(struct parser *x, const struct doc_node *m
 
 static void read_targets(struct parser *x, const struct doc_node *list, struct policy_rule *r)
 {
-	struct policy_texts texts = { 0 };
+	struct policy_texts texts = {0};
 
 	read_texts(x, list, "dst", &texts);
 	r->dst = arena_alloc(&x->p->mem, texts.n, sizeof(*r->dst));
@@ -64,8 +64,10 @@ static void check_ports(struct parser *x, const struct policy_rule *r, const cha
 		const struct policy_dst *dst = &r->dst[i];
 
 		if (dst->ports.v[0].first || dst->ports.v[0].last != 65535)
-			diag_error(x->d, dst->sel.at, "dst=\"%s\": protocol \"%s\" does not support specific ports; "
-				   "only \"*\" is allowed", dst->sel.text, proto);
+			diag_error(x->d, dst->sel.at,
+				   "dst=\"%s\": protocol \"%s\" does not support specific ports; "
+				   "only \"*\" is allowed",
+				   dst->sel.text, proto);
 	}
 }
 
@@ -96,7 +98,7 @@ static void refuse_posture(struct parser *x, const struct doc_node *map)
 
 static void read_acl(struct parser *x, const struct doc_node *map, enum policy_rule_kind kind)
 {
-	static const char *const known[] = { "action", "src", "users", "dst", "ports", "proto", "srcPosture", NULL };
+	static const char *const known[] = {"action", "src", "users", "dst", "ports", "proto", "srcPosture", NULL};
 	struct policy_rule *r = new_rule(x, map, kind);
 
 	doc_only_keys(map, kind == POLICY_ACL ? "acls" : "deny", known, x->d);
@@ -147,14 +149,14 @@ static void read_app(struct parser *x, const struct doc_node *n, struct policy_r
 		return;
 	r->app.v = arena_alloc(&x->p->mem, map->n, sizeof(*r->app.v));
 	for (size_t i = 0; i < map->n; i++) {
-		r->app.v[r->app.n++] = (struct policy_text){ map->keys[i].text, map->keys[i].at };
+		r->app.v[r->app.n++] = (struct policy_text){map->keys[i].text, map->keys[i].at};
 		check_capability(x, &map->keys[i]);
 	}
 }
 
 static void read_ips(struct parser *x, const struct doc_node *n, struct policy_rule *r)
 {
-	struct policy_texts texts = { 0 };
+	struct policy_texts texts = {0};
 
 	read_texts(x, n, "ip", &texts);
 	r->ip = arena_alloc(&x->p->mem, texts.n, sizeof(*r->ip));
@@ -164,7 +166,7 @@ static void read_ips(struct parser *x, const struct doc_node *n, struct policy_r
 
 static void read_grant_dst(struct parser *x, const struct doc_node *n, struct policy_rule *r)
 {
-	struct policy_sels sels = { 0 };
+	struct policy_sels sels = {0};
 
 	read_selectors(x, n, "dst", &sels);
 	r->dst = arena_alloc(&x->p->mem, sels.n, sizeof(*r->dst));
@@ -174,7 +176,7 @@ static void read_grant_dst(struct parser *x, const struct doc_node *n, struct po
 
 static void read_via(struct parser *x, const struct doc_node *n, struct policy_rule *r)
 {
-	struct policy_texts texts = { 0 };
+	struct policy_texts texts = {0};
 
 	read_texts(x, n, "via", &texts);
 	r->via.v = arena_alloc(&x->p->mem, texts.n, sizeof(*r->via.v));
@@ -190,7 +192,7 @@ static void read_via(struct parser *x, const struct doc_node *n, struct policy_r
 
 static void read_grant(struct parser *x, const struct doc_node *map)
 {
-	static const char *const known[] = { "src", "dst", "ip", "app", "via", "srcPosture", NULL };
+	static const char *const known[] = {"src", "dst", "ip", "app", "via", "srcPosture", NULL};
 	struct policy_rule *r = new_rule(x, map, POLICY_GRANT);
 
 	doc_only_keys(map, "grants", known, x->d);

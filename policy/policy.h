@@ -67,8 +67,8 @@ struct policy_portlist {
 
 #define POLICY_PROTO_DEFAULT 0 /* none written: TCP, UDP, ICMP, ICMPv6 */
 
-struct policy_ip { /* what a rule lets through: a protocol and ports */
-	uint8_t proto; /* IP protocol number, or POLICY_PROTO_DEFAULT */
+struct policy_ip {		      /* what a rule lets through: a protocol and ports */
+	uint8_t proto;		      /* IP protocol number, or POLICY_PROTO_DEFAULT */
 	struct policy_portlist ports; /* of a grant; empty in acls and deny */
 };
 
@@ -116,7 +116,7 @@ struct policy_ipset_op {
 };
 
 struct policy_ipset {
-	const char *name; /* with its prefix "ipset:" */
+	const char *name;	     /* with its prefix "ipset:" */
 	struct policy_ipset_op *ops; /* in order */
 	size_t n;
 	struct diag_at at;
@@ -128,7 +128,7 @@ struct policy_approver { /* autoApprovers.routes; autoApprovers.exitNode is two 
 	struct diag_at at;
 };
 
-struct policy_assertion { /* one of section tests; checked when it is run */
+struct policy_assertion {	       /* one of section tests; checked when it is run */
 	struct policy_text src, proto; /* text NULL: absent */
 	struct policy_texts accept, deny;
 	struct diag_at at;
@@ -140,7 +140,7 @@ struct policy_blocklist {
 	struct diag_at at;
 };
 
-struct policy_egress { /* the first that names a client gives it its pool */
+struct policy_egress {	       /* the first that names a client gives it its pool */
 	struct policy_sel who; /* user, group, tag */
 	const char *pool;
 	struct diag_at at;
@@ -158,7 +158,7 @@ struct policy_quota { /* the first that names a client holds for it; 0: no limit
 	size_t n_##name
 
 struct policy {
-	bool has_rules; /* acls or grants is there, be it empty */
+	bool has_rules;			 /* acls or grants is there, be it empty */
 	POLICY_LIST(policy_rule, rules); /* acls, grants and deny, in file order */
 	POLICY_LIST(policy_group, groups);
 	POLICY_LIST(policy_host, hosts);

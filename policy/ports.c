@@ -72,7 +72,7 @@ static void replace(struct ports *l, size_t from, size_t to, const struct ports 
 void ports_overlay(struct ports *l, const struct acl_rule *r)
 {
 	size_t from = lower_bound(l->v, l->n, r->proto, r->first), to;
-	struct ports pieces = { 0 };
+	struct ports pieces = {0};
 	int next = r->first; /* ports of @r in front of it are dealt with */
 
 	for (to = from; to < l->n && l->v[to].proto == r->proto && l->v[to].first <= r->last; to++) {
@@ -178,7 +178,7 @@ static void sweep_proto(struct ports *out, const struct acl_rule *const *v, size
 void ports_lay(struct ports *out, const struct acl_rule *around, size_t n_around, struct acl_rule *v, size_t n)
 {
 	const struct acl_rule **all = mem_alloc(n + n_around, sizeof(*all));
-	struct open_ranges open = { .v = mem_alloc(n + n_around, sizeof(*open.v)) };
+	struct open_ranges open = {.v = mem_alloc(n + n_around, sizeof(*open.v))};
 	size_t total = 0;
 
 	if (n)
@@ -213,7 +213,7 @@ void ports_join(struct ports *l)
 
 void ports_copy(struct ports *to, const struct ports *from)
 {
-	*to = (struct ports){ .n = from->n };
+	*to = (struct ports){.n = from->n};
 	for (size_t i = 0; i < from->n; i++)
 		to->v = mem_grow(to->v, i, sizeof(*to->v));
 	if (from->n)
@@ -223,5 +223,5 @@ void ports_copy(struct ports *to, const struct ports *from)
 void ports_free(struct ports *l)
 {
 	free(l->v);
-	*l = (struct ports){ 0 };
+	*l = (struct ports){0};
 }

@@ -21,7 +21,7 @@ void prefixes_add_all(struct prefixes *s, const struct prefix *v, size_t n)
 void prefixes_free(struct prefixes *s)
 {
 	free(s->v);
-	*s = (struct prefixes){ 0 };
+	*s = (struct prefixes){0};
 }
 
 /* All of IPv6 first, then IPv4: in one family what nests is adjacent. */
@@ -77,7 +77,7 @@ static bool bit(const struct addr *a, unsigned i)
 /* Two halves of one prefix, lower one first. */
 static bool are_halves(const struct prefix *a, const struct prefix *b)
 {
-	struct prefix whole = { .addr = a->addr, .len = a->len - 1 };
+	struct prefix whole = {.addr = a->addr, .len = a->len - 1};
 
 	if (!a->len || a->len != b->len || bit(&a->addr, whole.len))
 		return false;
@@ -105,7 +105,7 @@ void prefixes_merge(struct prefixes *s)
 static void split(struct prefixes *out, const struct prefix *whole, const struct prefix *hole)
 {
 	for (unsigned len = whole->len; len < hole->len; len++) {
-		struct prefix sibling = { .addr = hole->addr, .len = len + 1 };
+		struct prefix sibling = {.addr = hole->addr, .len = len + 1};
 
 		sibling.addr.b[len / 8] ^= (uint8_t)(0x80 >> len % 8);
 		sibling.addr = prefix_first(&sibling);
@@ -116,7 +116,7 @@ static void split(struct prefixes *out, const struct prefix *whole, const struct
 
 void prefixes_subtract(struct prefixes *s, const struct prefix *p)
 {
-	struct prefixes rest = { 0 };
+	struct prefixes rest = {0};
 
 	for (size_t i = 0; i < s->n; i++) {
 		if (!prefix_overlaps(&s->v[i], p))
@@ -154,7 +154,7 @@ static int by_around(const void *pa, const void *pb)
 /* What is left of @whole without the @n holes in it, which are disjoint and sorted. */
 static void cut_out(struct prefixes *out, const struct prefix *whole, const struct edge *holes, size_t n)
 {
-	struct prefix half = { .addr = whole->addr, .len = whole->len + 1 };
+	struct prefix half = {.addr = whole->addr, .len = whole->len + 1};
 	size_t lower = 0;
 
 	if (!n)
@@ -190,7 +190,7 @@ static size_t find_edges(const struct prefix_op *ops, size_t n, struct prefix_op
 			continue;
 		inside = depth && !stack[depth - 1].op->remove;
 		if (inside && ops[i].remove)
-			holes[(*n_holes)++] = (struct edge){ ops[i].prefix, stack[depth - 1].add };
+			holes[(*n_holes)++] = (struct edge){ops[i].prefix, stack[depth - 1].add};
 		if (!inside && !ops[i].remove)
 			adds[n_adds++] = ops[i];
 		if (depth && !prefix_cmp(&stack[depth - 1].op->prefix, &ops[i].prefix))

@@ -177,9 +177,9 @@ static void ips(struct printer *pr, const struct policy_rule *r)
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < r->n_ip; i++) {
 		char *ports = ports_text(&r->ip[i].ports);
-		char *whole = r->ip[i].proto == POLICY_PROTO_DEFAULT ?
-				      mem_strdup(ports) :
-				      mem_printf("%s:%s", policy_proto_name(r->ip[i].proto, buf), ports);
+		char *whole = r->ip[i].proto == POLICY_PROTO_DEFAULT
+				      ? mem_strdup(ports)
+				      : mem_printf("%s:%s", policy_proto_name(r->ip[i].proto, buf), ports);
 
 		text(pr, whole);
 		free(whole);
@@ -215,7 +215,7 @@ static void grant(struct printer *pr, const struct policy_rule *r)
 
 static void rules_of(struct printer *pr, const struct policy *p, enum policy_rule_kind kind)
 {
-	static const char *const names[] = { [POLICY_ACL] = "acls", [POLICY_GRANT] = "grants", [POLICY_DENY] = "deny" };
+	static const char *const names[] = {[POLICY_ACL] = "acls", [POLICY_GRANT] = "grants", [POLICY_DENY] = "deny"};
 
 	text(pr, names[kind]);
 	begin_list(pr, YAML_BLOCK_SEQUENCE_STYLE);
@@ -234,7 +234,7 @@ static void rules_of(struct printer *pr, const struct policy *p, enum policy_rul
 
 static void all_rules(struct printer *pr, const struct policy *p)
 {
-	bool seen[3] = { false };
+	bool seen[3] = {false};
 
 	for (size_t i = 0; i < p->n_rules; i++)
 		if (!seen[p->rules[i].kind]) {
@@ -336,7 +336,7 @@ static void duration(struct printer *pr, const char *key, uint64_t seconds)
 	static const struct {
 		uint64_t seconds;
 		char unit;
-	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	} units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
 	size_t i = 0;
 	char *s;
 
@@ -461,7 +461,7 @@ static void document(struct printer *pr, const struct policy *p)
 
 char *policy_print(const struct policy *p)
 {
-	struct printer pr = { .failed = false };
+	struct printer pr = {.failed = false};
 	char *out = NULL;
 	size_t size;
 	FILE *f = open_memstream(&out, &size);

@@ -38,12 +38,12 @@ bool reach_lookup(const struct reach *x, const char *word, bool dst, struct pref
 
 /* ---- explain ---------------------------------------------------------------------- */
 
-enum explain_miss { /* why the nearest rule does not match */
-	EXPLAIN_NO_RULE,   /* no rule is near */
-	EXPLAIN_PORT,	   /* source and destination match, protocol or port do not */
-	EXPLAIN_SOURCE,	   /* all but the source match */
-	EXPLAIN_DIVIDED,   /* it does match, but it names one of the client's addresses and not all */
-	EXPLAIN_OTHER_ADDRESS, /* the answer's rule is a deny that names another address of the client */
+enum explain_miss {			   /* why the nearest rule does not match */
+		    EXPLAIN_NO_RULE,	   /* no rule is near */
+		    EXPLAIN_PORT,	   /* source and destination match, protocol or port do not */
+		    EXPLAIN_SOURCE,	   /* all but the source match */
+		    EXPLAIN_DIVIDED,	   /* it does match, but it names one of the client's addresses and not all */
+		    EXPLAIN_OTHER_ADDRESS, /* the answer's rule is a deny that names another address of the client */
 };
 
 struct explanation {

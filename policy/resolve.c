@@ -57,7 +57,7 @@ static size_t first_place(const struct resolver *r, const struct addr *a)
 static void each_node_in(const struct resolver *r, const struct prefix *p, void (*each)(uint32_t node, void *arg),
 			 void *arg)
 {
-	struct prefix from = { .addr = p->addr, .len = p->len < r->shortest ? p->len : r->shortest };
+	struct prefix from = {.addr = p->addr, .len = p->len < r->shortest ? p->len : r->shortest};
 	struct addr first = prefix_first(&from), last = prefix_last(p);
 
 	for (size_t i = first_place(r, &first); i < r->n_places; i++) {
@@ -77,7 +77,7 @@ void resolve_own(const struct resolver *r, const struct addr *addr, struct prefi
 {
 	uint32_t node = UINT32_MAX;
 
-	each_node_in(r, &(struct prefix){ *addr, 128 }, take_node, &node);
+	each_node_in(r, &(struct prefix){*addr, 128}, take_node, &node);
 	if (node != UINT32_MAX && !r->inv->nodes[node].n_tags && r->inv->nodes[node].user)
 		resolve_user(r, r->inv->nodes[node].user, out);
 }
@@ -116,8 +116,7 @@ static bool has_role(const struct resolver *r, const char *user, const char *sel
 
 static bool in_group(const struct resolver *r, uint32_t group, const char *user)
 {
-	return bsearch(&user, r->members[group], r->p->groups[group].users.n, sizeof(user),
-		       resolve_by_member);
+	return bsearch(&user, r->members[group], r->p->groups[group].users.n, sizeof(user), resolve_by_member);
 }
 
 struct spelled { /* room for a set of one */
@@ -135,7 +134,7 @@ static const struct prefixes *spelled_out(const struct resolver *r, const struct
 	if (sel->kind != SEL_PREFIX && sel->kind != SEL_HOST)
 		return NULL;
 	one->prefix = sel->kind == SEL_PREFIX ? sel->prefix : r->p->hosts[sel->def].prefix;
-	one->set = (struct prefixes){ &one->prefix, 1 };
+	one->set = (struct prefixes){&one->prefix, 1};
 	return &one->set;
 }
 
@@ -306,7 +305,7 @@ void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct 
 
 bool resolve_is_empty(const struct resolver *r, const struct policy_sel *sel)
 {
-	struct prefixes set = { 0 };
+	struct prefixes set = {0};
 	bool empty = true;
 
 	if (sel->kind == SEL_PREFIX || sel->kind == SEL_HOST || sel->kind == SEL_ANY || sel->kind == SEL_SELF)

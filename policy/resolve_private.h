@@ -27,12 +27,12 @@ struct resolver {
 	struct ownership by_user, by_tag;
 	struct node_place *places; /* by the first address */
 	size_t n_places;
-	uint8_t shortest; /* prefix among them */
-	const char ***members; /* by group: its users, sorted */
+	uint8_t shortest;	      /* prefix among them */
+	const char ***members;	      /* by group: its users, sorted */
 	uint32_t *pool_of, *quota_of; /* by node: index of the section's entry, and 1; 0: none */
-	struct prefixes anybody;  /* "*" as a source */
+	struct prefixes anybody;      /* "*" as a source */
 	struct prefixes internet;
-	struct prefixes *ipsets;  /* by definition */
+	struct prefixes *ipsets; /* by definition */
 };
 
 void resolve_everything(struct prefixes *out);

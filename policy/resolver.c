@@ -17,7 +17,7 @@ static int by_key(const void *pa, const void *pb)
 static void own(struct ownership *o, const char *key, const struct inventory_node *node)
 {
 	o->v = mem_grow(o->v, o->n, sizeof(*o->v));
-	o->v[o->n++] = (struct owned){ key, node };
+	o->v[o->n++] = (struct owned){key, node};
 }
 
 static int by_place(const void *pa, const void *pb)
@@ -35,7 +35,7 @@ static void index_places(struct resolver *r)
 			const struct prefix *p = &r->inv->nodes[i].addrs.v[k];
 
 			r->places = mem_grow(r->places, r->n_places, sizeof(*r->places));
-			r->places[r->n_places++] = (struct node_place){ *p, (uint32_t)i };
+			r->places[r->n_places++] = (struct node_place){*p, (uint32_t)i};
 			if (p->len < r->shortest)
 				r->shortest = p->len;
 		}
@@ -82,7 +82,7 @@ static void index_nodes(struct resolver *r)
 
 static struct prefix literal(const char *text)
 {
-	struct prefix p = { 0 };
+	struct prefix p = {0};
 
 	prefix_parse(text, strlen(text), &p, NULL);
 	return p;
@@ -151,14 +151,14 @@ struct ops {
 /* False: the budget is spent. */
 static bool add_op(struct resolver *r, const struct policy_ipset_op *op, uint32_t number, struct ops *out)
 {
-	struct prefixes target = { 0 };
+	struct prefixes target = {0};
 	bool paid;
 
 	resolve_dst(r, &op->target, &target);
 	paid = budget_hold(r->budget, target.n, sizeof(*out->v));
 	for (size_t i = 0; i < target.n && paid; i++) {
 		out->v = mem_grow(out->v, out->n, sizeof(*out->v));
-		out->v[out->n++] = (struct prefix_op){ target.v[i], number, op->remove };
+		out->v[out->n++] = (struct prefix_op){target.v[i], number, op->remove};
 	}
 	prefixes_free(&target);
 	return paid;
@@ -168,7 +168,7 @@ static bool add_op(struct resolver *r, const struct policy_ipset_op *op, uint32_
 static void make_ipset(struct resolver *r, uint32_t def, bool *done)
 {
 	const struct policy_ipset *set = &r->p->ipsets[def];
-	struct ops ops = { 0 };
+	struct ops ops = {0};
 
 	if (done[def])
 		return;
@@ -205,7 +205,7 @@ static void assign_node(uint32_t node, void *arg)
 
 static void assign_pools(struct resolver *r)
 {
-	struct assignment a = { .of = mem_alloc(r->inv->n_nodes, sizeof(*a.of)), .left = r->inv->n_nodes };
+	struct assignment a = {.of = mem_alloc(r->inv->n_nodes, sizeof(*a.of)), .left = r->inv->n_nodes};
 
 	r->pool_of = a.of;
 	for (size_t i = 0; i < r->p->n_egress && a.left; i++) {
@@ -217,7 +217,7 @@ static void assign_pools(struct resolver *r)
 
 static void assign_quotas(struct resolver *r)
 {
-	struct assignment a = { .of = mem_alloc(r->inv->n_nodes, sizeof(*a.of)), .left = r->inv->n_nodes };
+	struct assignment a = {.of = mem_alloc(r->inv->n_nodes, sizeof(*a.of)), .left = r->inv->n_nodes};
 
 	r->quota_of = a.of;
 	for (size_t i = 0; i < r->p->n_quotas; i++) {

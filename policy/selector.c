@@ -16,10 +16,9 @@ static const struct {
 	const char *name;
 	enum policy_sel_kind kind;
 } autogroups[] = {
-	{ "member", SEL_MEMBER },	    { "tagged", SEL_TAGGED },	      { "internet", SEL_INTERNET },
-	{ "self", SEL_SELF },		    { "danger-all", SEL_DANGER_ALL }, { "admin", SEL_ROLE },
-	{ "owner", SEL_ROLE },		    { "it-admin", SEL_ROLE },	      { "network-admin", SEL_ROLE },
-	{ "billing-admin", SEL_ROLE }, { "auditor", SEL_ROLE },
+	{"member", SEL_MEMBER},		{"tagged", SEL_TAGGED},	     {"internet", SEL_INTERNET}, {"self", SEL_SELF},
+	{"danger-all", SEL_DANGER_ALL}, {"admin", SEL_ROLE},	     {"owner", SEL_ROLE},	 {"it-admin", SEL_ROLE},
+	{"network-admin", SEL_ROLE},	{"billing-admin", SEL_ROLE}, {"auditor", SEL_ROLE},
 };
 
 #define N_AUTOGROUPS (sizeof(autogroups) / sizeof(autogroups[0]))
@@ -28,9 +27,8 @@ static const struct {
 	const char *name;
 	uint8_t number;
 } protocols[] = {
-	{ "icmp", 1 }, { "igmp", 2 }, { "ipv4", 4 }, { "ip-in-ip", 4 }, { "tcp", 6 },
-	{ "egp", 8 },  { "igp", 9 },  { "udp", 17 }, { "gre", 47 },	{ "esp", 50 },
-	{ "ah", 51 },  { "ipv6-icmp", 58 },	     { "sctp", 132 },
+	{"icmp", 1}, {"igmp", 2}, {"ipv4", 4}, {"ip-in-ip", 4}, {"tcp", 6},	   {"egp", 8},	  {"igp", 9},
+	{"udp", 17}, {"gre", 47}, {"esp", 50}, {"ah", 51},	{"ipv6-icmp", 58}, {"sctp", 132},
 };
 
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
@@ -92,7 +90,7 @@ static const char *parse_range(const char *text, size_t len, struct policy_ports
 		return "first port must be >0, or use '*' for wildcard";
 	if (first > last)
 		return "first port is greater than the last";
-	*out = (struct policy_ports){ (uint16_t)first, (uint16_t)last };
+	*out = (struct policy_ports){(uint16_t)first, (uint16_t)last};
 	return NULL;
 }
 
@@ -108,7 +106,7 @@ static bool parse_ports(struct parser *x, const char *whole, const char *text, s
 	out->v = arena_alloc(&x->p->mem, n, sizeof(*out->v));
 	out->n = 0;
 	if (len == 1 && text[0] == '*') {
-		out->v[out->n++] = (struct policy_ports){ 0, PORT_MAX };
+		out->v[out->n++] = (struct policy_ports){0, PORT_MAX};
 		return true;
 	}
 	for (const char *end = text + len, *next; out->n < n; text = next + 1) {
@@ -157,7 +155,7 @@ static bool parse_autogroup(struct parser *x, const char *what, struct policy_se
 bool parse_selector(struct parser *x, const char *what, const char *text, size_t len, struct diag_at at,
 		    struct policy_sel *out)
 {
-	struct policy_sel s = { .at = at };
+	struct policy_sel s = {.at = at};
 
 	trim(&text, &len);
 	s.text = arena_strndup(&x->p->mem, text, len);
@@ -178,7 +176,8 @@ bool parse_selector(struct parser *x, const char *what, const char *text, size_t
 	else if (!starts_with(text, len, "autogroup:")) {
 		diag_error(x->d, at,
 			   "%s=\"%s\": expected an address, a CIDR, *, a user, group:, tag:, autogroup:, ipset: "
-			   "or the name of a host", what, s.text);
+			   "or the name of a host",
+			   what, s.text);
 		return false;
 	} else if (!parse_autogroup(x, what, &s)) {
 		return false;

@@ -16,8 +16,8 @@
 #include "classes.h"
 #include "ports.h"
 
-#define ACL_CLASS_BITS 32 /* of the key in front of the destination */
-#define DEPTH_MAX 130	  /* prefixes around one another: 0..128 */
+#define ACL_CLASS_BITS 32  /* of the key in front of the destination */
+#define DEPTH_MAX      130 /* prefixes around one another: 0..128 */
 
 struct item { /* a destination of a rule that names the class at hand */
 	struct prefix prefix;
@@ -25,7 +25,7 @@ struct item { /* a destination of a rule that names the class at hand */
 	const struct filter_dst *dst;
 };
 
-struct interned { /* a list that has been stored */
+struct interned {			   /* a list that has been stored */
 	uint32_t first, count, next, hash; /* next: in the bucket, index + 1 */
 };
 
@@ -55,7 +55,7 @@ struct builder {
 	const struct tables_limits *limits;
 	struct item *items;
 	size_t n_items, n_held; /* n_held: paid for */
-	struct made *made; /* of the class at hand */
+	struct made *made;	/* of the class at hand */
 	size_t n_made, *made_buckets, n_made_buckets;
 	struct acl_rule *own; /* ranges of the items at hand */
 	size_t n_own;
@@ -72,7 +72,7 @@ struct builder {
 
 static struct diag_at place_of(const struct filter_rule *r)
 {
-	return r && r->file ? (struct diag_at){ r->file, r->line, r->column } : (struct diag_at){ 0 };
+	return r && r->file ? (struct diag_at){r->file, r->line, r->column} : (struct diag_at){0};
 }
 
 /* The first thing that does not fit ends it all, with the place of the rule that it was made for. */
@@ -81,8 +81,7 @@ static void too_many(struct builder *b, const struct filter_rule *r, const char 
 	if (!b->full)
 		diag_error(b->d, place_of(r),
 			   "the policy does not fit: it needs more %s than there is room for (%zu)%s%s", what, room,
-			   r && r->text ? "; the last rule that was looked at: " : "",
-			   r && r->text ? r->text : "");
+			   r && r->text ? "; the last rule that was looked at: " : "", r && r->text ? r->text : "");
 	b->full = true;
 }
 
@@ -117,8 +116,7 @@ static uint32_t intern(struct builder *b, const struct ports *l, const struct fi
 	for (uint32_t i = *bucket; i && budget_pay(b->budget, 1); i = b->lists[i - 1].next) {
 		const struct interned *in = &b->lists[i - 1];
 
-		if (in->hash == hash && in->count == l->n &&
-		    !memcmp(t->rules + in->first, l->v, l->n * sizeof(*l->v)))
+		if (in->hash == hash && in->count == l->n && !memcmp(t->rules + in->first, l->v, l->n * sizeof(*l->v)))
 			return in->first;
 	}
 	if (l->n > UINT16_MAX)
@@ -132,7 +130,7 @@ static uint32_t intern(struct builder *b, const struct ports *l, const struct fi
 		t->rules[t->n_rules++] = l->v[i];
 	}
 	b->lists = mem_grow(b->lists, b->n_lists, sizeof(*b->lists));
-	b->lists[b->n_lists++] = (struct interned){ first, (uint32_t)l->n, *bucket, hash };
+	b->lists[b->n_lists++] = (struct interned){first, (uint32_t)l->n, *bucket, hash};
 	*bucket = (uint32_t)b->n_lists;
 	return first;
 }
@@ -184,7 +182,7 @@ static void add_ranges(struct builder *b, const struct item *it, size_t n)
 	b->n_own = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct filter_rule *r = it[i].rule;
-		static const uint8_t usual[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+		static const uint8_t usual[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 		const uint8_t *protos = r->n_proto ? r->proto : usual;
 		size_t n_protos = r->n_proto ? r->n_proto : sizeof(usual);
 		bool listed = false;
@@ -212,7 +210,7 @@ static uint32_t hash_items(const struct item *it, size_t n, const struct stored 
 	uint32_t hash = hash_bytes(HASH_BEGIN, around, sizeof(*around));
 
 	for (size_t i = 0; i < n; i++) {
-		uint32_t part[3] = { it[i].rule->id, it[i].dst->first, it[i].dst->last };
+		uint32_t part[3] = {it[i].rule->id, it[i].dst->first, it[i].dst->last};
 
 		hash = hash_bytes(hash, part, sizeof(part));
 	}
@@ -223,9 +221,9 @@ static uint32_t hash_items(const struct item *it, size_t n, const struct stored 
 static struct stored lay_items(struct builder *b, const struct item *it, size_t n, struct stored around)
 {
 	size_t *bucket = &b->made_buckets[hash_items(it, n, &around) & (b->n_made_buckets - 1)];
-	struct made m = { .around = around, .item = (size_t)(it - b->items), .n = n, .next = *bucket };
+	struct made m = {.around = around, .item = (size_t)(it - b->items), .n = n, .next = *bucket};
 	bool v4 = prefix_is_v4(&it->prefix);
-	struct ports list = { 0 };
+	struct ports list = {0};
 
 	for (size_t i = *bucket; i && budget_pay(b->budget, 1); i = b->made[i - 1].next) {
 		const struct made *old = &b->made[i - 1];
@@ -240,7 +238,7 @@ static struct stored lay_items(struct builder *b, const struct item *it, size_t 
 		return around;
 	add_ranges(b, it, n);
 	ports_lay(&list, around.count ? b->t->rules + around.first : NULL, around.count, b->own, b->n_own);
-	m.list = (struct stored){ intern(b, &list, it->rule), (uint32_t)list.n };
+	m.list = (struct stored){intern(b, &list, it->rule), (uint32_t)list.n};
 	ports_free(&list);
 	b->made = mem_grow(b->made, b->n_made, sizeof(*b->made));
 	b->made[b->n_made++] = m;
@@ -263,8 +261,8 @@ static void add_entry(struct builder *b, const struct prefix *p, struct stored l
 	t->entries = mem_grow(t->entries, t->n_entries, sizeof(*t->entries));
 	e = &t->entries[t->n_entries++];
 	*e = (struct tables_entry){
-		.key = { .prefixlen = ACL_CLASS_BITS + p->len, .class = htonl(b->class), .dst = p->addr },
-		.value = { .first = list.first, .count = (uint16_t)list.count, .flags = flags },
+		.key = {.prefixlen = ACL_CLASS_BITS + p->len, .class = htonl(b->class), .dst = p->addr},
+		.value = {.first = list.first, .count = (uint16_t)list.count, .flags = flags},
 		.parent = TABLES_NO_PARENT,
 	};
 }
@@ -289,7 +287,7 @@ static void add_prefix(struct builder *b, const struct item *it, size_t n)
 	around = b->depth ? &b->stack[b->depth - 1] : NULL;
 	l = &b->stack[b->depth++];
 	l->prefix = it->prefix;
-	l->list = lay_items(b, it, n, around ? around->list : (struct stored){ 0 });
+	l->list = lay_items(b, it, n, around ? around->list : (struct stored){0});
 	if (!goes_on(b))
 		return;
 	icmp = l->list.count ? ports_find(b->t->rules + l->list.first, l->list.count, icmp_of(&l->prefix), 0) : NULL;
@@ -297,8 +295,7 @@ static void add_prefix(struct builder *b, const struct item *it, size_t n)
 		flags |= ACL_ACCEPTS;
 	if (names_address(it, n))
 		flags |= ACL_EXACT;
-	if (around ? l->list.first == around->list.first && l->list.count == around->list.count &&
-			     !(flags & ACL_EXACT)
+	if (around ? l->list.first == around->list.first && l->list.count == around->list.count && !(flags & ACL_EXACT)
 		   : !l->list.count)
 		return; /* the shorter match says the same */
 	add_entry(b, &l->prefix, l->list, flags, it->rule);
@@ -318,7 +315,7 @@ static void collect_rule(struct builder *b, const struct filter_rule *r, unsigne
 		if (!(families & family))
 			continue;
 		b->items = mem_grow(b->items, b->n_items, sizeof(*b->items));
-		b->items[b->n_items++] = (struct item){ r->dst[i].prefix, r, &r->dst[i] };
+		b->items[b->n_items++] = (struct item){r->dst[i].prefix, r, &r->dst[i]};
 	}
 }
 
@@ -370,7 +367,7 @@ static unsigned destination_bits(const struct tables_entry *e)
 /* As the kernel's trie sees it: numbers, whatever their family. */
 static bool entry_covers(const struct tables_entry *outer, const struct addr *a)
 {
-	struct prefix p = { .addr = *a, .len = destination_bits(outer) };
+	struct prefix p = {.addr = *a, .len = destination_bits(outer)};
 	struct addr first = prefix_first(&p);
 
 	return !addr_cmp(&first, &outer->key.dst);
@@ -382,7 +379,7 @@ static bool entry_covers(const struct tables_entry *outer, const struct addr *a)
  */
 static void shield_v4(struct builder *b, size_t from)
 {
-	static const struct prefix all_v4 = { .addr = { .b = { [10] = 0xff, [11] = 0xff } }, .len = ADDR_V4_BITS };
+	static const struct prefix all_v4 = {.addr = {.b = {[10] = 0xff, [11] = 0xff}}, .len = ADDR_V4_BITS};
 	bool needed = false;
 
 	for (size_t i = from; i < b->t->n_entries; i++) {
@@ -393,7 +390,7 @@ static void shield_v4(struct builder *b, size_t from)
 		needed |= destination_bits(e) < ADDR_V4_BITS && entry_covers(e, &all_v4.addr);
 	}
 	if (needed)
-		add_entry(b, &all_v4, (struct stored){ 0 }, 0, NULL);
+		add_entry(b, &all_v4, (struct stored){0}, 0, NULL);
 }
 
 static void link_parents(struct tables *t, size_t from)

@@ -43,7 +43,7 @@ struct tables {
 	size_t n_divided, first_divided;
 };
 
-struct tables_limits { /* 0: none */
+struct tables_limits {	/* 0: none */
 	size_t ids;	/* the largest id of a rule */
 	size_t classes; /* the largest number of a class */
 	size_t entries, rules;

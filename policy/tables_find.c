@@ -10,13 +10,13 @@
 
 struct prefix tables_prefix(const struct tables_entry *e)
 {
-	return (struct prefix){ .addr = e->key.dst, .len = e->key.prefixlen - CLASS_BITS };
+	return (struct prefix){.addr = e->key.dst, .len = e->key.prefixlen - CLASS_BITS};
 }
 
 /* As the kernel's trie sees it: numbers, whatever their family. */
 static bool covers_number(const struct tables_entry *outer, const struct addr *a)
 {
-	struct prefix p = { .addr = *a, .len = tables_prefix(outer).len };
+	struct prefix p = {.addr = *a, .len = tables_prefix(outer).len};
 	struct addr first = prefix_first(&p);
 
 	return !addr_cmp(&first, &outer->key.dst);

@@ -6,10 +6,10 @@
  * What the nodes of a Tailscale tailnet have their addresses from, and what of it no node has. A gateway with
  * clients of its own gives them whatever addresses it likes: nothing here is about those.
  */
-#define TAILNET_V4	    "100.64.0.0/10" /* RFC 6598 */
-#define TAILNET_V6	    "fd7a:115c:a1e0::/48"
-#define TAILNET_CHROMEOS    "100.115.92.0/23" /* kept for the virtual machines of ChromeOS */
-#define TAILNET_SERVICE_V4  "100.100.100.100" /* tailscaled answers on it itself */
-#define TAILNET_SERVICE_V6  "fd7a:115c:a1e0::53"
+#define TAILNET_V4	   "100.64.0.0/10" /* RFC 6598 */
+#define TAILNET_V6	   "fd7a:115c:a1e0::/48"
+#define TAILNET_CHROMEOS   "100.115.92.0/23" /* kept for the virtual machines of ChromeOS */
+#define TAILNET_SERVICE_V4 "100.100.100.100" /* tailscaled answers on it itself */
+#define TAILNET_SERVICE_V6 "fd7a:115c:a1e0::53"
 
 #endif

@@ -70,7 +70,7 @@ static bool read_src(struct cases *cs, const struct policy_assertion *a, struct 
 
 static bool read_proto(struct cases *cs, const struct policy_assertion *a, struct policy_case *c)
 {
-	static const uint8_t any[2] = { IPPROTO_TCP, IPPROTO_UDP };
+	static const uint8_t any[2] = {IPPROTO_TCP, IPPROTO_UDP};
 	const char *text = a->proto.text ? a->proto.text : "";
 	uint8_t proto;
 
@@ -87,7 +87,7 @@ static bool read_proto(struct cases *cs, const struct policy_assertion *a, struc
 
 static bool read_dst(struct cases *cs, const struct policy_text *to, struct policy_case *c)
 {
-	struct policy_dst dst = { 0 };
+	struct policy_dst dst = {0};
 	const struct policy_sel *sel = &dst.sel;
 
 	if (strchr(to->text, '/'))
@@ -107,7 +107,7 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 static void read_list(struct cases *cs, const struct policy_assertion *a, const struct policy_texts *list, bool accept)
 {
 	for (size_t i = 0; i < list->n && !budget_is_spent(resolver_budget(cs->r)); i++) {
-		struct policy_case c = { .accept = accept };
+		struct policy_case c = {.accept = accept};
 		bool sound;
 
 		budget_at(resolver_budget(cs->r), list->v[i].at);
@@ -134,10 +134,10 @@ static void read_assertion(struct cases *cs, const struct policy_assertion *a)
 bool policy_each_case(const struct policy *p, const struct resolver *r,
 		      void (*each)(const struct policy_case *c, void *arg), void *arg, struct diags *d)
 {
-	struct cases cs = { .scratch = *p, .r = r, .each = each, .arg = arg, .sound = true };
+	struct cases cs = {.scratch = *p, .r = r, .each = each, .arg = arg, .sound = true};
 
-	cs.scratch.mem = (struct arena){ 0 };
-	cs.x = (struct parser){ .p = &cs.scratch, .d = d };
+	cs.scratch.mem = (struct arena){0};
+	cs.x = (struct parser){.p = &cs.scratch, .d = d};
 	cs.v = validator_new(&cs.x);
 	for (size_t i = 0; i < p->n_tests; i++)
 		read_assertion(&cs, &p->tests[i]);
@@ -152,7 +152,7 @@ struct reached { /* by a source: of the destinations of its family */
 	size_t asked, allowed, blocked;
 };
 
-struct known_reach { /* what the sources of a class and family reach, worked out once a case */
+struct known_reach {   /* what the sources of a class and family reach, worked out once a case */
 	size_t number; /* of the case */
 	struct reached reached;
 };
@@ -176,7 +176,7 @@ static void take_index(uint32_t node, void *arg)
 /* The node that has an address; UINT32_MAX: none. */
 static uint32_t node_of(const struct run *run, const struct prefix *address)
 {
-	struct policy_sel sel = { .kind = SEL_PREFIX, .prefix = *address };
+	struct policy_sel sel = {.kind = SEL_PREFIX, .prefix = *address};
 	uint32_t node = UINT32_MAX;
 
 	resolve_each_node(run->r, &sel, take_index, &node);
@@ -203,12 +203,12 @@ static bool lay_out(struct run *run)
 	const struct inventory *inv = run->place->inv;
 	size_t n = inv->n_nodes + run->strangers.n;
 	struct tables_client *clients = mem_alloc(n, sizeof(*clients));
-	struct tables_limits limits = { .budget = run->budget };
+	struct tables_limits limits = {.budget = run->budget};
 
 	for (size_t i = 0; i < inv->n_nodes; i++)
-		clients[i] = (struct tables_client){ inv->nodes[i].addrs.v, inv->nodes[i].addrs.n };
+		clients[i] = (struct tables_client){inv->nodes[i].addrs.v, inv->nodes[i].addrs.n};
 	for (size_t i = 0; i < run->strangers.n; i++)
-		clients[inv->n_nodes + i] = (struct tables_client){ &run->strangers.v[i], 1 };
+		clients[inv->n_nodes + i] = (struct tables_client){&run->strangers.v[i], 1};
 	run->t = tables_build(run->place->f, clients, n, &limits, run->d);
 	if (run->t)
 		run->known = mem_alloc(2 * (run->t->n_classes + 1), sizeof(*run->known));
@@ -237,7 +237,7 @@ static uint32_t class_of(const struct run *run, const struct prefix *src)
 static struct reached reach_of(const struct run *run, const struct policy_case *c, uint32_t class, bool v4,
 			       const struct prefixes *dst)
 {
-	struct reached out = { 0 };
+	struct reached out = {0};
 
 	for (size_t i = 0; i < dst->n && budget_pay(run->budget, 16); i++) {
 		bool allowed = false;
@@ -264,7 +264,7 @@ static struct reached source_reach(const struct run *run, const struct policy_ca
 	bool v4 = prefix_is_v4(src);
 	uint32_t class = class_of(run, src);
 	struct known_reach *known = &run->known[2 * class + v4];
-	struct prefixes own = { 0 };
+	struct prefixes own = {0};
 	struct reached out;
 
 	if (c->self) {
@@ -274,7 +274,7 @@ static struct reached source_reach(const struct run *run, const struct policy_ca
 		return out;
 	}
 	if (known->number != run->number)
-		*known = (struct known_reach){ run->number, reach_of(run, c, class, v4, &c->dst) };
+		*known = (struct known_reach){run->number, reach_of(run, c, class, v4, &c->dst)};
 	return known->reached;
 }
 
@@ -303,7 +303,7 @@ static void report_case(const struct run *run, const struct policy_case *c, cons
 static void run_case(const struct policy_case *c, void *arg)
 {
 	struct run *run = arg;
-	struct outcome o = { 0 };
+	struct outcome o = {0};
 
 	if (is_nobody(run, c)) {
 		diag_warning(run->d, c->to.at, "tests: src=\"%s\": no client has this address, so this was not asked",
@@ -328,9 +328,9 @@ static void run_case(const struct policy_case *c, void *arg)
 bool policy_run_tests(const struct policy *p, const struct resolver *r, const struct policy_test_place *place,
 		      size_t *passed, struct diags *d)
 {
-	struct run run = { .r = r, .place = place, .d = d, .budget = resolver_budget(r) };
+	struct run run = {.r = r, .place = place, .d = d, .budget = resolver_budget(r)};
 	size_t errors = d->errors, failed;
-	struct diags told_later = { 0 };
+	struct diags told_later = {0};
 
 	policy_each_case(p, r, add_strangers, &run, &told_later);
 	diags_free(&told_later);
@@ -345,7 +345,7 @@ bool policy_run_tests(const struct policy *p, const struct resolver *r, const st
 	*passed = run.passed;
 	failed = d->errors - errors; /* the failed and the unsound */
 	if (failed)
-		diag_sum(d, (struct diag_at){ .file = p->doc->file }, "%zu of %zu test(s) failed", failed,
+		diag_sum(d, (struct diag_at){.file = p->doc->file}, "%zu of %zu test(s) failed", failed,
 			 failed + run.passed);
 	return !failed;
 }

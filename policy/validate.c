@@ -30,20 +30,20 @@ struct validator {
 };
 
 #define BIT(kind) (1u << (kind))
-#define PEOPLE (BIT(SEL_USER) | BIT(SEL_DOMAIN) | BIT(SEL_GROUP) | BIT(SEL_MEMBER) | BIT(SEL_ROLE))
-#define PLACES (BIT(SEL_PREFIX) | BIT(SEL_HOST) | BIT(SEL_IPSET))
+#define PEOPLE	  (BIT(SEL_USER) | BIT(SEL_DOMAIN) | BIT(SEL_GROUP) | BIT(SEL_MEMBER) | BIT(SEL_ROLE))
+#define PLACES	  (BIT(SEL_PREFIX) | BIT(SEL_HOST) | BIT(SEL_IPSET))
 
 static const struct {
 	const char *what;
 	unsigned allowed; /* bits of enum policy_sel_kind */
 } positions[] = {
-	[STANDS_SRC] = { "src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL) },
-	[STANDS_DST] = { "dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
-				      BIT(SEL_SELF) },
-	[STANDS_VIA] = { "via", BIT(SEL_TAG) },
-	[STANDS_OWNER] = { "owner", PEOPLE | BIT(SEL_TAG) },
-	[STANDS_CLIENT] = { "egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED) },
-	[STANDS_IPSET] = { "ipsets", PLACES | BIT(SEL_INTERNET) },
+	[STANDS_SRC] = {"src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL)},
+	[STANDS_DST] = {"dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
+				       BIT(SEL_SELF)},
+	[STANDS_VIA] = {"via", BIT(SEL_TAG)},
+	[STANDS_OWNER] = {"owner", PEOPLE | BIT(SEL_TAG)},
+	[STANDS_CLIENT] = {"egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED)},
+	[STANDS_IPSET] = {"ipsets", PLACES | BIT(SEL_INTERNET)},
 };
 
 static int by_name(const void *a, const void *b)
@@ -52,20 +52,19 @@ static int by_name(const void *a, const void *b)
 }
 
 /* An index of the names that a section defines. */
-#define INDEX(names, list, count, what_, section_)                                                    \
-	do {                                                                                          \
-		(names)->what = (what_);                                                              \
-		(names)->section = (section_);                                                        \
-		(names)->v = mem_alloc(count, sizeof(struct name));                                   \
-		for (size_t i_ = 0; i_ < (count); i_++)                                               \
-			(names)->v[(names)->n++] =                                                    \
-				(struct name){ (list)[i_].name, (uint32_t)i_, (list)[i_].at.line };   \
-		qsort((names)->v, (names)->n, sizeof(struct name), by_name);                          \
+#define INDEX(names, list, count, what_, section_)                                                                   \
+	do {                                                                                                         \
+		(names)->what = (what_);                                                                             \
+		(names)->section = (section_);                                                                       \
+		(names)->v = mem_alloc(count, sizeof(struct name));                                                  \
+		for (size_t i_ = 0; i_ < (count); i_++)                                                              \
+			(names)->v[(names)->n++] = (struct name){(list)[i_].name, (uint32_t)i_, (list)[i_].at.line}; \
+		qsort((names)->v, (names)->n, sizeof(struct name), by_name);                                         \
 	} while (0)
 
 static const struct name *find(const struct names *names, const char *text)
 {
-	struct name key = { .text = text };
+	struct name key = {.text = text};
 
 	return names->n ? bsearch(&key, names->v, names->n, sizeof(key), by_name) : NULL;
 }
@@ -88,8 +87,8 @@ static void not_found(struct validator *v, const struct names *names, const stru
 	struct diags *d = v->x->d;
 	const char *what = positions[stands].what;
 	const struct name *near = d->errors < SUGGEST_MAX ? nearest(names, s->text) : NULL;
-	char *hint = near ? mem_printf("; did you mean \"%s\"? (%s, line %u)", near->text, names->section, near->line) :
-			    mem_strdup("");
+	char *hint = near ? mem_printf("; did you mean \"%s\"? (%s, line %u)", near->text, names->section, near->line)
+			  : mem_strdup("");
 
 	if (stands == STANDS_VIA)
 		diag_error(d, s->at, "%s: %s \"%s\" not found%s", what, names->what, s->text, hint);
@@ -236,7 +235,7 @@ static void check_ipsets(struct validator *v)
 static void check_duplicate_lists(struct validator *v)
 {
 	const struct policy *p = v->x->p;
-	struct names lists = { 0 };
+	struct names lists = {0};
 
 	INDEX(&lists, p->blocklists, p->n_blocklists, "list", "blocklists");
 	for (size_t i = 1; i < lists.n; i++) {

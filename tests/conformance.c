@@ -18,9 +18,9 @@
 static const struct {
 	const char *id, *why;
 } odd[] = {
-	{ "policytest_results/policytest-src-unknown-user-email",
-	  "removing a user must always work: here a test about nobody is a warning, and counts as not asked" },
-	{ NULL, NULL },
+	{"policytest_results/policytest-src-unknown-user-email",
+	 "removing a user must always work: here a test about nobody is a warning, and counts as not asked"},
+	{NULL, NULL},
 };
 
 struct tuple { /* one combination that a rule allows */
@@ -72,11 +72,11 @@ static void tuples_sort(struct tuples *t)
 static void add_range(struct prefixes *out, struct addr first, const struct addr *last)
 {
 	for (;;) {
-		struct prefix p = { .addr = first, .len = 128 };
+		struct prefix p = {.addr = first, .len = 128};
 		struct addr end;
 
 		while (p.len) {
-			struct prefix wider = { .addr = first, .len = p.len - 1 };
+			struct prefix wider = {.addr = first, .len = p.len - 1};
 			struct addr start = prefix_first(&wider);
 
 			end = prefix_last(&wider);
@@ -115,9 +115,9 @@ static bool read_prefixes(const char *text, struct prefixes *out)
 
 static void add_dst(struct tuples *out, const struct prefixes *src, const json_t *dst, const json_t *protos)
 {
-	struct prefixes to = { 0 };
-	struct tuple t = { .first = (uint32_t)json_integer_value(json_array_get(dst, 1)),
-			   .last = (uint32_t)json_integer_value(json_array_get(dst, 2)) };
+	struct prefixes to = {0};
+	struct tuple t = {.first = (uint32_t)json_integer_value(json_array_get(dst, 1)),
+			  .last = (uint32_t)json_integer_value(json_array_get(dst, 2))};
 	size_t n = json_array_size(protos);
 
 	if (!read_prefixes(json_string_value(json_array_get(dst, 0)), &to))
@@ -138,13 +138,13 @@ static void expected_tuples(const json_t *rules, struct tuples *out)
 	const json_t *rule, *item;
 	size_t i, j;
 
-	json_array_foreach(rules, i, rule) {
-		struct prefixes src = { 0 };
+	json_array_foreach (rules, i, rule) {
+		struct prefixes src = {0};
 
-		json_array_foreach(json_object_get(rule, "src"), j, item)
+		json_array_foreach (json_object_get(rule, "src"), j, item)
 			if (!read_prefixes(json_string_value(item), &src))
 				printf("  cannot read a source\n");
-		json_array_foreach(json_object_get(rule, "dst"), j, item)
+		json_array_foreach (json_object_get(rule, "dst"), j, item)
 			add_dst(out, &src, item, json_object_get(rule, "proto"));
 		prefixes_free(&src);
 	}
@@ -158,8 +158,8 @@ static void compiled_tuples(const struct filter *f, struct tuples *out)
 
 		for (size_t s = 0; s < r->n_src; s++)
 			for (size_t d = 0; d < r->n_dst; d++) {
-				struct tuple t = { r->src[s], r->dst[d].prefix, r->dst[d].first, r->dst[d].last,
-						   r->n_proto ? r->proto[0] : -1 };
+				struct tuple t = {r->src[s], r->dst[d].prefix, r->dst[d].first, r->dst[d].last,
+						  r->n_proto ? r->proto[0] : -1};
 
 				tuples_add(out, &t);
 			}
@@ -206,7 +206,7 @@ static void add_prefix_list(struct prefixes *out, const json_t *list)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		add_prefix(out, json_string_value(item));
 }
 
@@ -215,7 +215,7 @@ static const char *email_of(const json_t *users, const char *name)
 	const json_t *user;
 	size_t i;
 
-	json_array_foreach(users, i, user)
+	json_array_foreach (users, i, user)
 		if (!strcmp(json_string_value(json_object_get(user, "name")), name))
 			return json_string_value(json_object_get(user, "email"));
 	return name;
@@ -229,15 +229,15 @@ static void read_topology(const json_t *topology, struct inventory *inv)
 	size_t i;
 
 	inv->tailnet = true;
-	json_array_foreach(users, i, user)
+	json_array_foreach (users, i, user)
 		inventory_add_user(inv, json_string_value(json_object_get(user, "email")));
-	json_object_foreach(json_object_get(topology, "nodes"), name, node) {
+	json_object_foreach (json_object_get(topology, "nodes"), name, node) {
 		struct inventory_node *n = inventory_add_node(inv, name);
 		const char *owner = json_string_value(json_object_get(node, "user"));
 
 		if (owner)
 			inventory_set_user(inv, n, email_of(users, owner));
-		json_array_foreach(json_object_get(node, "tags"), i, tag)
+		json_array_foreach (json_object_get(node, "tags"), i, tag)
 			inventory_add_tag(inv, n, json_string_value(tag));
 		add_prefix(&n->addrs, json_string_value(json_object_get(node, "ipv4")));
 		add_prefix(&n->addrs, json_string_value(json_object_get(node, "ipv6")));
@@ -261,9 +261,9 @@ static bool same_rules(const json_t *c, const struct policy *p, const struct res
 	const char *name;
 	bool same = true;
 
-	json_object_foreach(json_object_get(c, "rules"), name, rules) {
+	json_object_foreach (json_object_get(c, "rules"), name, rules) {
 		size_t i = inventory_find(inv, name);
-		struct tuples want = { 0 }, got = { 0 };
+		struct tuples want = {0}, got = {0};
 		struct filter *f;
 
 		if (i == SIZE_MAX) {
@@ -286,7 +286,7 @@ static bool run_policy(const json_t *c, const struct policy *p, const struct inv
 	struct resolver *r = resolver_new(p, inv, NULL);
 	struct filter *all = policy_compile(r, p, NULL, POLICY_ALLOW_ALL);
 	size_t passed;
-	bool ok = policy_run_tests(p, r, &(struct policy_test_place){ inv, all, NULL }, &passed, d);
+	bool ok = policy_run_tests(p, r, &(struct policy_test_place){inv, all, NULL}, &passed, d);
 
 	if (ok && json_integer_value(json_object_get(c, "code")) == 200)
 		ok = same_rules(c, p, r, inv);
@@ -316,8 +316,8 @@ static bool agrees(const json_t *c, bool ok, struct diags *d)
 
 static bool run_case(const json_t *c)
 {
-	struct diags d = { 0 };
-	struct inventory inv = { 0 };
+	struct diags d = {0};
+	struct inventory inv = {0};
 	char *text = policy_text(json_object_get(c, "policy"));
 	struct doc *doc = doc_parse("policy", text, strlen(text), DOC_HUJSON, &d);
 	struct policy *p = doc ? policy_parse(doc, &d) : NULL;
@@ -384,7 +384,7 @@ static bool run_file(const char *path, struct totals *t)
 
 int main(int argc, char **argv)
 {
-	struct totals t = { 0 };
+	struct totals t = {0};
 	char pattern[4096];
 	bool read = true;
 	glob_t files;

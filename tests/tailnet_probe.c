@@ -84,8 +84,8 @@ static json_t *node_json(const struct tailnet_node *n)
 
 static void on_status(void *ctx, enum wire_state state, const char *text)
 {
-	static const char *const names[] = {"connecting", "connected", "login",	  "approval",
-					    "expired",	  "offline",   "refused", "unreadable", "logged out"};
+	static const char *const names[] = {"connecting", "connected", "login",	     "approval",  "expired",
+					    "offline",	  "refused",   "unreadable", "logged out"};
 
 	print(json_pack("{s:s, s:s, s:s}", "event", "status", "state", names[state], "text", text));
 }

@@ -24,12 +24,12 @@
 #define ALONE_PEER 3
 #define ALONE_ROOM 66000 /* for any packet */
 
-#define MUST(condition)                                                                    \
-	do                                                                                 \
-		if (!(condition)) {                                                        \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-			abort();                                                           \
-		}                                                                          \
+#define MUST(condition)                                                                 \
+	do                                                                              \
+		if (!(condition)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                        \
+		}                                                                       \
 	while (0)
 
 struct alone {

@@ -32,7 +32,7 @@ struct frame { /* what a packet socket with PACKET_VNET_HDR takes */
 
 struct service {
 	int sock;
-	struct ethhdr eth;	/* towards the gateway */
+	struct ethhdr eth;	      /* towards the gateway */
 	struct tuple flow[FLOWS_MAX]; /* as we send */
 	struct tcp_state tcp[FLOWS_MAX];
 	unsigned n;

@@ -69,8 +69,9 @@ static struct cost work_out(const struct bomb *b, unsigned n, const struct inven
 
 static void bench(json_t *document, const struct inventory *inv)
 {
-	static const char *const heads[] = {"policy", ">parts", ">KiB", ">parse ms", ">build ms", ">check ms",
-					    ">growth", ">steps/1000", ">peak MiB", "", NULL};
+	static const char *const heads[] = {"policy",	 ">parts",    ">KiB",	 ">parse ms",
+					    ">build ms", ">check ms", ">growth", ">steps/1000",
+					    ">peak MiB", "",	      NULL};
 	struct sheet sheet = sheet_begin("policies that mean much (none may take more than 10,000 ms)", heads);
 
 	for (size_t i = 0; i < N_BOMBS; i++) {

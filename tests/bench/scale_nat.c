@@ -10,13 +10,13 @@
 
 #include "scale.h"
 
-#define POPULATION	  250
-#define MILLION	  1000000u
-#define ENDPOINTS 40000u /* of UDP: each talks to MILLION / ENDPOINTS remotes */
-#define REMOTES	  4000u	 /* of TCP */
-#define SAMPLE	  20000u
-#define SLOTS	  (1u << 20)
-#define BUSY	  0x0aff0001u /* the remote that very many connections go to */
+#define POPULATION 250
+#define MILLION	   1000000u
+#define ENDPOINTS  40000u /* of UDP: each talks to MILLION / ENDPOINTS remotes */
+#define REMOTES	   4000u  /* of TCP */
+#define SAMPLE	   20000u
+#define SLOTS	   (1u << 20)
+#define BUSY	   0x0aff0001u /* the remote that very many connections go to */
 
 /* ---- flows --------------------------------------------------------------------------- */
 
@@ -195,9 +195,8 @@ static void bench_packets(json_t *document)
 	static const char *const heads[] = {"flows of", ">there are",	  ">to open one", ">out, any",
 					    ">ratio",	">out, 1000 hot", ">ratio",	  ">in, any",
 					    ">ratio",	">in, 1000 hot",  ">ratio",	  NULL};
-	static const char *const memory_heads[] = {"flows of",	    ">slots a flow",	">flow",
-						   ">index",	    ">pairs",		">bytes a flow",
-						   ">MiB of all maps", NULL};
+	static const char *const memory_heads[] = {"flows of",	    ">slots a flow",	">flow", ">index", ">pairs",
+						   ">bytes a flow", ">MiB of all maps", NULL};
 	struct sheet packets = sheet_begin(
 		"NAT: ns in the program, for a packet of any or of a few of the flows (target: at most 1.3)", heads);
 	struct sheet memory = sheet_begin("NAT: memory of 1,000,000 flows (target: at most 450 bytes)", memory_heads);

@@ -25,14 +25,14 @@
 #include "frame.h"
 #include "user/kernel/maps_private.h"
 
-#define SECOND	    1000000000ull
-#define TAP_IFINDEX 77
+#define SECOND	     1000000000ull
+#define TAP_IFINDEX  77
 #define TEST_IFINDEX 1 /* by which frames of BPF_PROG_TEST_RUN come in */
-#define WG_PORT	    51820
-#define PORT_FIRST  20000
-#define PORT_COUNT  1000
-#define TUNNEL_MTU  1420
-#define EGRESS_MTU  1500
+#define WG_PORT	     51820
+#define PORT_FIRST   20000
+#define PORT_COUNT   1000
+#define TUNNEL_MTU   1420
+#define EGRESS_MTU   1500
 
 enum { RULE_WEB = 1, RULE_DNS, RULE_PING, RULE_HOST, RULE_METADATA, RULE_DENY, RULE_GRE };
 
@@ -164,15 +164,19 @@ static inline void allow_external(struct scratch *s, uint8_t proto)
 	struct acl_rule rules[] = {rule_of(proto, 0, 65535, VERDICT_ACCEPT, RULE_WEB)};
 	struct maps_acl acl[6];
 	struct maps_route routes[2];
-	struct maps_policy p = {.classes = classes, .n_classes = N(classes), .acl = acl, .rules = rules,
-				.n_rules = N(rules), .routes = routes};
+	struct maps_policy p = {.classes = classes,
+				.n_classes = N(classes),
+				.acl = acl,
+				.rules = rules,
+				.n_rules = N(rules),
+				.routes = routes};
 	char *error = NULL;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct family f = family_of(v6);
 		struct prefix service = {f.remote, 128};
 
-		for (uint32_t class = 1; class <= 2; class++)
+		for (uint32_t class = 1; class <= 2; class ++)
 			acl[p.n_acl++] = (struct maps_acl){class, service, 0, 1, ACL_ACCEPTS};
 		acl[p.n_acl++] = (struct maps_acl){1, {f.external, 128}, 0, 1, ACL_EXACT | ACL_ACCEPTS};
 		routes[p.n_routes++] = (struct maps_route){service, {ROUTE_POOL_OF_CLIENT, 7}};
@@ -388,8 +392,11 @@ static inline enum drop_reason counted(const uint64_t *before, const uint64_t *a
 /* @xdp: the program takes no context. */
 static inline struct ran run_fd(struct scratch *s, int program, bool xdp, const struct frame *f, struct push push)
 {
-	struct __sk_buff ctx = {.gso_size = push.gso_size, .gso_segs = push.gso_segs, .mark = push.mark,
-				.ingress_ifindex = push.from}, ctx_out = {};
+	struct __sk_buff ctx = {.gso_size = push.gso_size,
+				.gso_segs = push.gso_segs,
+				.mark = push.mark,
+				.ingress_ifindex = push.from},
+			 ctx_out = {};
 	uint64_t before[DROP_MAX], after[DROP_MAX];
 	struct ran r = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = r.out.b,

@@ -20,16 +20,17 @@ struct segment {
 #define ESTABLISHED 7440
 
 /* The client's next byte is 1001 then, the remote's 5001. */
-#define HANDSHAKE                                                                                         \
+#define HANDSHAKE                                                                                     \
 	{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_SYN | TH_ACK, 5000, 1001, FLOW_NEW, 0}, \
-	{OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED}
+	{                                                                                             \
+		OUT, TH_ACK, 1001, 5001, FLOW_ESTABLISHED, ESTABLISHED                                \
+	}
 
 static const struct {
 	const char *name;
 	struct segment segments[12];
 } scripts[] = {
-	{"opens",
-	 {HANDSHAKE}},
+	{"opens", {HANDSHAKE}},
 	{"5382-2 simultaneous open",
 	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY},
 	  {IN, TH_SYN, 5000, 0, FLOW_NEW, 0},
@@ -73,21 +74,15 @@ static const struct {
 	 {{OUT, TH_SYN, 1000, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST | TH_ACK, 0, 77777, FLOW_NEW, 0}}},
 	{"fault 16 a refusal that acknowledges nothing", /* the field is there, and an attacker's */
 	 {{OUT, TH_SYN, 0xffffffff, 0, FLOW_NEW, TRANSITORY}, {IN, TH_RST, 0, 0, FLOW_NEW, 0}}},
-	{"7857 reset in sequence",
-	 {HANDSHAKE,
-	  {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY}}},
+	{"7857 reset in sequence", {HANDSHAKE, {IN, TH_RST, 5001, 0, FLOW_RESET, TRANSITORY}}},
 	{"7857 reset behind data in flight",
-	 {HANDSHAKE,
-	  {IN, TH_ACK, 5001, 1011, FLOW_ESTABLISHED, 0},
-	  {IN, TH_RST, 5011, 0, FLOW_RESET, TRANSITORY}}},
+	 {HANDSHAKE, {IN, TH_ACK, 5001, 1011, FLOW_ESTABLISHED, 0}, {IN, TH_RST, 5011, 0, FLOW_RESET, TRANSITORY}}},
 	{"7857 reset out of sequence",
 	 {HANDSHAKE,
 	  {IN, TH_RST, 5002, 0, FLOW_ESTABLISHED, ESTABLISHED},
 	  {IN, TH_RST, 5000, 0, FLOW_ESTABLISHED, ESTABLISHED},
 	  {OUT, TH_RST, 900, 0, FLOW_ESTABLISHED, ESTABLISHED}}},
-	{"reset by the client",
-	 {HANDSHAKE,
-	  {OUT, TH_RST, 1011, 0, FLOW_RESET, TRANSITORY}}},
+	{"reset by the client", {HANDSHAKE, {OUT, TH_RST, 1011, 0, FLOW_RESET, TRANSITORY}}},
 	{"5382-2 opens again after a reset that met a FIN",
 	 {HANDSHAKE,
 	  {OUT, TH_RST, 1001, 0, FLOW_RESET, TRANSITORY},
@@ -582,14 +577,14 @@ static void test_timer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_tcp_states),	  T(test_idle_times),
-		T(test_expired_tcp),	  T(test_kill),
-		T(test_kill_permission),  T(test_new_policy),
-		T(test_sweep_decides),	  T(test_no_policy),
-		T(test_address_moves),	  T(test_layout_7_held_address),
-		T(test_leftover),	  T(test_slots_are_reused),
+		T(test_tcp_states),	   T(test_idle_times),
+		T(test_expired_tcp),	   T(test_kill),
+		T(test_kill_permission),   T(test_new_policy),
+		T(test_sweep_decides),	   T(test_no_policy),
+		T(test_address_moves),	   T(test_layout_7_held_address),
+		T(test_leftover),	   T(test_slots_are_reused),
 		T(test_dead_for_a_second), T(test_sweep_is_bounded),
-		T(test_table_full),	  cmocka_unit_test(test_timer),
+		T(test_table_full),	   cmocka_unit_test(test_timer),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

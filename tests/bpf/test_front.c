@@ -244,8 +244,8 @@ static void test_gro(void **state)
 	put_message(whole.b + whole.payload, 0); /* initiations */
 	f = socket_frame(&whole, shape.payload);
 	assert_ran(run(s, PROGRAM_FRONT_SOCKET, &f), 0, DROP_WG_LENGTH);
-	assert_ran(run_with(s, PROGRAM_FRONT_SOCKET, &f, (struct push){.gso_size = 148, .gso_segs = 3}),
-		   8 + 3 * 148, DROP_NONE);
+	assert_ran(run_with(s, PROGRAM_FRONT_SOCKET, &f, (struct push){.gso_size = 148, .gso_segs = 3}), 8 + 3 * 148,
+		   DROP_NONE);
 }
 
 static void spend(struct scratch *s, uint32_t budget, bool all)
@@ -279,7 +279,7 @@ static void test_fault_22_strangers_have_budgets(void **state)
 		assert_let_in(s, 0, true, empty != ADMIT_COOKIES);
 		assert_let_in(s, 24, false, empty != ADMIT_OTHERS); /* disco */
 		assert_let_in(s, 28, false, empty != ADMIT_OTHERS); /* STUN */
-		assert_let_in(s, 3, false, true);		     /* a response */
+		assert_let_in(s, 3, false, true);		    /* a response */
 		assert_let_in(s, 6, false, true);
 		assert_let_in(s, 9, false, true); /* a keepalive */
 	}
@@ -318,7 +318,7 @@ static void test_steer_tap(void **state)
 		struct frame f;
 
 		frame_build(&f, &shape);
-		assert_int_equal(steered(s, &f, 0), 3); /* client 2 is worker 3's */
+		assert_int_equal(steered(s, &f, 0), 3);	       /* client 2 is worker 3's */
 		assert_int_equal(steered(s, &f, TAP_MARK), 0); /* but nic_in knows best */
 		assert_int_equal(steered(s, &f, TAP_MARK | 5), 5);
 		assert_int_equal(steered(s, &f, 6), 3); /* the host's own mark (SO_MARK) means something else */
@@ -390,8 +390,13 @@ static void test_fault_45_the_tunnels_own_stay_out(void **state)
 	for (int v6 = 0; v6 < 2; v6++)
 		for (size_t i = 0; i < N(cases); i++) {
 			struct family fam = family_of(v6);
-			struct shape shape = {.v6 = v6, .proto = cases[i].proto, .src = fam.external, .dst = fam.client,
-					      .sport = cases[i].sport, .dport = WG_PORT, .payload = 10};
+			struct shape shape = {.v6 = v6,
+					      .proto = cases[i].proto,
+					      .src = fam.external,
+					      .dst = fam.client,
+					      .sport = cases[i].sport,
+					      .dport = WG_PORT,
+					      .payload = 10};
 			struct push push = {.mark = cases[i].mark, .from = cases[i].from};
 			struct frame f;
 
@@ -511,8 +516,8 @@ static void test_steer_udp(void **state)
 			assert_int_equal(delivered(&g, 3), w);
 			assert_int_equal(delivered(&g, 6), w);
 		}
-		assert_true(delivered(&g, 0) >= 0);	 /* an initiation: somebody */
-		assert_not_delivered(&g, 12);		 /* unknown: nobody, and no ICMP error */
+		assert_true(delivered(&g, 0) >= 0); /* an initiation: somebody */
+		assert_not_delivered(&g, 12);	    /* unknown: nobody, and no ICMP error */
 		assert_not_delivered(&g, 16);
 		must(maps_session_set(s->m, KNOWN, MAX_WORKERS - 1, 1)); /* a worker without a socket */
 		assert_true(delivered(&g, 10) >= 0);
@@ -523,11 +528,15 @@ static void test_steer_udp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_messages, setup),  cmocka_unit_test_setup(test_messages_on_socket, setup),
-		cmocka_unit_test_setup(test_passes, setup),    cmocka_unit_test_setup(test_fragments, setup),
-		cmocka_unit_test_setup(test_options, setup),   cmocka_unit_test_setup(test_gro, setup),
+		cmocka_unit_test_setup(test_messages, setup),
+		cmocka_unit_test_setup(test_messages_on_socket, setup),
+		cmocka_unit_test_setup(test_passes, setup),
+		cmocka_unit_test_setup(test_fragments, setup),
+		cmocka_unit_test_setup(test_options, setup),
+		cmocka_unit_test_setup(test_gro, setup),
 		cmocka_unit_test_setup(test_fault_22_strangers_have_budgets, setup),
-		cmocka_unit_test_setup(test_counted, setup),   cmocka_unit_test_setup(test_steer_tap, setup),
+		cmocka_unit_test_setup(test_counted, setup),
+		cmocka_unit_test_setup(test_steer_tap, setup),
 		cmocka_unit_test_setup(test_fence_tap, setup),
 		cmocka_unit_test_setup(test_fault_45_the_tunnels_own_stay_out, setup),
 		cmocka_unit_test_setup(test_steer_udp, setup),

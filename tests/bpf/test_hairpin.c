@@ -231,8 +231,12 @@ static void test_5508_7_error(void **state)
 	for (int v6 = 0; v6 < 2; v6++) {
 		struct pair_up p = pair_up(*state, v6, IPPROTO_UDP);
 		struct shape there = to_external(&p, &p.alice, p.bobs), back = to_external(&p, &p.bob, p.alices);
-		struct shape error = {.v6 = v6, .proto = IPPROTO_ICMP, .src = p.f.client2, .dst = p.f.external,
-				      .type = v6 ? 1 : 3, .code = v6 ? 4 : 3};
+		struct shape error = {.v6 = v6,
+				      .proto = IPPROTO_ICMP,
+				      .src = p.f.client2,
+				      .dst = p.f.external,
+				      .type = v6 ? 1 : 3,
+				      .code = v6 ? 4 : 3};
 		struct frame sent, got;
 		struct ran r;
 
@@ -264,7 +268,7 @@ static void test_5508_7_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_4787_9_udp), T(test_policy_both_ways), T(test_to_the_host),	   T(test_mapping_ended),
+		T(test_4787_9_udp), T(test_policy_both_ways), T(test_to_the_host),	  T(test_mapping_ended),
 		T(test_ttl),	    T(test_5382_8_tcp),	      T(test_tcp_for_one_remote), T(test_5508_7_error),
 	};
 

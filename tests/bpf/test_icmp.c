@@ -174,7 +174,7 @@ static void test_errors_out_by_the_mapping(void **state)
 	static const struct {
 		const char *name;
 		uint16_t sport; /* of the quoted packet's sender */
-		bool other; /* address */
+		bool other;	/* address */
 		bool sent;
 	} cases[] = {
 		{"another port", 4444, false, true},
@@ -255,8 +255,8 @@ static void error_astray(struct scratch *s, const struct family *f, size_t i)
 {
 	struct shape shape = flow_shape(f, i), back, error;
 	struct ran r = out_of(s, &shape, 1);
-	struct addr elsewhere[] = {f->remote2, f->denied, f->unrouted, f->metadata, f->client2, f->external, f->tunnel,
-				   addr_of(f->v6 ? "ff02::1" : "224.0.0.1")};
+	struct addr elsewhere[] = {f->remote2, f->denied,   f->unrouted, f->metadata,
+				   f->client2, f->external, f->tunnel,	 addr_of(f->v6 ? "ff02::1" : "224.0.0.1")};
 	uint8_t quote[2048];
 	size_t n;
 
@@ -327,8 +327,13 @@ static void test_errors_to_host(void **state)
 		};
 
 		for (size_t i = 0; i < N(cases); i++) {
-			struct shape sent = {.v6 = v6, .proto = IPPROTO_UDP, .src = cases[i].from, .dst = cases[i].to,
-					     .sport = WG_PORT, .dport = 4242, .payload = 64};
+			struct shape sent = {.v6 = v6,
+					     .proto = IPPROTO_UDP,
+					     .src = cases[i].from,
+					     .dst = cases[i].to,
+					     .sport = WG_PORT,
+					     .dport = 4242,
+					     .payload = 64};
 			struct shape error;
 			struct frame frame;
 			uint8_t quote[2048];
@@ -449,10 +454,11 @@ static void test_remote_pings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_errors_in),	T(test_errors_out),    T(test_no_flow),
-		T(test_errors_astray),	T(test_revoked),       T(test_errors_to_host),
-		T(test_hostile_quotes), T(test_outer_options), T(test_remote_pings),
-		T(test_errors_out_by_the_mapping),
+		T(test_errors_in),	T(test_errors_out),
+		T(test_no_flow),	T(test_errors_astray),
+		T(test_revoked),	T(test_errors_to_host),
+		T(test_hostile_quotes), T(test_outer_options),
+		T(test_remote_pings),	T(test_errors_out_by_the_mapping),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

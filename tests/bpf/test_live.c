@@ -465,11 +465,8 @@ static void test_guard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp),
-		cmocka_unit_test(test_udp),
-		cmocka_unit_test(test_hairpin),
-		cmocka_unit_test(test_to_host),
-		cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_tcp),	cmocka_unit_test(test_udp),   cmocka_unit_test(test_hairpin),
+		cmocka_unit_test(test_to_host), cmocka_unit_test(test_guard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

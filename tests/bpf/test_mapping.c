@@ -258,9 +258,8 @@ static void test_port_changes_hands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_endpoint_independent),  T(test_filtering),
-		T(test_inbound_makes_nothing), T(test_mapping_outlives),
-		T(test_egress_gone),	       T(test_paired),
+		T(test_endpoint_independent), T(test_filtering),   T(test_inbound_makes_nothing),
+		T(test_mapping_outlives),     T(test_egress_gone), T(test_paired),
 		T(test_port_changes_hands),
 	};
 

@@ -242,11 +242,11 @@ static void test_ends_and_begins(void **state)
 struct talker { /* sends on one connection, as fast as it can */
 	pthread_t thread;
 	struct scratch *s;
-	struct frame frame;  /* of the connection */
-	bool talks;	     /* shared, as what follows */
+	struct frame frame; /* of the connection */
+	bool talks;	    /* shared, as what follows */
 	bool silent;
-	uint32_t sent;	     /* packets whose programs have ended */
-	bool passes;	     /* the last of them did */
+	uint32_t sent; /* packets whose programs have ended */
+	bool passes;   /* the last of them did */
 	bool done;
 };
 

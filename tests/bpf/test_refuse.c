@@ -90,8 +90,14 @@ static void test_families_stay_apart(void **state)
 	struct maps_acl acl[] = {{1, prefix_of("0.0.0.0/0"), 0, 1, ACL_ACCEPTS},
 				 {1, prefix_of("::/0"), 0, 1, ACL_ACCEPTS}};
 	struct maps_route route = {prefix_of("::/0"), {ROUTE_POOL_OF_CLIENT, 7}};
-	struct maps_policy policy = {.classes = classes, .n_classes = 2, .acl = acl, .n_acl = 2,
-				     .rules = &all, .n_rules = 1, .routes = &route, .n_routes = 1};
+	struct maps_policy policy = {.classes = classes,
+				     .n_classes = 2,
+				     .acl = acl,
+				     .n_acl = 2,
+				     .rules = &all,
+				     .n_rules = 1,
+				     .routes = &route,
+				     .n_routes = 1};
 	struct shape v4 = tcp_shape(&f), v6 = tcp_shape(&f6);
 	struct prefix everything = prefix_of("::/0");
 	struct scratch *s = *state;

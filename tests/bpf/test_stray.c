@@ -150,10 +150,19 @@ static void test_errors_about_the_tunnel(void **state)
 
 		set_exclusive(s, &f, true);
 		for (int ours = 0; ours < 2; ours++) {
-			struct shape quoted = {.v6 = v6, .proto = IPPROTO_UDP, .src = f.external, .dst = f.remote,
-					       .sport = ours ? WG_PORT : 999, .dport = 41641, .payload = 40};
-			struct shape error = {.v6 = v6, .proto = IPPROTO_ICMP, .src = f.remote2, .dst = f.external,
-					      .type = v6 ? 2 : 3, .code = v6 ? 0 : 4};
+			struct shape quoted = {.v6 = v6,
+					       .proto = IPPROTO_UDP,
+					       .src = f.external,
+					       .dst = f.remote,
+					       .sport = ours ? WG_PORT : 999,
+					       .dport = 41641,
+					       .payload = 40};
+			struct shape error = {.v6 = v6,
+					      .proto = IPPROTO_ICMP,
+					      .src = f.remote2,
+					      .dst = f.external,
+					      .type = v6 ? 2 : 3,
+					      .code = v6 ? 0 : 4};
 			struct frame q;
 
 			frame_build(&q, &quoted);
@@ -278,9 +287,10 @@ static void test_exclusive_flows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_strays),	 T(test_fragment),	    T(test_neighbours),	    T(test_errors_about_the_tunnel),
-		T(test_listener), T(test_simultaneous_open), T(test_exclusive_flows),
-		T(test_dhcp), /* the last: it is in a namespace of its own from then on */
+		T(test_strays),		 T(test_fragment),
+		T(test_neighbours),	 T(test_errors_about_the_tunnel),
+		T(test_listener),	 T(test_simultaneous_open),
+		T(test_exclusive_flows), T(test_dhcp), /* the last: it is in a namespace of its own from then on */
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

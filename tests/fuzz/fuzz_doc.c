@@ -7,7 +7,7 @@
 
 static void visit(const struct doc_node *n, struct diags *d)
 {
-	static const char *const known[] = { "a", "acls", "src", NULL };
+	static const char *const known[] = {"a", "acls", "src", NULL};
 	const char *text;
 	uint64_t number;
 	char buf[80];
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc;
 	FILE *null;
 

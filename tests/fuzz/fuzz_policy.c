@@ -32,13 +32,13 @@ static void fail(const char *why)
 
 static void make_inventory(struct inventory *inv)
 {
-	static const char *const users[] = { "alice@example.com", "bob@example.com", "a@b" };
-	static const char *const tags[] = { "tag:ci", "tag:gateway", "tag:a" };
-	struct prefix route = { .addr = addr_from_v4(htonl(0x0a000000)), .len = 104 };
+	static const char *const users[] = {"alice@example.com", "bob@example.com", "a@b"};
+	static const char *const tags[] = {"tag:ci", "tag:gateway", "tag:a"};
+	struct prefix route = {.addr = addr_from_v4(htonl(0x0a000000)), .len = 104};
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct inventory_node *node;
-		struct prefix p = { .addr = addr_from_v4(htonl(0x64400001 + i)), .len = 128 };
+		struct prefix p = {.addr = addr_from_v4(htonl(0x64400001 + i)), .len = 128};
 
 		inventory_add_role(inv, inventory_add_user(inv, users[i]), "admin");
 		node = inventory_add_node(inv, users[i]);
@@ -55,7 +55,7 @@ static void make_inventory(struct inventory *inv)
 static void check_print(const struct policy *p)
 {
 	char *text = policy_print(p);
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("printed", text, strlen(text), DOC_YAML, &d);
 	struct policy *again = doc ? policy_parse(doc, &d) : NULL;
 
@@ -70,17 +70,17 @@ static void check_print(const struct policy *p)
 
 static void look_around(const struct policy *p)
 {
-	struct inventory inv = { 0 };
+	struct inventory inv = {0};
 	struct reach reach;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct matrix m;
 	size_t passed;
 	FILE *null = fopen("/dev/null", "w");
 
 	make_inventory(&inv);
-	policy_check(p, &(struct policy_check_place){ .inv = &inv }, NULL, &d);
+	policy_check(p, &(struct policy_check_place){.inv = &inv}, NULL, &d);
 	if (null && reach_build(&reach, p, &inv, &inv.nodes[1], NULL, &d)) {
-		policy_run_tests(p, reach.r, &(struct policy_test_place){ &inv, reach.f, NULL }, &passed, &d);
+		policy_run_tests(p, reach.r, &(struct policy_test_place){&inv, reach.f, NULL}, &passed, &d);
 		matrix_build(&m, &reach, NULL, NULL);
 		matrix_html(&m, "title", null);
 		matrix_free(&m);
@@ -96,7 +96,7 @@ static void look_around(const struct policy *p)
 
 static void try_text(const char *text, size_t len, enum doc_format format)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("f", text, len, format, &d);
 	struct policy *p = doc ? policy_parse(doc, &d) : NULL;
 
@@ -118,13 +118,13 @@ static void try_random(struct rng *rng, size_t n_rules, unsigned packets)
 	struct filter *f = random_filter(rng, n_rules);
 	struct prefix addrs[CLIENTS][2];
 	struct tables_client clients[CLIENTS];
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct tables *t;
 
 	for (unsigned i = 0; i < CLIENTS; i++) {
-		addrs[i][0] = (struct prefix){ random_addr(rng, true), 128 };
-		addrs[i][1] = (struct prefix){ random_addr(rng, false), 128 };
-		clients[i] = (struct tables_client){ addrs[i], 2 };
+		addrs[i][0] = (struct prefix){random_addr(rng, true), 128};
+		addrs[i][1] = (struct prefix){random_addr(rng, false), 128};
+		clients[i] = (struct tables_client){addrs[i], 2};
 	}
 	t = tables_build(f, clients, CLIENTS, &none, &d);
 	if (!t)
@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct rng rng = { 0 };
+	struct rng rng = {0};
 
 	if (size < 2)
 		return 0;

@@ -23,13 +23,13 @@
 #define FRAME	(sizeof(struct virtio_net_hdr) + ETH_HLEN + 65536 + 128)
 
 enum { /* flags */
-	CLIENTS = 3,
-	FLUSH = 4,
-	MEND = 8,   /* a right checksum, or hardly anything would merge */
-	AGAIN = 16, /* the next of its flow */
-	GOOD = 32,  /* one that merges, for a start */
-	V6 = 64,
-	UDP = 128,
+       CLIENTS = 3,
+       FLUSH = 4,
+       MEND = 8,   /* a right checksum, or hardly anything would merge */
+       AGAIN = 16, /* the next of its flow */
+       GOOD = 32,  /* one that merges, for a start */
+       V6 = 64,
+       UDP = 128,
 };
 
 static uint8_t batch[PACKETS][ROOM];

@@ -87,8 +87,8 @@ static void claim(const uint8_t *data, size_t size)
 	char *value = mem_strndup((const char *)data, size), error[NETMAP_ERROR];
 
 	for (size_t i = 0; i < sizeof(claims) / sizeof(*claims) && is_json(value); i++) {
-		char *text = mem_printf("{\"Node\":" PEER("1") "},\"Peers\":[" PEER("3") "}," PEER("2")
-					",\"%s\":%s}]}", claims[i], value);
+		char *text = mem_printf("{\"Node\":" PEER("1") "},\"Peers\":[" PEER("3") "}," PEER("2") ",\"%s\":%s}]}",
+					claims[i], value);
 		struct netmap_update *u = netmap_update_read(text, strlen(text), error);
 
 		if (!u || u->damage || !u->self.node || u->n_peers != 2 || u->n_unfit)

@@ -49,17 +49,20 @@ static void op_random(void *ctx, void *buf, size_t len)
 	static unsigned char next;
 
 	for (size_t i = 0; i < len; i++)
-		((unsigned char *)buf)[i] =
-			(unsigned char)(next = (unsigned char)(next * 5 + 1) ^ (unsigned char)i);
+		((unsigned char *)buf)[i] = (unsigned char)(next = (unsigned char)(next * 5 + 1) ^ (unsigned char)i);
 }
 
-static const struct engine_ops ops = { .send = op_send, .command = op_command, .index = op_index, .allowed = op_allowed,
-					.worker = op_worker, .random = op_random };
+static const struct engine_ops ops = {.send = op_send,
+				      .command = op_command,
+				      .index = op_index,
+				      .allowed = op_allowed,
+				      .worker = op_worker,
+				      .random = op_random};
 
 static char *answer(struct uapi_request *r, struct engine *e, size_t *len)
 {
-	const struct engine_time now = { 1000 * NS_PER_SEC, 1700000000ull * NS_PER_SEC };
-	struct uapi_device device = { .listen_port = 1, .show_secrets = true };
+	const struct engine_time now = {1000 * NS_PER_SEC, 1700000000ull * NS_PER_SEC};
+	struct uapi_device device = {.listen_port = 1, .show_secrets = true};
 	char *text = uapi_answer(r, e, &device, &now, len);
 
 	MUST(text && *len >= strlen("errno=0\n\n") && !memcmp(text + *len - 2, "\n\n", 2));
@@ -69,7 +72,7 @@ static char *answer(struct uapi_request *r, struct engine *e, size_t *len)
 
 static char *state_of(struct engine *e, size_t *len)
 {
-	struct uapi_request r = { 0 };
+	struct uapi_request r = {0};
 	char *text;
 
 	MUST(uapi_feed(&r, "get=1\n\n", 7) == UAPI_READY);
@@ -82,8 +85,7 @@ static void run_requests(struct uapi_request *r, struct engine *e)
 {
 	while (uapi_feed(r, NULL, 0) == UAPI_READY) {
 		size_t before_len, after_len, len;
-		char *before = state_of(e, &before_len), *text = answer(r, e, &len),
-		     *after = state_of(e, &after_len);
+		char *before = state_of(e, &before_len), *text = answer(r, e, &len), *after = state_of(e, &after_len);
 
 		if (strcmp(text + len - strlen("errno=0\n\n"), "errno=0\n\n"))
 			MUST(!strcmp(before, after));
@@ -100,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const uint8_t nobody[KEY_LEN];
 	static struct garbage garbage;
 	static struct engine *e;
-	struct uapi_request r = { 0 };
+	struct uapi_request r = {0};
 	size_t piece;
 
 	if (!e) {

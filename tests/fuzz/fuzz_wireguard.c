@@ -111,13 +111,12 @@ static void op_identity(void *ctx, const uint8_t public[KEY_LEN], bool valid)
 	gate_keys_init(&((struct node *)ctx)->keys, public, valid);
 }
 
-static const struct engine_ops ops = {
-	op_send, op_command, op_index, op_allowed, op_worker, op_random, NULL, op_identity
-};
+static const struct engine_ops ops = {op_send,	 op_command, op_index, op_allowed,
+				      op_worker, op_random,  NULL,     op_identity};
 
 static struct engine_time time_of(const struct node *n)
 {
-	return (struct engine_time){ n->now, 1700000000ull * NS_PER_SEC + n->now };
+	return (struct engine_time){n->now, 1700000000ull * NS_PER_SEC + n->now};
 }
 
 /* ---- the worker ---- */
@@ -189,12 +188,10 @@ static void receive(struct node *n, const void *bytes, size_t len)
 
 	memcpy(msg, bytes, len);
 	if (len && msg[0] == MESSAGE_DATA) {
-		enum open_result r =
-			transport_open(&n->set, n->allowed, msg, len, &n->from, 3, n->now, &opened);
+		enum open_result r = transport_open(&n->set, n->allowed, msg, len, &n->from, 3, n->now, &opened);
 
 		if (r == OPEN_OK)
-			MUST(opened.packet.data == msg + DATA_HEADER_LEN &&
-			     opened.packet.len <= len - DATA_MIN_LEN);
+			MUST(opened.packet.data == msg + DATA_HEADER_LEN && opened.packet.len <= len - DATA_MIN_LEN);
 	} else if (input(n, msg, len) != ENGINE_OK) {
 		MUST(n->sent == before);
 	}
@@ -219,7 +216,7 @@ static void start_session(struct node *n, const struct noise_keys *keys, bool in
 
 static void step_initiation(struct node *n, const uint8_t *bytes, size_t len)
 {
-	uint8_t stamp[TIMESTAMP_LEN] = { 0x50 }, ephemeral[KEY_LEN];
+	uint8_t stamp[TIMESTAMP_LEN] = {0x50}, ephemeral[KEY_LEN];
 	uint64_t count = htobe64(++n->stamp);
 	struct message_initiation msg;
 	struct noise_keys keys;
@@ -271,17 +268,31 @@ static void step(struct node *n, unsigned op, const uint8_t *bytes, size_t len)
 	struct transport *t = transport_find(&n->set, n->peer);
 
 	switch (op) {
-	case RAW: receive(n, bytes, len); break;
-	case INITIATION: step_initiation(n, bytes, len); break;
-	case RESPONSE: step_response(n, bytes, len); break;
-	case DATA: step_data(n, bytes, len); break;
-	case TIME: n->now += (len ? bytes[0] + 1 : 1000) * 100 * NS_PER_MS; break;
-	case BEGIN: engine_initiate(n->e, n->peer, &now); break;
+	case RAW:
+		receive(n, bytes, len);
+		break;
+	case INITIATION:
+		step_initiation(n, bytes, len);
+		break;
+	case RESPONSE:
+		step_response(n, bytes, len);
+		break;
+	case DATA:
+		step_data(n, bytes, len);
+		break;
+	case TIME:
+		n->now += (len ? bytes[0] + 1 : 1000) * 100 * NS_PER_MS;
+		break;
+	case BEGIN:
+		engine_initiate(n->e, n->peer, &now);
+		break;
 	case LOAD:
 		n->under_load = !n->under_load;
 		n->load.strangers = n->under_load ? UINT64_MAX / 2 : 0;
 		break;
-	case SAY: transport_stage(t, bytes, len); break;
+	case SAY:
+		transport_stage(t, bytes, len);
+		break;
 	}
 	now = time_of(n);
 	work(n);
@@ -291,12 +302,12 @@ static void step(struct node *n, unsigned op, const uint8_t *bytes, size_t len)
 
 static void setup(struct node *n)
 {
-	uint8_t ours[KEY_LEN] = { 8 }, theirs[KEY_LEN] = { 16 }, public[KEY_LEN];
-	struct prefix everything = { .addr.w[2] = htobe32(0xffff), .len = ADDR_V4_BITS };
+	uint8_t ours[KEY_LEN] = {8}, theirs[KEY_LEN] = {16}, public[KEY_LEN];
+	struct prefix everything = {.addr.w[2] = htobe32(0xffff), .len = ADDR_V4_BITS};
 	struct peer *p;
 
 	n->now = 1000 * NS_PER_SEC;
-	n->from = (struct endpoint){ .addr = addr_from_v4(htobe32(0xc0000201)), .port = 5 };
+	n->from = (struct endpoint){.addr = addr_from_v4(htobe32(0xc0000201)), .port = 5};
 	n->sources = ratelimit_new(theirs);
 	n->e = engine_new(&ops, n);
 	MUST(n->e && n->sources);
@@ -318,7 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool ready;
-	struct node n = { 0 };
+	struct node n = {0};
 	const char *what;
 
 	if (!ready)

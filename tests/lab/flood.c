@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define BURST 64
+#define BURST	    64
 #define MESSAGE_MAX 1500
 
 struct datagram {
@@ -133,8 +133,8 @@ int main(int argc, char **argv)
 		f.bits = atoi(prefix + 1);
 	}
 	fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-	if (fd < 0 || f.len < f.length || !f.length || f.length > MESSAGE_MAX ||
-	    !inet_aton(argv[3], &f.to.sin_addr) || !inet_aton(argv[5], &f.source)) {
+	if (fd < 0 || f.len < f.length || !f.length || f.length > MESSAGE_MAX || !inet_aton(argv[3], &f.to.sin_addr) ||
+	    !inet_aton(argv[5], &f.source)) {
 		perror("flood");
 		return 2;
 	}

@@ -9,7 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* qemu-user 7.2 of Debian 12 has no openat2(), which every kernel has that we run on: what needs it is skipped there. */
+/* qemu-user 7.2 of Debian 12 has no openat2(), which every kernel has that we run on: what needs it is skipped there.
+ */
 static inline bool lacks_openat2(void)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC};

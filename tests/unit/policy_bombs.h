@@ -251,7 +251,8 @@ static inline char *bomb_inventory(unsigned n)
 	FILE *f = open_memstream(&text, &size);
 
 	fputs("{nodes: [{name: gw, tags: ['tag:gw'], addresses: [100.64.0.1], routes: [10.0.0.0/8], "
-	      "approved: [10.0.0.0/8]}", f);
+	      "approved: [10.0.0.0/8]}",
+	      f);
 	for (unsigned i = 0; i < n; i++) {
 		fprintf(f, ", {name: n%u, user: u%u@example.com, addresses: [", i, i);
 		put_addr(f, 0x64400100 + i);

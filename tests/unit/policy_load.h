@@ -37,7 +37,7 @@ static inline struct policy *read_policy(const char *text, enum doc_format forma
 /* A policy that must be sound; warnings are left out. */
 static inline struct policy *load_policy(const char *yaml)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct policy *p = read_policy(yaml, DOC_YAML, &d);
 
 	if (!p)
@@ -48,10 +48,10 @@ static inline struct policy *load_policy(const char *yaml)
 
 static inline void load_inventory(struct inventory *inv, const char *yaml)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("inventory", yaml, strlen(yaml), DOC_YAML, &d);
 
-	*inv = (struct inventory){ 0 };
+	*inv = (struct inventory){0};
 	if (!doc || !inventory_read(inv, doc, &d))
 		fail_msg("%s", said(&d));
 	doc_free(doc);

@@ -23,7 +23,7 @@
 
 /* A gateway with a policy, in a folder of the test's own. */
 #define N(list) (sizeof(list) / sizeof((list)[0]))
-#define NOW   2000000000 /* Unix seconds */
+#define NOW	2000000000 /* Unix seconds */
 
 static const char gateway[] =
 	"version: 1\n"

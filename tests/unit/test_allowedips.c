@@ -38,33 +38,33 @@ static void test_W13_longest_prefix(void **state)
 		const char *prefix;
 		uint32_t peer;
 	} entries[] = {
-		{ "192.168.4.0/24", 1 }, { "192.168.4.4", 2 },
-		{ "192.168.0.0/16", 3 }, { "192.95.5.64/27", 4 },
-		{ "10.0.0.0/7", 5 },	 { "0.0.0.0/0", 6 },
-		{ "2607:5300::/32", 7 }, { "2607:5300:6006:b00::/64", 8 },
-		{ "::/0", 9 },		 { "2607:5300:6006:b00:0:c05f::543", 10 },
+		{"192.168.4.0/24", 1}, {"192.168.4.4", 2},
+		{"192.168.0.0/16", 3}, {"192.95.5.64/27", 4},
+		{"10.0.0.0/7", 5},     {"0.0.0.0/0", 6},
+		{"2607:5300::/32", 7}, {"2607:5300:6006:b00::/64", 8},
+		{"::/0", 9},	       {"2607:5300:6006:b00:0:c05f::543", 10},
 	};
 	static const struct {
 		const char *addr;
 		uint32_t peer;
 	} cases[] = {
-		{ "192.168.4.20", 1 },
-		{ "192.168.4.4", 2 },
-		{ "192.168.4.5", 1 },
-		{ "192.168.5.4", 3 },
-		{ "192.95.5.64", 4 },
-		{ "192.95.5.95", 4 },
-		{ "192.95.5.96", 6 },
-		{ "192.95.5.63", 6 },
-		{ "11.255.0.1", 5 },
-		{ "12.0.0.0", 6 },
-		{ "255.255.255.255", 6 },
-		{ "0.0.0.0", 6 },
-		{ "2607:5300::1", 7 },
-		{ "2607:5301::1", 9 },
-		{ "2607:5300:6006:b00::1", 8 },
-		{ "2607:5300:6006:b00:0:c05f::543", 10 },
-		{ "::1", 9 },
+		{"192.168.4.20", 1},
+		{"192.168.4.4", 2},
+		{"192.168.4.5", 1},
+		{"192.168.5.4", 3},
+		{"192.95.5.64", 4},
+		{"192.95.5.95", 4},
+		{"192.95.5.96", 6},
+		{"192.95.5.63", 6},
+		{"11.255.0.1", 5},
+		{"12.0.0.0", 6},
+		{"255.255.255.255", 6},
+		{"0.0.0.0", 6},
+		{"2607:5300::1", 7},
+		{"2607:5301::1", 9},
+		{"2607:5300:6006:b00::1", 8},
+		{"2607:5300:6006:b00:0:c05f::543", 10},
+		{"::1", 9},
 	};
 	struct allowedips_set *s = allowedips_set_new();
 
@@ -124,7 +124,7 @@ static void test_each_and_take_all(void **state)
 	for (unsigned i = 0; i < 1000; i++) {
 		struct addr a = addr_from_v4(htobe32(0x0a000000 + i));
 
-		assert_true(allowedips_give(s, &(struct prefix){ a, 128 }, i % 10));
+		assert_true(allowedips_give(s, &(struct prefix){a, 128}, i % 10));
 	}
 	while ((p = allowedips_each(s, 3, &cursor))) {
 		assert_int_equal(be32toh(p->addr.w[3]) % 10, (0x0a000000 + 3) % 10);
@@ -153,7 +153,7 @@ static void test_random_against_list(void **state)
 
 	for (size_t i = 0; i < N; i++) { /* few values, so that prefixes nest and repeat */
 		uint32_t len = (uint32_t)(test_random(&seed) % 129);
-		struct prefix p = { .len = len };
+		struct prefix p = {.len = len};
 
 		for (size_t b = 0; b < len; b++) {
 			if (test_random(&seed) % 8 == 0)
@@ -173,8 +173,7 @@ static void test_random_against_list(void **state)
 			/* a shorter prefix than the mapped one is IPv6's */
 			if (addr_is_v4(&addr) && list[k].p.len < ADDR_V4_BITS)
 				continue;
-			if (prefix_contains(&list[k].p, &addr) &&
-			    (want == ALLOWEDIPS_NONE || list[k].p.len >= best)) {
+			if (prefix_contains(&list[k].p, &addr) && (want == ALLOWEDIPS_NONE || list[k].p.len >= best)) {
 				want = list[k].peer;
 				best = list[k].p.len;
 			}
@@ -195,8 +194,8 @@ static void test_many(void **state)
 		struct addr v4 = addr_from_v4(htobe32(0x64400000 + i)), v6 = pfx("fd7a:115c::").addr;
 
 		v6.w[3] = htobe32(i);
-		assert_true(allowedips_give(s, &(struct prefix){ v4, 128 }, i));
-		assert_true(allowedips_give(s, &(struct prefix){ v6, 128 }, i));
+		assert_true(allowedips_give(s, &(struct prefix){v4, 128}, i));
+		assert_true(allowedips_give(s, &(struct prefix){v6, 128}, i));
 	}
 	a = allowedips_snapshot(s);
 	for (uint32_t i = 0; i < N; i++) {

@@ -235,7 +235,7 @@ static void test_completion_is_bash(void **state)
 
 /* ---- arguments ------------------------------------------------------------------------------------- */
 
-#define GONE	"-s /nonexistent/s.sock"
+#define GONE   "-s /nonexistent/s.sock"
 #define OFFICE "tests/unit/files/office.yaml"
 
 static const struct {
@@ -255,8 +255,7 @@ static const struct {
 	{"flows --limit 0 " GONE, EXIT_USAGE, "--limit: found \"0\", expected a number from 1"},
 	{"flows --limit 1x " GONE, EXIT_USAGE, "--limit: found \"1x\", expected a number from 1"},
 	{"metrics --listen foo " GONE, EXIT_USAGE, "--listen: found \"foo\", expected ADDRESS:PORT"},
-	{"client-config alice-laptop -c " OFFICE " -e gw", EXIT_USAGE,
-	 "--endpoint: found \"gw\", expected HOST:PORT"},
+	{"client-config alice-laptop -c " OFFICE " -e gw", EXIT_USAGE, "--endpoint: found \"gw\", expected HOST:PORT"},
 	{"client-config alice-laptop -c " OFFICE " -k xxx -e gw:1", EXIT_USAGE,
 	 "--public-key: found \"xxx\", expected a public key: 44 characters of base64"},
 	{"flows --user \xff " GONE, EXIT_USAGE, "--user: not valid UTF-8"},
@@ -315,8 +314,8 @@ static void test_policy_test_as_json(void **state)
 {
 	struct ran r;
 
-	run("policy test --json -c " OFFICE " -",
-	    "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n", &r);
+	run("policy test --json -c " OFFICE " -", "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n",
+	    &r);
 	assert_int_equal(r.status, EXIT_NO);
 	assert_non_null(strstr(r.out, "\"failed\": 1"));
 	assert_non_null(strstr(r.out, "does not reach 203.0.113.9:443"));
@@ -382,8 +381,8 @@ static void test_client_config(void **state)
 			    "2001:db8:cafe::/64\n"
 			    "Endpoint = gw.example.com:51820\n"
 			    "PersistentKeepalive = 25\n");
-	run("client-config alice-laptop -c " OFFICE " -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr",
-	    "", &r);
+	run("client-config alice-laptop -c " OFFICE " -k hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= -e gw:1 --qr", "",
+	    &r);
 	assert_int_equal(r.status, EXIT_YES);
 	assert_non_null(strstr(r.out, "▀"));
 	assert_non_null(strstr(r.err, "without --private-key the code has no key in it"));
@@ -403,13 +402,19 @@ static void test_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two_words_before_one),	cmocka_unit_test(test_table_is_sound),
-		cmocka_unit_test(test_manual_is_complete),	cmocka_unit_test(test_help_of_each),
-		cmocka_unit_test(test_help_of_a_first_word),	cmocka_unit_test(test_completion_is_bash),
-		cmocka_unit_test(test_calls),			cmocka_unit_test(test_check_as_json),
+		cmocka_unit_test(test_two_words_before_one),
+		cmocka_unit_test(test_table_is_sound),
+		cmocka_unit_test(test_manual_is_complete),
+		cmocka_unit_test(test_help_of_each),
+		cmocka_unit_test(test_help_of_a_first_word),
+		cmocka_unit_test(test_completion_is_bash),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_check_as_json),
 		cmocka_unit_test(test_policy_test_as_json),
-		cmocka_unit_test(test_genkey_gives_other_keys), cmocka_unit_test(test_pubkey),
-		cmocka_unit_test(test_client_config),		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_genkey_gives_other_keys),
+		cmocka_unit_test(test_pubkey),
+		cmocka_unit_test(test_client_config),
+		cmocka_unit_test(test_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

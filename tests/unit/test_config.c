@@ -658,12 +658,17 @@ static void test_shipped_example(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_every_key),
 		cmocka_unit_test(test_tailnet),
-		cmocka_unit_test(test_clients),	     cmocka_unit_test(test_relative_paths_start_at_the_file),
-		cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_many_clients),
-		cmocka_unit_test(test_diff),	     cmocka_unit_test(test_folder_of_clients),
-		cmocka_unit_test(test_absent_files), cmocka_unit_test(test_shipped_example),
+		cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_relative_paths_start_at_the_file),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_many_clients),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_folder_of_clients),
+		cmocka_unit_test(test_absent_files),
+		cmocka_unit_test(test_shipped_example),
 		cmocka_unit_test(test_fault_1_no_key_of_everybody),
 	};
 

@@ -84,15 +84,9 @@ static int verb_not_later(void *gateway, const json_t *args, json_t **result, ch
 }
 
 static const struct control_verb verbs[] = {
-	{"later", false, verb_later},
-	{"not later", false, verb_not_later},
-	{"echo", false, verb_echo},
-	{"change", true, verb_echo},
-	{"fail", false, verb_fail},
-	{"huge", false, verb_huge},
-	{"null", false, verb_null},
-	{"mute", false, verb_mute},
-	{0},
+	{"later", false, verb_later}, {"not later", false, verb_not_later}, {"echo", false, verb_echo},
+	{"change", true, verb_echo},  {"fail", false, verb_fail},	    {"huge", false, verb_huge},
+	{"null", false, verb_null},   {"mute", false, verb_mute},	    {0},
 };
 
 static int set_up(void **state)

@@ -26,7 +26,7 @@ static void setup(struct both *b)
 	assert_true(cookie_checker_stale(&b->checker, T0));
 	cookie_checker_renew(&b->checker, secret, T0);
 	cookie_maker_init(&b->maker, public);
-	b->from = (struct endpoint){ .addr = addr_from_v4(htonl(0xc0000201)), .port = 51820 };
+	b->from = (struct endpoint){.addr = addr_from_v4(htonl(0xc0000201)), .port = 51820};
 	memset(&b->msg, 0x5a, sizeof(b->msg));
 }
 
@@ -43,7 +43,7 @@ static bool accepted(struct both *b, const struct endpoint *from)
 static struct message_cookie ask_cookie(struct both *b)
 {
 	struct message_cookie reply;
-	uint8_t nonce[XNONCE_LEN] = { 9 };
+	uint8_t nonce[XNONCE_LEN] = {9};
 
 	cookie_reply_write(&b->checker, &reply, &b->msg, sizeof(b->msg), &b->from, nonce);
 	return reply;
@@ -111,7 +111,7 @@ static void test_W9_cookie_is_for_one_address_and_port(void **state)
 
 static void test_W9_secret_rotates(void **state)
 {
-	uint8_t secret[KEY_LEN] = { 3 };
+	uint8_t secret[KEY_LEN] = {3};
 	struct message_cookie reply;
 	struct both b;
 

@@ -24,12 +24,12 @@ static char *printed(struct diags *d, bool summary)
 
 static struct diag_at at(const char *file, unsigned line, unsigned column)
 {
-	return (struct diag_at){ file, line, column };
+	return (struct diag_at){file, line, column};
 }
 
 static void test_print_sorted(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char file[] = "b.yaml", *text;
 
 	diag_error(&d, at(file, 9, 1), "ninth");
@@ -48,7 +48,7 @@ static void test_print_sorted(void **state)
 
 static void test_escape(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *text;
 
 	diag_error(&d, at("a\x1b[31m", 1, 1), "x\x1b]0;t\x07\r\n\ty\x7f\xc2\x9b z\u00e9");
@@ -60,7 +60,7 @@ static void test_escape(void **state)
 
 static void test_bounded(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *text;
 
 	for (unsigned i = 1; i <= DIAG_MAX + 5; i++)
@@ -76,22 +76,22 @@ static void test_bounded(void **state)
 
 static void test_nearest(void **state)
 {
-	static const char *const known[] = { "interface", "listen", "addresses", "tag:ci", "mtu", "ip", NULL };
+	static const char *const known[] = {"interface", "listen", "addresses", "tag:ci", "mtu", "ip", NULL};
 	static const struct {
 		const char *word, *nearest;
 	} cases[] = {
-		{ "intreface", "interface" },
-		{ "lisen", "listen" },
-		{ "addreses", "addresses" },
-		{ "tag:cl", "tag:ci" },
-		{ "mut", "mtu" },
-		{ "pi", "ip" },
-		{ "xyz", NULL },
-		{ "", NULL },
-		{ "q", NULL },
-		{ "listening-on", NULL },
-		{ "inter", "interface" }, /* a beginning, too far for edits */
-		{ "ta", NULL },		  /* of too little */
+		{"intreface", "interface"},
+		{"lisen", "listen"},
+		{"addreses", "addresses"},
+		{"tag:cl", "tag:ci"},
+		{"mut", "mtu"},
+		{"pi", "ip"},
+		{"xyz", NULL},
+		{"", NULL},
+		{"q", NULL},
+		{"listening-on", NULL},
+		{"inter", "interface"}, /* a beginning, too far for edits */
+		{"ta", NULL},		/* of too little */
 	};
 	char huge[10001];
 

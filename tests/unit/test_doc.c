@@ -48,38 +48,41 @@ struct good {
 };
 
 static const struct good good[] = {
-	{ DOC_YAML, "", "null" },
-	{ DOC_YAML, "# only a comment\n", "null" },
-	{ DOC_YAML, "---\n...\n", "null" },
-	{ DOC_YAML, "{}", "{}" },
-	{ DOC_YAML, "a: 1\r\nb: two\r\n", "{a:1,b:two}" },
-	{ DOC_YAML, "\xef\xbb\xbf" "a: 1", "{a:1}" },
-	{ DOC_YAML, "a:\n- tag:x:22\n- \"*:*\"\n- group:eng:*\n", "{a:[tag:x:22,'*:*',group:eng:*]}" },
-	{ DOC_YAML, "a: [tag:x:22, '*', fd7a::1]", "{a:[tag:x:22,'*',fd7a::1]}" },
-	{ DOC_YAML, "a: ~\nb: \nc: null\nd: 'null'", "{a:null,b:null,c:null,d:'null'}" },
-	{ DOC_YAML, "::/0: [x]\n10.0.0.0/8: [y]", "{::/0:[x],10.0.0.0/8:[y]}" },
-	{ DOC_YAML, "{\"a\": [1, \"x\\u00e9\"], \"b\": {\"c\": null}}", "{a:[1,'x\u00e9'],b:{c:null}}" },
-	{ DOC_YAML, "a: |\n  x\n  y\n", "{a:'x\ny\n'}" },
-	{ DOC_HUJSON, "", "null" },
-	{ DOC_HUJSON, " // nothing\n", "null" },
-	{ DOC_HUJSON, "{}", "{}" },
-	{ DOC_HUJSON, "[]", "[]" },
-	{ DOC_HUJSON, "\"text\"", "'text'" },
-	{ DOC_HUJSON, "{\"a\": [1, -2.5e3, true, null, \"x\"]}", "{a:[1,-2.5e3,true,null,'x']}" },
-	{ DOC_HUJSON, "{\"a\":1,}", "{a:1}" },
-	{ DOC_HUJSON, "[1,2 , /* c */ ]", "[1,2]" },
-	{ DOC_HUJSON, "{ // c\n\"a\" /* b */ : /* c\n */ 1 // d\n}", "{a:1}" },
-	{ DOC_HUJSON, "{\"a\": \"http://x/*y*/,]\"}", "{a:'http://x/*y*/,]'}" },
-	{ DOC_HUJSON, "{\"a\\\"\\\\\": \"\\ud83d\\ude00\\n\\/\"}", "{a\"\\:'\U0001F600\n/'}" },
-	{ DOC_HUJSON, "{\"a\"\n:\n1}", "{a:1}" },
-	{ DOC_HUJSON, "\t{\r\n\t\"a\":\t1\r\n}\r\n", "{a:1}" },
-	{ DOC_HUJSON, "[[],{},[[1,],],]", "[[],{},[[1]]]" },
+	{DOC_YAML, "", "null"},
+	{DOC_YAML, "# only a comment\n", "null"},
+	{DOC_YAML, "---\n...\n", "null"},
+	{DOC_YAML, "{}", "{}"},
+	{DOC_YAML, "a: 1\r\nb: two\r\n", "{a:1,b:two}"},
+	{DOC_YAML,
+	 "\xef\xbb\xbf"
+	 "a: 1",
+	 "{a:1}"},
+	{DOC_YAML, "a:\n- tag:x:22\n- \"*:*\"\n- group:eng:*\n", "{a:[tag:x:22,'*:*',group:eng:*]}"},
+	{DOC_YAML, "a: [tag:x:22, '*', fd7a::1]", "{a:[tag:x:22,'*',fd7a::1]}"},
+	{DOC_YAML, "a: ~\nb: \nc: null\nd: 'null'", "{a:null,b:null,c:null,d:'null'}"},
+	{DOC_YAML, "::/0: [x]\n10.0.0.0/8: [y]", "{::/0:[x],10.0.0.0/8:[y]}"},
+	{DOC_YAML, "{\"a\": [1, \"x\\u00e9\"], \"b\": {\"c\": null}}", "{a:[1,'x\u00e9'],b:{c:null}}"},
+	{DOC_YAML, "a: |\n  x\n  y\n", "{a:'x\ny\n'}"},
+	{DOC_HUJSON, "", "null"},
+	{DOC_HUJSON, " // nothing\n", "null"},
+	{DOC_HUJSON, "{}", "{}"},
+	{DOC_HUJSON, "[]", "[]"},
+	{DOC_HUJSON, "\"text\"", "'text'"},
+	{DOC_HUJSON, "{\"a\": [1, -2.5e3, true, null, \"x\"]}", "{a:[1,-2.5e3,true,null,'x']}"},
+	{DOC_HUJSON, "{\"a\":1,}", "{a:1}"},
+	{DOC_HUJSON, "[1,2 , /* c */ ]", "[1,2]"},
+	{DOC_HUJSON, "{ // c\n\"a\" /* b */ : /* c\n */ 1 // d\n}", "{a:1}"},
+	{DOC_HUJSON, "{\"a\": \"http://x/*y*/,]\"}", "{a:'http://x/*y*/,]'}"},
+	{DOC_HUJSON, "{\"a\\\"\\\\\": \"\\ud83d\\ude00\\n\\/\"}", "{a\"\\:'\U0001F600\n/'}"},
+	{DOC_HUJSON, "{\"a\"\n:\n1}", "{a:1}"},
+	{DOC_HUJSON, "\t{\r\n\t\"a\":\t1\r\n}\r\n", "{a:1}"},
+	{DOC_HUJSON, "[[],{},[[1,],],]", "[[],{},[[1]]]"},
 };
 
 static void test_good(void **state)
 {
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		struct diags d = { 0 };
+		struct diags d = {0};
 		struct doc *doc = doc_parse("f", good[i].text, strlen(good[i].text), good[i].format, &d);
 		char *tree = NULL, *said;
 		size_t size;
@@ -105,75 +108,75 @@ struct bad {
 };
 
 static const struct bad bad[] = {
-	{ DOC_YAML, "a: 1\nb: 2\na: 3\n", "f:3:1: duplicate key \"a\", first on line 1\n" },
-	{ DOC_YAML, "a: {x: 1, y: 2, x: 3, x: 4}",
+	{DOC_YAML, "a: 1\nb: 2\na: 3\n", "f:3:1: duplicate key \"a\", first on line 1\n"},
+	{DOC_YAML, "a: {x: 1, y: 2, x: 3, x: 4}",
 	 "f:1:17: duplicate key \"x\", first on line 1\nf:1:23: duplicate key \"x\", first on line 1\n"},
-	{ DOC_YAML, "a: &x 1\nb: *x\n",
+	{DOC_YAML, "a: &x 1\nb: *x\n",
 	 "f:1:4: anchors are not supported: found \"&x\"\n"
 	 "f:2:4: aliases are not supported: if the text *x is meant, quote it\n"},
-	{ DOC_YAML, "a: !!int 1\nb: !foo [1]\nc: ! x\n",
+	{DOC_YAML, "a: !!int 1\nb: !foo [1]\nc: ! x\n",
 	 "f:1:4: tags are not supported: found \"tag:yaml.org,2002:int\"\n"
 	 "f:2:4: tags are not supported: found \"!foo\"\n"
 	 "f:3:4: tags are not supported: found \"!\"\n"},
-	{ DOC_YAML, "a:\n  <<: {b: 1}\n", "f:2:3: merge keys (<<) are not supported\n" },
-	{ DOC_YAML, "a: 1\n---\nb: 2\n", "f:2:1: only one document in a file\n" },
-	{ DOC_YAML, "{a: 1}: 2\n", "f:1:1: a key must be text\n" },
-	{ DOC_YAML, "~: 2\n", "f:1:1: a key must be text\n" },
-	{ DOC_YAML, "a: \"x\\0y\"", "f:1:4: NUL byte in a text\n" },
-	{ DOC_YAML, "src: *\n",
+	{DOC_YAML, "a:\n  <<: {b: 1}\n", "f:2:3: merge keys (<<) are not supported\n"},
+	{DOC_YAML, "a: 1\n---\nb: 2\n", "f:2:1: only one document in a file\n"},
+	{DOC_YAML, "{a: 1}: 2\n", "f:1:1: a key must be text\n"},
+	{DOC_YAML, "~: 2\n", "f:1:1: a key must be text\n"},
+	{DOC_YAML, "a: \"x\\0y\"", "f:1:4: NUL byte in a text\n"},
+	{DOC_YAML, "src: *\n",
 	 "f:1:7: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
 	 "a text that begins with * must be quoted: \"*\"\n"},
-	{ DOC_YAML, "dst: [tag:x:1, *:22]\n",
+	{DOC_YAML, "dst: [tag:x:1, *:22]\n",
 	 "f:1:17: not valid YAML: did not find expected alphabetic or numeric character while scanning an alias; "
 	 "a text that begins with * must be quoted: \"*\"\n"},
-	{ DOC_YAML, "dst:\n- [::1]:80\n",
+	{DOC_YAML, "dst:\n- [::1]:80\n",
 	 "f:2:4: not valid YAML: did not find expected node content while parsing a flow node; "
 	 "an IPv6 address here must be quoted: \"[::1]:80\"\n"},
-	{ DOC_YAML, "dst: [[fd7a::1]:80]\n", "f:1:7: a key must be text (an address in brackets must be quoted)\n" },
-	{ DOC_YAML, "a: [x,\n ::1]",
+	{DOC_YAML, "dst: [[fd7a::1]:80]\n", "f:1:7: a key must be text (an address in brackets must be quoted)\n"},
+	{DOC_YAML, "a: [x,\n ::1]",
 	 "f:2:2: not valid YAML: did not find expected node content while parsing a flow node; "
 	 "an IPv6 address here must be quoted: \"[::1]:80\"\n"},
-	{ DOC_YAML, "a:\n\tb: 1\n",
+	{DOC_YAML, "a:\n\tb: 1\n",
 	 "f:2:1: not valid YAML: found character that cannot start any token while scanning for the next token; "
 	 "a tab cannot indent YAML, use spaces\n"},
-	{ DOC_YAML, "a: @x\n",
+	{DOC_YAML, "a: @x\n",
 	 "f:1:4: not valid YAML: found character that cannot start any token while scanning for the next token; "
 	 "a text that begins with this character must be quoted\n"},
-	{ DOC_YAML, "a: [1, 2\n",
+	{DOC_YAML, "a: [1, 2\n",
 	 "f:2:1: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence\n"},
-	{ DOC_YAML, "a: \xff\n", "f:1:4: not UTF-8: byte 0xff\n" },
-	{ DOC_YAML, "a: \xc0\xaf\n", "f:1:4: not UTF-8: byte 0xc0\n" },
-	{ DOC_YAML, "a: \xed\xa0\x80\n", "f:1:4: not UTF-8: byte 0xed\n" },
-	{ DOC_YAML, "a: \xf4\x90\x80\x80\n", "f:1:4: not UTF-8: byte 0xf4\n" },
-	{ DOC_YAML, "a: x\nb: \xe2\x82", "f:2:4: not UTF-8: byte 0xe2\n" },
-	{ DOC_YAML, "a: \x01\n", "f:1:4: control character 0x01\n" },
-	{ DOC_HUJSON, "{\"a\": 1,\n \"b\": 2,\n \"a\": 3}", "f:3:2: duplicate key \"a\", first on line 1\n" },
-	{ DOC_HUJSON, "{\"\\u0061\": 1, \"a\": 3}", "f:1:15: duplicate key \"a\", first on line 1\n" },
-	{ DOC_HUJSON, "[,]", "f:1:2: not valid HuJSON~" },
-	{ DOC_HUJSON, "[1,,]", "f:1:4: not valid HuJSON~" },
-	{ DOC_HUJSON, "{\"a\":,}", "f:1:6: not valid HuJSON~" },
-	{ DOC_HUJSON, "{,}", "f:1:2: not valid HuJSON~" },
-	{ DOC_HUJSON, "{\"a\" 1}", "f:1:6: not valid HuJSON~" },
-	{ DOC_HUJSON, "{a: 1}", "f:1:2: not valid HuJSON~" },
-	{ DOC_HUJSON, "{'a': 1}", "f:1:2: not valid HuJSON~" },
-	{ DOC_HUJSON, "{\"a\": 01}", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": 1} x", "f:1:10: not valid HuJSON~" },
-	{ DOC_HUJSON, "{\"a\": 1}}", "f:1:9: not valid HuJSON~" },
-	{ DOC_HUJSON, "{\"a\": \"x\ny\"}", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": \"\\u0000\"}", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": \"\\ud800\"}", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": \"x", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": \"x\\", "f:1:~" },
-	{ DOC_HUJSON, "{\"a\": /* x", "f:1:7: comment without an end\n" },
-	{ DOC_HUJSON, "{\"a\": /*/ 1}", "f:1:7: comment without an end\n" },
-	{ DOC_HUJSON, "{\"a\": / 1}", "f:1:~" },
-	{ DOC_HUJSON, "[1] // c\n]", "f:2:1: not valid HuJSON~" },
+	{DOC_YAML, "a: \xff\n", "f:1:4: not UTF-8: byte 0xff\n"},
+	{DOC_YAML, "a: \xc0\xaf\n", "f:1:4: not UTF-8: byte 0xc0\n"},
+	{DOC_YAML, "a: \xed\xa0\x80\n", "f:1:4: not UTF-8: byte 0xed\n"},
+	{DOC_YAML, "a: \xf4\x90\x80\x80\n", "f:1:4: not UTF-8: byte 0xf4\n"},
+	{DOC_YAML, "a: x\nb: \xe2\x82", "f:2:4: not UTF-8: byte 0xe2\n"},
+	{DOC_YAML, "a: \x01\n", "f:1:4: control character 0x01\n"},
+	{DOC_HUJSON, "{\"a\": 1,\n \"b\": 2,\n \"a\": 3}", "f:3:2: duplicate key \"a\", first on line 1\n"},
+	{DOC_HUJSON, "{\"\\u0061\": 1, \"a\": 3}", "f:1:15: duplicate key \"a\", first on line 1\n"},
+	{DOC_HUJSON, "[,]", "f:1:2: not valid HuJSON~"},
+	{DOC_HUJSON, "[1,,]", "f:1:4: not valid HuJSON~"},
+	{DOC_HUJSON, "{\"a\":,}", "f:1:6: not valid HuJSON~"},
+	{DOC_HUJSON, "{,}", "f:1:2: not valid HuJSON~"},
+	{DOC_HUJSON, "{\"a\" 1}", "f:1:6: not valid HuJSON~"},
+	{DOC_HUJSON, "{a: 1}", "f:1:2: not valid HuJSON~"},
+	{DOC_HUJSON, "{'a': 1}", "f:1:2: not valid HuJSON~"},
+	{DOC_HUJSON, "{\"a\": 01}", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": 1} x", "f:1:10: not valid HuJSON~"},
+	{DOC_HUJSON, "{\"a\": 1}}", "f:1:9: not valid HuJSON~"},
+	{DOC_HUJSON, "{\"a\": \"x\ny\"}", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": \"\\u0000\"}", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": \"\\ud800\"}", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": \"x", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": \"x\\", "f:1:~"},
+	{DOC_HUJSON, "{\"a\": /* x", "f:1:7: comment without an end\n"},
+	{DOC_HUJSON, "{\"a\": /*/ 1}", "f:1:7: comment without an end\n"},
+	{DOC_HUJSON, "{\"a\": / 1}", "f:1:~"},
+	{DOC_HUJSON, "[1] // c\n]", "f:2:1: not valid HuJSON~"},
 };
 
 static void test_bad(void **state)
 {
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct diags d = { 0 };
+		struct diags d = {0};
 		struct doc *doc = doc_parse("f", bad[i].text, strlen(bad[i].text), bad[i].format, &d);
 		char *said = messages(&d);
 		size_t n = strlen(bad[i].says);
@@ -188,7 +191,7 @@ static void test_bad(void **state)
 
 static void test_embedded_nul(void **state)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *said;
 
 	assert_null(doc_parse("f", "a: x\0y", 6, DOC_YAML, &d));
@@ -212,7 +215,7 @@ static char *repeat(const char *unit, size_t n, const char *end)
 
 static void expect_refusal(const char *text, size_t len, enum doc_format format, const char *part)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("f", text, len, format, &d);
 	char *said = messages(&d);
 
@@ -228,7 +231,7 @@ static void test_bounds(void **state)
 	char *deep = repeat("[", 64, ""), *deeper = repeat("[", 65, ""),
 	     *wide = repeat(" 1,\n", DOC_MAX_NODES + 1, "]");
 	char *huge = repeat(" ", DOC_MAX_SIZE + 1, ""), *abyss = repeat("[", 100000, "");
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char text[256] = "";
 	struct doc *doc;
 
@@ -256,11 +259,11 @@ static void test_bounds(void **state)
 /* Places are counted in characters, through comments, tabs, CRLF and wide characters alike. */
 static void test_places(void **state)
 {
-	static const char *const texts[] = { "{\n  # \u00e9\n  \"\u00e9\u00e9\": [1,\r\n\t2]}",
-					     "{\n  // \u00e9\n  \"\u00e9\u00e9\": [1,\r\n\t2]}" };
+	static const char *const texts[] = {"{\n  # \u00e9\n  \"\u00e9\u00e9\": [1,\r\n\t2]}",
+					    "{\n  // \u00e9\n  \"\u00e9\u00e9\": [1,\r\n\t2]}"};
 
 	for (int format = DOC_YAML; format <= DOC_HUJSON; format++) {
-		struct diags d = { 0 };
+		struct diags d = {0};
 		struct doc *doc = doc_parse("f", texts[format], strlen(texts[format]), format, &d);
 		const struct doc_node *list;
 
@@ -286,7 +289,7 @@ static void test_typed(void **state)
 	static const char text[] =
 		"s: x\nt: true\nf: 'true'\nn: 12\nq: '12'\nneg: -1\nz: 012\nd: 5m\nbare: 300\n"
 		"big: 99999999999999999999\nover: 999999999999999999d\nl: [1]\nm: {}\nnone:\nyes: yes\n";
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("f", text, strlen(text), DOC_YAML, &d);
 	const struct doc_node *r = &doc->root;
 	const char *s;
@@ -334,9 +337,9 @@ static void test_typed(void **state)
 
 static void test_unknown_fields(void **state)
 {
-	static const char *const known[] = { "listen", "interface", NULL };
+	static const char *const known[] = {"listen", "interface", NULL};
 	static const char text[] = "lisen: 1\nintreface: 2\nlisten: 3\nzzz: 4\n";
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct doc *doc = doc_parse("f", text, strlen(text), DOC_YAML, &d);
 	char *said;
 
@@ -353,7 +356,7 @@ static void test_unknown_fields(void **state)
 static void test_found(void **state)
 {
 	char long_text[200], buf[100];
-	struct doc_node n = { .kind = DOC_SCALAR, .text = long_text };
+	struct doc_node n = {.kind = DOC_SCALAR, .text = long_text};
 
 	memset(long_text, 'x', sizeof(long_text));
 	long_text[199] = '\0';
@@ -376,9 +379,9 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	     cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_embedded_nul), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_places),	     cmocka_unit_test(test_typed),
+		cmocka_unit_test(test_good),	       cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_embedded_nul),   cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_places),	       cmocka_unit_test(test_typed),
 		cmocka_unit_test(test_unknown_fields), cmocka_unit_test(test_found),
 		cmocka_unit_test(test_format),
 	};

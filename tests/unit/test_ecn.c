@@ -21,23 +21,21 @@ static void test_W14_rfc6040_figure_4(void **state)
 {
 	static const uint8_t want[4][4] = {
 		/* outer:    NOT_ECT, ECT_1,   ECT_0,   CE */
-		[NOT_ECT] = { NOT_ECT, NOT_ECT, NOT_ECT, DROPPED },
-		[ECT_1] = { ECT_1, ECT_1, ECT_1, CE },
-		[ECT_0] = { ECT_0, ECT_1, ECT_0, CE },
-		[CE] = { CE, CE, CE, CE },
+		[NOT_ECT] = {NOT_ECT, NOT_ECT, NOT_ECT, DROPPED},
+		[ECT_1] = {ECT_1, ECT_1, ECT_1, CE},
+		[ECT_0] = {ECT_0, ECT_1, ECT_0, CE},
+		[CE] = {CE, CE, CE, CE},
 	};
 	uint8_t p4[60], p6[60];
 	uint64_t seed = 3;
 
 	for (unsigned i = 0; i < 4 * 4 * 64 * 4; i++) {
 		unsigned inner = i & 3, outer = i >> 2 & 3, dscp = i >> 4 & 63;
-		uint8_t tos = (uint8_t)(dscp << 2 | inner),
-			outer_tos = (uint8_t)(test_random(&seed) << 2 | outer);
+		uint8_t tos = (uint8_t)(dscp << 2 | inner), outer_tos = (uint8_t)(test_random(&seed) << 2 | outer);
 		bool ok = want[inner][outer] != DROPPED;
 		uint8_t after = ok ? (uint8_t)(dscp << 2 | want[inner][outer]) : tos;
 
-		sim_packet4(p4, (uint32_t)test_random(&seed), (uint32_t)test_random(&seed), tos,
-			    sizeof(p4));
+		sim_packet4(p4, (uint32_t)test_random(&seed), (uint32_t)test_random(&seed), tos, sizeof(p4));
 		assert_int_equal(ecn_decapsulate(p4, outer_tos), ok);
 		assert_int_equal(p4[1], after);
 		assert_int_equal(header_sum(p4), 0xffff);

@@ -51,9 +51,8 @@ static void test_W15_responder_is_silent_until_data(void **state)
 	sim_say(s, 0);
 	sim_run(s, SEC);
 	assert_int_equal(s->nodes[1].installed, 1);
-	assert_int_equal(sim_peer_state(s, 1).endpoint.port,
-			 s->nodes[0].self.port);		  /* W12: by the initiation */
-	assert_int_equal(sim_peer_state(s, 1).last_handshake, 0); /* nobody confirmed it */
+	assert_int_equal(sim_peer_state(s, 1).endpoint.port, s->nodes[0].self.port); /* W12: by the initiation */
+	assert_int_equal(sim_peer_state(s, 1).last_handshake, 0);		     /* nobody confirmed it */
 	sim_say(s, 1);
 	assert_int_equal(s->nodes[1].sent[MESSAGE_DATA], 0);
 	s->drop = NULL;
@@ -102,8 +101,7 @@ static void test_endpoint_set_late(void **state)
 
 static void test_W17_all_families(void **state)
 {
-	static const char *const outside[][2] = { { "192.0.2.1", "192.0.2.2" },
-						  { "2001:db8::1", "2001:db8::2" } };
+	static const char *const outside[][2] = {{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8::2"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(outside); i++) {
 		struct sim *s = sim_new();
@@ -247,7 +245,7 @@ static void test_W16_allowed_ips_last_writer_wins(void **state)
 {
 	struct sim *s = sim_connected();
 	struct sim_node *n = &s->nodes[1];
-	uint8_t stranger[KEY_LEN] = { 9, 9 };
+	uint8_t stranger[KEY_LEN] = {9, 9};
 	struct peer *other = engine_peer_add(n->engine, stranger);
 	struct prefix p = sim_prefix("10.0.0.1");
 	const void *cursor = NULL;
@@ -286,7 +284,7 @@ static void test_peer_add_refusals(void **state)
 static void test_new_identity_ends_sessions(void **state)
 {
 	struct sim *s = sim_connected();
-	uint8_t secret[KEY_LEN] = { 5 };
+	uint8_t secret[KEY_LEN] = {5};
 
 	engine_set_identity(s->nodes[0].engine, s->nodes[0].secret); /* the same one */
 	sim_settle(s);
@@ -308,7 +306,7 @@ static void test_many_idle_peers(void **state)
 	struct sim *s = sim_new();
 	struct sim_node *n = &s->nodes[0];
 	struct engine_time now = sim_time(s);
-	uint8_t public[KEY_LEN] = { 0 };
+	uint8_t public[KEY_LEN] = {0};
 
 	for (uint32_t i = 0; i < PEERS; i++) {
 		struct peer *p;

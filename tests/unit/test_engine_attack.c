@@ -134,10 +134,8 @@ static void forge_init(struct forge *f, struct sim *s)
 
 static struct sim_datagram forge_initiation(struct forge *f, struct sim *s)
 {
-	struct sim_datagram d = { .to = 1,
-				  .from = s->nodes[0].self,
-				  .len = sizeof(struct message_initiation) };
-	uint8_t ephemeral[KEY_LEN], stamp[TIMESTAMP_LEN] = { 0x40, 0x01 }; /* later than any real one */
+	struct sim_datagram d = {.to = 1, .from = s->nodes[0].self, .len = sizeof(struct message_initiation)};
+	uint8_t ephemeral[KEY_LEN], stamp[TIMESTAMP_LEN] = {0x40, 0x01}; /* later than any real one */
 	struct message_initiation m;
 	struct noise_state state;
 	uint64_t n = htobe64(++f->stamp);
@@ -243,7 +241,7 @@ static void test_W9_secret_is_random_and_rotates(void **state)
 	struct sim *s = sim_new();
 	struct sim_datagram d, *reply;
 	struct message_cookie cookie;
-	uint8_t nonce[XNONCE_LEN] = { 0 };
+	uint8_t nonce[XNONCE_LEN] = {0};
 	struct forge f;
 
 	forge_init(&f, s);
@@ -353,20 +351,18 @@ static void test_W10_silence(void **state)
 
 	for (int load = 0; load < 2; load++) {
 		sim_set_load(s, 1, load);
-		for (size_t len = 0; len < 300;
-		     len++) { /* every length of every type, zeros and garbage */
+		for (size_t len = 0; len < 300; len++) { /* every length of every type, zeros and garbage */
 			for (unsigned type = 0; type < 8; type++) {
 				memset(&d, 0, sizeof(d));
 				d.from = s->nodes[0].self;
 				d.len = len;
 				if (len % 2)
 					test_random_bytes(&seed, d.bytes, len);
-				memcpy(d.bytes, (uint8_t[]){ (uint8_t)type, 0, 0, 0 }, 4);
+				memcpy(d.bytes, (uint8_t[]){(uint8_t)type, 0, 0, 0}, 4);
 				assert_true(input(s, 1, &d) > ENGINE_COOKIE_SENT);
 			}
 		}
-		for (size_t at = 0; at < offsetof(struct message_initiation, macs.mac2);
-		     at++) { /* one bit off */
+		for (size_t at = 0; at < offsetof(struct message_initiation, macs.mac2); at++) { /* one bit off */
 			d = caught;
 			d.bytes[at] ^= 0x40;
 			assert_true(input(s, 1, &d) > ENGINE_COOKIE_SENT);
@@ -407,7 +403,7 @@ static void test_W10_unknown_peer(void **state)
 	d = forge_initiation(&f, s);
 	assert_int_equal(input(s, 1, &d), ENGINE_UNKNOWN_PEER);
 	assert_int_equal(sim_all_sent(&s->nodes[1]), 0);
-	engine_set_identity(s->nodes[1].engine, (uint8_t[KEY_LEN]){ 0 });
+	engine_set_identity(s->nodes[1].engine, (uint8_t[KEY_LEN]){0});
 	assert_int_equal(input(s, 1, &d), ENGINE_NO_IDENTITY);
 	assert_int_equal(sim_all_sent(&s->nodes[1]), 0);
 	sim_free(s);

@@ -154,7 +154,7 @@ static void test_W5_new_handshake_when_unanswered(void **state)
 static void test_W5_peer_that_lost_its_keys(void **state)
 {
 	struct sim *s = sim_connected();
-	uint8_t key[KEY_LEN] = { 0 };
+	uint8_t key[KEY_LEN] = {0};
 
 	engine_set_identity(s->nodes[1].engine, key);
 	engine_set_identity(s->nodes[1].engine, s->nodes[1].secret);

@@ -104,8 +104,8 @@ struct given {
 	bool spoilt; /* other bytes */
 };
 
-#define MORE(from, n) {.at = from, .len = n, .more = true}
-#define LAST(from, n) {.at = from, .len = n}
+#define MORE(from, n)		   {.at = from, .len = n, .more = true}
+#define LAST(from, n)		   {.at = from, .len = n}
 #define MARKED(from, ecn, goes_on) {.at = from, .len = 8, .more = goes_on, .tos = ecn}
 
 static const struct sequence {
@@ -133,7 +133,11 @@ static const struct sequence {
 	{"around another", {MORE(8, 8), MORE(0, 1400), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"behind the last", {MORE(0, 1400), LAST(1400, 8), MORE(1408, 8), LAST(1416, 8)}, 1, 1408, 0, 0},
 	{"behind the last, first missing",
-	 {LAST(1400, 8), MORE(1408, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
+	 {LAST(1400, 8), MORE(1408, 8), MORE(0, 1400)},
+	 -1,
+	 0,
+	 DROP_FRAGMENT_OVERLAP,
+	 3},
 	{"two that are last", {LAST(1400, 8), LAST(2000, 8), MORE(0, 1400)}, -1, 0, DROP_FRAGMENT_OVERLAP, 3},
 	{"a last that others go beyond", {MORE(2000, 8), LAST(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
 	{"the end, but not the last", {LAST(1400, 8), MORE(1400, 8)}, -1, 0, DROP_FRAGMENT_OVERLAP, 2},
@@ -141,10 +145,8 @@ static const struct sequence {
 	{"no multiple of eight", {MORE(0, 12), LAST(8, 8)}, -1, 0, DROP_FRAGMENT, 1},
 	{"beyond the longest packet", {LAST(65528, 600)}, -1, 0, DROP_FRAGMENT, 1},
 	{"incomplete", {MORE(0, 1400), LAST(2800, 8)}, -1, 0, 0, 0},
-	{"congestion joins",
-	 {MARKED(0, 2, true), MARKED(8, 3, true), MARKED(16, 2, false)}, 2, 24, 0, 0},
-	{"congestion on what takes none",
-	 {MARKED(0, 0, true), MARKED(8, 3, false)}, -1, 0, DROP_FRAGMENT, 2},
+	{"congestion joins", {MARKED(0, 2, true), MARKED(8, 3, true), MARKED(16, 2, false)}, 2, 24, 0, 0},
+	{"congestion on what takes none", {MARKED(0, 0, true), MARKED(8, 3, false)}, -1, 0, DROP_FRAGMENT, 2},
 };
 
 static void set_tos(uint8_t *p, bool v6, uint8_t tos)
@@ -472,8 +474,8 @@ static const struct {
 	size_t data, mtu;
 	unsigned pieces; /* 0: not to be cut so */
 } cuts[] = {
-	{3000, 1500, 3}, {1480, 1500, 1}, {1481, 1500, 2}, {3000, 1280, 3}, {65000, 1280, 52}, {65000, 576, 118},
-	{200, 68, 5},	 {20, 28, 3},	  {20, 27, 0},	   {20, 0, 0},
+	{3000, 1500, 3},   {1480, 1500, 1}, {1481, 1500, 2}, {3000, 1280, 3}, {65000, 1280, 52},
+	{65000, 576, 118}, {200, 68, 5},    {20, 28, 3},     {20, 27, 0},     {20, 0, 0},
 };
 
 /* Each fragment is well formed, full, and none has a byte of another; together they are the packet. */
@@ -497,7 +499,7 @@ static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsig
 	assert_int_equal(n, pieces);
 	assert_int_equal(cut_next(&c, parts[n]), 0);
 	if (n == 1 && !v6)
-		return; /* it is no fragment */
+		return;			 /* it is no fragment */
 	for (unsigned i = n; i-- > 0;) { /* backwards */
 		assert_null(got);
 		got = reassemble(t->r, 7, parts[i], sizes[i], t->now, &whole);
@@ -680,12 +682,21 @@ static void test_4787_14_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_4787_14_sequences),   T(test_4787_14_keys),	 T(test_4787_14_time),
-		T(test_4787_14_floods),	     T(test_4787_14_many_pieces), T(test_4787_14_alone),
+		T(test_4787_14_sequences),
+		T(test_4787_14_keys),
+		T(test_4787_14_time),
+		T(test_4787_14_floods),
+		T(test_4787_14_many_pieces),
+		T(test_4787_14_alone),
 		T(test_fault_25_share_is_a_clients),
-		T(test_4787_14_extensions),  T(test_4787_14_header),	 T(test_what_is_no_fragment),
-		T(test_4787_13_cut),	     T(test_4787_13_cut_options), T(test_cut_refuses),
-		T(test_4787_14_random),	     T(test_4787_14_time_exceeded),
+		T(test_4787_14_extensions),
+		T(test_4787_14_header),
+		T(test_what_is_no_fragment),
+		T(test_4787_13_cut),
+		T(test_4787_13_cut_options),
+		T(test_cut_refuses),
+		T(test_4787_14_random),
+		T(test_4787_14_time_exceeded),
 		T(test_fault_14_cut_behind_options),
 		T(test_fault_14_refused_is_empty),
 	};

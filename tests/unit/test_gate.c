@@ -38,7 +38,7 @@ static struct scene *set_scene(void)
 	gate_keys_init(&s->keys, s->public, true);
 	cookie_maker_init(&s->maker, s->public);
 	s->sources = ratelimit_new(s->public);
-	s->client = (struct endpoint){ .addr = addr_from_v4(htonl(0xc0000201)), .port = 5 };
+	s->client = (struct endpoint){.addr = addr_from_v4(htonl(0xc0000201)), .port = 5};
 	renew(s);
 	return s;
 }
@@ -49,8 +49,7 @@ static void end_scene(struct scene *s)
 	free(s);
 }
 
-static enum engine_result judge(struct scene *s, const void *msg, size_t len, const struct endpoint *from,
-				bool *proven)
+static enum engine_result judge(struct scene *s, const void *msg, size_t len, const struct endpoint *from, bool *proven)
 {
 	return gate_judge(&s->keys, s->sources, &s->load, msg, len, from, s->now, proven);
 }
@@ -70,7 +69,7 @@ static struct message_initiation stranger(struct scene *s)
 
 static struct endpoint anybody(struct scene *s)
 {
-	struct endpoint e = { .port = 9 };
+	struct endpoint e = {.port = 9};
 
 	e.addr = addr_from_v4((uint32_t)test_random(&s->seed));
 	return e;
@@ -98,7 +97,7 @@ static unsigned flood(struct scene *s, unsigned n, uint64_t duration, const stru
 /* The client asks, hears a cookie and asks again. */
 static enum engine_result client_asks(struct scene *s, bool *proven)
 {
-	uint8_t nonce[XNONCE_LEN] = { 1 };
+	uint8_t nonce[XNONCE_LEN] = {1};
 	struct message_initiation m;
 	struct message_cookie reply;
 	enum engine_result r;

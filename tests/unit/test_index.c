@@ -9,7 +9,7 @@ static void test_index_table(void **state)
 {
 	enum { N = 200 };
 	static uint32_t live[N];
-	struct index_table t = { 0 };
+	struct index_table t = {0};
 	static int values[N];
 	uint64_t seed = 8;
 
@@ -23,8 +23,7 @@ static void test_index_table(void **state)
 			assert_null(index_find(&t, live[at]));
 			live[at] = 0;
 		} else { /* many collisions: unique, but low bits from a few */
-			uint32_t index =
-				(uint32_t)(at + 1) << 16 | (uint32_t)(test_random(&seed) % 7 + 1);
+			uint32_t index = (uint32_t)(at + 1) << 16 | (uint32_t)(test_random(&seed) % 7 + 1);
 
 			assert_true(index_insert(&t, index, &values[at]));
 			live[at] = index;

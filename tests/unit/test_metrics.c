@@ -12,10 +12,10 @@
 #include "user/cli/metrics.h"
 
 #define UP "# HELP sluice_up A gateway answers.\n# TYPE sluice_up gauge\nsluice_up 1\n"
-#define INFO                                                                     \
+#define INFO                                                                    \
 	"# HELP sluice_info Which gateway this is.\n# TYPE sluice_info gauge\n" \
 	"sluice_info{name=\"%s\",version=\"1\"} 1\n"
-#define STATUS(fields) "{\"status\": {\"name\": \"gw-1\", \"version\": \"1\"" fields "}}"
+#define STATUS(fields)	       "{\"status\": {\"name\": \"gw-1\", \"version\": \"1\"" fields "}}"
 #define HEAD(name, help, type) "# HELP sluice_" name " " help "\n# TYPE sluice_" name " " type "\n"
 
 static const struct {
@@ -23,16 +23,16 @@ static const struct {
 } cases[] = {
 	{"no number is there", STATUS(), "gw-1", ""},
 	{"a truth is 0 or 1", STATUS(", \"degraded\": false"), "gw-1",
-	 HEAD("degraded", "Something is not as it should be: sluice status has a note.", "gauge")
-	 "sluice_degraded 0\n"},
+	 HEAD("degraded", "Something is not as it should be: sluice status has a note.",
+	      "gauge") "sluice_degraded 0\n"},
 	{"a counter", STATUS(", \"totals\": {\"packets_out\": 18446744073709551}"), "gw-1",
-	 HEAD("packets_out_total", "From clients to services.", "counter")
-	 "sluice_packets_out_total 18446744073709551\n"},
-	{"a word is 1 where it is the one",
-	 STATUS(", \"tailnet\": {\"state\": \"connected\", \"expires\": null}"), "gw-1",
+	 HEAD("packets_out_total", "From clients to services.",
+	      "counter") "sluice_packets_out_total 18446744073709551\n"},
+	{"a word is 1 where it is the one", STATUS(", \"tailnet\": {\"state\": \"connected\", \"expires\": null}"),
+	 "gw-1",
 	 HEAD("tailnet_connected", "The coordination server is connected.", "gauge") "sluice_tailnet_connected 1\n"},
-	{"a word is 0 where it is another",
-	 STATUS(", \"tailnet\": {\"state\": \"offline\", \"left_out\": null}"), "gw-1",
+	{"a word is 0 where it is another", STATUS(", \"tailnet\": {\"state\": \"offline\", \"left_out\": null}"),
+	 "gw-1",
 	 HEAD("tailnet_connected", "The coordination server is connected.", "gauge") "sluice_tailnet_connected 0\n"},
 	{"a list in a list: one family",
 	 STATUS(", \"egress\": [{\"addresses\": [{\"address\": \"198.51.100.1\", \"present\": true}, {\"address\": "
@@ -59,11 +59,10 @@ static const struct {
 			       "gauge") "sluice_relay_home{region=\"1\",relay=\"fra\"} 1\n"
 					"sluice_relay_home{region=\"2\",relay=\"fra\"} 0\n"},
 	{"a name that would end the label, and the line",
-	 "{\"status\": {\"name\": \"a\\\\\\\"} 1\\nsluice_up 0\", \"version\": \"1\"}}",
-	 "a\\\\\\\"} 1\\nsluice_up 0", ""},
+	 "{\"status\": {\"name\": \"a\\\\\\\"} 1\\nsluice_up 0\", \"version\": \"1\"}}", "a\\\\\\\"} 1\\nsluice_up 0",
+	 ""},
 	{"other types than ours",
-	 STATUS(", \"uptime\": \"7\", \"flows\": 3, \"totals\": [], \"clients\": {\"active\": {}}"),
-	 "gw-1", ""},
+	 STATUS(", \"uptime\": \"7\", \"flows\": 3, \"totals\": [], \"clients\": {\"active\": {}}"), "gw-1", ""},
 };
 
 static char *printed(const json_t *answers)

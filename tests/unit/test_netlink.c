@@ -51,9 +51,9 @@ static void the_rest_of_another_answer(void **state)
 /* ---- a kernel that cannot answer --------------------------------------------------- */
 
 static struct {
-	int times;	  /* so many answers fail */
-	int error;	  /* of recv(); 0: the list says that it was changed under way (EINTR) */
-	unsigned asked;	  /* answers that were waited for */
+	int times;	/* so many answers fail */
+	int error;	/* of recv(); 0: the list says that it was changed under way (EINTR) */
+	unsigned asked; /* answers that were waited for */
 } failing;
 
 /* In the place of libmnl's own. */

@@ -87,8 +87,9 @@ static const struct {
 	 NODE("2", ",\"Name\":\"a\"" AT("\"100.64.0.2/32\"")) "," NODE("3", ",\"Name\":\"a\"" AT("\"100.64.0.3/32\"")),
 	 "a - 100.64.0.2\na#3 - 100.64.0.3\n"},
 	{"also from one that has such a name",
-	 NODE("2", ",\"Name\":\"a\"" AT("\"100.64.0.2/32\"")) "," NODE("3", ",\"Name\":\"a\"" AT(
-		 "\"100.64.0.3/32\"")) "," NODE("4", ",\"Name\":\"a#3\"" AT("\"100.64.0.4/32\"")),
+	 NODE("2", ",\"Name\":\"a\"" AT("\"100.64.0.2/32\"")) "," NODE(
+		 "3", ",\"Name\":\"a\"" AT("\"100.64.0.3/32\"")) "," NODE("4",
+									  ",\"Name\":\"a#3\"" AT("\"100.64.0.4/32\"")),
 	 "a - 100.64.0.2\na#3 - 100.64.0.3\na3 - 100.64.0.4\n"},
 	{"names have only what names have", NODE("2", ",\"Name\":\"\\u001b[31m-x y\"" AT("\"100.64.0.2/32\"")),
 	 "31m-xy - 100.64.0.2\n"},
@@ -182,10 +183,10 @@ static void test_T11_primary(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
-		char *json = mem_printf("{\"Node\":" NODE("1", ",\"Name\":\"gw\",\"PrimaryRoutes\":%s")
-					",\"Peers\":[" NODE("2", ",\"Name\":\"a\"") ","
-					NODE("3", ",\"Name\":\"b\",\"PrimaryRoutes\":%s") "]}",
-					nodes[i].own, nodes[i].other);
+		char *json = mem_printf(
+			"{\"Node\":" NODE("1", ",\"Name\":\"gw\",\"PrimaryRoutes\":%s") ",\"Peers\":[" NODE(
+				"2", ",\"Name\":\"a\"") "," NODE("3", ",\"Name\":\"b\",\"PrimaryRoutes\":%s") "]}",
+			nodes[i].own, nodes[i].other);
 		char error[NETMAP_ERROR];
 		struct netmap_update *u = netmap_update_read(json, strlen(json), error);
 		const struct tailnet_node *n;
@@ -230,7 +231,7 @@ static bool passes(const struct ruleset *r, uint16_t port)
 	return rule && rule->verdict == VERDICT_ACCEPT;
 }
 
-#define PORT(port) \
+#define PORT(port)                      \
 	"{\"SrcIPs\":[\"100.64.0.2\"]," \
 	"\"DstPorts\":[{\"IP\":\"203.0.113.9\",\"Ports\":{\"First\":" port ",\"Last\":" port "}}]}"
 

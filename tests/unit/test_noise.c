@@ -14,14 +14,14 @@ static void test_rfc7748(void **state)
 	static const struct {
 		const char *scalar, *point, *product;
 	} cases[] = {
-		{ "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
-		  "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
-		  "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552" },
-		{ "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
-		  "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
-		  "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957" },
+		{"a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+		 "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+		 "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"},
+		{"4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+		 "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+		 "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957"},
 	};
-	uint8_t k[KEY_LEN] = { 9 }, u[KEY_LEN] = { 9 }, r[KEY_LEN], want[KEY_LEN];
+	uint8_t k[KEY_LEN] = {9}, u[KEY_LEN] = {9}, r[KEY_LEN], want[KEY_LEN];
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		uint8_t scalar[KEY_LEN], point[KEY_LEN];
@@ -54,7 +54,7 @@ static const char *const low_order[] = {
 
 static void test_W11_low_order_points(void **state)
 {
-	uint8_t secret[KEY_LEN] = { 1, 2, 3 }, point[KEY_LEN], shared[KEY_LEN];
+	uint8_t secret[KEY_LEN] = {1, 2, 3}, point[KEY_LEN], shared[KEY_LEN];
 
 	for (size_t i = 0; i < 2 * ARRAY_LEN(low_order); i++) {
 		unhex(point, KEY_LEN, low_order[i / 2]);
@@ -69,7 +69,7 @@ static void test_rfc7693_blake2s(void **state)
 {
 	uint8_t got[HASH_LEN], want[HASH_LEN];
 
-	crypto_blake2s(got, (struct span[]){ { "a", 1 }, { "", 0 }, { "bc", 2 } }, 3);
+	crypto_blake2s(got, (struct span[]){{"a", 1}, {"", 0}, {"bc", 2}}, 3);
 	unhex(want, HASH_LEN, "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982");
 	assert_memory_equal(got, want, HASH_LEN);
 }
@@ -79,14 +79,14 @@ static void test_hmac_and_hkdf(void **state)
 	static const struct {
 		const char *key, *in, *out;
 	} cases[] = {
-		{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "",
-		  "e2641d24dfa8dd89e8cb77f1cdc77d8c006e5bebdfc4d6a3a3a6f8d5b7586fb0" },
-		{ "6b", "what do ya want for nothing?",
-		  "9cebebe35ce6c0ab314459840a0045b178f11b78bec78ed046025f06aea9c120" },
-		{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-		  "202122232425262728292a2b2c2d2e2f"
-		  "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
-		  "long key", "94437c34dcdc7b0e1aa2fbbcb1c9251d3e8f7a2b1a4d366a05fde321008bc3f9" },
+		{"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "",
+		 "e2641d24dfa8dd89e8cb77f1cdc77d8c006e5bebdfc4d6a3a3a6f8d5b7586fb0"},
+		{"6b", "what do ya want for nothing?",
+		 "9cebebe35ce6c0ab314459840a0045b178f11b78bec78ed046025f06aea9c120"},
+		{"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+		 "202122232425262728292a2b2c2d2e2f"
+		 "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
+		 "long key", "94437c34dcdc7b0e1aa2fbbcb1c9251d3e8f7a2b1a4d366a05fde321008bc3f9"},
 	};
 	static const char *const outputs[] = {
 		"93e2a65883e34ac95485f5d0aa4b09163a4e944dab8cf9406d3a138e362851c6",
@@ -103,7 +103,7 @@ static void test_hmac_and_hkdf(void **state)
 		assert_memory_equal(got, want, HASH_LEN);
 	}
 	for (size_t n = 1; n <= 3; n++) {
-		crypto_kdf((uint8_t *[]){ out[0], out[1], out[2] }, n, key, "input key material", 18);
+		crypto_kdf((uint8_t *[]){out[0], out[1], out[2]}, n, key, "input key material", 18);
 		for (size_t i = 0; i < n; i++) {
 			unhex(want, HASH_LEN, outputs[i]);
 			assert_memory_equal(out[i], want, HASH_LEN);
@@ -124,7 +124,7 @@ struct side {
 #define INDEX_I 0x11223344
 #define INDEX_R 0x55667788
 
-static const uint8_t timestamp[TIMESTAMP_LEN] = { 0x40, 0, 0, 0, 0x65, 0x53, 0xf1, 0, 0x12 };
+static const uint8_t timestamp[TIMESTAMP_LEN] = {0x40, 0, 0, 0, 0x65, 0x53, 0xf1, 0, 0x12};
 
 static void make_sides(struct side *i, struct side *r)
 {
@@ -189,20 +189,16 @@ static void test_known_handshake(void **state)
 
 	make_sides(&i, &r);
 	assert_true(write_initiation(&i, &m1));
-	assert_hex(
-		&m1,
-		"010000004433221195f3c97784c7a161c9e9b1c334384f625f0b9f872424ecf49d20ca8fc674fe420bb4905d36"
-		"46c39c5198578d150946e4655e8692c69e9d53ad6ffef3a5443f353b8e92248bd164bd9ca2afcc7102fa07c573"
-		"83e9f2d44b76f9b6592863c80405a93c03deae76ff042c79c4f8");
+	assert_hex(&m1, "010000004433221195f3c97784c7a161c9e9b1c334384f625f0b9f872424ecf49d20ca8fc674fe420bb4905d36"
+			"46c39c5198578d150946e4655e8692c69e9d53ad6ffef3a5443f353b8e92248bd164bd9ca2afcc7102fa07c573"
+			"83e9f2d44b76f9b6592863c80405a93c03deae76ff042c79c4f8");
 	cookie_maker_init(&cookies, r.id.public);
 	cookie_macs_write(&cookies, &m1, sizeof(m1), 1);
 	assert_hex(m1.macs.mac1, "bc4432c4d5d72769ab5606d2a96b8336");
 	assert_true(read_initiation(&r, &m1));
 	assert_true(write_response(&r, &m2));
-	assert_hex(
-		&m2,
-		"020000008877665544332211d3baf56cb00bfcbb41a459bd640f05a77ed6110809bf5f21be1a08e51dff7409c9"
-		"08eb5c482c0bc24880f8d55d0d5671");
+	assert_hex(&m2, "020000008877665544332211d3baf56cb00bfcbb41a459bd640f05a77ed6110809bf5f21be1a08e51dff7409c9"
+			"08eb5c482c0bc24880f8d55d0d5671");
 	assert_true(read_response(&i, &m2));
 	assert_hex(i.keys.send, "a20c1133de51ea5a55bb9e2dcd26c7959b9243438aadb8e5dc90ccda850d9d73");
 	assert_hex(i.keys.receive, "2a53e607da0fc242c3c6a5112cc181c59eb2aac6d2a18050fa7e1ed46992d757");
@@ -223,8 +219,8 @@ static void test_changed_initiation(void **state)
 
 	make_sides(&i, &r);
 	assert_true(write_initiation(&i, &m));
-	for (size_t at = offsetof(struct message_initiation, ephemeral);
-	     at < offsetof(struct message_initiation, macs); at++) {
+	for (size_t at = offsetof(struct message_initiation, ephemeral); at < offsetof(struct message_initiation, macs);
+	     at++) {
 		if (at == offsetof(struct message_initiation, ephemeral) + 31)
 			continue; /* its top bit is ignored by X25519, though not by the hash; below */
 		bad = m;
@@ -251,8 +247,8 @@ static void test_changed_response(void **state)
 	assert_true(read_initiation(&r, &m1));
 	assert_true(write_response(&r, &m));
 	before = i.state;
-	for (size_t at = offsetof(struct message_response, ephemeral);
-	     at < offsetof(struct message_response, macs); at++) {
+	for (size_t at = offsetof(struct message_response, ephemeral); at < offsetof(struct message_response, macs);
+	     at++) {
 		bad = m;
 		((uint8_t *)&bad)[at] ^= (uint8_t)(1 << at % 8);
 		assert_false(read_response(&i, &bad));

@@ -69,7 +69,7 @@ static struct cost work_out(const struct bomb *bomb, unsigned n, const struct bu
 	if (!cost.refused) {
 		if (given->steps <= BUDGET_STEPS)
 			picture(&reach, given);
-		policy_check(p, &(struct policy_check_place){ .inv = &inv }, &check, &warnings);
+		policy_check(p, &(struct policy_check_place){.inv = &inv}, &check, &warnings);
 		assert_int_equal(warnings.errors, 0);
 		cost.refused = p->n_tests && !run_its_tests(p, &inv, &tests, &d);
 		reach_free(&reach);

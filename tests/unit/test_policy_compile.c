@@ -23,9 +23,9 @@ static const char inventory_text[] =
 	"   approved: [0.0.0.0/0, '::/0']}\n"
 	"- {name: lost, tags: ['tag:gw'], addresses: [100.64.0.3], routes: [10.44.0.0/16]}\n";
 
-#define NAMES                                                                                       \
-	"groups: {'group:both': [alice@example.com, bob@example.org], 'group:none': [eve@x.y]}\n"   \
-	"hosts: {net: 10.33.5.0/24, web: 10.33.5.9}\n"                                              \
+#define NAMES                                                                                            \
+	"groups: {'group:both': [alice@example.com, bob@example.org], 'group:none': [eve@x.y]}\n"        \
+	"hosts: {net: 10.33.5.0/24, web: 10.33.5.9}\n"                                                   \
 	"ipsets: {'ipset:a': [add 10.33.0.0/30, remove 10.33.0.1, add ipset:b], 'ipset:b': [add web]}\n" \
 	"tagOwners: {'tag:ci': [], 'tag:gw': [], 'tag:exit': []}\n"
 
@@ -121,38 +121,40 @@ struct resolution {
 	"196.0.0.0/6 200.0.0.0/5 2000::/3 208.0.0.0/4 224.0.0.0/3 32.0.0.0/3 64.0.0.0/3 8.0.0.0/7 96.0.0.0/6"
 
 static const struct resolution resolutions[] = {
-	{ "alice@example.com", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5" },
-	{ "eve@x.y", false, "" },
-	{ "user:*@example.com", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5" },
-	{ "user:*@example", false, "" },
-	{ "group:both", false, "100.64.0.5 100.64.0.6 100.64.0.7 fd7a:115c:a1e0::5" },
-	{ "group:none", false, "" },
-	{ "tag:ci", false, "100.64.0.9" },
-	{ "autogroup:member", false, "100.64.0.5 100.64.0.6 100.64.0.7 fd7a:115c:a1e0::5" },
-	{ "autogroup:tagged", false, "100.64.0.1 100.64.0.2 100.64.0.3 100.64.0.9" },
-	{ "autogroup:admin", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5" },
-	{ "autogroup:owner", false, "" },
-	{ "web", false, "10.33.5.9" },
-	{ "net", true, "10.33.5.0/24" },
-	{ "10.9.9.9/8", true, "10.0.0.0/8" },
-	{ "ipset:a", true, "10.33.0.0 10.33.0.2/31 10.33.5.9" },
-	{ "autogroup:danger-all", false, "0.0.0.0/0 ::/0" },
-	{ "*", true, "0.0.0.0/0 ::/0" },
+	{"alice@example.com", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5"},
+	{"eve@x.y", false, ""},
+	{"user:*@example.com", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5"},
+	{"user:*@example", false, ""},
+	{"group:both", false, "100.64.0.5 100.64.0.6 100.64.0.7 fd7a:115c:a1e0::5"},
+	{"group:none", false, ""},
+	{"tag:ci", false, "100.64.0.9"},
+	{"autogroup:member", false, "100.64.0.5 100.64.0.6 100.64.0.7 fd7a:115c:a1e0::5"},
+	{"autogroup:tagged", false, "100.64.0.1 100.64.0.2 100.64.0.3 100.64.0.9"},
+	{"autogroup:admin", false, "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5"},
+	{"autogroup:owner", false, ""},
+	{"web", false, "10.33.5.9"},
+	{"net", true, "10.33.5.0/24"},
+	{"10.9.9.9/8", true, "10.0.0.0/8"},
+	{"ipset:a", true, "10.33.0.0 10.33.0.2/31 10.33.5.9"},
+	{"autogroup:danger-all", false, "0.0.0.0/0 ::/0"},
+	{"*", true, "0.0.0.0/0 ::/0"},
 	/* the tailnet without ChromeOS's part, and what is routed: neither exits nor what is not approved */
-	{ "*", false, "10.33.0.0/16 100.112.0.0/15 100.114.0.0/16 100.115.0.0/18 100.115.128.0/17 100.115.64.0/20 "
-		      "100.115.80.0/21 100.115.88.0/22 100.115.94.0/23 100.115.96.0/19 100.116.0.0/14 100.120.0.0/13 "
-		      "100.64.0.0/11 100.96.0.0/12 fd7a:115c:a1e0::/48" },
-	{ "autogroup:internet", true, INTERNET4 },
+	{"*", false,
+	 "10.33.0.0/16 100.112.0.0/15 100.114.0.0/16 100.115.0.0/18 100.115.128.0/17 100.115.64.0/20 "
+	 "100.115.80.0/21 100.115.88.0/22 100.115.94.0/23 100.115.96.0/19 100.116.0.0/14 100.120.0.0/13 "
+	 "100.64.0.0/11 100.96.0.0/12 fd7a:115c:a1e0::/48"},
+	{"autogroup:internet", true, INTERNET4},
 };
 
 static void test_resolution(void **state)
 {
 	for (size_t i = 0; i < sizeof(resolutions) / sizeof(resolutions[0]); i++) {
 		const struct resolution *c = &resolutions[i];
-		char *yaml = mem_printf(c->dst ? NAMES "acls: [{action: accept, src: [], dst: ['%s:*']}]" :
-						 NAMES "acls: [{action: accept, src: ['%s'], dst: []}]", c->sel);
+		char *yaml = mem_printf(c->dst ? NAMES "acls: [{action: accept, src: [], dst: ['%s:*']}]"
+					       : NAMES "acls: [{action: accept, src: ['%s'], dst: []}]",
+					c->sel);
 		struct policy *p = load_policy(yaml);
-		struct prefixes set = { 0 };
+		struct prefixes set = {0};
 		struct inventory inv;
 		struct resolver *r;
 		char *got;
@@ -175,63 +177,63 @@ static void test_resolution(void **state)
 	}
 }
 
-#define ACL(rest) NAMES "acls: [{action: accept, src: [tag:ci], " rest "}]"
+#define ACL(rest)   NAMES "acls: [{action: accept, src: [tag:ci], " rest "}]"
 #define GRANT(rest) NAMES "grants: [{src: [tag:ci], " rest "}]"
-#define DENY(rest) NAMES "deny: [{src: [tag:ci], " rest "}]"
+#define DENY(rest)  NAMES "deny: [{src: [tag:ci], " rest "}]"
 
 static const struct {
 	const char *node, *yaml, *rules;
 } compilations[] = {
 	/* (a) destinations that contain an address of the node */
-	{ "gw", ACL("dst: ['tag:gw:22']"), "100.64.0.9 > 100.64.0.1:22-22" },
-	{ "desk", ACL("dst: ['tag:gw:22']"), "" },
-	{ "desk", ACL("dst: ['100.64.0.0/24:22']"), "100.64.0.9 > 100.64.0.0/24:22-22" },
-	{ "desk", ACL("dst: ['*:22']"), "100.64.0.9 > 0.0.0.0/0:22-22 ::/0:22-22" },
+	{"gw", ACL("dst: ['tag:gw:22']"), "100.64.0.9 > 100.64.0.1:22-22"},
+	{"desk", ACL("dst: ['tag:gw:22']"), ""},
+	{"desk", ACL("dst: ['100.64.0.0/24:22']"), "100.64.0.9 > 100.64.0.0/24:22-22"},
+	{"desk", ACL("dst: ['*:22']"), "100.64.0.9 > 0.0.0.0/0:22-22 ::/0:22-22"},
 	/* (b) that overlap an approved route, literally */
-	{ "gw", ACL("dst: ['net:22']"), "100.64.0.9 > 10.33.5.0/24:22-22" },
-	{ "gw", ACL("dst: ['10.32.0.0/14:22,80-81']"), "100.64.0.9 > 10.32.0.0/14:22-22 10.32.0.0/14:80-81" },
-	{ "gw", ACL("dst: ['10.44.0.0/16:22']"), "" },
-	{ "lost", ACL("dst: ['10.44.0.0/16:22']"), "" },
-	{ "desk", ACL("dst: ['net:22']"), "" },
+	{"gw", ACL("dst: ['net:22']"), "100.64.0.9 > 10.33.5.0/24:22-22"},
+	{"gw", ACL("dst: ['10.32.0.0/14:22,80-81']"), "100.64.0.9 > 10.32.0.0/14:22-22 10.32.0.0/14:80-81"},
+	{"gw", ACL("dst: ['10.44.0.0/16:22']"), ""},
+	{"lost", ACL("dst: ['10.44.0.0/16:22']"), ""},
+	{"desk", ACL("dst: ['net:22']"), ""},
 	/* (c) inside the internet, on an exit node */
-	{ "exit", ACL("dst: ['8.8.8.8:53']"), "100.64.0.9 > 8.8.8.8:53-53" },
-	{ "exit", ACL("dst: ['2001:db8::/32:53']"), "100.64.0.9 > 2001:db8::/32:53-53" },
-	{ "exit", ACL("dst: ['10.99.0.0/16:53']"), "" },
-	{ "exit", ACL("dst: ['8.0.0.0/6:53']"), "" }, /* partly private */
-	{ "gw", ACL("dst: ['8.8.8.8:53']"), "" },
-	{ "gw", ACL("dst: ['autogroup:internet:*']"), "" },
+	{"exit", ACL("dst: ['8.8.8.8:53']"), "100.64.0.9 > 8.8.8.8:53-53"},
+	{"exit", ACL("dst: ['2001:db8::/32:53']"), "100.64.0.9 > 2001:db8::/32:53-53"},
+	{"exit", ACL("dst: ['10.99.0.0/16:53']"), ""},
+	{"exit", ACL("dst: ['8.0.0.0/6:53']"), ""}, /* partly private */
+	{"gw", ACL("dst: ['8.8.8.8:53']"), ""},
+	{"gw", ACL("dst: ['autogroup:internet:*']"), ""},
 	/* via: only nodes with the tag, only by their routes */
-	{ "gw", GRANT("dst: [net], ip: ['*'], via: ['tag:gw']"), "100.64.0.9 > 10.33.5.0/24:0-65535" },
-	{ "gw", GRANT("dst: [net], ip: ['*'], via: ['tag:exit']"), "" },
-	{ "gw", GRANT("dst: [100.64.0.1], ip: ['*'], via: ['tag:gw']"), "" },
-	{ "lost", GRANT("dst: [net], ip: ['*'], via: ['tag:gw']"), "" },
-	{ "exit", GRANT("dst: [8.8.8.8], ip: ['*'], via: ['tag:exit']"), "" },
-	{ "exit", GRANT("dst: [autogroup:internet], ip: ['*'], via: ['tag:gw']"), "" },
+	{"gw", GRANT("dst: [net], ip: ['*'], via: ['tag:gw']"), "100.64.0.9 > 10.33.5.0/24:0-65535"},
+	{"gw", GRANT("dst: [net], ip: ['*'], via: ['tag:exit']"), ""},
+	{"gw", GRANT("dst: [100.64.0.1], ip: ['*'], via: ['tag:gw']"), ""},
+	{"lost", GRANT("dst: [net], ip: ['*'], via: ['tag:gw']"), ""},
+	{"exit", GRANT("dst: [8.8.8.8], ip: ['*'], via: ['tag:exit']"), ""},
+	{"exit", GRANT("dst: [autogroup:internet], ip: ['*'], via: ['tag:gw']"), ""},
 	/* protocols and ports of a grant */
-	{ "gw", GRANT("dst: [web], ip: ['tcp:80', 'udp:53', 'tcp:443', '22', 'icmp:*']"),
-	  "100.64.0.9 > 10.33.5.9:443-443 10.33.5.9:80-80 /6\n"
-	  "100.64.0.9 > 10.33.5.9:53-53 /17\n"
-	  "100.64.0.9 > 10.33.5.9:22-22\n"
-	  "100.64.0.9 > 10.33.5.9:0-65535 /1" },
-	{ "gw", GRANT("dst: [web], app: {example.com/x: []}"), "" },
-	{ "gw", ACL("proto: udp, dst: ['web:53']"), "100.64.0.9 > 10.33.5.9:53-53 /17" },
+	{"gw", GRANT("dst: [web], ip: ['tcp:80', 'udp:53', 'tcp:443', '22', 'icmp:*']"),
+	 "100.64.0.9 > 10.33.5.9:443-443 10.33.5.9:80-80 /6\n"
+	 "100.64.0.9 > 10.33.5.9:53-53 /17\n"
+	 "100.64.0.9 > 10.33.5.9:22-22\n"
+	 "100.64.0.9 > 10.33.5.9:0-65535 /1"},
+	{"gw", GRANT("dst: [web], app: {example.com/x: []}"), ""},
+	{"gw", ACL("proto: udp, dst: ['web:53']"), "100.64.0.9 > 10.33.5.9:53-53 /17"},
 	/* autogroup:self */
-	{ "laptop", NAMES "acls: [{action: accept, src: ['*'], dst: ['autogroup:self:22']}]",
-	  "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5 > 100.64.0.5:22-22 fd7a:115c:a1e0::5:22-22" },
-	{ "desk", NAMES "acls: [{action: accept, src: [alice@example.com], dst: ['autogroup:self:22']}]", "" },
-	{ "ci", NAMES "acls: [{action: accept, src: ['*'], dst: ['autogroup:self:22']}]", "" },
-	{ "", NAMES "grants: [{src: ['group:both'], dst: ['autogroup:self'], ip: ['tcp:22']}]",
-	  "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5 > 100.64.0.5:22-22 100.64.0.6:22-22 fd7a:115c:a1e0::5:22-22 /6\n"
-	  "100.64.0.7 > 100.64.0.7:22-22 /6" },
+	{"laptop", NAMES "acls: [{action: accept, src: ['*'], dst: ['autogroup:self:22']}]",
+	 "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5 > 100.64.0.5:22-22 fd7a:115c:a1e0::5:22-22"},
+	{"desk", NAMES "acls: [{action: accept, src: [alice@example.com], dst: ['autogroup:self:22']}]", ""},
+	{"ci", NAMES "acls: [{action: accept, src: ['*'], dst: ['autogroup:self:22']}]", ""},
+	{"", NAMES "grants: [{src: ['group:both'], dst: ['autogroup:self'], ip: ['tcp:22']}]",
+	 "100.64.0.5 100.64.0.6 fd7a:115c:a1e0::5 > 100.64.0.5:22-22 100.64.0.6:22-22 fd7a:115c:a1e0::5:22-22 /6\n"
+	 "100.64.0.7 > 100.64.0.7:22-22 /6"},
 	/* no source, no destination, no rule */
-	{ "gw", NAMES "acls: [{action: accept, src: ['group:none'], dst: ['*:*']}]", "" },
-	{ "gw", NAMES "acls: [{action: accept, src: [], dst: ['*:*']}, {action: accept, src: ['*'], dst: []}]", "" },
-	{ "gw", NAMES "acls: [{action: accept}]", "" },
+	{"gw", NAMES "acls: [{action: accept, src: ['group:none'], dst: ['*:*']}]", ""},
+	{"gw", NAMES "acls: [{action: accept, src: [], dst: ['*:*']}, {action: accept, src: ['*'], dst: []}]", ""},
+	{"gw", NAMES "acls: [{action: accept}]", ""},
 	/* a deny is kept wherever it may matter: also where it reaches beyond the internet */
-	{ "gw", DENY("dst: ['net:22']"), "deny 100.64.0.9 > 10.33.5.0/24:22-22" },
-	{ "exit", DENY("dst: ['8.0.0.0/6:53']"), "deny 100.64.0.9 > 8.0.0.0/6:53-53" },
-	{ "exit", DENY("dst: ['10.0.0.0/8:53']"), "deny 100.64.0.9 > 10.0.0.0/8:53-53" },
-	{ "gw", DENY("dst: ['8.8.8.8:53']"), "" },
+	{"gw", DENY("dst: ['net:22']"), "deny 100.64.0.9 > 10.33.5.0/24:22-22"},
+	{"exit", DENY("dst: ['8.0.0.0/6:53']"), "deny 100.64.0.9 > 8.0.0.0/6:53-53"},
+	{"exit", DENY("dst: ['10.0.0.0/8:53']"), "deny 100.64.0.9 > 10.0.0.0/8:53-53"},
+	{"gw", DENY("dst: ['8.8.8.8:53']"), ""},
 };
 
 static void test_compilation(void **state)
@@ -254,12 +256,12 @@ static void test_absent(void **state)
 		enum policy_absent absent;
 		const char *rules;
 	} cases[] = {
-		{ "{}", POLICY_ALLOW_ALL, "0.0.0.0/0 ::/0 > 0.0.0.0/0:0-65535 ::/0:0-65535" },
-		{ "{}", POLICY_DENY_ALL, "" },
-		{ "acls: []", POLICY_ALLOW_ALL, "" },
-		{ "grants: []", POLICY_ALLOW_ALL, "" },
-		{ "deny: [{src: [10.0.0.1], dst: ['*:1']}]", POLICY_ALLOW_ALL,
-		  "0.0.0.0/0 ::/0 > 0.0.0.0/0:0-65535 ::/0:0-65535\ndeny 10.0.0.1 > 0.0.0.0/0:1-1 ::/0:1-1" },
+		{"{}", POLICY_ALLOW_ALL, "0.0.0.0/0 ::/0 > 0.0.0.0/0:0-65535 ::/0:0-65535"},
+		{"{}", POLICY_DENY_ALL, ""},
+		{"acls: []", POLICY_ALLOW_ALL, ""},
+		{"grants: []", POLICY_ALLOW_ALL, ""},
+		{"deny: [{src: [10.0.0.1], dst: ['*:1']}]", POLICY_ALLOW_ALL,
+		 "0.0.0.0/0 ::/0 > 0.0.0.0/0:0-65535 ::/0:0-65535\ndeny 10.0.0.1 > 0.0.0.0/0:1-1 ::/0:1-1"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -360,19 +362,19 @@ static void test_approval(void **state)
 		const char *node, *route;
 		const char *by; /* NULL: nobody */
 	} cases[] = {
-		{ "gw", "10.33.0.0/16", "tag:gw" },
-		{ "gw", "10.33.5.0/24", "tag:gw" },
-		{ "gw", "10.32.0.0/15", NULL },
-		{ "ci", "10.33.0.0/16", NULL },
-		{ "laptop", "10.50.0.0/16", "group:both" },
-		{ "desk", "10.50.0.0/16", "group:both" },
-		{ "gw", "10.50.0.0/16", NULL },
-		{ "exit", "0.0.0.0/0", "tag:exit" },
-		{ "exit", "::/0", "tag:exit" },
-		{ "gw", "0.0.0.0/0", NULL }, /* routes has it, exitNode has not */
-		{ "laptop", "10.60.0.0/16", "autogroup:admin" },
-		{ "desk", "10.60.0.0/16", NULL },
-		{ "gw", "10.34.1.0/24", "tag:gw" },
+		{"gw", "10.33.0.0/16", "tag:gw"},
+		{"gw", "10.33.5.0/24", "tag:gw"},
+		{"gw", "10.32.0.0/15", NULL},
+		{"ci", "10.33.0.0/16", NULL},
+		{"laptop", "10.50.0.0/16", "group:both"},
+		{"desk", "10.50.0.0/16", "group:both"},
+		{"gw", "10.50.0.0/16", NULL},
+		{"exit", "0.0.0.0/0", "tag:exit"},
+		{"exit", "::/0", "tag:exit"},
+		{"gw", "0.0.0.0/0", NULL}, /* routes has it, exitNode has not */
+		{"laptop", "10.60.0.0/16", "autogroup:admin"},
+		{"desk", "10.60.0.0/16", NULL},
+		{"gw", "10.34.1.0/24", "tag:gw"},
 	};
 	struct policy *p = load_policy(
 		NAMES "autoApprovers:\n"
@@ -430,8 +432,8 @@ static void test_pool_and_quota(void **state)
 
 static void expect_mistakes(const char *file, const char *text, const char *expected)
 {
-	struct inventory inv = { 0 };
-	struct diags d = { 0 };
+	struct inventory inv = {0};
+	struct diags d = {0};
 	struct doc *doc = doc_parse(file, text, strlen(text), doc_format_of(file), &d);
 	char *out;
 
@@ -489,16 +491,16 @@ static void test_fault_43_an_inventory_has_everything_once(void **state)
 /* What a server sends, and what `tailscale debug netmap` prints of it, mean the same people. */
 static void test_inventory_of_a_netmap(void **state)
 {
-#define PEERS                                                                                                      \
+#define PEERS                                                                                                     \
 	"\"Peers\":[{\"ID\":2,\"Name\":\"gw.t.ts.net.\",\"User\":9,\"Tags\":[\"tag:gw\"],\"Key\":\"nodekey:00\"," \
-	"\"Addresses\":[\"100.64.0.1/32\"],"                                                                       \
-	"\"AllowedIPs\":[\"100.64.0.1/32\",\"10.33.0.0/16\",\"0.0.0.0/0\",\"::/0\"],"                                \
-	"\"Hostinfo\":{\"RoutableIPs\":[\"10.33.0.0/16\",\"10.44.0.0/16\",\"0.0.0.0/0\",\"::/0\"]}},"                \
-	"{\"ID\":3,\"Name\":\"\",\"User\":7,\"Addresses\":[\"100.64.0.6/32\"],\"AllowedIPs\":null,"                  \
+	"\"Addresses\":[\"100.64.0.1/32\"],"                                                                      \
+	"\"AllowedIPs\":[\"100.64.0.1/32\",\"10.33.0.0/16\",\"0.0.0.0/0\",\"::/0\"],"                             \
+	"\"Hostinfo\":{\"RoutableIPs\":[\"10.33.0.0/16\",\"10.44.0.0/16\",\"0.0.0.0/0\",\"::/0\"]}},"             \
+	"{\"ID\":3,\"Name\":\"\",\"User\":7,\"Addresses\":[\"100.64.0.6/32\"],\"AllowedIPs\":null,"               \
 	"\"Hostinfo\":{\"Hostname\":\"phone\"},\"SomethingNew\":{\"a\":[1.5]}}]"
-#define SELF                                                                     \
-	"{\"ID\":1,\"Name\":\"laptop.t.ts.net.\",\"User\":7,"                    \
-	"\"Addresses\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"],"           \
+#define SELF                                                           \
+	"{\"ID\":1,\"Name\":\"laptop.t.ts.net.\",\"User\":7,"          \
+	"\"Addresses\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]," \
 	"\"AllowedIPs\":[\"100.64.0.5/32\",\"fd7a:115c:a1e0::5/128\"]}"
 #define ALICE "{\"ID\":7,\"LoginName\":\"alice@example.com\"}"
 	static const char *const netmaps[] = {
@@ -546,13 +548,18 @@ static void test_netmap_mistakes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_resolution), cmocka_unit_test(test_compilation),
-		cmocka_unit_test(test_absent),	   cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_resolution),
+		cmocka_unit_test(test_compilation),
+		cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_fault_39_everybody),
-		cmocka_unit_test(test_shared_sources), cmocka_unit_test(test_approval),
-		cmocka_unit_test(test_pool_and_quota), cmocka_unit_test(test_inventory_mistakes),
+		cmocka_unit_test(test_shared_sources),
+		cmocka_unit_test(test_approval),
+		cmocka_unit_test(test_pool_and_quota),
+		cmocka_unit_test(test_inventory_mistakes),
 		cmocka_unit_test(test_fault_43_an_inventory_has_everything_once),
-		cmocka_unit_test(test_inventory_of_a_netmap), cmocka_unit_test(test_netmap_mistakes),
+		cmocka_unit_test(test_inventory_of_a_netmap),
+		cmocka_unit_test(test_netmap_mistakes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,11 +4,11 @@
 #include "policy_load.h"
 
 /* Names that the cases below refer to. */
-#define NAMES                                                            \
-	"groups: {'group:eng': [alice@example.com]}\n"                   \
-	"hosts: {web: 10.0.0.1, net: 10.0.0.0/8}\n"                      \
+#define NAMES                                          \
+	"groups: {'group:eng': [alice@example.com]}\n" \
+	"hosts: {web: 10.0.0.1, net: 10.0.0.0/8}\n"    \
 	"tagOwners: {'tag:ci': [alice@example.com], 'tag:gw': []}\n"
-#define ACL(rest) NAMES "acls:\n- {action: accept, " rest "}\n"
+#define ACL(rest)   NAMES "acls:\n- {action: accept, " rest "}\n"
 #define GRANT(rest) NAMES "grants:\n- {" rest "}\n"
 
 struct bad {
@@ -18,128 +18,128 @@ struct bad {
 
 static const struct bad bad[] = {
 	/* the messages that people know from the service */
-	{ NAMES "acls: [{action: deny, src: ['*'], dst: ['*:*']}]", "action=\"deny\" is not supported" },
-	{ NAMES "acls: [{src: ['*'], dst: ['*:*']}]", "action=\"\" is not supported" },
-	{ ACL("src: ['tag:x'], dst: ['*:*']"), "src=tag not found: \"tag:x\"" },
-	{ ACL("src: ['*'], dst: ['tag:x:22']"), "dst=\"tag:x\": tag not found: \"tag:x\"" },
-	{ ACL("src: ['*'], dst: ['tag:ci:ssh']"), "dst=\"tag:ci:ssh\": port range \"ssh\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['tag:ci']"), "dst=\"tag:ci\": port range \"ci\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['web:0']"), "port range \"0\": first port must be >0, or use '*' for wildcard" },
-	{ ACL("src: ['autogroup:self'], dst: ['*:*']"), "\"autogroup:self\" not valid on the src side of a rule" },
-	{ ACL("src: ['autogroup:internet'], dst: ['*:*']"),
+	{NAMES "acls: [{action: deny, src: ['*'], dst: ['*:*']}]", "action=\"deny\" is not supported"},
+	{NAMES "acls: [{src: ['*'], dst: ['*:*']}]", "action=\"\" is not supported"},
+	{ACL("src: ['tag:x'], dst: ['*:*']"), "src=tag not found: \"tag:x\""},
+	{ACL("src: ['*'], dst: ['tag:x:22']"), "dst=\"tag:x\": tag not found: \"tag:x\""},
+	{ACL("src: ['*'], dst: ['tag:ci:ssh']"), "dst=\"tag:ci:ssh\": port range \"ssh\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['tag:ci']"), "dst=\"tag:ci\": port range \"ci\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['web:0']"), "port range \"0\": first port must be >0, or use '*' for wildcard"},
+	{ACL("src: ['autogroup:self'], dst: ['*:*']"), "\"autogroup:self\" not valid on the src side of a rule"},
+	{ACL("src: ['autogroup:internet'], dst: ['*:*']"),
 	 "\"autogroup:internet\" not valid on the src side of a rule"},
-	{ ACL("src: ['*'], dst: ['autogroup:danger-all:*']"), "cannot use autogroup:danger-all as a dst" },
-	{ ACL("src: ['tag:ci'], dst: ['autogroup:self:*']"),
+	{ACL("src: ['*'], dst: ['autogroup:danger-all:*']"), "cannot use autogroup:danger-all as a dst"},
+	{ACL("src: ['tag:ci'], dst: ['autogroup:self:*']"),
 	 "autogroup:self can only be used with users, groups, or supported autogroups"},
-	{ GRANT("src: ['*'], dst: ['autogroup:self'], ip: ['*']"),
+	{GRANT("src: ['*'], dst: ['autogroup:self'], ip: ['*']"),
 	 "autogroup:self can only be used with users, groups, or supported autogroups"},
-	{ GRANT("src: ['*'], dst: ['*']"), "ip and app can not both be empty" },
-	{ GRANT("src: ['*'], dst: ['*'], ip: []"), "ip and app can not both be empty" },
-	{ GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: [web]"), "via can only be a tag" },
-	{ GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: ['tag:x']"), "tag \"tag:x\" not found" },
-	{ GRANT("src: ['*'], dst: [0.0.0.0/0], ip: ['*']"),
+	{GRANT("src: ['*'], dst: ['*']"), "ip and app can not both be empty"},
+	{GRANT("src: ['*'], dst: ['*'], ip: []"), "ip and app can not both be empty"},
+	{GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: [web]"), "via can only be a tag"},
+	{GRANT("src: ['*'], dst: ['*'], ip: ['*'], via: ['tag:x']"), "tag \"tag:x\" not found"},
+	{GRANT("src: ['*'], dst: [0.0.0.0/0], ip: ['*']"),
 	 "dst \"0.0.0.0/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""},
-	{ GRANT("src: ['*'], dst: ['::/0'], ip: ['*']"),
+	{GRANT("src: ['*'], dst: ['::/0'], ip: ['*']"),
 	 "dst \"::/0\": to allow all IP addresses, use \"*\" or \"autogroup:internet\""},
-	{ "groups: {'group:a': [], 'group:b': ['group:a']}",
+	{"groups: {'group:a': [], 'group:b': ['group:a']}",
 	 "groups[\"group:b\"]: \"group:a\": group members cannot be recursive"},
-	{ GRANT("src: ['*'], dst: [web], ip: [icmp]"), "port range \"icmp\": invalid first integer" },
-	{ GRANT("src: ['*'], dst: [web], app: {noslash: []}"), "capability name must have the form {domain}/{path}" },
-	{ GRANT("src: ['*'], dst: [web], app: {tailscale.com/cap/other: []}"),
+	{GRANT("src: ['*'], dst: [web], ip: [icmp]"), "port range \"icmp\": invalid first integer"},
+	{GRANT("src: ['*'], dst: [web], app: {noslash: []}"), "capability name must have the form {domain}/{path}"},
+	{GRANT("src: ['*'], dst: [web], app: {tailscale.com/cap/other: []}"),
 	 "capability name must not be in the tailscale.com domain"},
 
 	/* selectors */
-	{ ACL("src: [''], dst: ['*:*']"), "src=\"\": expected an address, a CIDR, *, a user" },
-	{ ACL("src: ['10.0.0.1-10.0.0.9'], dst: ['*:*']"), "src=host not found: \"10.0.0.1-10.0.0.9\"" },
-	{ ACL("src: ['foo:bar'], dst: ['*:*']"), "src=\"foo:bar\": expected an address" },
-	{ ACL("src: ['autogroup:membr'], dst: ['*:*']"), "unknown autogroup; did you mean \"autogroup:member\"?" },
-	{ ACL("src: ['group:egn'], dst: ['*:*']"),
+	{ACL("src: [''], dst: ['*:*']"), "src=\"\": expected an address, a CIDR, *, a user"},
+	{ACL("src: ['10.0.0.1-10.0.0.9'], dst: ['*:*']"), "src=host not found: \"10.0.0.1-10.0.0.9\""},
+	{ACL("src: ['foo:bar'], dst: ['*:*']"), "src=\"foo:bar\": expected an address"},
+	{ACL("src: ['autogroup:membr'], dst: ['*:*']"), "unknown autogroup; did you mean \"autogroup:member\"?"},
+	{ACL("src: ['group:egn'], dst: ['*:*']"),
 	 "src=group not found: \"group:egn\"; did you mean \"group:eng\"? (groups, line 1)"},
-	{ ACL("src: ['*'], dst: ['wbe:1']"),
+	{ACL("src: ['*'], dst: ['wbe:1']"),
 	 "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"? (hosts, line 2)"},
-	{ ACL("src: ['tag:cl'], dst: ['*:*']"), "did you mean \"tag:ci\"? (tagOwners, line 3)" },
-	{ ACL("src: ['ipset:x'], dst: ['*:*']"), "src=ipset not found: \"ipset:x\"" },
+	{ACL("src: ['tag:cl'], dst: ['*:*']"), "did you mean \"tag:ci\"? (tagOwners, line 3)"},
+	{ACL("src: ['ipset:x'], dst: ['*:*']"), "src=ipset not found: \"ipset:x\""},
 
 	/* destinations and ports */
-	{ ACL("src: ['*'], dst: [web]"), "dst=\"web\": no ports: write \"web:*\" for all of them" },
-	{ ACL("src: ['*'], dst: ['[web]:1']"), "brackets go around an IPv6 address only" },
-	{ ACL("src: ['*'], dst: ['[10.0.0.1]:1']"), "brackets go around an IPv6 address only" },
-	{ ACL("src: ['*'], dst: ['[::1:80']"), "brackets go around an IPv6 address only" },
-	{ ACL("src: ['*'], dst: ['[::1]x:80']"), "brackets go around an IPv6 address only" },
-	{ ACL("src: ['*'], dst: ['web:80-22']"), "port range \"80-22\": first port is greater than the last" },
-	{ ACL("src: ['*'], dst: ['web:80-']"), "port range \"80-\": invalid last integer" },
-	{ ACL("src: ['*'], dst: ['web:65536']"), "port range \"65536\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['web:22,,80']"), "port range \"\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['web:22,*']"), "port range \"*\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['web:']"), "port range \"\": invalid first integer" },
-	{ ACL("src: ['*'], dst: ['web:-1']"), "port range \"-1\": invalid first integer" },
+	{ACL("src: ['*'], dst: [web]"), "dst=\"web\": no ports: write \"web:*\" for all of them"},
+	{ACL("src: ['*'], dst: ['[web]:1']"), "brackets go around an IPv6 address only"},
+	{ACL("src: ['*'], dst: ['[10.0.0.1]:1']"), "brackets go around an IPv6 address only"},
+	{ACL("src: ['*'], dst: ['[::1:80']"), "brackets go around an IPv6 address only"},
+	{ACL("src: ['*'], dst: ['[::1]x:80']"), "brackets go around an IPv6 address only"},
+	{ACL("src: ['*'], dst: ['web:80-22']"), "port range \"80-22\": first port is greater than the last"},
+	{ACL("src: ['*'], dst: ['web:80-']"), "port range \"80-\": invalid last integer"},
+	{ACL("src: ['*'], dst: ['web:65536']"), "port range \"65536\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['web:22,,80']"), "port range \"\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['web:22,*']"), "port range \"*\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['web:']"), "port range \"\": invalid first integer"},
+	{ACL("src: ['*'], dst: ['web:-1']"), "port range \"-1\": invalid first integer"},
 
 	/* protocols */
-	{ ACL("proto: tpc, src: ['*'], dst: ['web:1']"), "proto=\"tpc\": unknown protocol" },
-	{ ACL("proto: '06', src: ['*'], dst: ['web:1']"), "proto=\"06\": unknown protocol" },
-	{ ACL("proto: '0', src: ['*'], dst: ['web:1']"), "proto=\"0\": unknown protocol" },
-	{ ACL("proto: '256', src: ['*'], dst: ['web:1']"), "proto=\"256\": unknown protocol" },
-	{ ACL("proto: icmp, src: ['*'], dst: ['web:22']"), "protocol \"icmp\" does not support specific ports" },
-	{ GRANT("src: ['*'], dst: [web], ip: ['gre:22']"), "protocol \"gre\" does not support specific ports" },
-	{ GRANT("src: ['*'], dst: [web], ip: ['tcp:22:23']"), "expected only one colon" },
-	{ GRANT("src: ['*'], dst: [web], ip: [':22']"), "unknown protocol \"\"" },
+	{ACL("proto: tpc, src: ['*'], dst: ['web:1']"), "proto=\"tpc\": unknown protocol"},
+	{ACL("proto: '06', src: ['*'], dst: ['web:1']"), "proto=\"06\": unknown protocol"},
+	{ACL("proto: '0', src: ['*'], dst: ['web:1']"), "proto=\"0\": unknown protocol"},
+	{ACL("proto: '256', src: ['*'], dst: ['web:1']"), "proto=\"256\": unknown protocol"},
+	{ACL("proto: icmp, src: ['*'], dst: ['web:22']"), "protocol \"icmp\" does not support specific ports"},
+	{GRANT("src: ['*'], dst: [web], ip: ['gre:22']"), "protocol \"gre\" does not support specific ports"},
+	{GRANT("src: ['*'], dst: [web], ip: ['tcp:22:23']"), "expected only one colon"},
+	{GRANT("src: ['*'], dst: [web], ip: [':22']"), "unknown protocol \"\""},
 
 	/* fields and sections */
-	{ "acl: []", "policy: unknown field \"acl\"; did you mean \"acls\"?" },
-	{ ACL("source: ['*'], dst: ['*:*']"), "acls: unknown field \"source\"" },
-	{ ACL("src: '*', dst: ['*:*']"), "src: found \"*\", expected a list" },
-	{ ACL("src: [['*']], dst: ['*:*']"), "src: found a list, expected text" },
-	{ ACL("src: ['*'], users: ['*'], dst: ['*:*']"), "\"users\" is the old name of \"src\": found both" },
-	{ "acls: {}", "acls: found a map, expected a list" },
-	{ "acls: [x]", "acls: found \"x\", expected a map" },
-	{ "acls: [~]", "acls: found nothing, expected a map" },
-	{ "[1]", "policy: found a list, expected a map" },
-	{ "postures: {}", "\"postures\" is not supported: to ignore a condition would widen access" },
-	{ "defaultSrcPosture: []", "\"defaultSrcPosture\" is not supported" },
-	{ ACL("src: ['*'], dst: ['*:*'], srcPosture: []"), "\"srcPosture\" is not supported" },
-	{ GRANT("src: ['*'], dst: ['*'], ip: ['*'], srcPosture: [x]"), "\"srcPosture\" is not supported" },
+	{"acl: []", "policy: unknown field \"acl\"; did you mean \"acls\"?"},
+	{ACL("source: ['*'], dst: ['*:*']"), "acls: unknown field \"source\""},
+	{ACL("src: '*', dst: ['*:*']"), "src: found \"*\", expected a list"},
+	{ACL("src: [['*']], dst: ['*:*']"), "src: found a list, expected text"},
+	{ACL("src: ['*'], users: ['*'], dst: ['*:*']"), "\"users\" is the old name of \"src\": found both"},
+	{"acls: {}", "acls: found a map, expected a list"},
+	{"acls: [x]", "acls: found \"x\", expected a map"},
+	{"acls: [~]", "acls: found nothing, expected a map"},
+	{"[1]", "policy: found a list, expected a map"},
+	{"postures: {}", "\"postures\" is not supported: to ignore a condition would widen access"},
+	{"defaultSrcPosture: []", "\"defaultSrcPosture\" is not supported"},
+	{ACL("src: ['*'], dst: ['*:*'], srcPosture: []"), "\"srcPosture\" is not supported"},
+	{GRANT("src: ['*'], dst: ['*'], ip: ['*'], srcPosture: [x]"), "\"srcPosture\" is not supported"},
 
 	/* names */
-	{ "groups: {eng: []}", "groups: found \"eng\", expected \"group:\" and a name" },
-	{ "groups: {'group:': []}", "groups: found \"group:\", expected \"group:\" and a name" },
-	{ "groups: {'group:x': [bob]}", "groups[\"group:x\"]: \"bob\": group members must be users" },
-	{ "tagOwners: {'tag:1': []}", "expected \"tag:\" and a name that begins with a letter" },
-	{ "tagOwners: {'tag:a': ['tag:b']}", "owner=\"tag:b\": tag not found: \"tag:b\"" },
-	{ "tagOwners: {'tag:a': ['*']}", "owner=\"*\": not valid here" },
-	{ "hosts: {'a:b': 10.0.0.1}", "hosts: \"a:b\" cannot be a name" },
-	{ "hosts: {'a@b': 10.0.0.1}", "hosts: \"a@b\" cannot be a name" },
-	{ "hosts: {10.0.0.1: 10.0.0.1}", "hosts: \"10.0.0.1\" cannot be a name" },
-	{ "hosts: {a: b}", "hosts[\"a\"]: found \"b\", expected an address or a CIDR" },
-	{ "autoApprovers: {routes: {x: []}}", "autoApprovers.routes: found \"x\", expected a CIDR" },
-	{ "autoApprovers: {routes: {10.0.0.0/8: ['group:x']}}", "owner=\"group:x\": group not found" },
-	{ "autoApprovers: {exitNodes: []}", "autoApprovers: unknown field \"exitNodes\"; did you mean \"exitNode\"?" },
-	{ "ipsets: {'ipset:a': [10.0.0.0/8]}", "found \"10.0.0.0/8\", expected \"add\" or \"remove\" and a target" },
-	{ "ipsets: {'ipset:a': ['add group:x']}", "ipsets=\"group:x\": not valid here" },
-	{ "ipsets: {'ipset:a': ['add ipset:b'], 'ipset:b': ['add ipset:a']}", "contains itself" },
-	{ "ipsets: {'ipset:a': ['add ipset:a']}", "ipsets[\"ipset:a\"]: contains itself" },
+	{"groups: {eng: []}", "groups: found \"eng\", expected \"group:\" and a name"},
+	{"groups: {'group:': []}", "groups: found \"group:\", expected \"group:\" and a name"},
+	{"groups: {'group:x': [bob]}", "groups[\"group:x\"]: \"bob\": group members must be users"},
+	{"tagOwners: {'tag:1': []}", "expected \"tag:\" and a name that begins with a letter"},
+	{"tagOwners: {'tag:a': ['tag:b']}", "owner=\"tag:b\": tag not found: \"tag:b\""},
+	{"tagOwners: {'tag:a': ['*']}", "owner=\"*\": not valid here"},
+	{"hosts: {'a:b': 10.0.0.1}", "hosts: \"a:b\" cannot be a name"},
+	{"hosts: {'a@b': 10.0.0.1}", "hosts: \"a@b\" cannot be a name"},
+	{"hosts: {10.0.0.1: 10.0.0.1}", "hosts: \"10.0.0.1\" cannot be a name"},
+	{"hosts: {a: b}", "hosts[\"a\"]: found \"b\", expected an address or a CIDR"},
+	{"autoApprovers: {routes: {x: []}}", "autoApprovers.routes: found \"x\", expected a CIDR"},
+	{"autoApprovers: {routes: {10.0.0.0/8: ['group:x']}}", "owner=\"group:x\": group not found"},
+	{"autoApprovers: {exitNodes: []}", "autoApprovers: unknown field \"exitNodes\"; did you mean \"exitNode\"?"},
+	{"ipsets: {'ipset:a': [10.0.0.0/8]}", "found \"10.0.0.0/8\", expected \"add\" or \"remove\" and a target"},
+	{"ipsets: {'ipset:a': ['add group:x']}", "ipsets=\"group:x\": not valid here"},
+	{"ipsets: {'ipset:a': ['add ipset:b'], 'ipset:b': ['add ipset:a']}", "contains itself"},
+	{"ipsets: {'ipset:a': ['add ipset:a']}", "ipsets[\"ipset:a\"]: contains itself"},
 
 	/* our own sections */
-	{ NAMES "deny: [{action: accept, src: ['*'], dst: ['*:*']}]", "action=\"accept\" is not supported" },
-	{ NAMES "deny: [{src: ['*'], dst: ['web']}]", "dst=\"web\": no ports" },
-	{ "blocklists: [{name: x}]", "blocklists: \"file\" is missing" },
-	{ "blocklists: [{name: x, file: f, max_age: 7}]", "max_age: found \"7\", expected a unit with it" },
-	{ "blocklists: [{name: x, file: f}, {name: x, file: g}]", "\"x\" is there twice, first on line 1" },
-	{ "egress: {10.0.0.1: pool}", "egress=\"10.0.0.1\": not valid here" },
-	{ "egress: {'x:y': pool}", "egress=\"x:y\": expected an address" },
-	{ "egress: {a@b: []}", "egress: found a list, expected text" },
-	{ "egress: {'group:x': pool}", "egress=\"group:x\": group not found" },
-	{ "quotas: [{src: ['*']}]", "quotas: no limit" },
-	{ "quotas: [{flows: 10}]", "quotas: \"src\" is missing or empty" },
-	{ "quotas: [{src: ['*'], bytes: 1.5M/s}]", "quotas: bytes: found \"1.5M/s\", expected a number above 0" },
-	{ "quotas: [{src: ['*'], flows: 0}]", "quotas: flows: found \"0\", expected a number above 0" },
-	{ "quotas: [{src: ['*'], bytes: 999999999999999G}]", "quotas: bytes: found" },
-	{ "tests: [{sorc: x}]", "tests: unknown field \"sorc\"; did you mean \"src\"?" },
+	{NAMES "deny: [{action: accept, src: ['*'], dst: ['*:*']}]", "action=\"accept\" is not supported"},
+	{NAMES "deny: [{src: ['*'], dst: ['web']}]", "dst=\"web\": no ports"},
+	{"blocklists: [{name: x}]", "blocklists: \"file\" is missing"},
+	{"blocklists: [{name: x, file: f, max_age: 7}]", "max_age: found \"7\", expected a unit with it"},
+	{"blocklists: [{name: x, file: f}, {name: x, file: g}]", "\"x\" is there twice, first on line 1"},
+	{"egress: {10.0.0.1: pool}", "egress=\"10.0.0.1\": not valid here"},
+	{"egress: {'x:y': pool}", "egress=\"x:y\": expected an address"},
+	{"egress: {a@b: []}", "egress: found a list, expected text"},
+	{"egress: {'group:x': pool}", "egress=\"group:x\": group not found"},
+	{"quotas: [{src: ['*']}]", "quotas: no limit"},
+	{"quotas: [{flows: 10}]", "quotas: \"src\" is missing or empty"},
+	{"quotas: [{src: ['*'], bytes: 1.5M/s}]", "quotas: bytes: found \"1.5M/s\", expected a number above 0"},
+	{"quotas: [{src: ['*'], flows: 0}]", "quotas: flows: found \"0\", expected a number above 0"},
+	{"quotas: [{src: ['*'], bytes: 999999999999999G}]", "quotas: bytes: found"},
+	{"tests: [{sorc: x}]", "tests: unknown field \"sorc\"; did you mean \"src\"?"},
 };
 
 static void test_bad(void **state)
 {
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct diags d = { 0 };
+		struct diags d = {0};
 		struct policy *p = read_policy(bad[i].yaml, DOC_YAML, &d);
 		size_t errors = d.errors;
 		char *text = said(&d);
@@ -162,7 +162,7 @@ static void test_all_at_once(void **state)
 				   "groups:\n"
 				   "  group:z: [bob]\n"
 				   "ssh: []\n";
-	struct diags d = { 0 };
+	struct diags d = {0};
 	char *out;
 
 	assert_null(read_policy(text, DOC_YAML, &d));
@@ -185,7 +185,7 @@ static void test_ignored_once(void **state)
 		"\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"example.com/a\": []}},\n"
 		"{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"example.com/a\": [{}], \"tailscale.com/cap/drive\": "
 		"[]}}]}";
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct policy *p = read_policy(text, DOC_HUJSON, &d);
 
 	assert_non_null(p);
@@ -203,34 +203,34 @@ static void test_selectors(void **state)
 		const char *text;
 		enum policy_sel_kind kind;
 	} cases[] = {
-		{ "10.0.0.1", SEL_PREFIX },
-		{ " 10.0.0.0/8 ", SEL_PREFIX },
-		{ "fd7a::1", SEL_PREFIX },
-		{ "*", SEL_ANY },
-		{ "a@b.c", SEL_USER },
-		{ "group:x@y", SEL_USER },
-		{ "user:*@b.c", SEL_DOMAIN },
-		{ "group:x", SEL_GROUP },
-		{ "tag:x", SEL_TAG },
-		{ "ipset:x", SEL_IPSET },
-		{ "autogroup:member", SEL_MEMBER },
-		{ "autogroup:tagged", SEL_TAGGED },
-		{ "autogroup:admin", SEL_ROLE },
-		{ "autogroup:auditor", SEL_ROLE },
-		{ "autogroup:internet", SEL_INTERNET },
-		{ "autogroup:self", SEL_SELF },
-		{ "web", SEL_HOST },
-		{ "autogroup:danger-all", SEL_DANGER_ALL },
+		{"10.0.0.1", SEL_PREFIX},
+		{" 10.0.0.0/8 ", SEL_PREFIX},
+		{"fd7a::1", SEL_PREFIX},
+		{"*", SEL_ANY},
+		{"a@b.c", SEL_USER},
+		{"group:x@y", SEL_USER},
+		{"user:*@b.c", SEL_DOMAIN},
+		{"group:x", SEL_GROUP},
+		{"tag:x", SEL_TAG},
+		{"ipset:x", SEL_IPSET},
+		{"autogroup:member", SEL_MEMBER},
+		{"autogroup:tagged", SEL_TAGGED},
+		{"autogroup:admin", SEL_ROLE},
+		{"autogroup:auditor", SEL_ROLE},
+		{"autogroup:internet", SEL_INTERNET},
+		{"autogroup:self", SEL_SELF},
+		{"web", SEL_HOST},
+		{"autogroup:danger-all", SEL_DANGER_ALL},
 	};
-	struct policy p = { 0 };
-	struct diags d = { 0 };
-	struct parser x = { &p, &d };
+	struct policy p = {0};
+	struct diags d = {0};
+	struct parser x = {&p, &d};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t len = strlen(cases[i].text);
 		struct policy_sel sel;
 
-		assert_true(parse_selector(&x, "src", cases[i].text, len, (struct diag_at){ 0 }, &sel));
+		assert_true(parse_selector(&x, "src", cases[i].text, len, (struct diag_at){0}, &sel));
 		if (sel.kind != cases[i].kind)
 			fail_msg("%s is %d", cases[i].text, sel.kind);
 	}
@@ -243,25 +243,25 @@ static void test_targets(void **state)
 	static const struct {
 		const char *text, *sel, *ports; /* ports: first-last of each */
 	} cases[] = {
-		{ "tag:x:22", "tag:x", "22-22 " },
-		{ "*:*", "*", "0-65535 " },
-		{ "web: 22 , 80-443", "web", "22-22 80-443 " },
-		{ "10.0.0.0/8:0-9", "10.0.0.0/8", "0-9 " },
-		{ "[fd7a::1]:443", "fd7a::1", "443-443 " },
-		{ "[fd7a::]/16:443", "fd7a::/16", "443-443 " },
-		{ "fd7a::1:443", "fd7a::1", "443-443 " },
-		{ "fd7a::/16:*", "fd7a::/16", "0-65535 " },
-		{ "autogroup:self:1-65535", "autogroup:self", "1-65535 " },
+		{"tag:x:22", "tag:x", "22-22 "},
+		{"*:*", "*", "0-65535 "},
+		{"web: 22 , 80-443", "web", "22-22 80-443 "},
+		{"10.0.0.0/8:0-9", "10.0.0.0/8", "0-9 "},
+		{"[fd7a::1]:443", "fd7a::1", "443-443 "},
+		{"[fd7a::]/16:443", "fd7a::/16", "443-443 "},
+		{"fd7a::1:443", "fd7a::1", "443-443 "},
+		{"fd7a::/16:*", "fd7a::/16", "0-65535 "},
+		{"autogroup:self:1-65535", "autogroup:self", "1-65535 "},
 	};
-	struct policy p = { 0 };
-	struct diags d = { 0 };
-	struct parser x = { &p, &d };
+	struct policy p = {0};
+	struct diags d = {0};
+	struct parser x = {&p, &d};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct policy_dst dst;
 		char ports[64] = "";
 
-		if (!parse_target(&x, "dst", cases[i].text, (struct diag_at){ 0 }, &dst))
+		if (!parse_target(&x, "dst", cases[i].text, (struct diag_at){0}, &dst))
 			fail_msg("%s refused", cases[i].text);
 		assert_string_equal(dst.sel.text, cases[i].sel);
 		for (size_t j = 0; j < dst.ports.n; j++)
@@ -278,9 +278,9 @@ static void test_protocols(void **state)
 		const char *name;
 		uint8_t number;
 	} cases[] = {
-		{ "", 0 },	{ "icmp", 1 },	 { "IGMP", 2 },	 { "ipv4", 4 },	 { "ip-in-ip", 4 }, { "Tcp", 6 },
-		{ "egp", 8 },	{ "igp", 9 },	 { "udp", 17 },	 { "gre", 47 },	 { "esp", 50 },	    { "ah", 51 },
-		{ "ipv6-icmp", 58 }, { "sctp", 132 }, { "1", 1 }, { "255", 255 },
+		{"", 0},	   {"icmp", 1},	  {"IGMP", 2}, {"ipv4", 4},  {"ip-in-ip", 4}, {"Tcp", 6},
+		{"egp", 8},	   {"igp", 9},	  {"udp", 17}, {"gre", 47},  {"esp", 50},     {"ah", 51},
+		{"ipv6-icmp", 58}, {"sctp", 132}, {"1", 1},    {"255", 255},
 	};
 	uint8_t number;
 
@@ -296,8 +296,8 @@ static void test_empty(void **state)
 	static const struct {
 		const char *text;
 		bool has_rules;
-	} cases[] = { { "", false }, { "{}", false }, { "groups: {}", false }, { "acls:", false }, { "acls: []", true },
-		      { "grants: []", true }, { "deny: []", false } };
+	} cases[] = {{"", false},	 {"{}", false},	       {"groups: {}", false}, {"acls:", false},
+		     {"acls: []", true}, {"grants: []", true}, {"deny: []", false}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct policy *p = load_policy(cases[i].text);
@@ -348,7 +348,7 @@ static void test_ipset_bombs(void **state)
 	char *text = NULL, *out;
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
-	struct diags d = { 0 };
+	struct diags d = {0};
 
 	fputs("ipsets:\n", f);
 	for (int i = 0; i < 5000; i++)

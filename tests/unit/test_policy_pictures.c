@@ -23,26 +23,26 @@ static const char inventory_text[] =
 	"- {name: six, tags: ['tag:t'], addresses: ['fd00::6']}\n"
 	"- {name: ci, tags: ['tag:t'], addresses: [10.8.0.7, 'fd00::7']}\n";
 
-static const char *const sources[] = {"'*'",	"a@x.y",    "b@x.y",	"'tag:t'", "'group:g'",
-				      "10.8.0.3", "10.8.0.0/29", "'fd00::6'"};
-static const char *const prefixes_v4[] = {"10.0.0.0/28", "10.0.0.0/29", "10.0.0.8/29", "10.0.0.4/30", "10.0.0.9/32",
-					  "10.0.0.5/32", "10.0.0.8/30", "10.0.0.12/30"};
+static const char *const sources[] = {"'*'",	   "a@x.y",    "b@x.y",	      "'tag:t'",
+				      "'group:g'", "10.8.0.3", "10.8.0.0/29", "'fd00::6'"};
+static const char *const prefixes_v4[] = {"10.0.0.0/28", "10.0.0.0/29", "10.0.0.8/29", "10.0.0.4/30",
+					  "10.0.0.9/32", "10.0.0.5/32", "10.0.0.8/30", "10.0.0.12/30"};
 static const char *const prefixes_v6[] = {"fd01::/125", "fd01::4/126", "fd01::/126", "fd01::5/128"};
 static const char *const port_lists[] = {"*", "1-4", "2", "3-6", "1,3,5", "6-65535"};
 static const char *const protocols[] = {"", ", proto: tcp", ", proto: udp"};
 static const uint16_t asked_ports[] = {1, 2, 3, 4, 5, 6, 7, 65535};
 
 #define PICK(r, list) ((list)[rng_below(r, sizeof(list) / sizeof((list)[0]))])
-#define N_PORTS (sizeof(asked_ports) / sizeof(asked_ports[0]))
+#define N_PORTS	      (sizeof(asked_ports) / sizeof(asked_ports[0]))
 
 static void put_rule(FILE *f, struct rng *r, bool first, bool accept)
 {
 	const char *dst = rng_below(r, 3) ? PICK(r, prefixes_v4) : PICK(r, prefixes_v6);
 	const char *open = strchr(dst, ':') ? "[" : "", *slash = strchr(dst, '/');
 
-	fprintf(f, "%s{%ssrc: [%s, %s]%s, dst: ['%s%.*s%s%s:%s']}", first ? "" : ", ",
-		accept ? "action: accept, " : "", PICK(r, sources), PICK(r, sources), PICK(r, protocols), open,
-		(int)(slash - dst), dst, *open ? "]" : "", slash, PICK(r, port_lists));
+	fprintf(f, "%s{%ssrc: [%s, %s]%s, dst: ['%s%.*s%s%s:%s']}", first ? "" : ", ", accept ? "action: accept, " : "",
+		PICK(r, sources), PICK(r, sources), PICK(r, protocols), open, (int)(slash - dst), dst, *open ? "]" : "",
+		slash, PICK(r, port_lists));
 }
 
 static char *random_policy(struct rng *r)

@@ -29,7 +29,7 @@ static void read_set(struct prefixes *s, const char *text)
 {
 	char copy[512], *save;
 
-	*s = (struct prefixes){ 0 };
+	*s = (struct prefixes){0};
 	strcpy(copy, text);
 	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
 		struct prefix p = pfx(word);
@@ -41,18 +41,18 @@ static void read_set(struct prefixes *s, const char *text)
 static void test_merge(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "", "" },
-		{ "10.0.0.0/8 10.0.0.0/8", "10.0.0.0/8" },
-		{ "10.1.0.0/16 10.0.0.0/8 10.255.0.1", "10.0.0.0/8" },
-		{ "10.0.0.0/9 10.128.0.0/9", "10.0.0.0/8" },
-		{ "10.0.0.0/10 10.64.0.0/10 10.128.0.0/10 10.192.0.0/10", "10.0.0.0/8" },
-		{ "10.128.0.0/9 11.0.0.0/9", "10.128.0.0/9 11.0.0.0/9" },
-		{ "0.0.0.0/1 128.0.0.0/1", "0.0.0.0/0" },
-		{ "::/1 8000::/1", "::/0" },
-		{ "::fffe:0:0/96 0.0.0.0/0", "::fffe:0:0/96 0.0.0.0/0" }, /* halves by number, not by family */
-		{ "::/0 0.0.0.0/0 10.0.0.0/8 2001:db8::1", "::/0 0.0.0.0/0" },
-		{ "::/0 10.0.0.0/8", "::/0 10.0.0.0/8" },
-		{ "2001:db8::1 2001:db8:: 10.0.0.1 10.0.0.0", "2001:db8::/127 10.0.0.0/31" },
+		{"", ""},
+		{"10.0.0.0/8 10.0.0.0/8", "10.0.0.0/8"},
+		{"10.1.0.0/16 10.0.0.0/8 10.255.0.1", "10.0.0.0/8"},
+		{"10.0.0.0/9 10.128.0.0/9", "10.0.0.0/8"},
+		{"10.0.0.0/10 10.64.0.0/10 10.128.0.0/10 10.192.0.0/10", "10.0.0.0/8"},
+		{"10.128.0.0/9 11.0.0.0/9", "10.128.0.0/9 11.0.0.0/9"},
+		{"0.0.0.0/1 128.0.0.0/1", "0.0.0.0/0"},
+		{"::/1 8000::/1", "::/0"},
+		{"::fffe:0:0/96 0.0.0.0/0", "::fffe:0:0/96 0.0.0.0/0"}, /* halves by number, not by family */
+		{"::/0 0.0.0.0/0 10.0.0.0/8 2001:db8::1", "::/0 0.0.0.0/0"},
+		{"::/0 10.0.0.0/8", "::/0 10.0.0.0/8"},
+		{"2001:db8::1 2001:db8:: 10.0.0.1 10.0.0.0", "2001:db8::/127 10.0.0.0/31"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -71,15 +71,16 @@ static void test_merge(void **state)
 static void test_subtract(void **state)
 {
 	static const char *const cases[][3] = {
-		{ "10.0.0.0/8", "10.0.0.0/8", "" },
-		{ "10.0.0.0/8", "0.0.0.0/0", "" },
-		{ "10.0.0.0/8", "11.0.0.0/8", "10.0.0.0/8" },
-		{ "10.0.0.0/30", "10.0.0.2", "10.0.0.0/31 10.0.0.3" },
-		{ "100.64.0.0/10", "100.115.92.0/23", "100.64.0.0/11 100.96.0.0/12 100.112.0.0/15 100.114.0.0/16 "
-		  "100.115.0.0/18 100.115.64.0/20 100.115.80.0/21 100.115.88.0/22 100.115.94.0/23 100.115.96.0/19 "
-		  "100.115.128.0/17 100.116.0.0/14 100.120.0.0/13" },
-		{ "::/0", "10.0.0.0/8", "::/0" },
-		{ "10.0.0.0/8 2001:db8::/127", "2001:db8::", "10.0.0.0/8 2001:db8::1" },
+		{"10.0.0.0/8", "10.0.0.0/8", ""},
+		{"10.0.0.0/8", "0.0.0.0/0", ""},
+		{"10.0.0.0/8", "11.0.0.0/8", "10.0.0.0/8"},
+		{"10.0.0.0/30", "10.0.0.2", "10.0.0.0/31 10.0.0.3"},
+		{"100.64.0.0/10", "100.115.92.0/23",
+		 "100.64.0.0/11 100.96.0.0/12 100.112.0.0/15 100.114.0.0/16 "
+		 "100.115.0.0/18 100.115.64.0/20 100.115.80.0/21 100.115.88.0/22 100.115.94.0/23 100.115.96.0/19 "
+		 "100.115.128.0/17 100.116.0.0/14 100.120.0.0/13"},
+		{"::/0", "10.0.0.0/8", "::/0"},
+		{"10.0.0.0/8 2001:db8::/127", "2001:db8::", "10.0.0.0/8 2001:db8::1"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -113,14 +114,14 @@ static void test_subtract_beside_v4(void **state)
 /* Random adds and removes on 256 addresses, against a bitmap. */
 static void test_against_bitmap(void **state)
 {
-	struct rng rng = { 4711 };
+	struct rng rng = {4711};
 
 	for (int round = 0; round < 500; round++) {
-		struct prefixes s = { 0 };
-		bool in[256] = { false };
+		struct prefixes s = {0};
+		bool in[256] = {false};
 
 		for (int op = 0; op < 20; op++) {
-			struct prefix p = { .addr = addr_from_v4(0), .len = 120 + rng_below(&rng, 9) };
+			struct prefix p = {.addr = addr_from_v4(0), .len = 120 + rng_below(&rng, 9)};
 			bool remove = rng_below(&rng, 3) == 0;
 
 			p.addr.b[15] = (uint8_t)rng_below(&rng, 256);
@@ -136,7 +137,7 @@ static void test_against_bitmap(void **state)
 		}
 		prefixes_merge(&s);
 		for (unsigned i = 0; i < 256; i++) {
-			struct prefix a = { .addr = addr_from_v4(0), .len = 128 };
+			struct prefix a = {.addr = addr_from_v4(0), .len = 128};
 
 			a.addr.b[15] = (uint8_t)i;
 			assert_int_equal(prefixes_cover(&s, &a), in[i]);
@@ -157,8 +158,8 @@ static void test_blocklist(void **state)
 				   "  2001:db8::/32\t# two\n"
 				   "\n"
 				   "198.51.100.7";
-	struct prefixes s = { 0 };
-	struct diags d = { 0 };
+	struct prefixes s = {0};
+	struct diags d = {0};
 	char *got;
 
 	assert_true(blocklist_read("l", text, strlen(text), &s, &d));
@@ -176,20 +177,19 @@ static void test_blocklist_broken(void **state)
 {
 	static const char text[] = "192.0.2.0/24\nevil.example\n10.0.0.0/8\n10.0.0.1 10.0.0.2\n1.2.3.4/33\n\0\n"
 				   "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n";
-	struct prefixes s = { 0 };
-	struct diags d = { 0 };
+	struct prefixes s = {0};
+	struct diags d = {0};
 	char *out;
 
 	read_set(&s, "127.0.0.1");
 	assert_false(blocklist_read("l", text, sizeof(text) - 1, &s, &d));
 	assert_int_equal(s.n, 1); /* nothing of it */
 	out = said(&d);
-	assert_string_equal(
-		out, "l:2: expected an address or a CIDR\n" /* and not a word of what is there */
-		     "l:4: expected an address or a CIDR\n"
-		     "l:5: expected an address or a CIDR\n"
-		     "l:6: expected an address or a CIDR\n"
-		     "l:7: expected an address or a CIDR\n");
+	assert_string_equal(out, "l:2: expected an address or a CIDR\n" /* and not a word of what is there */
+				 "l:4: expected an address or a CIDR\n"
+				 "l:5: expected an address or a CIDR\n"
+				 "l:6: expected an address or a CIDR\n"
+				 "l:7: expected an address or a CIDR\n");
 	free(out);
 	prefixes_free(&s);
 }
@@ -197,9 +197,12 @@ static void test_blocklist_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_merge),		   cmocka_unit_test(test_subtract),
-		cmocka_unit_test(test_subtract_beside_v4), cmocka_unit_test(test_against_bitmap),
-		cmocka_unit_test(test_blocklist),	   cmocka_unit_test(test_blocklist_broken),
+		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_subtract),
+		cmocka_unit_test(test_subtract_beside_v4),
+		cmocka_unit_test(test_against_bitmap),
+		cmocka_unit_test(test_blocklist),
+		cmocka_unit_test(test_blocklist_broken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 static void round_trip(const char *text, enum doc_format format)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct policy *first = read_policy(text, format, &d), *second;
 	char *once, *twice;
 

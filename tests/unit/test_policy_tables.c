@@ -19,21 +19,22 @@ static const struct tables_limits no_limits;
 /* Random overlays on few ports against an array with one cell a port. */
 static void test_ports_against_cells(void **state)
 {
-	struct rng rng = { 7 };
+	struct rng rng = {7};
 
 	for (int round = 0; round < 3000; round++) {
-		const struct acl_rule *cell[2][16] = { 0 };
+		const struct acl_rule *cell[2][16] = {0};
 		struct acl_rule rules[12];
-		struct ports l = { 0 };
+		struct ports l = {0};
 
 		for (int i = 0; i < 12; i++) {
 			uint32_t a = rng_below(&rng, 16), b = rng_below(&rng, 16);
 			struct acl_rule *r = &rules[i];
 
-			*r = (struct acl_rule){ .first = (uint16_t)(a < b ? a : b), .last = (uint16_t)(a < b ? b : a),
-						.proto = (uint8_t)(6 + rng_below(&rng, 2)),
-						.verdict = rng_below(&rng, 3) ? VERDICT_ACCEPT : VERDICT_DENY,
-						.id = 1 + rng_below(&rng, 20) };
+			*r = (struct acl_rule){.first = (uint16_t)(a < b ? a : b),
+					       .last = (uint16_t)(a < b ? b : a),
+					       .proto = (uint8_t)(6 + rng_below(&rng, 2)),
+					       .verdict = rng_below(&rng, 3) ? VERDICT_ACCEPT : VERDICT_DENY,
+					       .id = 1 + rng_below(&rng, 20)};
 			ports_overlay(&l, r);
 			for (unsigned p = r->first; p <= r->last; p++) {
 				const struct acl_rule **c = &cell[r->proto - 6][p];
@@ -65,9 +66,9 @@ static void test_ports_against_cells(void **state)
 
 static void test_ports_edges(void **state)
 {
-	struct acl_rule all = { 0, 65535, 6, VERDICT_ACCEPT, 0, 2 }, one = { 65535, 65535, 6, VERDICT_DENY, 0, 9 };
-	struct acl_rule low = { 0, 0, 6, VERDICT_ACCEPT, 0, 1 };
-	struct ports l = { 0 };
+	struct acl_rule all = {0, 65535, 6, VERDICT_ACCEPT, 0, 2}, one = {65535, 65535, 6, VERDICT_DENY, 0, 9};
+	struct acl_rule low = {0, 0, 6, VERDICT_ACCEPT, 0, 1};
+	struct ports l = {0};
 
 	ports_overlay(&l, &all);
 	ports_overlay(&l, &one);
@@ -102,12 +103,12 @@ static void add_rule(struct filter *f, enum filter_verdict v, const char *src, c
 
 	f->rules = mem_grow(f->rules, f->n, sizeof(*f->rules));
 	r = &f->rules[f->n++];
-	*r = (struct filter_rule){ .id = (uint32_t)f->n, .verdict = v, .n_src = 1, .n_dst = 1, .n_proto = proto != 0 };
+	*r = (struct filter_rule){.id = (uint32_t)f->n, .verdict = v, .n_src = 1, .n_dst = 1, .n_proto = proto != 0};
 	r->src = mem_alloc(1, sizeof(*r->src));
 	r->dst = mem_alloc(1, sizeof(*r->dst));
 	r->proto = mem_alloc(1, 1);
 	*r->src = pfx(src);
-	*r->dst = (struct filter_dst){ pfx(dst), (uint16_t)first, (uint16_t)last };
+	*r->dst = (struct filter_dst){pfx(dst), (uint16_t)first, (uint16_t)last};
 	*r->proto = proto;
 }
 
@@ -123,10 +124,10 @@ static void test_by_hand(void **state)
 {
 	struct prefix alice[] = {pfx("100.64.0.1"), pfx("fd7a::1")}, bob[] = {pfx("100.64.0.2")},
 		      eve[] = {pfx("1.1.1.1")};
-	struct prefix carol[] = { pfx("100.64.0.3") };
-	struct tables_client clients[] = { { alice, 2 }, { bob, 1 }, { eve, 1 }, { carol, 1 } };
+	struct prefix carol[] = {pfx("100.64.0.3")};
+	struct tables_client clients[] = {{alice, 2}, {bob, 1}, {eve, 1}, {carol, 1}};
 	struct filter *f = mem_alloc(1, sizeof(*f));
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct tables *t;
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.0/10", "10.0.0.0/8", 443, 443, 0);
@@ -158,10 +159,10 @@ static void test_by_hand(void **state)
 
 static void test_flags(void **state)
 {
-	struct prefix one[] = { pfx("100.64.0.1") };
-	struct tables_client client = { one, 1 };
+	struct prefix one[] = {pfx("100.64.0.1")};
+	struct tables_client client = {one, 1};
 	struct filter *f = mem_alloc(1, sizeof(*f));
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct addr metadata = pfx("169.254.169.254").addr, other = pfx("169.254.1.1").addr,
 		    denied = pfx("10.0.0.1").addr;
 	struct tables *t;
@@ -182,10 +183,10 @@ static void test_flags(void **state)
 /* Prefixes that say what the shorter one says need no entry; equal lists are stored once. */
 static void test_compact(void **state)
 {
-	struct prefix one[] = { pfx("100.64.0.1") };
-	struct tables_client client = { one, 1 };
+	struct prefix one[] = {pfx("100.64.0.1")};
+	struct tables_client client = {one, 1};
 	struct filter *f = mem_alloc(1, sizeof(*f));
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct tables *t;
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.1", "10.0.0.0/8", 0, 65535, 0);
@@ -201,10 +202,10 @@ static void test_compact(void **state)
 /* A client with two addresses of a family: only what both may do. */
 static void test_divided(void **state)
 {
-	struct prefix two[] = { pfx("100.64.0.1"), pfx("100.64.0.2") }, net[] = { pfx("10.5.0.0/24") };
-	struct tables_client clients[] = { { two, 2 }, { net, 1 } };
+	struct prefix two[] = {pfx("100.64.0.1"), pfx("100.64.0.2")}, net[] = {pfx("10.5.0.0/24")};
+	struct tables_client clients[] = {{two, 2}, {net, 1}};
 	struct filter *f = mem_alloc(1, sizeof(*f));
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct tables *t;
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.0/24", "8.8.8.8", 53, 53, 0);
@@ -229,24 +230,24 @@ static void test_divided(void **state)
 
 static void test_limits(void **state)
 {
-	struct prefix one[] = { pfx("100.64.0.1") }, two[] = { pfx("100.64.0.2") };
-	struct tables_client clients[] = { { one, 1 }, { two, 1 } };
+	struct prefix one[] = {pfx("100.64.0.1")}, two[] = {pfx("100.64.0.2")};
+	struct tables_client clients[] = {{one, 1}, {two, 1}};
 	struct filter *f = mem_alloc(1, sizeof(*f));
 	static const struct {
 		struct tables_limits limits;
 		const char *says;
 	} cases[] = {
-		{ { .ids = 1 }, "it needs more rules than there is room for (1)" },
-		{ { .classes = 1 }, "it needs more classes of clients than there is room for (1)" },
-		{ { .entries = 2 },
+		{{.ids = 1}, "it needs more rules than there is room for (1)"},
+		{{.classes = 1}, "it needs more classes of clients than there is room for (1)"},
+		{{.entries = 2},
 		 "it needs more destinations (each counted in every class of clients) than there is room for (2)"},
-		{ { .rules = 3 }, "it needs more port ranges than there is room for (3)" },
+		{{.rules = 3}, "it needs more port ranges than there is room for (3)"},
 	};
 
 	add_rule(f, FILTER_ACCEPT, "100.64.0.0/10", "10.0.0.0/8", 80, 80, IPPROTO_TCP);
 	add_rule(f, FILTER_ACCEPT, "100.64.0.1", "11.0.0.0/8", 0, 65535, IPPROTO_TCP);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct diags d = { 0 };
+		struct diags d = {0};
 
 		assert_null(tables_build(f, clients, 2, &cases[i].limits, &d));
 		assert_int_equal(d.errors, 1);
@@ -259,10 +260,10 @@ static void test_limits(void **state)
 
 static void test_empty(void **state)
 {
-	struct prefix one[] = { pfx("100.64.0.1") };
-	struct tables_client clients[] = { { one, 1 }, { NULL, 0 } };
-	struct filter f = { 0 };
-	struct diags d = { 0 };
+	struct prefix one[] = {pfx("100.64.0.1")};
+	struct tables_client clients[] = {{one, 1}, {NULL, 0}};
+	struct filter f = {0};
+	struct diags d = {0};
 	struct tables *t = tables_build(&f, clients, 2, &no_limits, &d);
 
 	assert_int_equal(t->n_entries, 0);
@@ -292,7 +293,8 @@ static void compare(struct rng *rng, const struct filter *f, const struct tables
 		const struct acl_rule *got = tables_find(t, t->class_of[client], &pkt.dst, pkt.proto, pkt.port);
 
 		if (want.rule ? got && got->id == want.rule->id &&
-					(got->verdict == VERDICT_ACCEPT) == (want.verdict == FILTER_ACCEPT) : !got)
+					(got->verdict == VERDICT_ACCEPT) == (want.verdict == FILTER_ACCEPT)
+			      : !got)
 			continue;
 		fail_msg("%s -> %s proto %u port %u: rule %u, tables say %u", addr_str(&pkt.src, src),
 			 addr_str(&pkt.dst, dst), pkt.proto, pkt.port, want.rule ? want.rule->id : 0,
@@ -302,19 +304,19 @@ static void compare(struct rng *rng, const struct filter *f, const struct tables
 
 static void test_against_reference(void **state)
 {
-	struct rng rng = { 20260 };
+	struct rng rng = {20260};
 
 	for (int round = 0; round < 400; round++) {
 		struct filter *f = random_filter(&rng, rng_below(&rng, 24));
 		struct prefix addrs[CLIENTS][2];
 		struct tables_client clients[CLIENTS];
-		struct diags d = { 0 };
+		struct diags d = {0};
 		struct tables *t;
 
 		for (int i = 0; i < CLIENTS; i++) {
-			addrs[i][0] = (struct prefix){ random_addr(&rng, true), 128 };
-			addrs[i][1] = (struct prefix){ random_addr(&rng, false), 128 };
-			clients[i] = (struct tables_client){ addrs[i], 2 };
+			addrs[i][0] = (struct prefix){random_addr(&rng, true), 128};
+			addrs[i][1] = (struct prefix){random_addr(&rng, false), 128};
+			clients[i] = (struct tables_client){addrs[i], 2};
 		}
 		t = tables_build(f, clients, CLIENTS, &no_limits, &d);
 		compare(&rng, f, t, addrs, 500);
@@ -327,10 +329,14 @@ static void test_against_reference(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ports_against_cells), cmocka_unit_test(test_ports_edges),
-		cmocka_unit_test(test_by_hand),		    cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_compact),		    cmocka_unit_test(test_divided),
-		cmocka_unit_test(test_limits),		    cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_ports_against_cells),
+		cmocka_unit_test(test_ports_edges),
+		cmocka_unit_test(test_by_hand),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_divided),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_against_reference),
 	};
 

@@ -19,9 +19,9 @@ static const char inventory_text[] =
 	"- {name: ci-1, tags: ['tag:ci'], addresses: [100.64.0.9]}\n"
 	"- {name: ci-2, tags: ['tag:ci'], addresses: [100.64.0.10]}\n";
 
-#define NAMES                                                                                                   \
-	"groups: {'group:eng': [alice@example.com, bob@example.com], 'group:gone': [eve@x.y]}\n"                \
-	"hosts: {web: 203.0.113.9, far: 10.8.0.0/16}\n"                                                         \
+#define NAMES                                                                                    \
+	"groups: {'group:eng': [alice@example.com, bob@example.com], 'group:gone': [eve@x.y]}\n" \
+	"hosts: {web: 203.0.113.9, far: 10.8.0.0/16}\n"                                          \
 	"tagOwners: {'tag:ci': [], 'tag:gw': [], 'tag:free': []}\n"
 
 /* ---- check ------------------------------------------------------------------------------ */
@@ -29,34 +29,34 @@ static const char inventory_text[] =
 static const struct {
 	const char *yaml, *says; /* all of it */
 } checks[] = {
-	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n", "" },
-	{ "groups: {}\n", "p: warning: no acls and no grants: everything is denied\n" },
-	{ "", "p: warning: no acls and no grants: everything is denied\n" },
-	{ "acls: []\n", "" },
-	{ NAMES "acls:\n- {action: accept, src: ['group:gone'], dst: ['web:443']}\n",
+	{NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n", ""},
+	{"groups: {}\n", "p: warning: no acls and no grants: everything is denied\n"},
+	{"", "p: warning: no acls and no grants: everything is denied\n"},
+	{"acls: []\n", ""},
+	{NAMES "acls:\n- {action: accept, src: ['group:gone'], dst: ['web:443']}\n",
 	 "p:5:3: warning: can never match: nobody is its source\n"
 	 "p:5:26: warning: src=\"group:gone\": nobody has this now\n"},
-	{ NAMES "acls:\n- {action: accept, src: ['tag:ci', 'tag:free'], dst: ['web:443']}\n",
+	{NAMES "acls:\n- {action: accept, src: ['tag:ci', 'tag:free'], dst: ['web:443']}\n",
 	 "p:5:36: warning: src=\"tag:free\": nobody has this now\n"},
-	{ NAMES "acls:\n- {action: accept, src: [], dst: []}\n",
+	{NAMES "acls:\n- {action: accept, src: [], dst: []}\n",
 	 "p:5:3: warning: can never match: dst is empty\np:5:3: warning: can never match: src is empty\n"},
-	{ NAMES "acls:\n- {action: accept, src: ['*'], dst: ['far:443', 'tag:free:1', 'tag:ci:22', '8.8.8.8:53']}\n",
+	{NAMES "acls:\n- {action: accept, src: ['*'], dst: ['far:443', 'tag:free:1', 'tag:ci:22', '8.8.8.8:53']}\n",
 	 "p:5:38: warning: can never match: far lies outside every route (routes: 2001:db8::/32, 203.0.113.0/24)\n"
 	 "p:5:49: warning: dst=\"tag:free\": nothing has this now\n"
 	 "p:5:76: warning: can never match: 8.8.8.8 lies outside every route (routes: 2001:db8::/32, "
 	 "203.0.113.0/24)\n"},
 	/* a deny that covers all of a rule, and some that do not */
-	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
+	{NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
 	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
 	 "p:5:3: warning: can never match: the deny on line 7 covers it (deny autogroup:member -> "
 	 "203.0.113.0/24:400-500)\n"},
-	{ NAMES "acls:\n- {action: accept, src: ['group:eng', 'tag:ci'], dst: ['web:443']}\n"
+	{NAMES "acls:\n- {action: accept, src: ['group:eng', 'tag:ci'], dst: ['web:443']}\n"
 	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
 	 ""},
-	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
+	{NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443']}\n"
 	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500'], proto: tcp}\n",
 	 ""},
-	{ NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443,600']}\n"
+	{NAMES "acls:\n- {action: accept, src: ['group:eng'], dst: ['web:443,600']}\n"
 	       "deny:\n- {src: ['autogroup:member'], dst: ['203.0.113.0/24:400-500']}\n",
 	 ""},
 };
@@ -66,11 +66,11 @@ static void test_check(void **state)
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		struct policy *p = load_policy(checks[i].yaml);
 		struct inventory inv;
-		struct diags d = { 0 };
+		struct diags d = {0};
 		char *text;
 
 		load_inventory(&inv, inventory_text);
-		policy_check(p, &(struct policy_check_place){ .inv = &inv }, NULL, &d);
+		policy_check(p, &(struct policy_check_place){.inv = &inv}, NULL, &d);
 		text = said(&d);
 		if (strcmp(text, checks[i].says))
 			fail_msg("%s: said %s, expected %s", checks[i].yaml, text, checks[i].says);
@@ -84,30 +84,30 @@ static void test_check(void **state)
 static const struct {
 	const char *yaml, *says; /* all of it */
 } dropped[] = {
-	{ "acls: [{action: accept, src: ['*'], dst: ['10.9.0.0/16:443']}]",
+	{"acls: [{action: accept, src: ['*'], dst: ['10.9.0.0/16:443']}]",
 	 "p:1:43: warning: can never match: 10.9.0.0/16 is not the internet, and only a default route leads there: "
 	 "name it in routes\n"},
-	{ "acls: [{action: accept, src: ['*'], dst: ['192.0.0.0/8:443']}]",
+	{"acls: [{action: accept, src: ['*'], dst: ['192.0.0.0/8:443']}]",
 	 "p:1:43: warning: can never match: 192.0.0.0/8 is not wholly the internet, and only a default route leads "
 	 "there: write autogroup:internet, or name it in routes\n"},
-	{ "ipsets: {'ipset:a': [add 8.8.8.8, add 192.168.0.0/24]}\n"
+	{"ipsets: {'ipset:a': [add 8.8.8.8, add 192.168.0.0/24]}\n"
 	 "acls: [{action: accept, src: ['*'], dst: ['ipset:a:443']}]",
 	 "p:2:43: warning: 1 of 2 prefixes of ipset:a have no effect: 192.168.0.0/24 is not the internet, and only a "
 	 "default route leads there: name it in routes\n"},
-	{ "acls: [{action: accept, src: ['*'], dst: ['8.8.8.8:443', '*:80', 'autogroup:internet:1', "
+	{"acls: [{action: accept, src: ['*'], dst: ['8.8.8.8:443', '*:80', 'autogroup:internet:1', "
 	 "'172.16.9.9:1', '10.8.0.1:53']}]\n"
 	 "deny: [{src: ['*'], dst: ['10.9.0.0/16:443']}]",
 	 ""},
-	{ "acls: [{action: accept, src: ['*'], dst: ['bob@x.y:22']}]",
+	{"acls: [{action: accept, src: ['*'], dst: ['bob@x.y:22']}]",
 	 "p:1:43: warning: can never match: bob@x.y is a client's address: a gateway passes nothing from client to "
 	 "client\n"},
-	{ "tagOwners: {'tag:gw': [], 'tag:b': []}\n"
+	{"tagOwners: {'tag:gw': [], 'tag:b': []}\n"
 	 "grants: [{src: ['*'], dst: [8.8.8.8], ip: ['53'], via: ['tag:b']}, "
 	 "{src: ['*'], dst: [8.8.8.8], ip: ['53'], via: ['tag:gw']}, "
 	 "{src: ['*'], dst: ['autogroup:internet'], ip: ['53'], via: ['tag:gw']}]",
 	 "p:2:57: warning: can never match: this gateway has no tag that via names\n"
 	 "p:2:87: warning: can never match: only a default route leads to 8.8.8.8, and a grant with via uses none\n"},
-	{ "acls: [{action: accept, src: [10.8.0.2], dst: ['8.8.8.8:53']}, "
+	{"acls: [{action: accept, src: [10.8.0.2], dst: ['8.8.8.8:53']}, "
 	 "{action: accept, src: [10.8.0.0/24], dst: ['8.8.8.8:54']}]\n"
 	 "deny: [{src: [10.8.0.3], dst: ['8.8.8.8:99']}]",
 	 "p:1:8: warning: its sources have 1 of the 2 IPv4 addresses of two: an accept must name all of them, so it "
@@ -126,8 +126,8 @@ static void test_fault_42_nothing_is_dropped_without_a_word(void **state)
 			     "   approved: [0.0.0.0/0, 172.16.0.0/12]}\n");
 	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
 		struct policy *p = load_policy(dropped[i].yaml);
-		struct policy_check_place place = { .inv = &inv, .gateway = &inv.nodes[2] };
-		struct diags d = { 0 };
+		struct policy_check_place place = {.inv = &inv, .gateway = &inv.nodes[2]};
+		struct diags d = {0};
 		char *text;
 
 		policy_check(p, &place, NULL, &d);
@@ -144,10 +144,10 @@ static void test_fault_42_nothing_is_dropped_without_a_word(void **state)
 static void test_check_without_inventory(void **state)
 {
 	struct policy *p = load_policy(NAMES "acls:\n- {action: accept, src: ['group:gone'], dst: ['far:443']}\n");
-	struct inventory none = { 0 };
-	struct diags d = { 0 };
+	struct inventory none = {0};
+	struct diags d = {0};
 
-	policy_check(p, &(struct policy_check_place){ .inv = &none }, NULL, &d);
+	policy_check(p, &(struct policy_check_place){.inv = &none}, NULL, &d);
 	assert_int_equal(d.n, 0);
 	policy_free(p);
 	diags_free(&d);
@@ -157,12 +157,12 @@ static void test_check_without_inventory(void **state)
 static void test_check_of_denials(void **state)
 {
 	struct policy *p = load_policy(NAMES "deny:\n- {src: ['group:gone'], dst: ['far:443']}\n");
-	struct inventory none = { 0 };
-	struct diags d = { 0 };
+	struct inventory none = {0};
+	struct diags d = {0};
 
-	policy_check(p, &(struct policy_check_place){ .inv = &none, .narrows = true }, NULL, &d);
+	policy_check(p, &(struct policy_check_place){.inv = &none, .narrows = true}, NULL, &d);
 	assert_int_equal(d.n, 0);
-	policy_check(p, &(struct policy_check_place){ .inv = &none }, NULL, &d);
+	policy_check(p, &(struct policy_check_place){.inv = &none}, NULL, &d);
 	assert_int_equal(d.n, 1);
 	policy_free(p);
 	diags_free(&d);
@@ -178,7 +178,7 @@ struct world {
 
 static void make_world(struct world *w, const char *yaml)
 {
-	struct diags d = { 0 };
+	struct diags d = {0};
 
 	w->p = load_policy(yaml);
 	load_inventory(&w->inv, inventory_text);
@@ -206,20 +206,20 @@ static const struct {
 	uint16_t port;
 	const char *text;
 } explanations[] = {
-	{ "100.64.0.5", "203.0.113.9", IPPROTO_TCP, 443, "rule 1 (p:5) group:eng -> web:443 tcp" },
-	{ "100.64.0.5", "203.0.113.9", IPPROTO_ICMP, 0, "rule 1 (p:5) group:eng -> web:443 tcp" },
-	{ "100.64.0.7", "203.0.113.9", IPPROTO_TCP, 443, "rule 4 (p:9) deny bob@example.com -> web:443" },
-	{ "100.64.0.5", "203.0.113.9", IPPROTO_TCP, 22, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
-	{ "100.64.0.5", "203.0.113.9", IPPROTO_UDP, 443, "default deny; nearest rule 1 (p:5) allows only tcp 443" },
-	{ "100.64.0.5", "203.0.113.10", IPPROTO_TCP, 22,
+	{"100.64.0.5", "203.0.113.9", IPPROTO_TCP, 443, "rule 1 (p:5) group:eng -> web:443 tcp"},
+	{"100.64.0.5", "203.0.113.9", IPPROTO_ICMP, 0, "rule 1 (p:5) group:eng -> web:443 tcp"},
+	{"100.64.0.7", "203.0.113.9", IPPROTO_TCP, 443, "rule 4 (p:9) deny bob@example.com -> web:443"},
+	{"100.64.0.5", "203.0.113.9", IPPROTO_TCP, 22, "default deny; nearest rule 1 (p:5) allows only tcp 443"},
+	{"100.64.0.5", "203.0.113.9", IPPROTO_UDP, 443, "default deny; nearest rule 1 (p:5) allows only tcp 443"},
+	{"100.64.0.5", "203.0.113.10", IPPROTO_TCP, 22,
 	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 80-90, 443"},
-	{ "100.64.0.5", "203.0.113.12", IPPROTO_TCP, 22,
+	{"100.64.0.5", "203.0.113.12", IPPROTO_TCP, 22,
 	 "default deny; nearest rule 2 (p:6) allows only tcp and udp 1, 3, 5, 7, 9, 11, 13, 15, ..."},
-	{ "100.64.0.9", "203.0.113.65", IPPROTO_TCP, 22, "default deny; nearest rule 3 (p:7) allows only gre" },
-	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 443,
+	{"100.64.0.9", "203.0.113.65", IPPROTO_TCP, 22, "default deny; nearest rule 3 (p:7) allows only gre"},
+	{"100.64.0.8", "203.0.113.9", IPPROTO_TCP, 443,
 	 "default deny; nearest rule 1 (p:5) is for others: group:eng -> web:443 tcp"},
-	{ "100.64.0.8", "203.0.113.9", IPPROTO_TCP, 22, "default deny" },
-	{ "100.64.0.5", "203.0.113.200", IPPROTO_TCP, 443, "default deny" },
+	{"100.64.0.8", "203.0.113.9", IPPROTO_TCP, 22, "default deny"},
+	{"100.64.0.5", "203.0.113.200", IPPROTO_TCP, 443, "default deny"},
 };
 
 static void test_explain(void **state)
@@ -228,7 +228,7 @@ static void test_explain(void **state)
 
 	make_world(&w, explained);
 	for (size_t i = 0; i < sizeof(explanations) / sizeof(explanations[0]); i++) {
-		struct filter_packet pkt = { .proto = explanations[i].proto, .port = explanations[i].port };
+		struct filter_packet pkt = {.proto = explanations[i].proto, .port = explanations[i].port};
 		struct explanation e;
 		char *text;
 
@@ -249,20 +249,20 @@ static void test_lookup(void **state)
 		size_t n; /* addresses; 0: refused */
 		const char *says;
 	} cases[] = {
-		{ "laptop", 2, "" }, /* a node's name */
-		{ "alice@example.com", 3, "" },
-		{ "group:eng", 4, "" },
-		{ "web", 1, "" },
-		{ "192.0.2.1", 1, "" },
-		{ "eve@x.y", 0, "\"eve@x.y\": nobody has this address\n" },
-		{ "wbe", 0, "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"? (hosts, line 2)\n" },
+		{"laptop", 2, ""}, /* a node's name */
+		{"alice@example.com", 3, ""},
+		{"group:eng", 4, ""},
+		{"web", 1, ""},
+		{"192.0.2.1", 1, ""},
+		{"eve@x.y", 0, "\"eve@x.y\": nobody has this address\n"},
+		{"wbe", 0, "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"? (hosts, line 2)\n"},
 	};
 	struct world w;
 
 	make_world(&w, explained);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct prefixes set = { 0 };
-		struct diags d = { 0 };
+		struct prefixes set = {0};
+		struct diags d = {0};
 		bool ok = reach_lookup(&w.reach, cases[i].word, true, &set, &d);
 		char *text = said(&d);
 
@@ -279,7 +279,7 @@ static void test_lookup(void **state)
 static void test_too_many_ports(void **state)
 {
 	struct inventory inv;
-	struct diags d = { 0 };
+	struct diags d = {0};
 	struct policy *p;
 	struct reach reach;
 	char *yaml = NULL, *text;
@@ -309,38 +309,38 @@ static void test_too_many_ports(void **state)
 static const struct {
 	const char *before, *after, *diff;
 } diffs[] = {
-	{ "acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
+	{"acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
 	 "grants: [{src: [bob@example.com], dst: [web], ip: ['443']}, {src: [alice@example.com], dst: [203.0.113.9], "
 	 "ip: ['443']}]",
 	 ""}, /* said otherwise, and the same */
-	{ "acls: []", "acls: [{action: accept, proto: tcp, src: ['group:eng'], dst: ['web:22']}]",
+	{"acls: []", "acls: [{action: accept, proto: tcp, src: ['group:eng'], dst: ['web:22']}]",
 	 "+ group:eng (2 users)  web 203.0.113.9  tcp 22\n"},
-	{ "acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
+	{"acls: [{action: accept, src: ['group:eng'], dst: ['web:443']}]",
 	 "acls: [{action: accept, src: [alice@example.com], dst: ['web:443']}]",
 	 "- bob@example.com  web 203.0.113.9  tcp udp 443\n"},
-	{ "acls: []", "acls: [{action: accept, src: ['*'], dst: ['web:1-10,20']}]",
+	{"acls: []", "acls: [{action: accept, src: ['*'], dst: ['web:1-10,20']}]",
 	 "+ autogroup:member (3 users)  web 203.0.113.9  tcp udp 1-10,20\n"
 	 "+ tag:ci (2 nodes)            web 203.0.113.9  tcp udp 1-10,20\n"
 	 "+ tag:gw (1 node)             web 203.0.113.9  tcp udp 1-10,20\n"},
-	{ "acls: []", "acls: [{action: accept, src: [100.64.0.9, 100.64.0.6], dst: ['web:9'], proto: udp}]",
+	{"acls: []", "acls: [{action: accept, src: [100.64.0.9, 100.64.0.6], dst: ['web:9'], proto: udp}]",
 	 "+ ci-1   web 203.0.113.9  udp 9\n+ phone  web 203.0.113.9  udp 9\n"},
-	{ "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]",
+	{"acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]",
 	 "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/24:*']}]\n"
 	 "deny: [{src: ['*'], dst: ['web:25'], proto: tcp}]",
 	 "- carol@example.com  web 203.0.113.9  tcp 25\n"},
-	{ "acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/26:1', '203.0.113.128/26:1', "
+	{"acls: [{action: accept, src: [carol@example.com], dst: ['203.0.113.0/26:1', '203.0.113.128/26:1', "
 	 "'203.0.113.200:1']}]",
 	 "acls: []", "- carol@example.com  203.0.113.0/26, 203.0.113.128/26 and 1 more  tcp udp 1\n"},
-	{ "acls: []", "acls: [{action: accept, src: ['group:eng'], dst: ['[2001:db8::1]:1'], proto: tcp}]",
+	{"acls: []", "acls: [{action: accept, src: ['group:eng'], dst: ['[2001:db8::1]:1'], proto: tcp}]",
 	 "+ alice@example.com  2001:db8::1  tcp 1\n"}, /* who has IPv6; her phone has not */
-	{ "acls: []", "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: icmp}]",
+	{"acls: []", "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: icmp}]",
 	 "+ carol@example.com  web 203.0.113.9  icmp\n"},
-	{ "acls: []",
+	{"acls: []",
 	 "acls: [{action: accept, src: [carol@example.com], dst: ['web:*'], proto: gre},"
 	 "{action: accept, src: [carol@example.com], dst: ['web:53'], proto: udp},"
 	 "{action: accept, src: [carol@example.com], dst: ['web:80'], proto: tcp}]",
 	 "+ carol@example.com  web 203.0.113.9  tcp 80, udp 53, gre\n"},
-	{ "acls: [{action: accept, src: [carol@example.com], dst: ['web:1-100'], proto: tcp}]",
+	{"acls: [{action: accept, src: [carol@example.com], dst: ['web:1-100'], proto: tcp}]",
 	 "acls: [{action: accept, src: [carol@example.com], dst: ['web:50-200'], proto: tcp}]",
 	 "+ carol@example.com  web 203.0.113.9  tcp 101-200\n- carol@example.com  web 203.0.113.9  tcp 1-49\n"},
 };
@@ -489,13 +489,18 @@ static void test_matrix_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check),	   cmocka_unit_test(test_check_without_inventory),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_check_without_inventory),
 		cmocka_unit_test(test_check_of_denials),
 		cmocka_unit_test(test_fault_42_nothing_is_dropped_without_a_word),
-		cmocka_unit_test(test_explain),	   cmocka_unit_test(test_lookup),
-		cmocka_unit_test(test_diff),	   cmocka_unit_test(test_diff_parts),
-		cmocka_unit_test(test_matrix),	   cmocka_unit_test(test_page),
-		cmocka_unit_test(test_matrix_bounded), cmocka_unit_test(test_too_many_ports),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_lookup),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_diff_parts),
+		cmocka_unit_test(test_matrix),
+		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_matrix_bounded),
+		cmocka_unit_test(test_too_many_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

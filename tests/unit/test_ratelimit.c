@@ -12,7 +12,7 @@
 
 static struct ratelimit *make(void)
 {
-	static const uint8_t key[16] = { 1, 2, 3 };
+	static const uint8_t key[16] = {1, 2, 3};
 	struct ratelimit *r = ratelimit_new(key);
 
 	assert_non_null(r);

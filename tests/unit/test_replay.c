@@ -11,7 +11,7 @@ struct step {
 
 static void run(const struct step *steps, size_t n)
 {
-	struct replay r = { 0 };
+	struct replay r = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		if (replay_accept(&r, steps[i].counter) != steps[i].ok)
@@ -19,47 +19,44 @@ static void run(const struct step *steps, size_t n)
 	}
 }
 
-#define RUN(...)                                                     \
-	do {                                                         \
-		static const struct step steps_[] = { __VA_ARGS__ }; \
-		run(steps_, ARRAY_LEN(steps_));                      \
+#define RUN(...)                                                   \
+	do {                                                       \
+		static const struct step steps_[] = {__VA_ARGS__}; \
+		run(steps_, ARRAY_LEN(steps_));                    \
 	} while (0)
 
-#define W REPLAY_WINDOW
+#define W     REPLAY_WINDOW
 #define LIMIT REJECT_AFTER_MESSAGES
 
 static void test_W6_duplicates(void **state)
 {
-	RUN({ 0, true }, { 0, false }, { 1, true }, { 1, false }, { 9, true }, { 8, true }, { 7, true },
-	    { 7, false }, { 6, true }, { 5, true }, { 4, true }, { 3, true }, { 2, true }, { 2, false },
-	    { 0, false }, { 9, false });
-	RUN({ 63, true }, { 64, true }, { 63, false }, { 64, false }, { 127, true }, { 128, true },
-	    { 0, true });
+	RUN({0, true}, {0, false}, {1, true}, {1, false}, {9, true}, {8, true}, {7, true}, {7, false}, {6, true},
+	    {5, true}, {4, true}, {3, true}, {2, true}, {2, false}, {0, false}, {9, false});
+	RUN({63, true}, {64, true}, {63, false}, {64, false}, {127, true}, {128, true}, {0, true});
 }
 
 static void test_W6_edge_of_the_window(void **state)
 {
-	RUN({ W - 1, true }, { 0, true }, { 0, false });
-	RUN({ W, true }, { 0, false }, { 1, true }, { 1, false });
-	RUN({ W + 1, true }, { 1, false }, { 2, true }, { 0, false });
-	RUN({ 3 * W, true }, { 2 * W + 1, true }, { 2 * W, false }, { 3 * W - 1, true });
+	RUN({W - 1, true}, {0, true}, {0, false});
+	RUN({W, true}, {0, false}, {1, true}, {1, false});
+	RUN({W + 1, true}, {1, false}, {2, true}, {0, false});
+	RUN({3 * W, true}, {2 * W + 1, true}, {2 * W, false}, {3 * W - 1, true});
 }
 
 static void test_W6_jumps(void **state)
 {
-	RUN({ 0, true }, { REPLAY_BITS, true }, { 0, false }, { REPLAY_BITS - 1, true }, { 1, false });
-	RUN({ 5, true }, { 5 + 4 * REPLAY_BITS, true }, { 4 * REPLAY_BITS, true }, { 5, false });
-	RUN({ 1ull << 60, true }, { (1ull << 60) - 1, true }, { 1ull << 60, false }, { 0, false });
+	RUN({0, true}, {REPLAY_BITS, true}, {0, false}, {REPLAY_BITS - 1, true}, {1, false});
+	RUN({5, true}, {5 + 4 * REPLAY_BITS, true}, {4 * REPLAY_BITS, true}, {5, false});
+	RUN({1ull << 60, true}, {(1ull << 60) - 1, true}, {1ull << 60, false}, {0, false});
 	/* words that were full are empty after the jump */
-	RUN({ 0, true }, { 1, true }, { 2, true }, { REPLAY_BITS + 2, true }, { REPLAY_BITS + 1, true },
-	    { REPLAY_BITS, true });
+	RUN({0, true}, {1, true}, {2, true}, {REPLAY_BITS + 2, true}, {REPLAY_BITS + 1, true}, {REPLAY_BITS, true});
 }
 
 static void test_W3_last_counters(void **state)
 {
-	RUN({ LIMIT - 1, true }, { LIMIT - 1, false }, { LIMIT, false }, { UINT64_MAX, false },
-	    { LIMIT - 2, true }, { LIMIT - W, true }, { LIMIT - W - 1, false });
-	RUN({ UINT64_MAX, false }, { LIMIT, false }, { 0, true });
+	RUN({LIMIT - 1, true}, {LIMIT - 1, false}, {LIMIT, false}, {UINT64_MAX, false}, {LIMIT - 2, true},
+	    {LIMIT - W, true}, {LIMIT - W - 1, false});
+	RUN({UINT64_MAX, false}, {LIMIT, false}, {0, true});
 }
 
 /* Against the obvious: a set of all counters seen. */
@@ -67,7 +64,7 @@ static void test_W6_window_accepts_out_of_order(void **state)
 {
 	enum { MAX = 60000 };
 	static bool seen[MAX];
-	struct replay r = { 0 };
+	struct replay r = {0};
 	uint64_t top = 0, seed = 6;
 
 	for (int i = 0; i < 400000; i++) {

@@ -290,7 +290,10 @@ static void test_status_of_a_relay(void **state)
 	} cases[] = {
 		{"connected", "home relay lab\n", NULL, NULL, {0}},
 		{"connecting", "home relay lab\n", NULL, NULL, {0}},
-		{"away", "home relay lab (away)\n", "http", "it answers as an ordinary web server: HTTP status 404",
+		{"away",
+		 "home relay lab (away)\n",
+		 "http",
+		 "it answers as an ordinary web server: HTTP status 404",
 		 {TROUBLE_HTTP, 404}},
 	};
 	struct report_tailnet t = {.state = "connected", .home = "lab", .peers = 3, .n_relays = 1};
@@ -349,15 +352,14 @@ static void show_by_name(const json_t *result, FILE *out)
 	show_clients(result, NULL, out);
 }
 
-static const char client_table[] =
-	"NAME          USER               ADDRESS     ENDPOINT       "
-	"   PATH    HANDSHAKE  RECEIVED    SENT  FLOWS  HELD\n"
-	"alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:4164"
-	"1  direct  41s         1.2 GiB  18 GiB  1,234     9\n"
-	"ci-runner     tag:ci,tag:build   100.64.0.6  relay lab      "
-	"   relay   3m 20s          0 B     0 B      0     0\n"
-	"evil\\x1b[2J   m\\xff@x            100.64.0.7  -            "
-	"     -       -               0 B     0 B      0     0\n";
+static const char client_table[] = "NAME          USER               ADDRESS     ENDPOINT       "
+				   "   PATH    HANDSHAKE  RECEIVED    SENT  FLOWS  HELD\n"
+				   "alice-laptop  alice@example.com  100.64.0.5  192.0.2.44:4164"
+				   "1  direct  41s         1.2 GiB  18 GiB  1,234     9\n"
+				   "ci-runner     tag:ci,tag:build   100.64.0.6  relay lab      "
+				   "   relay   3m 20s          0 B     0 B      0     0\n"
+				   "evil\\x1b[2J   m\\xff@x            100.64.0.7  -            "
+				   "     -       -               0 B     0 B      0     0\n";
 
 /* Also: a name that would clear the screen does not. */
 static void test_ages(void **state)
@@ -556,8 +558,8 @@ static void test_map_texts(void **state)
 	struct pool pool = {2, 1, {1, 3}, {2}};
 	uint32_t probe = CLIENT_GATEWAY;
 	struct client_state state_of = {.flows = 2, .slots = 3};
-	struct egress egress = {.addr = addr("10.0.0.4"), .state = EGRESS_HELD, .ifindex = 2, .ports = 100,
-				.answers = {2, 5}};
+	struct egress egress = {
+		.addr = addr("10.0.0.4"), .state = EGRESS_HELD, .ifindex = 2, .ports = 100, .answers = {2, 5}};
 
 	expect_entry(
 		"flows", &slot, sizeof(slot), &f, sizeof(f), "9",

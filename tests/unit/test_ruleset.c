@@ -73,9 +73,9 @@ static void shell(const struct setup *s, const char *commands)
 #define OUT	"it leads out of the folders"
 
 static const struct {
-	const char *file; /* %s: the folder of the test */
+	const char *file;	    /* %s: the folder of the test */
 	const char *before, *words; /* NULL: nothing; accepted */
-	bool input; /* the policy came by standard input */
+	bool input;		    /* the policy came by standard input */
 } list_names[] = {
 	{"own.txt", NULL, NULL, false},
 	{"own.txt", NULL, "No such file", true},
@@ -118,8 +118,8 @@ static void test_fault_23_what_a_block_list_may_be(void **state)
 		char *lists = mem_printf("%s/lists/", s->folder);
 		char *text = mem_printf("acls: []\nblocklists: [{name: x, file: %s}]\n", file);
 		struct ruleset_place place = {.config = s->config};
-		struct ruleset_source source = {"p.yaml", text, strlen(text), list_names[i].input ? NULL : folder,
-						s->folder, NOW, false, NULL};
+		struct ruleset_source source = {"p.yaml",  text, strlen(text), list_names[i].input ? NULL : folder,
+						s->folder, NOW,	 false,	       NULL};
 		struct ruleset *r;
 
 		if (list_names[i].before)
@@ -149,8 +149,10 @@ static void test_block_list_without_a_copy(void **state)
 		bool kept, accepted;
 		const char *words;
 	} cases[] = {
-		{0, true, false, "no earlier copy"}, {0, false, true, "cannot be read"},
-		{1, true, true, "used as it is"},    {1, false, true, "used as it is"},
+		{0, true, false, "no earlier copy"},
+		{0, false, true, "cannot be read"},
+		{1, true, true, "used as it is"},
+		{1, false, true, "used as it is"},
 		{2, true, false, "expected an address or a CIDR"},
 		{2, false, false, "expected an address or a CIDR"},
 	};
@@ -321,8 +323,8 @@ static void test_fault_2_what_both_policies_allow(void **state)
 				  "deny:\n- {src: ['*'], dst: ['203.0.113.10:110']}\n";
 	struct setup *s = *state;
 	struct ruleset_source bound = {.file = "old.yaml", .text = old, .len = strlen(old), .folder = s->folder};
-	struct ruleset_source source = {.file = "new.yaml", .text = new, .len = strlen(new), .folder = s->folder,
-					.now = NOW, .bound = &bound};
+	struct ruleset_source source = {
+		.file = "new.yaml", .text = new, .len = strlen(new), .folder = s->folder, .now = NOW, .bound = &bound};
 	struct ruleset *r;
 
 	if (lacks_openat2())
@@ -339,9 +341,9 @@ static void test_fault_2_what_both_policies_allow(void **state)
 	assert_true(allows(r, "100.64.0.5", "203.0.113.10", 80));
 	assert_false(allows(r, "100.64.0.5", "203.0.113.10", 25));  /* old denies */
 	assert_false(allows(r, "100.64.0.5", "203.0.113.10", 110)); /* new denies */
-	assert_non_null(r->approved_by[0]);			     /* by both */
-	assert_null(r->approved_by[1]);				     /* by the old one alone */
-	assert_null(r->approved_by[2]);				     /* by the new one alone */
+	assert_non_null(r->approved_by[0]);			    /* by both */
+	assert_null(r->approved_by[1]);				    /* by the old one alone */
+	assert_null(r->approved_by[2]);				    /* by the new one alone */
 	assert_int_equal(r->blocked.all.n, 2);
 	ruleset_free(r);
 }
@@ -409,15 +411,11 @@ static void test_an_unknown_pool_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		setup_test(test_block_list_copies),
-		setup_test(test_fault_23_what_a_block_list_may_be), setup_test(test_block_list_without_a_copy),
-		setup_test(test_empty_block_list),
-		setup_test(test_fault_3_history),
-		setup_test(test_history_is_bounded),
-		setup_test(test_fault_51_a_damaged_store),
-		setup_test(test_fault_2_what_both_policies_allow),
-		cmocka_unit_test(test_hash_is_b2sum),
-		setup_test(test_diff_counts_live_flows),
+		setup_test(test_block_list_copies),	    setup_test(test_fault_23_what_a_block_list_may_be),
+		setup_test(test_block_list_without_a_copy), setup_test(test_empty_block_list),
+		setup_test(test_fault_3_history),	    setup_test(test_history_is_bounded),
+		setup_test(test_fault_51_a_damaged_store),  setup_test(test_fault_2_what_both_policies_allow),
+		cmocka_unit_test(test_hash_is_b2sum),	    setup_test(test_diff_counts_live_flows),
 		setup_test(test_an_unknown_pool_is_said),
 	};
 

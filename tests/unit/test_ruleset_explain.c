@@ -186,8 +186,8 @@ static void test_fault_39_everybody_is_every_client(void **state)
 	struct setup *s = *state;
 
 	config_free(s->config);
-	s->config = config_parse(doc_parse("gateway.yaml", elsewhere, strlen(elsewhere), DOC_YAML, &s->d), "host",
-				 &s->d);
+	s->config =
+		config_parse(doc_parse("gateway.yaml", elsewhere, strlen(elsewhere), DOC_YAML, &s->d), "host", &s->d);
 	for (size_t i = 0; i < 2 * N(cases); i++) {
 		const struct explain_case *c = &cases[i % N(cases)];
 		struct ruleset *r = build(s, rules[i / N(cases)], NULL);
@@ -217,10 +217,12 @@ static void test_fault_42_explain_of_a_client_with_two_addresses(void **state)
 	static const struct {
 		const char *src, *port, *why;
 	} cases[] = {
-		{"10.8.0.2", "80", "default deny; nearest rule 1 (p.yaml:2) names only a part of this client's "
-				   "addresses, so it does not hold for it: 10.8.0.2 -> 203.0.113.9:80"},
-		{"10.8.0.2", "99", "rule 3 (p.yaml:4) deny 10.8.0.3 -> 203.0.113.9:99 (by another address of this "
-				   "client: a deny holds for all of them)"},
+		{"10.8.0.2", "80",
+		 "default deny; nearest rule 1 (p.yaml:2) names only a part of this client's "
+		 "addresses, so it does not hold for it: 10.8.0.2 -> 203.0.113.9:80"},
+		{"10.8.0.2", "99",
+		 "rule 3 (p.yaml:4) deny 10.8.0.3 -> 203.0.113.9:99 (by another address of this "
+		 "client: a deny holds for all of them)"},
 		{"10.8.0.3", "99", "rule 3 (p.yaml:4) deny 10.8.0.3 -> 203.0.113.9:99"},
 	};
 	static const char text[] = "acls:\n"

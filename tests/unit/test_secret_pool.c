@@ -83,7 +83,7 @@ static void test_W18_freed_objects_are_wiped(void **state)
  * nobody: root may lock what it likes. */
 static int alloc_without_limit(void)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = {0, 0};
 	struct secret_pool *p = secret_pool_new(64);
 
 	if ((geteuid() == 0 && setuid(65534)) || setrlimit(RLIMIT_MEMLOCK, &none))
@@ -125,7 +125,7 @@ static void *write_endpoints(void *arg)
 /* What is read is one of the written ones as a whole, and time goes forward. */
 static void test_endpoint_is_never_torn(void **state)
 {
-	struct endpoint_cell cell = { 0 };
+	struct endpoint_cell cell = {0};
 	uint32_t last = 0;
 	pthread_t writer;
 

@@ -7,7 +7,7 @@
 
 #include "user/wireguard/transport.h"
 
-#define T0 (1000 * NS_PER_SEC)
+#define T0  (1000 * NS_PER_SEC)
 #define MTU 1420
 
 /* One side; the other seals and opens with `remote`, a session with the keys the other way round. */
@@ -25,9 +25,8 @@ struct bench {
 
 static void setup(struct bench *b)
 {
-	struct transport_command add = { .op = TRANSPORT_ADD };
-	struct prefix p4 = sim_prefix("10.0.0.0/24"), p6 = sim_prefix("fd00::/64"),
-		      other = sim_prefix("10.0.0.99");
+	struct transport_command add = {.op = TRANSPORT_ADD};
+	struct prefix p4 = sim_prefix("10.0.0.0/24"), p6 = sim_prefix("fd00::/64"), other = sim_prefix("10.0.0.99");
 
 	memset(b, 0, sizeof(*b));
 	b->t = aligned_alloc(_Alignof(struct transport), sizeof(*b->t));
@@ -38,7 +37,7 @@ static void setup(struct bench *b)
 	assert_true(allowedips_give(b->allowed_set, &p6, 7));
 	assert_true(allowedips_give(b->allowed_set, &other, 8));
 	b->allowed = allowedips_snapshot(b->allowed_set);
-	b->from = (struct endpoint){ .addr = addr_from_v4(htonl(0xc0000201)), .port = 1000 };
+	b->from = (struct endpoint){.addr = addr_from_v4(htonl(0xc0000201)), .port = 1000};
 	add.transport = b->t;
 	assert_true(transport_apply(&b->set, &add, T0));
 	assert_ptr_equal(transport_find(&b->set, 7), b->t);
@@ -59,7 +58,7 @@ static void teardown(struct bench *b)
 static struct session *make_session(struct bench *b, uint32_t index, bool initiator)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	struct noise_keys keys = { .remote_index = index + 1000 };
+	struct noise_keys keys = {.remote_index = index + 1000};
 
 	memset(keys.send, (int)index, KEY_LEN);
 	memset(keys.receive, (int)index + 1, KEY_LEN);
@@ -71,7 +70,7 @@ static struct session *make_session(struct bench *b, uint32_t index, bool initia
 static struct session *install(struct bench *b, uint32_t index, bool initiator)
 {
 	struct session *s = make_session(b, index, initiator);
-	struct transport_command c = { .op = TRANSPORT_INSTALL, .transport = b->t, .session = s };
+	struct transport_command c = {.op = TRANSPORT_INSTALL, .transport = b->t, .session = s};
 	unsigned todo;
 
 	assert_true(transport_apply(&b->set, &c, T0));
@@ -84,10 +83,9 @@ static struct session *install(struct bench *b, uint32_t index, bool initiator)
 }
 
 /* A message of the other side on session @index, into b->msg; its length. */
-static size_t from_remote(struct bench *b, uint32_t index, uint64_t counter, const uint8_t *packet,
-			  size_t len)
+static size_t from_remote(struct bench *b, uint32_t index, uint64_t counter, const uint8_t *packet, size_t len)
 {
-	struct noise_keys keys = { .remote_index = index };
+	struct noise_keys keys = {.remote_index = index};
 	struct session remote;
 
 	memset(keys.send, (int)index + 1, KEY_LEN);
@@ -167,12 +165,12 @@ static void test_W1_when_to_ask_for_a_handshake(void **state)
 		uint64_t age;
 		unsigned todo;
 	} cases[] = {
-		{ true, true, 120 * NS_PER_SEC - 1, 0 },
-		{ true, true, 120 * NS_PER_SEC, TRANSPORT_HANDSHAKE },
-		{ false, true, 179 * NS_PER_SEC, 0 },
-		{ true, false, 165 * NS_PER_SEC - 1, 0 },
-		{ true, false, 165 * NS_PER_SEC, TRANSPORT_HANDSHAKE },
-		{ false, false, 179 * NS_PER_SEC, 0 },
+		{true, true, 120 * NS_PER_SEC - 1, 0},
+		{true, true, 120 * NS_PER_SEC, TRANSPORT_HANDSHAKE},
+		{false, true, 179 * NS_PER_SEC, 0},
+		{true, false, 165 * NS_PER_SEC - 1, 0},
+		{true, false, 165 * NS_PER_SEC, TRANSPORT_HANDSHAKE},
+		{false, false, 179 * NS_PER_SEC, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -336,11 +334,10 @@ static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
 		const char *from;
 		bool inside;
 	} cases[] = {
-		{ "10.0.0.5", true },	 { "fd00::5", true },	  { "127.0.0.1", true },  { "::1", true },
-		{ "224.0.0.1", true },	 { "ff02::1", true },	  { "0.0.0.0", true },	  { "::", true },
-		{ "255.255.255.255", true }, { "10.0.0.99", true }, /* another's */
-		{ "10.0.1.99", false },	 { "fd01::99", false },	  { "100.64.0.9", false },
-		{ "fe80::9", false },
+		{"10.0.0.5", true},	   {"fd00::5", true},	{"127.0.0.1", true},   {"::1", true},
+		{"224.0.0.1", true},	   {"ff02::1", true},	{"0.0.0.0", true},     {"::", true},
+		{"255.255.255.255", true}, {"10.0.0.99", true}, /* another's */
+		{"10.0.1.99", false},	   {"fd01::99", false}, {"100.64.0.9", false}, {"fe80::9", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -353,7 +350,7 @@ static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
 			install(&b, 1, true);
 			assert_int_equal(receive(&b, 1, 0, T0), OPEN_OK);
 			before = b.from;
-			b.from = from = (struct endpoint){ .addr = sim_prefix(cases[i].from).addr, .port = 7 };
+			b.from = from = (struct endpoint){.addr = sim_prefix(cases[i].from).addr, .port = 7};
 			assert_int_equal(receive(&b, 1, 1, T0), OPEN_OK);
 			assert_true(endpoint_equal(&b.t->endpoint, outside && cases[i].inside ? &before : &from));
 			assert_int_equal(transport_may_be_at(&b.set, b.allowed, &from), !(outside && cases[i].inside));
@@ -366,7 +363,7 @@ static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
 static void test_fault_45_own_address_and_relay(void **state)
 {
 	struct addr here = sim_prefix("192.0.2.1").addr;
-	struct endpoint own = { .addr = here, .local = here, .port = 7 };
+	struct endpoint own = {.addr = here, .local = here, .port = 7};
 	struct endpoint relay = endpoint_of_relay(9, 3);
 	struct bench b;
 
@@ -388,12 +385,12 @@ static void test_W13_inner_source(void **state)
 		uint8_t src6;
 		enum open_result want;
 	} cases[] = {
-		{ 0x0a000001, 0, OPEN_OK },
-		{ 0x0a0000ff, 0, OPEN_OK },
-		{ 0x0a000063, 0, OPEN_WRONG_SOURCE }, /* inside the /24, but another peer's /32 */
-		{ 0x0a000100, 0, OPEN_WRONG_SOURCE },
-		{ 0x7f000001, 0, OPEN_WRONG_SOURCE },
-		{ 0, 5, OPEN_OK },
+		{0x0a000001, 0, OPEN_OK},
+		{0x0a0000ff, 0, OPEN_OK},
+		{0x0a000063, 0, OPEN_WRONG_SOURCE}, /* inside the /24, but another peer's /32 */
+		{0x0a000100, 0, OPEN_WRONG_SOURCE},
+		{0x7f000001, 0, OPEN_WRONG_SOURCE},
+		{0, 5, OPEN_OK},
 	};
 	uint8_t p[100];
 	struct bench b;
@@ -407,10 +404,9 @@ static void test_W13_inner_source(void **state)
 			sim_packet6(p, cases[i].src6, 1, 0, sizeof(p));
 		assert_int_equal(open_msg(&b, from_remote(&b, 1, i, p, sizeof(p)), 0, T0), cases[i].want);
 	}
-	for (int at = 8; at <= 24;
-	     at += 16) { /* an IPv4 address in an IPv6 header, as source, as destination */
+	for (int at = 8; at <= 24; at += 16) { /* an IPv4 address in an IPv6 header, as source, as destination */
 		sim_packet6(p, 5, 1, 0, sizeof(p));
-		memcpy(p + at, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 5 }, 16);
+		memcpy(p + at, (uint8_t[16]){[10] = 0xff, 0xff, 10, 0, 0, 5}, 16);
 		assert_int_equal(open_msg(&b, from_remote(&b, 1, 50 + (uint64_t)at, p, sizeof(p)), 0, T0),
 				 OPEN_BAD_PACKET);
 	}
@@ -436,8 +432,7 @@ static void test_broken_inner_packets(void **state)
 			continue;
 		memcpy(bad, p, sizeof(p));
 		bad[0] = (uint8_t)(version << 4 | 5);
-		assert_int_equal(open_msg(&b, from_remote(&b, 1, n++, bad, sizeof(bad)), 0, T0),
-				 OPEN_BAD_PACKET);
+		assert_int_equal(open_msg(&b, from_remote(&b, 1, n++, bad, sizeof(bad)), 0, T0), OPEN_BAD_PACKET);
 	}
 	memcpy(bad, p, sizeof(p));
 	bad[0] = 0x44; /* header of 16 bytes */
@@ -452,9 +447,9 @@ static void test_W14_padding(void **state)
 	static const struct {
 		size_t len, mtu, sealed;
 	} cases[] = {
-		{ 0, 1420, 32 },      { 1, 1420, 48 },	    { 16, 1420, 48 },	  { 17, 1420, 64 },
-		{ 1408, 1420, 1440 }, { 1409, 1420, 1452 }, { 1419, 1420, 1452 }, { 1420, 1420, 1452 },
-		{ 1421, 1420, 1453 }, { 1280, 1280, 1312 }, { 1279, 1280, 1312 }, { 9000, 1420, 9032 },
+		{0, 1420, 32},	    {1, 1420, 48},	{16, 1420, 48},	    {17, 1420, 64},
+		{1408, 1420, 1440}, {1409, 1420, 1452}, {1419, 1420, 1452}, {1420, 1420, 1452},
+		{1421, 1420, 1453}, {1280, 1280, 1312}, {1279, 1280, 1312}, {9000, 1420, 9032},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -505,8 +500,7 @@ static void test_W15_responder_waits_for_data(void **state)
 	assert_ptr_equal(b.t->current, first);
 	assert_int_equal(receive(&b, 1, 1, T0), OPEN_OK); /* on the old one: no change */
 	assert_ptr_equal(b.t->current, first);
-	assert_int_equal(open_msg(&b, from_remote(&b, 3, 0, NULL, 0), 0, T0),
-			 OPEN_KEEPALIVE); /* that is data, too */
+	assert_int_equal(open_msg(&b, from_remote(&b, 3, 0, NULL, 0), 0, T0), OPEN_KEEPALIVE); /* that is data, too */
 	assert_int_equal(todo_of(&b), TRANSPORT_FLUSH);
 	assert_int_equal(seal(&b, 1, T0), SEAL_OK);
 	assert_ptr_equal(b.t->current, second);
@@ -576,7 +570,7 @@ static void test_W4_staged_packets(void **state)
 
 static void test_W16_remove_gives_everything_back(void **state)
 {
-	struct transport_command c = { .op = TRANSPORT_REMOVE };
+	struct transport_command c = {.op = TRANSPORT_REMOVE};
 	struct garbage garbage;
 	unsigned todo, n = 0;
 	struct bench b;
@@ -589,9 +583,8 @@ static void test_W16_remove_gives_everything_back(void **state)
 	install(&b, 5, false);
 	assert_true(transport_take_garbage(&b.set, &garbage));
 	transport_stage(b.t, &byte, 1);
-	assert_true(transport_apply(
-		&b.set, &(struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE, .transport = b.t },
-		T0));
+	assert_true(transport_apply(&b.set,
+				    &(struct transport_command){.op = TRANSPORT_SEND_KEEPALIVE, .transport = b.t}, T0));
 	assert_true(transport_apply(&b.set, &c, T0));
 	assert_null(transport_take_todo(&b.set, &todo));
 	assert_null(transport_find(&b.set, 7));

@@ -20,7 +20,7 @@
 #include "user/datapath/split.h"
 
 #define PACKETS 128
-#define ROOM 2048
+#define ROOM	2048
 
 struct shape {
 	bool v6;
@@ -86,9 +86,9 @@ static size_t build(uint8_t *out, const struct shape *s, uint16_t id)
 	}
 	for (size_t i = 0; i < s->payload; i++)
 		t[l4 + i] = (uint8_t)(s->seq + i * 7 + id);
-	sum = csum_finish(csum_add(csum_pseudo(out + (s->v6 ? 8 : 12), out + (s->v6 ? 24 : 16), addr, s->proto,
-					       (uint32_t)(len - ip)),
-				   t, len - ip));
+	sum = csum_finish(csum_add(
+		csum_pseudo(out + (s->v6 ? 8 : 12), out + (s->v6 ? 24 : 16), addr, s->proto, (uint32_t)(len - ip)), t,
+		len - ip));
 	if (s->bad_checksum)
 		sum ^= 0x0101;
 	if (!s->no_checksum)
@@ -202,26 +202,26 @@ static void test_what_is_not_merged(void **state)
 	unsigned n = 0;
 
 	next.seq += 1000;
-#define CASE(change)          \
-	do {                  \
+#define CASE(change)             \
+	do {                     \
 		cases[n] = next; \
 		cases[n].change; \
-		n++;          \
+		n++;             \
 	} while (0)
-	CASE(seq += 1);	       /* a hole */
-	CASE(seq = 1);	       /* sent again */
-	CASE(ack = 10);	       /* another acknowledgment */
-	CASE(window = 501);    /* another window */
-	CASE(tos = 1);	       /* another mark */
-	CASE(ttl = 63);	       /* another way */
-	CASE(df = false);      /* another DF */
-	CASE(flags = 0x11);    /* FIN */
-	CASE(flags = 0x12);    /* SYN */
-	CASE(flags = 0x14);    /* RST */
-	CASE(options = 12);    /* other options */
-	CASE(payload = 1001);  /* longer than the first */
+	CASE(seq += 1);	      /* a hole */
+	CASE(seq = 1);	      /* sent again */
+	CASE(ack = 10);	      /* another acknowledgment */
+	CASE(window = 501);   /* another window */
+	CASE(tos = 1);	      /* another mark */
+	CASE(ttl = 63);	      /* another way */
+	CASE(df = false);     /* another DF */
+	CASE(flags = 0x11);   /* FIN */
+	CASE(flags = 0x12);   /* SYN */
+	CASE(flags = 0x14);   /* RST */
+	CASE(options = 12);   /* other options */
+	CASE(payload = 1001); /* longer than the first */
 	CASE(bad_checksum = true);
-	CASE(sport = 5001);    /* another flow */
+	CASE(sport = 5001); /* another flow */
 	for (unsigned i = 0; i < n; i++) {
 		struct shape pair[2] = {a, cases[i]};
 
@@ -234,7 +234,8 @@ static void test_what_is_not_merged(void **state)
 
 static void test_push_and_short_end_a_frame(void **state)
 {
-	struct shape s[3] = {{TCP, .payload = 1000, .seq = 1}, {TCP, .payload = 1000, .seq = 1001},
+	struct shape s[3] = {{TCP, .payload = 1000, .seq = 1},
+			     {TCP, .payload = 1000, .seq = 1001},
 			     {TCP, .payload = 1000, .seq = 2001}};
 
 	s[1].flags |= 0x08;

@@ -63,10 +63,10 @@ struct world {
 	/* the script */
 	bool old_server; /* answers /key with 404 */
 	const char *key_answer;
-	bool wrong_noise_key; /* is another server than the one whose key was told */
-	bool garbage;	      /* instead of HTTP/2 */
+	bool wrong_noise_key;	 /* is another server than the one whose key was told */
+	bool garbage;		 /* instead of HTTP/2 */
 	const char *retry_after; /* of answers that refuse; NULL: it is not said */
-	bool silent;	      /* does not answer the answers to its pings */
+	bool silent;		 /* does not answer the answers to its pings */
 	struct answer registration, keyed /* with the auth key; status 0: as without */, followup, map, update;
 
 	/* what happened */
@@ -77,7 +77,7 @@ struct world {
 	unsigned logins, told[64], relays;
 	int64_t clock;
 	struct dial_plan plan; /* of the last connection */
-	char remarks[600]; /* as last told */
+	char remarks[600];     /* as last told */
 	struct roster roster;
 };
 
@@ -203,8 +203,9 @@ static int on_frame(nghttp2_session *s, const nghttp2_frame *f, void *ctx)
 	if (!(f->hd.flags & NGHTTP2_FLAG_END_STREAM) || !r)
 		return 0;
 	if (strcmp(r->path, "/machine/register") == 0)
-		answer(r->stream, strstr(r->body, "Followup") ? w->followup :
-					 strstr(r->body, "AuthKey") && w->keyed.status ? w->keyed : w->registration);
+		answer(r->stream, strstr(r->body, "Followup")			  ? w->followup
+				  : strstr(r->body, "AuthKey") && w->keyed.status ? w->keyed
+										  : w->registration);
 	else if (strcmp(r->path, "/machine/map") == 0 && strstr(r->body, "\"Stream\":true"))
 		answer(w->map_stream = r->stream, w->map);
 	else if (strcmp(r->path, "/machine/map") == 0)
@@ -510,10 +511,10 @@ static void say_on_map(const char *message)
 	pump();
 }
 
-#define HEX62	 "00000000000000000000000000000000000000000000000000000000000000"
+#define HEX62	   "00000000000000000000000000000000000000000000000000000000000000"
 #define NODE(more) "{\"Node\":{\"ID\":1,\"Key\":\"nodekey:" HEX62 "41\",\"Addresses\":[\"100.64.0.1/32\"]" more "}"
 #define SELF	   NODE(",\"MachineAuthorized\":true")
-#define PEER(id) "{\"ID\":" id ",\"Key\":\"nodekey:" HEX62 "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]}"
+#define PEER(id)   "{\"ID\":" id ",\"Key\":\"nodekey:" HEX62 "0" id "\",\"Addresses\":[\"100.64.0." id "/32\"]}"
 
 static const struct answer good_map = {
 	200,
@@ -1230,8 +1231,9 @@ static void told_to_wait(void **state)
 		const char *retry_after;
 		unsigned waits; /* s, beside the usual pause */
 	} cases[] = {
-		{429, "600", 600}, {503, "7", 7}, {429, "3600", 3600}, {429, "3601", 0}, {429, "99999999999", 0},
-		{429, NULL, 0},	   {429, "", 0},  {429, "-5", 0},	{429, "Wed, 21 Oct 2026 07:28:00 GMT", 0},
+		{429, "600", 600}, {503, "7", 7},	    {429, "3600", 3600},
+		{429, "3601", 0},  {429, "99999999999", 0}, {429, NULL, 0},
+		{429, "", 0},	   {429, "-5", 0},	    {429, "Wed, 21 Oct 2026 07:28:00 GMT", 0},
 		{403, "600", 0},   {500, "600", 0},
 	};
 
@@ -1265,11 +1267,10 @@ static void told_to_wait(void **state)
 /* T6: where the server says that it is, too: tried in turn with its name; but never without a certificate. */
 static void dial_plan(void **state)
 {
-	static const char json[] =
-		SELF ",\"ControlDialPlan\":{\"Candidates\":[{\"IP\":\"192.0.2.1\",\"Priority\":1},"
-		     "{\"IP\":\"192.0.2.9\",\"ACEHost\":\"proxy.test\",\"Priority\":9},"
-		     "{\"IP\":\"2001:db8::2\",\"Priority\":2},{\"IP\":\"x\"},"
-		     "{\"ACEHost\":\"proxy.test\"},{\"IP\":\"192.0.2.3\",\"Priority\":1}]}}";
+	static const char json[] = SELF ",\"ControlDialPlan\":{\"Candidates\":[{\"IP\":\"192.0.2.1\",\"Priority\":1},"
+					"{\"IP\":\"192.0.2.9\",\"ACEHost\":\"proxy.test\",\"Priority\":9},"
+					"{\"IP\":\"2001:db8::2\",\"Priority\":2},{\"IP\":\"x\"},"
+					"{\"ACEHost\":\"proxy.test\"},{\"IP\":\"192.0.2.3\",\"Priority\":1}]}}";
 
 	begin();
 	w->map = (struct answer){200, json, 0, true};
@@ -1421,10 +1422,10 @@ static void standing(void **state)
 	static const struct {
 		enum wire_state said, expired;
 	} cases[] = {
-		{WIRE_STATE_CONNECTED, WIRE_STATE_EXPIRED}, {WIRE_STATE_APPROVAL, WIRE_STATE_EXPIRED},
-		{WIRE_STATE_EXPIRED, WIRE_STATE_EXPIRED},   {WIRE_STATE_CONNECTING, WIRE_STATE_CONNECTING},
-		{WIRE_STATE_LOGIN, WIRE_STATE_LOGIN},	    {WIRE_STATE_OFFLINE, WIRE_STATE_OFFLINE},
-		{WIRE_STATE_REFUSED, WIRE_STATE_REFUSED},   {WIRE_STATE_LOGGED_OUT, WIRE_STATE_LOGGED_OUT},
+		{WIRE_STATE_CONNECTED, WIRE_STATE_EXPIRED},	{WIRE_STATE_APPROVAL, WIRE_STATE_EXPIRED},
+		{WIRE_STATE_EXPIRED, WIRE_STATE_EXPIRED},	{WIRE_STATE_CONNECTING, WIRE_STATE_CONNECTING},
+		{WIRE_STATE_LOGIN, WIRE_STATE_LOGIN},		{WIRE_STATE_OFFLINE, WIRE_STATE_OFFLINE},
+		{WIRE_STATE_REFUSED, WIRE_STATE_REFUSED},	{WIRE_STATE_LOGGED_OUT, WIRE_STATE_LOGGED_OUT},
 		{WIRE_STATE_UNREADABLE, WIRE_STATE_UNREADABLE},
 	};
 
@@ -1451,7 +1452,8 @@ int main(void)
 		cmocka_unit_test(pinned_key),
 		cmocka_unit_test(refused_configurations),
 		cmocka_unit_test(servers_that_misbehave),
-		cmocka_unit_test(refused_once),	       cmocka_unit_test(backs_off),
+		cmocka_unit_test(refused_once),
+		cmocka_unit_test(backs_off),
 		cmocka_unit_test(server_restarts),
 		cmocka_unit_test(server_key_changes),
 		cmocka_unit_test(silence),

@@ -8,7 +8,7 @@
 
 #include "netmap_text.h"
 
-#define PLAN(list) "{\"ControlDialPlan\":{\"Candidates\":[" list "]}}"
+#define PLAN(list)	"{\"ControlDialPlan\":{\"Candidates\":[" list "]}}"
 #define AT(n, priority) "{\"IP\":\"192.0.2." n "\",\"Priority\":" priority "}"
 
 static void plans(void **state)
@@ -23,8 +23,8 @@ static void plans(void **state)
 		{PLAN(AT("1", "0") "," AT("2", "0") "," AT("3", "0") "," AT("4", "0") "," AT("5", "0") "," AT(
 			 "6", "0") "," AT("7", "0") "," AT("8", "0") "," AT("9", "-1") "," AT("10", "5")),
 		 "10 1 2 3 4 5 6 7"},
-		{PLAN("{},{\"IP\":\"\"},{\"IP\":\"host.test\"},{\"IP\":\"192.0.2.4\",\"ACEHost\":\"p.test\"}," AT(
-			 "5", "1")),
+		{PLAN("{},{\"IP\":\"\"},{\"IP\":\"host.test\"},{\"IP\":\"192.0.2.4\",\"ACEHost\":\"p.test\"}," AT("5",
+														  "1")),
 		 "5"},
 		{"{\"ControlDialPlan\":{}}", ""},
 	};

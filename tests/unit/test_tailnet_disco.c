@@ -52,7 +52,7 @@ struct node {
 struct world {
 	uint64_t now;
 	struct node n[2];
-	bool blocked; /* UDP between them */
+	bool blocked;	 /* UDP between them */
 	uint16_t region; /* by which relayed messages have to go */
 	bool relay_gone;
 	bool stateful; /* b lets in only what it has written to */
@@ -829,13 +829,25 @@ static void unreachable_candidates(void **state)
 		const char *text;
 		bool ok;
 	} cases[] = {
-		{"192.0.2.1:1", true},	{"[2001:db8::1]:1", true}, {"10.0.0.1:1", true},
-		{"127.0.0.1:1", false}, {"[::1]:1", false},	   {"[::]:1", false},
-		{"0.0.0.0:1", false},	{"224.0.0.1:1", false},	   {"255.255.255.255:1", false},
-		{"[ff02::1]:1", false}, {"[fe80::1]:1", false},	   {"169.254.1.1:1", false},
+		{"192.0.2.1:1", true},
+		{"[2001:db8::1]:1", true},
+		{"10.0.0.1:1", true},
+		{"127.0.0.1:1", false},
+		{"[::1]:1", false},
+		{"[::]:1", false},
+		{"0.0.0.0:1", false},
+		{"224.0.0.1:1", false},
+		{"255.255.255.255:1", false},
+		{"[ff02::1]:1", false},
+		{"[fe80::1]:1", false},
+		{"169.254.1.1:1", false},
 		/* inside the tailnet (faults 45) */
-		{"100.64.0.5:1", false}, {"100.127.255.255:1", false}, {"[fd7a:115c:a1e0::5]:1", false},
-		{"100.63.255.255:1", true}, {"100.128.0.1:1", true}, {"[fd7a:115c:a1e1::5]:1", true},
+		{"100.64.0.5:1", false},
+		{"100.127.255.255:1", false},
+		{"[fd7a:115c:a1e0::5]:1", false},
+		{"100.63.255.255:1", true},
+		{"100.128.0.1:1", true},
+		{"[fd7a:115c:a1e1::5]:1", true},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

@@ -186,15 +186,35 @@ static void choice_of_home(void **state)
 		{"all are silent", {30, 20, 40}, {0, 0, 0}, {1000, 1000, 1000}, {0}, 11, 11},
 		{"to be avoided", {30, 20, 40}, {30, 20, 40}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 10, 10},
 		{"avoided until nothing else",
-		 {30, 20, 40}, {0, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 10, 11},
+		 {30, 20, 40},
+		 {0, 20, 0},
+		 {1000, 1000, 1000},
+		 {0, DERP_USE_AVOID},
+		 10,
+		 11},
 		{"avoided as soon as another",
-		 {0, 20, 0}, {90, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 11, 10},
+		 {0, 20, 0},
+		 {90, 20, 0},
+		 {1000, 1000, 1000},
+		 {0, DERP_USE_AVOID},
+		 11,
+		 10},
 		{"never", {30, 20, 40}, {0, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_NEVER}, 10, 10},
 		{"nobody answers", {0}, {0}, {1000, 1000, 1000}, {DERP_USE_NEVER, DERP_USE_AVOID}, 12, 12},
-		{"only one to be avoided", {0}, {0}, {1000, 1000, 1000},
-		 {DERP_USE_NEVER, DERP_USE_AVOID, DERP_USE_NEVER}, 11, 11},
-		{"none but those never", {0}, {0}, {1000, 1000, 1000},
-		 {DERP_USE_NEVER, DERP_USE_NEVER, DERP_USE_NEVER}, 10, 10},
+		{"only one to be avoided",
+		 {0},
+		 {0},
+		 {1000, 1000, 1000},
+		 {DERP_USE_NEVER, DERP_USE_AVOID, DERP_USE_NEVER},
+		 11,
+		 11},
+		{"none but those never",
+		 {0},
+		 {0},
+		 {1000, 1000, 1000},
+		 {DERP_USE_NEVER, DERP_USE_NEVER, DERP_USE_NEVER},
+		 10,
+		 10},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -262,7 +282,7 @@ static void home_that_can_be_reached(void **state)
 	netcheck_set_relay(net.n, 12, true); /* with another map the first two are as far away as before */
 	net_run(&net, 80 * NS_PER_SEC);
 	assert_int_equal(net.result.home, 12); /* all are away: it stays where it is */
-	netcheck_set_relay(net.n, 10, false); /* it is not asked any more, so nobody knows */
+	netcheck_set_relay(net.n, 10, false);  /* it is not asked any more, so nobody knows */
 	net_run(&net, 40 * NS_PER_SEC);
 	assert_int_equal(net.result.home, 10);
 	net.latency[1] = 5 * NS_PER_MS; /* UDP is back: its answer counts */

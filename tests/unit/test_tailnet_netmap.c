@@ -202,9 +202,12 @@ static void test_fault_44_one_peer_cannot_be_read(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		for (unsigned whole = 0; whole <= 1; whole++) {
-			char *json = mem_printf("{\"%s\":[{\"ID\":2,\"Key\":\"" KEY("02") "\",\"Addresses\":"
-						"[\"100.64.0.2/32\"]%s}," NODE("3", "03", "") "],\"PacketFilters\":"
-						"{\"*\":null}}", whole ? "Peers" : "PeersChanged", cases[i].more);
+			char *json = mem_printf(
+				"{\"%s\":[{\"ID\":2,\"Key\":\"" KEY("02") "\",\"Addresses\":"
+									  "[\"100.64.0.2/32\"]%s}," NODE(
+										  "3", "03", "") "],\"PacketFilters\":"
+												 "{\"*\":null}}",
+				whole ? "Peers" : "PeersChanged", cases[i].more);
 			struct netmap m = {0};
 
 			apply(&m, "{" SELF "," WHO ",\"PacketFilter\":[" RULE("\"*\"", "10.0.0.1", "1", "1") "]}");
@@ -239,7 +242,8 @@ static void test_fault_44_one_change_cannot_be_read(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char *json = mem_printf("{\"PeersChangedPatch\":[{\"NodeID\":2,%s},{\"NodeID\":3,\"KeyExpiry\":"
-					"\"2001-01-01T00:00:00Z\"}]}", cases[i].more);
+					"\"2001-01-01T00:00:00Z\"}]}",
+					cases[i].more);
 		struct netmap m = {0};
 
 		apply(&m, "{" SELF "," WHO "}");
@@ -408,18 +412,17 @@ static void deltas(void **state)
 	assert_int_equal(m.n_removed, 1);
 	netmap_settle(&m);
 
-	apply(&m,
-	      "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4,\"Key\":\"" KEY("aa") "\",\"Endpoints\":[\"192.0."
-											    "2.9:9\"],\"Online\":true,"
-											    "\"DiscoKey\":\"" DISCO(
-												    "bb") "\","
-													  "\"KeyExpiry"
-													  "\":\"2030-"
-													  "01-01T00:00:"
-													  "00Z\"}],"
-													  "\"OnlineChan"
-													  "ge\":{\"5\":"
-													  "true}}");
+	apply(&m, "{\"PeersChangedPatch\":[{\"NodeID\":2,\"DERPRegion\":4,\"Key\":\"" KEY(
+			  "aa") "\",\"Endpoints\":[\"192.0."
+				"2.9:9\"],\"Online\":true,"
+				"\"DiscoKey\":\"" DISCO("bb") "\","
+							      "\"KeyExpiry"
+							      "\":\"2030-"
+							      "01-01T00:00:"
+							      "00Z\"}],"
+							      "\"OnlineChan"
+							      "ge\":{\"5\":"
+							      "true}}");
 	assert_int_equal(netmap_peer(&m, 2)->node->region, 4);
 	assert_int_equal(netmap_peer(&m, 2)->node->node_key[31], 0xaa);
 	assert_int_equal(netmap_peer(&m, 2)->node->disco_key[31], 0xbb);
@@ -466,8 +469,8 @@ static void users_may_come_later(void **state)
 	apply(&m, "{\"UserProfiles\":[{\"ID\":9,\"LoginName\":\"dora@example.com\"},"
 		  "{\"ID\":-3,\"LoginName\":\"carl@example.com\"},{\"ID\":7,\"LoginName\":\"rob@example.com\"},"
 		  "{\"ID\":8,\"LoginName\":\"eve@example.com\"},{\"ID\":9,\"LoginName\":\"dave@example.com\"}],"
-		  "\"PeersChanged\":[" NODE("3", "03", ",\"User\":9") "," NODE("4", "04", ",\"User\":-3") ","
-		  NODE("5", "05", ",\"User\":8") "]}");
+		  "\"PeersChanged\":[" NODE("3", "03", ",\"User\":9") "," NODE("4", "04", ",\"User\":-3") "," NODE(
+			  "5", "05", ",\"User\":8") "]}");
 	assert_int_equal(m.n_users, 4);
 	assert_string_equal(m.peers[0].node->user, "rob@example.com");
 	assert_string_equal(m.peers[1].node->user, "dave@example.com");
@@ -538,8 +541,11 @@ static void named_filters(void **state)
 		{"{\"PacketFilters\":{\"d\":7}}", 0, true}, /* unlike the others it is read as letting nobody through */
 		{"{\"PacketFilter\":7}", 0, true},
 		/* the old field counts first, so what clears all clears it, wherever it stands */
-		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1", "1") "],\"*\":null},"
-		 "\"PacketFilter\":[" RULE("\"*\"", "10.0.0.4", "1", "1") "," RULE("\"*\"", "10.0.0.5", "1", "1") "]}",
+		{"{\"PacketFilters\":{\"c\":[" RULE("\"*\"", "10.0.0.3", "1",
+						    "1") "],\"*\":null},"
+							 "\"PacketFilter\":[" RULE("\"*\"", "10.0.0.4", "1",
+										   "1") "," RULE("\"*\"", "10.0.0.5",
+												 "1", "1") "]}",
 		 1, true},
 	};
 	struct netmap m = {0};
@@ -675,13 +681,14 @@ static void protocols(void **state)
 		size_t rules, n;
 		uint8_t last;
 	} cases[] = {
-		{"[6,17]", 1, 2, 17}, {"[]", 1, 0, 0},	 {"null", 1, 0, 0}, {"[-1,6,256,99999999999]", 1, 1, 6},
+		{"[6,17]", 1, 2, 17}, {"[]", 1, 0, 0}, {"null", 1, 0, 0}, {"[-1,6,256,99999999999]", 1, 1, 6},
 		{"[300]", 0, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		char *json = mem_printf("{\"PacketFilter\":[{\"SrcIPs\":[\"*\"],\"IPProto\":%s,\"DstPorts\":[{\"IP\":"
-					"\"10.0.0.1\",\"Ports\":{\"First\":1,\"Last\":2}}]}]}", cases[i].list);
+					"\"10.0.0.1\",\"Ports\":{\"First\":1,\"Last\":2}}]}]}",
+					cases[i].list);
 		struct netmap m = {0};
 		struct filter f;
 
@@ -818,17 +825,22 @@ static void relay_node_fields(void **state)
 	} cases[] = {
 		{"", DERP_USE_FREELY, {.derp_port = 443, .stun_port = 3478}},
 		{"\"STUNPort\":-1", DERP_USE_FREELY, {.derp_port = 443}},
-		{"\"STUNPort\":5000,\"DERPPort\":8443,\"CanPort80\":true", DERP_USE_FREELY,
+		{"\"STUNPort\":5000,\"DERPPort\":8443,\"CanPort80\":true",
+		 DERP_USE_FREELY,
 		 {.derp_port = 8443, .stun_port = 5000}},
 		{"\"STUNOnly\":true,\"DERPPort\":8443", DERP_USE_FREELY, {.stun_port = 3478}},
-		{"\"InsecureForTests\":true", DERP_USE_FREELY,
+		{"\"InsecureForTests\":true",
+		 DERP_USE_FREELY,
 		 {.derp_port = 443, .stun_port = 3478, .unverified = true}},
-		{"\"InsecureForTests\":true,\"CertName\":\"b.test\"", DERP_USE_FREELY,
+		{"\"InsecureForTests\":true,\"CertName\":\"b.test\"",
+		 DERP_USE_FREELY,
 		 {.derp_port = 443, .stun_port = 3478, .cert = "b.test"}},
-		{"\"IPv4\":\"2001:db8::1\",\"IPv6\":\"192.0.2.1\"", DERP_USE_FREELY,
+		{"\"IPv4\":\"2001:db8::1\",\"IPv6\":\"192.0.2.1\"",
+		 DERP_USE_FREELY,
 		 {.derp_port = 443, .stun_port = 3478, .no_v4 = true, .no_v6 = true}},
 		{"}],\"Avoid\":true,\"X\":[{", DERP_USE_AVOID, {.derp_port = 443, .stun_port = 3478}},
-		{"}],\"Avoid\":true,\"NoMeasureNoHome\":true,\"X\":[{", DERP_USE_NEVER,
+		{"}],\"Avoid\":true,\"NoMeasureNoHome\":true,\"X\":[{",
+		 DERP_USE_NEVER,
 		 {.derp_port = 443, .stun_port = 3478}},
 	};
 
@@ -858,9 +870,12 @@ static void relay_certificates(void **state)
 	static const struct {
 		const char *json, *cert;
 	} cases[] = {
-		{RELAYS(RELAY("\"\"")), ""},		      {RELAYS(RELAY("null")), ""},
-		{RELAYS(RELAY("\"b.test\"")), "b.test"}, {RELAYS(RELAY("\"b test\"")), NULL},
-		{RELAYS(RELAY("\"a/b\"")), NULL},	      {RELAYS(RELAY("7")), NULL},
+		{RELAYS(RELAY("\"\"")), ""},
+		{RELAYS(RELAY("null")), ""},
+		{RELAYS(RELAY("\"b.test\"")), "b.test"},
+		{RELAYS(RELAY("\"b test\"")), NULL},
+		{RELAYS(RELAY("\"a/b\"")), NULL},
+		{RELAYS(RELAY("7")), NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -1183,8 +1198,10 @@ int main(void)
 		cmocka_unit_test(protocols),
 		cmocka_unit_test(relay_map),
 		cmocka_unit_test(test_fault_44_relays_left_out),
-		cmocka_unit_test(relay_map_changes), cmocka_unit_test(relay_certificates),
-		cmocka_unit_test(relay_scores), cmocka_unit_test(relay_node_fields),
+		cmocka_unit_test(relay_map_changes),
+		cmocka_unit_test(relay_certificates),
+		cmocka_unit_test(relay_scores),
+		cmocka_unit_test(relay_node_fields),
 		cmocka_unit_test(lock_and_ping),
 		cmocka_unit_test(gateway_follows),
 		cmocka_unit_test(told_whole_again),

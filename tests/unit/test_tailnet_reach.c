@@ -32,7 +32,10 @@
 #define HOST   "relay.test"
 #define REGION 9
 #define DAY    86400
-#define KEY	"\x01\0\0\0\x28" "DERP\xf0\x9f\x94\x91" "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+#define KEY                    \
+	"\x01\0\0\0\x28"       \
+	"DERP\xf0\x9f\x94\x91" \
+	"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
 #define PEER	"pppppppppppppppppppppppppppppppp"
 #define OTHER	"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
 #define UPGRADE "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n"
@@ -46,9 +49,12 @@ static const struct {
 	int from, to; /* days from now */
 	bool trusted;
 } wanted[CERTS] = {
-	[GOOD] = {HOST, HOST, -1, 1, true},	    [UNKNOWN] = {HOST, HOST, -1, 1, false},
-	[EXPIRED] = {HOST, HOST, -2, -1, true},	    [EARLY] = {HOST, HOST, 1, 2, true},
-	[ELSEWHERE] = {"b.test", "b.test", -1, 1, true}, [META] = {"derpkey0123", "b.test", -2, -1, false},
+	[GOOD] = {HOST, HOST, -1, 1, true},
+	[UNKNOWN] = {HOST, HOST, -1, 1, false},
+	[EXPIRED] = {HOST, HOST, -2, -1, true},
+	[EARLY] = {HOST, HOST, 1, 2, true},
+	[ELSEWHERE] = {"b.test", "b.test", -1, 1, true},
+	[META] = {"derpkey0123", "b.test", -2, -1, false},
 };
 
 static struct {
@@ -384,8 +390,12 @@ static void await(struct us *us, unsigned told, const struct relay_at *r)
 		bool quiet = r && atomic_load(&r->quiet);
 
 		deadline = due < deadline ? due : deadline;
-		if (us->told < told && !poll(fds, n, quiet ? 100 : deadline <= us->now ? 0 : 1000) && quiet &&
-		    deadline > us->now)
+		if (us->told < told &&
+		    !poll(fds, n,
+			  quiet			? 100
+			  : deadline <= us->now ? 0
+						: 1000) &&
+		    quiet && deadline > us->now)
 			us->now = deadline;
 		conns_handle(&us->conns, fds, n, us->now);
 	}
@@ -424,37 +434,72 @@ static void says_why(void **state)
 		{"our clock is behind", {.manner = ANSWERS, .certs = {EARLY}}, NULL, {TROUBLE_CERT_NOT_YET, 0}, false},
 		{"of another", {.manner = ANSWERS, .certs = {ELSEWHERE}}, NULL, {TROUBLE_CERT_NAME, 0}, false},
 		{"of another, named",
-		 {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)}, "b.test", {0}, false},
+		 {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)},
+		 "b.test",
+		 {0},
+		 false},
 		{"untested", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, NULL, {0}, true},
 		{"untested, pinned",
-		 {.manner = ANSWERS, .certs = {UNKNOWN}}, pki.pin[GOOD], {TROUBLE_CERT_HASH, 0}, true},
-		{"pinned",
-		 {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, pki.pin[UNKNOWN], {0}, false},
+		 {.manner = ANSWERS, .certs = {UNKNOWN}},
+		 pki.pin[GOOD],
+		 {TROUBLE_CERT_HASH, 0},
+		 true},
+		{"pinned", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, pki.pin[UNKNOWN], {0}, false},
 		{"pinned, and its key's certificate",
 		 {.manner = ADMITS, .certs = {UNKNOWN, META}, .n_certs = 2, TEXT(UPGRADE KEY)},
-		 pki.pin[UNKNOWN], {0}, false},
+		 pki.pin[UNKNOWN],
+		 {0},
+		 false},
 		{"pinned, shown behind a key's own by who has no key to it",
 		 {.manner = ANSWERS, .certs = {META, UNKNOWN}, .n_certs = 2},
-		 pki.pin[UNKNOWN], {TROUBLE_CERT_HASH, 0}, false},
+		 pki.pin[UNKNOWN],
+		 {TROUBLE_CERT_HASH, 0},
+		 false},
 		{"pinned, and another",
 		 {.manner = ANSWERS, .certs = {UNKNOWN, GOOD}, .n_certs = 2},
-		 pki.pin[UNKNOWN], {TROUBLE_CERT_MANY, 0}, false},
+		 pki.pin[UNKNOWN],
+		 {TROUBLE_CERT_MANY, 0},
+		 false},
 		{"pinned, another shown", {.manner = ANSWERS}, pki.pin[UNKNOWN], {TROUBLE_CERT_HASH, 0}, false},
 		{"pinned, only its key's",
-		 {.manner = ANSWERS, .certs = {META}}, pki.pin[META], {TROUBLE_CERT_HASH, 0}, false},
+		 {.manner = ANSWERS, .certs = {META}},
+		 pki.pin[META],
+		 {TROUBLE_CERT_HASH, 0},
+		 false},
 		{"pinned, expired",
-		 {.manner = ANSWERS, .certs = {EXPIRED}}, pki.pin[EXPIRED], {TROUBLE_CERT_EXPIRED, 0}, false},
+		 {.manner = ANSWERS, .certs = {EXPIRED}},
+		 pki.pin[EXPIRED],
+		 {TROUBLE_CERT_EXPIRED, 0},
+		 false},
 		{"pinned, our clock is behind",
-		 {.manner = ANSWERS, .certs = {EARLY}}, pki.pin[EARLY], {TROUBLE_CERT_NOT_YET, 0}, false},
+		 {.manner = ANSWERS, .certs = {EARLY}},
+		 pki.pin[EARLY],
+		 {TROUBLE_CERT_NOT_YET, 0},
+		 false},
 		{"pinned, of another",
-		 {.manner = ANSWERS, .certs = {ELSEWHERE}}, pki.pin[ELSEWHERE], {TROUBLE_CERT_NAME, 0}, false},
+		 {.manner = ANSWERS, .certs = {ELSEWHERE}},
+		 pki.pin[ELSEWHERE],
+		 {TROUBLE_CERT_NAME, 0},
+		 false},
 		{"no answer", {.manner = NO_REQUEST}, NULL, {TROUBLE_HTTP_SILENT, 0}, false},
-		{"not found", {.manner = ANSWERS, TEXT("HTTP/1.1 404 Not Found\r\nContent-Length: 5000\r\n\r\n<html>")},
-		 NULL, {TROUBLE_HTTP, 404}, false},
-		{"a portal", {.manner = ANSWERS, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")},
-		 NULL, {TROUBLE_HTTP, 200}, false},
+		{"not found",
+		 {.manner = ANSWERS, TEXT("HTTP/1.1 404 Not Found\r\nContent-Length: 5000\r\n\r\n<html>")},
+		 NULL,
+		 {TROUBLE_HTTP, 404},
+		 false},
+		{"a portal",
+		 {.manner = ANSWERS, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")},
+		 NULL,
+		 {TROUBLE_HTTP, 200},
+		 false},
 		{"no HTTP", {.manner = ANSWERS, TEXT("220 mail.test ESMTP\r\n")}, NULL, {TROUBLE_NO_HTTP, 0}, false},
-		{"no DERP", {.manner = HEARS, TEXT(UPGRADE "\x89" "websocket?")}, NULL, {TROUBLE_NO_DERP, 0}, false},
+		{"no DERP",
+		 {.manner = HEARS,
+		  TEXT(UPGRADE "\x89"
+			       "websocket?")},
+		 NULL,
+		 {TROUBLE_NO_DERP, 0},
+		 false},
 		{"leaves", {.manner = ANSWERS, TEXT(UPGRADE)}, NULL, {TROUBLE_CLOSED, 0}, false},
 		{"no answer to the login", {.manner = HEARS, TEXT(UPGRADE KEY)}, NULL, {TROUBLE_DERP_SILENT, 0}, false},
 		{"does not want us", {.manner = DENIES, TEXT(UPGRADE KEY)}, NULL, {TROUBLE_LOGIN, 0}, false},

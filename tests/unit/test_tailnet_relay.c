@@ -379,11 +379,16 @@ static void every_trouble_has_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(relay_session),	cmocka_unit_test(relay_sends),
-		cmocka_unit_test(relay_out_of_order),	cmocka_unit_test(hostile_relays),
-		cmocka_unit_test(short_frames),		cmocka_unit_test(long_unknown_frame),
-		cmocka_unit_test(client_info),		cmocka_unit_test(names_follow_answers),
-		cmocka_unit_test(old_names_are_dropped), cmocka_unit_test(told_once),
+		cmocka_unit_test(relay_session),
+		cmocka_unit_test(relay_sends),
+		cmocka_unit_test(relay_out_of_order),
+		cmocka_unit_test(hostile_relays),
+		cmocka_unit_test(short_frames),
+		cmocka_unit_test(long_unknown_frame),
+		cmocka_unit_test(client_info),
+		cmocka_unit_test(names_follow_answers),
+		cmocka_unit_test(old_names_are_dropped),
+		cmocka_unit_test(told_once),
 		cmocka_unit_test(every_trouble_has_words),
 	};
 

@@ -55,10 +55,19 @@ static void make_region(struct derp_region *r)
 {
 	*r = (struct derp_region){.id = 9, .name = "lab", .use = DERP_USE_AVOID, .score = 500, .n_nodes = 2};
 	r->nodes = mem_alloc(2, sizeof(*r->nodes));
-	r->nodes[0] = (struct derp_node){.host = "a.test", .cert = "sha256-raw:00ff", .has_v4 = true,
-					 .v4 = addr_from_v4(0x010200c0), .no_v6 = true, .derp_port = 443};
-	r->nodes[1] = (struct derp_node){.host = "b.test", .unverified = true, .looked_up = true, .has_v6 = true,
-					 .v6 = {.w = {1}}, .no_v4 = true, .stun_port = 3478};
+	r->nodes[0] = (struct derp_node){.host = "a.test",
+					 .cert = "sha256-raw:00ff",
+					 .has_v4 = true,
+					 .v4 = addr_from_v4(0x010200c0),
+					 .no_v6 = true,
+					 .derp_port = 443};
+	r->nodes[1] = (struct derp_node){.host = "b.test",
+					 .unverified = true,
+					 .looked_up = true,
+					 .has_v6 = true,
+					 .v6 = {.w = {1}},
+					 .no_v4 = true,
+					 .stun_port = 3478};
 }
 
 /* One well-formed message of every type; free it with wire_message_free(). */

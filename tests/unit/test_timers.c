@@ -5,7 +5,7 @@
 #include "user/wireguard/timers.h"
 
 #define SEC NS_PER_SEC
-#define T0 (1000 * SEC)
+#define T0  (1000 * SEC)
 
 struct scene {
 	struct peer_timers t;
@@ -17,60 +17,49 @@ struct scene {
 static void test_when_what_is_due(void **state)
 {
 	static const struct scene cases[] = {
-		{ .now = T0 },
+		{.now = T0},
 		/* W5: passive keepalive */
-		{ .s.unanswered_received = T0, .now = T0 + 10 * SEC - 1 },
-		{ .s.unanswered_received = T0, .now = T0 + 10 * SEC, .due = TIMER_KEEPALIVE },
-		{ .s.unanswered_received = T0, .t.keepalive_for = T0, .now = T0 + 100 * SEC },
+		{.s.unanswered_received = T0, .now = T0 + 10 * SEC - 1},
+		{.s.unanswered_received = T0, .now = T0 + 10 * SEC, .due = TIMER_KEEPALIVE},
+		{.s.unanswered_received = T0, .t.keepalive_for = T0, .now = T0 + 100 * SEC},
 		/* W5: nothing comes back */
-		{ .s.unanswered_sent = T0, .now = T0 + 15 * SEC - 1 },
-		{ .s.unanswered_sent = T0, .now = T0 + 15 * SEC, .due = TIMER_NEW_HANDSHAKE },
-		{ .s.unanswered_sent = T0,
-		  .t.jitter = 300 * NS_PER_MS,
-		  .now = T0 + 15 * SEC + 299 * NS_PER_MS },
-		{ .s.unanswered_sent = T0,
-		  .t.jitter = 300 * NS_PER_MS,
-		  .now = T0 + 15 * SEC + 300 * NS_PER_MS,
-		  .due = TIMER_NEW_HANDSHAKE },
-		{ .s.unanswered_sent = T0, .t.gave_up_waiting = T0 + 15 * SEC, .now = T0 + 300 * SEC },
-		{ .s.unanswered_sent = T0,
-		  .s.last_data_sent = T0 + 20 * SEC,
-		  .t.gave_up_waiting = T0 + 15 * SEC,
-		  .now = T0 + 30 * SEC,
-		  .due = TIMER_NEW_HANDSHAKE },
+		{.s.unanswered_sent = T0, .now = T0 + 15 * SEC - 1},
+		{.s.unanswered_sent = T0, .now = T0 + 15 * SEC, .due = TIMER_NEW_HANDSHAKE},
+		{.s.unanswered_sent = T0, .t.jitter = 300 * NS_PER_MS, .now = T0 + 15 * SEC + 299 * NS_PER_MS},
+		{.s.unanswered_sent = T0,
+		 .t.jitter = 300 * NS_PER_MS,
+		 .now = T0 + 15 * SEC + 300 * NS_PER_MS,
+		 .due = TIMER_NEW_HANDSHAKE},
+		{.s.unanswered_sent = T0, .t.gave_up_waiting = T0 + 15 * SEC, .now = T0 + 300 * SEC},
+		{.s.unanswered_sent = T0,
+		 .s.last_data_sent = T0 + 20 * SEC,
+		 .t.gave_up_waiting = T0 + 15 * SEC,
+		 .now = T0 + 30 * SEC,
+		 .due = TIMER_NEW_HANDSHAKE},
 		/* W5: persistent */
-		{ .t.persistent = 25 * SEC, .s.last_sent = T0, .now = T0 + 25 * SEC - 1 },
-		{ .t.persistent = 25 * SEC,
-		  .s.last_sent = T0,
-		  .now = T0 + 25 * SEC,
-		  .due = TIMER_KEEPALIVE },
-		{ .t.persistent = 25 * SEC,
-		  .s.last_sent = T0,
-		  .s.last_received = T0 + 1,
-		  .now = T0 + 25 * SEC },
-		{ .t.persistent = 25 * SEC, .t.persistent_sent = T0 + 1, .now = T0 + 25 * SEC },
+		{.t.persistent = 25 * SEC, .s.last_sent = T0, .now = T0 + 25 * SEC - 1},
+		{.t.persistent = 25 * SEC, .s.last_sent = T0, .now = T0 + 25 * SEC, .due = TIMER_KEEPALIVE},
+		{.t.persistent = 25 * SEC, .s.last_sent = T0, .s.last_received = T0 + 1, .now = T0 + 25 * SEC},
+		{.t.persistent = 25 * SEC, .t.persistent_sent = T0 + 1, .now = T0 + 25 * SEC},
 		/* W4 */
-		{ .t.retry_at = T0, .t.tries = 17, .now = T0 - 1 },
-		{ .t.retry_at = T0, .t.tries = 17, .now = T0, .due = TIMER_RETRY },
-		{ .t.retry_at = T0, .t.tries = 18, .now = T0, .due = TIMER_GIVE_UP },
-		{ .t.retry_at = T0,
-		  .t.wanted_since = T0 - 5 * SEC,
-		  .s.confirmed = T0 - 4 * SEC,
-		  .now = T0 },
-		{ .t.retry_at = T0,
-		  .t.wanted_since = T0 - 5 * SEC,
-		  .s.confirmed = T0 - 6 * SEC,
-		  .now = T0,
-		  .due = TIMER_RETRY },
+		{.t.retry_at = T0, .t.tries = 17, .now = T0 - 1},
+		{.t.retry_at = T0, .t.tries = 17, .now = T0, .due = TIMER_RETRY},
+		{.t.retry_at = T0, .t.tries = 18, .now = T0, .due = TIMER_GIVE_UP},
+		{.t.retry_at = T0, .t.wanted_since = T0 - 5 * SEC, .s.confirmed = T0 - 4 * SEC, .now = T0},
+		{.t.retry_at = T0,
+		 .t.wanted_since = T0 - 5 * SEC,
+		 .s.confirmed = T0 - 6 * SEC,
+		 .now = T0,
+		 .due = TIMER_RETRY},
 		/* W2 */
-		{ .t.zero_keys_at = T0, .now = T0 - 1 },
-		{ .t.zero_keys_at = T0, .now = T0, .due = TIMER_ZERO_KEYS },
+		{.t.zero_keys_at = T0, .now = T0 - 1},
+		{.t.zero_keys_at = T0, .now = T0, .due = TIMER_ZERO_KEYS},
 		/* several */
-		{ .t.zero_keys_at = T0,
-		  .t.persistent = SEC,
-		  .s.last_sent = T0 - SEC,
-		  .now = T0,
-		  .due = TIMER_ZERO_KEYS | TIMER_KEEPALIVE },
+		{.t.zero_keys_at = T0,
+		 .t.persistent = SEC,
+		 .s.last_sent = T0 - SEC,
+		 .now = T0,
+		 .due = TIMER_ZERO_KEYS | TIMER_KEEPALIVE},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -80,7 +69,7 @@ static void test_when_what_is_due(void **state)
 		if (timers_run(&c.t, &c.s, c.now) != c.due)
 			fail_msg("case %zu", i);
 		assert_int_equal(next <= c.now, c.due != 0); /* timers_next() says the same */
-		if (c.due == TIMER_RETRY) /* the caller sends, which sets the next time */
+		if (c.due == TIMER_RETRY)		     /* the caller sends, which sets the next time */
 			timers_initiation_sent(&c.t, true, 0, c.now);
 		assert_int_equal(timers_run(&c.t, &c.s, c.now), 0); /* each once */
 		assert_true(timers_next(&c.t, &c.s, c.now) > c.now);
@@ -89,8 +78,8 @@ static void test_when_what_is_due(void **state)
 
 static void test_W4_attempt(void **state)
 {
-	struct peer_timers t = { 0 };
-	struct timer_stamps s = { 0 };
+	struct peer_timers t = {0};
+	struct timer_stamps s = {0};
 
 	assert_true(timers_may_initiate(&t, T0));
 	timers_initiation_sent(&t, false, 100, T0);
@@ -112,8 +101,8 @@ static void test_W4_attempt(void **state)
 /* With keys, the stamps are looked at often enough for whatever they may say. */
 static void test_active_peers_are_looked_at(void **state)
 {
-	struct peer_timers t = { 0 };
-	struct timer_stamps s = { 0 };
+	struct peer_timers t = {0};
+	struct timer_stamps s = {0};
 
 	assert_true(timers_next(&t, &s, T0) == UINT64_MAX);
 	timers_session_made(&t, T0);
@@ -132,8 +121,8 @@ static void check_heap(const struct timer_queue *q)
 static void test_queue(void **state)
 {
 	enum { N = 300 };
-	struct timer_queue q = { 0 };
-	struct timer_entry entries[N] = { 0 };
+	struct timer_queue q = {0};
+	struct timer_entry entries[N] = {0};
 	uint64_t seed = 5;
 
 	assert_true(timer_queue_reserve(&q, N));

@@ -10,8 +10,8 @@
 
 #define KEY_A "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define KEY_B "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
-#define PRIV "e84b5a6d2717c1003a13b431570353dbaca9146cf150c5f8575680feba52027a"
-#define ZERO "0000000000000000000000000000000000000000000000000000000000000000"
+#define PRIV  "e84b5a6d2717c1003a13b431570353dbaca9146cf150c5f8575680feba52027a"
+#define ZERO  "0000000000000000000000000000000000000000000000000000000000000000"
 
 struct desk {
 	struct sim *s;
@@ -50,13 +50,13 @@ static struct desk *desk_new(void)
 	d->s = sim_new();
 	d->e = d->s->nodes[0].engine;
 	engine_remove_all(d->e);
-	engine_set_identity(d->e, (uint8_t[KEY_LEN]){ 0 });
+	engine_set_identity(d->e, (uint8_t[KEY_LEN]){0});
 	sim_work(&d->s->nodes[0]);
-	d->device = (struct uapi_device){ .ctx = d,
-					  .listen_port = 51820,
-					  .set_listen_port = set_port,
-					  .set_fwmark = set_mark,
-					  .show_secrets = true };
+	d->device = (struct uapi_device){.ctx = d,
+					 .listen_port = 51820,
+					 .set_listen_port = set_port,
+					 .set_fwmark = set_mark,
+					 .show_secrets = true};
 	return d;
 }
 
@@ -105,24 +105,22 @@ static void test_set_then_get(void **state)
 	struct desk *d = desk_new();
 
 	assert_string_equal(ask(d, "get=1\n\n"), "listen_port=51820\nerrno=0\n\n");
-	assert_string_equal(
-		ask(d, "set=1\nprivate_key=" PRIV "\nlisten_port=12912\nfwmark=7\nreplace_peers=true\n"
-		       "public_key=" KEY_A "\npreshared_key=" KEY_B "\nendpoint=[2001:db8::1]:51820\n"
-		       "replace_allowed_ips=true\nallowed_ip=192.168.4.4/32\nallowed_ip=fd00::/64\n"
-		       "public_key=" KEY_B "\nendpoint=192.0.2.1:1\npersistent_keepalive_interval=111\n"
-		       "allowed_ip=0.0.0.0/0\nallowed_ip=::/0\n\n"),
-		"errno=0\n\n");
-	assert_string_equal(
-		ask(d, "get=1\n\n"),
-		"private_key=" PRIV "\nlisten_port=12912\nfwmark=7\n"
-		"public_key=" KEY_A "\npreshared_key=" KEY_B
-		"\nprotocol_version=1\nendpoint=[2001:db8::1]:51820\n"
-		"last_handshake_time_sec=0\nlast_handshake_time_nsec=0\ntx_bytes=0\nrx_bytes=0\n"
-		"persistent_keepalive_interval=0\nallowed_ip=fd00::/64\nallowed_ip=192.168.4.4/32\n"
-		"public_key=" KEY_B "\npreshared_key=" ZERO "\nprotocol_version=1\nendpoint=192.0.2.1:1\n"
-		"last_handshake_time_sec=0\nlast_handshake_time_nsec=0\ntx_bytes=0\nrx_bytes=0\n"
-		"persistent_keepalive_interval=111\nallowed_ip=::/0\nallowed_ip=0.0.0.0/0\n"
-		"errno=0\n\n");
+	assert_string_equal(ask(d, "set=1\nprivate_key=" PRIV "\nlisten_port=12912\nfwmark=7\nreplace_peers=true\n"
+				   "public_key=" KEY_A "\npreshared_key=" KEY_B "\nendpoint=[2001:db8::1]:51820\n"
+				   "replace_allowed_ips=true\nallowed_ip=192.168.4.4/32\nallowed_ip=fd00::/64\n"
+				   "public_key=" KEY_B "\nendpoint=192.0.2.1:1\npersistent_keepalive_interval=111\n"
+				   "allowed_ip=0.0.0.0/0\nallowed_ip=::/0\n\n"),
+			    "errno=0\n\n");
+	assert_string_equal(ask(d, "get=1\n\n"),
+			    "private_key=" PRIV "\nlisten_port=12912\nfwmark=7\n"
+			    "public_key=" KEY_A "\npreshared_key=" KEY_B
+			    "\nprotocol_version=1\nendpoint=[2001:db8::1]:51820\n"
+			    "last_handshake_time_sec=0\nlast_handshake_time_nsec=0\ntx_bytes=0\nrx_bytes=0\n"
+			    "persistent_keepalive_interval=0\nallowed_ip=fd00::/64\nallowed_ip=192.168.4.4/32\n"
+			    "public_key=" KEY_B "\npreshared_key=" ZERO "\nprotocol_version=1\nendpoint=192.0.2.1:1\n"
+			    "last_handshake_time_sec=0\nlast_handshake_time_nsec=0\ntx_bytes=0\nrx_bytes=0\n"
+			    "persistent_keepalive_interval=111\nallowed_ip=::/0\nallowed_ip=0.0.0.0/0\n"
+			    "errno=0\n\n");
 	assert_int_equal(d->port_calls, 1);
 	assert_int_equal(d->mark_calls, 1);
 	desk_free(d);
@@ -145,12 +143,10 @@ static void test_peers_are_changed_live(void **state)
 	assert_int_equal(engine_peer_count(d->e), 1);
 	/* neither of these makes one */
 	assert_int_equal(errno_of(ask(d, "set=1\npublic_key=" KEY_A "\nremove=true\n\n")), 0);
-	assert_int_equal(errno_of(ask(d, "set=1\npublic_key=" KEY_A
-					 "\nupdate_only=true\nallowed_ip=1.1.1.1/32\n\n")),
+	assert_int_equal(errno_of(ask(d, "set=1\npublic_key=" KEY_A "\nupdate_only=true\nallowed_ip=1.1.1.1/32\n\n")),
 			 0);
 	assert_int_equal(engine_peer_count(d->e), 1);
-	assert_int_equal(errno_of(ask(d, "set=1\npublic_key=" KEY_B
-					 "\nupdate_only=true\nallowed_ip=1.1.1.1/32\n\n")),
+	assert_int_equal(errno_of(ask(d, "set=1\npublic_key=" KEY_B "\nupdate_only=true\nallowed_ip=1.1.1.1/32\n\n")),
 			 0);
 	assert_non_null(strstr(ask(d, "get=1\n\n"), "allowed_ip=1.1.1.1/32"));
 	ask(d, "set=1\nreplace_peers=true\npublic_key=" KEY_A "\n\n");
@@ -170,8 +166,7 @@ static void test_own_key(void **state)
 
 	ask(d, "set=1\nprivate_key=" PRIV "\n\n");
 	assert_true(engine_public_key(d->e, public));
-	snprintf(request, sizeof(request), "set=1\npublic_key=%s\nallowed_ip=10.0.0.0/8\n\n",
-		 key_to_hex(public, hex));
+	snprintf(request, sizeof(request), "set=1\npublic_key=%s\nallowed_ip=10.0.0.0/8\n\n", key_to_hex(public, hex));
 	assert_int_equal(errno_of(ask(d, request)), 0);
 	assert_int_equal(engine_peer_count(d->e), 0);
 	desk_free(d);
@@ -185,43 +180,43 @@ static void test_refused_and_nothing_changed(void **state)
 		const char *lines;
 		int error;
 	} cases[] = {
-		{ "private_key=abc\n", EINVAL },
-		{ "private_key=" PRIV "00\n", EINVAL },
-		{ "private_key=" KEY_A " \n", EINVAL },
-		{ "listen_port=65536\n", EINVAL },
-		{ "listen_port=-1\n", EINVAL },
-		{ "listen_port=\n", EINVAL },
-		{ "listen_port=1x\n", EINVAL },
-		{ "fwmark=4294967296\n", EINVAL },
-		{ "fwmark=99999999999999999999\n", EINVAL },
-		{ "replace_peers=false\n", EINVAL },
-		{ "what=ever\n", EINVAL },
-		{ "no equals sign\n", EPROTO },
-		{ "=\n", EINVAL },
-		{ "get=1\n", EINVAL },
-		{ "public_key=zz\n", EINVAL },
-		{ "endpoint=192.0.2.1:1\n", EINVAL }, /* whose? */
-		{ PEER "listen_port=1\n", EINVAL },   /* the device's, behind a peer's */
-		{ PEER "endpoint=192.0.2.1\n", EINVAL },
-		{ PEER "endpoint=192.0.2.1:\n", EINVAL },
-		{ PEER "endpoint=192.0.2.1:0\n", EINVAL },
-		{ PEER "endpoint=192.0.2.1:65536\n", EINVAL },
-		{ PEER "endpoint=2001:db8::1:80\n", EINVAL },
-		{ PEER "endpoint=[192.0.2.1]:80\n", EINVAL },
-		{ PEER "endpoint=[]:80\n", EINVAL },
-		{ PEER "endpoint=example.org:80\n", EINVAL },
-		{ PEER "persistent_keepalive_interval=65536\n", EINVAL },
-		{ PEER "persistent_keepalive_interval=off\n", EINVAL },
-		{ PEER "allowed_ip=10.0.0.0/33\n", EINVAL },
-		{ PEER "allowed_ip=::/129\n", EINVAL },
-		{ PEER "allowed_ip=\n", EINVAL },
-		{ PEER "allowed_ip=-\n", EINVAL },
-		{ PEER "allowed_ip=--10.0.0.0/8\n", EINVAL },
-		{ PEER "remove=1\n", EINVAL },
-		{ PEER "update_only=yes\n", EINVAL },
-		{ PEER "replace_allowed_ips=\n", EINVAL },
-		{ PEER "protocol_version=2\n", EPROTONOSUPPORT },
-		{ PEER "preshared_key=\n", EINVAL },
+		{"private_key=abc\n", EINVAL},
+		{"private_key=" PRIV "00\n", EINVAL},
+		{"private_key=" KEY_A " \n", EINVAL},
+		{"listen_port=65536\n", EINVAL},
+		{"listen_port=-1\n", EINVAL},
+		{"listen_port=\n", EINVAL},
+		{"listen_port=1x\n", EINVAL},
+		{"fwmark=4294967296\n", EINVAL},
+		{"fwmark=99999999999999999999\n", EINVAL},
+		{"replace_peers=false\n", EINVAL},
+		{"what=ever\n", EINVAL},
+		{"no equals sign\n", EPROTO},
+		{"=\n", EINVAL},
+		{"get=1\n", EINVAL},
+		{"public_key=zz\n", EINVAL},
+		{"endpoint=192.0.2.1:1\n", EINVAL}, /* whose? */
+		{PEER "listen_port=1\n", EINVAL},   /* the device's, behind a peer's */
+		{PEER "endpoint=192.0.2.1\n", EINVAL},
+		{PEER "endpoint=192.0.2.1:\n", EINVAL},
+		{PEER "endpoint=192.0.2.1:0\n", EINVAL},
+		{PEER "endpoint=192.0.2.1:65536\n", EINVAL},
+		{PEER "endpoint=2001:db8::1:80\n", EINVAL},
+		{PEER "endpoint=[192.0.2.1]:80\n", EINVAL},
+		{PEER "endpoint=[]:80\n", EINVAL},
+		{PEER "endpoint=example.org:80\n", EINVAL},
+		{PEER "persistent_keepalive_interval=65536\n", EINVAL},
+		{PEER "persistent_keepalive_interval=off\n", EINVAL},
+		{PEER "allowed_ip=10.0.0.0/33\n", EINVAL},
+		{PEER "allowed_ip=::/129\n", EINVAL},
+		{PEER "allowed_ip=\n", EINVAL},
+		{PEER "allowed_ip=-\n", EINVAL},
+		{PEER "allowed_ip=--10.0.0.0/8\n", EINVAL},
+		{PEER "remove=1\n", EINVAL},
+		{PEER "update_only=yes\n", EINVAL},
+		{PEER "replace_allowed_ips=\n", EINVAL},
+		{PEER "protocol_version=2\n", EPROTONOSUPPORT},
+		{PEER "preshared_key=\n", EINVAL},
 	};
 	struct desk *d = desk_new();
 	char request[1000];
@@ -237,8 +232,7 @@ static void test_refused_and_nothing_changed(void **state)
 
 static void test_not_requests(void **state)
 {
-	static const char *const cases[] = { "\n\n",	       "set=2\n\n",  "get=2\n\n",
-					     "get=1\nx=y\n\n", "set=1 \n\n", "x\n\n" };
+	static const char *const cases[] = {"\n\n", "set=2\n\n", "get=2\n\n", "get=1\nx=y\n\n", "set=1 \n\n", "x\n\n"};
 	struct desk *d = desk_new();
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -297,21 +291,21 @@ static void test_fault_20_peers_of_another_owner(void **state)
 	static const struct {
 		const char *lines, *refused; /* NULL: done */
 	} cases[] = {
-		{ "replace_peers=true\n", "replace_peers" },
-		{ "private_key=" ZERO "\n", "private_key" },
-		{ "public_key=" KEY_A "\nremove=true\n", "remove" },
-		{ "public_key=" KEY_A "\nupdate_only=true\nremove=true\n", "remove" },
-		{ "public_key=" KEY_A "\nallowed_ip=10.0.0.0/8\n", "allowed_ip" },
-		{ "public_key=" KEY_A "\nallowed_ip=-192.0.2.1/32\n", "allowed_ip" },
-		{ "public_key=" KEY_A "\nreplace_allowed_ips=true\n", "replace_allowed_ips" },
-		{ "public_key=" KEY_A "\npreshared_key=" KEY_B "\n", "preshared_key" },
-		{ "public_key=" KEY_A "\nendpoint=192.0.2.9:9\n", "endpoint" },
-		{ "public_key=" KEY_A "\npersistent_keepalive_interval=7\nremove=true\n", "remove" },
-		{ "public_key=" KEY_B "\n", "a new peer" },
-		{ "public_key=" KEY_B "\npersistent_keepalive_interval=7\n", "a new peer" },
-		{ "public_key=" KEY_B "\npublic_key=" KEY_A "\n", "a new peer" },
-		{ "public_key=" KEY_B "\nupdate_only=true\npersistent_keepalive_interval=7\n", NULL },
-		{ "public_key=" KEY_A "\nprotocol_version=1\npersistent_keepalive_interval=25\n", NULL },
+		{"replace_peers=true\n", "replace_peers"},
+		{"private_key=" ZERO "\n", "private_key"},
+		{"public_key=" KEY_A "\nremove=true\n", "remove"},
+		{"public_key=" KEY_A "\nupdate_only=true\nremove=true\n", "remove"},
+		{"public_key=" KEY_A "\nallowed_ip=10.0.0.0/8\n", "allowed_ip"},
+		{"public_key=" KEY_A "\nallowed_ip=-192.0.2.1/32\n", "allowed_ip"},
+		{"public_key=" KEY_A "\nreplace_allowed_ips=true\n", "replace_allowed_ips"},
+		{"public_key=" KEY_A "\npreshared_key=" KEY_B "\n", "preshared_key"},
+		{"public_key=" KEY_A "\nendpoint=192.0.2.9:9\n", "endpoint"},
+		{"public_key=" KEY_A "\npersistent_keepalive_interval=7\nremove=true\n", "remove"},
+		{"public_key=" KEY_B "\n", "a new peer"},
+		{"public_key=" KEY_B "\npersistent_keepalive_interval=7\n", "a new peer"},
+		{"public_key=" KEY_B "\npublic_key=" KEY_A "\n", "a new peer"},
+		{"public_key=" KEY_B "\nupdate_only=true\npersistent_keepalive_interval=7\n", NULL},
+		{"public_key=" KEY_A "\nprotocol_version=1\npersistent_keepalive_interval=25\n", NULL},
 	};
 	struct desk *d = desk_new();
 	char before[1000], request[1000];
@@ -320,14 +314,13 @@ static void test_fault_20_peers_of_another_owner(void **state)
 	       "persistent_keepalive_interval=25\n\n");
 	snprintf(before, sizeof(before), "%s", ask(d, "get=1\n\n"));
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct refusal refusal = { 0 };
+		struct refusal refusal = {0};
 
 		d->device.ctx = &refusal;
 		d->device.refused = note_refusal;
 		snprintf(request, sizeof(request), "set=1\n%s\n", cases[i].lines);
 		if (errno_of(ask(d, request)) != (cases[i].refused ? EOPNOTSUPP : 0) ||
-		    refusal.calls != !!cases[i].refused ||
-		    (cases[i].refused && strcmp(refusal.name, cases[i].refused)))
+		    refusal.calls != !!cases[i].refused || (cases[i].refused && strcmp(refusal.name, cases[i].refused)))
 			fail_msg("%s: %s, refused %d times: %s", cases[i].lines, d->text, refusal.calls, refusal.name);
 		assert_string_equal(ask(d, "get=1\n\n"), before);
 	}
@@ -362,7 +355,7 @@ static void test_input_in_pieces(void **state)
 static void test_input_is_bounded(void **state)
 {
 	static char junk[65536];
-	struct uapi_request r = { 0 };
+	struct uapi_request r = {0};
 	size_t total = 0;
 
 	memset(junk, 'x', sizeof(junk));
@@ -378,8 +371,7 @@ static void test_round_trip(void **state)
 	struct desk *d = desk_new(), *other = desk_new();
 	char request[65536 + 32] = "set=1\n", first[65536], *line, *save = NULL;
 
-	ask(d, "set=1\nprivate_key=" PRIV "\npublic_key=" KEY_A "\npreshared_key=" KEY_B
-	       "\nendpoint=1.2.3.4:5\n"
+	ask(d, "set=1\nprivate_key=" PRIV "\npublic_key=" KEY_A "\npreshared_key=" KEY_B "\nendpoint=1.2.3.4:5\n"
 	       "allowed_ip=10.0.0.0/8\npersistent_keepalive_interval=3\npublic_key=" KEY_B "\n\n");
 	strcpy(first, ask(d, "get=1\n\n"));
 	for (line = strtok_r(d->text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -408,7 +400,7 @@ static void test_key_text(void **state)
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
 	};
 	char text[KEY_LEN_BASE64 + 1], hex[KEY_LEN_HEX + 1];
-	uint8_t key[KEY_LEN], again[KEY_LEN] = { 0 };
+	uint8_t key[KEY_LEN], again[KEY_LEN] = {0};
 
 	assert_true(key_from_base64(base64, strlen(base64), key));
 	assert_string_equal(key_to_hex(key, hex), KEY_A);

@@ -18,12 +18,12 @@
 #include "user/wireguard/engine.h"
 #include "user/wireguard/gate.h"
 
-#define SIM_UNUSED __attribute__((unused)) /* not every test uses everything here */
-#define SIM_NODES 2
-#define SIM_MTU 1420
-#define SIM_FLIGHT 256
-#define SIM_START (3600 * NS_PER_SEC)
-#define SIM_WALL (1700000000ull * NS_PER_SEC)
+#define SIM_UNUSED  __attribute__((unused)) /* not every test uses everything here */
+#define SIM_NODES   2
+#define SIM_MTU	    1420
+#define SIM_FLIGHT  256
+#define SIM_START   (3600 * NS_PER_SEC)
+#define SIM_WALL    (1700000000ull * NS_PER_SEC)
 #define SIM_RESULTS 16 /* at least as many as engine_result and open_result have */
 
 struct sim_datagram {
@@ -64,9 +64,9 @@ struct sim_node {
 struct sim {
 	uint64_t now;
 	uint64_t seed;
-	int64_t wall_shift;	/* what an operator does to the clock */
-	uint64_t delay, jitter; /* of the network, ns */
-	unsigned loss, dup;	/* percent */
+	int64_t wall_shift;					   /* what an operator does to the clock */
+	uint64_t delay, jitter;					   /* of the network, ns */
+	unsigned loss, dup;					   /* percent */
 	bool (*drop)(struct sim *s, const struct sim_datagram *d); /* a test's own mischief */
 	struct sim_node nodes[SIM_NODES];
 	struct sim_datagram flight[SIM_FLIGHT];
@@ -74,7 +74,7 @@ struct sim {
 
 static struct engine_time sim_time(const struct sim *s)
 {
-	return (struct engine_time){ s->now, (uint64_t)((int64_t)(SIM_WALL + s->now) + s->wall_shift) };
+	return (struct engine_time){s->now, (uint64_t)((int64_t)(SIM_WALL + s->now) + s->wall_shift)};
 }
 
 /* ---- the network ---- */
@@ -84,8 +84,7 @@ static void sim_put(struct sim *s, const struct sim_datagram *d)
 	for (size_t i = 0; i < SIM_FLIGHT; i++) {
 		if (!s->flight[i].at) {
 			s->flight[i] = *d;
-			s->flight[i].at = s->now + 1 + s->delay +
-					  (s->jitter ? test_random(&s->seed) % s->jitter : 0);
+			s->flight[i].at = s->now + 1 + s->delay + (s->jitter ? test_random(&s->seed) % s->jitter : 0);
 			return;
 		}
 	}
@@ -95,7 +94,7 @@ static void sim_put(struct sim *s, const struct sim_datagram *d)
 static void sim_send(struct sim_node *n, const void *bytes, size_t len, const struct endpoint *to)
 {
 	struct sim *s = n->sim;
-	struct sim_datagram d = { .len = len, .from = n->self, .to = -1 };
+	struct sim_datagram d = {.len = len, .from = n->self, .to = -1};
 
 	assert_true(len <= sizeof(d.bytes));
 	memcpy(d.bytes, bytes, len);
@@ -168,13 +167,11 @@ static void op_identity(void *ctx, const uint8_t public[KEY_LEN], bool valid)
 }
 
 static const struct engine_ops sim_ops = {
-	op_send, op_command, op_index, op_allowed, op_worker, op_random, .identity = op_identity
-};
+	op_send, op_command, op_index, op_allowed, op_worker, op_random, .identity = op_identity};
 
 /* ---- the gate and the engine behind it ---- */
 
-static enum engine_result sim_input(struct sim_node *n, const void *bytes, size_t len,
-				    const struct endpoint *from)
+static enum engine_result sim_input(struct sim_node *n, const void *bytes, size_t len, const struct endpoint *from)
 {
 	struct engine_time now = sim_time(n->sim);
 	struct message_cookie reply;
@@ -261,8 +258,7 @@ static void sim_receive(struct sim_node *n, struct sim_datagram *d)
 		n->input[sim_input(n, d->bytes, d->len, &d->from)]++;
 		return;
 	}
-	result = transport_open(&n->set, n->allowed, d->bytes, d->len, &d->from, d->tos, now.mono,
-				&opened);
+	result = transport_open(&n->set, n->allowed, d->bytes, d->len, &d->from, d->tos, now.mono, &opened);
 	n->opened[result]++;
 	if (result == OPEN_OK) {
 		n->received++;
@@ -335,8 +331,7 @@ SIM_UNUSED static size_t sim_packet4(uint8_t *p, uint32_t src, uint32_t dst, uin
 	uint32_t sum = 0;
 
 	memset(p, 0x61, len);
-	memcpy(p, (uint8_t[]){ 0x45, tos, (uint8_t)(len >> 8), (uint8_t)len, 0, 1, 0, 0, 64, 17, 0, 0 },
-	       12);
+	memcpy(p, (uint8_t[]){0x45, tos, (uint8_t)(len >> 8), (uint8_t)len, 0, 1, 0, 0, 64, 17, 0, 0}, 12);
 	src = htonl(src);
 	dst = htonl(dst);
 	memcpy(p + 12, &src, 4);
@@ -399,8 +394,7 @@ static struct prefix sim_prefix(const char *text)
 
 static void sim_introduce(struct sim *s, int at, int other)
 {
-	static const char *const inside[SIM_NODES][2] = { { "10.0.0.1", "fd00::1" },
-							  { "10.0.0.2", "fd00::2" } };
+	static const char *const inside[SIM_NODES][2] = {{"10.0.0.1", "fd00::1"}, {"10.0.0.2", "fd00::2"}};
 	struct sim_node *n = &s->nodes[at];
 	struct peer *p = engine_peer_add(n->engine, s->nodes[other].public);
 
@@ -433,8 +427,8 @@ SIM_UNUSED static struct sim *sim_new(void)
 		struct sim_node *n = &s->nodes[i];
 
 		n->sim = s;
-		n->self = (struct endpoint){ .addr = addr_from_v4(htonl(0xc0000201 + (uint32_t)i)),
-					     .port = (uint16_t)(51820 + i) };
+		n->self = (struct endpoint){.addr = addr_from_v4(htonl(0xc0000201 + (uint32_t)i)),
+					    .port = (uint16_t)(51820 + i)};
 		memset(n->secret, 0x10 + i, KEY_LEN);
 		n->sources = ratelimit_new(n->secret);
 		assert_non_null(n->sources);

@@ -213,8 +213,8 @@ static json_t *rule_json(const struct asked *x)
 
 	if (!r)
 		return json_null();
-	return json_pack("{s:I, s:s?, s:I, s:s}", "id", (json_int_t)r->id, "file", r->file, "line",
-			 (json_int_t)r->line, "text", r->text ? r->text : "");
+	return json_pack("{s:I, s:s?, s:I, s:s}", "id", (json_int_t)r->id, "file", r->file, "line", (json_int_t)r->line,
+			 "text", r->text ? r->text : "");
 }
 
 static json_t *route_json(const struct asked *x)
@@ -381,8 +381,8 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 			else
 				left_out++;
 		}
-	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed", allowed && live,
-			 "answers", list, "left_out", (json_int_t)left_out);
+	return json_pack("{s:i, s:b, s:o, s:I}", "schema", REPORT_SCHEMA, "allowed", allowed && live, "answers", list,
+			 "left_out", (json_int_t)left_out);
 }
 
 json_t *explain(const struct explain_source *s, const struct explain_question *q, char **error)

@@ -45,7 +45,7 @@ struct explain_source {
 	const struct ruleset *rules;
 	const struct config *config; /* NULL: an inventory; no routes and pools are known */
 	void *ctx;
-	int64_t now;		     /* UTC seconds since 1970: who has expired by then cannot connect */
+	int64_t now; /* UTC seconds since 1970: who has expired by then cannot connect */
 	/* Of a running gateway; NULL without one. */
 	bool (*is_own)(void *ctx, const struct addr *a); /* the host has this address */
 	bool (*use)(void *ctx, uint32_t rule, struct explain_use *out);

@@ -205,9 +205,9 @@ static json_t *totals_json(const struct report_source *s)
 
 json_t *report_status(const struct report_source *s)
 {
-	json_t *r = json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", text(s->name), "version",
-			      text(s->version), "pid", s->pid, "uptime",
-			      (json_int_t)report_age(s->now_ns, s->started_ns));
+	json_t *r =
+		json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", text(s->name), "version",
+			  text(s->version), "pid", s->pid, "uptime", (json_int_t)report_age(s->now_ns, s->started_ns));
 
 	json_object_set_new(r, "policy", policy_json(s));
 	json_object_set_new(r, "tailnet", tailnet_json(s));

@@ -130,7 +130,7 @@ struct report_route {
 	const char *interface; /* NULL: not known */
 	struct addr next_hop;
 	bool has_next_hop;
-	const char *reason; /* why it is not active; NULL */
+	const char *reason;    /* why it is not active; NULL */
 	bool in_tailnet, ours; /* clients send to us, of all nodes that serve it */
 	const char *primary;   /* the node that they send to; NULL: the server does not tell us */
 };
@@ -167,9 +167,9 @@ struct report_tailnet {
 	uint64_t unserved_in;	  /* else: seconds until then */
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
-	int64_t expires;     /* of our key, Unix seconds; 0: never */
+	int64_t expires;	  /* of our key, Unix seconds; 0: never */
 	const struct remarks *remarks;
-	int64_t clock_ahead; /* seconds, of the server's; 0: they agree */
+	int64_t clock_ahead;			       /* seconds, of the server's; 0: they agree */
 	struct report_relay relays[REPORT_RELAYS_MAX]; /* our home first */
 	size_t n_relays;
 };
@@ -190,7 +190,7 @@ struct report_source {
 	const struct report_egress *egress;
 	size_t n_egress;
 	const char *front_mode, *front_reason;
-	const struct report_policy *policy; /* NULL: none */
+	const struct report_policy *policy;   /* NULL: none */
 	const struct report_tailnet *tailnet; /* NULL: no tailnet */
 	const char *const *notes;
 	size_t n_notes;
@@ -230,8 +230,8 @@ struct report_filter {		   /* what is not set matches everything */
 	const char *user, *client; /* names; user also "tag:x"; client also an inner address */
 	struct prefix service;	   /* of the destination */
 	bool has_service;
-	uint16_t port; /* of the destination, 0: any */
-	uint8_t proto; /* 0: any */
+	uint16_t port;	/* of the destination, 0: any */
+	uint8_t proto;	/* 0: any */
 	uint32_t limit; /* 0: they are only counted */
 	uint32_t after; /* slot to begin with */
 };

@@ -250,8 +250,7 @@ static void dump_flows(struct dump *d, bool first)
 
 		memcpy(&flow, &d->s->flows[slot], sizeof(flow));
 		if (d->visited++ == REPORT_FLOWS_VISIT ||
-		    (flow_state(&flow) != FLOW_FREE &&
-		     !add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))) {
+		    (flow_state(&flow) != FLOW_FREE && !add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))) {
 			d->more = true;
 			return;
 		}

@@ -22,8 +22,7 @@ bool key_from_base64(const char *text, size_t len, uint8_t key[KEY_LEN])
 	bool ok;
 
 	ok = len == KEY_LEN_BASE64 &&
-	     sodium_base642bin(bytes, sizeof(bytes), text, len, NULL, &n, NULL,
-			       sodium_base64_VARIANT_ORIGINAL) == 0 &&
+	     sodium_base642bin(bytes, sizeof(bytes), text, len, NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 &&
 	     n == KEY_LEN;
 	if (ok)
 		memcpy(key, bytes, KEY_LEN);
@@ -37,8 +36,7 @@ bool key_from_hex(const char *text, size_t len, uint8_t key[KEY_LEN])
 	size_t n;
 	bool ok;
 
-	ok = len == KEY_LEN_HEX && sodium_hex2bin(bytes, sizeof(bytes), text, len, NULL, &n, NULL) == 0 &&
-	     n == KEY_LEN;
+	ok = len == KEY_LEN_HEX && sodium_hex2bin(bytes, sizeof(bytes), text, len, NULL, &n, NULL) == 0 && n == KEY_LEN;
 	if (ok)
 		memcpy(key, bytes, KEY_LEN);
 	sodium_memzero(bytes, sizeof(bytes));

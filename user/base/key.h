@@ -10,9 +10,9 @@
  * The text of 32-byte keys: base64 in files and for people, hexadecimal in the
  * configuration protocol. Constant time in the key's bytes, for secrets pass here.
  */
-#define KEY_LEN 32
+#define KEY_LEN	       32
 #define KEY_LEN_BASE64 44 /* without the terminator */
-#define KEY_LEN_HEX (2 * KEY_LEN)
+#define KEY_LEN_HEX    (2 * KEY_LEN)
 
 /* Write text and terminator and return @text, for use in a printf argument. */
 const char *key_to_base64(const uint8_t key[KEY_LEN], char text[KEY_LEN_BASE64 + 1]);

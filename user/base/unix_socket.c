@@ -20,8 +20,8 @@ bool unix_is_live(const struct sockaddr_un *sa)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* EAGAIN: so many wait to be accepted that there is no room for one more */
-	bool live = fd >= 0 && (!connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) || errno == EAGAIN ||
-				errno == EACCES);
+	bool live = fd >= 0 &&
+		    (!connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) || errno == EAGAIN || errno == EACCES);
 
 	if (fd >= 0)
 		close(fd);

@@ -273,7 +273,8 @@ static const struct config_client *find(const struct config *cfg, const char *na
 		return c;
 	if (cfg->tailnet.node) {
 		fputs("sluice client-config: this gateway is a node of a tailnet: clients join it by `tailscale up "
-		      "--accept-routes`, and `sluice netmap` lists them\n", stderr);
+		      "--accept-routes`, and `sluice netmap` lists them\n",
+		      stderr);
 		return NULL;
 	}
 	names = calloc(cfg->n_clients + 1, sizeof(*names));
@@ -358,7 +359,8 @@ static bool options_are_good(const struct command_args *a)
 		return command_refuse_value(a, "endpoint", "HOST:PORT");
 	if (command_option(a, "qr") && !command_option(a, "private-key"))
 		fputs("sluice client-config: warning: without --private-key the code has no key in it, and no app "
-		      "takes it\n", stderr);
+		      "takes it\n",
+		      stderr);
 	return true;
 }
 

@@ -21,9 +21,9 @@
 #include "user/base/text.h"
 #include "user/wireguard/messages.h"
 
-#define TYPE		  "text/plain; version=0.0.4; charset=utf-8"
-#define CONNECTIONS	  32
-#define PATIENCE_SECONDS  10
+#define TYPE		 "text/plain; version=0.0.4; charset=utf-8"
+#define CONNECTIONS	 32
+#define PATIENCE_SECONDS 10
 
 /*
  * Whoever reaches the port may ask as often as they like: what the gateway said is good
@@ -176,11 +176,10 @@ static int serve(struct source *s, const struct command_args *a)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL); /* the server's thread leaves them to this one */
-	server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO |
-					  (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
-				  0, NULL, NULL, answer, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at,
-				  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned)PATIENCE_SECONDS, MHD_OPTION_END);
+	server = MHD_start_daemon(
+		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL,
+		NULL, answer, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_SECONDS, MHD_OPTION_END);
 	if (!server) {
 		fprintf(stderr, "sluice metrics: %s: %s\n", word, strerror(errno));
 		return EXIT_NO;

@@ -206,9 +206,11 @@ int cmd_policy_show(int argc, char **argv)
 
 static json_t *matrix_json(const struct matrix *m)
 {
-	static const char *const cells[] = {
-		[MATRIX_NONE] = "none", [MATRIX_SOME] = "some", [MATRIX_ALL] = "all", [MATRIX_DENIED] = "denied",
-		[MATRIX_UNKNOWN] = "unknown"};
+	static const char *const cells[] = {[MATRIX_NONE] = "none",
+					    [MATRIX_SOME] = "some",
+					    [MATRIX_ALL] = "all",
+					    [MATRIX_DENIED] = "denied",
+					    [MATRIX_UNKNOWN] = "unknown"};
 	json_t *rows = json_array(), *columns = json_array();
 
 	for (size_t c = 0; c < m->n_columns; c++)

@@ -14,7 +14,7 @@
 #include "user/print/show.h"
 #include "user/base/text.h"
 
-#define POLL_MS 10
+#define POLL_MS	 10
 #define HOST_MAX 256
 
 struct target {
@@ -140,8 +140,8 @@ static int follow(const char *path, json_t **r)
 static int probe(const struct command_args *a, const struct target *t, json_t *addresses)
 {
 	char *path = ask_socket(a), *error = NULL;
-	json_t *args = json_pack("{s:s, s:i}", "address", json_string_value(json_array_get(addresses, 0)), "port",
-				 t->port);
+	json_t *args =
+		json_pack("{s:s, s:i}", "address", json_string_value(json_array_get(addresses, 0)), "port", t->port);
 	json_t *result = NULL;
 	int status = EXIT_USAGE;
 

@@ -211,9 +211,9 @@ int cmd_netmap(int argc, char **argv)
 struct pinger {
 	const struct command_args *a;
 	char *path;
-	json_t *pongs; /* all of them */
+	json_t *pongs;	 /* all of them */
 	json_t *trouble; /* as said last: why the node's relay cannot be reached, or null */
-	uint64_t seen; /* number of the last one */
+	uint64_t seen;	 /* number of the last one */
 };
 
 /* Asks with {"node", more}; an exit status, after a message. */
@@ -314,8 +314,8 @@ int cmd_ping(int argc, char **argv)
 	if (status == EXIT_YES && !json_array_size(p.pongs))
 		status = EXIT_NO;
 	if (command_option(&a, "json") && (status == EXIT_YES || status == EXIT_NO)) {
-		json_t *result = json_pack("{s:i, s:O, s:O?}", "schema", CONTROL_SCHEMA, "pongs", p.pongs, "trouble",
-					   p.trouble);
+		json_t *result =
+			json_pack("{s:i, s:O, s:O?}", "schema", CONTROL_SCHEMA, "pongs", p.pongs, "trouble", p.trouble);
 
 		ask_show(&a, result, NULL);
 	}

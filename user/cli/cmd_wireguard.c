@@ -25,7 +25,7 @@
 #include "user/datapath/uapi_socket.h"
 
 #define DEFAULT_MTU 1420
-#define LOOK_AFTER NS_PER_SEC /* whether the socket file is still there */
+#define LOOK_AFTER  NS_PER_SEC /* whether the socket file is still there */
 
 struct plain {
 	struct loop loop;
@@ -79,8 +79,8 @@ static int watch_signals(struct plain *p)
 static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 {
 	struct device_options options = {.workers = 1, .mtu = DEFAULT_MTU, .to_host = true};
-	struct uapi_device settings = {.ctx = &p->device, .set_listen_port = set_port, .set_fwmark = set_mark,
-				       .show_secrets = true};
+	struct uapi_device settings = {
+		.ctx = &p->device, .set_listen_port = set_port, .set_fwmark = set_mark, .show_secrets = true};
 	int err, monitor;
 
 	snprintf(options.interface, sizeof(options.interface), "%s", name);

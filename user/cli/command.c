@@ -174,8 +174,8 @@ bool command_parse(int argc, char **argv, struct command_args *out)
 		return refuse(c, "one word too many", out->words[c->most]);
 	if (out->n >= c->least)
 		return true;
-	return out->n ? refuse(c, "words are missing after", out->words[out->n - 1]) :
-			refuse(c, "missing", c->synopsis);
+	return out->n ? refuse(c, "words are missing after", out->words[out->n - 1])
+		      : refuse(c, "missing", c->synopsis);
 }
 
 const char *command_option(const struct command_args *a, const char *name)

@@ -38,13 +38,12 @@ static const struct command_option flows_options[] = {
 	FLOW_OPTIONS, {"limit", 'l', "N", "at most N of them (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option kill_options[] = {
 	FLOW_OPTIONS, {"all", 0, NULL, "every flow there is"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
-static const struct command_option probe_options[] = {
-	{"timeout", 't', "SECONDS", "how long to wait for an answer (5)"},
-	{"ipv4", '4', NULL, "its IPv4 address"},
-	{"ipv6", '6', NULL, "its IPv6 address"},
-	JSON_OPTION,
-	SOCKET_OPTIONS,
-	{0}};
+static const struct command_option probe_options[] = {{"timeout", 't', "SECONDS", "how long to wait for an answer (5)"},
+						      {"ipv4", '4', NULL, "its IPv4 address"},
+						      {"ipv6", '6', NULL, "its IPv6 address"},
+						      JSON_OPTION,
+						      SOCKET_OPTIONS,
+						      {0}};
 static const struct command_option metrics_options[] = {
 	{"listen", 'l', "ADDRESS:PORT", "serve them here, until SIGTERM"},
 	{"clients", 'n', NULL, "each client's too"},
@@ -52,12 +51,11 @@ static const struct command_option metrics_options[] = {
 	{0}};
 static const struct command_option dump_options[] = {
 	{"limit", 'l', "N", "at most N entries (1000)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
-static const struct command_option up_options[] = {
-	{"new-key", 'k', NULL, "with a new node key in any case"},
-	{"timeout", 't', "SECONDS", "wait so long (600)"},
-	JSON_OPTION,
-	SOCKET_OPTIONS,
-	{0}};
+static const struct command_option up_options[] = {{"new-key", 'k', NULL, "with a new node key in any case"},
+						   {"timeout", 't', "SECONDS", "wait so long (600)"},
+						   JSON_OPTION,
+						   SOCKET_OPTIONS,
+						   {0}};
 static const struct command_option ping_options[] = {
 	{"count", 'n', "N", "at most N pings (5)"}, JSON_OPTION, SOCKET_OPTIONS, {0}};
 static const struct command_option check_options[] = {
@@ -118,12 +116,12 @@ const struct command commands[] = {
 	 cmd_clients},
 	{"clients kick", "NAME", "end a client's session and flows",
 	 "It may connect again, as WireGuard notices after 15 s without an answer: take it out of the\n"
-	 "configuration and reload to keep it out.", COMMAND_GATEWAY,
-	 plain_options, 1, 1, cmd_clients_kick},
+	 "configuration and reload to keep it out.",
+	 COMMAND_GATEWAY, plain_options, 1, 1, cmd_clients_kick},
 	{"clients reset", "NAME", "forget a client's clock, and end its session",
 	 "WireGuard refuses a client whose clock has been set back, for else an old message could be said again.\n"
-	 "It is for one that does not get in since then; a restart of the gateway mends that, too.", COMMAND_GATEWAY,
-	 plain_options, 1, 1, cmd_clients_reset},
+	 "It is for one that does not get in since then; a restart of the gateway mends that, too.",
+	 COMMAND_GATEWAY, plain_options, 1, 1, cmd_clients_reset},
 	{"flows", "", "what passes now: user, service, translation, age, bytes", NULL, COMMAND_GATEWAY, flows_options,
 	 0, 0, cmd_flows},
 	{"flows kill", "", "end the flows that match",
@@ -145,7 +143,8 @@ const struct command commands[] = {
 	{"up", "", "log in to the tailnet, or try again at once",
 	 "With a new node key where the old one has expired or was logged out. Without an auth key it tells the\n"
 	 "URL that somebody has to open, and waits. It reads the auth key's file again, and connects anew where\n"
-	 "it is connected; traffic goes on meanwhile.", COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
+	 "it is connected; traffic goes on meanwhile.",
+	 COMMAND_GATEWAY, up_options, 0, 0, cmd_up},
 	{"logout", "", "give the node up: its key expires now", NULL, COMMAND_GATEWAY, plain_options, 0, 0, cmd_logout},
 	{"netmap", "", "what the coordination server says: nodes, keys, relays, rules", NULL, COMMAND_GATEWAY,
 	 plain_options, 0, 0, cmd_netmap},
@@ -153,7 +152,8 @@ const struct command commands[] = {
 	 "By name or address; ends with the first answer that came straight. Exit status 1 when none came.",
 	 COMMAND_GATEWAY, ping_options, 1, 1, cmd_ping},
 	{"reload", "", "read the configuration and the policy again, and apply them live",
-	 "Returns when it is done. A client that is not in it any more is cut off at once, whatever becomes of the rest.\n"
+	 "Returns when it is done. A client that is not in it any more is cut off at once, whatever becomes of the "
+	 "rest.\n"
 	 "A policy with mistakes is not taken, nor the file where one was applied by hand; a key that needs a\n"
 	 "restart is named.",
 	 COMMAND_GATEWAY, reload_options, 0, 0, cmd_reload},
@@ -161,8 +161,8 @@ const struct command commands[] = {
 	 plain_options, 0, 1, cmd_policy_show},
 	{"policy apply", "FILE|-", "check and test a policy, and make it the running one",
 	 "A policy with mistakes changes nothing. It runs until the next one is applied, over reloads and\n"
-	 "restarts too; applying what the configured file holds returns to the file.", COMMAND_GATEWAY,
-	 apply_options, 1, 1, cmd_policy_apply},
+	 "restarts too; applying what the configured file holds returns to the file.",
+	 COMMAND_GATEWAY, apply_options, 1, 1, cmd_policy_apply},
 	{"policy rollback", "[NUMBER]", "return to the policy before the running one, or to one of the history",
 	 "`sluice policy history` has the numbers.", COMMAND_GATEWAY, rollback_options, 0, 1, cmd_policy_rollback},
 	{"policy history", "", "the policies that ran here", NULL, COMMAND_GATEWAY, plain_options, 0, 0,
@@ -180,7 +180,8 @@ const struct command commands[] = {
 	{"explain", "SRC DST [PROTO] PORT", "who may reach what, and why or why not",
 	 "Names, users, groups or addresses; of a prefix its first address. Asks the running gateway; with\n"
 	 "--policy or without a gateway, the files.\n"
-	 "Exit status 0 allowed, 1 refused.", COMMAND_OFFLINE, explain_options, 3, 4, cmd_explain},
+	 "Exit status 0 allowed, 1 refused.",
+	 COMMAND_OFFLINE, explain_options, 3, 4, cmd_explain},
 	{"policy check", "FILE", "find the mistakes in a policy, and rules that never match", NULL, COMMAND_OFFLINE,
 	 place_options, 1, 1, cmd_policy_check},
 	{"policy test", "FILE", "run a policy's own tests", "Exit status 1 when one fails.", COMMAND_OFFLINE,

@@ -59,14 +59,14 @@ struct config_tunnel {
 };
 
 struct config_pool {
-	const char *name;	       /* pools[0] is "default", from the flat keys of egress */
-	const char *interface;	       /* NULL: the default route's */
-	struct config_addrs addresses; /* empty: the interface's own, IPv4 and IPv6 */
-	struct config_addrs public;    /* what the world sees; empty, or one for each address; with
-					* empty addresses at most one of a family */
+	const char *name;		/* pools[0] is "default", from the flat keys of egress */
+	const char *interface;		/* NULL: the default route's */
+	struct config_addrs addresses;	/* empty: the interface's own, IPv4 and IPv6 */
+	struct config_addrs public;	/* what the world sees; empty, or one for each address; with
+					 * empty addresses at most one of a family */
 	struct config_names answers_by; /* interfaces by which answers may come, besides its own */
-	bool exclusive;		       /* the host does not answer on these addresses */
-	const struct doc_node *node;   /* where it stands; NULL: nowhere, all defaults */
+	bool exclusive;			/* the host does not answer on these addresses */
+	const struct doc_node *node;	/* where it stands; NULL: nowhere, all defaults */
 };
 
 struct config_nat { /* times in seconds */
@@ -99,7 +99,7 @@ struct config_user {
 	struct diag_at at;
 };
 
-struct config_tailnet { /* a node of a tailnet: clients and rules are its coordination server's */
+struct config_tailnet {		     /* a node of a tailnet: clients and rules are its coordination server's */
 	const char *login_server;    /* URL */
 	const char *auth_key_file;   /* NULL: somebody opens a URL */
 	const char *hostname;	     /* default: name */
@@ -133,10 +133,10 @@ struct config {
 	struct config_nat nat;
 	struct config_route *routes;
 	size_t n_routes;
-	struct config_names tags; /* the gateway's own */
-	const char *policy;	 /* NULL: none, so nothing is allowed */
+	struct config_names tags;	       /* the gateway's own */
+	const char *policy;		       /* NULL: none, so nothing is allowed */
 	struct config_names blocklist_folders; /* where a policy may name files, besides its own folder */
-	const char *clients_dir; /* NULL: clients stand in the file */
+	const char *clients_dir;	       /* NULL: clients stand in the file */
 	struct config_client *clients;
 	size_t n_clients;
 	struct config_user *users;
@@ -171,7 +171,7 @@ bool config_check(const struct config *cfg, struct diags *d);
  * errors (they are in @d, files that cannot be read too). */
 struct config *config_load(const char *file, struct diags *d);
 
-void config_free(struct config *cfg); /* NULL is fine */
+void config_free(struct config *cfg);		  /* NULL is fine */
 void config_netmap_free(struct config_netmap *m); /* NULL is fine */
 void config_clients_free(struct config_client *clients, size_t n);
 

@@ -59,9 +59,9 @@ struct doc *config_read_doc(const char *file, struct diags *d)
 		doc = doc_parse(file, text, len, doc_format_of(file), d);
 	else
 		diag_error(d, at, "cannot be read: %s%s", strerror(errno),
-			   errno == ENOENT && !strcmp(file, CONFIG_FILE) ?
-				   "; name another, or begin with the example that `make install` puts there" :
-				   "");
+			   errno == ENOENT && !strcmp(file, CONFIG_FILE)
+				   ? "; name another, or begin with the example that `make install` puts there"
+				   : "");
 	free(text);
 	return doc;
 }

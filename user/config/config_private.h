@@ -11,7 +11,7 @@
 bool config_is_private(const struct addr *a);
 
 /* For a printf: the key, twice the address; the pool's `public` says otherwise. */
-#define CONFIG_PRIVATE \
+#define CONFIG_PRIVATE                                                                                             \
 	"%s: %s is a private address, so services see another one and clients cannot connect to it: put what the " \
 	"world sees into %s (%s itself, if services do see that one; sluice doctor --cloud asks the cloud)"
 

@@ -31,11 +31,11 @@
 #include "user/base/log.h"
 #include "user/base/unix_socket.h"
 
-#define GROUP	  "sluice"
-#define READ_STEP 16384u
+#define GROUP	   "sluice"
+#define READ_STEP  16384u
 #define WRITE_STEP (256u << 10)
-#define EVENTS	  16
-#define USERS	  16 /* whose last turn is remembered; who is forgotten comes first */
+#define EVENTS	   16
+#define USERS	   16 /* whose last turn is remembered; who is forgotten comes first */
 
 struct connection {
 	int fd; /* -1: free */
@@ -45,8 +45,8 @@ struct connection {
 	uint64_t turn;	   /* when it last had one, counted */
 	char *in;	   /* the request so far */
 	size_t in_len, in_cap;
-	size_t line;	   /* length of the request that waits for its turn, newline included; 0: none does */
-	char *out; /* the answer; NULL: reading */
+	size_t line; /* length of the request that waits for its turn, newline included; 0: none does */
+	char *out;   /* the answer; NULL: reading */
 	size_t out_len, out_sent;
 };
 
@@ -172,8 +172,7 @@ static bool open_rest(struct control *c)
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	c->again = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return c->epoll >= 0 && c->timer >= 0 && c->again >= 0 &&
-	       !timerfd_settime(c->timer, 0, &every_second, NULL) &&
+	return c->epoll >= 0 && c->timer >= 0 && c->again >= 0 && !timerfd_settime(c->timer, 0, &every_second, NULL) &&
 	       watch(c, c->listener, EPOLLIN, &c->listener, EPOLL_CTL_ADD) &&
 	       watch(c, c->timer, EPOLLIN, &c->timer, EPOLL_CTL_ADD) &&
 	       watch(c, c->again, EPOLLIN, &c->again, EPOLL_CTL_ADD);

@@ -121,7 +121,7 @@ static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t u
 		return control_refusal(EXIT_USAGE, "expected {\"schema\": 1, \"command\": \"...\", \"args\": {...}}");
 	if (!verb)
 		return control_refusal(EXIT_USAGE,
-			       "the running gateway does not know this command: is it of an older version?");
+				       "the running gateway does not know this command: is it of an older version?");
 	if (verb->changes)
 		log_change(command, uid, args);
 	if (verb->changes && uid != 0)

@@ -21,9 +21,9 @@
  * that follow on, equal sizes but for the last. Order within a flow is kept;
  * a checksum that is wrong is never mended by merging.
  */
-#define COALESCE_FLOWS 64    /* slots; flows that meet in one flush each other out */
-#define COALESCE_SEGMENTS 64 /* UDP_MAX_SEGMENTS of older kernels */
-#define COALESCE_HEADERS 128 /* Ethernet, IPv6 and the longest TCP header are 114 */
+#define COALESCE_FLOWS	  64  /* slots; flows that meet in one flush each other out */
+#define COALESCE_SEGMENTS 64  /* UDP_MAX_SEGMENTS of older kernels */
+#define COALESCE_HEADERS  128 /* Ethernet, IPv6 and the longest TCP header are 114 */
 
 /* One frame: iov[0] is the virtio-net header, the rest the Ethernet frame. */
 typedef void coalesce_emit(void *context, const struct iovec *iov, unsigned n);

@@ -18,8 +18,7 @@ static bool begin4(struct cut *c)
 		return false;
 	memcpy(&ip, c->packet, sizeof(ip));
 	c->header = ip.ihl * 4u;
-	return c->header >= sizeof(ip) && ntohs(ip.tot_len) == c->len &&
-	       !(ip.frag_off & htons(IP_MF | IP_OFFMASK));
+	return c->header >= sizeof(ip) && ntohs(ip.tot_len) == c->len && !(ip.frag_off & htons(IP_MF | IP_OFFMASK));
 }
 
 /* Only hop-by-hop options are of every fragment; routing headers, which would be too, are never forwarded. */

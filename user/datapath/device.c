@@ -195,7 +195,8 @@ static bool open_tap(struct device *d, char *error, size_t size)
 			 d->options.to_host ? ": choose another name, or `ip link delete` it" : " open");
 		break;
 	case -EAGAIN:
-		snprintf(error, size, "%s: another process attaches to it whenever it is made: end that process, or "
+		snprintf(error, size,
+			 "%s: another process attaches to it whenever it is made: end that process, or "
 			 "close /dev/net/tun to others (chmod 600)",
 			 d->options.interface);
 		break;

@@ -22,11 +22,11 @@
  */
 struct device_options {
 	char interface[IFNAMSIZ]; /* a copy: it outlives the configuration that said it */
-	uint16_t listen; /* 0: the kernel chooses */
+	uint16_t listen;	  /* 0: the kernel chooses */
 	unsigned workers;
 	uint32_t mtu;
 	uint32_t mark; /* of what goes to the underlay (SO_MARK), 0: none; device_set_mark() keeps it here */
-	bool to_host; /* a plain device: what was opened is handed to the host */
+	bool to_host;  /* a plain device: what was opened is handed to the host */
 	/* A receiver index came into use or went out of it. NULL: not wanted. */
 	void (*index)(void *ctx, uint32_t index, unsigned worker, bool used);
 	/* The worker of a new peer. NULL: in turn. */

@@ -56,12 +56,12 @@ struct handshakes {
 	} lanes[LANES];
 	unsigned taken; /* under lanes_lock */
 
-	pthread_mutex_t keys_lock;	/* of these two: the control thread changes the identity */
-	struct secret_pool *keys_pool;	/* of snapshots */
-	struct gate_keys *own;		/* the latest */
+	pthread_mutex_t keys_lock;     /* of these two: the control thread changes the identity */
+	struct secret_pool *keys_pool; /* of snapshots */
+	struct gate_keys *own;	       /* the latest */
 
-	struct ratelimit *sources;	 /* the thread's, of what relays bring; the control thread's: relayed */
-	struct ratelimit *relayed;	 /* what one peer may bring into LANE_RELAYED */
+	struct ratelimit *sources; /* the thread's, of what relays bring; the control thread's: relayed */
+	struct ratelimit *relayed; /* what one peer may bring into LANE_RELAYED */
 	struct loop loop;
 	struct loop_watch watch;
 };

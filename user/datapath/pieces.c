@@ -19,7 +19,7 @@
 
 struct pieces {
 	struct reassembly *reassembly;
-	uint64_t expire; /* UINT64_MAX: nothing waits */
+	uint64_t expire;	   /* UINT64_MAX: nothing waits */
 	uint8_t piece[UINT16_MAX]; /* the last that pieces_next() cut */
 };
 

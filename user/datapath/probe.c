@@ -9,10 +9,10 @@
 #include "csum.h"
 #include "probe.h"
 
-#define HOPS	 64
-#define WINDOW	 65535
-#define TCPOPT_LEN 4 /* the MSS option, the only one */
-#define MSS	 1220 /* what any tunnel carries */
+#define HOPS	   64
+#define WINDOW	   65535
+#define TCPOPT_LEN 4	/* the MSS option, the only one */
+#define MSS	   1220 /* what any tunnel carries */
 
 static size_t put_header(const struct probe_ends *e, size_t payload, uint8_t *out)
 {

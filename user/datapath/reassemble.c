@@ -43,7 +43,7 @@ struct waiting {
 	uint32_t total;	     /* of the data; 0: the last is missing */
 	uint32_t have;
 	uint32_t largest; /* fragment, with its headers */
-	uint8_t ecns; /* codepoints seen, a bit each */
+	uint8_t ecns;	  /* codepoints seen, a bit each */
 	uint8_t next;
 	uint16_t next_at;
 	uint16_t first_len;

@@ -110,7 +110,7 @@ static size_t patch_tcp(uint8_t *tcp, const struct split *s, bool last)
 	seq = htonl(ntohl(seq) + s->done);
 	memcpy(tcp + 4, &seq, sizeof(seq));
 	if (!last)
-		tcp[13] &= (uint8_t) ~(TH_FIN | TH_PUSH);
+		tcp[13] &= (uint8_t)~(TH_FIN | TH_PUSH);
 	if (s->count)
 		tcp[13] &= 0x7f; /* CWR is said once (RFC 3168 section 6.1.2) */
 	return offsetof(struct tcphdr, check);

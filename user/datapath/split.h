@@ -20,11 +20,11 @@
  */
 struct split {
 	struct packet whole;
-	uint8_t *next, *end;  /* payload that is left */
-	uint32_t done;	      /* payload bytes handed out */
-	uint16_t segment;     /* payload of every packet but the last; 0: one packet as it is */
-	uint16_t header;      /* bytes of IP and transport header */
-	uint16_t count;	      /* packets handed out */
+	uint8_t *next, *end; /* payload that is left */
+	uint32_t done;	     /* payload bytes handed out */
+	uint16_t segment;    /* payload of every packet but the last; 0: one packet as it is */
+	uint16_t header;     /* bytes of IP and transport header */
+	uint16_t count;	     /* packets handed out */
 	uint8_t headers[SPLIT_HEADERS];
 };
 

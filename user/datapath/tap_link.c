@@ -72,8 +72,7 @@ static int ask(struct nlmsghdr *nlh, mnl_cb_t each, void *ctx)
 	if (!socket)
 		return -errno;
 	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
 		more = -1;
 	while (more > 0) {
 		ssize_t len = mnl_socket_recvfrom(socket, answer, sizeof(answer));

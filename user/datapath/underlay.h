@@ -38,14 +38,14 @@ int underlay_port_free(uint16_t port);
 int underlay_mark(const struct underlay *u, uint32_t mark); /* SO_MARK, 0: none; 0 or -errno */
 
 #define RX_MESSAGES 16
-#define RX_SIZE 65536 /* a GRO batch is at most 64 KiB: nothing is ever cut off */
-#define RX_CONTROL 128
+#define RX_SIZE	    65536 /* a GRO batch is at most 64 KiB: nothing is ever cut off */
+#define RX_CONTROL  128
 
 struct rx_message {
 	uint8_t *data;
 	size_t len;
-	size_t segment; /* every datagram but the last has this size */
-	uint8_t tos;	/* outer TOS or traffic class */
+	size_t segment;	      /* every datagram but the last has this size */
+	uint8_t tos;	      /* outer TOS or traffic class */
 	struct endpoint from; /* with the local address it came to */
 };
 
@@ -68,9 +68,9 @@ int underlay_receive(struct underlay *u, int family, struct rx_batch *b);
 /* Message @i of the last receive. */
 void rx_message(const struct rx_batch *b, int i, struct rx_message *out);
 
-#define TX_SEGMENTS 64	/* UDP_MAX_SEGMENTS of older kernels */
-#define TX_SIZE 65507	/* of one UDP datagram, super or not */
-#define TX_BATCHES 32
+#define TX_SEGMENTS 64	  /* UDP_MAX_SEGMENTS of older kernels */
+#define TX_SIZE	    65507 /* of one UDP datagram, super or not */
+#define TX_BATCHES  32
 
 /* Datagrams of equal size (the last may be shorter) to one place. */
 struct tx_batch {

@@ -234,7 +234,7 @@ static int watch(struct worker *w, int fd, enum source source)
 int worker_watch(struct worker *w, const struct underlay *underlay)
 {
 	return watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
-		?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
+		       ?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
 }
 
 static int allocate(struct worker *w)

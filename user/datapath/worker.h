@@ -34,12 +34,12 @@
 
 /* What others and the worker tell each other; a lock each, taken once a batch. */
 #define MAIL_REQUESTS 256
-#define MAIL_NOTICES 32 /* more are forgotten: they are a courtesy */
-#define MAIL_PARCELS 1024 /* of each kind; more are dropped, counted */
+#define MAIL_NOTICES  32   /* more are forgotten: they are a courtesy */
+#define MAIL_PARCELS  1024 /* of each kind; more are dropped, counted */
 
 struct mail {
 	pthread_mutex_t lock;
-	_Atomic unsigned waiting; /* commands; looked at without the lock */
+	_Atomic unsigned waiting;	    /* commands; looked at without the lock */
 	struct transport_command *commands; /* to the worker */
 	unsigned n_commands, cap_commands;
 	struct parcels arrived; /* to the worker: data messages that came by a relay */
@@ -47,7 +47,7 @@ struct mail {
 
 	uint32_t requests[MAIL_REQUESTS]; /* to the handshake thread: peers that need one */
 	unsigned n_requests;
-	struct garbage garbage; /* to it, too */
+	struct garbage garbage;		     /* to it, too */
 	struct notice notices[MAIL_NOTICES]; /* to control: errors to send, as the programs ask for them, too */
 	unsigned n_notices;
 	struct parcels leaving; /* for a relay */
@@ -60,14 +60,14 @@ struct worker_shared {
 						 worker_quiet() */
 	_Atomic uint32_t mtu;		      /* of the tunnel */
 	_Atomic bool stop;
-	_Atomic bool tap_gone; /* somebody deleted the interface */
-	bool to_host;			   /* a plain device: every packet is the host's */
-	bool parcels;			   /* in a tailnet: datagrams of other protocols and of relays are mail */
+	_Atomic bool tap_gone;		  /* somebody deleted the interface */
+	bool to_host;			  /* a plain device: every packet is the host's */
+	bool parcels;			  /* in a tailnet: datagrams of other protocols and of relays are mail */
 	_Atomic uint32_t *client_of_peer; /* by peer id, 0: no identity, forwards nothing; NULL when to_host */
-	uint32_t n_peers;		   /* of client_of_peer */
+	uint32_t n_peers;		  /* of client_of_peer */
 	uint8_t tap_mac[ETH_ALEN];
 	struct probe_watch probe; /* caught by the worker of CLIENT_GATEWAY */
-	int control_event; /* eventfd: there is mail for control */
+	int control_event;	  /* eventfd: there is mail for control */
 	struct handshakes *handshakes;
 };
 
@@ -94,7 +94,7 @@ struct worker {
 	struct tx_batch tx[TX_BATCHES];
 	const struct transport *tx_owner[TX_BATCHES]; /* NULL: takes no more */
 	unsigned n_tx;
-	uint8_t *frame; /* TAP_FRAME_MAX */
+	uint8_t *frame;	       /* TAP_FRAME_MAX */
 	struct pieces *pieces; /* pieces.h */
 };
 

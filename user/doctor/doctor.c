@@ -212,9 +212,9 @@ static void check_policy(struct doctor *d, const struct config *cfg, const json_
 {
 	if (json_is_true(json_object_get(policy, "differs")))
 		doctor_say(d, "policy", DOCTOR_WARN,
-			   strcmp(show_text(policy, "source"), "apply") ?
-				   "sluice reload, if the file is what is wanted" :
-				   "sluice policy apply FILE, if the file is what is wanted",
+			   strcmp(show_text(policy, "source"), "apply")
+				   ? "sluice reload, if the file is what is wanted"
+				   : "sluice policy apply FILE, if the file is what is wanted",
 			   "the configured file differs from what runs");
 	else if (json_is_object(policy))
 		doctor_say(d, "policy", DOCTOR_OK, NULL, "%s runs", show_text(policy, "file"));

@@ -25,12 +25,12 @@ struct doctor {
 void doctor_say(struct doctor *doctor, const char *check, enum doctor_result result, const char *advice,
 		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-void doctor_machine(struct doctor *doctor, const struct config *cfg);  /* kernel, devices, file systems, privileges */
-void doctor_network(struct doctor *doctor, const struct config *cfg);  /* interfaces, addresses, offloads, programs */
+void doctor_machine(struct doctor *doctor, const struct config *cfg); /* kernel, devices, file systems, privileges */
+void doctor_network(struct doctor *doctor, const struct config *cfg); /* interfaces, addresses, offloads, programs */
 /* nftables chains that refuse by default; @arrives: handshakes come all the same. */
 void doctor_firewall(struct doctor *doctor, const struct config *cfg, bool arrives);
-void doctor_outside(struct doctor *doctor, const struct config *cfg);  /* our address as others see it, by STUN */
-void doctor_cloud(struct doctor *doctor, const struct config *cfg);    /* and by the cloud's metadata */
+void doctor_outside(struct doctor *doctor, const struct config *cfg); /* our address as others see it, by STUN */
+void doctor_cloud(struct doctor *doctor, const struct config *cfg);   /* and by the cloud's metadata */
 /* The coordination server, of a node of a tailnet. @status: as below, NULL: no gateway runs. */
 void doctor_tailnet(struct doctor *doctor, const struct config *cfg, const json_t *status);
 /* @status: the answer of a running gateway. */

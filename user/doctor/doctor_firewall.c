@@ -104,7 +104,7 @@ static const struct nlattr *child(const struct nlattr *nest, uint16_t type)
 
 	if (!nest)
 		return NULL;
-	mnl_attr_for_each_nested(a, nest)
+	mnl_attr_for_each_nested (a, nest)
 		if (mnl_attr_get_type(a) == type)
 			return a;
 	return NULL;
@@ -125,7 +125,7 @@ static bool refuses_all(const struct nlattr *expressions)
 	const struct nlattr *e;
 	bool refuses = false;
 
-	mnl_attr_for_each_nested(e, expressions) {
+	mnl_attr_for_each_nested (e, expressions) {
 		const struct nlattr *name = child(e, NFTA_EXPR_NAME);
 		const char *word = name ? mnl_attr_get_str(name) : "";
 
@@ -146,7 +146,7 @@ static int read_rule(const struct nlmsghdr *header, void *data)
 	const char *table = "", *name = "";
 	struct ruleset *r = data;
 
-	mnl_attr_for_each(a, header, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each (a, header, sizeof(struct nfgenmsg)) {
 		if (mnl_attr_get_type(a) == NFTA_RULE_TABLE)
 			table = mnl_attr_get_str(a);
 		else if (mnl_attr_get_type(a) == NFTA_RULE_CHAIN)

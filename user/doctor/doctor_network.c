@@ -24,7 +24,7 @@
 #include "user/kernel/ports.h"
 #include "user/base/text.h"
 
-#define NAMES_MAX    32
+#define NAMES_MAX 32
 
 /* ---- what check --host finds --------------------------------------------------------------- */
 

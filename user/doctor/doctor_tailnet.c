@@ -93,10 +93,10 @@ static void say_state(struct doctor *d, const json_t *tailnet)
 		doctor_say(d, "tailnet", DOCTOR_WARN, "open it, and log in", "waits for a login: %s", login);
 	else
 		doctor_say(d, "tailnet", DOCTOR_WARN,
-			   show_number(tailnet, "peers") ?
-				   "sluice up tries again at once and tells what happens; traffic goes on by the "
-				   "last netmap" :
-				   "sluice up tries again at once and tells what happens",
+			   show_number(tailnet, "peers")
+				   ? "sluice up tries again at once and tells what happens; traffic goes on by the "
+				     "last netmap"
+				   : "sluice up tries again at once and tells what happens",
 			   "%s: %s", state, *text ? text : show_text(tailnet, "server"));
 }
 

@@ -16,7 +16,7 @@ void hostcheck_interfaces(const struct config *cfg, struct diags *d); /* there, 
 void hostcheck_egress(const struct config *cfg, struct diags *d);     /* addresses on them */
 void hostcheck_routes(const struct config *cfg, struct diags *d);     /* a way to every route */
 void hostcheck_port(const struct config *cfg, struct diags *d);	      /* nobody else listens there */
-void hostcheck_locks(const struct config *cfg, struct diags *d);     /* no other gateway has what is to be ours */
+void hostcheck_locks(const struct config *cfg, struct diags *d);      /* no other gateway has what is to be ours */
 void hostcheck_pins(const struct config *cfg, struct diags *d);	      /* a start takes all flows over */
 void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
 
@@ -25,8 +25,8 @@ void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readabl
  * address should be another one: their answers are dropped there.
  */
 bool hostcheck_is_own_source(const struct addr *a);
-#define HOSTCHECK_OWN_SOURCE                                                                                       \
-	"egress.exclusive: this machine's own connections leave from %s, and their answers (SSH, DNS, updates) "  \
+#define HOSTCHECK_OWN_SOURCE                                                                                     \
+	"egress.exclusive: this machine's own connections leave from %s, and their answers (SSH, DNS, updates) " \
 	"would be dropped: it needs another address for itself"
 
 #endif

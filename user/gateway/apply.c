@@ -19,7 +19,7 @@ struct apply {
 	size_t len;
 	uint32_t number; /* that one; 0: the policy before the running one */
 	uint32_t found;	 /* its number; 0: there is none */
-	char *if_match; /* NULL: whatever runs */
+	char *if_match;	 /* NULL: whatever runs */
 	bool dry, allow_empty, not_kept;
 	struct ruleset *next; /* NULL: mistakes, not looked at, or taken over */
 	size_t passed;
@@ -33,16 +33,14 @@ static bool matches(const struct apply *a)
 	const struct ruleset *running = rules_running(a->change.g);
 	const char *wanted = a->if_match, *is = *running->hash ? running->hash : "none";
 
-	return !wanted || !strcmp(wanted, is) ||
-	       (strlen(wanted) >= MATCH_MIN && !strncmp(wanted, is, strlen(wanted)));
+	return !wanted || !strcmp(wanted, is) || (strlen(wanted) >= MATCH_MIN && !strncmp(wanted, is, strlen(wanted)));
 }
 
 static int mismatch(const struct apply *a, char **error)
 {
 	const struct ruleset *running = rules_running(a->change.g);
 
-	return control_fail(error, EXIT_NO,
-			    "another policy runs: %s (%s), expected %s; `sluice policy show` prints it",
+	return control_fail(error, EXIT_NO, "another policy runs: %s (%s), expected %s; `sluice policy show` prints it",
 			    *running->hash ? running->hash : "none", running->file ? running->file : "no file",
 			    a->if_match);
 }
@@ -147,10 +145,11 @@ static int keep(const struct apply *a, char **error)
 	if (!err)
 		return EXIT_YES;
 	if (earlier)
-		return control_fail(error, EXIT_NO,
-				    "the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
-				    "start before it can be would run an EARLIER policy",
-				    g->config->state, strerror(-err));
+		return control_fail(
+			error, EXIT_NO,
+			"the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
+			"start before it can be would run an EARLIER policy",
+			g->config->state, strerror(-err));
 	return control_fail(error, EXIT_NO,
 			    "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
 			    "nothing pass (--not-kept: applies it for this run only)",

@@ -365,7 +365,7 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 
 struct clients_plan {
 	const struct config *next;
-	struct client *list; /* of @next, with ids only */
+	struct client *list;	/* of @next, with ids only */
 	struct identity *index; /* room for one of all clients, new and old */
 	struct psk *psks;
 	struct pinned pinned; /* the first time */

@@ -14,7 +14,7 @@
 #include "user/kernel/offload.h"
 #include "user/kernel/ports.h"
 
-#define PORTS_KEPT MAX_PORT_RANGES
+#define PORTS_KEPT     MAX_PORT_RANGES
 #define FRAGMENTS_KEPT (5 * NS_PER_SEC) /* after we last said that we live */
 
 static bool is_none(const struct addr *a)
@@ -302,8 +302,7 @@ static void warn_of_exclusive(const struct gateway *g)
 	for (size_t i = 0; i < g->egress.n; i++)
 		for (size_t k = 0; g->config->pools[i].exclusive && k < g->egress.pool[i].n; k++)
 			if (hostcheck_is_own_source(&g->egress.pool[i].address[k].addr))
-				log_warning(HOSTCHECK_OWN_SOURCE,
-					    addr_str(&g->egress.pool[i].address[k].addr, text));
+				log_warning(HOSTCHECK_OWN_SOURCE, addr_str(&g->egress.pool[i].address[k].addr, text));
 }
 
 bool egress_open(struct gateway *g, char *error, size_t size)

@@ -34,18 +34,18 @@ struct client {
 	struct peer *peer;
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
-	uint64_t seen; /* its last handshake before this run, Unix seconds; 0: there was none */
+	uint64_t seen;			    /* its last handshake before this run, Unix seconds; 0: there was none */
 	bool revoked; /* by a configuration that is not in force yet, or could not be put into force */
 	bool refused; /* there was no memory for its peer, which is in the log */
-	bool out; /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
+	bool out;     /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
 };
 
 struct clients {
 	struct client *list; /* in the order of the configuration */
 	size_t n;
-	struct client **by_id; /* MAX_CLIENTS */
+	struct client **by_id;		/* MAX_CLIENTS */
 	size_t added, removed, changed; /* by the last clients_take() */
-	bool orphans; /* the flow table may hold flows of who, or what address, is gone */
+	bool orphans;			/* the flow table may hold flows of who, or what address, is gone */
 };
 
 bool clients_open(struct gateway *g);
@@ -126,7 +126,7 @@ struct egress_pool {
 struct egress_state {
 	struct egress_pool pool[MAX_POOLS];
 	size_t n;
-	bool unsure; /* the kernel did not answer about some pool: asked again once a second */
+	bool unsure;		       /* the kernel did not answer about some pool: asked again once a second */
 	struct addr by_id[MAX_EGRESS]; /* all zero: unused */
 };
 
@@ -190,8 +190,8 @@ struct changes {
 	struct loop_watch event;
 	pthread_t thread;
 	bool working;
-	_Atomic bool done; /* its thread is; what comes then is for the control thread */
-	bool threaded; /* the thread is not joined yet */
+	_Atomic bool done;   /* its thread is; what comes then is for the control thread */
+	bool threaded;	     /* the thread is not joined yet */
 	bool refreshing;     /* refresh.c: one of these waits or is worked on */
 	uint64_t look_after; /* refresh.c: monotonic ns */
 };
@@ -225,15 +225,15 @@ struct hook {
 	enum attach_point point;
 	unsigned ifindex;
 	enum attach_way way; /* ATTACH_NONE: could not be attached; tried again */
-	int link;     /* descriptor, ours; -1: a clsact filter, or not attached */
-	bool refused; /* the last attempt failed, which is in the log: not once more */
+	int link;	     /* descriptor, ours; -1: a clsact filter, or not attached */
+	bool refused;	     /* the last attempt failed, which is in the log: not once more */
 };
 
 struct hooks {
 	struct hook list[HOOKS_MAX];
 	size_t n;
 	bool unsure; /* the kernel did not answer: asked again once a second */
-	bool full; /* not all that are wanted have room */
+	bool full;   /* not all that are wanted have room */
 	struct xdp_choice front;
 };
 
@@ -417,8 +417,8 @@ int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, cha
 /* ---- verbs_probe.c: `sluice probe` ---------------------------------------------------------- */
 
 struct probing {
-	uint32_t id;	/* 0: there was none yet */
-	uint32_t seq;	/* of the SYN */
+	uint32_t id;  /* 0: there was none yet */
+	uint32_t seq; /* of the SYN */
 	struct probe_ends ends;
 	uint64_t started, sent_at, until; /* ns */
 	unsigned sent;
@@ -452,8 +452,8 @@ struct gateway {
 	uint64_t started, second, save_after; /* monotonic ns */
 	uint32_t mtu;
 	struct locks locks;
-	bool fresh;  /* nothing was there when the locks were taken: a failed start leaves nothing */
-	bool remove; /* `down`: leave nothing behind */
+	bool fresh;	  /* nothing was there when the locks were taken: a failed start leaves nothing */
+	bool remove;	  /* `down`: leave nothing behind */
 	unsigned changes; /* enum netlink_change, not looked at yet */
 
 	struct clients clients;

@@ -225,8 +225,8 @@ void hooks_verify(struct gateway *g)
 
 int hooks_tap(struct gateway *g)
 {
-	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP)) ?:
-	       tap_fence(&g->device.tap, maps_program(g->maps, PROGRAM_FENCE_TAP));
+	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP))
+		       ?: tap_fence(&g->device.tap, maps_program(g->maps, PROGRAM_FENCE_TAP));
 }
 
 /* Which worker gets a datagram, and what does not even wake it. */

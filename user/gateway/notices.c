@@ -38,8 +38,12 @@ static void send4(struct notices *n, const struct notice *notice, const struct a
 	struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = to->w[3]};
 	struct iovec iov = {&message, len};
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in_pktinfo))] = {0};
-	struct msghdr m = {.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &iov, .msg_iovlen = 1,
-			   .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_name = &name,
+			   .msg_namelen = sizeof(name),
+			   .msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
 	struct in_pktinfo info = {.ipi_spec_dst.s_addr = from->w[3]};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
@@ -64,8 +68,12 @@ static void send6(struct notices *n, const struct notice *notice, const struct a
 	struct sockaddr_in6 name = {.sin6_family = AF_INET6};
 	struct iovec iov = {&message, sizeof(message.icmp) + notice->len};
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] = {0};
-	struct msghdr m = {.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &iov, .msg_iovlen = 1,
-			   .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_name = &name,
+			   .msg_namelen = sizeof(name),
+			   .msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
 	struct in6_pktinfo info = {0};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 

@@ -53,8 +53,7 @@ static int finish(struct change *c, json_t **result, char **error)
 
 	g->changing.refreshing = false;
 	rules_log(&f->d);
-	if (!f->read || (!f->laid && f->why) ||
-	    (f->laid && maps_blocked_put(g->maps, f->laid, &generation, &f->why))) {
+	if (!f->read || (!f->laid && f->why) || (f->laid && maps_blocked_put(g->maps, f->laid, &generation, &f->why))) {
 		if (rules_running(g)->policy)
 			rules_lists_seen(g);
 		return control_fail(error, EXIT_NO, "the lists that are in force stay%s%s", f->why ? ": " : "",

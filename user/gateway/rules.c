@@ -28,11 +28,11 @@ struct rules_running {
 	enum kept_result kept; /* how the store was found at the start, */
 	char why[512];	       /* and what was wrong with it; "": nothing */
 	struct report_policy report;
-	bool by_hand, closed;  /* as rules_build.h says of a choice */
+	bool by_hand, closed; /* as rules_build.h says of a choice */
 	char *trouble;
-	bool shut;	     /* nothing passes, for the policy could not be compiled for the clients: tried again */
-	bool unkept;	     /* the store could not be written: tried again */
-	bool passing;	     /* until the next start only, as was asked for */
+	bool shut;    /* nothing passes, for the policy could not be compiled for the clients: tried again */
+	bool unkept;  /* the store could not be written: tried again */
+	bool passing; /* until the next start only, as was asked for */
 	uint64_t save_after, compile_after; /* monotonic ns */
 };
 
@@ -68,8 +68,10 @@ static void say_stays(const struct rules_running *now, const struct config *conf
 	if (now->closed)
 		diag_warning(d, at, "not taken: %s", now->trouble);
 	else if (strcmp(hash, now->rules->hash))
-		diag_warning(d, at, "not taken: %s, which was applied by hand, goes on; `sluice policy apply %s` "
-				    "returns to the file", now->rules->file, config->policy);
+		diag_warning(d, at,
+			     "not taken: %s, which was applied by hand, goes on; `sluice policy apply %s` "
+			     "returns to the file",
+			     now->rules->file, config->policy);
 }
 
 struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, bool *stays,
@@ -261,8 +263,7 @@ void rules_log(const struct diags *d)
 /* Once, not with every netmap. */
 static void tell_left_out(const struct ruleset *old, const struct ruleset *r)
 {
-	bool same = old && old->n_left_out == r->n_left_out &&
-		    (!r->n_left_out || !strcmp(old->left_out, r->left_out));
+	bool same = old && old->n_left_out == r->n_left_out && (!r->n_left_out || !strcmp(old->left_out, r->left_out));
 
 	if (r->n_left_out && !same)
 		log_warning("tailnet: %zu of the server's rules are left out, so that less is allowed: %s",

@@ -54,7 +54,8 @@ static void again_free(struct change *c)
 
 void rules_compile_again(struct gateway *g)
 {
-	static const struct change_kind kind = {"the policy once more", again_begin, again_work, again_finish, again_free};
+	static const struct change_kind kind = {"the policy once more", again_begin, again_work, again_finish,
+						again_free};
 	struct again *a = mem_alloc(1, sizeof(*a));
 
 	a->change.kind = &kind;

@@ -15,8 +15,8 @@
 #include "user/base/kept.h"
 
 #define STATE_SCHEMA 1
-#define STATE_MAX (64u << 20)
-#define PATH_SIZE 4096
+#define STATE_MAX    (64u << 20)
+#define PATH_SIZE    4096
 
 /* ---- files -------------------------------------------------------------------- */
 
@@ -186,12 +186,12 @@ static bool parse(const char *text, size_t len, struct state *s, char *error, si
 		return false;
 	}
 	s->has_identity = unhex(json_object_get(root, "public_key"), s->identity, KEY_LEN);
-	json_array_foreach(json_object_get(root, "udp_gro"), i, j)
+	json_array_foreach (json_object_get(root, "udp_gro"), i, j)
 		if (json_is_string(j) && json_string_length(j) < IFNAMSIZ && s->n_offload < STATE_OFFLOADS)
 			strcpy(s->offload[s->n_offload++], json_string_value(j));
 	list = json_object_get(root, "peers");
 	s->peers = calloc(json_array_size(list) + 1, sizeof(*s->peers));
-	json_array_foreach(list, i, j)
+	json_array_foreach (list, i, j)
 		if (s->peers && parse_peer(j, &s->peers[s->n_peers]))
 			s->n_peers++;
 	json_decref(root);

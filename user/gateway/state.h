@@ -15,7 +15,7 @@
  * state.json, written anew as a whole and renamed into place. Losing it costs a
  * slower start, never access: keys and clients are in the configuration.
  */
-#define STATE_FILE "state.json"
+#define STATE_FILE     "state.json"
 #define STATE_OFFLOADS 64
 
 struct state_peer {
@@ -28,9 +28,9 @@ struct state_peer {
 struct state {
 	bool has_identity;
 	uint8_t identity[KEY_LEN]; /* public key of the last run */
-	struct state_peer *peers; /* sorted by key: state_sort() */
+	struct state_peer *peers;  /* sorted by key: state_sort() */
 	size_t n_peers;
-	bool unsaved; /* the file is an older one: it could not be written */
+	bool unsaved;				/* the file is an older one: it could not be written */
 	char offload[STATE_OFFLOADS][IFNAMSIZ]; /* interfaces whose UDP GRO we switched on: `down` restores it */
 	size_t n_offload;
 };

@@ -12,7 +12,7 @@
 #include "user/base/log.h"
 
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
-#define MTU_DEFAULT 1420
+#define MTU_DEFAULT  1420
 
 const struct addr *tunnel_address(const struct gateway *g, bool v4)
 {

@@ -92,15 +92,14 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 	r = &g->config->routes[i];
 	*out = (struct report_route){.prefix = r->prefix, .advertised = true};
 	out->approved = !membership_waits(g) && rules_approved(g, i, &out->by);
-	out->reason = membership_waits(g) ? "there is no netmap yet" :
-		      out->approved	  ? ways_trouble(&g->ways, &r->prefix) :
-					    "not approved";
+	out->reason = membership_waits(g) ? "there is no netmap yet"
+		      : out->approved	  ? ways_trouble(&g->ways, &r->prefix)
+					  : "not approved";
 	out->active = !out->reason;
 	if (g->membership)
 		membership_primary(g, out);
 	to = prefix_host(&r->prefix);
-	if (!netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop) &&
-	    if_indextoname((unsigned)ifindex, name)) {
+	if (!netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop) && if_indextoname((unsigned)ifindex, name)) {
 		static const struct addr none;
 
 		out->interface = name;
@@ -242,7 +241,7 @@ static void view_modes(struct view *v)
 	const struct tap *tap = &g->device.tap;
 	const struct underlay *u = &g->device.workers[0].underlay;
 
-	v->source.gso_in = !u->gro ? "off: the kernel has no UDP_GRO"
+	v->source.gso_in = !u->gro    ? "off: the kernel has no UDP_GRO"
 			   : tap->uso ? "on"
 			   : tap->gso ? "on for TCP: the kernel's TAP takes no UDP segments (6.2 does)"
 				      : "off: the kernel's TAP takes no super-packets";

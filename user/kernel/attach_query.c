@@ -94,7 +94,7 @@ enum attach_way attach_verify(const struct maps *m, enum program program, unsign
 		return verify_xdp(ifindex, id);
 	if (point == ATTACH_XDP) /* the front has a program for each mode */
 		return program_info(maps_program(m, PROGRAM_FRONT_GENERIC), &id, name) ? ATTACH_UNKNOWN
-											  : verify_xdp(ifindex, id);
+										       : verify_xdp(ifindex, id);
 	n = tcx_query(ifindex, point, ids);
 	if (n < 0)
 		return ATTACH_UNKNOWN;

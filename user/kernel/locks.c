@@ -48,7 +48,8 @@ static int lock_failed(const struct lock_place *p, int err, char *error, size_t 
 {
 	if (err == -EWOULDBLOCK)
 		snprintf(error, size,
-			 "another gateway runs with the same %s (%s is locked): stop it, or change %s here", p->what, p->path, p->key);
+			 "another gateway runs with the same %s (%s is locked): stop it, or change %s here", p->what,
+			 p->path, p->key);
 	else
 		snprintf(error, size, "cannot lock %s: %s", p->path, strerror(-err));
 	return err;

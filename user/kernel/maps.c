@@ -49,9 +49,9 @@ static int set_sizes(struct maps *m)
 static void keep_templates(struct maps *m)
 {
 	struct bpf_map *const outer[MAPS_TABLES] = {
-		[MAPS_CLASSES] = m->skel->maps.classes, [MAPS_ACL] = m->skel->maps.acl,
-		[MAPS_RULES] = m->skel->maps.rules,	[MAPS_ROUTES] = m->skel->maps.routes,
-		[MAPS_BLOCKED] = m->skel->maps.blocked, [MAPS_BLOCKED16] = m->skel->maps.blocked16,
+		[MAPS_CLASSES] = m->skel->maps.classes,	    [MAPS_ACL] = m->skel->maps.acl,
+		[MAPS_RULES] = m->skel->maps.rules,	    [MAPS_ROUTES] = m->skel->maps.routes,
+		[MAPS_BLOCKED] = m->skel->maps.blocked,	    [MAPS_BLOCKED16] = m->skel->maps.blocked16,
 		[MAPS_BLOCKED24] = m->skel->maps.blocked24,
 	};
 
@@ -244,10 +244,16 @@ const struct maps_carried *maps_carried(const struct maps *m)
 }
 
 static const char *const program_names[PROGRAM_MAX] = {
-	[PROGRAM_TAP_IN] = "tap_in",	   [PROGRAM_NIC_IN] = "nic_in",	      [PROGRAM_NIC_OUT] = "nic_out",
-	[PROGRAM_FRONT] = "front",	   [PROGRAM_FRONT_SOCKET] = "front_socket",
-	[PROGRAM_STEER_UDP] = "steer_udp", [PROGRAM_STEER_TAP] = "steer_tap", [PROGRAM_FRONT_GENERIC] = "front_generic",
-	[PROGRAM_FENCE_TAP] = "fence_tap", [PROGRAM_NIC_FENCE] = "nic_fence",
+	[PROGRAM_TAP_IN] = "tap_in",
+	[PROGRAM_NIC_IN] = "nic_in",
+	[PROGRAM_NIC_OUT] = "nic_out",
+	[PROGRAM_FRONT] = "front",
+	[PROGRAM_FRONT_SOCKET] = "front_socket",
+	[PROGRAM_STEER_UDP] = "steer_udp",
+	[PROGRAM_STEER_TAP] = "steer_tap",
+	[PROGRAM_FRONT_GENERIC] = "front_generic",
+	[PROGRAM_FENCE_TAP] = "fence_tap",
+	[PROGRAM_NIC_FENCE] = "nic_fence",
 };
 
 const char *maps_program_name(enum program p)

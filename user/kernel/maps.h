@@ -24,7 +24,7 @@
 struct maps;
 
 #define MAPS_PINS	   "/sys/fs/bpf/sluice"
-#define MAPS_LAYOUT_OLDEST 6 /* that a start takes flows over from; the newest is SLUICE_LAYOUT */
+#define MAPS_LAYOUT_OLDEST 6	  /* that a start takes flows over from; the newest is SLUICE_LAYOUT */
 #define MAPS_FLOWS_DEFAULT 262144 /* about 440 bytes each, allocated at once */
 
 struct maps_options {
@@ -74,16 +74,16 @@ int maps_unpin(const char *pins);
 bool maps_reused(const struct maps *m); /* the maps were there already, just as they are */
 
 enum program {
-	PROGRAM_TAP_IN,	      /* TC ingress of the TAP */
-	PROGRAM_NIC_IN,	      /* TC ingress of an egress NIC */
-	PROGRAM_NIC_OUT,      /* TC egress of a NIC: the guard */
-	PROGRAM_FRONT,	      /* XDP on the underlay, in the driver */
+	PROGRAM_TAP_IN,	       /* TC ingress of the TAP */
+	PROGRAM_NIC_IN,	       /* TC ingress of an egress NIC */
+	PROGRAM_NIC_OUT,       /* TC egress of a NIC: the guard */
+	PROGRAM_FRONT,	       /* XDP on the underlay, in the driver */
 	PROGRAM_FRONT_GENERIC, /* XDP on the underlay, in the stack */
-	PROGRAM_FRONT_SOCKET, /* the same checks, SO_ATTACH_BPF on the WireGuard sockets */
-	PROGRAM_STEER_UDP,    /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
-	PROGRAM_STEER_TAP,    /* TUNSETSTEERINGEBPF on the TAP */
-	PROGRAM_FENCE_TAP,    /* TUNSETFILTEREBPF on the TAP */
-	PROGRAM_NIC_FENCE,    /* TC ingress of every other NIC */
+	PROGRAM_FRONT_SOCKET,  /* the same checks, SO_ATTACH_BPF on the WireGuard sockets */
+	PROGRAM_STEER_UDP,     /* SO_ATTACH_REUSEPORT_EBPF on the WireGuard sockets */
+	PROGRAM_STEER_TAP,     /* TUNSETSTEERINGEBPF on the TAP */
+	PROGRAM_FENCE_TAP,     /* TUNSETFILTEREBPF on the TAP */
+	PROGRAM_NIC_FENCE,     /* TC ingress of every other NIC */
 	PROGRAM_MAX
 };
 
@@ -245,7 +245,7 @@ uint32_t maps_generation(const struct maps *m); /* 0: no policy was ever applied
 int maps_drops(const struct maps *m, uint64_t out[DROP_MAX]);
 int maps_totals(const struct maps *m, struct traffic out[TOTAL_MAX]);
 int maps_rule_use(const struct maps *m, uint32_t rule, struct rule_use *out); /* live flows not included */
-uint32_t maps_client_flows(const struct maps *m, uint32_t client); /* that live now */
+uint32_t maps_client_flows(const struct maps *m, uint32_t client);	      /* that live now */
 int maps_client_use(const struct maps *m, uint32_t client, struct client_use *out);
 /* Adds to the daemon's own drops, which maps_drops() includes. Any thread, no system call. */
 void maps_drops_add(struct maps *m, enum drop_reason reason, uint64_t n);

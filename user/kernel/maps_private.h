@@ -34,7 +34,7 @@ struct maps {
 	struct gateway_bpf *skel;
 	char *pins; /* NULL: scratch */
 	bool reused;
-	bool aside; /* those under the pins have another form: ours are in PINS/new until they are whole */
+	bool aside;	     /* those under the pins have another form: ours are in PINS/new until they are whole */
 	struct carry *carry; /* NULL: nothing of them can be taken over */
 	struct maps_carried carried;
 	struct maps_template tables[MAPS_TABLES];
@@ -73,9 +73,9 @@ void pins_abandon(const char *pins);	 /* it never will be */
 bool carry_reads(uint32_t layout);
 /* Sets m->carry, and which maps are used on. Before they are loaded. */
 int carry_prepare(struct maps *m, const struct maps_pinned *found);
-int carry_do(struct maps *m);			/* m->carried says how it went */
-uint64_t carry_ids(const struct carry *c);	/* the last id that was given; 0: none, or no @c */
-void carry_close(struct carry *c);		/* NULL is fine */
+int carry_do(struct maps *m);		   /* m->carried says how it went */
+uint64_t carry_ids(const struct carry *c); /* the last id that was given; 0: none, or no @c */
+void carry_close(struct carry *c);	   /* NULL is fine */
 
 static inline struct route_key maps_key(const struct prefix *p)
 {

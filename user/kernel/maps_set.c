@@ -115,7 +115,8 @@ static const struct {
 	const char *prefix;
 	enum reserved kind;
 } reserved_defaults[] = {
-	{"127.0.0.0/8", RESERVED_LOOPBACK},	{"::1", RESERVED_LOOPBACK},
+	{"127.0.0.0/8", RESERVED_LOOPBACK},
+	{"::1", RESERVED_LOOPBACK},
 	/* the others of 169.254.0.0/16 are link-local: nobody reaches them by any rule */
 	{"169.254.169.254", RESERVED_METADATA},
 	{"168.63.129.16", RESERVED_METADATA},	   /* Azure */

@@ -145,7 +145,7 @@ static void take_kinds(const struct nlattr *nest, struct netlink_link *out)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(attr, nest) {
+	mnl_attr_for_each_nested (attr, nest) {
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
 			out->tun = !strcmp(mnl_attr_get_str(attr), "tun");
 			out->vrf = !strcmp(mnl_attr_get_str(attr), "vrf");
@@ -164,7 +164,7 @@ static int take_link(const struct nlmsghdr *nlh, void *ctx)
 	out->ifindex = ifi->ifi_index;
 	out->up = ifi->ifi_flags & IFF_UP;
 	out->ethernet = ifi->ifi_type == ARPHRD_ETHER;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+	mnl_attr_for_each (attr, nlh, sizeof(*ifi)) {
 		if (mnl_attr_get_type(attr) == IFLA_MTU)
 			out->mtu = mnl_attr_get_u32(attr);
 		else if (mnl_attr_get_type(attr) == IFLA_IFNAME)
@@ -291,7 +291,7 @@ static int take_address(const struct nlmsghdr *nlh, void *ctx)
 
 	if (list->ifindex && (int)ifa->ifa_index != list->ifindex)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	mnl_attr_for_each (attr, nlh, sizeof(*ifa)) {
 		switch (mnl_attr_get_type(attr)) {
 		case IFA_ADDRESS:
 			have = netlink_get_addr(attr, &a);

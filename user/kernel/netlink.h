@@ -36,14 +36,14 @@ struct netlink_link {
 	uint32_t mtu;
 	bool up;
 	bool ethernet;
-	bool tun;  /* a TUN or TAP device: whoever made it sends by it */
+	bool tun;   /* a TUN or TAP device: whoever made it sends by it */
 	int master; /* 0: none */
-	bool port; /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
-	bool vrf;  /* what arrives by its ports is for its addresses, too */
+	bool port;  /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
+	bool vrf;   /* what arrives by its ports is for its addresses, too */
 };
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */
-int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out);	  /* the same */
+int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out);	 /* the same */
 /* Without ARP, without addresses of the kernel's own making; @up: and up. */
 int netlink_link_setup(struct netlink *n, int ifindex, uint32_t mtu, bool up);
 int netlink_link_delete(struct netlink *n, int ifindex);
@@ -67,7 +67,7 @@ enum netlink_route { NETLINK_ROUTE_DEVICE, NETLINK_ROUTE_UNREACHABLE };
  * Every route of a gateway carries this protocol number. Whose it is, its device tells, or its metric where it has
  * none: the mark is added to the metric of the kernel's own null routes, behind every other.
  */
-#define NETLINK_PROTOCOL 83 /* 'S' */
+#define NETLINK_PROTOCOL	   83 /* 'S' */
 #define NETLINK_METRIC_UNREACHABLE (4278198272u - (1u << OWNER_MARK_BITS))
 
 /* Nobody else's is replaced: -EEXIST where the same route leads by another device. */

@@ -34,7 +34,7 @@ static void read_route(const struct nlmsghdr *nlh, struct route_info *out)
 	*out = (struct route_info){.table = rtm->rtm_table, .dst.len = base + rtm->rtm_dst_len};
 	if (base)
 		out->dst.addr = addr_from_v4(0);
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each (attr, nlh, sizeof(*rtm)) {
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_DST:
 			netlink_get_addr(attr, &out->dst.addr);
@@ -281,4 +281,3 @@ int netlink_guard_rule(struct netlink *n, const char *iif, bool add)
 {
 	return guard_rule(n, AF_INET, iif, add) ?: guard_rule(n, AF_INET6, iif, add);
 }
-

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define FEATURES_MAX 128 /* Linux 6.18 has about half of that */
-#define BLOCK_BITS 32
-#define BLOCKS (FEATURES_MAX / BLOCK_BITS)
+#define BLOCK_BITS   32
+#define BLOCKS	     (FEATURES_MAX / BLOCK_BITS)
 
 static int call(const char *interface, void *command)
 {

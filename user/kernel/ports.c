@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define EPHEMERAL_FIRST 32768 /* the kernel's own defaults, where /proc cannot be read */
-#define EPHEMERAL_LAST 60999
+#define EPHEMERAL_LAST	60999
 
 static size_t keep(struct maps_ports *kept, size_t n, size_t max, unsigned first, unsigned last)
 {

@@ -30,7 +30,10 @@ static void put_prefixes(char *text, size_t size, const json_t *list, const char
 	size_t n = json_array_size(list);
 
 	for (size_t i = 0; i < n && i < SHOWN_DESTINATIONS; i++)
-		snprintf(text + strlen(text), size - strlen(text), "%s%s", i ? ", " : *text ? word : "",
+		snprintf(text + strlen(text), size - strlen(text), "%s%s",
+			 i	 ? ", "
+			 : *text ? word
+				 : "",
 			 json_string_value(json_array_get(list, i)));
 	if (n > SHOWN_DESTINATIONS)
 		snprintf(text + strlen(text), size - strlen(text), " and %zu more", n - SHOWN_DESTINATIONS);

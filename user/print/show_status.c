@@ -59,10 +59,10 @@ static void show_head(const json_t *r, FILE *out)
 	if (json_is_true(json_object_get(policy, "differs"))) {
 		print_label(out, "policy");
 		colour_print(out, COLOUR_YELLOW,
-			     strcmp(show_text(policy, "source"), "apply") ?
-				     "the configured file differs from what runs: sluice reload applies the file" :
-				     "it was applied by hand, and the configured file differs: sluice policy apply "
-				     "FILE returns to the file");
+			     strcmp(show_text(policy, "source"), "apply")
+				     ? "the configured file differs from what runs: sluice reload applies the file"
+				     : "it was applied by hand, and the configured file differs: sluice policy apply "
+				       "FILE returns to the file");
 		fputc('\n', out);
 	}
 }

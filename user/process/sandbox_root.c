@@ -20,8 +20,17 @@
 
 /* Folders, not files: resolv.conf is replaced by a new one when the network changes. */
 static const char *const kept[] = {
-	"/etc", "/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin",
-	"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman",
+	"/etc",
+	"/usr",
+	"/lib",
+	"/lib64",
+	"/lib32",
+	"/bin",
+	"/sbin",
+	"/run/systemd/resolve",
+	"/run/resolvconf",
+	"/run/NetworkManager",
+	"/run/connman",
 #ifdef __SANITIZE_ADDRESS__
 	"/proc", /* for its report */
 #endif

@@ -17,11 +17,11 @@
 
 #include "policy/alloc.h"
 
-#define TRIAL_WALL_TIMES   4	/* of the processor time: a machine that does other things */
-#define TRIAL_OOM_SCORE	   "1000"
-#define TRIAL_NICE	   5	/* packets come first */
-#define TRIAL_EXIT_MEMORY  3
-#define TRIAL_LOOK_MS	   50
+#define TRIAL_WALL_TIMES  4 /* of the processor time: a machine that does other things */
+#define TRIAL_OOM_SCORE	  "1000"
+#define TRIAL_NICE	  5 /* packets come first */
+#define TRIAL_EXIT_MEMORY 3
+#define TRIAL_LOOK_MS	  50
 
 /* Bytes of memory of its own that this process has now, as RLIMIT_DATA counts them. 0: not known. */
 static size_t trial_data_now(void)
@@ -50,7 +50,7 @@ static void trial_write(const char *path, const char *text)
 static void trial_bound(const struct trial_limits *limits, size_t had)
 {
 	struct rlimit cpu = {limits->seconds, limits->seconds + 1}, /* the soft one has a signal of its own */
-		      data = {had + limits->bytes, had + limits->bytes};
+		data = {had + limits->bytes, had + limits->bytes};
 	struct rlimit none = {0, 0};
 
 	setrlimit(RLIMIT_CPU, &cpu);

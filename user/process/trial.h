@@ -13,8 +13,8 @@
  * nothing, and the kernel ends the child first when memory is short.
  */
 struct trial_limits {
-	unsigned seconds;	/* of processor time; four times as long in all, for what waits */
-	size_t bytes;		/* of memory, above what this process has */
+	unsigned seconds; /* of processor time; four times as long in all, for what waits */
+	size_t bytes;	  /* of memory, above what this process has */
 };
 
 enum trial_end {

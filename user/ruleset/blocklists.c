@@ -22,7 +22,7 @@
 #include "user/base/text.h"
 
 #define SETTLE_SECONDS 2
-#define COPY_ID 16 /* bytes of a copy's name: a list's own name may be anything */
+#define COPY_ID	       16 /* bytes of a copy's name: a list's own name may be anything */
 
 static char *copy_path(const char *kept, const char *name)
 {
@@ -173,8 +173,8 @@ static bool missing(const struct reading *x, const char *path, int err)
 {
 	char *why = mem_printf("%s cannot be read: %s%s", path, beneath_error(-err),
 			       err == EXDEV ? " (the policy's own, unless it came by standard input, and "
-					      "blocklist_folders of gateway.yaml)" :
-					      "");
+					      "blocklist_folders of gateway.yaml)"
+					    : "");
 	bool had = take_copy(x, why), fine = had || may_be_elsewhere(x, err);
 
 	if (!fine)

@@ -30,7 +30,7 @@ struct blocklist { /* one of them, as it was read */
 	const char *name;
 	char *text; /* NULL: taken from the copy, or not there */
 	size_t len;
-	char *trouble; /* why it is not the list that its author meant, for people; NULL: it is */
+	char *trouble;		      /* why it is not the list that its author meant, for people; NULL: it is */
 	struct blocklist_stamp stamp; /* of the file, a moment before */
 };
 
@@ -41,10 +41,10 @@ struct blocklists {
 };
 
 struct blocklists_where {
-	const char *folder; /* of the policy; NULL: it came by standard input */
+	const char *folder;		    /* of the policy; NULL: it came by standard input */
 	const struct config_names *folders; /* more of them, by the configuration; NULL: none is known */
-	const char *kept;   /* folder of the copies; NULL: there are none, and a missing list is a warning */
-	int64_t now;	    /* Unix seconds */
+	const char *kept; /* folder of the copies; NULL: there are none, and a missing list is a warning */
+	int64_t now;	  /* Unix seconds */
 };
 
 /* False when a list cannot be had: reported. *out is to be freed in any case; it points into @p. */

@@ -241,8 +241,8 @@ static struct filter *compile_both(const struct ruleset *r, const struct policy 
 	return both;
 }
 
-static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
-		    struct budget *budget, struct diags *d)
+static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct budget *budget,
+		    struct diags *d)
 {
 	struct inventory *inv = &r->inventory;
 	struct reach *x = &r->reach;

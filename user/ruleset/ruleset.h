@@ -28,7 +28,7 @@ struct ruleset_source {	  /* borrowed for the call */
 /* Who is who. With @config the clients of a gateway; without it a file's nodes. */
 struct ruleset_place {
 	const struct config *config;
-	bool shut; /* nothing is to pass, whatever rules say */
+	bool shut;		     /* nothing is to pass, whatever rules say */
 	const struct budget *budget; /* what it may cost; NULL: the usual */
 	const struct doc *inventory; /* NULL with @config; both NULL: nobody is there */
 };
@@ -40,16 +40,16 @@ struct ruleset {
 	const char **approved_by;	      /* by configured route; NULL: nobody */
 	struct reach reach;
 	struct blocklists blocked;
-	bool shut;		   /* nothing passes, whatever the policy says */
-	bool lists_stay;	   /* those that are in force: blocked is empty */
-	struct maps_blocked *laid; /* in tables that wait for ruleset_apply(); NULL: not laid out */
+	bool shut;		     /* nothing passes, whatever the policy says */
+	bool lists_stay;	     /* those that are in force: blocked is empty */
+	struct maps_blocked *laid;   /* in tables that wait for ruleset_apply(); NULL: not laid out */
 	struct ruleset_laid *tables; /* all of it, waiting for ruleset_switch(); NULL: not laid out */
 	/*
 	 * Of a coordination server, rules that are not in force: they cannot be understood, or do not
 	 * fit. All of them only allow, so that less passes than it means; never more.
 	 */
 	size_t n_left_out;
-	char *left_out; /* why, of the first; NULL: there are none */
+	char *left_out;	   /* why, of the first; NULL: there are none */
 	char *file, *text; /* the source's */
 	size_t len;
 	struct policy *bound; /* nothing passes that this one does not allow, too; NULL: none */
@@ -115,7 +115,7 @@ void ruleset_unlay(struct ruleset_laid *laid); /* any thread, in its turn; NULL 
  * order of @config. @blocked: the block lists, too, if they are not laid out already;
  * else those in the maps stay. 0 or -errno with *error (from malloc).
  */
-int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
-		  struct maps *maps, uint32_t *generation, char **error);
+int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked, struct maps *maps,
+		  uint32_t *generation, char **error);
 
 #endif

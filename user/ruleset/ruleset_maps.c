@@ -152,8 +152,8 @@ void ruleset_unlay(struct ruleset_laid *laid)
 	free(laid);
 }
 
-int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked,
-		  struct maps *maps, uint32_t *generation, char **error)
+int ruleset_apply(struct ruleset *r, const struct config *config, const uint32_t *ids, bool blocked, struct maps *maps,
+		  uint32_t *generation, char **error)
 {
 	struct columns c;
 	int err;

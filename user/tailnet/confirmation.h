@@ -19,7 +19,7 @@
 
 enum confirmation_due { CONFIRMATION_FINE, CONFIRMATION_SAY, CONFIRMATION_GIVE_UP };
 
-struct confirmation { /* zero initialised: the netmap is as the server has it, as far as we know */
+struct confirmation {	  /* zero initialised: the netmap is as the server has it, as far as we know */
 	uint64_t missing; /* since when; 0: not missing */
 	enum confirmation_due done;
 };

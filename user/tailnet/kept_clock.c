@@ -13,10 +13,10 @@
 #include "user/gateway/state.h"
 #include "user/base/text.h"
 
-#define FILE_NAME "clock"
-#define FILE_MAX  4096
-#define BOOT_FILE "/proc/sys/kernel/random/boot_id"
-#define JITTER	  5 /* seconds: it is said often, and one more or less depends on the way */
+#define FILE_NAME  "clock"
+#define FILE_MAX   4096
+#define BOOT_FILE  "/proc/sys/kernel/random/boot_id"
+#define JITTER	   5		     /* seconds: it is said often, and one more or less depends on the way */
 #define KEEP_PAUSE (60 * NS_PER_SEC) /* between two writes: a server may say another time in every message */
 
 /* ---- its text ------------------------------------------------------------------- */

@@ -14,13 +14,13 @@ struct kept_clock {
 	const char *folder, *server; /* borrowed */
 	struct server_clock clock, on_disk;
 	uint64_t keep_at; /* not before; monotonic ns */
-	bool off; /* the two do not agree; said */
+	bool off;	  /* the two do not agree; said */
 };
 
 void kept_clock_open(struct kept_clock *k, const char *folder, const char *server);
 /* @server: Unix seconds; @now: monotonic ns. */
 void kept_clock_heard(struct kept_clock *k, int64_t server, uint64_t now);
-void kept_clock_close(struct kept_clock *k); /* writes what has waited */
+void kept_clock_close(struct kept_clock *k);	    /* writes what has waited */
 int64_t kept_clock_now(const struct kept_clock *k); /* Unix seconds, there */
 /* Seconds that our clock is ahead of it; 0: they agree, or it is not known. */
 int64_t kept_clock_ahead(const struct kept_clock *k);

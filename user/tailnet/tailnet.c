@@ -27,7 +27,7 @@
 #include "user/base/loop.h"
 #include "user/gateway/state.h"
 
-#define OUT_FILE     "logged-out" /* is there from `logout` to `up` */
+#define OUT_FILE     "logged-out"      /* is there from `logout` to `up` */
 #define SAVE_DELAY   (2 * NS_PER_SEC)  /* many changes, one file */
 #define EXPIRY_CHECK (30 * NS_PER_SEC) /* a clock may jump: no one time is right */
 #define RESTART_MIN  (1 * NS_PER_SEC)

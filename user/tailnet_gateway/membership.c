@@ -23,11 +23,11 @@
 #include "user/base/secret.h"
 #include "user/cli/version.h"
 
-#define DOUBT_PAUSE	(5 * NS_PER_SEC)
-#define DOUBT_PAUSE_MAX (3600 * NS_PER_SEC)
-#define DOUBT_FORGOTTEN	(3600 * NS_PER_SEC) /* so long without one: the next is as the first */
-#define NEWCOMERS_LOOKED_AT 16 /* each among all sources of all rules */
-#define NEWCOMER_WAIT	(2 * NS_PER_SEC) /* the rules may come behind it */
+#define DOUBT_PAUSE	    (5 * NS_PER_SEC)
+#define DOUBT_PAUSE_MAX	    (3600 * NS_PER_SEC)
+#define DOUBT_FORGOTTEN	    (3600 * NS_PER_SEC) /* so long without one: the next is as the first */
+#define NEWCOMERS_LOOKED_AT 16			/* each among all sources of all rules */
+#define NEWCOMER_WAIT	    (2 * NS_PER_SEC)	/* the rules may come behind it */
 
 /* "" is kept as NULL: there is none. */
 static void set_text(char **field, const char *text)
@@ -268,8 +268,9 @@ static int following_finish(struct change *c, json_t **result, char **error)
 	m->unsettled = news && !take_over(f);
 	if (m->unsettled) { /* tried once a second, said once */
 		m->behind = true;
-		return again ? EXIT_YES : control_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
-						       f->d.n ? f->d.list[0].text : "");
+		return again ? EXIT_YES
+			     : control_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
+					    f->d.n ? f->d.list[0].text : "");
 	}
 	if (news && m->waits)
 		say_ready(m);
@@ -449,8 +450,8 @@ static void free_auth_key(char *key)
 
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
-	static const struct tailnet_ops ops = {on_status, on_login, on_remarks, on_map,	paths_relayed,
-					       paths_relay_state, on_fd, on_identity};
+	static const struct tailnet_ops ops = {on_status,     on_login,		 on_remarks, on_map,
+					       paths_relayed, paths_relay_state, on_fd,	     on_identity};
 	const struct config_tailnet *t = &m->g->config->tailnet;
 	char *auth_key = read_auth_key(t, error, size);
 	const struct tailnet_config config = {

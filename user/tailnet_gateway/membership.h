@@ -18,9 +18,9 @@
  *
  * All of it belongs to the control thread.
  */
-#define NEWS_WAITERS 8
+#define NEWS_WAITERS  8
 #define NEWS_WAIT_MAX 60 /* seconds */
-#define PONGS_KEPT 64
+#define PONGS_KEPT    64
 
 struct pong {		 /* for `sluice ping` */
 	uint64_t number; /* from 1; 0: none yet */
@@ -50,7 +50,7 @@ struct membership {
 		uint64_t ticket; /* 0: a free place */
 		uint64_t until;	 /* ns */
 	} waiters[NEWS_WAITERS]; /* commands that hear of the next one */
-	char home[64];		/* a buffer for reports */
+	char home[64];		 /* a buffer for reports */
 	struct known *known;
 	size_t n_known;
 	uint64_t doubt_at, doubt_pause; /* no earlier is the netmap asked for again; ns */

@@ -39,7 +39,6 @@ void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const
  * is @sealed or does not overlap it. False: forged or shorter than a tag, and
  * what is at @out is of no use.
  */
-bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed,
-	       size_t len);
+bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed, size_t len);
 
 #endif

@@ -30,8 +30,7 @@ static void make_nonce(uint8_t nonce[NONCE_LEN], uint64_t counter)
 void aead_key_init(struct aead_key *key, const uint8_t bytes[KEY_LEN])
 {
 	/* Fails only for a wrong key length. */
-	if (!EVP_AEAD_CTX_init((void *)key->opaque, EVP_aead_chacha20_poly1305(), bytes, KEY_LEN, TAG_LEN,
-			       NULL))
+	if (!EVP_AEAD_CTX_init((void *)key->opaque, EVP_aead_chacha20_poly1305(), bytes, KEY_LEN, TAG_LEN, NULL))
 		abort();
 }
 
@@ -41,8 +40,7 @@ void aead_key_wipe(struct aead_key *key)
 	explicit_bzero(key, sizeof(*key));
 }
 
-void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *plain, size_t len,
-	       size_t pad)
+void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *plain, size_t len, size_t pad)
 {
 	static const uint8_t zeros[PADDING];
 	uint8_t nonce[NONCE_LEN];
@@ -51,13 +49,12 @@ void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 	make_nonce(nonce, counter);
 	/* The padding is sealed as a second input, so the packet needs not be copied to make room
 	 * for it. Fails only for packets of more than 256 GB. */
-	if (!EVP_AEAD_CTX_seal_scatter(context(key), out, out + len, &tag_len, pad + TAG_LEN, nonce,
-				       NONCE_LEN, plain, len, zeros, pad, NULL, 0))
+	if (!EVP_AEAD_CTX_seal_scatter(context(key), out, out + len, &tag_len, pad + TAG_LEN, nonce, NONCE_LEN, plain,
+				       len, zeros, pad, NULL, 0))
 		abort();
 }
 
-bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed,
-	       size_t len)
+bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed, size_t len)
 {
 	uint8_t nonce[NONCE_LEN];
 
@@ -65,6 +62,6 @@ bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 		return false;
 	make_nonce(nonce, counter);
 	len -= TAG_LEN;
-	return EVP_AEAD_CTX_open_gather(context(key), out, nonce, NONCE_LEN, sealed, len, sealed + len,
-					TAG_LEN, NULL, 0);
+	return EVP_AEAD_CTX_open_gather(context(key), out, nonce, NONCE_LEN, sealed, len, sealed + len, TAG_LEN, NULL,
+					0);
 }

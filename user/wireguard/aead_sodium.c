@@ -32,8 +32,7 @@ void aead_key_wipe(struct aead_key *key)
 	sodium_memzero(key, sizeof(*key));
 }
 
-void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *plain, size_t len,
-	       size_t pad)
+void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *plain, size_t len, size_t pad)
 {
 	uint8_t nonce[NONCE_LEN];
 
@@ -43,12 +42,10 @@ void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 		plain = out;
 	}
 	make_nonce(nonce, counter);
-	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len + pad, NULL, 0, NULL, nonce,
-						  key_bytes(key));
+	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len + pad, NULL, 0, NULL, nonce, key_bytes(key));
 }
 
-bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed,
-	       size_t len)
+bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const uint8_t *sealed, size_t len)
 {
 	uint8_t nonce[NONCE_LEN];
 

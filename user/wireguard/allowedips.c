@@ -10,7 +10,7 @@
 #include "allowedips.h"
 
 #define FIRST_BUCKETS 64
-#define LENGTHS 129
+#define LENGTHS	      129
 
 /* Prefixes come from the operator, not from strangers: an unkeyed hash will do. */
 static uint64_t hash_prefix(const struct addr *a, uint32_t len)
@@ -232,12 +232,12 @@ struct allowedips {
 
 static struct addr masked(const struct addr *a, const struct addr *mask)
 {
-	return (struct addr){ .d = { a->d[0] & mask->d[0], a->d[1] & mask->d[1] } };
+	return (struct addr){.d = {a->d[0] & mask->d[0], a->d[1] & mask->d[1]}};
 }
 
 static struct addr mask_of(uint32_t len)
 {
-	struct addr mask = { 0 };
+	struct addr mask = {0};
 
 	memset(mask.b, 0xff, len / 8);
 	if (len % 8)
@@ -274,8 +274,7 @@ static size_t lay_out(struct allowedips *a, const size_t counts[LENGTHS])
 	return total;
 }
 
-static const struct place *look(const struct allowedips *a, const struct length *l,
-				const struct addr *addr)
+static const struct place *look(const struct allowedips *a, const struct length *l, const struct addr *addr)
 {
 	const struct place *places = a->places + l->first;
 	size_t i = hash_prefix(addr, l->len) & l->mask_places;
@@ -293,12 +292,12 @@ static void enter(struct allowedips *a, const struct owned *o)
 	while (l->len != o->prefix.len)
 		l++;
 	p = (struct place *)look(a, l, &o->prefix.addr);
-	*p = (struct place){ o->prefix.addr, o->peer };
+	*p = (struct place){o->prefix.addr, o->peer};
 }
 
 struct allowedips *allowedips_snapshot(const struct allowedips_set *s)
 {
-	size_t counts[LENGTHS] = { 0 }, total;
+	size_t counts[LENGTHS] = {0}, total;
 	const struct owned *o;
 	struct allowedips *a;
 
@@ -329,8 +328,7 @@ uint32_t allowedips_lookup(const struct allowedips *a, const struct addr *addr)
 	/* IPv4 lives inside a prefix of IPv6, yet ::/0 does not mean it. */
 	uint32_t shortest = addr_is_v4(addr) ? ADDR_V4_BITS : 0;
 
-	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest;
-	     l++) {
+	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest; l++) {
 		struct addr want = masked(addr, &l->mask);
 		const struct place *p = look(a, l, &want);
 

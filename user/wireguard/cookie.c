@@ -15,7 +15,7 @@
 
 static void derive(uint8_t key[KEY_LEN], const char label[8], const uint8_t public[KEY_LEN])
 {
-	crypto_blake2s(key, (struct span[]){ { label, 8 }, { public, KEY_LEN } }, 2);
+	crypto_blake2s(key, (struct span[]){{label, 8}, {public, KEY_LEN}}, 2);
 }
 
 /* Macs stand at the end of both messages that have them. */
@@ -26,22 +26,20 @@ static size_t macs_at(size_t len)
 
 static void compute_mac1(uint8_t mac[MAC_LEN], const uint8_t key[KEY_LEN], const uint8_t *msg, size_t len)
 {
-	crypto_mac(mac, key, KEY_LEN, &(struct span){ msg, macs_at(len) }, 1);
+	crypto_mac(mac, key, KEY_LEN, &(struct span){msg, macs_at(len)}, 1);
 }
 
-static void compute_mac2(uint8_t mac[MAC_LEN], const uint8_t cookie[MAC_LEN], const uint8_t *msg,
-			 size_t len)
+static void compute_mac2(uint8_t mac[MAC_LEN], const uint8_t cookie[MAC_LEN], const uint8_t *msg, size_t len)
 {
-	crypto_mac(mac, cookie, MAC_LEN, &(struct span){ msg, macs_at(len) + MAC_LEN }, 1);
+	crypto_mac(mac, cookie, MAC_LEN, &(struct span){msg, macs_at(len) + MAC_LEN}, 1);
 }
 
-static void make_cookie(uint8_t cookie[MAC_LEN], const struct cookie_checker *c,
-			const struct endpoint *from)
+static void make_cookie(uint8_t cookie[MAC_LEN], const struct cookie_checker *c, const struct endpoint *from)
 {
-	uint8_t port[2] = { (uint8_t)(from->port >> 8), (uint8_t)from->port };
+	uint8_t port[2] = {(uint8_t)(from->port >> 8), (uint8_t)from->port};
 
-	crypto_mac(cookie, c->secret, KEY_LEN,
-		   (struct span[]){ { &from->addr, sizeof(from->addr) }, { port, sizeof(port) } }, 2);
+	crypto_mac(cookie, c->secret, KEY_LEN, (struct span[]){{&from->addr, sizeof(from->addr)}, {port, sizeof(port)}},
+		   2);
 }
 
 void cookie_checker_init(struct cookie_checker *c, const uint8_t our_public[KEY_LEN])
@@ -70,8 +68,7 @@ bool cookie_check_mac1(const struct cookie_checker *c, const void *msg, size_t l
 	return crypto_equal(mac, (const uint8_t *)msg + macs_at(len), MAC_LEN);
 }
 
-bool cookie_check_mac2(const struct cookie_checker *c, const void *msg, size_t len,
-		       const struct endpoint *from)
+bool cookie_check_mac2(const struct cookie_checker *c, const void *msg, size_t len, const struct endpoint *from)
 {
 	uint8_t cookie[MAC_LEN], mac[MAC_LEN];
 	bool ok;
@@ -83,8 +80,8 @@ bool cookie_check_mac2(const struct cookie_checker *c, const void *msg, size_t l
 	return ok;
 }
 
-void cookie_reply_write(const struct cookie_checker *c, struct message_cookie *reply, const void *msg,
-			size_t len, const struct endpoint *from, const uint8_t nonce[XNONCE_LEN])
+void cookie_reply_write(const struct cookie_checker *c, struct message_cookie *reply, const void *msg, size_t len,
+			const struct endpoint *from, const uint8_t nonce[XNONCE_LEN])
 {
 	const struct message_initiation *m = msg; /* a response has its sender's index at the same place */
 	uint8_t cookie[MAC_LEN];
@@ -96,8 +93,8 @@ void cookie_reply_write(const struct cookie_checker *c, struct message_cookie *r
 	reply->type = htole32(MESSAGE_COOKIE);
 	reply->receiver_index = m->sender_index;
 	memcpy(reply->nonce, nonce, XNONCE_LEN);
-	crypto_xseal(reply->sealed_cookie, cookie, MAC_LEN, (const uint8_t *)msg + macs_at(len), MAC_LEN,
-		     nonce, c->cookie_key);
+	crypto_xseal(reply->sealed_cookie, cookie, MAC_LEN, (const uint8_t *)msg + macs_at(len), MAC_LEN, nonce,
+		     c->cookie_key);
 	crypto_wipe(cookie, sizeof(cookie));
 }
 
@@ -110,7 +107,7 @@ void cookie_maker_init(struct cookie_maker *m, const uint8_t their_public[KEY_LE
 
 void cookie_macs_write(struct cookie_maker *m, void *msg, size_t len, uint64_t now)
 {
-	struct message_macs macs = { 0 };
+	struct message_macs macs = {0};
 
 	compute_mac1(macs.mac1, m->mac1_key, msg, len);
 	memcpy((uint8_t *)msg + macs_at(len), &macs, sizeof(macs));

@@ -39,10 +39,9 @@ void cookie_checker_renew(struct cookie_checker *c, const uint8_t secret[KEY_LEN
 /* @msg is a whole handshake message of @len bytes, its last 32 the macs. */
 bool cookie_check_mac1(const struct cookie_checker *c, const void *msg, size_t len);
 /* Call only when not stale. */
-bool cookie_check_mac2(const struct cookie_checker *c, const void *msg, size_t len,
-		       const struct endpoint *from);
-void cookie_reply_write(const struct cookie_checker *c, struct message_cookie *reply, const void *msg,
-			size_t len, const struct endpoint *from, const uint8_t nonce[XNONCE_LEN]);
+bool cookie_check_mac2(const struct cookie_checker *c, const void *msg, size_t len, const struct endpoint *from);
+void cookie_reply_write(const struct cookie_checker *c, struct message_cookie *reply, const void *msg, size_t len,
+			const struct endpoint *from, const uint8_t nonce[XNONCE_LEN]);
 
 void cookie_maker_init(struct cookie_maker *m, const uint8_t their_public[KEY_LEN]);
 /* Fills the macs of a message we send; mac2 is zero without a fresh cookie. */

@@ -7,7 +7,7 @@
 #include "crypto.h"
 
 #define BLOCK_LEN 64 /* of BLAKE2s */
-#define KDF_MAX 3
+#define KDF_MAX	  3
 
 static_assert(CRYPTO_SHORT_KEY_LEN == crypto_shorthash_KEYBYTES, "SipHash-2-4");
 
@@ -45,8 +45,8 @@ bool crypto_x25519(const uint8_t secret[KEY_LEN], const uint8_t public[KEY_LEN],
 	return false;
 }
 
-static void blake2s_spans(uint8_t *out, size_t out_len, const void *key, size_t key_len,
-			  const struct span *spans, size_t n)
+static void blake2s_spans(uint8_t *out, size_t out_len, const void *key, size_t key_len, const struct span *spans,
+			  size_t n)
 {
 	blake2s_state state;
 
@@ -72,18 +72,18 @@ void crypto_mac(uint8_t out[MAC_LEN], const void *key, size_t key_len, const str
 
 void crypto_hmac(uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len, const void *in, size_t len)
 {
-	uint8_t inner_key[BLOCK_LEN] = { 0 }, outer_key[BLOCK_LEN], hash[HASH_LEN];
+	uint8_t inner_key[BLOCK_LEN] = {0}, outer_key[BLOCK_LEN], hash[HASH_LEN];
 
 	if (key_len > BLOCK_LEN)
-		crypto_blake2s(inner_key, &(struct span){ key, key_len }, 1);
+		crypto_blake2s(inner_key, &(struct span){key, key_len}, 1);
 	else
 		memcpy(inner_key, key, key_len);
 	for (size_t i = 0; i < BLOCK_LEN; i++) {
 		outer_key[i] = inner_key[i] ^ 0x5c;
 		inner_key[i] ^= 0x36;
 	}
-	crypto_blake2s(hash, (struct span[]){ { inner_key, BLOCK_LEN }, { in, len } }, 2);
-	crypto_blake2s(out, (struct span[]){ { outer_key, BLOCK_LEN }, { hash, HASH_LEN } }, 2);
+	crypto_blake2s(hash, (struct span[]){{inner_key, BLOCK_LEN}, {in, len}}, 2);
+	crypto_blake2s(out, (struct span[]){{outer_key, BLOCK_LEN}, {hash, HASH_LEN}}, 2);
 	sodium_memzero(inner_key, sizeof(inner_key));
 	sodium_memzero(outer_key, sizeof(outer_key));
 	sodium_memzero(hash, sizeof(hash));
@@ -107,18 +107,15 @@ void crypto_kdf(uint8_t *const out[], size_t n, const uint8_t key[HASH_LEN], con
 
 static const uint8_t zero_nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
 
-void crypto_seal(uint8_t *out, const void *plain, size_t len, const uint8_t ad[HASH_LEN],
-		 const uint8_t key[KEY_LEN])
+void crypto_seal(uint8_t *out, const void *plain, size_t len, const uint8_t ad[HASH_LEN], const uint8_t key[KEY_LEN])
 {
-	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len, ad, HASH_LEN, NULL, zero_nonce,
-						  key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len, ad, HASH_LEN, NULL, zero_nonce, key);
 }
 
-bool crypto_open(uint8_t *out, const void *sealed, size_t len, const uint8_t ad[HASH_LEN],
-		 const uint8_t key[KEY_LEN])
+bool crypto_open(uint8_t *out, const void *sealed, size_t len, const uint8_t ad[HASH_LEN], const uint8_t key[KEY_LEN])
 {
-	return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, len, ad, HASH_LEN,
-							 zero_nonce, key) == 0;
+	return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, len, ad, HASH_LEN, zero_nonce, key) ==
+	       0;
 }
 
 void crypto_xseal(uint8_t *out, const void *plain, size_t len, const void *ad, size_t ad_len,
@@ -130,8 +127,7 @@ void crypto_xseal(uint8_t *out, const void *plain, size_t len, const void *ad, s
 bool crypto_xopen(uint8_t *out, const void *sealed, size_t len, const void *ad, size_t ad_len,
 		  const uint8_t nonce[XNONCE_LEN], const uint8_t key[KEY_LEN])
 {
-	return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, len, ad, ad_len, nonce,
-							  key) == 0;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, len, ad, ad_len, nonce, key) == 0;
 }
 
 uint64_t crypto_short_hash(const uint8_t key[CRYPTO_SHORT_KEY_LEN], const void *in, size_t len)

@@ -42,10 +42,8 @@ void crypto_hmac(uint8_t out[HASH_LEN], const uint8_t *key, size_t key_len, cons
 void crypto_kdf(uint8_t *const out[], size_t n, const uint8_t key[HASH_LEN], const void *in, size_t len);
 
 /* ChaCha20-Poly1305 of one short handshake field with additional data; nonce zero. */
-void crypto_seal(uint8_t *out, const void *plain, size_t len, const uint8_t ad[HASH_LEN],
-		 const uint8_t key[KEY_LEN]);
-bool crypto_open(uint8_t *out, const void *sealed, size_t len, const uint8_t ad[HASH_LEN],
-		 const uint8_t key[KEY_LEN]);
+void crypto_seal(uint8_t *out, const void *plain, size_t len, const uint8_t ad[HASH_LEN], const uint8_t key[KEY_LEN]);
+bool crypto_open(uint8_t *out, const void *sealed, size_t len, const uint8_t ad[HASH_LEN], const uint8_t key[KEY_LEN]);
 /* XChaCha20-Poly1305 for cookie replies. */
 void crypto_xseal(uint8_t *out, const void *plain, size_t len, const void *ad, size_t ad_len,
 		  const uint8_t nonce[XNONCE_LEN], const uint8_t key[KEY_LEN]);

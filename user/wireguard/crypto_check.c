@@ -10,9 +10,8 @@
 #include "crypto.h"
 
 /* RFC 8439 section 2.8.2, and draft-irtf-cfrg-xchacha section A.3.1 with the same plaintext */
-static const char sunscreen[] =
-	"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for "
-	"the future, sunscreen would be it.";
+static const char sunscreen[] = "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for "
+				"the future, sunscreen would be it.";
 static const char aead_ad[] = "50515253c0c1c2c3c4c5c6c7";
 static const char aead_key_hex[] = "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f";
 
@@ -34,7 +33,7 @@ static bool is(const uint8_t *got, const char *hex)
 /* RFC 7748 section 5.2, and a point of low order */
 static bool check_x25519(void)
 {
-	uint8_t secret[KEY_LEN], public[KEY_LEN], shared[KEY_LEN], zero[KEY_LEN] = { 0 };
+	uint8_t secret[KEY_LEN], public[KEY_LEN], shared[KEY_LEN], zero[KEY_LEN] = {0};
 
 	unhex(secret, "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
 	unhex(public, "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
@@ -48,7 +47,7 @@ static bool check_blake2s(void)
 {
 	uint8_t hash[HASH_LEN], mac[MAC_LEN], key[KEY_LEN];
 
-	crypto_blake2s(hash, &(struct span){ "abc", 3 }, 1);
+	crypto_blake2s(hash, &(struct span){"abc", 3}, 1);
 	if (!is(hash, "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"))
 		return false;
 	unhex(key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
@@ -63,8 +62,8 @@ static bool check_chacha20poly1305(void)
 	unhex(key, aead_key_hex);
 	unhex(ad, aead_ad);
 	unhex(nonce, "070000004041424344454647");
-	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN, ad,
-						  sizeof(ad), NULL, nonce, key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN, ad, sizeof(ad),
+						  NULL, nonce, key);
 	return is(out, "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
 		       "3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36"
 		       "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
@@ -97,8 +96,8 @@ static bool check_bulk(void)
 
 	unhex(key, aead_key_hex);
 	unhex(nonce, "000000000102030405060708");
-	crypto_aead_chacha20poly1305_ietf_encrypt(want, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN,
-						  NULL, 0, NULL, nonce, key);
+	crypto_aead_chacha20poly1305_ietf_encrypt(want, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN, NULL, 0, NULL,
+						  nonce, key);
 	aead_key_init(&prepared, key);
 	aead_seal(&prepared, counter, got, (const uint8_t *)sunscreen, SUNSCREEN_LEN, 0);
 	ok = memcmp(want, got, sizeof(want)) == 0 && aead_open(&prepared, counter, got, got, sizeof(got)) &&
@@ -113,11 +112,11 @@ static const struct check {
 	const char *what;
 	bool (*run)(void);
 } checks[] = {
-	{ "X25519", check_x25519 },
-	{ "BLAKE2s", check_blake2s },
-	{ "ChaCha20-Poly1305", check_chacha20poly1305 },
-	{ "XChaCha20-Poly1305", check_xchacha20poly1305 },
-	{ "bulk ChaCha20-Poly1305", check_bulk },
+	{"X25519", check_x25519},
+	{"BLAKE2s", check_blake2s},
+	{"ChaCha20-Poly1305", check_chacha20poly1305},
+	{"XChaCha20-Poly1305", check_xchacha20poly1305},
+	{"bulk ChaCha20-Poly1305", check_bulk},
 };
 
 bool crypto_init(const char **what)

@@ -17,10 +17,10 @@
 
 #include "engine_private.h"
 
-#define PEERS_A_TICK 64
-#define FORGED_ANSWERS 8 /* to one initiation; then the next one has to be answered */
-#define TAI_EPOCH 0x400000000000000aull /* 1970 in TAI64 */
-#define TIMESTAMP_GRAIN (1u << 24)	/* ns; our clock is nobody's business in more detail */
+#define PEERS_A_TICK	64
+#define FORGED_ANSWERS	8		      /* to one initiation; then the next one has to be answered */
+#define TAI_EPOCH	0x400000000000000aull /* 1970 in TAI64 */
+#define TIMESTAMP_GRAIN (1u << 24)	      /* ns; our clock is nobody's business in more detail */
 
 struct engine *engine_enter(const struct engine *e)
 {
@@ -225,7 +225,7 @@ static void move_peer(struct engine *e, struct peer *p, const struct endpoint *f
 	if (endpoint_equal(&p->endpoint, from) || (p->transport->fixed && p->endpoint.port))
 		return;
 	p->endpoint = *from;
-	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *from });
+	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ENDPOINT, .endpoint = *from});
 }
 
 /* Hands the session to the peer's worker; before the peer hears of it. */
@@ -234,9 +234,9 @@ static void install(struct engine *e, struct peer *p, struct session *s, const s
 {
 	move_peer(e, p, from);
 	p->made_before = p->made;
-	p->made = (struct made){ .wall = now->wall, .mono = now->mono, .initiator = s->initiator };
+	p->made = (struct made){.wall = now->wall, .mono = now->mono, .initiator = s->initiator};
 	timers_session_made(&p->timers, now->mono);
-	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_INSTALL, .session = s });
+	engine_command(e, p, (struct transport_command){.op = TRANSPORT_INSTALL, .session = s});
 	engine_schedule(e, p, now->mono);
 }
 
@@ -369,12 +369,11 @@ enum engine_result engine_input(struct engine *e, const void *msg, size_t len, c
 		return len == sizeof(struct message_initiation) ? input_initiation(e, msg, from, now)
 								: ENGINE_BAD_LENGTH;
 	case MESSAGE_RESPONSE:
-		return len == sizeof(struct message_response) ? input_response(e, msg, from, now)
-							      : ENGINE_BAD_LENGTH;
+		return len == sizeof(struct message_response) ? input_response(e, msg, from, now) : ENGINE_BAD_LENGTH;
 	case MESSAGE_COOKIE:
-		return len == sizeof(struct message_cookie) ? input_cookie(e, msg, now->mono)
-							    : ENGINE_BAD_LENGTH;
-	default: return ENGINE_BAD_TYPE;
+		return len == sizeof(struct message_cookie) ? input_cookie(e, msg, now->mono) : ENGINE_BAD_LENGTH;
+	default:
+		return ENGINE_BAD_TYPE;
 	}
 }
 
@@ -399,17 +398,17 @@ static void run_peer(struct engine *e, struct peer *p, const struct engine_time 
 	unsigned due = timers_run(&p->timers, &stamps, now->mono);
 
 	if (due & TIMER_ZERO_KEYS)
-		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_CLEAR });
+		engine_command(e, p, (struct transport_command){.op = TRANSPORT_CLEAR});
 	if (due & TIMER_GIVE_UP) {
 		engine_abandon(e, p);
-		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_DROP_STAGED });
+		engine_command(e, p, (struct transport_command){.op = TRANSPORT_DROP_STAGED});
 	}
 	if (due & TIMER_RETRY)
 		send_initiation(e, p, true, now);
 	if (due & TIMER_NEW_HANDSHAKE || is_to_be_kept(e, p, &stamps, now->mono))
 		engine_begin(e, p, now);
 	if (due & TIMER_KEEPALIVE)
-		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE });
+		engine_command(e, p, (struct transport_command){.op = TRANSPORT_SEND_KEEPALIVE});
 	engine_schedule(e, p, now->mono);
 }
 

@@ -78,19 +78,20 @@ void engine_set_under_load(struct engine *e, bool under_load);
 
 /* ---- input ---- */
 enum engine_result { /* of a handshake message, at the gate (gate.h) and behind it */
-	ENGINE_OK,
-	ENGINE_COOKIE_SENT, /* under load: asked to come again with a cookie */
-	ENGINE_BAD_LENGTH,
-	ENGINE_BAD_TYPE,     /* not a handshake message, reserved bytes included */
-	ENGINE_BAD_MAC1,     /* not meant for our key */
-	ENGINE_RATE_LIMITED, /* too many from this source (W7), or from all who have not shown that they are real */
-	ENGINE_FORGED,	     /* does not decrypt, or a low-order point (W11) */
-	ENGINE_UNKNOWN_PEER,
-	ENGINE_OLD_TIMESTAMP, /* replayed initiation (W8) */
-	ENGINE_FLOOD,	      /* more than INITIATIONS_PER_SECOND by this peer (W8) */
-	ENGINE_UNKNOWN_INDEX, /* no handshake of ours has this index */
-	ENGINE_NO_IDENTITY,
-	ENGINE_NO_MEMORY,
+		     ENGINE_OK,
+		     ENGINE_COOKIE_SENT, /* under load: asked to come again with a cookie */
+		     ENGINE_BAD_LENGTH,
+		     ENGINE_BAD_TYPE,	  /* not a handshake message, reserved bytes included */
+		     ENGINE_BAD_MAC1,	  /* not meant for our key */
+		     ENGINE_RATE_LIMITED, /* too many from this source (W7), or from all who have not shown that they
+					     are real */
+		     ENGINE_FORGED,	  /* does not decrypt, or a low-order point (W11) */
+		     ENGINE_UNKNOWN_PEER,
+		     ENGINE_OLD_TIMESTAMP, /* replayed initiation (W8) */
+		     ENGINE_FLOOD,	   /* more than INITIATIONS_PER_SECOND by this peer (W8) */
+		     ENGINE_UNKNOWN_INDEX, /* no handshake of ours has this index */
+		     ENGINE_NO_IDENTITY,
+		     ENGINE_NO_MEMORY,
 };
 
 /* One datagram that is a handshake message (types 1 to 3) and has passed the gate.
@@ -126,18 +127,15 @@ void engine_peer_remove(struct engine *e, struct peer *p);
 void engine_remove_all(struct engine *e);
 
 /* Takes effect with a handshake, which is begun at once when there is a session (W16). */
-void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN],
-			 const struct engine_time *now);
+void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN], const struct engine_time *now);
 void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct endpoint *to);
 /* Seconds; 0 is off. Switching it on sends one at once. */
-void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds,
-			       const struct engine_time *now);
+void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds, const struct engine_time *now);
 /* Allowed IPs reach workers with engine_publish_allowed(). False: no memory. */
 bool engine_peer_allow(struct engine *e, struct peer *p, const struct prefix *prefix);
 void engine_peer_disallow(struct engine *e, struct peer *p, const struct prefix *prefix);
 void engine_peer_disallow_all(struct engine *e, struct peer *p);
-const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p,
-					      const void **cursor);
+const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p, const void **cursor);
 /* Builds and hands out a snapshot when something has changed, and the first time. False: no memory,
  * the old one stays. */
 bool engine_publish_allowed(struct engine *e);

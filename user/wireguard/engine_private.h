@@ -80,8 +80,7 @@ struct engine {
 /* Holds the lock until the block ends. */
 struct engine *engine_enter(const struct engine *e);
 void engine_leave(struct engine **e);
-#define ENGINE_LOCKED(e) \
-	struct engine *locked __attribute__((cleanup(engine_leave), unused)) = engine_enter(e)
+#define ENGINE_LOCKED(e) struct engine *locked __attribute__((cleanup(engine_leave), unused)) = engine_enter(e)
 
 void engine_random(struct engine *e, void *buf, size_t len);
 void engine_command(struct engine *e, const struct peer *p, struct transport_command c);

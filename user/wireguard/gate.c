@@ -98,9 +98,12 @@ static size_t length_of(const uint8_t *msg, size_t len)
 		return 0;
 	memcpy(&type, msg, sizeof(type));
 	switch (le32toh(type)) {
-	case MESSAGE_INITIATION: return sizeof(struct message_initiation);
-	case MESSAGE_RESPONSE: return sizeof(struct message_response);
-	default: return 0;
+	case MESSAGE_INITIATION:
+		return sizeof(struct message_initiation);
+	case MESSAGE_RESPONSE:
+		return sizeof(struct message_response);
+	default:
+		return 0;
 	}
 }
 
@@ -117,9 +120,9 @@ static bool check_mac2(const struct gate_keys *k, const void *msg, size_t len, c
 	return false;
 }
 
-static enum engine_result judge_initiation(const struct gate_keys *k, struct ratelimit *sources,
-					   struct gate_load *load, const void *msg, size_t len,
-					   const struct endpoint *from, uint64_t now, bool *proven)
+static enum engine_result judge_initiation(const struct gate_keys *k, struct ratelimit *sources, struct gate_load *load,
+					   const void *msg, size_t len, const struct endpoint *from, uint64_t now,
+					   bool *proven)
 {
 	bool real = check_mac2(k, msg, len, from, now);
 

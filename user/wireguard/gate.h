@@ -30,10 +30,10 @@
  * changes; the load is shared, in atomics; each judging thread has buckets of its own.
  */
 #define GATE_STRANGERS_PER_SECOND 2000	/* handshakes without a cookie; more is load */
-#define GATE_STRANGERS_BURST 4096	/* everybody at once, after a restart */
-#define GATE_COOKIES_PER_SECOND 20000	/* the socket's filter lets as many initiations through (bpf/front.h) */
-#define GATE_COOKIES_BURST 1000
-#define GATE_SECRET_TURN (COOKIE_SECRET_MAX_AGE / 2)
+#define GATE_STRANGERS_BURST	  4096	/* everybody at once, after a restart */
+#define GATE_COOKIES_PER_SECOND	  20000 /* the socket's filter lets as many initiations through (bpf/front.h) */
+#define GATE_COOKIES_BURST	  1000
+#define GATE_SECRET_TURN	  (COOKIE_SECRET_MAX_AGE / 2)
 
 /*
  * What macs are checked by. Two secrets, half a life apart: a cookie is good for at least

@@ -23,8 +23,7 @@ static size_t slot_of(const struct index_table *t, uint32_t index)
 
 static bool grow(struct index_table *t)
 {
-	struct index_table bigger = { .mask = t->slots ? 2 * t->mask + 1 : FIRST_SIZE - 1,
-				      .used = t->used };
+	struct index_table bigger = {.mask = t->slots ? 2 * t->mask + 1 : FIRST_SIZE - 1, .used = t->used};
 
 	bigger.slots = calloc(bigger.mask + 1, sizeof(*bigger.slots));
 	if (!bigger.slots)
@@ -47,7 +46,7 @@ bool index_insert(struct index_table *t, uint32_t index, void *value)
 {
 	if ((!t->slots || 2 * t->used > t->mask) && !grow(t))
 		return false;
-	t->slots[slot_of(t, index)] = (struct index_slot){ index, value };
+	t->slots[slot_of(t, index)] = (struct index_slot){index, value};
 	t->used++;
 	return true;
 }
@@ -68,12 +67,12 @@ void index_remove(struct index_table *t, uint32_t index)
 			hole = i;
 		}
 	}
-	t->slots[hole] = (struct index_slot){ 0, NULL };
+	t->slots[hole] = (struct index_slot){0, NULL};
 	t->used--;
 }
 
 void index_free(struct index_table *t)
 {
 	free(t->slots);
-	*t = (struct index_table){ 0 };
+	*t = (struct index_table){0};
 }

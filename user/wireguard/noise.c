@@ -24,17 +24,16 @@ static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 
 static void mix_hash(struct noise_state *s, const void *bytes, size_t len)
 {
-	crypto_blake2s(s->hash, (struct span[]){ { s->hash, HASH_LEN }, { bytes, len } }, 2);
+	crypto_blake2s(s->hash, (struct span[]){{s->hash, HASH_LEN}, {bytes, len}}, 2);
 }
 
 /* Takes a secret into the chaining key; @key, when not NULL, is for the next sealed field. */
 static void mix_key(struct noise_state *s, uint8_t *key, const void *secret, size_t len)
 {
-	crypto_kdf((uint8_t *[]){ s->chaining_key, key }, key ? 2 : 1, s->chaining_key, secret, len);
+	crypto_kdf((uint8_t *[]){s->chaining_key, key}, key ? 2 : 1, s->chaining_key, secret, len);
 }
 
-static bool mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY_LEN],
-		   const uint8_t public[KEY_LEN])
+static bool mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY_LEN], const uint8_t public[KEY_LEN])
 {
 	uint8_t shared[KEY_LEN];
 	bool ok = crypto_x25519(secret, public, shared);
@@ -55,20 +54,18 @@ static void mix_psk(struct noise_state *s, uint8_t key[KEY_LEN], const uint8_t p
 {
 	uint8_t temp[HASH_LEN];
 
-	crypto_kdf((uint8_t *[]){ s->chaining_key, temp, key }, 3, s->chaining_key, psk, KEY_LEN);
+	crypto_kdf((uint8_t *[]){s->chaining_key, temp, key}, 3, s->chaining_key, psk, KEY_LEN);
 	mix_hash(s, temp, HASH_LEN);
 	crypto_wipe(temp, sizeof(temp));
 }
 
-static void seal_field(struct noise_state *s, uint8_t *out, const void *plain, size_t len,
-		       const uint8_t key[KEY_LEN])
+static void seal_field(struct noise_state *s, uint8_t *out, const void *plain, size_t len, const uint8_t key[KEY_LEN])
 {
 	crypto_seal(out, plain, len, s->hash, key);
 	mix_hash(s, out, SEALED(len));
 }
 
-static bool open_field(struct noise_state *s, void *out, const uint8_t *sealed, size_t len,
-		       const uint8_t key[KEY_LEN])
+static bool open_field(struct noise_state *s, void *out, const uint8_t *sealed, size_t len, const uint8_t key[KEY_LEN])
 {
 	if (!crypto_open(out, sealed, len, s->hash, key))
 		return false;
@@ -80,16 +77,15 @@ static bool open_field(struct noise_state *s, void *out, const uint8_t *sealed, 
 static void begin(struct noise_state *s, const uint8_t responder_public[KEY_LEN])
 {
 	memset(s, 0, sizeof(*s));
-	crypto_blake2s(s->chaining_key, &(struct span){ construction, strlen(construction) }, 1);
+	crypto_blake2s(s->chaining_key, &(struct span){construction, strlen(construction)}, 1);
 	memcpy(s->hash, s->chaining_key, HASH_LEN);
 	mix_hash(s, identifier, strlen(identifier));
 	mix_hash(s, responder_public, KEY_LEN);
 }
 
-static void derive_keys(const struct noise_state *s, uint8_t initiator_sends[KEY_LEN],
-			uint8_t responder_sends[KEY_LEN])
+static void derive_keys(const struct noise_state *s, uint8_t initiator_sends[KEY_LEN], uint8_t responder_sends[KEY_LEN])
 {
-	crypto_kdf((uint8_t *[]){ initiator_sends, responder_sends }, 2, s->chaining_key, NULL, 0);
+	crypto_kdf((uint8_t *[]){initiator_sends, responder_sends}, 2, s->chaining_key, NULL, 0);
 }
 
 void noise_identity_init(struct noise_identity *id, const uint8_t secret[KEY_LEN])
@@ -103,8 +99,7 @@ void noise_identity_init(struct noise_identity *id, const uint8_t secret[KEY_LEN
 	crypto_public_key(id->secret, id->public);
 }
 
-bool noise_peer_init(struct noise_peer *peer, const uint8_t public[KEY_LEN],
-		     const struct noise_identity *id)
+bool noise_peer_init(struct noise_peer *peer, const uint8_t public[KEY_LEN], const struct noise_identity *id)
 {
 	memmove(peer->public, public, KEY_LEN);
 	return crypto_x25519(id->secret, public, peer->static_static);
@@ -119,10 +114,9 @@ static bool mix_static_static(struct noise_state *s, uint8_t key[KEY_LEN], const
 	return true;
 }
 
-bool noise_initiation_write(struct noise_state *state, struct message_initiation *msg,
-			    const struct noise_identity *id, const struct noise_peer *peer,
-			    uint32_t local_index, const uint8_t ephemeral_secret[KEY_LEN],
-			    const uint8_t timestamp[TIMESTAMP_LEN])
+bool noise_initiation_write(struct noise_state *state, struct message_initiation *msg, const struct noise_identity *id,
+			    const struct noise_peer *peer, uint32_t local_index,
+			    const uint8_t ephemeral_secret[KEY_LEN], const uint8_t timestamp[TIMESTAMP_LEN])
 {
 	struct noise_state s;
 	uint8_t key[KEY_LEN];
@@ -196,8 +190,7 @@ bool noise_initiation_read_timestamp(struct noise_state *state, const struct mes
 }
 
 bool noise_response_write(struct noise_state *state, struct message_response *msg, struct noise_keys *keys,
-			  const struct noise_peer *peer, uint32_t local_index,
-			  const uint8_t ephemeral_secret[KEY_LEN])
+			  const struct noise_peer *peer, uint32_t local_index, const uint8_t ephemeral_secret[KEY_LEN])
 {
 	uint8_t key[KEY_LEN];
 	bool ok;
@@ -223,9 +216,8 @@ bool noise_response_write(struct noise_state *state, struct message_response *ms
 	return ok;
 }
 
-bool noise_response_read(struct noise_state *state, const struct message_response *msg,
-			 struct noise_keys *keys, const struct noise_identity *id,
-			 const struct noise_peer *peer)
+bool noise_response_read(struct noise_state *state, const struct message_response *msg, struct noise_keys *keys,
+			 const struct noise_identity *id, const struct noise_peer *peer)
 {
 	struct noise_state s = *state;
 	uint8_t key[KEY_LEN], nothing[1];

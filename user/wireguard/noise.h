@@ -40,14 +40,12 @@ struct noise_keys { /* what a handshake is for */
 /* The public key is computed. An all-zero secret is a valid argument: no identity. */
 void noise_identity_init(struct noise_identity *id, const uint8_t secret[KEY_LEN]);
 /* False when the peer's key is a low-order point (W11): then no handshake with it ever succeeds. */
-bool noise_peer_init(struct noise_peer *peer, const uint8_t public[KEY_LEN],
-		     const struct noise_identity *id);
+bool noise_peer_init(struct noise_peer *peer, const uint8_t public[KEY_LEN], const struct noise_identity *id);
 
 /* Initiator, first message. Writes all but the macs. False: a low-order point; @state and @msg are zero. */
-bool noise_initiation_write(struct noise_state *state, struct message_initiation *msg,
-			    const struct noise_identity *id, const struct noise_peer *peer,
-			    uint32_t local_index, const uint8_t ephemeral_secret[KEY_LEN],
-			    const uint8_t timestamp[TIMESTAMP_LEN]);
+bool noise_initiation_write(struct noise_state *state, struct message_initiation *msg, const struct noise_identity *id,
+			    const struct noise_peer *peer, uint32_t local_index,
+			    const uint8_t ephemeral_secret[KEY_LEN], const uint8_t timestamp[TIMESTAMP_LEN]);
 
 /* Responder, first message, in two steps: who is it, then is it. False: forged; @state is zero.
  * Neither step changes anything but its outputs. */
@@ -58,13 +56,11 @@ bool noise_initiation_read_timestamp(struct noise_state *state, const struct mes
 
 /* Responder, second message; ends the handshake: @state is wiped, @keys are the session's. */
 bool noise_response_write(struct noise_state *state, struct message_response *msg, struct noise_keys *keys,
-			  const struct noise_peer *peer, uint32_t local_index,
-			  const uint8_t ephemeral_secret[KEY_LEN]);
+			  const struct noise_peer *peer, uint32_t local_index, const uint8_t ephemeral_secret[KEY_LEN]);
 
 /* Initiator, second message. True: @keys are the session's and @state is wiped. False: forged, and
  * @state is as before, for the true answer may still come. */
-bool noise_response_read(struct noise_state *state, const struct message_response *msg,
-			 struct noise_keys *keys, const struct noise_identity *id,
-			 const struct noise_peer *peer);
+bool noise_response_read(struct noise_state *state, const struct message_response *msg, struct noise_keys *keys,
+			 const struct noise_identity *id, const struct noise_peer *peer);
 
 #endif

@@ -5,8 +5,8 @@
 #include "ecn.h"
 #include "transport_private.h"
 
-enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len,
-				     uint64_t now, struct session **session)
+enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len, uint64_t now,
+				     struct session **session)
 {
 	const struct message_data *m = (const void *)msg;
 	struct session *s;
@@ -56,8 +56,8 @@ static void note(struct transport *t, size_t len, bool data, uint64_t now)
 	count(&t->stamps.rx_packets, 1);
 }
 
-static enum open_result look_inside(const struct transport *t, const struct allowedips *allowed,
-				    uint8_t *plain, size_t len, uint8_t tos, struct packet *packet)
+static enum open_result look_inside(const struct transport *t, const struct allowedips *allowed, uint8_t *plain,
+				    size_t len, uint8_t tos, struct packet *packet)
 {
 	if (!packet_parse(plain, len, packet))
 		return OPEN_BAD_PACKET;
@@ -71,8 +71,7 @@ static enum open_result look_inside(const struct transport *t, const struct allo
 
 enum open_result transport_open_accept(struct transport_set *set, struct session *session,
 				       const struct allowedips *allowed, uint8_t *msg, size_t len,
-				       const struct endpoint *from, uint8_t tos, uint64_t now,
-				       struct opened *out)
+				       const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out)
 {
 	const struct message_data *m = (const void *)msg;
 	struct transport *t = session->transport;
@@ -92,9 +91,8 @@ enum open_result transport_open_accept(struct transport_set *set, struct session
 	return look_inside(t, allowed, msg + DATA_HEADER_LEN, plain_len, tos, &out->packet);
 }
 
-enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg,
-				size_t len, const struct endpoint *from, uint8_t tos, uint64_t now,
-				struct opened *out)
+enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg, size_t len,
+				const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out)
 {
 	struct session *session;
 	enum open_result result;

@@ -138,10 +138,10 @@ struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN])
 	p = make_peer(e, public, id);
 	if (!p)
 		return NULL;
-	e->slots[id] = (struct slot){ p, p->transport };
+	e->slots[id] = (struct slot){p, p->transport};
 	e->n_peers++;
 	enter_bucket(e, p);
-	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ADD });
+	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ADD});
 	return p;
 }
 
@@ -161,7 +161,7 @@ void engine_peer_remove(struct engine *e, struct peer *p)
 	timer_queue_set(&e->timers, &p->timer, UINT64_MAX);
 	engine_peer_disallow_all(e, p);
 	engine_abandon(e, p);
-	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_REMOVE });
+	engine_command(e, p, (struct transport_command){.op = TRANSPORT_REMOVE});
 	secret_free(e->peer_pool, p);
 }
 
@@ -195,14 +195,13 @@ void peer_new_identity(struct engine *e)
 		noise_peer_init(&p->noise, p->noise.public, &e->own->identity);
 		engine_abandon(e, p);
 		p->timers.zero_keys_at = 0;
-		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_CLEAR });
+		engine_command(e, p, (struct transport_command){.op = TRANSPORT_CLEAR});
 	}
 }
 
 /* ---- setting ---- */
 
-void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN],
-			 const struct engine_time *now)
+void engine_peer_set_psk(struct engine *e, struct peer *p, const uint8_t psk[KEY_LEN], const struct engine_time *now)
 {
 	ENGINE_LOCKED(e);
 
@@ -230,11 +229,10 @@ void engine_peer_set_endpoint(struct engine *e, struct peer *p, const struct end
 
 	peer_look_at_endpoint(p);
 	p->endpoint = *to;
-	engine_command(e, p, (struct transport_command){ .op = TRANSPORT_ENDPOINT, .endpoint = *to });
+	engine_command(e, p, (struct transport_command){.op = TRANSPORT_ENDPOINT, .endpoint = *to});
 }
 
-void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds,
-			       const struct engine_time *now)
+void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t seconds, const struct engine_time *now)
 {
 	ENGINE_LOCKED(e);
 	bool on = seconds && !p->timers.persistent;
@@ -242,7 +240,7 @@ void engine_peer_set_keepalive(struct engine *e, struct peer *p, uint16_t second
 	p->timers.persistent = seconds * NS_PER_SEC;
 	if (on) {
 		p->timers.persistent_sent = now->mono;
-		engine_command(e, p, (struct transport_command){ .op = TRANSPORT_SEND_KEEPALIVE });
+		engine_command(e, p, (struct transport_command){.op = TRANSPORT_SEND_KEEPALIVE});
 	}
 	engine_schedule(e, p, now->mono);
 }
@@ -273,8 +271,7 @@ void engine_peer_disallow_all(struct engine *e, struct peer *p)
 	allowedips_take_all(e->allowed, p->id);
 }
 
-const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p,
-					      const void **cursor)
+const struct prefix *engine_peer_each_allowed(const struct engine *e, const struct peer *p, const void **cursor)
 {
 	ENGINE_LOCKED(e);
 

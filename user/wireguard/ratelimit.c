@@ -9,10 +9,10 @@
 #include "crypto.h"
 #include "ratelimit.h"
 
-#define SETS 4096 /* 32,768 sources within the quarter of a second that a bucket takes to fill */
-#define WAYS 8
+#define SETS  4096 /* 32,768 sources within the quarter of a second that a bucket takes to fill */
+#define WAYS  8
 #define PRICE (NS_PER_SEC / RATELIMIT_PER_SECOND)
-#define FULL (RATELIMIT_BURST * PRICE)
+#define FULL  (RATELIMIT_BURST * PRICE)
 
 struct bucket {
 	uint64_t source[2];
@@ -50,14 +50,14 @@ static struct bucket *find(struct bucket set[WAYS], const uint64_t source[2], ui
 			return &set[i];
 	}
 	if (place)
-		*place = (struct bucket){ { source[0], source[1] }, now };
+		*place = (struct bucket){{source[0], source[1]}, now};
 	return place;
 }
 
 bool ratelimit_allow(struct ratelimit *r, const struct addr *source, uint64_t now)
 {
 	/* Who has an IPv6 address has its /64. */
-	uint64_t key[2] = { source->d[0], addr_is_v4(source) ? source->d[1] : 0 };
+	uint64_t key[2] = {source->d[0], addr_is_v4(source) ? source->d[1] : 0};
 	uint64_t hash = crypto_short_hash(r->hash_key, key, sizeof(key));
 	struct bucket *b = find(r->buckets[hash % SETS], key, now);
 

@@ -16,7 +16,7 @@
  * fresh burst and no old source loses its own.
  */
 #define RATELIMIT_PER_SECOND 20
-#define RATELIMIT_BURST 5
+#define RATELIMIT_BURST	     5
 
 struct ratelimit;
 

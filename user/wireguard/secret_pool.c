@@ -13,8 +13,8 @@
 
 #include "secret_pool.h"
 
-#define ALIGNMENT 64 /* a cache line */
-#define FIRST_SLAB (64u << 10)
+#define ALIGNMENT    64 /* a cache line */
+#define FIRST_SLAB   (64u << 10)
 #define LARGEST_SLAB (1u << 20)
 
 struct slab {
@@ -40,8 +40,7 @@ static uint8_t *map_secret(size_t size)
 
 	if (m == MAP_FAILED)
 		return NULL;
-	if (mlock(m, size) == 0 && madvise(m, size, MADV_DONTDUMP) == 0 &&
-	    madvise(m, size, MADV_WIPEONFORK) == 0)
+	if (mlock(m, size) == 0 && madvise(m, size, MADV_DONTDUMP) == 0 && madvise(m, size, MADV_WIPEONFORK) == 0)
 		return m;
 
 	int error = errno;

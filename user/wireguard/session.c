@@ -25,8 +25,7 @@ bool session_alive(const struct session *s, uint64_t now)
 
 bool session_wants_rekey(const struct session *s, uint64_t now)
 {
-	return s->send_counter >= REKEY_AFTER_MESSAGES ||
-	       (s->initiator && session_age(s, now) >= REKEY_AFTER_TIME);
+	return s->send_counter >= REKEY_AFTER_MESSAGES || (s->initiator && session_age(s, now) >= REKEY_AFTER_TIME);
 }
 
 static size_t padding(size_t len, size_t mtu)
@@ -43,8 +42,8 @@ size_t session_sealed_len(size_t len, size_t mtu)
 	return DATA_MIN_LEN + len + padding(len, mtu);
 }
 
-size_t session_seal(const struct session *s, uint64_t counter, uint8_t *out, const uint8_t *packet,
-		    size_t len, size_t mtu)
+size_t session_seal(const struct session *s, uint64_t counter, uint8_t *out, const uint8_t *packet, size_t len,
+		    size_t mtu)
 {
 	struct message_data header = {
 		.type = htole32(MESSAGE_DATA),
@@ -62,6 +61,5 @@ bool session_open(const struct session *s, uint8_t *msg, size_t len)
 {
 	const struct message_data *m = (const void *)msg;
 
-	return aead_open(&s->receive_key, le64toh(m->counter), msg + DATA_HEADER_LEN, m->sealed,
-			 len - DATA_HEADER_LEN);
+	return aead_open(&s->receive_key, le64toh(m->counter), msg + DATA_HEADER_LEN, m->sealed, len - DATA_HEADER_LEN);
 }

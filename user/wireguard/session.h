@@ -58,8 +58,8 @@ bool session_wants_rekey(const struct session *s, uint64_t now);
 size_t session_sealed_len(size_t len, size_t mtu);
 /* Writes the data message for @packet to @out, which has session_sealed_len()
  * bytes; @packet is out + DATA_HEADER_LEN or does not overlap it. Returns the length. */
-size_t session_seal(const struct session *s, uint64_t counter, uint8_t *out, const uint8_t *packet,
-		    size_t len, size_t mtu);
+size_t session_seal(const struct session *s, uint64_t counter, uint8_t *out, const uint8_t *packet, size_t len,
+		    size_t mtu);
 /* Opens the data message @msg (@len >= DATA_MIN_LEN) in place: the packet is at
  * msg + DATA_HEADER_LEN, len - DATA_MIN_LEN bytes. False: forged. */
 bool session_open(const struct session *s, uint8_t *msg, size_t len);

@@ -223,5 +223,5 @@ struct timer_entry *timer_queue_first(const struct timer_queue *q)
 void timer_queue_free(struct timer_queue *q)
 {
 	free(q->heap);
-	*q = (struct timer_queue){ 0 };
+	*q = (struct timer_queue){0};
 }

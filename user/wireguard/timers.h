@@ -78,9 +78,8 @@ struct timer_queue { /* zero initialised */
 
 /* Room for @n entries; timer_queue_set() never fails afterwards. False: no memory. */
 bool timer_queue_reserve(struct timer_queue *q, size_t n);
-void timer_queue_set(struct timer_queue *q, struct timer_entry *e,
-		     uint64_t due);				    /* UINT64_MAX takes it off */
-struct timer_entry *timer_queue_first(const struct timer_queue *q); /* NULL: empty */
+void timer_queue_set(struct timer_queue *q, struct timer_entry *e, uint64_t due); /* UINT64_MAX takes it off */
+struct timer_entry *timer_queue_first(const struct timer_queue *q);		  /* NULL: empty */
 void timer_queue_free(struct timer_queue *q);
 
 #endif

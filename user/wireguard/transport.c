@@ -75,7 +75,7 @@ void transport_retire(struct transport_set *set, struct session **s)
 bool transport_take_garbage(struct transport_set *set, struct garbage *out)
 {
 	*out = set->garbage;
-	set->garbage = (struct garbage){ NULL, NULL };
+	set->garbage = (struct garbage){NULL, NULL};
 	return out->sessions || out->transports;
 }
 
@@ -100,8 +100,7 @@ static void remove_transport(struct transport_set *set, struct transport *t)
 }
 
 /* Our peer has the keys for sure, since it answered: send on them from now on. */
-static void install_initiated(struct transport_set *set, struct transport *t, struct session *s,
-			      uint64_t now)
+static void install_initiated(struct transport_set *set, struct transport *t, struct session *s, uint64_t now)
 {
 	transport_retire(set, &t->previous);
 	if (t->next) { /* newer than current, and it may still be in use by the peer */
@@ -159,8 +158,7 @@ static void note_elsewhere(struct transport *t, const struct endpoint *from, uin
 	stamp(&t->stamps.came, now);
 }
 
-bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed,
-			 const struct endpoint *from)
+bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed, const struct endpoint *from)
 {
 	if (!set->outside || endpoint_is_relay(from))
 		return true;
@@ -197,13 +195,25 @@ bool transport_apply(struct transport_set *set, const struct transport_command *
 	struct transport *t = c->transport;
 
 	switch (c->op) {
-	case TRANSPORT_ADD: return index_insert(&set->transports, t->peer + 1, t);
-	case TRANSPORT_REMOVE: remove_transport(set, t); break;
-	case TRANSPORT_INSTALL: return install(set, t, c->session, now);
-	case TRANSPORT_CLEAR: clear_sessions(set, t); break;
-	case TRANSPORT_ENDPOINT: set_endpoint(set, t, &c->endpoint); break;
-	case TRANSPORT_SEND_KEEPALIVE: transport_want(set, t, TRANSPORT_FLUSH | TRANSPORT_KEEPALIVE); break;
-	case TRANSPORT_DROP_STAGED: transport_drop_staged(t); break;
+	case TRANSPORT_ADD:
+		return index_insert(&set->transports, t->peer + 1, t);
+	case TRANSPORT_REMOVE:
+		remove_transport(set, t);
+		break;
+	case TRANSPORT_INSTALL:
+		return install(set, t, c->session, now);
+	case TRANSPORT_CLEAR:
+		clear_sessions(set, t);
+		break;
+	case TRANSPORT_ENDPOINT:
+		set_endpoint(set, t, &c->endpoint);
+		break;
+	case TRANSPORT_SEND_KEEPALIVE:
+		transport_want(set, t, TRANSPORT_FLUSH | TRANSPORT_KEEPALIVE);
+		break;
+	case TRANSPORT_DROP_STAGED:
+		transport_drop_staged(t);
+		break;
 	}
 	return true;
 }

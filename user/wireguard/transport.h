@@ -41,9 +41,9 @@ struct transport_stamps {		 /* monotonic ns, 0: never; written by the worker */
 	_Atomic uint64_t unanswered_sent;     /* first data sent since anything was received, else 0 */
 	_Atomic uint64_t unanswered_received; /* first data received since anything was sent, else 0 */
 	_Atomic uint64_t confirmed;	      /* last change of the session that sends */
-	_Atomic uint64_t heard; /* authenticated, from the endpoint that we send to; of a fixed one only */
-	_Atomic uint64_t came;	/* the same, straight from elsewhere (published_elsewhere) */
-	_Atomic uint64_t tx_bytes, rx_bytes;  /* of data messages, headers included */
+	_Atomic uint64_t heard;		     /* authenticated, from the endpoint that we send to; of a fixed one only */
+	_Atomic uint64_t came;		     /* the same, straight from elsewhere (published_elsewhere) */
+	_Atomic uint64_t tx_bytes, rx_bytes; /* of data messages, headers included */
 	_Atomic uint64_t tx_packets, rx_packets;
 };
 
@@ -77,8 +77,8 @@ struct transport {
 
 /* All that one worker owns. Zero initialised. */
 struct transport_set {
-	bool outside;  /* peers are outside the tunnel: transport_may_be_at() looks, as for a gateway */
-	uint16_t port; /* ours, in host order */
+	bool outside;		       /* peers are outside the tunnel: transport_may_be_at() looks, as for a gateway */
+	uint16_t port;		       /* ours, in host order */
 	struct index_table sessions;   /* receiver index -> struct session */
 	struct index_table transports; /* peer id + 1 -> struct transport */
 	struct transport *todo;
@@ -149,18 +149,16 @@ struct opened {
  * place. @tos is the outer type of service. Whatever is authenticated moves the
  * window, the stamps and the endpoint (W12), also when what is inside is refused.
  */
-enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg,
-				size_t len, const struct endpoint *from, uint8_t tos, uint64_t now,
-				struct opened *out);
+enum open_result transport_open(struct transport_set *set, const struct allowedips *allowed, uint8_t *msg, size_t len,
+				const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out);
 
 /* The same in three steps, with session_open() in the middle on any core: find
  * checks the limits; accept does everything that follows, in order of arrival. */
-enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len,
-				     uint64_t now, struct session **session);
+enum open_result transport_open_find(const struct transport_set *set, const uint8_t *msg, size_t len, uint64_t now,
+				     struct session **session);
 enum open_result transport_open_accept(struct transport_set *set, struct session *session,
 				       const struct allowedips *allowed, uint8_t *msg, size_t len,
-				       const struct endpoint *from, uint8_t tos, uint64_t now,
-				       struct opened *out);
+				       const struct endpoint *from, uint8_t tos, uint64_t now, struct opened *out);
 
 /* ---- out: packets for the peer ---- */
 enum seal_result {

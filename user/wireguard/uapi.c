@@ -64,7 +64,7 @@ void uapi_request_free(struct uapi_request *r)
 	if (r->text)
 		crypto_wipe(r->text, r->len);
 	free(r->text);
-	*r = (struct uapi_request){ 0 };
+	*r = (struct uapi_request){0};
 }
 
 static void take_out(struct uapi_request *r, size_t len)
@@ -129,14 +129,13 @@ static bool parse_endpoint(struct text t, struct endpoint *out)
 
 	if (!colon)
 		return false;
-	host = (struct text){ t.at, (size_t)(colon - t.at) };
-	service = (struct text){ colon + 1, t.len - host.len - 1 };
+	host = (struct text){t.at, (size_t)(colon - t.at)};
+	service = (struct text){colon + 1, t.len - host.len - 1};
 	brackets = host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']';
 	if (brackets)
-		host = (struct text){ host.at + 1, host.len - 2 };
+		host = (struct text){host.at + 1, host.len - 2};
 	memset(out, 0, sizeof(*out));
-	if (!parse_number(service, UINT16_MAX, &port) || !port ||
-	    !addr_parse(host.at, host.len, &out->addr))
+	if (!parse_number(service, UINT16_MAX, &port) || !port || !addr_parse(host.at, host.len, &out->addr))
 		return false;
 	out->port = (uint16_t)port;
 	return brackets == !!memchr(host.at, ':', host.len);
@@ -318,19 +317,19 @@ static const struct key {
 	int (*set)(struct change *c, struct text value);
 	bool open; /* also on a device whose peers have another owner */
 } keys[] = {
-	{ "private_key", DEVICE, set_private_key, false },
-	{ "listen_port", DEVICE, set_listen_port, true },
-	{ "fwmark", DEVICE, set_fwmark, true },
-	{ "replace_peers", DEVICE, replace_peers, false },
-	{ "public_key", ANYWHERE, begin_peer, true },
-	{ "remove", PEER_OR_NOT, remove_peer, false },
-	{ "update_only", PEER_OR_NOT, update_only, true },
-	{ "preshared_key", PEER, set_preshared_key, false },
-	{ "endpoint", PEER, set_endpoint, false },
-	{ "persistent_keepalive_interval", PEER, set_keepalive, true },
-	{ "replace_allowed_ips", PEER, replace_allowed_ips, false },
-	{ "allowed_ip", PEER, set_allowed_ip, false },
-	{ "protocol_version", PEER, check_version, true },
+	{"private_key", DEVICE, set_private_key, false},
+	{"listen_port", DEVICE, set_listen_port, true},
+	{"fwmark", DEVICE, set_fwmark, true},
+	{"replace_peers", DEVICE, replace_peers, false},
+	{"public_key", ANYWHERE, begin_peer, true},
+	{"remove", PEER_OR_NOT, remove_peer, false},
+	{"update_only", PEER_OR_NOT, update_only, true},
+	{"preshared_key", PEER, set_preshared_key, false},
+	{"endpoint", PEER, set_endpoint, false},
+	{"persistent_keepalive_interval", PEER, set_keepalive, true},
+	{"replace_allowed_ips", PEER, replace_allowed_ips, false},
+	{"allowed_ip", PEER, set_allowed_ip, false},
+	{"protocol_version", PEER, check_version, true},
 };
 
 static const struct key *find_key(struct text name)
@@ -357,8 +356,8 @@ static int set_line(struct change *c, struct text line)
 
 	if (!equals)
 		return EPROTO;
-	key = find_key((struct text){ line.at, (size_t)(equals - line.at) });
-	value = (struct text){ equals + 1, line.len - (size_t)(equals + 1 - line.at) };
+	key = find_key((struct text){line.at, (size_t)(equals - line.at)});
+	value = (struct text){equals + 1, line.len - (size_t)(equals + 1 - line.at)};
 	if (!key || !belongs_here(c, key))
 		return EINVAL;
 	if (c->device->refused && !key->open)
@@ -376,7 +375,7 @@ static int walk(struct change *c, const char *at)
 	while (!error && *at != '\n') {
 		const char *end = strchr(at, '\n');
 
-		error = set_line(c, (struct text){ at, (size_t)(end - at) });
+		error = set_line(c, (struct text){at, (size_t)(end - at)});
 		at = end + 1;
 	}
 	return error ? error : want_peer(c);
@@ -394,11 +393,10 @@ static int set_device(const struct change *c)
 	return error;
 }
 
-static int set(struct engine *e, struct uapi_device *device, const struct engine_time *now,
-	       const char *lines)
+static int set(struct engine *e, struct uapi_device *device, const struct engine_time *now, const char *lines)
 {
-	struct change check = { .e = e, .device = device, .now = now };
-	struct change apply = { .e = e, .device = device, .now = now, .apply = true };
+	struct change check = {.e = e, .device = device, .now = now};
+	struct change apply = {.e = e, .device = device, .now = now, .apply = true};
 	int error = walk(&check, lines), published;
 
 	if (error)
@@ -446,8 +444,7 @@ static void print_psk(FILE *out, const struct peer *p)
 	crypto_wipe(psk, sizeof(psk));
 }
 
-static void print_peer(FILE *out, const struct engine *e, const struct peer *p,
-		       const struct uapi_device *device)
+static void print_peer(FILE *out, const struct engine *e, const struct peer *p, const struct uapi_device *device)
 {
 	struct engine_peer_state s;
 	const struct prefix *prefix;
@@ -517,8 +514,8 @@ static char *print_answer(struct engine *e, struct uapi_device *device, const st
 	return NULL;
 }
 
-char *uapi_answer(struct uapi_request *r, struct engine *e, struct uapi_device *device,
-		  const struct engine_time *now, size_t *len)
+char *uapi_answer(struct uapi_request *r, struct engine *e, struct uapi_device *device, const struct engine_time *now,
+		  size_t *len)
 {
 	size_t request_len = whole_request(r);
 	char *request = request_len ? malloc(request_len + 1) : NULL, *text;

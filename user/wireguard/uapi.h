@@ -56,8 +56,8 @@ struct uapi_device {
  * uapi_feed(r, NULL, 0) tells of a next one. Returns the answer, @len bytes, which
  * the caller wipes and frees with uapi_answer_free(); NULL: no memory.
  */
-char *uapi_answer(struct uapi_request *r, struct engine *e, struct uapi_device *device,
-		  const struct engine_time *now, size_t *len);
+char *uapi_answer(struct uapi_request *r, struct engine *e, struct uapi_device *device, const struct engine_time *now,
+		  size_t *len);
 void uapi_answer_free(char *answer, size_t len);
 
 #endif

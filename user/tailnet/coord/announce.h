@@ -31,6 +31,6 @@ void announce_failed(struct announcement *a, uint64_t again);
 void announce_told(struct announcement *a, uint64_t now);
 
 bool announce_timed_out(const struct announcement *a, uint64_t now); /* the request; cancel it */
-uint64_t announce_next(const struct announcement *a);		      /* when to look again */
+uint64_t announce_next(const struct announcement *a);		     /* when to look again */
 
 #endif

@@ -39,12 +39,12 @@ enum state {
 	STATE_PARKED,
 };
 
-#define STEP_TIMEOUT	(20 * NS_PER_SEC)  /* for everything but a login and the map */
-#define LOGIN_TIMEOUT	(600 * NS_PER_SEC) /* then a new URL */
-#define MAP_WATCHDOG	(120 * NS_PER_SEC) /* the server sends something every minute */
-#define SENT_AWAY	(300 * NS_PER_SEC) /* for so long, unless somebody says `up` */
-#define LONG_SESSION	(30 * NS_PER_SEC)  /* a session this long shows that backing off is over */
-#define ANSWER_MAX	(256u << 10)
+#define STEP_TIMEOUT  (20 * NS_PER_SEC)	 /* for everything but a login and the map */
+#define LOGIN_TIMEOUT (600 * NS_PER_SEC) /* then a new URL */
+#define MAP_WATCHDOG  (120 * NS_PER_SEC) /* the server sends something every minute */
+#define SENT_AWAY     (300 * NS_PER_SEC) /* for so long, unless somebody says `up` */
+#define LONG_SESSION  (30 * NS_PER_SEC)	 /* a session this long shows that backing off is over */
+#define ANSWER_MAX    (256u << 10)
 
 /* What ends the connection. Somewhere in the channel's callbacks it is only written down, for whoever
  * called is not done yet; carry_out() does it. */
@@ -175,8 +175,8 @@ static void send_register(struct coord *c)
 	c->answer_len = 0;
 	c->status = 0;
 	c->request = channel_post(c->channel, "/machine/register",
-				  c->logout ? ourselves_logout_json(&c->self) :
-					      ourselves_register_json(&c->self, c->followup, c->with_key));
+				  c->logout ? ourselves_logout_json(&c->self)
+					    : ourselves_register_json(&c->self, c->followup, c->with_key));
 	if (c->request < 0)
 		fail(c, "cannot send a registration");
 }

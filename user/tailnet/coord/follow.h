@@ -15,26 +15,26 @@
  * The netmap stays when the channel is gone. Part of the session (coord.c). Pure.
  */
 enum follow_end { /* why it cannot be followed any more */
-	FOLLOW_ON,
-	FOLLOW_LOCKED,	  /* tailnet lock */
-	FOLLOW_SENT_AWAY, /* the server wants us to end */
-	FOLLOW_UNKNOWN,	  /* the server does not know us: we were deleted */
-	FOLLOW_GARBLED,	  /* something is wrong with a message: error */
+		  FOLLOW_ON,
+		  FOLLOW_LOCKED,    /* tailnet lock */
+		  FOLLOW_SENT_AWAY, /* the server wants us to end */
+		  FOLLOW_UNKNOWN,   /* the server does not know us: we were deleted */
+		  FOLLOW_GARBLED,   /* something is wrong with a message: error */
 };
 
 struct follow {
 	const struct coord_ops *ops; /* of the session */
 	void *ctx;
 	const struct ourselves *self;
-	struct channel *channel; /* borrowed; NULL: not following */
-	bool current;		 /* the whole netmap has come; its changes follow */
+	struct channel *channel;  /* borrowed; NULL: not following */
+	bool current;		  /* the whole netmap has come; its changes follow */
 	enum wire_state standing; /* as last told while it was current; WIRE_STATES: not yet */
 	char said[WIRE_TEXT_MAX + 1];
 	struct netmap_stream stream;
 	struct netmap map;
 	struct announcement announcement;
 	struct pings pings;
-	uint64_t now;		  /* of the call that is being answered */
+	uint64_t now; /* of the call that is being answered */
 	enum follow_end end;
 	char error[NETMAP_ERROR];
 };

@@ -127,9 +127,8 @@ bool disco_peers_is_sole(const struct disco_peers *all, const struct path_peer *
 const uint8_t *disco_peer_secret(struct path_peer *p, const uint8_t ours[KEY_LEN])
 {
 	if (p->has_secret == DISCO_SECRET_UNKNOWN)
-		p->has_secret = disco_peer_has_key(p) && disco_shared(ours, p->disco, p->secret) ?
-					DISCO_SECRET_KNOWN :
-					DISCO_SECRET_NONE;
+		p->has_secret = disco_peer_has_key(p) && disco_shared(ours, p->disco, p->secret) ? DISCO_SECRET_KNOWN
+												 : DISCO_SECRET_NONE;
 	return p->has_secret == DISCO_SECRET_KNOWN ? p->secret : NULL;
 }
 

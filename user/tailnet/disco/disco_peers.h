@@ -26,8 +26,8 @@ struct path_peer {
 	uint16_t region;
 	struct candidates candidates; /* best: the path */
 	struct endpoint path;	      /* of best, with our address as the peer last wrote to it */
-	uint64_t doubted; /* since when: it was heard from elsewhere, and the path has not answered; 0: not */
-	struct endpoint rival;	      /* where it has answered meanwhile; port 0: nowhere */
+	uint64_t doubted;      /* since when: it was heard from elsewhere, and the path has not answered; 0: not */
+	struct endpoint rival; /* where it has answered meanwhile; port 0: nowhere */
 	uint64_t trusted_until, sent, searched, called, answered;
 	uint64_t quiet_at;		/* when what it has said is worked off (disco_limit.h) */
 	struct addr_port came;		/* where WireGuard of its session came from last, straight; port 0: nowhere */
@@ -42,10 +42,10 @@ struct disco_peers {
 };
 
 struct path_peer *disco_peers_add(struct disco_peers *all, const uint8_t node[KEY_LEN]); /* without a disco key */
-void disco_peers_remove(struct disco_peers *all, struct path_peer *p);			  /* frees and wipes it */
+void disco_peers_remove(struct disco_peers *all, struct path_peer *p);			 /* frees and wipes it */
 void disco_peers_free(struct disco_peers *all);
 struct path_peer *disco_peers_find(const struct disco_peers *all, const uint8_t node[KEY_LEN]); /* NULL: unknown */
-struct path_peer *disco_peers_numbered(const struct disco_peers *all, uint32_t number);	       /* the same */
+struct path_peer *disco_peers_numbered(const struct disco_peers *all, uint32_t number);		/* the same */
 
 /* All zero: none. */
 void disco_peers_set_key(struct disco_peers *all, struct path_peer *p, const uint8_t disco[KEY_LEN]);

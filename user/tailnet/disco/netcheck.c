@@ -17,12 +17,12 @@
 #include "user/wireguard/messages.h"
 #include "stun.h"
 
-#define ROUND_TIME (3 * NS_PER_SEC)
-#define FIRST_TIME (500 * NS_PER_MS) /* into the first round, a first result; names may still be looked up */
-#define RETRY_TIME (300 * NS_PER_MS)
-#define TRIES	   3
-#define NODES_ASKED 2		      /* of a region, first ones: as the DERP map's documentation wants it */
-#define WORTH_IT   (10 * NS_PER_MS) /* nearer by less, and one that is home stays it */
+#define ROUND_TIME  (3 * NS_PER_SEC)
+#define FIRST_TIME  (500 * NS_PER_MS) /* into the first round, a first result; names may still be looked up */
+#define RETRY_TIME  (300 * NS_PER_MS)
+#define TRIES	    3
+#define NODES_ASKED 2		     /* of a region, first ones: as the DERP map's documentation wants it */
+#define WORTH_IT    (10 * NS_PER_MS) /* nearer by less, and one that is home stays it */
 
 #define ATTRIBUTE_SOFTWARE    0x8022
 #define ATTRIBUTE_FINGERPRINT 0x8028
@@ -295,8 +295,7 @@ void netcheck_free(struct netcheck *n)
 
 static void add_server(struct netcheck *n, const struct derp_node *node, const struct addr *addr)
 {
-	n->servers[n->n++] =
-		(struct server){.region = n->n_regions, .at = {.addr = *addr, .port = node->stun_port}};
+	n->servers[n->n++] = (struct server){.region = n->n_regions, .at = {.addr = *addr, .port = node->stun_port}};
 }
 
 /* @was: what is known of it from the map before; NULL: it is new. */

@@ -301,8 +301,8 @@ static void put_endpoints(struct writer *w, const struct wire_message *m)
 
 static void get_endpoints(struct reader *r, struct wire_message *m)
 {
-	struct map_endpoint *v = wire_get_list(r, WIRE_ENDPOINTS_MAX, sizeof(struct addr) + 3, sizeof(*v),
-					       &m->endpoints.n);
+	struct map_endpoint *v =
+		wire_get_list(r, WIRE_ENDPOINTS_MAX, sizeof(struct addr) + 3, sizeof(*v), &m->endpoints.n);
 
 	m->endpoints.v = v;
 	for (size_t i = 0; i < m->endpoints.n; i++) {

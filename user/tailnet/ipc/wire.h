@@ -40,7 +40,7 @@ enum wire_type {
 	WIRE_SELF, /* our own node */
 	WIRE_PEER, /* a new peer, or what it is now */
 	WIRE_PEER_GONE,
-	WIRE_RULE, /* a piece of a rule; pieces with one id in a row are one rule */
+	WIRE_RULE,     /* a piece of a rule; pieces with one id in a row are one rule */
 	WIRE_LEFT_OUT, /* rules that cannot be understood are left out */
 	WIRE_MAP_END,
 	WIRE_RELAY_HELLO, /* a relay told its key and wants a WIRE_RELAY_BOX */
@@ -63,12 +63,12 @@ enum wire_direction { WIRE_TO_GATEWAY, WIRE_TO_NETWORK };
 
 enum wire_state {
 	WIRE_STATE_CONNECTING,
-	WIRE_STATE_CONNECTED, /* the netmap is current */
-	WIRE_STATE_LOGIN,     /* waits for a person */
-	WIRE_STATE_APPROVAL,  /* waits for an administrator */
-	WIRE_STATE_EXPIRED,   /* the node key; a new one has to log in */
-	WIRE_STATE_OFFLINE,   /* tries again by itself; text says why */
-	WIRE_STATE_REFUSED,   /* tries again, but rarely: somebody has to change something; text says what */
+	WIRE_STATE_CONNECTED,  /* the netmap is current */
+	WIRE_STATE_LOGIN,      /* waits for a person */
+	WIRE_STATE_APPROVAL,   /* waits for an administrator */
+	WIRE_STATE_EXPIRED,    /* the node key; a new one has to log in */
+	WIRE_STATE_OFFLINE,    /* tries again by itself; text says why */
+	WIRE_STATE_REFUSED,    /* tries again, but rarely: somebody has to change something; text says what */
 	WIRE_STATE_UNREADABLE, /* tries again; the server's netmap cannot be read, or not all of it: text says what */
 	WIRE_STATE_LOGGED_OUT,
 	WIRE_STATES
@@ -89,8 +89,8 @@ struct wire_status {
 };
 
 struct wire_map_begin {
-	bool full;  /* peers that do not follow are gone */
-	bool rules; /* all rules follow; else they are unchanged */
+	bool full;   /* peers that do not follow are gone */
+	bool rules;  /* all rules follow; else they are unchanged */
 	bool relays; /* all regions of the DERP map follow, by id; else they are unchanged */
 };
 
@@ -170,9 +170,9 @@ struct wire_message {
 	enum wire_type type;
 	union {
 		struct wire_status status;
-		char *url;     /* WIRE_LOGIN */
+		char *url;		/* WIRE_LOGIN */
 		struct remarks remarks; /* without ids */
-		int64_t clock; /* Unix seconds, not before SERVER_CLOCK_EPOCH */
+		int64_t clock;		/* Unix seconds, not before SERVER_CLOCK_EPOCH */
 		struct wire_map_begin begin;
 		struct wire_self self;
 		struct tailnet_node *peer;

@@ -142,8 +142,8 @@ static struct tailnet_node *get_node(struct reader *r)
 	n->addresses = wire_get_prefixes(r, NODE_ADDRESSES_MAX, &n->n_addresses);
 	n->allowed = wire_get_prefixes(r, NODE_ALLOWED_MAX, &n->n_allowed);
 	n->primary = wire_get_prefixes(r, NODE_ALLOWED_MAX, &n->n_primary);
-	n->endpoints = wire_get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints),
-				     &n->n_endpoints);
+	n->endpoints =
+		wire_get_list(r, NODE_ENDPOINTS_MAX, sizeof(struct addr) + 2, sizeof(*n->endpoints), &n->n_endpoints);
 	for (size_t i = 0; i < n->n_endpoints; i++)
 		n->endpoints[i] = wire_get_addr_port(r);
 	n->tags = wire_get_list(r, NODE_TAGS_MAX, 2, sizeof(*n->tags), &n->n_tags);

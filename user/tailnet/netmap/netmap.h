@@ -40,8 +40,8 @@ void netmap_stream_free(struct netmap_stream *s);
 
 /* ---- one message ------------------------------------------------------------ */
 
-#define NETMAP_PEERS_MAX 65536 /* and their users */
-#define NETMAP_RULES_MAX 65536 /* of one filter; and in the gateway, pieces of rules of all filters */
+#define NETMAP_PEERS_MAX  65536	     /* and their users */
+#define NETMAP_RULES_MAX  65536	     /* of one filter; and in the gateway, pieces of rules of all filters */
 #define NETMAP_BY_CAP_MAX (4u << 20) /* sources that follow from peers' capabilities, in all rules */
 
 struct netmap_patch { /* of a known peer; flags say which fields are there */
@@ -97,13 +97,13 @@ struct netmap_peer {
 	struct tailnet_node *node;
 	int64_t user_id; /* the node's user is filled in from the profiles */
 	struct capabilities caps;
-	bool changed;	 /* since netmap_settle() */
+	bool changed; /* since netmap_settle() */
 };
 
 struct netmap_update {
 	int64_t server_time; /* Unix seconds; 0: not said */
-	bool alive; /* says only that the server is there: nothing of the map follows */
-	bool full;  /* peers are all there are */
+	bool alive;	     /* says only that the server is there: nothing of the map follows */
+	bool full;	     /* peers are all there are */
 	struct netmap_peer self;
 	bool authorized; /* with self: an administrator has let it in */
 	struct netmap_peer *peers;
@@ -126,7 +126,7 @@ struct netmap_update {
 	struct remarks_change remarks;
 	bool has_dial_plan;
 	struct dial_plan dial_plan;
-	bool ping, ping_noise;	 /* answer with HEAD to ping_url, inside the Noise stream or outside */
+	bool ping, ping_noise; /* answer with HEAD to ping_url, inside the Noise stream or outside */
 	struct url ping_url;
 };
 
@@ -151,12 +151,12 @@ struct netmap {
 	size_t n_users;
 	struct netmap_filter *filters; /* by name */
 	size_t n_filters;
-	size_t n_unplaced;			   /* peers that their capabilities give no rule: too many sources */
-	uint8_t digest[32];			   /* of all rules: servers send them again unchanged */
-	struct derpmap *derpmap;		   /* NULL: not known yet */
+	size_t n_unplaced;	 /* peers that their capabilities give no rule: too many sources */
+	uint8_t digest[32];	 /* of all rules: servers send them again unchanged */
+	struct derpmap *derpmap; /* NULL: not known yet */
 	struct remarks remarks;
 	struct dial_plan dial_plan;
-	bool remarks_changed; /* since netmap_settle() */
+	bool remarks_changed;			   /* since netmap_settle() */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
 };
 
@@ -186,6 +186,6 @@ bool netmap_rule_read(struct fields *f, struct fields *left_out, const json_t *j
 		      struct netmap_by_cap *by);
 void netmap_rule_free(struct filter_rule *r);
 void netmap_filter_free(struct netmap_filter *f); /* what is in it */
-void netmap_peer_free(struct netmap_peer *p); /* what is in it */
+void netmap_peer_free(struct netmap_peer *p);	  /* what is in it */
 
 #endif

@@ -83,8 +83,8 @@ static void read_routes(struct fields *f, const json_t *json, struct tailnet_nod
 	if (!array)
 		array = field_array(f, json, "Addresses");
 	n->n_allowed = read_prefixes(f, array, "AllowedIPs", NODE_ALLOWED_MAX, &n->allowed);
-	n->n_primary = read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX,
-				     &n->primary);
+	n->n_primary =
+		read_prefixes(f, field_array(f, json, "PrimaryRoutes"), "PrimaryRoutes", NODE_ALLOWED_MAX, &n->primary);
 }
 
 /* ---- what a node says of itself: what cannot be used is as if it had not said it ------------------- */

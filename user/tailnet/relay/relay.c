@@ -52,12 +52,12 @@ struct relay {
 	struct relays *all;
 	uint16_t region; /* 0: free */
 	enum relay_state state;
-	uint64_t due;	     /* of the state */
-	uint64_t used;	     /* a packet went or came */
-	uint64_t opened;     /* if open */
-	unsigned failures;   /* tries, in a row */
-	size_t next;	     /* node of this try */
-	struct derp_node to; /* the node before that: whom we speak with */
+	uint64_t due;			 /* of the state */
+	uint64_t used;			 /* a packet went or came */
+	uint64_t opened;		 /* if open */
+	unsigned failures;		 /* tries, in a row */
+	size_t next;			 /* node of this try */
+	struct derp_node to;		 /* the node before that: whom we speak with */
 	struct wire_relay_state outcome; /* of this try as far as it is known; its host is in here: */
 	char host[URL_HOST_MAX + 1];
 	struct conn *conn; /* NULL when paused, as is what follows */
@@ -518,7 +518,8 @@ void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t n
 
 static void do_what_is_due(struct relay *r)
 {
-	static const enum trouble_kind late[] = { /* while connecting nothing is due */
+	static const enum trouble_kind late[] = {
+		/* while connecting nothing is due */
 		[RELAY_UPGRADING] = TROUBLE_HTTP_SILENT,
 		[RELAY_LOGIN] = TROUBLE_DERP_SILENT,
 		[RELAY_OPEN] = TROUBLE_SILENT,

@@ -21,7 +21,7 @@ struct channel;
 
 struct channel_ops { /* may make requests, must not free; see http2.h for the last three */
 	bool (*send)(void *ctx, const uint8_t *bytes, size_t len);
-	void (*ready)(void *ctx); /* requests can be made */
+	void (*ready)(void *ctx);						     /* requests can be made */
 	void (*status)(void *ctx, int32_t stream, int status, unsigned retry_after); /* http2.h */
 	bool (*body)(void *ctx, int32_t stream, const uint8_t *bytes, size_t len);
 	void (*closed)(void *ctx, int32_t stream, bool whole);

@@ -25,7 +25,7 @@
 #include "policy/alloc.h"
 #include "user/wireguard/messages.h"
 
-#define CONNECT_TIMEOUT (4 * NS_PER_SEC)  /* an address */
+#define CONNECT_TIMEOUT (4 * NS_PER_SEC) /* an address */
 #define QUEUE_MAX	(8u << 20)
 #define READ_SIZE	16384
 #define READS_MAX	16 /* in a row, then the others have their turn */
@@ -48,7 +48,7 @@ struct conn {
 	uint64_t deadline, last; /* of the address being tried; of it all */
 	uint8_t *queue;
 	size_t queued, cap;
-	struct trouble why;	 /* of the addresses that failed: with the one that came farthest */
+	struct trouble why; /* of the addresses that failed: with the one that came farthest */
 };
 
 /* ---- the set ----------------------------------------------------------------------- */

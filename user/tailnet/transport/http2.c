@@ -13,7 +13,7 @@
 #include "policy/alloc.h"
 
 #define RETRY_AFTER_MAX 3600
-#define WINDOW (4 << 20) /* a netmap of thousands of peers should not wait for window updates */
+#define WINDOW		(4 << 20) /* a netmap of thousands of peers should not wait for window updates */
 
 struct stream {
 	int32_t id; /* 0: free */

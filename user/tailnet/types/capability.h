@@ -25,7 +25,7 @@ struct capabilities { /* a set; all zero: empty */
 /* False: there are too many. Before the set is looked into, capabilities_settle(). */
 bool capabilities_add(struct capabilities *set, const char *name);
 void capabilities_settle(struct capabilities *set); /* puts it in order */
-void capabilities_free(struct capabilities *set); /* leaves it empty */
+void capabilities_free(struct capabilities *set);   /* leaves it empty */
 
 int capability_cmp(const void *a, const void *b); /* for qsort() */
 

@@ -18,9 +18,9 @@ struct derp_node {
 	char host[URL_HOST_MAX + 1];
 	char cert[URL_HOST_MAX + 1]; /* whom its certificate is for, or CONN_CERT_HASH and its hash; "": the host */
 	bool unverified;	     /* its certificate is not to be looked at: packets are sealed in any case */
-	bool has_v4, has_v6; /* addresses that need no name server; else the host is looked up */
-	bool looked_up;	     /* they are what was found then (relay_hosts.h), and may be others tomorrow */
-	bool no_v4, no_v6;   /* not to be tried by this family at all */
+	bool has_v4, has_v6;	     /* addresses that need no name server; else the host is looked up */
+	bool looked_up;		     /* they are what was found then (relay_hosts.h), and may be others tomorrow */
+	bool no_v4, no_v6;	     /* not to be tried by this family at all */
 	struct addr v4, v6;
 	uint16_t derp_port, stun_port; /* 0: does not offer it */
 };
@@ -33,14 +33,14 @@ enum derp_use {
 	DERP_USES
 };
 
-#define DERP_SCORE	1000 /* by what a latency is multiplied, in thousandths: this is the measured one */
-#define DERP_SCORE_MAX	1000000
+#define DERP_SCORE     1000 /* by what a latency is multiplied, in thousandths: this is the measured one */
+#define DERP_SCORE_MAX 1000000
 
 struct derp_region {
 	uint16_t id;
 	char name[64]; /* for people, escaped */
 	enum derp_use use;
-	uint32_t score; /* 1 to DERP_SCORE_MAX */
+	uint32_t score;		 /* 1 to DERP_SCORE_MAX */
 	struct derp_node *nodes; /* in the order in which they are to be tried */
 	size_t n_nodes;
 };
@@ -64,7 +64,7 @@ bool derpmap_is_host(const char *s);
  * mistake in @f. OmitDefaultRegions is for servers: we know no relay but theirs.
  */
 struct derpmap *derpmap_read(struct fields *f, const json_t *json);
-struct derpmap *derpmap_new(void); /* without regions */
+struct derpmap *derpmap_new(void);    /* without regions */
 void derpmap_free(struct derpmap *m); /* NULL is fine */
 
 /* Takes @change over; what it does not say stays as it was in *@m (NULL: nothing was known). */

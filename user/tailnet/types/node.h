@@ -43,7 +43,7 @@ struct tailnet_node {
 #define NODE_TAGS_MAX	   64
 #define NODE_TEXT_MAX	   255 /* bytes of each text, without its terminator */
 
-struct tailnet_node *node_new(void); /* texts are "" */
+struct tailnet_node *node_new(void);	/* texts are "" */
 void node_free(struct tailnet_node *n); /* NULL is fine */
 bool node_equal(const struct tailnet_node *a, const struct tailnet_node *b);
 /* Its key is of no use any more at @wall (Unix seconds). */

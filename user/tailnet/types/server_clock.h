@@ -12,8 +12,8 @@
  * ours is used, which goes on where time stood still (a machine that was suspended and
  * restored). Until the server has said something ours is all there is. Pure; seconds.
  */
-#define SERVER_CLOCK_TOLERANCE 60		      /* as tailscaled has */
-#define SERVER_CLOCK_EPOCH     INT64_C(1735689600) /* 2025: a server whose clock is before it has none */
+#define SERVER_CLOCK_TOLERANCE 60		     /* as tailscaled has */
+#define SERVER_CLOCK_EPOCH     INT64_C(1735689600)   /* 2025: a server whose clock is before it has none */
 #define SERVER_CLOCK_END       INT64_C(253402300800) /* the year 10000: what is later is no time that was told */
 
 struct server_clock {

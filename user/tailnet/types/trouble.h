@@ -26,11 +26,11 @@ enum trouble_kind {
 	TROUBLE_CERT_EXPIRED,
 	TROUBLE_CERT_NOT_YET,
 	TROUBLE_CERT_NAME,
-	TROUBLE_CERT_HASH,  /* not the one that is pinned */
-	TROUBLE_CERT_MANY,  /* pinned, and others beside it */
-	TROUBLE_CERT,	    /* else: revoked, a weak algorithm, ...; number: gnutls_certificate_status_t */
+	TROUBLE_CERT_HASH, /* not the one that is pinned */
+	TROUBLE_CERT_MANY, /* pinned, and others beside it */
+	TROUBLE_CERT,	   /* else: revoked, a weak algorithm, ...; number: gnutls_certificate_status_t */
 	TROUBLE_HTTP_SILENT,
-	TROUBLE_HTTP,	    /* number: status */
+	TROUBLE_HTTP, /* number: status */
 	TROUBLE_NO_HTTP,
 	TROUBLE_DERP_SILENT,
 	TROUBLE_NO_DERP,
