@@ -156,7 +156,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory check-all
 .PHONY: check-all
 check-all: all check-build
-	$(Q)tests/check.py --beside kernels unit conformance arm64 sodium fuzz san bpf lab san-lab
+	$(Q)tests/check.py --beside kernels style unit conformance arm64 sodium fuzz san bpf lab san-lab
 
 .PHONY: check-build
 check-build: $(unit) $(bpf_tests) $(fuzzers) $(O)/tests/conformance $(O)/tests/tailnet_probe

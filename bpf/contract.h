@@ -255,7 +255,8 @@ struct route_key {	 /* inner LPM of `routes`; also of `blocked`, `clients` and `
 };
 
 #define ROUTE_POOL_OF_CLIENT 0xffffffffu
-#define ROUTE_NONE	     0xffffffffu /* id: no route; IPv4's entry below an IPv6 default route, which would hold it */
+/* The id of no route: IPv4's entry below an IPv6 default route, which would hold it. */
+#define ROUTE_NONE 0xffffffffu
 
 struct route {
 	__u32 pool; /* ROUTE_POOL_OF_CLIENT: as the policy says for the client */

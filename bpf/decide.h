@@ -26,14 +26,14 @@ static __always_inline __u64 policy_word(void)
 
 static __always_inline bool addr_is_multicast(const struct addr *a)
 {
-	if (addr_is_v4(a)) /* 224.0.0.0/4, the reserved 240.0.0.0/4 with broadcast, and 0.0.0.0/8 */
+	if (is_v4_mapped(a)) /* 224.0.0.0/4, the reserved 240.0.0.0/4 with broadcast, and 0.0.0.0/8 */
 		return a->b[12] >= 224 || !a->b[12];
 	return a->b[0] == 0xff || (!a->d[0] && !a->d[1]);
 }
 
 static __always_inline bool addr_is_link_local(const struct addr *a, __u32 reserved_kind)
 {
-	if (addr_is_v4(a)) /* the metadata service lives here: a rule may name it */
+	if (is_v4_mapped(a)) /* the metadata service lives here: a rule may name it */
 		return a->b[12] == 169 && a->b[13] == 254 && reserved_kind != RESERVED_METADATA;
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
@@ -80,7 +80,7 @@ static __noinline bool is_blocked(__u64 word, const struct addr *a)
 	__u32 slot = POLICY_BLOCK_SLOT(word);
 	void *table;
 
-	if (addr_is_v4(a))
+	if (is_v4_mapped(a))
 		return is_blocked_v4(slot, a);
 	table = bpf_map_lookup_elem(&blocked, &slot);
 	return table && bpf_map_lookup_elem(table, &key);

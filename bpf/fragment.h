@@ -50,7 +50,7 @@ static __always_inline bool tap_mac_of(struct __sk_buff *skb, struct tap_mac *ma
 	       mac->local == TAP_MAC_0;
 }
 
-static __always_inline __u32 tap_mac_id(const struct tap_mac *mac)
+static __always_inline __u32 mac_client(const struct tap_mac *mac)
 {
 	__be32 id;
 
@@ -63,7 +63,7 @@ static __always_inline __u32 client_frame(struct __sk_buff *skb)
 {
 	struct tap_mac mac;
 
-	return tap_mac_of(skb, &mac) && mac.kind == TAP_CLIENT ? tap_mac_id(&mac) : 0;
+	return tap_mac_of(skb, &mac) && mac.kind == TAP_CLIENT ? mac_client(&mac) : 0;
 }
 
 /* Hands the frame to the ingress of a NIC. @round: what it is there (ROUND_TURNED, ...). */
@@ -171,9 +171,9 @@ static __always_inline int from_daemon(struct __sk_buff *skb)
 	if (!tap_mac_of(skb, &mac))
 		return drop(DROP_CLIENT);
 	if (mac.kind == TAP_PIECE)
-		return piece_out(skb, tap_mac_id(&mac));
+		return piece_out(skb, mac_client(&mac));
 	if (mac.kind == TAP_RETURN)
-		return to_ingress(skb, tap_mac_id(&mac), ROUND_JOINED | ROUND_CUT);
+		return to_ingress(skb, mac_client(&mac), ROUND_JOINED | ROUND_CUT);
 	return drop(DROP_CLIENT);
 }
 

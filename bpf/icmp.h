@@ -84,7 +84,7 @@ static __always_inline long quote_store_addr(struct __sk_buff *skb, const struct
 	}
 	off += dst ? offsetof(struct iphdr, daddr) : offsetof(struct iphdr, saddr);
 	err = bpf_skb_store_bytes(skb, off, &new->w[3], sizeof(new->w[3]), 0);
-	check = ~csum_fold((__u64)(__u16)~q->p.check + (__u32)diff);
+	check = ~sum_fold((__u64)(__u16)~q->p.check + (__u32)diff);
 	return err ?: quote_store16(skb, q, q->p.l3 + offsetof(struct iphdr, check), q->p.check, check);
 }
 
@@ -100,7 +100,7 @@ static __always_inline long quote_store_check(struct __sk_buff *skb, const struc
 		return 0;
 	if (q->p.t.proto == IPPROTO_UDP && !old) /* none */
 		return 0;
-	new = ~csum_fold((__u64)(__u16)~old + sum);
+	new = ~sum_fold((__u64)(__u16)~old + sum);
 	if (q->p.t.proto == IPPROTO_UDP && !new)
 		new = 0xffff;
 	return quote_store16(skb, q, off, old, new);

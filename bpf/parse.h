@@ -88,7 +88,7 @@ static __always_inline bool addr_equal(const struct addr *a, const struct addr *
 	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
 }
 
-static __always_inline bool addr_is_v4(const struct addr *a)
+static __always_inline bool is_v4_mapped(const struct addr *a)
 {
 	return !a->d[0] && a->w[2] == bpf_htonl(0xffff);
 }
@@ -218,7 +218,7 @@ static __always_inline int parse_v6(struct __sk_buff *skb, struct packet *p, enu
 	__builtin_memcpy(&p->t.src, &ip.saddr, sizeof(p->t.src));
 	__builtin_memcpy(&p->t.dst, &ip.daddr, sizeof(p->t.dst));
 	/* Within the maps these are IPv4 addresses: on the wire they are forgeries (RFC 4942 2.2). */
-	if (addr_is_v4(&p->t.src) || addr_is_v4(&p->t.dst))
+	if (is_v4_mapped(&p->t.src) || is_v4_mapped(&p->t.dst))
 		return DROP_MALFORMED;
 	return parse_extensions(skb, p, ip.nexthdr, whole);
 }

@@ -34,7 +34,7 @@ static __always_inline __u16 port_of(const struct egress *e, __u32 i)
 /* What the kernel's socket lookups take, of a packet that arrives; returns its size. @s: zeroed. */
 static __always_inline __u32 sock_tuple(struct bpf_sock_tuple *s, const struct tuple *t)
 {
-	if (addr_is_v4(&t->dst)) {
+	if (is_v4_mapped(&t->dst)) {
 		s->ipv4.saddr = t->src.w[3];
 		s->ipv4.daddr = t->dst.w[3];
 		s->ipv4.sport = t->sport;

@@ -38,7 +38,7 @@ static __always_inline __u32 port_at(__u8 proto, bool dst)
 	return offsetof(struct icmphdr, un.echo.id);
 }
 
-static __always_inline __u16 csum_fold(__u64 sum)
+static __always_inline __u16 sum_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -64,7 +64,7 @@ static __always_inline long store_v4(struct __sk_buff *skb, const struct packet 
 	struct v4_tail new = {p->ttl - 1, p->t.proto, 0, t->src.w[3], t->dst.w[3]};
 	__s64 sum = bpf_csum_diff((__be32 *)&old, sizeof(old), (__be32 *)&new, sizeof(new), (__u16)~p->check);
 
-	new.check = ~csum_fold((__u32)sum);
+	new.check = ~sum_fold((__u32)sum);
 	return bpf_skb_store_bytes(skb, p->l3 + offsetof(struct iphdr, ttl), &new, sizeof(new), 0);
 }
 

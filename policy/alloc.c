@@ -21,7 +21,7 @@ void mem_on_exhausted(void (*end)(void))
 	exhausted = end;
 }
 
-static void *check(void *p)
+static void *alloc_check(void *p)
 {
 	if (!p)
 		exhausted();
@@ -30,12 +30,12 @@ static void *check(void *p)
 
 void *mem_alloc(size_t n, size_t size)
 {
-	return check(calloc(n ? n : 1, size));
+	return alloc_check(calloc(n ? n : 1, size));
 }
 
 char *mem_strdup(const char *text)
 {
-	return check(strdup(text));
+	return alloc_check(strdup(text));
 }
 
 char *mem_strndup(const char *text, size_t len)
@@ -56,16 +56,16 @@ char *mem_printf(const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	return check(text);
+	return alloc_check(text);
 }
 
 void *mem_grow(void *list, size_t n, size_t size)
 {
 	if (!n)
-		return check(reallocarray(list, 8, size));
+		return alloc_check(reallocarray(list, 8, size));
 	if (n < 8 || (n & (n - 1)))
 		return list;
-	return check(reallocarray(list, n, 2 * size));
+	return alloc_check(reallocarray(list, n, 2 * size));
 }
 
 void mem_append(uint8_t **to, size_t *len, size_t *cap, const void *bytes, size_t n)
@@ -75,7 +75,7 @@ void mem_append(uint8_t **to, size_t *len, size_t *cap, const void *bytes, size_
 	while (room - *len < n)
 		room *= 2;
 	if (room > *cap)
-		*to = check(realloc(*to, room));
+		*to = alloc_check(realloc(*to, room));
 	*cap = room;
 	memcpy(*to + *len, bytes, n);
 	*len += n;
@@ -96,12 +96,12 @@ void *arena_alloc(struct arena *a, size_t n, size_t size)
 	void *p;
 
 	if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX / 2)
-		return check(NULL);
+		return alloc_check(NULL);
 	bytes = (bytes + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
 	if (!c || c->size - c->used < bytes) {
 		size_t room = bytes > ARENA_CHUNK ? bytes : ARENA_CHUNK;
 
-		c = check(calloc(1, sizeof(*c) + room));
+		c = alloc_check(calloc(1, sizeof(*c) + room));
 		c->size = room;
 		c->next = a->chunks;
 		a->chunks = c;

@@ -4,7 +4,7 @@
 
 #include "blocklist.h"
 
-static bool is_space(char c)
+static bool blocklist_is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
@@ -15,9 +15,9 @@ static void strip(const char **line, size_t *len)
 	for (size_t i = 0; i < *len; i++)
 		if ((*line)[i] == '#' || (*line)[i] == ';')
 			*len = i;
-	while (*len && is_space(**line))
+	while (*len && blocklist_is_space(**line))
 		(*line)++, (*len)--;
-	while (*len && is_space((*line)[*len - 1]))
+	while (*len && blocklist_is_space((*line)[*len - 1]))
 		(*len)--;
 }
 

@@ -16,7 +16,7 @@ static void collect_node(struct checker *c, const struct inventory_node *node)
 			prefixes_add(&c->plain, &node->approved.v[i]);
 }
 
-static void collect(struct checker *c)
+static void check_collect(struct checker *c)
 {
 	for (size_t i = 0; i < c->inv->n_nodes; i++)
 		if (!c->gateway || c->gateway == &c->inv->nodes[i])
@@ -189,7 +189,7 @@ static void check_destinations(const struct checker *c, const struct policy_rule
 		diag_warning(c->d, r->at, "can never match: dst is empty");
 }
 
-static int by_text(const void *a, const void *b)
+static int check_by_text(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -209,18 +209,18 @@ static void check_name_of(const struct checker *c, const struct inventory_node *
 }
 
 /* In a rule the name is the host; people who know the client may read it otherwise. */
-static void check_names(const struct checker *c)
+static void check_all_names(const struct checker *c)
 {
 	const struct policy *p = c->p;
 	const char **names = mem_alloc(p->n_hosts, sizeof(*names));
 
 	for (size_t i = 0; i < p->n_hosts; i++)
 		names[i] = p->hosts[i].name;
-	qsort(names, p->n_hosts, sizeof(*names), by_text);
+	qsort(names, p->n_hosts, sizeof(*names), check_by_text);
 	for (size_t i = 0; i < c->inv->n_nodes && p->n_hosts; i++) {
 		const struct inventory_node *node = &c->inv->nodes[i];
 
-		if (bsearch(&node->name, names, p->n_hosts, sizeof(*names), by_text))
+		if (bsearch(&node->name, names, p->n_hosts, sizeof(*names), check_by_text))
 			check_name_of(c, node);
 	}
 	free(names);
@@ -250,13 +250,13 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 
 	if (!p->has_rules && !place->narrows)
 		diag_warning(d, whole, "no acls and no grants: everything is denied");
-	collect(&c);
+	check_collect(&c);
 	for (size_t i = 0; i < p->n_rules && inv->n_nodes && !budget_is_spent(budget); i++) {
 		budget_at(budget, p->rules[i].at);
 		check_sources(&c, &p->rules[i]);
 		check_destinations(&c, &p->rules[i]);
 	}
-	check_names(&c);
+	check_all_names(&c);
 	if (inv->n_nodes)
 		check_rules(&c);
 	if (budget_is_spent(budget))

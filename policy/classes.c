@@ -113,12 +113,12 @@ out:
 
 /* ---- clients --------------------------------------------------------------------------- */
 
-static int by_addr(const void *a, const void *b)
+static int classes_by_addr(const void *a, const void *b)
 {
 	return addr_cmp(&((const struct host *)a)->addr, &((const struct host *)b)->addr);
 }
 
-static void add_client(struct splitter *s, const struct tables_client *client, uint32_t index)
+static void classes_add_client(struct splitter *s, const struct tables_client *client, uint32_t index)
 {
 	for (size_t i = 0; i < client->n; i++) {
 		const struct prefix *p = &client->addrs[i];
@@ -257,9 +257,9 @@ void classes_build(struct classes *c, const struct filter *f, const struct table
 	s.touched = mem_alloc(n, sizeof(*s.touched));
 	s.divided = mem_alloc(n, sizeof(*s.divided));
 	for (size_t i = 0; i < n; i++)
-		add_client(&s, &clients[i], (uint32_t)i);
+		classes_add_client(&s, &clients[i], (uint32_t)i);
 	if (s.n_hosts)
-		qsort(s.hosts, s.n_hosts, sizeof(*s.hosts), by_addr);
+		qsort(s.hosts, s.n_hosts, sizeof(*s.hosts), classes_by_addr);
 	for (size_t i = 0; i < c->n_sets && !budget_is_spent(budget); i++)
 		split_by(&s, (uint32_t)i);
 	free(s.hosts);

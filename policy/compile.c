@@ -57,7 +57,7 @@ static uint32_t hash_source(const char *key)
 	return hash;
 }
 
-static struct source *source_of(struct compiler *c, const struct policy_sels *src)
+static struct source *compile_source_of(struct compiler *c, const struct policy_sels *src)
 {
 	char *key = source_key(src);
 	uint32_t hash = hash_source(key);
@@ -125,8 +125,8 @@ bool policy_carries(const struct inventory_node *node, const struct policy_rule 
 }
 
 /* The node is concerned with destination @d of a rule. */
-static bool concerns(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
-		     const struct prefix *d)
+static bool compile_concerns(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+			     const struct prefix *d)
 {
 	const struct inventory_node *node = c->node;
 
@@ -163,7 +163,7 @@ static bool concerns_any(const struct compiler *c, const struct policy_rule *rul
 	bool any = false;
 
 	for (size_t i = 0; i < all->n; i++)
-		any |= concerns(c, rule, sel, &all->v[i]);
+		any |= compile_concerns(c, rule, sel, &all->v[i]);
 	return any;
 }
 
@@ -180,7 +180,7 @@ static void find_destinations(const struct compiler *c, const struct policy_rule
 	prefixes_sort(out);
 	all = sel->kind == SEL_ANY && concerns_any(c, rule, sel, out);
 	for (size_t i = 0; i < out->n && !budget_is_spent(c->budget); i++)
-		if (all || concerns(c, rule, sel, &out->v[i]))
+		if (all || compile_concerns(c, rule, sel, &out->v[i]))
 			out->v[kept++] = out->v[i];
 	out->n = kept;
 }
@@ -221,8 +221,8 @@ static void emit(struct compiler *c, const struct policy_rule *rule, uint8_t pro
 }
 
 /* Adds every prefix with all ports that the rule has for it and one protocol. */
-static void add_ports(const struct compiler *c, const struct policy_rule *rule, const struct policy_dst *dst,
-		      uint8_t proto, const struct prefixes *set, struct filter_rule *out)
+static void compile_add_ports(const struct compiler *c, const struct policy_rule *rule, const struct policy_dst *dst,
+			      uint8_t proto, const struct prefixes *set, struct filter_rule *out)
 {
 	for (size_t j = 0; j < rule->n_ip && budget_pay(c->budget, 1); j++)
 		for (size_t k = 0; k < set->n && rule->ip[j].proto == proto && !budget_is_spent(c->budget); k++)
@@ -241,14 +241,14 @@ static void add_destinations(const struct compiler *c, const struct policy_rule 
 			continue;
 		if (!own)
 			find_destinations(c, rule, &dst->sel, &set);
-		add_ports(c, rule, dst, proto, own ? own : &set, out);
+		compile_add_ports(c, rule, dst, proto, own ? own : &set, out);
 		prefixes_free(&set);
 	}
 }
 
 static void compile_plain(struct compiler *c, const struct policy_rule *rule, uint8_t proto)
 {
-	struct source *s = source_of(c, &rule->src);
+	struct source *s = compile_source_of(c, &rule->src);
 	struct filter_rule out = {.src = s->v, .n_src = s->n, .shares_src = true};
 
 	add_destinations(c, rule, proto, NULL, &out);
@@ -302,7 +302,7 @@ static void compile_self(struct compiler *c, const struct policy_rule *rule, uin
 		i++;
 	if (i == rule->n_dst)
 		return;
-	s = source_of(c, &rule->src);
+	s = compile_source_of(c, &rule->src);
 	prefixes_add_all(&self.named, s->v, s->n);
 	if (budget_pay_sort(c->budget, s->n))
 		prefixes_merge(&self.named);

@@ -9,7 +9,7 @@
 /* Longer words are nobody's typing mistake, and the table below stays small. */
 #define NEAREST_MAX 48
 
-static void add(struct diags *d, enum diag_level level, struct diag_at at, const char *fmt, va_list ap)
+static void diag_add(struct diags *d, enum diag_level level, struct diag_at at, const char *fmt, va_list ap)
 {
 	struct diag *entry;
 
@@ -36,7 +36,7 @@ void diag_error(struct diags *d, struct diag_at at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(d, DIAG_ERROR, at, fmt, ap);
+	diag_add(d, DIAG_ERROR, at, fmt, ap);
 	va_end(ap);
 }
 
@@ -45,7 +45,7 @@ void diag_warning(struct diags *d, struct diag_at at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(d, DIAG_WARNING, at, fmt, ap);
+	diag_add(d, DIAG_WARNING, at, fmt, ap);
 	va_end(ap);
 }
 
@@ -54,7 +54,7 @@ void diag_sum(struct diags *d, struct diag_at at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add(d, DIAG_SUM, at, fmt, ap);
+	diag_add(d, DIAG_SUM, at, fmt, ap);
 	va_end(ap);
 }
 
@@ -63,7 +63,7 @@ static int cmp_count(unsigned a, unsigned b)
 	return (a > b) - (a < b);
 }
 
-static int by_place(const void *pa, const void *pb)
+static int diag_by_place(const void *pa, const void *pb)
 {
 	const struct diag *a = pa, *b = pb;
 	int order = strcmp(a->at.file ? a->at.file : "", b->at.file ? b->at.file : "");
@@ -113,7 +113,7 @@ void diags_print(struct diags *d, FILE *out, bool summary)
 	size_t shown = 0;
 
 	if (d->n)
-		qsort(d->list, d->n, sizeof(*d->list), by_place);
+		qsort(d->list, d->n, sizeof(*d->list), diag_by_place);
 	for (size_t i = 0; i < d->n; i++) {
 		print_one(&d->list[i], out);
 		shown += d->list[i].level != DIAG_SUM;

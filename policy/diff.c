@@ -71,7 +71,7 @@ static void add_missing(struct ports *out, const struct acl_rule *a, const struc
 	add_missing_range(out, a->proto, next, a->last);
 }
 
-static bool is_icmp(const struct acl_rule *r)
+static bool diff_is_icmp(const struct acl_rule *r)
 {
 	return r->proto == IPPROTO_ICMP || r->proto == IPPROTO_ICMPV6;
 }
@@ -82,9 +82,9 @@ static void drop_icmp(struct ports *l)
 	size_t kept = 0, others = 0;
 
 	for (size_t i = 0; i < l->n; i++)
-		others += !is_icmp(&l->v[i]);
+		others += !diff_is_icmp(&l->v[i]);
 	for (size_t i = 0; i < l->n; i++)
-		if (!others || !is_icmp(&l->v[i]))
+		if (!others || !diff_is_icmp(&l->v[i]))
 			l->v[kept++] = l->v[i];
 	l->n = kept;
 }
@@ -167,8 +167,8 @@ static void pop(struct differ *x)
 }
 
 /* What is another thing than around it has a delta of its own, and is an exception of the one around. */
-static void settle(struct differ *x, bool gains, const struct prefix *p, struct side *s, const struct side *around,
-		   const struct move *moves, size_t n)
+static void diff_settle(struct differ *x, bool gains, const struct prefix *p, struct side *s, const struct side *around,
+			const struct move *moves, size_t n)
 {
 	if (around && same_ports(&s->ports, &around->ports)) {
 		s->delta = around->delta;
@@ -195,11 +195,11 @@ static void compare_at(struct differ *x, const struct prefix *p, const struct mo
 	*l = (struct level){.prefix = *p,
 			    .gained = {beyond(x->new->t, after, x->old->t, before), NO_DELTA},
 			    .lost = {beyond(x->old->t, before, x->new->t, after), NO_DELTA}};
-	settle(x, true, p, &l->gained, around ? &around->gained : NULL, moves, n);
-	settle(x, false, p, &l->lost, around ? &around->lost : NULL, moves, n);
+	diff_settle(x, true, p, &l->gained, around ? &around->gained : NULL, moves, n);
+	diff_settle(x, false, p, &l->lost, around ? &around->lost : NULL, moves, n);
 }
 
-static int by_family(const void *pa, const void *pb)
+static int diff_by_family(const void *pa, const void *pb)
 {
 	const struct prefix *a = pa, *b = pb;
 	int family = prefix_is_v4(a) - prefix_is_v4(b);
@@ -218,7 +218,7 @@ static void compare_classes(struct differ *x, const struct move *moves, size_t n
 		all.n = 0;
 	prefixes_sort(&all);
 	if (all.n)
-		qsort(all.v, all.n, sizeof(*all.v), by_family);
+		qsort(all.v, all.n, sizeof(*all.v), diff_by_family);
 	for (size_t i = 0; i < all.n && !budget_is_spent(x->budget); i++)
 		compare_at(x, &all.v[i], moves, n);
 	while (x->depth)

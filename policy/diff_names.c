@@ -171,7 +171,7 @@ static struct crowd *new_crowd(struct crowds *c, const char *name)
 	return &c->v[c->n++];
 }
 
-static void join(struct crowd *c, uint32_t node)
+static void diff_names_join(struct crowd *c, uint32_t node)
 {
 	c->nodes = mem_grow(c->nodes, c->n, sizeof(*c->nodes));
 	c->nodes[c->n++] = node;
@@ -193,7 +193,7 @@ static bool join_user(struct crowd *c, const struct person *people, size_t n, co
 	if (low == n || strcmp(people[low].user, user))
 		return false;
 	for (; low < n && !strcmp(people[low].user, user); low++)
-		join(c, people[low].node);
+		diff_names_join(c, people[low].node);
 	return true;
 }
 
@@ -231,7 +231,7 @@ static void add_tags(struct crowds *c, const struct policy *p, const struct inve
 
 		for (size_t j = 0; j < inv->n_nodes; j++)
 			if (inventory_has_tag(&inv->nodes[j], t->name))
-				join(t, (uint32_t)j);
+				diff_names_join(t, (uint32_t)j);
 		t->members = t->n;
 	}
 }
@@ -243,7 +243,7 @@ static void make_crowds(struct crowds *c, const struct policy *p, const struct i
 	struct crowd *all = new_crowd(c, "autogroup:member");
 
 	for (size_t i = 0; i < n; i++) {
-		join(all, people[i].node);
+		diff_names_join(all, people[i].node);
 		users += !i || strcmp(people[i].user, people[i - 1].user);
 	}
 	all->members = users;
@@ -314,7 +314,7 @@ static void free_crowds(struct crowds *c)
 
 /* ---- names ---------------------------------------------------------------------------- */
 
-static int by_index(const void *pa, const void *pb)
+static int diff_names_by_index(const void *pa, const void *pb)
 {
 	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
 
@@ -345,17 +345,17 @@ static void add_change(struct namer *x, const struct crowd *crowd)
 		node->named = true;
 		c->clients[c->n_clients++] = crowd->nodes[i];
 	}
-	qsort(c->clients, c->n_clients, sizeof(*c->clients), by_index);
+	qsort(c->clients, c->n_clients, sizeof(*c->clients), diff_names_by_index);
 }
 
 /* A delta cannot be about a node without an address of its family. */
-static bool is_outside(const struct namer *x, const struct subject *node)
+static bool diff_names_is_outside(const struct namer *x, const struct subject *node)
 {
 	return prefix_is_v4(&x->d->dst) ? !node->has_v4 : !node->has_v6;
 }
 
 /* Each one of the crowd is meant, with every node that can be, and one has no name yet. */
-static bool fits(const struct namer *x, const struct crowd *c)
+static bool diff_names_fits(const struct namer *x, const struct crowd *c)
 {
 	bool brings_names = false;
 
@@ -366,7 +366,7 @@ static bool fits(const struct namer *x, const struct crowd *c)
 		for (size_t j = i; j < end; j++) {
 			const struct subject *node = &x->nodes[c->nodes[j]];
 
-			if (!node->in && !is_outside(x, node))
+			if (!node->in && !diff_names_is_outside(x, node))
 				return false;
 			meant |= node->in;
 			brings_names |= node->in && !node->named;
@@ -415,7 +415,7 @@ static void find_crowds(struct namer *x, const struct crowds *c)
 		}
 	}
 	if (x->n_crowds)
-		qsort(x->crowds, x->n_crowds, sizeof(*x->crowds), by_index);
+		qsort(x->crowds, x->n_crowds, sizeof(*x->crowds), diff_names_by_index);
 	for (size_t i = 0; i < x->n_crowds; i++)
 		if (!kept || x->crowds[kept - 1] != x->crowds[i])
 			x->crowds[kept++] = x->crowds[i];
@@ -426,12 +426,12 @@ static void name_delta(struct namer *x, const struct crowds *crowds)
 {
 	size_t n = x->d->n_clients;
 
-	qsort(x->d->clients, n, sizeof(*x->d->clients), by_index);
+	qsort(x->d->clients, n, sizeof(*x->d->clients), diff_names_by_index);
 	for (size_t i = 0; i < n; i++)
-		x->nodes[x->d->clients[i]].in = !is_outside(x, &x->nodes[x->d->clients[i]]);
+		x->nodes[x->d->clients[i]].in = !diff_names_is_outside(x, &x->nodes[x->d->clients[i]]);
 	find_crowds(x, crowds);
 	for (size_t i = 0; i < x->n_crowds; i++)
-		if (fits(x, &crowds->v[x->crowds[i]]))
+		if (diff_names_fits(x, &crowds->v[x->crowds[i]]))
 			add_change(x, &crowds->v[x->crowds[i]]);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t node = x->d->clients[i];

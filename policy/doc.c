@@ -40,7 +40,7 @@ void doc_add_pair(struct doc_node *map, struct doc_node **key, struct doc_node *
 	*value = doc_add_item(map);
 }
 
-static int by_text(const void *pa, const void *pb)
+static int doc_by_text(const void *pa, const void *pb)
 {
 	const struct doc_node *a = *(struct doc_node *const *)pa, *b = *(struct doc_node *const *)pb;
 	int order = strcmp(a->text, b->text);
@@ -59,7 +59,7 @@ static void report_duplicates(struct doc_builder *b, const struct doc_node *map)
 	for (size_t i = 0; i < map->n; i++)
 		if (map->keys[i].text)
 			sorted[n++] = &map->keys[i];
-	qsort(sorted, n, sizeof(struct doc_node *), by_text);
+	qsort(sorted, n, sizeof(struct doc_node *), doc_by_text);
 	for (size_t i = 1, first = 0; i < n; i++) {
 		if (strcmp(sorted[i]->text, sorted[first]->text))
 			first = i;
@@ -106,7 +106,7 @@ static size_t utf8_length(const unsigned char *s, size_t left)
 	return n;
 }
 
-static bool is_text(unsigned char c)
+static bool doc_is_text(unsigned char c)
 {
 	return c >= 0x20 ? c != 0x7f : c == '\n' || c == '\r' || c == '\t';
 }
@@ -125,7 +125,7 @@ static bool check_text(struct doc_builder *b, const char *text, size_t len)
 			diag_error(b->diags, at, "not UTF-8: byte 0x%02x", c);
 			return false;
 		}
-		if (!is_text(c)) {
+		if (!doc_is_text(c)) {
 			diag_error(b->diags, at, c ? "control character 0x%02x" : "NUL byte", c);
 			return false;
 		}
@@ -138,7 +138,7 @@ static bool check_text(struct doc_builder *b, const char *text, size_t len)
 	return true;
 }
 
-static void read_text(struct doc_builder *b, const char *text, size_t len)
+static void doc_read_text(struct doc_builder *b, const char *text, size_t len)
 {
 	struct diag_at whole = {.file = b->doc->file};
 
@@ -166,7 +166,7 @@ struct doc *doc_parse(const char *file, const char *text, size_t len, enum doc_f
 	b.doc->file = mem_strdup(file);
 	b.doc->format = format;
 	b.doc->root.at = (struct diag_at){.file = b.doc->file, .line = 1, .column = 1};
-	read_text(&b, text, len);
+	doc_read_text(&b, text, len);
 	if (diags->errors == errors)
 		return b.doc;
 	doc_free(b.doc);

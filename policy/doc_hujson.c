@@ -34,7 +34,7 @@ static void advance(struct walk *w, size_t n)
 	}
 }
 
-static struct diag_at place_of(const struct walk *w, size_t pos)
+static struct diag_at doc_hujson_place_of(const struct walk *w, size_t pos)
 {
 	struct walk to = *w;
 
@@ -42,7 +42,7 @@ static struct diag_at place_of(const struct walk *w, size_t pos)
 	return to.at;
 }
 
-static bool is_space(char c)
+static bool doc_hujson_is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
@@ -51,7 +51,7 @@ static char peek(struct walk *w)
 {
 	size_t n = 0;
 
-	while (w->pos + n < w->len && is_space(w->text[w->pos + n]))
+	while (w->pos + n < w->len && doc_hujson_is_space(w->text[w->pos + n]))
 		n++;
 	advance(w, n);
 	return w->pos < w->len ? w->text[w->pos] : '\0';
@@ -86,7 +86,7 @@ static size_t string_length(const char *s, size_t left)
 static void blank(char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!is_space(s[i]))
+		if (!doc_hujson_is_space(s[i]))
 			s[i] = ' ';
 }
 
@@ -103,7 +103,7 @@ static bool standardize(struct walk *w, char *s)
 	for (size_t i = 0; i < len; i += n) {
 		n = comment_length(s + i, len - i);
 		if (n == SIZE_MAX) {
-			diag_error(w->b->diags, place_of(w, i), "comment without an end");
+			diag_error(w->b->diags, doc_hujson_place_of(w, i), "comment without an end");
 			return false;
 		}
 		if (n) {
@@ -111,7 +111,7 @@ static bool standardize(struct walk *w, char *s)
 			continue;
 		}
 		n = s[i] == '"' ? string_length(s + i, len - i) : 1;
-		if (is_space(s[i]))
+		if (doc_hujson_is_space(s[i]))
 			continue;
 		if ((s[i] == ']' || s[i] == '}') && before == ',' && comma != SIZE_MAX)
 			s[comma] = ' ';
@@ -126,7 +126,7 @@ static bool standardize(struct walk *w, char *s)
 }
 
 /* Strict JSON, whole and of any kind. */
-static bool check(struct walk *w)
+static bool doc_hujson_check(struct walk *w)
 {
 	json_error_t error;
 	json_t *root = json_loadb(w->text, w->len, JSON_DECODE_ANY, &error);
@@ -143,7 +143,7 @@ static bool check(struct walk *w)
 }
 
 /* The string, number or word at the current position, decoded by jansson. */
-static bool read_scalar(struct walk *w, struct doc_node *n)
+static bool doc_hujson_read_scalar(struct walk *w, struct doc_node *n)
 {
 	const char *start = w->text + w->pos;
 	json_error_t error;
@@ -176,7 +176,7 @@ static bool read_pair(struct walk *w, struct doc_node *map, unsigned depth)
 	struct doc_node *key, *value;
 
 	doc_add_pair(map, &key, &value);
-	if (!doc_room(w->b, w->at, depth) || !read_scalar(w, key))
+	if (!doc_room(w->b, w->at, depth) || !doc_hujson_read_scalar(w, key))
 		return false;
 	peek(w);
 	advance(w, 1); /* the colon */
@@ -209,7 +209,7 @@ static bool read_value(struct walk *w, struct doc_node *n, unsigned depth)
 	if (!doc_room(w->b, n->at, depth))
 		return false;
 	if (c != '{' && c != '[')
-		return read_scalar(w, n);
+		return doc_hujson_read_scalar(w, n);
 	n->kind = c == '{' ? DOC_MAP : DOC_LIST;
 	return read_container(w, n, depth);
 }
@@ -219,7 +219,7 @@ void doc_read_hujson(struct doc_builder *b, const char *text, size_t len)
 	char *copy = mem_strndup(text, len);
 	struct walk w = {.b = b, .text = copy, .len = len, .at = b->doc->root.at};
 
-	if (standardize(&w, copy) && peek(&w) && check(&w)) /* white space alone is an empty file */
+	if (standardize(&w, copy) && peek(&w) && doc_hujson_check(&w)) /* white space alone is an empty file */
 		read_value(&w, &b->doc->root, 1);
 	free(copy);
 }

@@ -43,7 +43,7 @@ const char *doc_found(const struct doc_node *n, char *buf, size_t size)
 	return buf;
 }
 
-static bool mismatch(const struct doc_node *n, const char *what, const char *expected, struct diags *d)
+static bool doc_read_mismatch(const struct doc_node *n, const char *what, const char *expected, struct diags *d)
 {
 	char found[FOUND_MAX + 8];
 
@@ -54,8 +54,8 @@ static bool mismatch(const struct doc_node *n, const char *what, const char *exp
 bool doc_string(const struct doc_node *n, const char *what, const char **out, struct diags *d)
 {
 	if (n->kind != DOC_SCALAR)
-		return mismatch(n, what, n->kind == DOC_LIST ? "text (an address in brackets must be quoted)" : "text",
-				d);
+		return doc_read_mismatch(
+			n, what, n->kind == DOC_LIST ? "text (an address in brackets must be quoted)" : "text", d);
 	*out = n->text;
 	return true;
 }
@@ -63,9 +63,9 @@ bool doc_string(const struct doc_node *n, const char *what, const char **out, st
 bool doc_bool(const struct doc_node *n, const char *what, bool *out, struct diags *d)
 {
 	if (n->kind != DOC_SCALAR || n->quoted)
-		return mismatch(n, what, "true or false, without quotes", d);
+		return doc_read_mismatch(n, what, "true or false, without quotes", d);
 	if (strcmp(n->text, "true") && strcmp(n->text, "false"))
-		return mismatch(n, what, "true or false", d);
+		return doc_read_mismatch(n, what, "true or false", d);
 	*out = n->text[0] == 't';
 	return true;
 }
@@ -82,9 +82,9 @@ bool doc_uint(const struct doc_node *n, const char *what, uint64_t min, uint64_t
 
 	snprintf(expected, sizeof(expected), "a number from %" PRIu64 " to %" PRIu64, min, max);
 	if (n->kind == DOC_SCALAR && n->quoted)
-		return mismatch(n, what, "a number, without quotes", d);
+		return doc_read_mismatch(n, what, "a number, without quotes", d);
 	if (n->kind != DOC_SCALAR || !parse_decimal(n->text, n->len, &value) || value < min || value > max)
-		return mismatch(n, what, expected, d);
+		return doc_read_mismatch(n, what, expected, d);
 	*out = value;
 	return true;
 }
@@ -110,7 +110,7 @@ bool doc_duration(const struct doc_node *n, const char *what, uint64_t *seconds,
 	uint64_t value, unit;
 
 	if (n->kind != DOC_SCALAR || !n->len)
-		return mismatch(n, what, "a duration such as 300s, 5m, 2h or 1d", d);
+		return doc_read_mismatch(n, what, "a duration such as 300s, 5m, 2h or 1d", d);
 	if (parse_decimal(n->text, n->len, &value)) {
 		diag_error(d, n->at, "%s: found \"%s\", expected a unit with it: %ss, %sm, %sh or %sd", what, n->text,
 			   n->text, n->text, n->text, n->text);
@@ -118,12 +118,12 @@ bool doc_duration(const struct doc_node *n, const char *what, uint64_t *seconds,
 	}
 	unit = unit_seconds(n->text[n->len - 1]);
 	if (!unit || !parse_decimal(n->text, n->len - 1, &value) || __builtin_mul_overflow(value, unit, &value))
-		return mismatch(n, what, "a duration such as 300s, 5m, 2h or 1d", d);
+		return doc_read_mismatch(n, what, "a duration such as 300s, 5m, 2h or 1d", d);
 	*seconds = value;
 	return true;
 }
 
-static bool is_known(const char *key, const char *const *known)
+static bool doc_read_is_known(const char *key, const char *const *known)
 {
 	for (; *known; known++)
 		if (!strcmp(key, *known))
@@ -140,7 +140,7 @@ void doc_only_keys(const struct doc_node *map, const char *what, const char *con
 	for (size_t i = 0; i < map->n; i++) {
 		const struct doc_node *key = &map->keys[i];
 
-		if (is_known(key->text, known))
+		if (doc_read_is_known(key->text, known))
 			continue;
 		near = diag_nearest(key->text, known);
 		diag_error(d, key->at, "%s: unknown field \"%s\"%s%s%s", what, key->text,

@@ -19,7 +19,7 @@ struct reader {
 	size_t len;
 };
 
-static struct diag_at place(const struct reader *r, const yaml_mark_t *mark)
+static struct diag_at doc_yaml_place(const struct reader *r, const yaml_mark_t *mark)
 {
 	return (struct diag_at){
 		.file = r->b->doc->file,
@@ -92,7 +92,7 @@ static void report_syntax(struct reader *r)
 	const yaml_parser_t *y = &r->yaml;
 	bool reader = y->error == YAML_READER_ERROR;
 
-	diag_error(r->b->diags, place(r, reader ? &y->mark : &y->problem_mark), "not valid YAML: %s%s%s%s",
+	diag_error(r->b->diags, doc_yaml_place(r, reader ? &y->mark : &y->problem_mark), "not valid YAML: %s%s%s%s",
 		   y->problem ? y->problem : "out of memory", y->context ? " " : "", y->context ? y->context : "",
 		   reader ? "" : hint(r));
 }
@@ -108,7 +108,7 @@ static bool next_event(struct reader *r)
 
 static void refuse_extras(struct reader *r, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
-	struct diag_at at = place(r, &r->event.start_mark);
+	struct diag_at at = doc_yaml_place(r, &r->event.start_mark);
 
 	if (anchor)
 		diag_error(r->b->diags, at, "anchors are not supported: found \"&%s\"", (const char *)anchor);
@@ -116,12 +116,12 @@ static void refuse_extras(struct reader *r, const yaml_char_t *anchor, const yam
 		diag_error(r->b->diags, at, "tags are not supported: found \"%s\"", (const char *)tag);
 }
 
-static bool is_null(const char *text)
+static bool doc_yaml_is_null(const char *text)
 {
 	return !*text || !strcmp(text, "~") || !strcasecmp(text, "null");
 }
 
-static void read_scalar(struct reader *r, struct doc_node *n)
+static void doc_yaml_read_scalar(struct reader *r, struct doc_node *n)
 {
 	const yaml_char_t *tag = r->event.data.scalar.tag;
 	const char *text = (const char *)r->event.data.scalar.value;
@@ -132,16 +132,16 @@ static void read_scalar(struct reader *r, struct doc_node *n)
 		return;
 	}
 	n->quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-	if (!n->quoted && is_null(text))
+	if (!n->quoted && doc_yaml_is_null(text))
 		return;
 	n->kind = DOC_SCALAR;
 	n->len = r->event.data.scalar.length;
 	n->text = mem_strndup(text, n->len);
 }
 
-static bool read_node(struct reader *r, struct doc_node *n, unsigned depth);
+static bool doc_yaml_read_node(struct reader *r, struct doc_node *n, unsigned depth);
 
-static bool read_list(struct reader *r, struct doc_node *n, unsigned depth)
+static bool doc_yaml_read_list(struct reader *r, struct doc_node *n, unsigned depth)
 {
 	refuse_extras(r, r->event.data.sequence_start.anchor, r->event.data.sequence_start.tag);
 	n->kind = DOC_LIST;
@@ -150,7 +150,7 @@ static bool read_list(struct reader *r, struct doc_node *n, unsigned depth)
 			return false;
 		if (r->event.type == YAML_SEQUENCE_END_EVENT)
 			break;
-		if (!read_node(r, doc_add_item(n), depth + 1))
+		if (!doc_yaml_read_node(r, doc_add_item(n), depth + 1))
 			return false;
 	}
 	doc_close(r->b, n);
@@ -179,10 +179,10 @@ static bool read_map(struct reader *r, struct doc_node *n, unsigned depth)
 		if (r->event.type == YAML_MAPPING_END_EVENT)
 			break;
 		doc_add_pair(n, &key, &value);
-		if (!read_node(r, key, depth + 1))
+		if (!doc_yaml_read_node(r, key, depth + 1))
 			return false;
 		check_key(r, key);
-		if (!next_event(r) || !read_node(r, value, depth + 1))
+		if (!next_event(r) || !doc_yaml_read_node(r, value, depth + 1))
 			return false;
 	}
 	doc_close(r->b, n);
@@ -190,17 +190,17 @@ static bool read_map(struct reader *r, struct doc_node *n, unsigned depth)
 }
 
 /* The node that the current event begins. False: reported, no use in going on. */
-static bool read_node(struct reader *r, struct doc_node *n, unsigned depth)
+static bool doc_yaml_read_node(struct reader *r, struct doc_node *n, unsigned depth)
 {
-	n->at = place(r, &r->event.start_mark);
+	n->at = doc_yaml_place(r, &r->event.start_mark);
 	if (!doc_room(r->b, n->at, depth))
 		return false;
 	switch (r->event.type) {
 	case YAML_SCALAR_EVENT:
-		read_scalar(r, n);
+		doc_yaml_read_scalar(r, n);
 		return true;
 	case YAML_SEQUENCE_START_EVENT:
-		return read_list(r, n, depth);
+		return doc_yaml_read_list(r, n, depth);
 	case YAML_MAPPING_START_EVENT:
 		return read_map(r, n, depth);
 	default: /* YAML_ALIAS_EVENT: nothing else stands for a node */
@@ -217,13 +217,13 @@ static void read_stream(struct reader *r)
 	if (r->event.type == YAML_STREAM_END_EVENT)
 		return;
 	if (r->event.data.document_start.tag_directives.start != r->event.data.document_start.tag_directives.end)
-		diag_error(r->b->diags, place(r, &r->event.start_mark), "tags are not supported");
-	if (!next_event(r) || !read_node(r, &r->b->doc->root, 1))
+		diag_error(r->b->diags, doc_yaml_place(r, &r->event.start_mark), "tags are not supported");
+	if (!next_event(r) || !doc_yaml_read_node(r, &r->b->doc->root, 1))
 		return;
 	if (!next_event(r) || !next_event(r)) /* the document's end, then the stream's */
 		return;
 	if (r->event.type != YAML_STREAM_END_EVENT)
-		diag_error(r->b->diags, place(r, &r->event.start_mark), "only one document in a file");
+		diag_error(r->b->diags, doc_yaml_place(r, &r->event.start_mark), "only one document in a file");
 }
 
 void doc_read_yaml(struct doc_builder *b, const char *text, size_t len)

@@ -54,7 +54,7 @@ static void put_place(FILE *f, const struct filter_rule *r)
 #define PORTS_SHOWN 8
 
 /* All that the rule has for the destination, not the first alone. */
-static void put_ports(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
+static void explain_put_ports(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
 {
 	unsigned n = 0;
 
@@ -71,7 +71,7 @@ static void put_ports(FILE *f, const struct filter_rule *r, const struct filter_
 	}
 }
 
-static void put_allowed(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
+static void explain_put_allowed(FILE *f, const struct filter_rule *r, const struct filter_dst *dst)
 {
 	char buf[4];
 
@@ -82,7 +82,7 @@ static void put_allowed(FILE *f, const struct filter_rule *r, const struct filte
 		return;
 	}
 	fputs(r->n_proto ? "" : "tcp and udp", f);
-	put_ports(f, r, dst);
+	explain_put_ports(f, r, dst);
 }
 
 char *policy_explain_text(const struct explanation *e)
@@ -106,7 +106,7 @@ char *policy_explain_text(const struct explanation *e)
 		put_place(f, e->nearest);
 		if (e->miss == EXPLAIN_PORT) {
 			fputs(" allows only ", f);
-			put_allowed(f, e->nearest, e->dst);
+			explain_put_allowed(f, e->nearest, e->dst);
 		} else if (e->miss == EXPLAIN_DIVIDED) {
 			fprintf(f, " names only a part of this client's addresses, so it does not hold for it: %s",
 				e->nearest->text ? e->nearest->text : "");

@@ -4,7 +4,8 @@
 
 #include "policy_parse.h"
 
-static const struct doc_node *want(struct parser *x, const struct doc_node *n, enum doc_kind kind, const char *what)
+static const struct doc_node *fields_want(struct parser *x, const struct doc_node *n, enum doc_kind kind,
+					  const char *what)
 {
 	char found[80];
 
@@ -17,12 +18,12 @@ static const struct doc_node *want(struct parser *x, const struct doc_node *n, e
 
 const struct doc_node *want_list(struct parser *x, const struct doc_node *n, const char *what)
 {
-	return want(x, n, DOC_LIST, what);
+	return fields_want(x, n, DOC_LIST, what);
 }
 
 const struct doc_node *want_map(struct parser *x, const struct doc_node *n, const char *what)
 {
-	return want(x, n, DOC_MAP, what);
+	return fields_want(x, n, DOC_MAP, what);
 }
 
 bool is_empty(const struct doc_node *n)

@@ -42,7 +42,7 @@ bool filter_rule_has_proto(const struct filter_rule *r, uint8_t proto)
 	return false;
 }
 
-static bool is_icmp(uint8_t proto)
+static bool filter_is_icmp(uint8_t proto)
 {
 	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 }
@@ -53,7 +53,7 @@ bool filter_dst_matches(const struct filter_rule *r, const struct filter_dst *ds
 		return false;
 	if (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP || pkt->proto == IPPROTO_SCTP)
 		return pkt->port >= dst->first && pkt->port <= dst->last;
-	if (is_icmp(pkt->proto) && r->verdict == FILTER_ACCEPT)
+	if (filter_is_icmp(pkt->proto) && r->verdict == FILTER_ACCEPT)
 		return true;
 	return dst->first == 0 && dst->last == 65535;
 }
@@ -62,7 +62,7 @@ static bool rule_matches(const struct filter_rule *r, const struct filter_packet
 {
 	if (!filter_rule_from(r, &pkt->src))
 		return false;
-	if (!filter_rule_has_proto(r, pkt->proto) && !(is_icmp(pkt->proto) && r->verdict == FILTER_ACCEPT))
+	if (!filter_rule_has_proto(r, pkt->proto) && !(filter_is_icmp(pkt->proto) && r->verdict == FILTER_ACCEPT))
 		return false;
 	for (size_t i = 0; i < r->n_dst; i++)
 		if (filter_dst_matches(r, &r->dst[i], pkt))
@@ -89,8 +89,8 @@ static bool decides_before(const struct filter_rule *a, const struct filter_rule
 	return a->id < b->id;
 }
 
-static struct filter_answer decide(const struct filter *f, const struct filter_packet *pkt,
-				   bool (*applies)(const struct filter_rule *r, const struct filter_packet *pkt))
+static struct filter_answer filter_decide(const struct filter *f, const struct filter_packet *pkt,
+					  bool (*applies)(const struct filter_rule *r, const struct filter_packet *pkt))
 {
 	struct filter_answer answer = {.verdict = FILTER_DENY};
 
@@ -109,14 +109,14 @@ static struct filter_answer decide(const struct filter *f, const struct filter_p
 
 struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt)
 {
-	return decide(f, pkt, rule_lists);
+	return filter_decide(f, pkt, rule_lists);
 }
 
 struct filter_answer filter_verdict(const struct filter *f, const struct filter_packet *pkt)
 {
 	bool v4 = addr_is_v4(&pkt->dst);
 
-	if (addr_is_v4(&pkt->src) != v4 || (is_icmp(pkt->proto) && (pkt->proto == IPPROTO_ICMP) != v4))
+	if (addr_is_v4(&pkt->src) != v4 || (filter_is_icmp(pkt->proto) && (pkt->proto == IPPROTO_ICMP) != v4))
 		return (struct filter_answer){.verdict = FILTER_DENY}; /* no such packet */
-	return decide(f, pkt, rule_matches);
+	return filter_decide(f, pkt, rule_matches);
 }

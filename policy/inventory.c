@@ -116,7 +116,7 @@ void inventory_prefixes(const struct doc_node *map, const char *key, struct pref
 	}
 }
 
-static bool read_name(const struct doc_node *map, const char *what, const char **out, struct diags *d)
+static bool inventory_read_name(const struct doc_node *map, const char *what, const char **out, struct diags *d)
 {
 	const struct doc_node *n = doc_get(map, "name");
 
@@ -134,7 +134,7 @@ static void read_user(struct inventory *inv, const struct doc_node *map, struct 
 	const char *text;
 
 	doc_only_keys(map, "users", known, d);
-	if (!read_name(map, "users", &text, d))
+	if (!inventory_read_name(map, "users", &text, d))
 		return;
 	u = inventory_add_user(inv, text);
 	for (size_t i = 0; roles && i < roles->n; i++)
@@ -142,8 +142,8 @@ static void read_user(struct inventory *inv, const struct doc_node *map, struct 
 			inventory_add_role(inv, u, text);
 }
 
-static void read_node(struct inventory *inv, const struct doc_node *map, struct inventory_origins *origins,
-		      struct diags *d)
+static void inventory_read_node(struct inventory *inv, const struct doc_node *map, struct inventory_origins *origins,
+				struct diags *d)
 {
 	static const char *const known[] = {"name", "user", "tags", "addresses", "routes", "approved", NULL};
 	const struct doc_node *user = doc_get(map, "user"), *tags = inventory_list(map, "tags", d);
@@ -151,7 +151,7 @@ static void read_node(struct inventory *inv, const struct doc_node *map, struct 
 	const char *text;
 
 	doc_only_keys(map, "nodes", known, d);
-	if (!read_name(map, "nodes", &text, d))
+	if (!inventory_read_name(map, "nodes", &text, d))
 		return;
 	node = inventory_add_node(inv, text);
 	inventory_came_from(origins, map, NULL);
@@ -188,7 +188,7 @@ static void read_lists(struct inventory *inv, const struct doc *doc, struct inve
 	for (size_t i = 0; users && i < users->n; i++)
 		read_user(inv, &users->items[i], d);
 	for (size_t i = 0; nodes && i < nodes->n; i++)
-		read_node(inv, &nodes->items[i], origins, d);
+		inventory_read_node(inv, &nodes->items[i], origins, d);
 	inventory_check_users(inv, users, d);
 }
 

@@ -22,7 +22,7 @@ static const char *text_of(const struct doc_node *map, const char *key)
 }
 
 /* The login name of a user's id, NULL: no profile says. */
-static const char *login_of(const struct doc_node *profiles, const char *id)
+static const char *inventory_netmap_login_of(const struct doc_node *profiles, const char *id)
 {
 	for (size_t i = 0; profiles && i < profiles->n; i++)
 		if (!strcmp(text_of(&profiles->items[i], "ID"), id))
@@ -31,7 +31,7 @@ static const char *login_of(const struct doc_node *profiles, const char *id)
 }
 
 /* "gw-1.example.ts.net." is gw-1. */
-static struct inventory_node *add_node(struct inventory *inv, const struct doc_node *map)
+static struct inventory_node *inventory_netmap_add_node(struct inventory *inv, const struct doc_node *map)
 {
 	const char *full = text_of(map, "Name");
 	char name[64];
@@ -46,7 +46,7 @@ static void read_owner(struct inventory *inv, const struct doc_node *map, const 
 		       struct inventory_node *node, struct diags *d)
 {
 	const struct doc_node *tags = inventory_list(map, "Tags", d);
-	const char *tag, *login = login_of(profiles, text_of(map, "User"));
+	const char *tag, *login = inventory_netmap_login_of(profiles, text_of(map, "User"));
 
 	for (size_t i = 0; tags && i < tags->n; i++)
 		if (doc_string(&tags->items[i], "Tags", &tag, d))
@@ -69,7 +69,7 @@ static bool is_address(const struct inventory_node *node, const struct prefix *p
 }
 
 /* AllowedIPs are the node's own addresses and the routes that were approved. */
-static void read_routes(const struct doc_node *map, struct inventory_node *node, struct diags *d)
+static void inventory_netmap_read_routes(const struct doc_node *map, struct inventory_node *node, struct diags *d)
 {
 	const struct doc_node *info = doc_get(map, "Hostinfo");
 	struct prefixes allowed = {0};
@@ -84,8 +84,9 @@ static void read_routes(const struct doc_node *map, struct inventory_node *node,
 	prefixes_free(&allowed);
 }
 
-static void read_node(struct inventory *inv, const struct doc_node *map, const struct doc_node *profiles,
-		      struct inventory_origins *origins, struct diags *d)
+static void inventory_netmap_read_node(struct inventory *inv, const struct doc_node *map,
+				       const struct doc_node *profiles, struct inventory_origins *origins,
+				       struct diags *d)
 {
 	struct inventory_node *node;
 
@@ -93,10 +94,10 @@ static void read_node(struct inventory *inv, const struct doc_node *map, const s
 		diag_error(d, map->at, "netmap: expected a node");
 		return;
 	}
-	node = add_node(inv, map);
+	node = inventory_netmap_add_node(inv, map);
 	inventory_came_from(origins, map, text_of(map, "ID"));
 	read_owner(inv, map, profiles, node, d);
-	read_routes(map, node, d);
+	inventory_netmap_read_routes(map, node, d);
 }
 
 void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, struct inventory_origins *origins,
@@ -115,7 +116,7 @@ void inventory_read_netmap(struct inventory *inv, const struct doc_node *root, s
 			inventory_add_user(inv, login);
 	}
 	if (self && self->kind != DOC_NULL)
-		read_node(inv, self, profiles, origins, d);
+		inventory_netmap_read_node(inv, self, profiles, origins, d);
 	for (size_t i = 0; peers && i < peers->n; i++)
-		read_node(inv, &peers->items[i], profiles, origins, d);
+		inventory_netmap_read_node(inv, &peers->items[i], profiles, origins, d);
 }

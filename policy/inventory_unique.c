@@ -11,7 +11,7 @@ struct named {
 	size_t index;
 };
 
-static int by_text(const void *pa, const void *pb)
+static int inventory_unique_by_text(const void *pa, const void *pb)
 {
 	const struct named *a = pa, *b = pb;
 	int order = strcmp(a->name, b->name);
@@ -25,7 +25,7 @@ void inventory_check_users(const struct inventory *inv, const struct doc_node *l
 
 	for (size_t i = 0; i < inv->n_users; i++)
 		v[i] = (struct named){inv->users[i].name, i};
-	qsort(v, inv->n_users, sizeof(*v), by_text);
+	qsort(v, inv->n_users, sizeof(*v), inventory_unique_by_text);
 	for (size_t i = 1; i < inv->n_users; i++)
 		if (!strcmp(v[i - 1].name, v[i].name))
 			diag_error(d, list->at, "users: \"%s\" is there twice", v[i].name);
@@ -33,8 +33,8 @@ void inventory_check_users(const struct inventory *inv, const struct doc_node *l
 }
 
 /* Nodes that are shared with a tailnet may be called as its own are: the later ones get their id behind it. */
-static void tell_apart(struct inventory *inv, const struct inventory_origins *o, const struct named *first,
-		       const struct named *other, struct diags *d)
+static void inventory_unique_tell_apart(struct inventory *inv, const struct inventory_origins *o,
+					const struct named *first, const struct named *other, struct diags *d)
 {
 	struct inventory_node *node = &inv->nodes[other->index];
 	const struct inventory_origin *at = &o->v[other->index];
@@ -50,19 +50,19 @@ static void tell_apart(struct inventory *inv, const struct inventory_origins *o,
 	free(name);
 }
 
-static void check_names(struct inventory *inv, const struct inventory_origins *o, struct diags *d)
+static void inventory_unique_check_names(struct inventory *inv, const struct inventory_origins *o, struct diags *d)
 {
 	struct named *v = mem_alloc(inv->n_nodes, sizeof(*v));
 	size_t first = 0;
 
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		v[i] = (struct named){inv->nodes[i].name, i};
-	qsort(v, inv->n_nodes, sizeof(*v), by_text);
+	qsort(v, inv->n_nodes, sizeof(*v), inventory_unique_by_text);
 	for (size_t i = 1; i < inv->n_nodes; i++)
 		if (strcmp(v[first].name, v[i].name))
 			first = i;
 		else
-			tell_apart(inv, o, &v[first], &v[i], d);
+			inventory_unique_tell_apart(inv, o, &v[first], &v[i], d);
 	free(v);
 }
 
@@ -71,7 +71,7 @@ struct placed {
 	size_t node;
 };
 
-static int by_prefix(const void *pa, const void *pb)
+static int inventory_unique_by_prefix(const void *pa, const void *pb)
 {
 	const struct placed *a = pa, *b = pb;
 	int order = prefix_is_v4(&a->prefix) - prefix_is_v4(&b->prefix);
@@ -87,14 +87,14 @@ void inventory_check_nodes(struct inventory *inv, const struct inventory_origins
 	size_t n = 0, around = 0;
 	char buf[ADDR_STRLEN];
 
-	check_names(inv, o, d);
+	inventory_unique_check_names(inv, o, d);
 	for (size_t i = 0; i < inv->n_nodes; i++)
 		for (size_t k = 0; k < inv->nodes[i].addrs.n; k++) {
 			v = mem_grow(v, n, sizeof(*v));
 			v[n++] = (struct placed){inv->nodes[i].addrs.v[k], i};
 		}
 	if (n)
-		qsort(v, n, sizeof(*v), by_prefix);
+		qsort(v, n, sizeof(*v), inventory_unique_by_prefix);
 	for (size_t i = 1; i < n; i++) {
 		size_t later = v[i].node > v[around].node ? v[i].node : v[around].node;
 

@@ -23,7 +23,7 @@ struct maker {
 	size_t n_rules;
 };
 
-static void add_node(uint32_t node, void *arg)
+static void matrix_add_node(uint32_t node, void *arg)
 {
 	struct row_nodes *nodes = arg;
 
@@ -31,7 +31,7 @@ static void add_node(uint32_t node, void *arg)
 	nodes->v[nodes->n++] = node;
 }
 
-static int by_index(const void *pa, const void *pb)
+static int matrix_by_index(const void *pa, const void *pb)
 {
 	uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
 
@@ -44,9 +44,9 @@ static void add_row(struct maker *k, const struct policy_sel *sel)
 	struct row_nodes nodes = {0};
 	size_t kept = 0;
 
-	resolve_each_node(k->x->r, sel, add_node, &nodes);
+	resolve_each_node(k->x->r, sel, matrix_add_node, &nodes);
 	if (nodes.n)
-		qsort(nodes.v, nodes.n, sizeof(*nodes.v), by_index);
+		qsort(nodes.v, nodes.n, sizeof(*nodes.v), matrix_by_index);
 	for (size_t i = 0; i < nodes.n; i++) /* some come twice */
 		if (!kept || nodes.v[kept - 1] != nodes.v[i])
 			nodes.v[kept++] = nodes.v[i];
@@ -231,8 +231,8 @@ static void add_layers(const struct maker *k, uint32_t class, const struct matri
 }
 
 /* What is merged has no two halves of one prefix, so all of a prefix is blocked by one of them or not at all. */
-static void count(const struct maker *k, const struct prefixes *all, const struct prefixes *some,
-		  const struct prefix *p, struct found *f)
+static void matrix_count(const struct maker *k, const struct prefixes *all, const struct prefixes *some,
+			 const struct prefix *p, struct found *f)
 {
 	bool blocked = k->blocked && prefixes_overlap(k->blocked, p);
 
@@ -243,8 +243,8 @@ static void count(const struct maker *k, const struct prefixes *all, const struc
 }
 
 /* One class of clients to one prefix. */
-static void look_at(const struct maker *k, uint32_t class, const struct matrix_column *c, const struct prefix *p,
-		    struct found *f)
+static void matrix_look_at(const struct maker *k, uint32_t class, const struct matrix_column *c, const struct prefix *p,
+			   struct found *f)
 {
 	struct layers all = {0}, some = {0};
 	struct prefixes all_of = {0}, some_of = {0};
@@ -255,7 +255,7 @@ static void look_at(const struct maker *k, uint32_t class, const struct matrix_c
 		prefixes_apply(&some_of, some.v, some.n);
 	}
 	prefixes_merge(&all_of);
-	count(k, &all_of, &some_of, p, f);
+	matrix_count(k, &all_of, &some_of, p, f);
 	prefixes_free(&all_of);
 	prefixes_free(&some_of);
 	free(all.v);
@@ -271,7 +271,7 @@ static bool has_family(const struct inventory_node *node, bool v4)
 }
 
 /* A column of ICMP is about its own family. */
-static bool concerns(const struct matrix_column *c, const struct prefix *p)
+static bool matrix_concerns(const struct matrix_column *c, const struct prefix *p)
 {
 	if (c->protos[0] == IPPROTO_ICMP)
 		return prefix_is_v4(p);
@@ -293,7 +293,7 @@ static struct asked classes_of(const struct maker *k, const struct row_nodes *no
 		for (unsigned v4 = 0; v4 < 2; v4++)
 			if (has_family(&k->x->inv->nodes[nodes->v[i]], v4))
 				out.v[out.n++] = 2 * k->x->t->class_of[nodes->v[i]] + v4;
-	qsort(out.v, out.n, sizeof(*out.v), by_index);
+	qsort(out.v, out.n, sizeof(*out.v), matrix_by_index);
 	for (size_t i = 0; i < out.n; i++)
 		if (!kept || out.v[kept - 1] != out.v[i])
 			out.v[kept++] = out.v[i];
@@ -309,8 +309,8 @@ static struct matrix_entry make_cell(const struct maker *k, const struct asked *
 
 	for (size_t i = 0; i < asked->n; i++)
 		for (size_t d = 0; d < c->dst.n && !budget_is_spent(k->budget); d++)
-			if (prefix_is_v4(&c->dst.v[d]) == asked->v[i] % 2 && concerns(c, &c->dst.v[d]))
-				look_at(k, asked->v[i] / 2, c, &c->dst.v[d], &f);
+			if (prefix_is_v4(&c->dst.v[d]) == asked->v[i] % 2 && matrix_concerns(c, &c->dst.v[d]))
+				matrix_look_at(k, asked->v[i] / 2, c, &c->dst.v[d], &f);
 	id = f.some ? f.allowed : f.denied;
 	if (budget_is_spent(k->budget))
 		e.cell = MATRIX_UNKNOWN;
@@ -323,7 +323,7 @@ static struct matrix_entry make_cell(const struct maker *k, const struct asked *
 	return e;
 }
 
-static void index_rules(struct maker *k)
+static void matrix_index_rules(struct maker *k)
 {
 	const struct filter *f = k->x->f;
 
@@ -343,7 +343,7 @@ void matrix_build(struct matrix *m, const struct reach *x, const struct prefixes
 	m->rows = mem_alloc(MATRIX_MAX, sizeof(*m->rows));
 	m->columns = mem_alloc(MATRIX_MAX, sizeof(*m->columns));
 	k.nodes = mem_alloc(MATRIX_MAX, sizeof(*k.nodes));
-	index_rules(&k);
+	matrix_index_rules(&k);
 	make_rows(&k);
 	make_columns(&k);
 	m->cells = mem_alloc(m->n_rows * m->n_columns, sizeof(*m->cells));

@@ -36,7 +36,7 @@ static const char legend[] = "<ul><li style=\"--c: var(--all)\">all reach it</li
 			     "<li style=\"--c: var(--denied)\">denied by a rule</li>"
 			     "<li style=\"--c: var(--none)\">no rule: denied by default</li></ul>\n";
 
-static void escaped(const char *text, FILE *out)
+static void matrix_html_escaped(const char *text, FILE *out)
 {
 	for (; *text; text++) {
 		switch (*text) {
@@ -66,9 +66,9 @@ static void put_columns(const struct matrix *m, FILE *out)
 	fputs("<thead><tr><th></th>", out);
 	for (size_t c = 0; c < m->n_columns; c++) {
 		fputs("<th scope=\"col\"><span>", out);
-		escaped(m->columns[c].name, out);
+		matrix_html_escaped(m->columns[c].name, out);
 		fputs(" <small>", out);
-		escaped(m->columns[c].ports, out);
+		matrix_html_escaped(m->columns[c].ports, out);
 		fputs("</small></span></th>", out);
 	}
 	fputs("</tr></thead>\n", out);
@@ -89,21 +89,21 @@ static void put_cell(const struct matrix *m, size_t r, size_t c, FILE *out)
 	const struct matrix_entry *e = &m->cells[r * m->n_columns + c];
 
 	fprintf(out, "<td class=\"%s\" title=\"", kinds[e->cell].class);
-	escaped(m->rows[r].name, out);
+	matrix_html_escaped(m->rows[r].name, out);
 	fprintf(out, " %s ", kinds[e->cell].verb);
-	escaped(m->columns[c].name, out);
+	matrix_html_escaped(m->columns[c].name, out);
 	fputc(' ', out);
-	escaped(m->columns[c].ports, out);
+	matrix_html_escaped(m->columns[c].ports, out);
 	fputs("&#10;", out);
 	if (e->rule) {
 		fprintf(out, "rule %u", e->rule->id);
 		if (e->rule->file) {
 			fputs(" (", out);
-			escaped(e->rule->file, out);
+			matrix_html_escaped(e->rule->file, out);
 			fprintf(out, ":%u)", e->rule->line);
 		}
 		fputs(": ", out);
-		escaped(e->rule->text ? e->rule->text : "", out);
+		matrix_html_escaped(e->rule->text ? e->rule->text : "", out);
 	} else {
 		fputs("no rule", out);
 	}
@@ -113,7 +113,7 @@ static void put_cell(const struct matrix *m, size_t r, size_t c, FILE *out)
 static void put_row(const struct matrix *m, size_t r, FILE *out)
 {
 	fputs("<tr><th scope=\"row\">", out);
-	escaped(m->rows[r].name, out);
+	matrix_html_escaped(m->rows[r].name, out);
 	fprintf(out, " <small>%zu</small></th>", m->rows[r].n_nodes);
 	for (size_t c = 0; c < m->n_columns; c++)
 		put_cell(m, r, c, out);
@@ -124,9 +124,9 @@ void matrix_html(const struct matrix *m, const char *title, FILE *out)
 {
 	fputs(head, out);
 	fputs("<title>", out);
-	escaped(title, out);
+	matrix_html_escaped(title, out);
 	fputs("</title>\n</head>\n<body>\n<h1>", out);
-	escaped(title, out);
+	matrix_html_escaped(title, out);
 	fprintf(out,
 		"</h1>\n<p>Who reaches what: %zu groups, tags and users, %zu destinations. "
 		"Hover over a cell for the rule that decides.</p>\n<table>\n",

@@ -13,7 +13,7 @@
 
 static const uint8_t usual[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6};
 
-static void *copy_of(const void *list, size_t n, size_t size)
+static void *narrow_copy_of(const void *list, size_t n, size_t size)
 {
 	void *copy = n ? mem_alloc(n, size) : NULL;
 
@@ -33,7 +33,7 @@ static struct filter_rule named_like(const struct filter_rule *r)
 				    .text = r->text ? mem_strdup(r->text) : NULL};
 }
 
-static void append(struct filter *out, const struct filter_rule *r)
+static void narrow_append(struct filter *out, const struct filter_rule *r)
 {
 	out->rules = mem_grow(out->rules, out->n, sizeof(*r));
 	out->rules[out->n++] = *r;
@@ -44,13 +44,13 @@ static void append_copy(struct filter *out, const struct filter_rule *r, uint32_
 	struct filter_rule copy = named_like(r);
 
 	copy.id += first_id;
-	copy.src = copy_of(r->src, r->n_src, sizeof(*r->src));
+	copy.src = narrow_copy_of(r->src, r->n_src, sizeof(*r->src));
 	copy.n_src = r->n_src;
-	copy.dst = copy_of(r->dst, r->n_dst, sizeof(*r->dst));
+	copy.dst = narrow_copy_of(r->dst, r->n_dst, sizeof(*r->dst));
 	copy.n_dst = r->n_dst;
-	copy.proto = copy_of(r->proto, r->n_proto, 1);
+	copy.proto = narrow_copy_of(r->proto, r->n_proto, 1);
 	copy.n_proto = r->n_proto;
-	append(out, &copy);
+	narrow_append(out, &copy);
 }
 
 /* ---- what two rules have in common ----------------------------------------------------- */
@@ -129,7 +129,7 @@ static void append_common(struct filter *out, const struct party *server, const 
 	name.n_dst = r.n_dst;
 	name.proto = r.proto;
 	name.n_proto = r.n_proto;
-	append(out, &name);
+	narrow_append(out, &name);
 }
 
 /* ---- all of them -------------------------------------------------------------------------- */

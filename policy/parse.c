@@ -35,7 +35,7 @@ static bool check_name(struct parser *x, const struct doc_node *key, const char 
 }
 
 /* Members are users; a message of their own for the mistake that everybody makes first. */
-static void read_members(struct parser *x, const struct doc_node *list, struct policy_group *g)
+static void parse_read_members(struct parser *x, const struct doc_node *list, struct policy_group *g)
 {
 	char what[120];
 	size_t kept = 0;
@@ -69,7 +69,7 @@ static void read_groups(struct parser *x, const struct doc_node *n)
 		g->name = map->keys[i].text;
 		g->at = map->keys[i].at;
 		check_name(x, &map->keys[i], "groups", "group:");
-		read_members(x, &map->items[i], g);
+		parse_read_members(x, &map->items[i], g);
 	}
 }
 
@@ -280,7 +280,7 @@ static void read_section(struct parser *x, const struct doc_node *key, const str
 	}
 }
 
-static size_t length_of(const struct doc_node *root, const char *section)
+static size_t parse_length_of(const struct doc_node *root, const char *section)
 {
 	const struct doc_node *n = doc_get(root, section);
 
@@ -290,7 +290,7 @@ static size_t length_of(const struct doc_node *root, const char *section)
 static void read_sections(struct parser *x, const struct doc_node *root)
 {
 	const char *known[N_SECTIONS + 1];
-	size_t rules = length_of(root, "acls") + length_of(root, "grants") + length_of(root, "deny");
+	size_t rules = parse_length_of(root, "acls") + parse_length_of(root, "grants") + parse_length_of(root, "deny");
 
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		known[i] = sections[i].name;

@@ -56,7 +56,7 @@ static void check_action(struct parser *x, const struct doc_node *map, enum poli
 }
 
 /* ICMP and the like have no ports: only "*" makes sense with them. */
-static void check_ports(struct parser *x, const struct policy_rule *r, const char *proto)
+static void parse_rules_check_ports(struct parser *x, const struct policy_rule *r, const char *proto)
 {
 	if (proto_has_ports(r->ip->proto))
 		return;
@@ -85,7 +85,7 @@ static void read_acl_proto(struct parser *x, const struct doc_node *n, struct po
 			   text);
 		return;
 	}
-	check_ports(x, r, text);
+	parse_rules_check_ports(x, r, text);
 }
 
 static void refuse_posture(struct parser *x, const struct doc_node *map)

@@ -14,7 +14,7 @@ static bool beats(const struct acl_rule *a, const struct acl_rule *b)
 }
 
 /* Index of the first range that ends at or behind @port of @proto. */
-static size_t lower_bound(const struct acl_rule *v, size_t n, unsigned proto, unsigned port)
+static size_t ports_lower_bound(const struct acl_rule *v, size_t n, unsigned proto, unsigned port)
 {
 	size_t low = 0, high = n;
 
@@ -31,14 +31,14 @@ static size_t lower_bound(const struct acl_rule *v, size_t n, unsigned proto, un
 
 const struct acl_rule *ports_find(const struct acl_rule *v, size_t n, __u8 proto, __u16 port)
 {
-	size_t i = lower_bound(v, n, proto, port);
+	size_t i = ports_lower_bound(v, n, proto, port);
 
 	return i < n && v[i].proto == proto && v[i].first <= port ? &v[i] : NULL;
 }
 
 const struct acl_rule *ports_next(const struct acl_rule *v, size_t n, __u8 proto, __u16 port)
 {
-	size_t i = lower_bound(v, n, proto, port);
+	size_t i = ports_lower_bound(v, n, proto, port);
 
 	while (i < n && v[i].proto == proto && v[i].first <= port)
 		i++;
@@ -71,7 +71,7 @@ static void replace(struct ports *l, size_t from, size_t to, const struct ports 
 
 void ports_overlay(struct ports *l, const struct acl_rule *r)
 {
-	size_t from = lower_bound(l->v, l->n, r->proto, r->first), to;
+	size_t from = ports_lower_bound(l->v, l->n, r->proto, r->first), to;
 	struct ports pieces = {0};
 	int next = r->first; /* ports of @r in front of it are dealt with */
 
@@ -99,7 +99,7 @@ void ports_overlay(struct ports *l, const struct acl_rule *r)
 
 /* ---- many at once -------------------------------------------------------------------- */
 
-static int by_first(const void *pa, const void *pb)
+static int ports_by_first(const void *pa, const void *pb)
 {
 	const struct acl_rule *a = pa, *b = pb;
 
@@ -182,9 +182,10 @@ void ports_lay(struct ports *out, const struct acl_rule *around, size_t n_around
 	size_t total = 0;
 
 	if (n)
-		qsort(v, n, sizeof(*v), by_first);
+		qsort(v, n, sizeof(*v), ports_by_first);
 	for (size_t i = 0, k = 0; i < n || k < n_around;)
-		all[total++] = k == n_around || (i < n && by_first(&v[i], &around[k]) < 0) ? &v[i++] : &around[k++];
+		all[total++] =
+			k == n_around || (i < n && ports_by_first(&v[i], &around[k]) < 0) ? &v[i++] : &around[k++];
 	for (size_t from = 0, to; from < total; from = to) {
 		for (to = from + 1; to < total && all[to]->proto == all[from]->proto;)
 			to++;

@@ -25,7 +25,7 @@ void prefixes_free(struct prefixes *s)
 }
 
 /* All of IPv6 first, then IPv4: in one family what nests is adjacent. */
-static int by_family(const void *pa, const void *pb)
+static int prefixes_by_family(const void *pa, const void *pb)
 {
 	const struct prefix *a = pa, *b = pb;
 	int family = prefix_is_v4(a) - prefix_is_v4(b);
@@ -33,7 +33,7 @@ static int by_family(const void *pa, const void *pb)
 	return family ? family : prefix_cmp(a, b);
 }
 
-static int by_prefix(const void *a, const void *b)
+static int prefixes_by_prefix(const void *a, const void *b)
 {
 	return prefix_cmp(a, b);
 }
@@ -43,7 +43,7 @@ void prefixes_sort(struct prefixes *s)
 	size_t kept = 0;
 
 	if (s->n)
-		qsort(s->v, s->n, sizeof(*s->v), by_prefix);
+		qsort(s->v, s->n, sizeof(*s->v), prefixes_by_prefix);
 	for (size_t i = 0; i < s->n; i++)
 		if (!kept || prefix_cmp(&s->v[kept - 1], &s->v[i]))
 			s->v[kept++] = s->v[i];
@@ -64,9 +64,9 @@ static void sort_families(struct prefixes *s)
 			s->v[v6++] = p;
 		}
 	if (v6)
-		qsort(s->v, v6, sizeof(*s->v), by_prefix);
+		qsort(s->v, v6, sizeof(*s->v), prefixes_by_prefix);
 	if (s->n > v6)
-		qsort(s->v + v6, s->n - v6, sizeof(*s->v), by_prefix);
+		qsort(s->v + v6, s->n - v6, sizeof(*s->v), prefixes_by_prefix);
 }
 
 static bool bit(const struct addr *a, unsigned i)
@@ -133,7 +133,7 @@ void prefixes_subtract(struct prefixes *s, const struct prefix *p)
 static int by_nesting(const void *pa, const void *pb)
 {
 	const struct prefix_op *a = pa, *b = pb;
-	int order = by_family(&a->prefix, &b->prefix);
+	int order = prefixes_by_family(&a->prefix, &b->prefix);
 
 	return order ? order : (a->number < b->number) - (a->number > b->number); /* the last one first */
 }
@@ -148,11 +148,11 @@ static int by_around(const void *pa, const void *pb)
 	const struct edge *a = pa, *b = pb;
 
 	return a->around != b->around ? (a->around > b->around) - (a->around < b->around)
-				      : by_family(&a->prefix, &b->prefix);
+				      : prefixes_by_family(&a->prefix, &b->prefix);
 }
 
 /* What is left of @whole without the @n holes in it, which are disjoint and sorted. */
-static void cut_out(struct prefixes *out, const struct prefix *whole, const struct edge *holes, size_t n)
+static void prefixes_cut_out(struct prefixes *out, const struct prefix *whole, const struct edge *holes, size_t n)
 {
 	struct prefix half = {.addr = whole->addr, .len = whole->len + 1};
 	size_t lower = 0;
@@ -164,10 +164,10 @@ static void cut_out(struct prefixes *out, const struct prefix *whole, const stru
 	while (lower < n && prefix_covers(&half, &holes[lower].prefix))
 		lower++;
 	if (prefix_is_v4(&half) == prefix_is_v4(whole)) /* IPv4 is no part of ::/0 */
-		cut_out(out, &half, holes, lower);
+		prefixes_cut_out(out, &half, holes, lower);
 	half.addr.b[whole->len / 8] |= (uint8_t)(0x80 >> whole->len % 8);
 	if (prefix_is_v4(&half) == prefix_is_v4(whole))
-		cut_out(out, &half, holes + lower, n - lower);
+		prefixes_cut_out(out, &half, holes + lower, n - lower);
 }
 
 /* A stack of the operations around the one at hand that nothing later overrules. */
@@ -218,7 +218,7 @@ void prefixes_apply(struct prefixes *out, struct prefix_op *ops, size_t n)
 
 		while (at < n_holes && holes[at].around == i)
 			at++;
-		cut_out(out, &adds[i].prefix, holes + from, at - from);
+		prefixes_cut_out(out, &adds[i].prefix, holes + from, at - from);
 	}
 	free(adds);
 	free(holes);
@@ -234,7 +234,7 @@ static size_t upper_bound(const struct prefixes *s, const struct prefix *p)
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (by_family(&s->v[mid], p) <= 0)
+		if (prefixes_by_family(&s->v[mid], p) <= 0)
 			low = mid + 1;
 		else
 			high = mid;

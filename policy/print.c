@@ -18,7 +18,7 @@ struct printer {
 	bool failed;
 };
 
-static void put(struct printer *pr, yaml_event_t *event, int made)
+static void print_put(struct printer *pr, yaml_event_t *event, int made)
 {
 	/* an event that was made belongs to the emitter, whatever becomes of it */
 	if (!made || !yaml_emitter_emit(&pr->yaml, event))
@@ -29,45 +29,45 @@ static void begin_map(struct printer *pr, yaml_mapping_style_t style)
 {
 	yaml_event_t e;
 
-	put(pr, &e, yaml_mapping_start_event_initialize(&e, NULL, NULL, 1, style));
+	print_put(pr, &e, yaml_mapping_start_event_initialize(&e, NULL, NULL, 1, style));
 }
 
-static void end_map(struct printer *pr)
+static void print_end_map(struct printer *pr)
 {
 	yaml_event_t e;
 
-	put(pr, &e, yaml_mapping_end_event_initialize(&e));
+	print_put(pr, &e, yaml_mapping_end_event_initialize(&e));
 }
 
 static void begin_list(struct printer *pr, yaml_sequence_style_t style)
 {
 	yaml_event_t e;
 
-	put(pr, &e, yaml_sequence_start_event_initialize(&e, NULL, NULL, 1, style));
+	print_put(pr, &e, yaml_sequence_start_event_initialize(&e, NULL, NULL, 1, style));
 }
 
 static void end_list(struct printer *pr)
 {
 	yaml_event_t e;
 
-	put(pr, &e, yaml_sequence_end_event_initialize(&e));
+	print_put(pr, &e, yaml_sequence_end_event_initialize(&e));
 }
 
 /* Plain where that reads back as the same text. */
-static void text(struct printer *pr, const char *s)
+static void print_text(struct printer *pr, const char *s)
 {
 	bool null = !*s || !strcmp(s, "~") || !strcasecmp(s, "null") || !strcmp(s, "<<");
 	yaml_event_t e;
 
-	put(pr, &e,
-	    yaml_scalar_event_initialize(&e, NULL, NULL, (const yaml_char_t *)s, (int)strlen(s), 1, 1,
-					 null ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_ANY_SCALAR_STYLE));
+	print_put(pr, &e,
+		  yaml_scalar_event_initialize(&e, NULL, NULL, (const yaml_char_t *)s, (int)strlen(s), 1, 1,
+					       null ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_ANY_SCALAR_STYLE));
 }
 
 static void pair(struct printer *pr, const char *key, const char *value)
 {
-	text(pr, key);
-	text(pr, value);
+	print_text(pr, key);
+	print_text(pr, value);
 }
 
 const char *policy_ports_str(const struct policy_portlist *ports, char *buf, size_t size)
@@ -124,10 +124,10 @@ static void selectors(struct printer *pr, const char *key, const struct policy_s
 {
 	char buf[ADDR_STRLEN];
 
-	text(pr, key);
+	print_text(pr, key);
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < list->n; i++)
-		text(pr, sel_str(&list->v[i], buf));
+		print_text(pr, sel_str(&list->v[i], buf));
 	end_list(pr);
 }
 
@@ -135,10 +135,10 @@ static void texts(struct printer *pr, const char *key, const struct policy_texts
 {
 	if (!list->n)
 		return;
-	text(pr, key);
+	print_text(pr, key);
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < list->n; i++)
-		text(pr, list->v[i].text);
+		print_text(pr, list->v[i].text);
 	end_list(pr);
 }
 
@@ -153,13 +153,13 @@ static void acl(struct printer *pr, const struct policy_rule *r)
 	if (r->ip->proto != POLICY_PROTO_DEFAULT)
 		pair(pr, "proto", policy_proto_name(r->ip->proto, buf));
 	selectors(pr, "src", &r->src);
-	text(pr, "dst");
+	print_text(pr, "dst");
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < r->n_dst; i++) {
 		char *target = target_text(&r->dst[i].sel), *ports = ports_text(&r->dst[i].ports);
 		char *whole = mem_printf("%s:%s", target, ports);
 
-		text(pr, whole);
+		print_text(pr, whole);
 		free(whole);
 		free(target);
 		free(ports);
@@ -173,7 +173,7 @@ static void ips(struct printer *pr, const struct policy_rule *r)
 
 	if (!r->n_ip)
 		return;
-	text(pr, "ip");
+	print_text(pr, "ip");
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < r->n_ip; i++) {
 		char *ports = ports_text(&r->ip[i].ports);
@@ -181,7 +181,7 @@ static void ips(struct printer *pr, const struct policy_rule *r)
 				      ? mem_strdup(ports)
 				      : mem_printf("%s:%s", policy_proto_name(r->ip[i].proto, buf), ports);
 
-		text(pr, whole);
+		print_text(pr, whole);
 		free(whole);
 		free(ports);
 	}
@@ -193,31 +193,31 @@ static void grant(struct printer *pr, const struct policy_rule *r)
 	char buf[ADDR_STRLEN];
 
 	selectors(pr, "src", &r->src);
-	text(pr, "dst");
+	print_text(pr, "dst");
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < r->n_dst; i++)
-		text(pr, sel_str(&r->dst[i].sel, buf));
+		print_text(pr, sel_str(&r->dst[i].sel, buf));
 	end_list(pr);
 	ips(pr, r);
 	if (r->via.n)
 		selectors(pr, "via", &r->via);
 	if (!r->app.n)
 		return;
-	text(pr, "app");
+	print_text(pr, "app");
 	begin_map(pr, YAML_FLOW_MAPPING_STYLE);
 	for (size_t i = 0; i < r->app.n; i++) {
-		text(pr, r->app.v[i].text);
+		print_text(pr, r->app.v[i].text);
 		begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 		end_list(pr);
 	}
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void rules_of(struct printer *pr, const struct policy *p, enum policy_rule_kind kind)
 {
 	static const char *const names[] = {[POLICY_ACL] = "acls", [POLICY_GRANT] = "grants", [POLICY_DENY] = "deny"};
 
-	text(pr, names[kind]);
+	print_text(pr, names[kind]);
 	begin_list(pr, YAML_BLOCK_SEQUENCE_STYLE);
 	for (size_t i = 0; i < p->n_rules; i++) {
 		if (p->rules[i].kind != kind)
@@ -227,7 +227,7 @@ static void rules_of(struct printer *pr, const struct policy *p, enum policy_rul
 			grant(pr, &p->rules[i]);
 		else
 			acl(pr, &p->rules[i]);
-		end_map(pr);
+		print_end_map(pr);
 	}
 	end_list(pr);
 }
@@ -251,11 +251,11 @@ static void groups(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_groups)
 		return;
-	text(pr, "groups");
+	print_text(pr, "groups");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	for (size_t i = 0; i < p->n_groups; i++)
 		selectors(pr, p->groups[i].name, &p->groups[i].users);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void hosts(struct printer *pr, const struct policy *p)
@@ -264,22 +264,22 @@ static void hosts(struct printer *pr, const struct policy *p)
 
 	if (!p->n_hosts)
 		return;
-	text(pr, "hosts");
+	print_text(pr, "hosts");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	for (size_t i = 0; i < p->n_hosts; i++)
 		pair(pr, p->hosts[i].name, prefix_str(&p->hosts[i].prefix, buf));
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void tags(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_tags)
 		return;
-	text(pr, "tagOwners");
+	print_text(pr, "tagOwners");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	for (size_t i = 0; i < p->n_tags; i++)
 		selectors(pr, p->tags[i].name, &p->tags[i].owners);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void approvers(struct printer *pr, const struct policy *p)
@@ -288,31 +288,31 @@ static void approvers(struct printer *pr, const struct policy *p)
 
 	if (!p->n_approvers && !p->exit_approvers.n)
 		return;
-	text(pr, "autoApprovers");
+	print_text(pr, "autoApprovers");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	if (p->n_approvers) {
-		text(pr, "routes");
+		print_text(pr, "routes");
 		begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 		for (size_t i = 0; i < p->n_approvers; i++)
 			selectors(pr, prefix_str(&p->approvers[i].prefix, buf), &p->approvers[i].who);
-		end_map(pr);
+		print_end_map(pr);
 	}
 	if (p->exit_approvers.n)
 		selectors(pr, "exitNode", &p->exit_approvers);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void ipset(struct printer *pr, const struct policy_ipset *set)
 {
 	char buf[ADDR_STRLEN];
 
-	text(pr, set->name);
+	print_text(pr, set->name);
 	begin_list(pr, YAML_FLOW_SEQUENCE_STYLE);
 	for (size_t i = 0; i < set->n; i++) {
 		char *op =
 			mem_printf("%s %s", set->ops[i].remove ? "remove" : "add", sel_str(&set->ops[i].target, buf));
 
-		text(pr, op);
+		print_text(pr, op);
 		free(op);
 	}
 	end_list(pr);
@@ -322,11 +322,11 @@ static void ipsets(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_ipsets)
 		return;
-	text(pr, "ipsets");
+	print_text(pr, "ipsets");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	for (size_t i = 0; i < p->n_ipsets; i++)
 		ipset(pr, &p->ipsets[i]);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 /* ---- our own ------------------------------------------------------------------------------ */
@@ -353,27 +353,27 @@ static void blocklists(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_blocklists)
 		return;
-	text(pr, "blocklists");
+	print_text(pr, "blocklists");
 	begin_list(pr, YAML_BLOCK_SEQUENCE_STYLE);
 	for (size_t i = 0; i < p->n_blocklists; i++) {
 		begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 		pair(pr, "name", p->blocklists[i].name);
 		pair(pr, "file", p->blocklists[i].file);
 		duration(pr, "max_age", p->blocklists[i].max_age);
-		end_map(pr);
+		print_end_map(pr);
 	}
 	end_list(pr);
 }
 
-static void egress(struct printer *pr, const struct policy *p)
+static void print_egress(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_egress)
 		return;
-	text(pr, "egress");
+	print_text(pr, "egress");
 	begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 	for (size_t i = 0; i < p->n_egress; i++)
 		pair(pr, p->egress[i].who.text, p->egress[i].pool);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static void limit(struct printer *pr, const char *key, uint64_t value, const char *unit)
@@ -390,7 +390,7 @@ static void quotas(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_quotas)
 		return;
-	text(pr, "quotas");
+	print_text(pr, "quotas");
 	begin_list(pr, YAML_BLOCK_SEQUENCE_STYLE);
 	for (size_t i = 0; i < p->n_quotas; i++) {
 		const struct policy_quota *q = &p->quotas[i];
@@ -401,7 +401,7 @@ static void quotas(struct printer *pr, const struct policy *p)
 		limit(pr, "new_flows", q->new_flows, "/s");
 		limit(pr, "packets", q->packets, "/s");
 		limit(pr, "bytes", q->bytes, "/s");
-		end_map(pr);
+		print_end_map(pr);
 	}
 	end_list(pr);
 }
@@ -410,7 +410,7 @@ static void tests(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_tests)
 		return;
-	text(pr, "tests");
+	print_text(pr, "tests");
 	begin_list(pr, YAML_BLOCK_SEQUENCE_STYLE);
 	for (size_t i = 0; i < p->n_tests; i++) {
 		const struct policy_assertion *a = &p->tests[i];
@@ -422,7 +422,7 @@ static void tests(struct printer *pr, const struct policy *p)
 			pair(pr, "proto", a->proto.text);
 		texts(pr, "accept", &a->accept);
 		texts(pr, "deny", &a->deny);
-		end_map(pr);
+		print_end_map(pr);
 	}
 	end_list(pr);
 }
@@ -437,10 +437,10 @@ static void everything(struct printer *pr, const struct policy *p)
 	approvers(pr, p);
 	all_rules(pr, p);
 	blocklists(pr, p);
-	egress(pr, p);
+	print_egress(pr, p);
 	quotas(pr, p);
 	tests(pr, p);
-	end_map(pr);
+	print_end_map(pr);
 }
 
 static int write_text(void *file, unsigned char *bytes, size_t n)
@@ -452,11 +452,11 @@ static void document(struct printer *pr, const struct policy *p)
 {
 	yaml_event_t e;
 
-	put(pr, &e, yaml_stream_start_event_initialize(&e, YAML_UTF8_ENCODING));
-	put(pr, &e, yaml_document_start_event_initialize(&e, NULL, NULL, NULL, 1));
+	print_put(pr, &e, yaml_stream_start_event_initialize(&e, YAML_UTF8_ENCODING));
+	print_put(pr, &e, yaml_document_start_event_initialize(&e, NULL, NULL, NULL, 1));
 	everything(pr, p);
-	put(pr, &e, yaml_document_end_event_initialize(&e, 1));
-	put(pr, &e, yaml_stream_end_event_initialize(&e));
+	print_put(pr, &e, yaml_document_end_event_initialize(&e, 1));
+	print_put(pr, &e, yaml_stream_end_event_initialize(&e));
 }
 
 char *policy_print(const struct policy *p)

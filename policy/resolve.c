@@ -6,7 +6,7 @@
 #include "resolve_private.h"
 
 /* Index of the first entry with @key or a later one. */
-static size_t lower_bound(const struct ownership *o, const char *key)
+static size_t resolve_lower_bound(const struct ownership *o, const char *key)
 {
 	size_t low = 0, high = o->n;
 
@@ -28,7 +28,7 @@ static void add_addrs(const struct inventory_node *node, struct prefixes *out)
 
 static void add_owned(const struct ownership *o, const char *key, struct prefixes *out)
 {
-	for (size_t i = lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
+	for (size_t i = resolve_lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
 		add_addrs(o->v[i].node, out);
 }
 
@@ -178,7 +178,7 @@ bool resolve_matches(const struct resolver *r, const struct policy_sel *sel, con
 	return found;
 }
 
-static uint32_t index_of(const struct resolver *r, const struct inventory_node *node)
+static uint32_t resolve_index_of(const struct resolver *r, const struct inventory_node *node)
 {
 	return (uint32_t)(node - r->inv->nodes);
 }
@@ -186,9 +186,9 @@ static uint32_t index_of(const struct resolver *r, const struct inventory_node *
 static void each_owned(const struct resolver *r, const struct ownership *o, const char *key,
 		       void (*each)(uint32_t node, void *arg), void *arg)
 {
-	for (size_t i = lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
+	for (size_t i = resolve_lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
 		if (budget_pay(r->budget, 1))
-			each(index_of(r, o->v[i].node), arg);
+			each(resolve_index_of(r, o->v[i].node), arg);
 }
 
 void resolve_each_node(const struct resolver *r, const struct policy_sel *sel, void (*each)(uint32_t node, void *arg),
@@ -360,14 +360,14 @@ const struct policy_sel *resolve_approval(const struct resolver *r, const struct
 
 const char *resolve_pool(const struct resolver *r, const struct inventory_node *node)
 {
-	uint32_t entry = r->pool_of[index_of(r, node)];
+	uint32_t entry = r->pool_of[resolve_index_of(r, node)];
 
 	return entry ? r->p->egress[entry - 1].pool : NULL;
 }
 
 const struct policy_quota *resolve_quota(const struct resolver *r, const struct inventory_node *node)
 {
-	uint32_t entry = r->quota_of[index_of(r, node)];
+	uint32_t entry = r->quota_of[resolve_index_of(r, node)];
 
 	return entry ? &r->p->quotas[entry - 1] : NULL;
 }

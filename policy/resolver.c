@@ -20,7 +20,7 @@ static void own(struct ownership *o, const char *key, const struct inventory_nod
 	o->v[o->n++] = (struct owned){key, node};
 }
 
-static int by_place(const void *pa, const void *pb)
+static int resolver_by_place(const void *pa, const void *pb)
 {
 	const struct node_place *a = pa, *b = pb;
 
@@ -40,7 +40,7 @@ static void index_places(struct resolver *r)
 				r->shortest = p->len;
 		}
 	if (r->n_places)
-		qsort(r->places, r->n_places, sizeof(*r->places), by_place);
+		qsort(r->places, r->n_places, sizeof(*r->places), resolver_by_place);
 }
 
 int resolve_by_member(const void *a, const void *b)

@@ -20,7 +20,7 @@ static bool another(FILE *f, size_t i, size_t n, const char *separator)
 	return true;
 }
 
-static void put_ports(FILE *f, const struct policy_portlist *ports)
+static void rule_text_put_ports(FILE *f, const struct policy_portlist *ports)
 {
 	if (ports->n == 1 && ports->v[0].first == 0 && ports->v[0].last == 65535) {
 		fputc('*', f);
@@ -55,7 +55,7 @@ static void put_dst(FILE *f, const struct policy_rule *r)
 		if (!r->dst[i].ports.n)
 			continue;
 		fputc(':', f);
-		put_ports(f, &r->dst[i].ports);
+		rule_text_put_ports(f, &r->dst[i].ports);
 	}
 }
 
@@ -66,7 +66,7 @@ static void put_ips(FILE *f, const struct policy_rule *r)
 		if (!r->ip[i].ports.n)
 			continue;
 		fputc(' ', f);
-		put_ports(f, &r->ip[i].ports);
+		rule_text_put_ports(f, &r->ip[i].ports);
 	}
 }
 

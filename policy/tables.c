@@ -70,7 +70,7 @@ struct builder {
 	bool full; /* a limit was reached, and that is reported */
 };
 
-static struct diag_at place_of(const struct filter_rule *r)
+static struct diag_at tables_place_of(const struct filter_rule *r)
 {
 	return r && r->file ? (struct diag_at){r->file, r->line, r->column} : (struct diag_at){0};
 }
@@ -79,7 +79,7 @@ static struct diag_at place_of(const struct filter_rule *r)
 static void too_many(struct builder *b, const struct filter_rule *r, const char *what, size_t room)
 {
 	if (!b->full)
-		diag_error(b->d, place_of(r),
+		diag_error(b->d, tables_place_of(r),
 			   "the policy does not fit: it needs more %s than there is room for (%zu)%s%s", what, room,
 			   r && r->text ? "; the last rule that was looked at: " : "", r && r->text ? r->text : "");
 	b->full = true;
@@ -142,7 +142,7 @@ static uint8_t icmp_of(const struct prefix *p)
 	return prefix_is_v4(p) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 }
 
-static void add_range(struct builder *b, const struct item *it, uint8_t proto)
+static void tables_add_range(struct builder *b, const struct item *it, uint8_t proto)
 {
 	bool accept = it->rule->verdict == FILTER_ACCEPT;
 	bool ported = proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
@@ -190,10 +190,10 @@ static void add_ranges(struct builder *b, const struct item *it, size_t n)
 		for (size_t k = 0; k < n_protos; k++) {
 			listed |= protos[k] == icmp_of(&it->prefix);
 			if (item_has_proto(&it[i], protos[k]))
-				add_range(b, &it[i], protos[k]);
+				tables_add_range(b, &it[i], protos[k]);
 		}
 		if (!listed && item_has_proto(&it[i], icmp_of(&it->prefix)))
-			add_range(b, &it[i], icmp_of(&it->prefix));
+			tables_add_range(b, &it[i], icmp_of(&it->prefix));
 	}
 }
 
@@ -233,7 +233,7 @@ static struct stored lay_items(struct builder *b, const struct item *it, size_t 
 		    prefix_is_v4(&first->prefix) == v4 && budget_pay(b->budget, n) && same_items(first, it, n))
 			return old->list;
 	}
-	budget_at(b->budget, place_of(it->rule));
+	budget_at(b->budget, tables_place_of(it->rule));
 	if (!budget_pay_sort(b->budget, n) || !budget_pay(b->budget, around.count))
 		return around;
 	add_ranges(b, it, n);
@@ -248,8 +248,8 @@ static struct stored lay_items(struct builder *b, const struct item *it, size_t 
 
 /* ---- entries -------------------------------------------------------------------------------- */
 
-static void add_entry(struct builder *b, const struct prefix *p, struct stored list, uint16_t flags,
-		      const struct filter_rule *r)
+static void tables_add_entry(struct builder *b, const struct prefix *p, struct stored list, uint16_t flags,
+			     const struct filter_rule *r)
 {
 	struct tables *t = b->t;
 	struct tables_entry *e;
@@ -298,14 +298,14 @@ static void add_prefix(struct builder *b, const struct item *it, size_t n)
 	if (around ? l->list.first == around->list.first && l->list.count == around->list.count && !(flags & ACL_EXACT)
 		   : !l->list.count)
 		return; /* the shorter match says the same */
-	add_entry(b, &l->prefix, l->list, flags, it->rule);
+	tables_add_entry(b, &l->prefix, l->list, flags, it->rule);
 }
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
 static void collect_rule(struct builder *b, const struct filter_rule *r, unsigned families)
 {
-	budget_at(b->budget, place_of(r));
+	budget_at(b->budget, tables_place_of(r));
 	if (!budget_pay(b->budget, 1 + r->n_dst) || !budget_hold(b->budget, r->n_dst, ITEM_COST))
 		return;
 	b->n_held += r->n_dst;
@@ -319,7 +319,7 @@ static void collect_rule(struct builder *b, const struct filter_rule *r, unsigne
 	}
 }
 
-static void collect(struct builder *b, uint32_t node)
+static void tables_collect(struct builder *b, uint32_t node)
 {
 	const struct classes *c = &b->classes;
 
@@ -335,7 +335,7 @@ static void collect(struct builder *b, uint32_t node)
 	}
 }
 
-static int by_prefix(const void *pa, const void *pb)
+static int tables_by_prefix(const void *pa, const void *pb)
 {
 	const struct item *a = pa, *b = pb;
 	int family = prefix_is_v4(&a->prefix) - prefix_is_v4(&b->prefix);
@@ -390,7 +390,7 @@ static void shield_v4(struct builder *b, size_t from)
 		needed |= destination_bits(e) < ADDR_V4_BITS && entry_covers(e, &all_v4.addr);
 	}
 	if (needed)
-		add_entry(b, &all_v4, (struct stored){0}, 0, NULL);
+		tables_add_entry(b, &all_v4, (struct stored){0}, 0, NULL);
 }
 
 static void link_parents(struct tables *t, size_t from)
@@ -428,11 +428,11 @@ static void build_class(struct builder *b, uint32_t node)
 		too_many(b, NULL, "classes of clients", b->limits->classes);
 	if (!goes_on(b))
 		return;
-	collect(b, node);
+	tables_collect(b, node);
 	if (!budget_pay_sort(b->budget, b->n_items))
 		return;
 	if (b->n_items)
-		qsort(b->items, b->n_items, sizeof(*b->items), by_prefix);
+		qsort(b->items, b->n_items, sizeof(*b->items), tables_by_prefix);
 	forget_made(b);
 	for (size_t i = 0, n; i < b->n_items && goes_on(b); i += n) {
 		for (n = 1; i + n < b->n_items && !prefix_cmp(&b->items[i].prefix, &b->items[i + n].prefix);)

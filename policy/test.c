@@ -104,7 +104,8 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 	return c->self || c->dst.n || absent(cs, to, "dst", "nothing has this address");
 }
 
-static void read_list(struct cases *cs, const struct policy_assertion *a, const struct policy_texts *list, bool accept)
+static void policy_test_read_list(struct cases *cs, const struct policy_assertion *a, const struct policy_texts *list,
+				  bool accept)
 {
 	for (size_t i = 0; i < list->n && !budget_is_spent(resolver_budget(cs->r)); i++) {
 		struct policy_case c = {.accept = accept};
@@ -127,8 +128,8 @@ static void read_assertion(struct cases *cs, const struct policy_assertion *a)
 		diag_error(cs->x.d, a->at, "tests: no assertion: expected \"accept\" or \"deny\"");
 		cs->sound = false;
 	}
-	read_list(cs, a, &a->accept, true);
-	read_list(cs, a, &a->deny, false);
+	policy_test_read_list(cs, a, &a->accept, true);
+	policy_test_read_list(cs, a, &a->deny, false);
 }
 
 bool policy_each_case(const struct policy *p, const struct resolver *r,
@@ -198,7 +199,7 @@ static bool is_nobody(const struct run *run, const struct policy_case *c)
 	return !run->place->inv->tailnet && c->src.n == 1 && node_of(run, &c->src.v[0]) == UINT32_MAX;
 }
 
-static bool lay_out(struct run *run)
+static bool policy_test_lay_out(struct run *run)
 {
 	const struct inventory *inv = run->place->inv;
 	size_t n = inv->n_nodes + run->strangers.n;
@@ -216,7 +217,7 @@ static bool lay_out(struct run *run)
 	return run->t;
 }
 
-static uint32_t class_of(const struct run *run, const struct prefix *src)
+static uint32_t policy_test_class_of(const struct run *run, const struct prefix *src)
 {
 	uint32_t node = node_of(run, src);
 	size_t low = 0, high = run->strangers.n;
@@ -262,7 +263,7 @@ static struct reached reach_of(const struct run *run, const struct policy_case *
 static struct reached source_reach(const struct run *run, const struct policy_case *c, const struct prefix *src)
 {
 	bool v4 = prefix_is_v4(src);
-	uint32_t class = class_of(run, src);
+	uint32_t class = policy_test_class_of(run, src);
 	struct known_reach *known = &run->known[2 * class + v4];
 	struct prefixes own = {0};
 	struct reached out;
@@ -300,7 +301,7 @@ static void report_case(const struct run *run, const struct policy_case *c, cons
 			   c->from, c->accept ? "do not reach all of" : "reach", to, expected, why);
 }
 
-static void run_case(const struct policy_case *c, void *arg)
+static void policy_test_run_case(const struct policy_case *c, void *arg)
 {
 	struct run *run = arg;
 	struct outcome o = {0};
@@ -335,8 +336,8 @@ bool policy_run_tests(const struct policy *p, const struct resolver *r, const st
 	policy_each_case(p, r, add_strangers, &run, &told_later);
 	diags_free(&told_later);
 	prefixes_sort(&run.strangers);
-	if (lay_out(&run)) {
-		policy_each_case(p, r, run_case, &run, d);
+	if (policy_test_lay_out(&run)) {
+		policy_each_case(p, r, policy_test_run_case, &run, d);
 		budget_report(run.budget, d);
 	}
 	tables_free(run.t);

@@ -46,7 +46,7 @@ static const struct {
 	[STANDS_IPSET] = {"ipsets", PLACES | BIT(SEL_INTERNET)},
 };
 
-static int by_name(const void *a, const void *b)
+static int validate_by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
 }
@@ -59,17 +59,17 @@ static int by_name(const void *a, const void *b)
 		(names)->v = mem_alloc(count, sizeof(struct name));                                                  \
 		for (size_t i_ = 0; i_ < (count); i_++)                                                              \
 			(names)->v[(names)->n++] = (struct name){(list)[i_].name, (uint32_t)i_, (list)[i_].at.line}; \
-		qsort((names)->v, (names)->n, sizeof(struct name), by_name);                                         \
+		qsort((names)->v, (names)->n, sizeof(struct name), validate_by_name);                                \
 	} while (0)
 
-static const struct name *find(const struct names *names, const char *text)
+static const struct name *validate_find(const struct names *names, const char *text)
 {
 	struct name key = {.text = text};
 
-	return names->n ? bsearch(&key, names->v, names->n, sizeof(key), by_name) : NULL;
+	return names->n ? bsearch(&key, names->v, names->n, sizeof(key), validate_by_name) : NULL;
 }
 
-static const struct name *nearest(const struct names *names, const char *text)
+static const struct name *validate_nearest(const struct names *names, const char *text)
 {
 	const char **known = mem_alloc(names->n + 1, sizeof(*known)), *near;
 	const struct name *found;
@@ -77,16 +77,17 @@ static const struct name *nearest(const struct names *names, const char *text)
 	for (size_t i = 0; i < names->n; i++)
 		known[i] = names->v[i].text;
 	near = diag_nearest(text, known);
-	found = near ? find(names, near) : NULL;
+	found = near ? validate_find(names, near) : NULL;
 	free(known);
 	return found;
 }
 
-static void not_found(struct validator *v, const struct names *names, const struct policy_sel *s, enum stands stands)
+static void validate_not_found(struct validator *v, const struct names *names, const struct policy_sel *s,
+			       enum stands stands)
 {
 	struct diags *d = v->x->d;
 	const char *what = positions[stands].what;
-	const struct name *near = d->errors < SUGGEST_MAX ? nearest(names, s->text) : NULL;
+	const struct name *near = d->errors < SUGGEST_MAX ? validate_nearest(names, s->text) : NULL;
 	char *hint = near ? mem_printf("; did you mean \"%s\"? (%s, line %u)", near->text, names->section, near->line)
 			  : mem_strdup("");
 
@@ -99,7 +100,7 @@ static void not_found(struct validator *v, const struct names *names, const stru
 	free(hint);
 }
 
-static const struct names *names_of(const struct validator *v, enum policy_sel_kind kind)
+static const struct names *validate_names_of(const struct validator *v, enum policy_sel_kind kind)
 {
 	switch (kind) {
 	case SEL_GROUP:
@@ -127,7 +128,7 @@ static void misplaced(struct validator *v, const struct policy_sel *s, enum stan
 
 bool validator_check(struct validator *v, struct policy_sel *s, enum stands stands)
 {
-	const struct names *names = names_of(v, s->kind);
+	const struct names *names = validate_names_of(v, s->kind);
 	const struct name *name;
 
 	if (!(positions[stands].allowed & BIT(s->kind))) {
@@ -136,9 +137,9 @@ bool validator_check(struct validator *v, struct policy_sel *s, enum stands stan
 	}
 	if (!names)
 		return true;
-	name = find(names, s->text);
+	name = validate_find(names, s->text);
 	if (!name)
-		not_found(v, names, s, stands);
+		validate_not_found(v, names, s, stands);
 	else
 		s->def = name->def;
 	return name;

@@ -12,7 +12,7 @@ TEST="libcmocka-dev libclang-rt-14-dev python3 python3-pytest python3-pytest-xdi
 traceroute nftables procps ethtool iperf3 tcpdump iputils-ping wireguard-tools wireguard-go curl openssl jq socat strace
 busybox-static qemu-system-x86 qemu-user kmod cpio ca-certificates golang-go cargo-web coturn stun-client sip-tester
 nghttp2-client nghttp2-server dnsmasq-base bind9-dnsutils dropbear-bin openssh-client python3-pyftpdlib
-python3-websockets python3-prometheus-client"
+python3-websockets python3-prometheus-client clang-format-19 universal-ctags"
 # the unit tests on another machine: its compiler, and the libraries for it
 CROSS="gcc-aarch64-linux-gnu"
 for library in libc6-dev libbpf-dev libelf-dev zlib1g-dev libsodium-dev libyaml-dev libb2-dev libjansson-dev \

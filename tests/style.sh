@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# style.sh: what a reviewer should not have to say. Lists lines over 120 columns, trailing blanks, files over 600 lines
-# and functions over 60, and files without a licence line. Exit status 1 for the first two and the last; long files and
-# functions are a question ("what is it really two of?"), not a mistake.
+# style.sh: what a reviewer should not have to say. Lists lines over 120 columns, trailing blanks, files that
+# clang-format-19 would write otherwise, names that are defined twice, files over 600 lines and functions over 60, and
+# files without a licence line. Long files and functions are a question ("what is it really two of?"), not a mistake;
+# everything else makes the exit status 1.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # lengths are of characters
 cd "$(dirname "$0")/.."
@@ -29,4 +30,6 @@ for f in $(printf '%s\n' "${files[@]}" | grep -E '\.[ch]$'); do
 			start = 0
 		}' "$f"
 done
+git ls-files '*.[ch]' | grep -v '^vmlinux.h$' | xargs clang-format-19 --dry-run --Werror || status=1
+tests/names.sh || status=1
 exit $status

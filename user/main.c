@@ -78,7 +78,7 @@ static int unknown(char **argv)
 }
 
 /* The list on stdout, and whether it got there: `sluice status > /dev/full` has failed. */
-static int finish(int status)
+static int main_finish(int status)
 {
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("sluice: standard output");
@@ -99,7 +99,7 @@ static int help(int argc, char **argv)
 		commands_overview(stdout);
 	else if (!commands_below(argv[0], stdout))
 		return unknown(argv);
-	return finish(EXIT_YES);
+	return main_finish(EXIT_YES);
 }
 
 int main(int argc, char **argv)
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 		return help(argc - 1, argv + 1);
 	if (!argc || is_help(argv[0])) {
 		commands_overview(argc ? stdout : stderr);
-		return argc ? finish(EXIT_YES) : EXIT_USAGE;
+		return argc ? main_finish(EXIT_YES) : EXIT_USAGE;
 	}
 	if (!strcmp(argv[0], "--version"))
 		argv[0] = "version";
@@ -126,8 +126,8 @@ int main(int argc, char **argv)
 	argv += words - 1;
 	if (asks_for_help(argc, argv)) {
 		command_help(c, stdout);
-		return finish(EXIT_YES);
+		return main_finish(EXIT_YES);
 	}
 	argv[0] = (char *)c->name;
-	return finish(c->run(argc, argv));
+	return main_finish(c->run(argc, argv));
 }

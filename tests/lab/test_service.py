@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""user/system/sluice.service: the gateway's whole life with the powers that its unit leaves it; and what is installed."""
+"""user/system/sluice.service: the gateway's whole life with the powers of its unit; and what is installed."""
 import os
 import re
 import subprocess

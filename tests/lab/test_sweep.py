@@ -30,7 +30,8 @@ CALLS = {"bpf": "ENOMEM", "ioctl": "ENOMEM", "openat": "EMFILE", "socket": "EMFI
          "sendmsg": "ENOBUFS", "recvfrom": "ENOBUFS", "recvmsg": "ENOBUFS", "mmap": "ENOMEM", "mlock": "EPERM",
          "clone3": "EAGAIN", "clone": "EAGAIN", "eventfd2": "EMFILE", "signalfd4": "EMFILE", "timerfd_create": "EMFILE",
          "mkdir": "EACCES", "rename": "ENOSPC", "fsync": "EIO", "write": "ENOSPC", "flock": "ENOLCK",
-         "getdents64": "EIO", "pidfd_open": "EMFILE", "madvise": "ENOMEM", "fstat": "EIO", "newfstatat": "EIO", "pipe2": "EMFILE"}
+         "getdents64": "EIO", "pidfd_open": "EMFILE", "madvise": "ENOMEM", "fstat": "EIO", "newfstatat": "EIO",
+         "pipe2": "EMFILE"}
 
 
 def strace(output, *words):

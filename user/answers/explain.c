@@ -23,7 +23,7 @@ static bool has_ports(uint8_t proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
 }
 
-static bool parse_port(const char *text, uint16_t *out)
+static bool explain_parse_port(const char *text, uint16_t *out)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
@@ -42,7 +42,7 @@ bool explain_parse(const char *proto, const char *port, struct explain_question 
 		return control_fail(error, 0, "\"%s\": expected a protocol (tcp, udp, icmp, ...) or its number", proto);
 	if (port && !has_ports(q->proto))
 		return control_fail(error, 0, "\"%s\" has no ports", proto);
-	if (has_ports(q->proto) && (!port || !parse_port(port, &q->port)))
+	if (has_ports(q->proto) && (!port || !explain_parse_port(port, &q->port)))
 		return control_fail(error, 0, "\"%s\": expected a port, 1-65535", port ? port : "");
 	return true;
 }
@@ -65,14 +65,14 @@ static bool is_multicast(const struct addr *a)
 	return a->b[0] == 0xff || !memcmp(a, &zero, sizeof(zero));
 }
 
-static bool is_link_local(const struct addr *a, enum reserved kind)
+static bool explain_is_link_local(const struct addr *a, enum reserved kind)
 {
 	if (addr_is_v4(a))
 		return a->b[12] == 169 && a->b[13] == 254 && kind != RESERVED_METADATA;
 	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
 
-static enum reserved kind_of(const struct explain_source *s, const struct addr *a)
+static enum reserved explain_kind_of(const struct explain_source *s, const struct addr *a)
 {
 	if (s->config && config_is_own(s->config, a))
 		return RESERVED_TUNNEL;
@@ -91,7 +91,7 @@ static size_t route_to(const struct explain_source *s, const struct addr *a)
 	return best;
 }
 
-static bool is_blocked(const struct ruleset *r, const struct addr *a)
+static bool explain_is_blocked(const struct ruleset *r, const struct addr *a)
 {
 	return prefixes_cover(&r->blocked.all, &(struct prefix){*a, 128});
 }
@@ -110,26 +110,26 @@ static enum drop_reason by_rules(const struct explain_source *s, uint32_t class,
 	return found->verdict == VERDICT_ACCEPT ? DROP_NONE : DROP_POLICY;
 }
 
-static bool is_expired(const struct explain_source *s, size_t client)
+static bool explain_is_expired(const struct explain_source *s, size_t client)
 {
 	return s->config && client < s->config->n_clients && s->config->clients[client].expires &&
 	       s->now >= s->config->clients[client].expires;
 }
 
-static struct decided decide(const struct explain_source *s, size_t client, const struct explain_question *q,
-			     const struct addr *dst)
+static struct decided explain_decide(const struct explain_source *s, size_t client, const struct explain_question *q,
+				     const struct addr *dst)
 {
 	const struct tables *t = s->rules->reach.t;
 	uint32_t class = client == NO_CLIENT ? 0 : t->class_of[client];
 	const struct tables_entry *e = tables_match(t, class, dst);
-	enum reserved kind = kind_of(s, dst);
+	enum reserved kind = explain_kind_of(s, dst);
 	struct decided d = {.route = NO_ROUTE, .host = kind == RESERVED_OWN || kind == RESERVED_TUNNEL};
 
-	if (is_expired(s, client))
+	if (explain_is_expired(s, client))
 		d.reason = DROP_WG_HANDSHAKE;
 	else if (is_multicast(dst))
 		d.reason = DROP_MULTICAST;
-	else if (is_link_local(dst, kind))
+	else if (explain_is_link_local(dst, kind))
 		d.reason = DROP_LINK_LOCAL;
 	else if (!class)
 		d.reason = DROP_CLIENT;
@@ -137,7 +137,7 @@ static struct decided decide(const struct explain_source *s, size_t client, cons
 		d.reason = DROP_RESERVED;
 	else if (s->config && !d.host && (d.route = route_to(s, dst)) == NO_ROUTE)
 		d.reason = DROP_NO_ROUTE;
-	else if (is_blocked(s->rules, dst))
+	else if (explain_is_blocked(s->rules, dst))
 		d.reason = DROP_BLOCKED;
 	else
 		d.reason = by_rules(s, class, q, dst, &d.rule);
@@ -155,7 +155,7 @@ struct asked {
 	struct decided d;
 };
 
-static size_t client_of(const struct ruleset *r, const struct addr *a)
+static size_t explain_client_of(const struct ruleset *r, const struct addr *a)
 {
 	for (size_t i = 0; i < r->inventory.n_nodes; i++)
 		for (size_t k = 0; k < r->inventory.nodes[i].addrs.n; k++)
@@ -217,7 +217,7 @@ static json_t *rule_json(const struct asked *x)
 			 "text", r->text ? r->text : "");
 }
 
-static json_t *route_json(const struct asked *x)
+static json_t *explain_route_json(const struct asked *x)
 {
 	char buf[ADDR_STRLEN];
 
@@ -238,14 +238,14 @@ static json_t *quota_json(const struct asked *x)
 			 "packets", (json_int_t)q->packets, "bytes", (json_int_t)q->bytes);
 }
 
-static json_t *addr_json(const struct addr *a, bool there)
+static json_t *explain_addr_json(const struct addr *a, bool there)
 {
 	char buf[ADDR_STRLEN];
 
 	return there ? json_string(addr_str(a, buf)) : json_null();
 }
 
-static json_t *egress_json(const struct asked *x)
+static json_t *explain_egress_json(const struct asked *x)
 {
 	const struct config *config = x->s->config;
 	struct explain_egress e = {0};
@@ -260,8 +260,9 @@ static json_t *egress_json(const struct asked *x)
 		snprintf(e.interface, sizeof(e.interface), "%s", config->pools[pool].interface);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "pool", config->pools[pool].name, "interface",
 			 e.interface[0] ? json_string(e.interface) : json_null(), "address",
-			 addr_json(&e.address, e.has_address), "public", addr_json(&e.public, e.has_address),
-			 "next_hop", addr_json(&e.next_hop, e.has_next_hop));
+			 explain_addr_json(&e.address, e.has_address), "public",
+			 explain_addr_json(&e.public, e.has_address), "next_hop",
+			 explain_addr_json(&e.next_hop, e.has_next_hop));
 }
 
 static json_t *counters_json(const struct asked *x)
@@ -282,18 +283,20 @@ static json_t *prefix_json(const struct prefix *p)
 	return p->len < 128 ? json_string(prefix_str(p, buf)) : json_null();
 }
 
-static json_t *answer_json(const struct asked *x)
+static json_t *explain_answer_json(const struct asked *x)
 {
 	const struct inventory_node *node = x->client == NO_CLIENT ? NULL : &x->s->rules->inventory.nodes[x->client];
 	char buf[TEXT_SIZE];
 
 	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:s, s:i, s:s?, s:I, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "allowed", !x->d.reason, "source", addr_json(&x->src, true), "source_of", prefix_json(x->from),
-			 "destination", addr_json(&x->dst, true), "destination_of", prefix_json(x->to), "proto",
-			 text_proto(x->q->proto, buf), "port", x->q->port, "client", node ? node->name : NULL, "class",
+			 "allowed", !x->d.reason, "source", explain_addr_json(&x->src, true), "source_of",
+			 prefix_json(x->from), "destination", explain_addr_json(&x->dst, true), "destination_of",
+			 prefix_json(x->to), "proto", text_proto(x->q->proto, buf), "port", x->q->port, "client",
+			 node ? node->name : NULL, "class",
 			 (json_int_t)(node ? x->s->rules->reach.t->class_of[x->client] : 0), "reason",
 			 x->d.reason ? drop_name(x->d.reason) : NULL, "why", why_json(x), "rule", rule_json(x), "route",
-			 route_json(x), "quota", quota_json(x), "egress", egress_json(x), "counters", counters_json(x));
+			 explain_route_json(x), "quota", quota_json(x), "egress", explain_egress_json(x), "counters",
+			 counters_json(x));
 }
 
 /* As people of a tailnet write it: "alice", a user without a domain; "laptop.tail.example.", a node. */
@@ -333,7 +336,7 @@ static const char *longer_name(const struct inventory *inv, const char *word)
 	return NULL;
 }
 
-static void not_found(const struct explain_source *s, const char *word, const struct diags *d, char **error)
+static void explain_not_found(const struct explain_source *s, const char *word, const struct diags *d, char **error)
 {
 	const char *text = d->n ? d->list[0].text : "nothing has this name";
 	const char *longer = strstr(text, "did you mean") ? NULL : longer_name(&s->rules->inventory, word);
@@ -345,13 +348,14 @@ static void not_found(const struct explain_source *s, const char *word, const st
 }
 
 /* A name's addresses; of a prefix the first. */
-static bool look_up(const struct explain_source *s, const char *word, bool dst, struct prefixes *out, char **error)
+static bool explain_look_up(const struct explain_source *s, const char *word, bool dst, struct prefixes *out,
+			    char **error)
 {
 	struct diags d = {0};
 	bool ok = reach_lookup(&s->rules->reach, word, dst, out, &d) || look_up_other(s, word, dst, out);
 
 	if (!ok)
-		not_found(s, word, &d, error);
+		explain_not_found(s, word, &d, error);
 	diags_free(&d);
 	return ok;
 }
@@ -370,14 +374,14 @@ static json_t *answer_all(const struct explain_source *s, const struct explain_q
 
 			if (addr_is_v4(&x.src) != addr_is_v4(&x.dst))
 				continue;
-			x.client = client_of(s->rules, &x.src);
-			x.d = decide(s, x.client, q, &x.dst);
+			x.client = explain_client_of(s->rules, &x.src);
+			x.d = explain_decide(s, x.client, q, &x.dst);
 			if (x.d.reason != DROP_WG_HANDSHAKE) { /* a user's lost phone says nothing of the laptop */
 				allowed &= !x.d.reason;
 				live++;
 			}
 			if (json_array_size(list) < EXPLAIN_ANSWERS_MAX)
-				json_array_append_new(list, answer_json(&x));
+				json_array_append_new(list, explain_answer_json(&x));
 			else
 				left_out++;
 		}
@@ -391,7 +395,8 @@ json_t *explain(const struct explain_source *s, const struct explain_question *q
 	struct prefixes from = {0}, to = {0};
 	json_t *result = NULL;
 
-	if (look_up(s, q->source, false, &from, error) && look_up(s, q->destination, true, &to, error)) {
+	if (explain_look_up(s, q->source, false, &from, error) &&
+	    explain_look_up(s, q->destination, true, &to, error)) {
 		if (own.proto == IPPROTO_ICMP && !addr_is_v4(&to.v[0].addr))
 			own.proto = IPPROTO_ICMPV6;
 		result = answer_all(s, &own, &from, &to);

@@ -13,7 +13,7 @@ static const struct history_sample *ago(const struct history *h, unsigned steps)
 	return &h->ring[(h->last + RING - steps) % RING];
 }
 
-static bool is_older(const struct history_sample *a, const struct history_sample *b)
+static bool history_is_older(const struct history_sample *a, const struct history_sample *b)
 {
 	if (a->out.packets > b->out.packets || a->in.packets > b->in.packets)
 		return false;
@@ -27,7 +27,7 @@ void history_add(struct history *h, const struct history_sample *s)
 {
 	if (h->n && s->ns - ago(h, 0)->ns < 500000000 && s->ns >= ago(h, 0)->ns)
 		return;
-	if (h->n && !is_older(ago(h, 0), s))
+	if (h->n && !history_is_older(ago(h, 0), s))
 		h->n = 0;
 	h->last = (h->last + 1) % RING;
 	h->ring[h->last] = *s;

@@ -16,9 +16,9 @@
 
 #define NS 1000000000ull
 
-static void put(struct map_printer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void map_text_put(struct map_printer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static void put(struct map_printer *p, const char *fmt, ...)
+static void map_text_put(struct map_printer *p, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -35,15 +35,15 @@ static void put_addr(struct map_printer *p, const struct addr *a)
 {
 	char text[ADDR_STRLEN];
 
-	put(p, "%s", addr_str(a, text));
+	map_text_put(p, "%s", addr_str(a, text));
 }
 
-static void put_endpoint(struct map_printer *p, const struct addr *a, __be16 port)
+static void map_text_put_endpoint(struct map_printer *p, const struct addr *a, __be16 port)
 {
 	char text[TEXT_ENDPOINT_SIZE];
 
 	if (port)
-		put(p, "%s", text_endpoint(a, be16toh(port), text));
+		map_text_put(p, "%s", text_endpoint(a, be16toh(port), text));
 	else
 		put_addr(p, a);
 }
@@ -53,11 +53,11 @@ static void put_client(struct map_printer *p, uint32_t id)
 	struct report_who who = {0};
 
 	if (id == CLIENT_GATEWAY)
-		put(p, "the gateway itself");
+		map_text_put(p, "the gateway itself");
 	else if (id && p->s->who(p->s->ctx, id, &who) && who.name)
-		put(p, "client %s", who.name);
+		map_text_put(p, "client %s", who.name);
 	else
-		put(p, "client %u", id);
+		map_text_put(p, "client %u", id);
 }
 
 static void put_left(struct map_printer *p, uint64_t expires)
@@ -65,19 +65,19 @@ static void put_left(struct map_printer *p, uint64_t expires)
 	char text[TEXT_SIZE];
 
 	if (expires > p->s->now_ns)
-		put(p, "expires %s", text_duration((expires - p->s->now_ns) / NS, text));
+		map_text_put(p, "expires %s", text_duration((expires - p->s->now_ns) / NS, text));
 	else
-		put(p, "expired");
+		map_text_put(p, "expired");
 }
 
 static void put_tuple(struct map_printer *p, const struct tuple *t)
 {
 	char proto[TEXT_SIZE];
 
-	put_endpoint(p, &t->src, t->sport);
-	put(p, " -> ");
-	put_endpoint(p, &t->dst, t->dport);
-	put(p, " %s", text_proto(t->proto, proto));
+	map_text_put_endpoint(p, &t->src, t->sport);
+	map_text_put(p, " -> ");
+	map_text_put_endpoint(p, &t->dst, t->dport);
+	map_text_put(p, " %s", text_proto(t->proto, proto));
 }
 
 static void text_u32(struct map_printer *p, const void *data)
@@ -85,7 +85,7 @@ static void text_u32(struct map_printer *p, const void *data)
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%u", v);
+	map_text_put(p, "%u", v);
 }
 
 static void text_addr(struct map_printer *p, const void *data)
@@ -105,7 +105,7 @@ static void text_lpm(struct map_printer *p, const void *data)
 	memcpy(&k, data, sizeof(k));
 	prefix = (struct prefix){k.addr,
 				 k.prefixlen - 8 * (uint32_t)(offsetof(struct route_key, addr) - sizeof(k.prefixlen))};
-	put(p, "%s", prefix_str(&prefix, text));
+	map_text_put(p, "%s", prefix_str(&prefix, text));
 }
 
 static void text_client_ref(struct map_printer *p, const void *data)
@@ -122,7 +122,7 @@ static void text_reserved(struct map_printer *p, const void *data)
 	struct reserved_ref v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%s", kinds[v.kind < 5 ? v.kind : 0]);
+	map_text_put(p, "%s", kinds[v.kind < 5 ? v.kind : 0]);
 }
 
 static void text_session_key(struct map_printer *p, const void *data)
@@ -130,7 +130,7 @@ static void text_session_key(struct map_printer *p, const void *data)
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "index %08x", le32toh(v));
+	map_text_put(p, "index %08x", le32toh(v));
 }
 
 static void text_session(struct map_printer *p, const void *data)
@@ -138,7 +138,7 @@ static void text_session(struct map_printer *p, const void *data)
 	struct session_ref v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "worker %u  ", v.worker);
+	map_text_put(p, "worker %u  ", v.worker);
 	put_client(p, v.client);
 }
 
@@ -148,7 +148,7 @@ static void text_tuple(struct map_printer *p, const void *data)
 
 	memcpy(&t, data, sizeof(t));
 	put_tuple(p, &t);
-	put(p, "  %s side", t.side == SIDE_CLIENT ? "client" : "remote");
+	map_text_put(p, "  %s side", t.side == SIDE_CLIENT ? "client" : "remote");
 }
 
 static void text_flow_ref(struct map_printer *p, const void *data)
@@ -156,7 +156,7 @@ static void text_flow_ref(struct map_printer *p, const void *data)
 	struct flow_ref v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "slot %u  serial %u", v.slot, v.serial);
+	map_text_put(p, "slot %u  serial %u", v.slot, v.serial);
 }
 
 static void text_flow(struct map_printer *p, const void *data)
@@ -168,14 +168,14 @@ static void text_flow(struct map_printer *p, const void *data)
 
 	memcpy(&f, data, sizeof(f));
 	state = flow_state(&f);
-	put(p, "id %" PRIx64 "  ", (uint64_t)LIFE_ID(f.life));
+	map_text_put(p, "id %" PRIx64 "  ", (uint64_t)LIFE_ID(f.life));
 	put_tuple(p, &f.out);
-	put(p, "  as ");
-	put_endpoint(p, &f.back.dst, f.back.dport);
-	put(p, "  ");
+	map_text_put(p, "  as ");
+	map_text_put_endpoint(p, &f.back.dst, f.back.dport);
+	map_text_put(p, "  ");
 	put_client(p, f.client);
-	put(p, "  policy %u  rule %u  state %s  ", f.generation, f.rule,
-	    state < sizeof(states) / sizeof(*states) ? states[state] : "?");
+	map_text_put(p, "  policy %u  rule %u  state %s  ", f.generation, f.rule,
+		     state < sizeof(states) / sizeof(*states) ? states[state] : "?");
 	put_left(p, f.expires);
 }
 
@@ -193,7 +193,7 @@ static void text_address(struct map_printer *p, const void *data)
 	struct addr a;
 
 	memcpy(&a, data, sizeof(a));
-	put(p, "%s", addr_str(&a, text));
+	map_text_put(p, "%s", addr_str(&a, text));
 }
 
 static void text_host_echo(struct map_printer *p, const void *data)
@@ -202,7 +202,7 @@ static void text_host_echo(struct map_printer *p, const void *data)
 	struct host_echo k;
 
 	memcpy(&k, data, sizeof(k));
-	put(p, "%s -> %s id %u", addr_str(&k.own, own), addr_str(&k.peer, peer), ntohs(k.id));
+	map_text_put(p, "%s -> %s id %u", addr_str(&k.own, own), addr_str(&k.peer, peer), ntohs(k.id));
 }
 
 static void text_pair(struct map_printer *p, const void *data)
@@ -211,9 +211,9 @@ static void text_pair(struct map_printer *p, const void *data)
 	struct pair k;
 
 	memcpy(&k, data, sizeof(k));
-	put(p, "egress %u -> ", k.egress);
-	put_endpoint(p, &k.remote, k.port);
-	put(p, " %s", text_proto(k.proto, proto));
+	map_text_put(p, "egress %u -> ", k.egress);
+	map_text_put_endpoint(p, &k.remote, k.port);
+	map_text_put(p, " %s", text_proto(k.proto, proto));
 }
 
 static void text_pair_use(struct map_printer *p, const void *data)
@@ -221,7 +221,7 @@ static void text_pair_use(struct map_printer *p, const void *data)
 	struct pair_use v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "used %u  refused %u", v.used & ~USE_DEAD, v.refused);
+	map_text_put(p, "used %u  refused %u", v.used & ~USE_DEAD, v.refused);
 }
 
 static void text_egress(struct map_printer *p, const void *data)
@@ -231,10 +231,11 @@ static void text_egress(struct map_printer *p, const void *data)
 
 	memcpy(&v, data, sizeof(v));
 	put_addr(p, &v.addr);
-	put(p, "  %s  interface %u", v.state < sizeof(states) / sizeof(*states) ? states[v.state] : "?", v.ifindex);
+	map_text_put(p, "  %s  interface %u", v.state < sizeof(states) / sizeof(*states) ? states[v.state] : "?",
+		     v.ifindex);
 	for (int i = 0; i < MAX_ANSWERS && v.answers[i]; i++)
-		put(p, "%s%u", i ? ", " : "  answers by ", v.answers[i]);
-	put(p, "  ports %u%s", v.ports, v.exclusive ? "  exclusive" : "");
+		map_text_put(p, "%s%u", i ? ", " : "  answers by ", v.answers[i]);
+	map_text_put(p, "  ports %u%s", v.ports, v.exclusive ? "  exclusive" : "");
 }
 
 static void text_settings(struct map_printer *p, const void *data)
@@ -242,12 +243,14 @@ static void text_settings(struct map_printer *p, const void *data)
 	struct settings v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p,
-	    "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  client share %u%%  udp %llus  tcp "
-	    "%llus/%llus  "
-	    "icmp %llus",
-	    v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers, v.filtering,
-	    v.client_share, v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS, v.icmp_ns / NS);
+	map_text_put(p,
+		     "tap %u  port %u  front %s  mtu %u  mss %u/%u  workers %u  filtering %u  client share %u%%  udp "
+		     "%llus  tcp "
+		     "%llus/%llus  "
+		     "icmp %llus",
+		     v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers,
+		     v.filtering, v.client_share, v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS,
+		     v.icmp_ns / NS);
 }
 
 static void text_policy(struct map_printer *p, const void *data)
@@ -255,8 +258,8 @@ static void text_policy(struct map_printer *p, const void *data)
 	uint64_t word;
 
 	memcpy(&word, data, sizeof(word));
-	put(p, "generation %u  slot %u  block lists in slot %u", POLICY_GENERATION(word), POLICY_SLOT(word),
-	    POLICY_BLOCK_SLOT(word));
+	map_text_put(p, "generation %u  slot %u  block lists in slot %u", POLICY_GENERATION(word), POLICY_SLOT(word),
+		     POLICY_BLOCK_SLOT(word));
 }
 
 static void text_reason(struct map_printer *p, const void *data)
@@ -264,7 +267,7 @@ static void text_reason(struct map_printer *p, const void *data)
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%s", drop_name(v));
+	map_text_put(p, "%s", drop_name(v));
 }
 
 static void text_total(struct map_printer *p, const void *data)
@@ -273,7 +276,7 @@ static void text_total(struct map_printer *p, const void *data)
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%s", v < TOTAL_MAX && names[v] ? names[v] : "?");
+	map_text_put(p, "%s", v < TOTAL_MAX && names[v] ? names[v] : "?");
 }
 
 static void text_client_id(struct map_printer *p, const void *data)
@@ -289,7 +292,7 @@ static void text_count(struct map_printer *p, const void *data)
 	uint64_t v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%llu", (unsigned long long)v);
+	map_text_put(p, "%llu", (unsigned long long)v);
 }
 
 static void text_traffic(struct map_printer *p, const void *data)
@@ -297,7 +300,7 @@ static void text_traffic(struct map_printer *p, const void *data)
 	struct traffic v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "packets %llu  bytes %llu", v.packets, v.bytes);
+	map_text_put(p, "packets %llu  bytes %llu", v.packets, v.bytes);
 }
 
 static void text_rule_use(struct map_printer *p, const void *data)
@@ -305,7 +308,8 @@ static void text_rule_use(struct map_printer *p, const void *data)
 	struct rule_use v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "flows %llu  refused %llu  out %llu bytes  in %llu bytes", v.flows, v.refused, v.out.bytes, v.in.bytes);
+	map_text_put(p, "flows %llu  refused %llu  out %llu bytes  in %llu bytes", v.flows, v.refused, v.out.bytes,
+		     v.in.bytes);
 }
 
 static void text_client_use(struct map_printer *p, const void *data)
@@ -313,7 +317,7 @@ static void text_client_use(struct map_printer *p, const void *data)
 	struct client_use v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "flows %llu  refused %llu  held %llu", v.flows, v.refused, v.held);
+	map_text_put(p, "flows %llu  refused %llu  held %llu", v.flows, v.refused, v.held);
 }
 
 static void text_client_state(struct map_printer *p, const void *data)
@@ -321,7 +325,7 @@ static void text_client_state(struct map_printer *p, const void *data)
 	struct client_state v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "flows %u  slots %u", v.flows, v.slots);
+	map_text_put(p, "flows %u  slots %u", v.flows, v.slots);
 }
 
 static void text_class(struct map_printer *p, const void *data)
@@ -329,15 +333,15 @@ static void text_class(struct map_printer *p, const void *data)
 	struct client_class v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "class %u  pool %u  flows %u  new flows %u/s  packets %llu/s  bytes %llu/s", v.class, v.pool,
-	    v.quota.flows, v.quota.new_flows, v.quota.packets, v.quota.bytes);
+	map_text_put(p, "class %u  pool %u  flows %u  new flows %u/s  packets %llu/s  bytes %llu/s", v.class, v.pool,
+		     v.quota.flows, v.quota.new_flows, v.quota.packets, v.quota.bytes);
 }
 
 /* Ids of `egresses`; zeros at its end are of the array, not of the pool. */
 static void put_egresses(struct map_printer *p, const char *family, unsigned n, const __u16 ids[POOL_ADDRESSES])
 {
 	for (unsigned i = 0; i < n && i < POOL_ADDRESSES; i++)
-		put(p, "%s%u", i ? ", " : family, ids[i]);
+		map_text_put(p, "%s%u", i ? ", " : family, ids[i]);
 }
 
 static void text_pool(struct map_printer *p, const void *data)
@@ -357,7 +361,7 @@ static void text_acl_key(struct map_printer *p, const void *data)
 
 	memcpy(&k, data, sizeof(k));
 	prefix = (struct prefix){k.dst, k.prefixlen - 32};
-	put(p, "class %u -> %s", be32toh(k.class), prefix_str(&prefix, text));
+	map_text_put(p, "class %u -> %s", be32toh(k.class), prefix_str(&prefix, text));
 }
 
 static void text_acl(struct map_printer *p, const void *data)
@@ -365,8 +369,8 @@ static void text_acl(struct map_printer *p, const void *data)
 	struct acl_entry v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "rules %u to %u%s%s", v.first, v.first + v.count - 1, v.flags & ACL_EXACT ? "  exact" : "",
-	    v.flags & ACL_ACCEPTS ? "  accepts" : "");
+	map_text_put(p, "rules %u to %u%s%s", v.first, v.first + v.count - 1, v.flags & ACL_EXACT ? "  exact" : "",
+		     v.flags & ACL_ACCEPTS ? "  accepts" : "");
 }
 
 static void text_rule(struct map_printer *p, const void *data)
@@ -375,8 +379,8 @@ static void text_rule(struct map_printer *p, const void *data)
 	struct acl_rule v;
 
 	memcpy(&v, data, sizeof(v));
-	put(p, "%s %s %u-%u  rule %u", v.verdict == VERDICT_ACCEPT ? "accept" : "deny", text_proto(v.proto, proto),
-	    v.first, v.last, v.id);
+	map_text_put(p, "%s %s %u-%u  rule %u", v.verdict == VERDICT_ACCEPT ? "accept" : "deny",
+		     text_proto(v.proto, proto), v.first, v.last, v.id);
 }
 
 static void text_route(struct map_printer *p, const void *data)
@@ -385,9 +389,9 @@ static void text_route(struct map_printer *p, const void *data)
 
 	memcpy(&v, data, sizeof(v));
 	if (v.pool == ROUTE_POOL_OF_CLIENT)
-		put(p, "route %u  pool of the client", v.id);
+		map_text_put(p, "route %u  pool of the client", v.id);
 	else
-		put(p, "route %u  pool %u", v.id, v.pool);
+		map_text_put(p, "route %u  pool %u", v.id, v.pool);
 }
 
 static const struct map_layout layouts[] = {
@@ -431,7 +435,7 @@ const struct map_layout *map_layout(const char *name, size_t key_size, size_t va
 void map_text_bytes(struct map_printer *p, const void *data, size_t n)
 {
 	for (size_t i = 0; i < n && i < 64; i++)
-		put(p, "%02x%s", ((const unsigned char *)data)[i], i % 4 == 3 && i + 1 < n ? " " : "");
+		map_text_put(p, "%02x%s", ((const unsigned char *)data)[i], i % 4 == 3 && i + 1 < n ? " " : "");
 	if (n > 64)
-		put(p, "...");
+		map_text_put(p, "...");
 }

@@ -93,7 +93,7 @@ static bool has_client(const struct policy_change *c, uint32_t client)
 	return low < c->n_clients && c->clients[low] == client;
 }
 
-static bool loses(const struct policy_change *c, const struct policy_live *live, const struct flow *f)
+static bool policy_report_loses(const struct policy_change *c, const struct policy_live *live, const struct flow *f)
 {
 	return flow_is_live(flow_state(f)) && f->client < MAX_CLIENTS && has_client(c, live->client_of[f->client]) &&
 	       policy_change_has(c, &f->out.dst) &&
@@ -107,7 +107,7 @@ static json_t *flows_json(const struct policy_change *c, const struct policy_liv
 	if (!live)
 		return json_null();
 	for (uint32_t i = 1; !c->gains && i < live->n_flows; i++)
-		n += loses(c, live, &live->flows[i]);
+		n += policy_report_loses(c, live, &live->flows[i]);
 	return json_integer(n);
 }
 

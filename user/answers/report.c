@@ -14,7 +14,7 @@
 #define NS 1000000000ull
 
 /* A name that is no valid text is shown escaped rather than lost with its object. */
-static json_t *text(const char *s)
+static json_t *report_text(const char *s)
 {
 	char escaped[512];
 	json_t *j = s ? json_string(s) : json_null();
@@ -22,7 +22,7 @@ static json_t *text(const char *s)
 	return j ? j : json_string(text_escape(s, escaped, sizeof(escaped)));
 }
 
-static json_t *addr_json(const struct addr *a)
+static json_t *report_addr_json(const struct addr *a)
 {
 	char buf[ADDR_STRLEN];
 
@@ -34,7 +34,7 @@ static json_t *addrs_json(const struct addr *a, size_t n)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, addr_json(&a[i]));
+		json_array_append_new(list, report_addr_json(&a[i]));
 	return list;
 }
 
@@ -43,7 +43,7 @@ static json_t *texts_json(const char *const *s, size_t n)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, text(s[i]));
+		json_array_append_new(list, report_text(s[i]));
 	return list;
 }
 
@@ -61,27 +61,27 @@ static json_t *policy_json(const struct report_source *s)
 	if (!p)
 		return json_null();
 	return json_pack("{s:I, s:o, s:o, s:I, s:b, s:o, s:I, s:b}", "generation", (json_int_t)p->generation, "file",
-			 text(p->file), "hash", text(p->hash), "applied",
+			 report_text(p->file), "hash", report_text(p->hash), "applied",
 			 (json_int_t)report_age(s->now_ns, p->applied_ns), "differs", p->differs, "source",
-			 text(p->source), "number", (json_int_t)p->number, "kept", p->kept);
+			 report_text(p->source), "number", (json_int_t)p->number, "kept", p->kept);
 }
 
 static json_t *left_out_json(const struct report_tailnet *t)
 {
 	if (!t->left_out)
 		return json_null();
-	return json_pack("{s:I, s:o}", "number", (json_int_t)t->left_out, "why", text(t->left_out_why));
+	return json_pack("{s:I, s:o}", "number", (json_int_t)t->left_out, "why", report_text(t->left_out_why));
 }
 
 static json_t *relay_json(const struct report_relay *r)
 {
-	json_t *j = json_pack("{s:i, s:o, s:b, s:s, s:o}", "region", r->region, "name", text(r->name), "home", r->home,
-			      "state", r->state, "host", text(r->host));
+	json_t *j = json_pack("{s:i, s:o, s:b, s:s, s:o}", "region", r->region, "name", report_text(r->name), "home",
+			      r->home, "state", r->state, "host", report_text(r->host));
 	char why[256];
 
-	json_object_set_new(j, "trouble", text(r->why.kind ? trouble_name(&r->why) : NULL));
-	json_object_set_new(j, "reason", text(r->why.kind ? trouble_text(&r->why, why, sizeof(why)) : NULL));
-	json_object_set_new(j, "advice", text(r->why.kind ? trouble_advice(&r->why) : NULL));
+	json_object_set_new(j, "trouble", report_text(r->why.kind ? trouble_name(&r->why) : NULL));
+	json_object_set_new(j, "reason", report_text(r->why.kind ? trouble_text(&r->why, why, sizeof(why)) : NULL));
+	json_object_set_new(j, "advice", report_text(r->why.kind ? trouble_advice(&r->why) : NULL));
 	return j;
 }
 
@@ -101,7 +101,7 @@ static json_t *health_json(const struct report_tailnet *t)
 	for (size_t i = 0; t->remarks && i < t->remarks->n; i++)
 		json_array_append_new(list, json_pack("{s:s, s:o}", "severity",
 						      remark_severity_name(t->remarks->v[i].severity), "text",
-						      text(t->remarks->v[i].text)));
+						      report_text(t->remarks->v[i].text)));
 	return list;
 }
 
@@ -111,22 +111,23 @@ static json_t *tailnet_json(const struct report_source *s)
 
 	if (!t)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server", text(t->server),
-			 "state", text(t->state), "text", text(t->text), "login", text(t->login), "node", text(t->node),
-			 "home", text(t->home), "peers", (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o}", "server",
+			 report_text(t->server), "state", report_text(t->state), "text", report_text(t->text), "login",
+			 report_text(t->login), "node", report_text(t->node), "home", report_text(t->home), "peers",
+			 (json_int_t)t->peers, "left_out", left_out_json(t), "expires",
 			 t->expires ? json_integer((json_int_t)t->expires) : json_null(), "clock_ahead",
 			 (json_int_t)t->clock_ahead, "health", health_json(t), "relays", relays_json(t));
 }
 
 static json_t *tunnel_json(const struct report_source *s)
 {
-	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:I}", "interface", text(s->tunnel), "listen", s->listen,
-			 "mtu", s->mtu, "addresses", addrs_json(s->tunnel_addresses, s->n_tunnel_addresses), "gso_in",
-			 text(s->gso_in), "gso_out", text(s->gso_out), "aead", text(s->aead), "workers",
-			 (json_int_t)s->workers);
+	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:I}", "interface", report_text(s->tunnel), "listen",
+			 s->listen, "mtu", s->mtu, "addresses", addrs_json(s->tunnel_addresses, s->n_tunnel_addresses),
+			 "gso_in", report_text(s->gso_in), "gso_out", report_text(s->gso_out), "aead",
+			 report_text(s->aead), "workers", (json_int_t)s->workers);
 }
 
-static json_t *egress_json(const struct report_source *s)
+static json_t *report_egress_json(const struct report_source *s)
 {
 	json_t *list = json_array();
 
@@ -138,12 +139,12 @@ static json_t *egress_json(const struct report_source *s)
 			const struct report_egress_address *a = &e->addresses[j];
 
 			json_array_append_new(addresses,
-					      json_pack("{s:o, s:o, s:b}", "address", addr_json(&a->address), "public",
-							addr_json(&a->public), "present", a->present));
+					      json_pack("{s:o, s:o, s:b}", "address", report_addr_json(&a->address),
+							"public", report_addr_json(&a->public), "present", a->present));
 		}
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "pool", text(e->pool), "interface",
-						      text(e->interface), "addresses", addresses, "program",
-						      text(e->program)));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "pool", report_text(e->pool), "interface",
+						      report_text(e->interface), "addresses", addresses, "program",
+						      report_text(e->program)));
 	}
 	return list;
 }
@@ -205,16 +206,17 @@ static json_t *totals_json(const struct report_source *s)
 
 json_t *report_status(const struct report_source *s)
 {
-	json_t *r =
-		json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", text(s->name), "version",
-			  text(s->version), "pid", s->pid, "uptime", (json_int_t)report_age(s->now_ns, s->started_ns));
+	json_t *r = json_pack("{s:i, s:o, s:o, s:i, s:I}", "schema", REPORT_SCHEMA, "name", report_text(s->name),
+			      "version", report_text(s->version), "pid", s->pid, "uptime",
+			      (json_int_t)report_age(s->now_ns, s->started_ns));
 
 	json_object_set_new(r, "policy", policy_json(s));
 	json_object_set_new(r, "tailnet", tailnet_json(s));
 	json_object_set_new(r, "tunnel", tunnel_json(s));
-	json_object_set_new(r, "egress", egress_json(s));
-	json_object_set_new(r, "front",
-			    json_pack("{s:o, s:o}", "mode", text(s->front_mode), "reason", text(s->front_reason)));
+	json_object_set_new(r, "egress", report_egress_json(s));
+	json_object_set_new(
+		r, "front",
+		json_pack("{s:o, s:o}", "mode", report_text(s->front_mode), "reason", report_text(s->front_reason)));
 	json_object_set_new(r, "now", now_json(s));
 	json_object_set_new(r, "totals", totals_json(s));
 	json_object_set_new(
@@ -233,14 +235,14 @@ json_t *report_status(const struct report_source *s)
 static json_t *client_json(const struct report_client *c)
 {
 	char endpoint[TEXT_ENDPOINT_SIZE], key[KEY_LEN_BASE64 + 1];
-	json_t *j = json_pack("{s:I, s:o, s:o, s:o, s:o}", "id", (json_int_t)c->id, "name", text(c->who.name), "user",
-			      text(c->who.user), "tags", texts_json(c->who.tags, c->who.n_tags), "addresses",
-			      addrs_json(c->addresses, c->n_addresses));
+	json_t *j = json_pack("{s:I, s:o, s:o, s:o, s:o}", "id", (json_int_t)c->id, "name", report_text(c->who.name),
+			      "user", report_text(c->who.user), "tags", texts_json(c->who.tags, c->who.n_tags),
+			      "addresses", addrs_json(c->addresses, c->n_addresses));
 
 	text_endpoint(&c->endpoint, c->endpoint_port, endpoint);
 	json_object_set_new(j, "endpoint", c->endpoint_port ? json_string(endpoint) : json_null());
-	json_object_set_new(j, "path", text(c->handshake_age < 0 ? NULL : c->relay ? "relay" : "direct"));
-	json_object_set_new(j, "relay", text(c->relay));
+	json_object_set_new(j, "path", report_text(c->handshake_age < 0 ? NULL : c->relay ? "relay" : "direct"));
+	json_object_set_new(j, "relay", report_text(c->relay));
 	json_object_set_new(j, "relay_away", json_boolean(c->relay_away));
 	json_object_set_new(j, "handshake", c->handshake_age < 0 ? json_null() : json_integer(c->handshake_age));
 	json_object_set_new(j, "seen", c->seen < 0 ? json_null() : json_integer(c->seen));
@@ -289,18 +291,18 @@ static json_t *primary_json(const struct report_route *r)
 	if (!r->in_tailnet)
 		return json_null();
 	return json_pack("{s:o, s:o}", "ours", r->primary ? json_boolean(r->ours) : json_null(), "node",
-			 text(r->primary));
+			 report_text(r->primary));
 }
 
-static json_t *route_json(const struct report_route *r)
+static json_t *report_route_json(const struct report_route *r)
 {
 	char prefix[ADDR_STRLEN];
 
 	return json_pack("{s:s, s:b, s:b, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "prefix", prefix_str(&r->prefix, prefix),
-			 "advertised", r->advertised, "approved", r->approved, "by", text(r->by), "active", r->active,
-			 "pool", text(r->pool), "interface", text(r->interface), "next_hop",
-			 r->has_next_hop ? addr_json(&r->next_hop) : json_null(), "reason", text(r->reason), "primary",
-			 primary_json(r));
+			 "advertised", r->advertised, "approved", r->approved, "by", report_text(r->by), "active",
+			 r->active, "pool", report_text(r->pool), "interface", report_text(r->interface), "next_hop",
+			 r->has_next_hop ? report_addr_json(&r->next_hop) : json_null(), "reason",
+			 report_text(r->reason), "primary", primary_json(r));
 }
 
 json_t *report_routes(const struct report_source *s)
@@ -309,6 +311,6 @@ json_t *report_routes(const struct report_source *s)
 	struct report_route r;
 
 	for (size_t i = 0; s->route(s->ctx, i, &r); i++)
-		json_array_append_new(list, route_json(&r));
+		json_array_append_new(list, report_route_json(&r));
 	return json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "routes", list);
 }

@@ -114,7 +114,7 @@ static bool is_user(const char *wanted, const char *user)
 	return user && !strncmp(user, wanted, len) && (!user[len] || !strcmp(user + len, "@"));
 }
 
-static bool matches(const struct report_source *s, const struct report_filter *f, const struct flow *flow)
+static bool report_flows_matches(const struct report_source *s, const struct report_filter *f, const struct flow *flow)
 {
 	struct report_who who = {0};
 
@@ -147,7 +147,7 @@ void report_each_flow(const struct report_source *s, const struct report_filter 
 	struct flow flow;
 
 	for (uint32_t slot = 1; slot < s->n_flows; slot++)
-		if (copy_flow(s, slot, &flow) && matches(s, f, &flow) && !each(arg, slot, &flow))
+		if (copy_flow(s, slot, &flow) && report_flows_matches(s, f, &flow) && !each(arg, slot, &flow))
 			return;
 }
 
@@ -169,14 +169,14 @@ static const char *state_name(uint32_t state)
 	return state < sizeof(names) / sizeof(*names) && names[state] ? names[state] : "?";
 }
 
-static void put(json_t *j, const char *key, uint64_t value)
+static void report_flows_put(json_t *j, const char *key, uint64_t value)
 {
 	json_object_set_new(j, key, json_integer((json_int_t)value));
 }
 
 static void put_age(json_t *j, const char *key, uint64_t from, uint64_t to)
 {
-	put(j, key, to > from ? (to - from) / NS : 0);
+	report_flows_put(j, key, to > from ? (to - from) / NS : 0);
 }
 
 /* As ages: whole seconds that have passed; what `seen` was cut by counts as passed. */
@@ -187,7 +187,7 @@ static uint64_t idle_seconds(const struct flow *f, uint64_t now)
 	return idle > 0 ? ((uint64_t)(idle + 1) << SEEN_SHIFT) / NS : 0; /* else seen since @now was read */
 }
 
-static void put_text(json_t *j, const char *key, const char *value)
+static void report_flows_put_text(json_t *j, const char *key, const char *value)
 {
 	char escaped[512];
 
@@ -200,8 +200,8 @@ static void put_who(json_t *j, const struct report_source *s, uint32_t client)
 	json_t *tags = json_array();
 
 	s->who(s->ctx, client, &who);
-	put_text(j, "client", who.name);
-	put_text(j, "user", who.user);
+	report_flows_put_text(j, "client", who.name);
+	report_flows_put_text(j, "user", who.user);
 	for (size_t i = 0; i < who.n_tags; i++)
 		json_array_append_new(tags, json_string(who.tags[i]));
 	json_object_set_new(j, "tags", tags);
@@ -213,23 +213,23 @@ static json_t *flow_json(const struct report_source *s, uint32_t slot, const str
 	char buf[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE];
 	json_t *j = json_object();
 
-	put(j, "slot", slot);
+	report_flows_put(j, "slot", slot);
 	put_who(j, s, f->client);
-	put_text(j, "from", side_text(&f->out.src, f->out.sport, buf));
-	put_text(j, "service", side_text(&f->out.dst, f->out.dport, buf));
-	put_text(j, "as", side_text(&public, f->back.dport, buf));
-	put_text(j, "proto", text_proto(f->out.proto, proto));
-	put_text(j, "state", state_name(flow_state(f)));
+	report_flows_put_text(j, "from", side_text(&f->out.src, f->out.sport, buf));
+	report_flows_put_text(j, "service", side_text(&f->out.dst, f->out.dport, buf));
+	report_flows_put_text(j, "as", side_text(&public, f->back.dport, buf));
+	report_flows_put_text(j, "proto", text_proto(f->out.proto, proto));
+	report_flows_put_text(j, "state", state_name(flow_state(f)));
 	put_age(j, "age", f->created, s->now_ns);
-	put(j, "idle", idle_seconds(f, s->now_ns));
+	report_flows_put(j, "idle", idle_seconds(f, s->now_ns));
 	put_age(j, "expires", s->now_ns, f->expires);
-	put(j, "packets_out", f->packets_out);
-	put(j, "bytes_out", f->bytes_out);
-	put(j, "packets_in", f->packets_in);
-	put(j, "bytes_in", f->bytes_in);
-	put(j, "rule", f->rule);
-	put(j, "generation", f->generation);
-	put_text(j, "pool", s->pool ? s->pool(s->ctx, f->pool) : NULL);
+	report_flows_put(j, "packets_out", f->packets_out);
+	report_flows_put(j, "bytes_out", f->bytes_out);
+	report_flows_put(j, "packets_in", f->packets_in);
+	report_flows_put(j, "bytes_in", f->bytes_in);
+	report_flows_put(j, "rule", f->rule);
+	report_flows_put(j, "generation", f->generation);
+	report_flows_put_text(j, "pool", s->pool ? s->pool(s->ctx, f->pool) : NULL);
 	return j;
 }
 
@@ -243,7 +243,7 @@ json_t *report_flows(const struct report_source *s, const struct report_filter *
 	if (slot < end && end - slot > REPORT_FLOWS_VISIT)
 		end = slot + REPORT_FLOWS_VISIT;
 	for (; slot < end && json_array_size(list) < CONTROL_PAGE; slot++) {
-		if (!copy_flow(s, slot, &flow) || !matches(s, f, &flow))
+		if (!copy_flow(s, slot, &flow) || !report_flows_matches(s, f, &flow))
 			continue;
 		if (matched++ < f->limit)
 			json_array_append_new(list, flow_json(s, slot, &flow));

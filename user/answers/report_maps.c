@@ -188,8 +188,8 @@ static void add_up(unsigned char *value, size_t stride, size_t each)
 		}
 }
 
-static void put_text(json_t *entry, const char *key, const struct dump *d,
-		     void (*text)(struct map_printer *, const void *), const void *data, size_t size)
+static void report_maps_put_text(json_t *entry, const char *key, const struct dump *d,
+				 void (*text)(struct map_printer *, const void *), const void *data, size_t size)
 {
 	char buf[MAP_TEXT_SIZE] = "", escaped[MAP_TEXT_SIZE];
 	struct map_printer p = {.s = d->s, .buf = buf};
@@ -202,7 +202,7 @@ static void put_text(json_t *entry, const char *key, const struct dump *d,
 }
 
 /* False: enough. */
-static bool add_entry(struct dump *d, const unsigned char *key, unsigned char *value)
+static bool report_maps_add_entry(struct dump *d, const unsigned char *key, unsigned char *value)
 {
 	json_t *entry;
 
@@ -213,8 +213,8 @@ static bool add_entry(struct dump *d, const unsigned char *key, unsigned char *v
 	if (json_array_size(d->entries) >= d->limit)
 		return false;
 	entry = json_object();
-	put_text(entry, "key", d, d->layout ? d->layout->key : NULL, key, d->info->key_size);
-	put_text(entry, "value", d, d->layout ? d->layout->value : NULL, value, d->info->value_size);
+	report_maps_put_text(entry, "key", d, d->layout ? d->layout->key : NULL, key, d->info->key_size);
+	report_maps_put_text(entry, "value", d, d->layout ? d->layout->value : NULL, value, d->info->value_size);
 	json_array_append_new(d->entries, entry);
 	return true;
 }
@@ -227,7 +227,7 @@ static void dump_entries(struct dump *d, bool first)
 	while (!bpf_map_get_next_key(d->fd, first ? NULL : d->last, next)) {
 		/* an entry may go between the two calls */
 		if (d->visited++ == REPORT_DUMP_VISIT ||
-		    (!bpf_map_lookup_elem(d->fd, next, value) && !add_entry(d, next, value))) {
+		    (!bpf_map_lookup_elem(d->fd, next, value) && !report_maps_add_entry(d, next, value))) {
 			d->more = true;
 			break;
 		}
@@ -250,7 +250,8 @@ static void dump_flows(struct dump *d, bool first)
 
 		memcpy(&flow, &d->s->flows[slot], sizeof(flow));
 		if (d->visited++ == REPORT_FLOWS_VISIT ||
-		    (flow_state(&flow) != FLOW_FREE && !add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))) {
+		    (flow_state(&flow) != FLOW_FREE &&
+		     !report_maps_add_entry(d, (unsigned char *)&slot, (unsigned char *)&flow))) {
 			d->more = true;
 			return;
 		}

@@ -141,7 +141,7 @@ bool addr_port_equal(const struct addr_port *a, const struct addr_port *b)
 }
 
 /* 1..65535 in decimal, the whole of @text. */
-static bool parse_port(const char *text, uint16_t *out)
+static bool bytes_parse_port(const char *text, uint16_t *out)
 {
 	unsigned long v = 0;
 
@@ -171,7 +171,7 @@ bool addr_port_parse(const char *text, struct addr_port *out)
 	} else if (memchr(first, ':', (size_t)(last - first))) {
 		return false; /* IPv6 needs its brackets, or the port is a guess */
 	}
-	if (!parse_port(colon + 1, &ap.port) || !addr_parse(first, (size_t)(last - first), &ap.addr))
+	if (!bytes_parse_port(colon + 1, &ap.port) || !addr_parse(first, (size_t)(last - first), &ap.addr))
 		return false;
 	*out = ap;
 	return true;

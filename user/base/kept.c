@@ -20,7 +20,7 @@
 #define PATH_SIZE  4096
 #define COPIES_MAX 2
 
-static bool copy_path(const char *path, unsigned copy, const char *ending, char out[PATH_SIZE])
+static bool kept_copy_path(const char *path, unsigned copy, const char *ending, char out[PATH_SIZE])
 {
 	return (size_t)snprintf(out, PATH_SIZE, "%s%s%s", path, copy ? ".2" : "", ending) < PATH_SIZE;
 }
@@ -79,7 +79,7 @@ static int write_copy(const char *path, unsigned copy, const char *head, size_t 
 	char to[PATH_SIZE], temporary[PATH_SIZE];
 	int fd, err;
 
-	if (!copy_path(path, copy, "", to) || !copy_path(path, copy, ".new", temporary))
+	if (!kept_copy_path(path, copy, "", to) || !kept_copy_path(path, copy, ".new", temporary))
 		return -ENAMETOOLONG;
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -125,7 +125,7 @@ int kept_disown(const char *path, unsigned copies)
 	int err = 0;
 
 	for (unsigned i = 0; i < copies; i++) {
-		int one = copy_path(path, i, "", copy) ? disown_copy(copy) : -ENAMETOOLONG;
+		int one = kept_copy_path(path, i, "", copy) ? disown_copy(copy) : -ENAMETOOLONG;
 
 		err = err ?: one;
 	}
@@ -178,7 +178,7 @@ static char *read_whole(const char *path, size_t max, size_t *len)
 }
 
 /* Is it what its first line says? */
-static enum kept_result judge(struct copy *c, size_t len)
+static enum kept_result kept_judge(struct copy *c, size_t len)
 {
 	char head[HEAD_MAX], *end = memchr(c->whole, '\n', len < HEAD_MAX ? len : HEAD_MAX);
 	bool disowned = len && c->whole[0] == DISOWNED;
@@ -197,14 +197,14 @@ static enum kept_result judge(struct copy *c, size_t len)
 	return disowned ? KEPT_DISOWNED : KEPT_OK;
 }
 
-static void read_copy(const char *path, size_t max, struct copy *c)
+static void kept_read_copy(const char *path, size_t max, struct copy *c)
 {
 	size_t len;
 
 	errno = 0;
 	c->whole = read_whole(path, max + HEAD_MAX, &len);
 	c->err = errno;
-	c->result = c->whole ? judge(c, len) : c->err == ENOENT ? KEPT_ABSENT : KEPT_FAILED;
+	c->result = c->whole ? kept_judge(c, len) : c->err == ENOENT ? KEPT_ABSENT : KEPT_FAILED;
 }
 
 /* Which of two tells more: the newer of whole ones, and of the same the disowned one; else a damaged before none. */
@@ -217,7 +217,7 @@ static bool better(const struct copy *a, const struct copy *b)
 	return whole && a->serial != b->serial ? a->serial > b->serial : worth[a->result] > worth[b->result];
 }
 
-static void tell(const char *path, const struct copy *c, char *why, size_t size)
+static void kept_tell(const char *path, const struct copy *c, char *why, size_t size)
 {
 	if (c->result == KEPT_DAMAGED)
 		snprintf(why, size, "%s: damaged", path);
@@ -234,11 +234,11 @@ enum kept_result kept_read(const char *path, unsigned copies, size_t max, char *
 	*text = NULL;
 	*why = '\0';
 	for (unsigned i = 0; i < copies; i++) {
-		if (!copy_path(path, i, "", name))
+		if (!kept_copy_path(path, i, "", name))
 			list[i] = (struct copy){.result = KEPT_FAILED, .err = ENAMETOOLONG};
 		else
-			read_copy(name, max, &list[i]);
-		tell(name, &list[i], why, size);
+			kept_read_copy(name, max, &list[i]);
+		kept_tell(name, &list[i], why, size);
 		if (better(&list[i], best))
 			best = &list[i];
 	}

@@ -69,7 +69,7 @@ static enum secret_result check_file(int fd, const char *path, char *error, size
 	return SECRET_OK;
 }
 
-static enum secret_result read_key(int fd, const char *path, uint8_t key[32], char *error, size_t size)
+static enum secret_result secret_read_fd(int fd, const char *path, uint8_t key[32], char *error, size_t size)
 {
 	char text[KEY_LEN_BASE64 + 3]; /* a line end, and one more to notice what is too long */
 	enum secret_result result = SECRET_BAD;
@@ -116,7 +116,7 @@ enum secret_result secret_read(const char *path, uint8_t key[32], char *error, s
 	enum secret_result result = open_file(path, &fd, error, size);
 
 	if (result == SECRET_OK) {
-		result = read_key(fd, path, own, error, size);
+		result = secret_read_fd(fd, path, own, error, size);
 		close(fd);
 	}
 	if (key)

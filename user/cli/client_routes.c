@@ -7,7 +7,7 @@
 #include "policy/alloc.h"
 #include "client_routes.h"
 
-static void add(struct client_routes *r, const struct prefix *p)
+static void client_routes_add(struct client_routes *r, const struct prefix *p)
 {
 	r->v = mem_grow(r->v, r->n, sizeof(*r->v));
 	r->v[r->n++] = *p;
@@ -28,13 +28,13 @@ static void add_common(struct client_routes *r, const struct config *cfg, const 
 		const struct prefix *route = &cfg->routes[i].prefix;
 
 		if (prefix_covers(route, dst))
-			add(r, dst);
+			client_routes_add(r, dst);
 		else if (prefix_covers(dst, route))
-			add(r, route);
+			client_routes_add(r, route);
 	}
 }
 
-static int by_prefix(const void *a, const void *b)
+static int client_routes_by_prefix(const void *a, const void *b)
 {
 	return prefix_cmp(a, b);
 }
@@ -45,7 +45,7 @@ static void reduce(struct client_routes *r)
 	size_t kept = 0;
 
 	if (r->n)
-		qsort(r->v, r->n, sizeof(*r->v), by_prefix);
+		qsort(r->v, r->n, sizeof(*r->v), client_routes_by_prefix);
 	for (size_t i = 0; i < r->n; i++)
 		if (!kept || !prefix_covers(&r->v[kept - 1], &r->v[i]))
 			r->v[kept++] = r->v[i];

@@ -24,7 +24,7 @@ static void warn_expired(const struct config *cfg, struct diags *d)
 				     "client.expires: %s has expired, so it cannot connect", cfg->clients[i].name);
 }
 
-static void say(struct diags *d, bool json)
+static void cmd_check_say(struct diags *d, bool json)
 {
 	json_t *j = json ? policy_mistakes_json(d, json_object()) : NULL;
 
@@ -54,7 +54,7 @@ int cmd_check(int argc, char **argv)
 	in_files = d.errors;
 	if (cfg && command_option(&a, "host"))
 		hostcheck(cfg, &d);
-	say(&d, command_option(&a, "json"));
+	cmd_check_say(&d, command_option(&a, "json"));
 	status = in_files ? EXIT_USAGE : d.errors ? EXIT_NO : EXIT_YES;
 	diags_free(&d);
 	config_free(cfg);

@@ -31,9 +31,9 @@ struct draft {
 	bool full;
 };
 
-static void put(struct draft *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void cmd_client_config_put(struct draft *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static void put(struct draft *f, const char *fmt, ...)
+static void cmd_client_config_put(struct draft *f, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -50,7 +50,7 @@ static void put_secret(struct draft *f, const char *name, const uint8_t key[KEY_
 {
 	char text[KEY_LEN_BASE64 + 1];
 
-	put(f, "%s = %s\n", name, key_to_base64(key, text));
+	cmd_client_config_put(f, "%s = %s\n", name, key_to_base64(key, text));
 	sodium_memzero(text, sizeof(text));
 }
 
@@ -136,7 +136,7 @@ static void find_public(const struct config *cfg, struct addr *addr)
 		text);
 }
 
-static bool put_endpoint(struct draft *f, const struct command_args *a, const struct config *cfg)
+static bool cmd_client_config_put_endpoint(struct draft *f, const struct command_args *a, const struct config *cfg)
 {
 	const char *given = command_option(a, "endpoint");
 	char text[TEXT_ENDPOINT_SIZE];
@@ -148,7 +148,7 @@ static bool put_endpoint(struct draft *f, const struct command_args *a, const st
 	}
 	if (!given)
 		find_public(cfg, &addr);
-	put(f, "Endpoint = %s\n", given ? given : text_endpoint(&addr, cfg->tunnel.listen, text));
+	cmd_client_config_put(f, "Endpoint = %s\n", given ? given : text_endpoint(&addr, cfg->tunnel.listen, text));
 	return true;
 }
 
@@ -158,25 +158,25 @@ static void put_addresses(struct draft *f, const struct config_client *c)
 {
 	char text[ADDR_STRLEN];
 
-	put(f, "Address = ");
+	cmd_client_config_put(f, "Address = ");
 	for (size_t i = 0; i < c->addresses.n; i++)
-		put(f, "%s%s/%d", i ? ", " : "", addr_str(&c->addresses.v[i], text),
-		    addr_is_v4(&c->addresses.v[i]) ? 32 : 128);
-	put(f, "\n");
+		cmd_client_config_put(f, "%s%s/%d", i ? ", " : "", addr_str(&c->addresses.v[i], text),
+				      addr_is_v4(&c->addresses.v[i]) ? 32 : 128);
+	cmd_client_config_put(f, "\n");
 }
 
 static void put_prefix(struct draft *f, const struct prefix *p)
 {
 	char text[ADDR_STRLEN];
 
-	put(f, "%s", prefix_str(p, text));
+	cmd_client_config_put(f, "%s", prefix_str(p, text));
 	if (p->len == 128)
-		put(f, "/%d", prefix_is_v4(p) ? 32 : 128);
+		cmd_client_config_put(f, "/%d", prefix_is_v4(p) ? 32 : 128);
 }
 
 /* What it may reach, and the gateway itself, which answers pings. */
-static void put_allowed(struct draft *f, const struct config *cfg, const struct config_client *c,
-			const struct filter *filter)
+static void cmd_client_config_put_allowed(struct draft *f, const struct config *cfg, const struct config_client *c,
+					  const struct filter *filter)
 {
 	struct client_routes routes;
 
@@ -185,18 +185,18 @@ static void put_allowed(struct draft *f, const struct config *cfg, const struct 
 		fprintf(stderr,
 			"sluice client-config: warning: the policy lets %s reach nothing through this gateway\n",
 			c->name);
-	put(f, "AllowedIPs = ");
+	cmd_client_config_put(f, "AllowedIPs = ");
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++) {
 		struct prefix own = {cfg->tunnel.addresses[i].host, 128};
 
-		put(f, "%s", i ? ", " : "");
+		cmd_client_config_put(f, "%s", i ? ", " : "");
 		put_prefix(f, &own);
 	}
 	for (size_t i = 0; i < routes.n; i++) {
-		put(f, ", ");
+		cmd_client_config_put(f, ", ");
 		put_prefix(f, &routes.v[i]);
 	}
-	put(f, "\n");
+	cmd_client_config_put(f, "\n");
 	client_routes_free(&routes);
 }
 
@@ -205,23 +205,24 @@ static bool write_file(struct draft *f, const struct command_args *a, const stru
 {
 	const char *private = command_option(a, "private-key");
 
-	put(f, "# %s (%s) on %s\n[Interface]\n", c->name, c->user ? c->user : c->tags.v[0], cfg->name);
+	cmd_client_config_put(f, "# %s (%s) on %s\n[Interface]\n", c->name, c->user ? c->user : c->tags.v[0],
+			      cfg->name);
 	if (!private)
-		put(f, "PrivateKey = PUT-THE-CLIENT'S-PRIVATE-KEY-HERE\n");
+		cmd_client_config_put(f, "PrivateKey = PUT-THE-CLIENT'S-PRIVATE-KEY-HERE\n");
 	else if (!put_key_file(f, "PrivateKey", private))
 		return false;
 	put_addresses(f, c);
 	if (cfg->tunnel.mtu)
-		put(f, "MTU = %u\n", cfg->tunnel.mtu);
-	put(f, "\n[Peer]\n");
+		cmd_client_config_put(f, "MTU = %u\n", cfg->tunnel.mtu);
+	cmd_client_config_put(f, "\n[Peer]\n");
 	if (!put_public_key(f, a, cfg))
 		return false;
 	if (c->preshared_key_file && !put_key_file(f, "PresharedKey", c->preshared_key_file))
 		return false;
-	put_allowed(f, cfg, c, filter);
-	if (!put_endpoint(f, a, cfg))
+	cmd_client_config_put_allowed(f, cfg, c, filter);
+	if (!cmd_client_config_put_endpoint(f, a, cfg))
 		return false;
-	put(f, "PersistentKeepalive = %d\n", KEEPALIVE);
+	cmd_client_config_put(f, "PersistentKeepalive = %d\n", KEEPALIVE);
 	if (f->full)
 		fputs("sluice client-config: the file is too large\n", stderr);
 	return !f->full;
@@ -263,7 +264,7 @@ static int print(struct draft *f, const struct command_args *a, const struct con
 	return EXIT_YES;
 }
 
-static const struct config_client *find(const struct config *cfg, const char *name)
+static const struct config_client *cmd_client_config_find(const struct config *cfg, const char *name)
 {
 	const struct config_client *c = config_client(cfg, name);
 	const char **names, *nearest;
@@ -299,7 +300,7 @@ struct compiled {
 };
 
 /* What the gateway would apply. False after reports. */
-static bool compile(const struct config *cfg, struct compiled *c, struct diags *d)
+static bool cmd_client_config_compile(const struct config *cfg, struct compiled *c, struct diags *d)
 {
 	struct doc *doc = cfg->policy ? config_read_doc(cfg->policy, d) : NULL;
 	struct budget budget = budget_usual();
@@ -317,7 +318,7 @@ static bool compile(const struct config *cfg, struct compiled *c, struct diags *
 	return !budget_report(&budget, d);
 }
 
-static void release(struct compiled *c)
+static void cmd_client_config_release(struct compiled *c)
 {
 	if (!c->policy)
 		return;
@@ -327,21 +328,21 @@ static void release(struct compiled *c)
 	policy_free(c->policy);
 }
 
-static int configure(const struct command_args *a, const struct config *cfg, struct diags *d)
+static int cmd_client_config_configure(const struct command_args *a, const struct config *cfg, struct diags *d)
 {
-	const struct config_client *client = find(cfg, a->words[0]);
+	const struct config_client *client = cmd_client_config_find(cfg, a->words[0]);
 	struct draft *f = client ? calloc(1, sizeof(*f)) : NULL;
 	struct compiled c = {0};
 	int status = EXIT_NO;
 
-	if (f && !compile(cfg, &c, d))
+	if (f && !cmd_client_config_compile(cfg, &c, d))
 		status = EXIT_USAGE;
 	else if (f)
 		status = print(f, a, cfg, client, c.filter);
 	if (f)
 		sodium_memzero(f, sizeof(*f));
 	free(f);
-	release(&c);
+	cmd_client_config_release(&c);
 	return status;
 }
 
@@ -378,7 +379,7 @@ int cmd_client_config(int argc, char **argv)
 		return EXIT_NO;
 	file = command_option(&a, "config");
 	cfg = config_load(file ? file : CONFIG_FILE, &d);
-	status = cfg ? configure(&a, cfg, &d) : EXIT_USAGE;
+	status = cfg ? cmd_client_config_configure(&a, cfg, &d) : EXIT_USAGE;
 	diags_print(&d, stderr, false);
 	diags_free(&d);
 	config_free(cfg);

@@ -29,7 +29,7 @@ static struct words read_words(const struct command_args *a)
 	return (struct words){third, NULL};
 }
 
-static int answer(const struct command_args *a, json_t *result)
+static int cmd_explain_answer(const struct command_args *a, json_t *result)
 {
 	int status = json_is_true(json_object_get(result, "allowed")) ? EXIT_YES : EXIT_NO;
 
@@ -39,7 +39,7 @@ static int answer(const struct command_args *a, json_t *result)
 
 /* ---- from files --------------------------------------------------------------------- */
 
-static int print_mistakes(struct policy_files *f)
+static int cmd_explain_print_mistakes(struct policy_files *f)
 {
 	diags_print(&f->d, stderr, true);
 	policy_files_close(f);
@@ -55,21 +55,21 @@ static int from_files(const struct command_args *a, const struct explain_questio
 	json_t *result;
 
 	if (!policy_files_open(&f, a, true))
-		return print_mistakes(&f);
+		return cmd_explain_print_mistakes(&f);
 	if (!file && f.config)
 		file = f.config->policy;
 	if (!file) {
 		diag_error(&f.d, (struct diag_at){0}, "which policy? --policy names its file");
-		return print_mistakes(&f);
+		return cmd_explain_print_mistakes(&f);
 	}
 	r = policy_files_build(&f, file);
 	if (!r)
-		return print_mistakes(&f);
+		return cmd_explain_print_mistakes(&f);
 	result = explain(&(struct explain_source){.rules = r, .config = f.config, .now = time(NULL)}, q, &error);
 	ruleset_free(r);
 	policy_files_close(&f);
 	if (result)
-		return answer(a, result);
+		return cmd_explain_answer(a, result);
 	fprintf(stderr, "sluice explain: %s\n", error ? error : "out of memory");
 	free(error);
 	return EXIT_USAGE;
@@ -88,7 +88,7 @@ static bool from_gateway(const struct command_args *a, const struct words *w, in
 	*status = args ? control_call(path, "explain", args, &result, &error)
 		       : control_fail(&error, EXIT_USAGE, "not valid UTF-8");
 	if (*status == EXIT_YES)
-		*status = answer(a, result);
+		*status = cmd_explain_answer(a, result);
 	else if (*status != EXIT_NOT_RUNNING)
 		fprintf(stderr, "sluice explain: %s\n", error ? error : "failed");
 	free(error);

@@ -12,7 +12,7 @@
 #include "user/control/control.h"
 #include "user/base/key.h"
 
-static bool print_key(const uint8_t key[KEY_LEN])
+static bool cmd_key_print(const uint8_t key[KEY_LEN])
 {
 	char text[KEY_LEN_BASE64 + 2];
 	ssize_t n;
@@ -48,13 +48,13 @@ int cmd_genkey(int argc, char **argv)
 	randombytes_buf(key, sizeof(key));
 	key[0] &= 248; /* RFC 7748, 5: clamped, as wg(8) prints it */
 	key[31] = (key[31] & 127) | 64;
-	done = print_key(key);
+	done = cmd_key_print(key);
 	sodium_memzero(key, sizeof(key));
 	return done ? EXIT_YES : EXIT_NO;
 }
 
 /* One line of standard input; false: not a key. */
-static bool read_key(uint8_t key[KEY_LEN])
+static bool cmd_key_read(uint8_t key[KEY_LEN])
 {
 	char text[KEY_LEN_BASE64 + 16];
 	size_t n = 0;
@@ -81,9 +81,9 @@ int cmd_pubkey(int argc, char **argv)
 		return EXIT_USAGE;
 	if (sodium_init() < 0)
 		return EXIT_NO;
-	if (read_key(key)) {
+	if (cmd_key_read(key)) {
 		crypto_scalarmult_base(public, key);
-		done = print_key(public);
+		done = cmd_key_print(public);
 	} else {
 		fputs("sluice pubkey: expected a private key on standard input: 44 characters of base64\n", stderr);
 	}

@@ -40,7 +40,7 @@ struct source {
 };
 
 /* What the gateway says; NULL with a message in *error (from malloc) and in *status why: none answers. */
-static json_t *gather(const struct source *s, int *status, char **error)
+static json_t *cmd_metrics_gather(const struct source *s, int *status, char **error)
 {
 	static const char *const verbs[] = {"status", "drops", "routes", "clients"};
 	size_t n = s->clients ? 4 : 3;
@@ -62,7 +62,7 @@ static int print_once(const struct source *s)
 {
 	char *error = NULL;
 	int status;
-	json_t *answers = gather(s, &status, &error);
+	json_t *answers = cmd_metrics_gather(s, &status, &error);
 
 	metrics_print(answers, stdout);
 	if (error)
@@ -83,7 +83,7 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned status, struct M
 	return done;
 }
 
-static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const char *text)
+static enum MHD_Result cmd_metrics_refuse(struct MHD_Connection *c, unsigned status, const char *text)
 {
 	return reply(c, status, MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT));
 }
@@ -103,7 +103,7 @@ static bool refresh(struct source *s)
 	out = open_memstream(&text, &len);
 	if (!out)
 		return false;
-	answers = gather(s, &status, &error);
+	answers = cmd_metrics_gather(s, &status, &error);
 	metrics_print(answers, out);
 	json_decref(answers);
 	free(error);
@@ -118,16 +118,16 @@ static bool refresh(struct source *s)
 	return true;
 }
 
-static enum MHD_Result answer(void *source, struct MHD_Connection *c, const char *path, const char *method,
-			      const char *version, const char *body, size_t *body_len, void **seen)
+static enum MHD_Result cmd_metrics_answer(void *source, struct MHD_Connection *c, const char *path, const char *method,
+					  const char *version, const char *body, size_t *body_len, void **seen)
 {
 	struct source *s = source;
 	struct MHD_Response *r;
 
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
-		return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD\n");
+		return cmd_metrics_refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET or HEAD\n");
 	if (strcmp(path, "/metrics"))
-		return refuse(c, MHD_HTTP_NOT_FOUND, "the metrics are at /metrics\n");
+		return cmd_metrics_refuse(c, MHD_HTTP_NOT_FOUND, "the metrics are at /metrics\n");
 	if (!refresh(s))
 		return MHD_NO;
 	r = MHD_create_response_from_buffer(s->len, s->text, MHD_RESPMEM_MUST_COPY);
@@ -160,7 +160,7 @@ static bool parse_listen(const char *word, struct sockaddr_storage *out)
 	return true;
 }
 
-static int serve(struct source *s, const struct command_args *a)
+static int cmd_metrics_serve(struct source *s, const struct command_args *a)
 {
 	const char *word = command_option(a, "listen");
 	struct sockaddr_storage at;
@@ -178,7 +178,7 @@ static int serve(struct source *s, const struct command_args *a)
 	sigprocmask(SIG_BLOCK, &ends, NULL); /* the server's thread leaves them to this one */
 	server = MHD_start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0), 0, NULL,
-		NULL, answer, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT,
+		NULL, cmd_metrics_answer, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&at, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PATIENCE_SECONDS, MHD_OPTION_END);
 	if (!server) {
 		fprintf(stderr, "sluice metrics: %s: %s\n", word, strerror(errno));
@@ -203,7 +203,7 @@ int cmd_metrics(int argc, char **argv)
 		return EXIT_USAGE;
 	socket = ask_socket(&a);
 	s = (struct source){.socket = socket, .clients = command_option(&a, "clients")};
-	status = command_option(&a, "listen") ? serve(&s, &a) : print_once(&s);
+	status = command_option(&a, "listen") ? cmd_metrics_serve(&s, &a) : print_once(&s);
 	free(socket);
 	return status;
 }

@@ -24,7 +24,7 @@ static void print_json(json_t *j)
 }
 
 /* The messages to stderr, and with --json as a part of @j, which is printed and released. */
-static void say(const struct command_args *a, struct diags *d, bool summary, json_t *j)
+static void cmd_policy_say(const struct command_args *a, struct diags *d, bool summary, json_t *j)
 {
 	if (!command_option(a, "json")) {
 		diags_print(d, stderr, summary);
@@ -37,7 +37,7 @@ static void say(const struct command_args *a, struct diags *d, bool summary, jso
 /* Mistakes in the files: they are told, and the status is theirs. */
 static int give_up(const struct command_args *a, struct policy_files *f)
 {
-	say(a, &f->d, true, json_object());
+	cmd_policy_say(a, &f->d, true, json_object());
 	policy_files_close(f);
 	return EXIT_USAGE;
 }
@@ -52,7 +52,7 @@ int cmd_policy_check(int argc, char **argv)
 		return EXIT_USAGE;
 	if (policy_files_open(&f, &a, false))
 		ruleset_free(policy_files_build(&f, a.words[0]));
-	say(&a, &f.d, true, json_object());
+	cmd_policy_say(&a, &f.d, true, json_object());
 	status = f.d.errors ? EXIT_USAGE : EXIT_YES;
 	policy_files_close(&f);
 	return status;
@@ -118,9 +118,9 @@ int cmd_policy_test(int argc, char **argv)
 	if (!r)
 		return give_up(&a, &f);
 	status = run_tests(r, &f, maps, &t);
-	say(&a, &f.d, false,
-	    json_pack("{s:I, s:I, s:I}", "passed", (json_int_t)t.passed, "failed", (json_int_t)t.failed, "elsewhere",
-		      (json_int_t)t.elsewhere));
+	cmd_policy_say(&a, &f.d, false,
+		       json_pack("{s:I, s:I, s:I}", "passed", (json_int_t)t.passed, "failed", (json_int_t)t.failed,
+				 "elsewhere", (json_int_t)t.elsewhere));
 	if (!command_option(&a, "json"))
 		show_tests(&t, maps);
 	ruleset_free(r);
@@ -130,7 +130,7 @@ int cmd_policy_test(int argc, char **argv)
 
 /* ---- diff -------------------------------------------------------------------------------- */
 
-static json_t *compare(struct policy_files *f, const struct ruleset *old, const struct ruleset *new)
+static json_t *cmd_policy_compare(struct policy_files *f, const struct ruleset *old, const struct ruleset *new)
 {
 	json_t *diff = policy_diff_json(old, new, f->config, NULL);
 	size_t passed;
@@ -158,7 +158,7 @@ int cmd_policy_diff(int argc, char **argv)
 		return give_up(&a, &f);
 	old = policy_files_build(&f, a.words[0]);
 	new = policy_files_build(&f, a.words[1]);
-	diff = old && new ? compare(&f, old, new) : NULL;
+	diff = old && new ? cmd_policy_compare(&f, old, new) : NULL;
 	ruleset_free(old);
 	ruleset_free(new);
 	if (!diff)

@@ -37,7 +37,7 @@ static int send(const struct command_args *a, json_t *args)
 	return status;
 }
 
-static int print_mistakes(struct diags *d)
+static int cmd_policy_apply_print_mistakes(struct diags *d)
 {
 	diags_print(d, stderr, true);
 	diags_free(d);
@@ -52,7 +52,7 @@ static int explain_text(const char *name, const char *text, size_t len)
 	doc_free(doc_parse(name, text, len, doc_format_of(name), &d));
 	if (!d.errors)
 		diag_error(&d, (struct diag_at){.file = name}, "is not valid UTF-8");
-	return print_mistakes(&d);
+	return cmd_policy_apply_print_mistakes(&d);
 }
 
 /* @hash (may be NULL): of what was sent last; the same is not sent again. */
@@ -66,7 +66,7 @@ static int apply_file(const struct command_args *a, char *hash)
 
 	text = policy_files_text(a->words[0], &name, &len, &d);
 	if (!text)
-		return print_mistakes(&d);
+		return cmd_policy_apply_print_mistakes(&d);
 	ruleset_hash(text, len, now);
 	value = json_stringn(text, len);
 	if (hash && !strcmp(hash, now)) {
@@ -105,7 +105,7 @@ static bool wait_for_change(int fd)
 }
 
 /* The folder is watched: editors put a new file in the place of the old one. */
-static int watch(const struct command_args *a)
+static int cmd_policy_apply_watch(const struct command_args *a)
 {
 	char *path = strdup(a->words[0]), hash[RULESET_HASH_LEN + 1] = "";
 	int fd = inotify_init1(IN_CLOEXEC);
@@ -138,7 +138,7 @@ int cmd_policy_apply(int argc, char **argv)
 	if (!command_option(&a, "watch"))
 		return apply_file(&a, NULL);
 	if (strcmp(a.words[0], "-") && !command_option(&a, "if-match"))
-		return watch(&a);
+		return cmd_policy_apply_watch(&a);
 	fputs("sluice policy apply: --watch needs a file, and does not go with --if-match\n", stderr);
 	return EXIT_USAGE;
 }

@@ -35,7 +35,7 @@ static bool read_target(const char *text, struct target *t)
 }
 
 /* Into a new array of texts, in the order of preference. Returns getaddrinfo()'s error. */
-static int look_up(const struct target *t, int family, json_t **addresses)
+static int cmd_probe_look_up(const struct target *t, int family, json_t **addresses)
 {
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM}, *list = NULL;
 	int err = getaddrinfo(t->host, NULL, &hints, &list);
@@ -52,7 +52,7 @@ static int look_up(const struct target *t, int family, json_t **addresses)
 
 /* ---- as people read it -------------------------------------------------------------- */
 
-static void show_egress(const json_t *e, FILE *out)
+static void cmd_probe_show_egress(const json_t *e, FILE *out)
 {
 	if (!json_is_object(e))
 		return;
@@ -64,7 +64,7 @@ static void show_egress(const json_t *e, FILE *out)
 	fprintf(out, " (pool %s)\n", show_text(e, "pool"));
 }
 
-static void show_answer(const json_t *r, FILE *out)
+static void cmd_probe_show_answer(const json_t *r, FILE *out)
 {
 	const json_t *a = json_object_get(r, "answer");
 	const char *outcome = show_text(r, "outcome");
@@ -97,36 +97,36 @@ static void show_probe(const json_t *r, FILE *out)
 	if (n > 1)
 		fprintf(out, ", the first of %zu addresses", n);
 	fprintf(out, "\nroute     %s\n", *route ? route : "none of the configuration's: clients would be refused");
-	show_egress(json_object_get(r, "egress"), out);
+	cmd_probe_show_egress(json_object_get(r, "egress"), out);
 	if (*show_text(r, "as"))
 		fprintf(out, "flow      %s -> %s\nsent      SYN, %llu time%s\n", show_text(r, "as"),
 			show_text(r, "service"), (unsigned long long)show_number(r, "sent"),
 			show_number(r, "sent") == 1 ? "" : "s");
-	show_answer(r, out);
+	cmd_probe_show_answer(r, out);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-static int fail(int status, char *error)
+static int cmd_probe_fail(int status, char *error)
 {
 	fprintf(stderr, "sluice probe: %s\n", error ? error : "out of memory");
 	free(error);
 	return status;
 }
 
-static bool is_over(const json_t *r)
+static bool cmd_probe_is_over(const json_t *r)
 {
 	return strcmp(show_text(r, "outcome"), "waiting") != 0;
 }
 
 /* Asks until it is over; the gateway knows the time. */
-static int follow(const char *path, json_t **r)
+static int cmd_probe_follow(const char *path, json_t **r)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
 	char *error = NULL;
 	int status = EXIT_YES;
 
-	while (status == EXIT_YES && !is_over(*r)) {
+	while (status == EXIT_YES && !cmd_probe_is_over(*r)) {
 		json_t *args = json_pack("{s:I}", "id", (json_int_t)show_number(*r, "id"));
 
 		nanosleep(&pause, NULL);
@@ -134,7 +134,7 @@ static int follow(const char *path, json_t **r)
 		*r = NULL;
 		status = control_call(path, "probe result", args, r, &error);
 	}
-	return status == EXIT_YES ? status : fail(status, error);
+	return status == EXIT_YES ? status : cmd_probe_fail(status, error);
 }
 
 static int probe(const struct command_args *a, const struct target *t, json_t *addresses)
@@ -147,7 +147,7 @@ static int probe(const struct command_args *a, const struct target *t, json_t *a
 
 	if (ask_number(a, args, "timeout")) {
 		status = control_call(path, "probe", json_incref(args), &result, &error);
-		status = status == EXIT_YES ? follow(path, &result) : fail(status, error);
+		status = status == EXIT_YES ? cmd_probe_follow(path, &result) : cmd_probe_fail(status, error);
 	}
 	json_decref(args);
 	free(path);
@@ -181,7 +181,7 @@ int cmd_probe(int argc, char **argv)
 	if (!ask_config(&a))
 		return EXIT_USAGE;
 	family = command_option(&a, "ipv4") ? AF_INET : command_option(&a, "ipv6") ? AF_INET6 : AF_UNSPEC;
-	err = look_up(&t, family, &addresses);
+	err = cmd_probe_look_up(&t, family, &addresses);
 	if (err) {
 		fprintf(stderr, "sluice probe: %s: %s\n", t.host, gai_strerror(err));
 		json_decref(addresses);

@@ -63,7 +63,7 @@ static int wait_for_news(struct progress *p, const char *command, long seconds)
 }
 
 /* EXIT_YES: there is news in tailnet; else an exit status after a message. */
-static int look(struct progress *p, const char *command)
+static int cmd_tailnet_look(struct progress *p, const char *command)
 {
 	json_t *status = NULL;
 	char *error = NULL;
@@ -87,7 +87,7 @@ static void tell_login(struct progress *p)
 }
 
 /* Until the gateway is in, or somebody has to do something; the exit status. */
-static int follow(struct progress *p, long seconds)
+static int cmd_tailnet_follow(struct progress *p, long seconds)
 {
 	long end = now_s() + seconds;
 	char text[600];
@@ -96,7 +96,7 @@ static int follow(struct progress *p, long seconds)
 	for (long left = seconds; left > 0; left = end - now_s()) {
 		const char *state;
 
-		status = wait_for_news(p, "up", left) ?: look(p, "up");
+		status = wait_for_news(p, "up", left) ?: cmd_tailnet_look(p, "up");
 		if (status != EXIT_YES)
 			return status;
 		state = show_text(p->tailnet, "state");
@@ -144,7 +144,7 @@ int cmd_up(int argc, char **argv)
 		fprintf(stderr, "sluice up: %s\n", text_escape(show_text(result, "note"), note, sizeof(note)));
 	json_decref(result);
 	p.path = ask_socket(&a);
-	status = follow(&p, seconds);
+	status = cmd_tailnet_follow(&p, seconds);
 	if (status == EXIT_YES)
 		ask_show(&a, json_incref(p.tailnet), show_up);
 	json_decref(p.tailnet);
@@ -159,7 +159,7 @@ static int await_out(struct progress *p)
 	int status = EXIT_YES;
 
 	for (long left = LOGOUT_WAIT_S; status == EXIT_YES && left > 0; left = end - now_s()) {
-		status = wait_for_news(p, "logout", left) ?: look(p, "logout");
+		status = wait_for_news(p, "logout", left) ?: cmd_tailnet_look(p, "logout");
 		if (strncmp(show_text(p->tailnet, "state"), "connect", strlen("connect")))
 			break;
 	}
@@ -217,7 +217,7 @@ struct pinger {
 };
 
 /* Asks with {"node", more}; an exit status, after a message. */
-static int call(const struct pinger *p, const char *verb, json_t *args, json_t **result)
+static int cmd_tailnet_call(const struct pinger *p, const char *verb, json_t *args, json_t **result)
 {
 	char *error = NULL;
 	int status;
@@ -242,10 +242,10 @@ static void print_pong(const char *name, const json_t *pong)
 }
 
 /* Pongs that have come since; *@direct: one of them straight. */
-static int collect(struct pinger *p, const char *name, bool *direct)
+static int cmd_tailnet_collect(struct pinger *p, const char *name, bool *direct)
 {
 	json_t *result = NULL, *pong;
-	int status = call(p, "pong", json_pack("{s:I}", "number", (json_int_t)p->seen), &result);
+	int status = cmd_tailnet_call(p, "pong", json_pack("{s:I}", "number", (json_int_t)p->seen), &result);
 	size_t i;
 
 	if (status != EXIT_YES)
@@ -277,7 +277,7 @@ static int ping_once(struct pinger *p, bool *direct)
 	size_t before = json_array_size(p->pongs);
 	json_t *started = NULL;
 	char name[128];
-	int status = call(p, "ping", json_object(), &started);
+	int status = cmd_tailnet_call(p, "ping", json_object(), &started);
 
 	if (status != EXIT_YES)
 		return status;
@@ -286,7 +286,7 @@ static int ping_once(struct pinger *p, bool *direct)
 	json_decref(started);
 	for (int ms = 0; ms < PING_WAIT_MS && !*direct && status == EXIT_YES; ms += STEP_MS) {
 		wait_step();
-		status = collect(p, name, direct);
+		status = cmd_tailnet_collect(p, name, direct);
 	}
 	if (status == EXIT_YES && before == json_array_size(p->pongs) && !command_option(p->a, "json"))
 		print_silence(p, name);

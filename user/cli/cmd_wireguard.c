@@ -56,14 +56,14 @@ static void link_changed(void *ctx)
 		device_set_mtu(&p->device, link.mtu);
 }
 
-static void signalled(void *ctx)
+static void cmd_wireguard_signalled(void *ctx)
 {
 	struct plain *p = ctx;
 
 	p->loop.stop = true;
 }
 
-static int watch_signals(struct plain *p)
+static int cmd_wireguard_watch_signals(struct plain *p)
 {
 	sigset_t set;
 	int fd;
@@ -73,7 +73,7 @@ static int watch_signals(struct plain *p)
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : loop_add(&p->loop, &p->signals, fd, signalled, p);
+	return fd < 0 ? -errno : loop_add(&p->loop, &p->signals, fd, cmd_wireguard_signalled, p);
 }
 
 static bool set_up(struct plain *p, const char *name, char *error, size_t size)
@@ -84,7 +84,7 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 	int err, monitor;
 
 	snprintf(options.interface, sizeof(options.interface), "%s", name);
-	err = loop_init(&p->loop) ?: netlink_open(&p->netlink) ?: watch_signals(p);
+	err = loop_init(&p->loop) ?: netlink_open(&p->netlink) ?: cmd_wireguard_watch_signals(p);
 	monitor = err ? err : netlink_monitor_open();
 	if (monitor < 0 || (err = loop_add(&p->loop, &p->monitor, monitor, link_changed, p))) {
 		snprintf(error, size, "%s", strerror(err ? -err : -monitor));
@@ -102,7 +102,7 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 	return p->uapi;
 }
 
-static void run(struct plain *p)
+static void cmd_wireguard_run(struct plain *p)
 {
 	while (!p->loop.stop) {
 		loop_run_once(&p->loop, loop_now() + LOOK_AFTER);
@@ -121,7 +121,7 @@ static void detach(void)
 }
 
 /* The rest of the program, in the process that stays. @ready: pipe to the one that waits, or -1. */
-static int serve(const char *name, int ready)
+static int cmd_wireguard_serve(const char *name, int ready)
 {
 	static struct plain plain; /* the process's one device; too large for the stack */
 	char error[256];
@@ -144,7 +144,7 @@ static int serve(const char *name, int ready)
 				plain.loop.stop = true;
 			close(ready);
 		}
-		run(&plain);
+		cmd_wireguard_run(&plain);
 	}
 	uapi_socket_close(plain.uapi);
 	if (plain.device.loop)
@@ -172,7 +172,7 @@ static int background(const char *name)
 	}
 	if (!pid) {
 		close(pipes[0]);
-		return serve(name, pipes[1]);
+		return cmd_wireguard_serve(name, pipes[1]);
 	}
 	close(pipes[1]);
 	return read(pipes[0], &byte, 1) == 1 ? EXIT_YES : EXIT_NO;
@@ -192,5 +192,5 @@ int cmd_wireguard(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	secret_shield();
-	return command_option(&a, "foreground") ? serve(name, -1) : background(name);
+	return command_option(&a, "foreground") ? cmd_wireguard_serve(name, -1) : background(name);
 }

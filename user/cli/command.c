@@ -119,7 +119,7 @@ static void to_getopt(const struct command_option *o, struct option *longs, char
 	*shorts = 0;
 }
 
-static int index_of(const struct command_option *o, int found)
+static int command_index_of(const struct command_option *o, int found)
 {
 	if (found >= 256)
 		return found - 256;
@@ -129,7 +129,7 @@ static int index_of(const struct command_option *o, int found)
 	return -1;
 }
 
-static bool refuse(const struct command *c, const char *why, const char *what)
+static bool command_refuse(const struct command *c, const char *why, const char *what)
 {
 	char text[128];
 
@@ -147,7 +147,7 @@ static bool refuse_option(const struct command *c, int found, const char *word)
 	/* of letters in one word getopt is still at that word; optopt is the one it means */
 	if (optopt && optopt < 256)
 		word = letter;
-	return refuse(c, found == ':' ? "needs a value" : "unknown option", word);
+	return command_refuse(c, found == ':' ? "needs a value" : "unknown option", word);
 }
 
 bool command_parse(int argc, char **argv, struct command_args *out)
@@ -162,7 +162,7 @@ bool command_parse(int argc, char **argv, struct command_args *out)
 	optind = 0; /* starts getopt anew */
 	opterr = 0; /* it would not say whose option it is */
 	while ((found = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		int i = found == '?' || found == ':' || !c->options ? -1 : index_of(c->options, found);
+		int i = found == '?' || found == ':' || !c->options ? -1 : command_index_of(c->options, found);
 
 		if (i < 0)
 			return refuse_option(c, found, argv[optind - 1]);
@@ -171,11 +171,11 @@ bool command_parse(int argc, char **argv, struct command_args *out)
 	out->words = argv + optind;
 	out->n = argc - optind;
 	if (out->n > c->most)
-		return refuse(c, "one word too many", out->words[c->most]);
+		return command_refuse(c, "one word too many", out->words[c->most]);
 	if (out->n >= c->least)
 		return true;
-	return out->n ? refuse(c, "words are missing after", out->words[out->n - 1])
-		      : refuse(c, "missing", c->synopsis);
+	return out->n ? command_refuse(c, "words are missing after", out->words[out->n - 1])
+		      : command_refuse(c, "missing", c->synopsis);
 }
 
 const char *command_option(const struct command_args *a, const char *name)

@@ -89,7 +89,7 @@ static void put_head(const struct metric *m, FILE *out)
 		is_counter(m) ? "counter" : "gauge");
 }
 
-static void put_text(const char *s, FILE *out)
+static void metrics_put_text(const char *s, FILE *out)
 {
 	for (; *s; s++) {
 		if (*s == '\n')
@@ -108,7 +108,7 @@ static void put_label(const struct label *l, const json_t *of, const char *befor
 
 	fprintf(out, "%s%s=\"", before, l->name);
 	if (json_is_string(j))
-		put_text(json_string_value(j), out);
+		metrics_put_text(json_string_value(j), out);
 	else if (json_is_integer(j))
 		fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(j));
 	else if (json_is_boolean(j))

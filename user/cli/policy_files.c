@@ -63,7 +63,7 @@ static bool is_hujson(const char *text, size_t len)
 }
 
 /* Of a file that the user named, which may be a pipe: <(...). NULL with errno. */
-static char *read_text(FILE *in, size_t *len)
+static char *policy_files_read_text(FILE *in, size_t *len)
 {
 	char *text = mem_alloc(DOC_MAX_SIZE + 1, 1);
 
@@ -80,7 +80,7 @@ char *policy_files_text(const char *file, char **name, size_t *len, struct diags
 	bool input = !strcmp(file, "-");
 	/* opening /dev/stdin would ask for rights anew, and cannot open a socket at all */
 	FILE *in = input ? stdin : fopen(file, "re");
-	char *text = in ? read_text(in, len) : NULL;
+	char *text = in ? policy_files_read_text(in, len) : NULL;
 	int err = errno;
 
 	if (in && !input)

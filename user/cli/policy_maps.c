@@ -228,7 +228,7 @@ enum outcome {
 };
 
 /* The client's id; 0: the address is no client's. */
-static uint32_t client_of(const struct prober *x, const struct addr *a)
+static uint32_t policy_maps_client_of(const struct prober *x, const struct addr *a)
 {
 	for (size_t i = 0; i < x->config->n_clients; i++)
 		for (size_t k = 0; k < x->config->clients[i].addresses.n; k++)
@@ -238,7 +238,7 @@ static uint32_t client_of(const struct prober *x, const struct addr *a)
 }
 
 /* A route that waits for its approval is this gateway's; where none is configured, another may have one. */
-static bool is_ours(const struct prober *x, const struct addr *dst)
+static bool policy_maps_is_ours(const struct prober *x, const struct addr *dst)
 {
 	for (size_t i = 0; i < x->config->n_routes; i++)
 		if (prefix_contains(&x->config->routes[i].prefix, dst))
@@ -258,7 +258,7 @@ static enum outcome try(struct prober *x, const struct policy_case *c, uint32_t 
 		p.proto = c->proto[i];
 		p.sport = x->sport = x->sport == UINT16_MAX ? SPORT_FIRST : x->sport + 1;
 		reason = push(x, &p, client);
-		if (reason == DROP_NO_ROUTE && !is_ours(x, dst))
+		if (reason == DROP_NO_ROUTE && !policy_maps_is_ours(x, dst))
 			return ELSEWHERE;
 		if (reason == DROP_NONE || (reason == DROP_PROTOCOL && p.proto == IPPROTO_SCTP))
 			return REACHES;
@@ -274,7 +274,7 @@ struct pairs { /* of a case */
 /* A client that has expired reaches nothing, whatever programs say about its packets. */
 static void try_source(struct prober *x, const struct policy_case *c, const struct addr *src, struct pairs *pairs)
 {
-	uint32_t client = client_of(x, src);
+	uint32_t client = policy_maps_client_of(x, src);
 	int64_t expires = client ? x->config->clients[client - 1].expires : 0;
 
 	for (size_t i = 0; client && i < c->dst.n && !x->err; i++) {
@@ -304,7 +304,7 @@ static void report_failure(struct prober *x, const struct policy_case *c, const 
 			   pairs->reached < pairs->asked ? "a part of " : "", c->to.text);
 }
 
-static void run_case(const struct policy_case *c, void *arg)
+static void policy_maps_run_case(const struct policy_case *c, void *arg)
 {
 	struct prober *x = arg;
 	struct pairs pairs = {0};
@@ -333,7 +333,7 @@ bool policy_maps_test(struct ruleset *r, const struct config *config, const stru
 	x.maps = scratch(r, config, error);
 	if (!x.maps)
 		return false;
-	policy_each_case(r->policy, r->reach.r, run_case, &x, d);
+	policy_each_case(r->policy, r->reach.r, policy_maps_run_case, &x, d);
 	maps_close(x.maps);
 	if (x.err)
 		*error = mem_printf("BPF_PROG_TEST_RUN: %s", strerror(-x.err));

@@ -150,7 +150,7 @@ static void read_pools(struct config_reader *r, const char *what, const struct d
 }
 
 /* The flat keys go into a pool of their own, for `pools` makes the list move. */
-static void read_egress(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
+static void config_read_egress(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	static const struct config_field fields[] = {POOL_FIELDS, {"pools", read_pools, 0}, {0}};
 	struct config_pool flat = {.name = "default", .node = n};
@@ -254,7 +254,8 @@ static void read_socket(struct config_reader *r, const char *what, const struct 
 		*(const char **)out = path;
 }
 
-static void read_route(struct config_reader *r, const char *what, const struct doc_node *n, struct config_route *out)
+static void config_read_route(struct config_reader *r, const char *what, const struct doc_node *n,
+			      struct config_route *out)
 {
 	char text[ADDR_STRLEN];
 	struct addr host;
@@ -269,7 +270,7 @@ static void read_route(struct config_reader *r, const char *what, const struct d
 			   prefix_str(&out->prefix, text));
 }
 
-static void read_routes(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
+static void config_read_routes(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	struct config *cfg = r->cfg;
 
@@ -278,7 +279,7 @@ static void read_routes(struct config_reader *r, const char *what, const struct 
 	cfg->routes = mem_alloc(n->n + 1, sizeof(*cfg->routes));
 	cfg->n_routes = n->n;
 	for (size_t i = 0; i < n->n; i++)
-		read_route(r, what, &n->items[i], &cfg->routes[i]);
+		config_read_route(r, what, &n->items[i], &cfg->routes[i]);
 }
 
 static void read_stun(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
@@ -297,9 +298,9 @@ static const struct config_field top_fields[] = {
 	CONFIG_FIELD(config, pins, "pins", config_read_path),
 	CONFIG_FIELD(config, tailnet, "tailnet", config_read_tailnet), /* first: of the tunnel it needs less */
 	CONFIG_FIELD(config, tunnel, "tunnel", read_tunnel),
-	CONFIG_FIELD(config, pools, "egress", read_egress),
+	CONFIG_FIELD(config, pools, "egress", config_read_egress),
 	CONFIG_FIELD(config, nat, "nat", read_nat),
-	CONFIG_FIELD(config, routes, "routes", read_routes),
+	CONFIG_FIELD(config, routes, "routes", config_read_routes),
 	CONFIG_FIELD(config, tags, "tags", config_read_tags),
 	CONFIG_FIELD(config, policy, "policy", config_read_path),
 	CONFIG_FIELD(config, blocklist_folders, "blocklist_folders", config_read_paths),

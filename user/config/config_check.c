@@ -39,7 +39,7 @@ static bool is_missing(const void *bytes, size_t len)
 	return true;
 }
 
-static void claim(struct claims *c, const void *bytes, size_t len, struct diag_at at, const char *who)
+static void config_check_claim(struct claims *c, const void *bytes, size_t len, struct diag_at at, const char *who)
 {
 	if (is_missing(bytes, len))
 		return;
@@ -60,7 +60,8 @@ static int by_bytes(const void *pa, const void *pb)
 
 /* Reports every claim but the first of the same bytes, and frees the list. @text
  * prints the bytes into a buffer of ADDR_STRLEN or returns them. */
-static void settle(struct claims *c, const char *what, const char *(*text)(const void *, char *), struct diags *d)
+static void config_check_settle(struct claims *c, const char *what, const char *(*text)(const void *, char *),
+				struct diags *d)
 {
 	const struct claim *first = c->v;
 	char buf[ADDR_STRLEN];
@@ -109,7 +110,7 @@ struct diag_at config_at(const struct doc_node *map, const char *key, size_t ite
 	return n ? n->at : map ? map->at : (struct diag_at){0};
 }
 
-static struct diag_at place(const struct doc_node *map, const char *key)
+static struct diag_at config_check_place(const struct doc_node *map, const char *key)
 {
 	return config_at(map, key, CONFIG_NO_ITEM);
 }
@@ -118,14 +119,14 @@ static struct diag_at place(const struct doc_node *map, const char *key)
 static void claim_inside(const struct config *cfg, struct claims *addresses)
 {
 	for (size_t i = 0; i < cfg->tunnel.n_addresses; i++)
-		claim(addresses, &cfg->tunnel.addresses[i].host, sizeof(struct addr), cfg->tunnel.addresses[i].at,
-		      "the gateway");
+		config_check_claim(addresses, &cfg->tunnel.addresses[i].host, sizeof(struct addr),
+				   cfg->tunnel.addresses[i].at, "the gateway");
 	for (size_t i = 0; i < cfg->n_clients; i++) {
 		const struct config_client *c = &cfg->clients[i];
 
 		for (size_t j = 0; j < c->addresses.n; j++)
-			claim(addresses, &c->addresses.v[j], sizeof(struct addr), config_at(c->node, "addresses", j),
-			      c->name);
+			config_check_claim(addresses, &c->addresses.v[j], sizeof(struct addr),
+					   config_at(c->node, "addresses", j), c->name);
 	}
 }
 
@@ -135,8 +136,8 @@ static void claim_egress(const struct config *cfg, struct claims *addresses)
 		const struct config_pool *p = &cfg->pools[i];
 
 		for (size_t j = 0; j < p->addresses.n; j++)
-			claim(addresses, &p->addresses.v[j], sizeof(struct addr), config_at(p->node, "addresses", j),
-			      p->name);
+			config_check_claim(addresses, &p->addresses.v[j], sizeof(struct addr),
+					   config_at(p->node, "addresses", j), p->name);
 	}
 }
 
@@ -147,13 +148,15 @@ static void check_unique_clients(const struct config *cfg, struct diags *d)
 	for (size_t i = 0; i < cfg->n_clients; i++) {
 		const struct config_client *c = &cfg->clients[i];
 
-		claim(&names, c->name, c->name ? strlen(c->name) : 0, place(c->node, "name"), c->name);
-		claim(&keys, c->public_key, sizeof(c->public_key), place(c->node, "public_key"), c->name);
+		config_check_claim(&names, c->name, c->name ? strlen(c->name) : 0, config_check_place(c->node, "name"),
+				   c->name);
+		config_check_claim(&keys, c->public_key, sizeof(c->public_key),
+				   config_check_place(c->node, "public_key"), c->name);
 	}
 	claim_inside(cfg, &addresses);
-	settle(&names, "client.name", word_text, d);
-	settle(&keys, "client.public_key", key_text, d);
-	settle(&addresses, "client.addresses", addr_text, d);
+	config_check_settle(&names, "client.name", word_text, d);
+	config_check_settle(&keys, "client.public_key", key_text, d);
+	config_check_settle(&addresses, "client.addresses", addr_text, d);
 }
 
 static void check_unique_others(const struct config *cfg, struct diags *d)
@@ -161,14 +164,15 @@ static void check_unique_others(const struct config *cfg, struct diags *d)
 	struct claims users = {0}, egress = {0}, routes = {0};
 
 	for (size_t i = 0; i < cfg->n_users; i++)
-		claim(&users, cfg->users[i].name, cfg->users[i].name ? strlen(cfg->users[i].name) : 0, cfg->users[i].at,
-		      "another entry");
+		config_check_claim(&users, cfg->users[i].name, cfg->users[i].name ? strlen(cfg->users[i].name) : 0,
+				   cfg->users[i].at, "another entry");
 	claim_egress(cfg, &egress);
 	for (size_t i = 0; i < cfg->n_routes; i++)
-		claim(&routes, &cfg->routes[i].prefix, sizeof(struct prefix), cfg->routes[i].at, "another entry");
-	settle(&users, "user.name", word_text, d);
-	settle(&egress, "egress.addresses", addr_text, d);
-	settle(&routes, "routes", prefix_text, d);
+		config_check_claim(&routes, &cfg->routes[i].prefix, sizeof(struct prefix), cfg->routes[i].at,
+				   "another entry");
+	config_check_settle(&users, "user.name", word_text, d);
+	config_check_settle(&egress, "egress.addresses", addr_text, d);
+	config_check_settle(&routes, "routes", prefix_text, d);
 }
 
 /* ---- inside and outside of the tunnel ---------------------------------------------- */
@@ -184,7 +188,7 @@ static void tunnel_text(const struct config *cfg, char *buf, size_t size)
 					prefix_str(&cfg->tunnel.addresses[i].prefix, text));
 }
 
-static bool in_tunnel(const struct config *cfg, const struct prefix *p)
+static bool config_check_in_tunnel(const struct config *cfg, const struct prefix *p)
 {
 	if (is_missing(&p->addr, sizeof(p->addr)))
 		return false;
@@ -216,7 +220,7 @@ static void check_client_addresses(const struct config *cfg, struct diags *d)
 		for (size_t j = 0; j < c->addresses.n; j++) {
 			struct prefix p = {c->addresses.v[j], 128};
 
-			if (!is_missing(&p.addr, sizeof(p.addr)) && !in_tunnel(cfg, &p))
+			if (!is_missing(&p.addr, sizeof(p.addr)) && !config_check_in_tunnel(cfg, &p))
 				diag_error(d, config_at(c->node, "addresses", j),
 					   "client.addresses: found %s, "
 					   "expected an address inside tunnel.addresses (%s)",
@@ -225,7 +229,7 @@ static void check_client_addresses(const struct config *cfg, struct diags *d)
 	}
 }
 
-static bool is_link_local(const struct addr *a)
+static bool config_check_is_link_local(const struct addr *a)
 {
 	return addr_is_v4(a) ? a->b[12] == 169 && a->b[13] == 254 : a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
 }
@@ -249,7 +253,7 @@ static void check_route(const struct config *cfg, const struct config_route *r, 
 	char text[ADDR_STRLEN];
 
 	prefix_str(&r->prefix, text);
-	if (in_tunnel(cfg, &r->prefix))
+	if (config_check_in_tunnel(cfg, &r->prefix))
 		diag_error(d, r->at,
 			   "routes: found %s, expected a prefix outside tunnel.addresses: "
 			   "clients are reached without a route",
@@ -290,14 +294,15 @@ static void check_egress_addresses(const struct config *cfg, const struct config
 		struct prefix p = {pool->addresses.v[i], 128};
 
 		if (!is_missing(&p.addr, sizeof(p.addr)) &&
-		    (is_nowhere(&p) || is_link_local(&p.addr) || in_tunnel(cfg, &p)))
+		    (is_nowhere(&p) || config_check_is_link_local(&p.addr) || config_check_in_tunnel(cfg, &p)))
 			diag_error(d, config_at(pool->node, "addresses", i),
 				   "%s: found %s, expected an address "
 				   "that services can answer to%s",
-				   key, addr_str(&p.addr, text), in_tunnel(cfg, &p) ? ", outside the tunnel" : "");
+				   key, addr_str(&p.addr, text),
+				   config_check_in_tunnel(cfg, &p) ? ", outside the tunnel" : "");
 	}
 	if (n4 > POOL_ADDRESSES || n - n4 > POOL_ADDRESSES)
-		diag_error(d, place(pool->node, "addresses"),
+		diag_error(d, config_check_place(pool->node, "addresses"),
 			   "%s: found %zu IPv4 and %zu IPv6 addresses, expected at "
 			   "most %d of a family",
 			   key, n4, n - n4, POOL_ADDRESSES);
@@ -310,12 +315,12 @@ static void check_public(const struct config_pool *pool, struct diags *d)
 
 	config_pool_key(pool, "public", key);
 	if (!pool->addresses.n && (n4 > 1 || n - n4 > 1)) {
-		diag_error(d, place(pool->node, "public"),
+		diag_error(d, config_check_place(pool->node, "public"),
 			   "%s: found %zu IPv4 and %zu IPv6 addresses, expected at most "
 			   "one of a family where no addresses are given",
 			   key, n4, n - n4);
 	} else if (pool->addresses.n && n && n != pool->addresses.n) {
-		diag_error(d, place(pool->node, "public"),
+		diag_error(d, config_check_place(pool->node, "public"),
 			   "%s: found %zu addresses, expected one for each of the %zu "
 			   "addresses",
 			   key, n, pool->addresses.n);
@@ -347,7 +352,7 @@ static void check_egress(const struct config *cfg, struct diags *d)
 	}
 }
 
-static int by_address(const void *pa, const void *pb)
+static int config_check_by_address(const void *pa, const void *pb)
 {
 	const struct claim *a = pa, *b = pb;
 
@@ -366,16 +371,16 @@ static void check_endpoints(const struct config *cfg, struct diags *d)
 	claim_inside(cfg, &ours);
 	claim_egress(cfg, &ours);
 	if (ours.n)
-		qsort(ours.v, ours.n, sizeof(*ours.v), by_address);
+		qsort(ours.v, ours.n, sizeof(*ours.v), config_check_by_address);
 	for (size_t i = 0; i < cfg->n_clients; i++) {
 		const struct config_client *c = &cfg->clients[i];
 		const struct claim wanted = {.bytes = &c->endpoint}, *is;
-		struct diag_at at = place(c->node, "endpoint");
+		struct diag_at at = config_check_place(c->node, "endpoint");
 
 		if (!c->endpoint_port)
 			continue;
 		addr_str(&c->endpoint, text);
-		is = ours.n ? bsearch(&wanted, ours.v, ours.n, sizeof(*ours.v), by_address) : NULL;
+		is = ours.n ? bsearch(&wanted, ours.v, ours.n, sizeof(*ours.v), config_check_by_address) : NULL;
 		if (is)
 			diag_error(d, at,
 				   "client.endpoint: found %s, an address of %s (%s:%u), "

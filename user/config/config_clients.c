@@ -72,7 +72,7 @@ static void read_keepalive(struct config_reader *r, const char *what, const stru
 }
 
 /* "192.0.2.7:51820" or "[2001:db8::7]:51820" */
-static bool parse_endpoint(const char *text, size_t len, struct addr *addr, uint16_t *port)
+static bool config_clients_parse_endpoint(const char *text, size_t len, struct addr *addr, uint16_t *port)
 {
 	const char *colon = memrchr(text, ':', len);
 	size_t host = colon ? (size_t)(colon - text) : 0;
@@ -93,13 +93,13 @@ static bool parse_endpoint(const char *text, size_t len, struct addr *addr, uint
 	return addr_parse(text, host, addr) && addr_is_v4(addr);
 }
 
-static void read_endpoint(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
+static void config_clients_read_endpoint(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	struct config_client *c = out;
 	struct addr addr;
 	uint16_t port;
 
-	if (n->kind != DOC_SCALAR || !parse_endpoint(n->text, n->len, &addr, &port)) {
+	if (n->kind != DOC_SCALAR || !config_clients_parse_endpoint(n->text, n->len, &addr, &port)) {
 		config_mismatch(r, what, n, "an address and a port such as 192.0.2.7:51820 or [2001:db8::7]:51820");
 		return;
 	}
@@ -114,7 +114,7 @@ static const struct config_field client_fields[] = {
 	CONFIG_FIELD(config_client, public_key, "public_key", config_read_key),
 	CONFIG_FIELD(config_client, addresses, "addresses", config_read_addrs),
 	CONFIG_FIELD(config_client, preshared_key_file, "preshared_key_file", config_read_path),
-	{"endpoint", read_endpoint, 0},
+	{"endpoint", config_clients_read_endpoint, 0},
 	CONFIG_FIELD(config_client, keepalive, "keepalive", read_keepalive),
 	CONFIG_FIELD(config_client, expires, "expires", read_expires),
 	{0},
@@ -158,7 +158,7 @@ static void read_client(struct config_reader *r, const struct doc_node *n)
 		check_client(r, n, c);
 }
 
-static void read_list(struct config_reader *r, const struct doc_node *n)
+static void config_clients_read_list(struct config_reader *r, const struct doc_node *n)
 {
 	for (size_t i = 0; i < n->n; i++)
 		read_client(r, &n->items[i]);
@@ -167,7 +167,7 @@ static void read_list(struct config_reader *r, const struct doc_node *n)
 void config_read_clients(struct config_reader *r, const char *what, const struct doc_node *n, void *out)
 {
 	if (n->kind == DOC_LIST)
-		read_list(r, n);
+		config_clients_read_list(r, n);
 	else if (n->kind == DOC_SCALAR && n->len)
 		config_read_path(r, what, n, &r->cfg->clients_dir);
 	else
@@ -182,7 +182,7 @@ bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d)
 
 	config_own(cfg, doc);
 	if (doc->root.kind == DOC_LIST)
-		read_list(&r, &doc->root);
+		config_clients_read_list(&r, &doc->root);
 	else if (doc->root.kind == DOC_MAP)
 		read_client(&r, &doc->root);
 	else if (doc->root.kind != DOC_NULL)

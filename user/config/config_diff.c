@@ -97,7 +97,7 @@ static bool same_tailnet(const struct config *a, const struct config *b)
 }
 
 /* In a tailnet they come from the netmap: a file has none to compare. */
-static bool same_tags(const struct config *a, const struct config *b)
+static bool config_diff_same_tags(const struct config *a, const struct config *b)
 {
 	return a->tailnet.node || same_names(&a->tags, &b->tags);
 }
@@ -202,7 +202,7 @@ static const struct key {
 	{"nat.flows", 0, same_flows},
 	{"nat", CONFIG_PART_NAT, same_nat},
 	{"routes", CONFIG_PART_ROUTES, same_routes},
-	{"tags", CONFIG_PART_TAGS, same_tags},
+	{"tags", CONFIG_PART_TAGS, config_diff_same_tags},
 	{"policy", CONFIG_PART_POLICY, same_policy},
 	{"blocklist_folders", CONFIG_PART_POLICY, same_blocklist_folders},
 	{"clients", CONFIG_PART_CLIENTS, same_clients},

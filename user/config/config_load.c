@@ -17,7 +17,7 @@
 #include "user/base/beneath.h"
 
 /* All of @fd, at most DOC_MAX_SIZE and one byte more, so that doc_parse() can tell that it is too much. */
-static char *read_all(int fd, size_t *len)
+static char *config_load_read_all(int fd, size_t *len)
 {
 	size_t cap = 65536;
 	char *text = mem_alloc(1, cap);
@@ -52,7 +52,7 @@ struct doc *config_read_doc(const char *file, struct diags *d)
 	size_t len;
 
 	if (fd >= 0) {
-		text = read_all(fd, &len);
+		text = config_load_read_all(fd, &len);
 		close(fd);
 	}
 	if (text)
@@ -84,7 +84,7 @@ static struct doc *read_clients(const char *folder, const char *name, const char
 	int err = fd;
 
 	if (fd >= 0) {
-		text = read_all(fd, &len);
+		text = config_load_read_all(fd, &len);
 		err = -errno;
 		close(fd);
 	}

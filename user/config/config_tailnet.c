@@ -66,8 +66,8 @@ void config_read_tailnet(struct config_reader *r, const char *what, const struct
 			   t->login_server);
 }
 
-static void refuse(struct config_reader *r, const struct doc_node *map, const char *key, const char *name,
-		   const char *why)
+static void config_tailnet_refuse(struct config_reader *r, const struct doc_node *map, const char *key,
+				  const char *name, const char *why)
 {
 	const struct doc_node *n = doc_get(map, key);
 
@@ -82,10 +82,11 @@ void config_settle_tailnet(struct config_reader *r, const struct doc_node *root)
 
 	if (!cfg->tailnet.node)
 		return;
-	refuse(r, root, "clients", "clients", "they are the nodes of the tailnet");
-	refuse(r, root, "tags", "tags", "the coordination server gives them");
-	refuse(r, tunnel, "addresses", "tunnel.addresses", "the coordination server gives them");
-	refuse(r, tunnel, "private_key_file", "tunnel.private_key_file", "the node's keys are made and kept in state");
+	config_tailnet_refuse(r, root, "clients", "clients", "they are the nodes of the tailnet");
+	config_tailnet_refuse(r, root, "tags", "tags", "the coordination server gives them");
+	config_tailnet_refuse(r, tunnel, "addresses", "tunnel.addresses", "the coordination server gives them");
+	config_tailnet_refuse(r, tunnel, "private_key_file", "tunnel.private_key_file",
+			      "the node's keys are made and kept in state");
 	cfg->clients_dir = NULL; /* refused: its files need not be read */
 	if (!cfg->tailnet.hostname)
 		cfg->tailnet.hostname = cfg->name;

@@ -112,7 +112,7 @@ static bool make_folder(const char *path, char *error, size_t size)
 }
 
 /* Removes a socket that is left over; anything else at the name is not ours to remove. */
-static bool clear_name(const struct sockaddr_un *sa, char *error, size_t size)
+static bool control_clear_name(const struct sockaddr_un *sa, char *error, size_t size)
 {
 	struct stat st;
 
@@ -142,7 +142,7 @@ static int listen_at(const char *path, char *error, size_t size)
 			 sizeof(sa.sun_path) - 1);
 		return -1;
 	}
-	if (!make_folder(path, error, size) || !clear_name(&sa, error, size))
+	if (!make_folder(path, error, size) || !control_clear_name(&sa, error, size))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mask = umask(0117); /* 0660 from the first moment */
@@ -158,7 +158,7 @@ static int listen_at(const char *path, char *error, size_t size)
 	return fd;
 }
 
-static bool watch(struct control *c, int fd, uint32_t events, void *what, int op)
+static bool control_watch(struct control *c, int fd, uint32_t events, void *what, int op)
 {
 	struct epoll_event e = {.events = events, .data.ptr = what};
 
@@ -173,9 +173,9 @@ static bool open_rest(struct control *c)
 	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	c->again = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return c->epoll >= 0 && c->timer >= 0 && c->again >= 0 && !timerfd_settime(c->timer, 0, &every_second, NULL) &&
-	       watch(c, c->listener, EPOLLIN, &c->listener, EPOLL_CTL_ADD) &&
-	       watch(c, c->timer, EPOLLIN, &c->timer, EPOLL_CTL_ADD) &&
-	       watch(c, c->again, EPOLLIN, &c->again, EPOLL_CTL_ADD);
+	       control_watch(c, c->listener, EPOLLIN, &c->listener, EPOLL_CTL_ADD) &&
+	       control_watch(c, c->timer, EPOLLIN, &c->timer, EPOLL_CTL_ADD) &&
+	       control_watch(c, c->again, EPOLLIN, &c->again, EPOLL_CTL_ADD);
 }
 
 struct control *control_open(const char *path, const struct control_verb *verbs, void *gateway, char *error,
@@ -214,7 +214,7 @@ int control_fd(const struct control *c)
 
 /* ---- connections ---------------------------------------------------------------- */
 
-static void drop(struct control *c, struct connection *k)
+static void control_drop(struct control *c, struct connection *k)
 {
 	if (k->fd < 0)
 		return;
@@ -255,7 +255,7 @@ static struct connection *free_place(struct control *c)
 		if (goes_first(c, k, goes))
 			goes = k;
 	}
-	drop(c, goes);
+	control_drop(c, goes);
 	return goes;
 }
 
@@ -274,8 +274,8 @@ static void accept_all(struct control *c)
 		}
 		k = free_place(c);
 		*k = (struct connection){.fd = fd, .uid = who.uid, .progress = now_seconds()};
-		if (!watch(c, fd, EPOLLIN, k, EPOLL_CTL_ADD))
-			drop(c, k);
+		if (!control_watch(c, fd, EPOLLIN, k, EPOLL_CTL_ADD))
+			control_drop(c, k);
 	}
 }
 
@@ -285,7 +285,7 @@ static size_t request_max(const struct connection *k)
 }
 
 /* False: there is no room for one more step. */
-static bool make_room(struct connection *k)
+static bool control_make_room(struct connection *k)
 {
 	size_t cap = k->in_cap ? 2 * k->in_cap : READ_STEP;
 	char *in;
@@ -321,7 +321,7 @@ static void refuse_too_long(struct control *c, struct connection *k)
 
 	if (send(k->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("control: uid %u did not take its refusal", k->uid);
-	drop(c, k);
+	control_drop(c, k);
 }
 
 /* Does a whole request stand in k->in? Then it waits for its turn, and nothing is read meanwhile. */
@@ -330,17 +330,17 @@ static void look_for_request(struct control *c, struct connection *k)
 	const char *end = k->in_len ? memchr(k->in, '\n', k->in_len) : NULL;
 
 	k->line = end ? (size_t)(end - k->in) + 1 : 0;
-	watch(c, k->fd, k->line ? 0 : EPOLLIN, k, EPOLL_CTL_MOD);
+	control_watch(c, k->fd, k->line ? 0 : EPOLLIN, k, EPOLL_CTL_MOD);
 }
 
 /* Writes a step of the answer; behind its end comes the next request. */
-static void flush(struct control *c, struct connection *k)
+static void control_flush(struct control *c, struct connection *k)
 {
 	size_t left = k->out_len - k->out_sent, step = left < WRITE_STEP ? left : WRITE_STEP;
 	ssize_t n = send(k->fd, k->out + k->out_sent, step, MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN) {
-		drop(c, k);
+		control_drop(c, k);
 		return;
 	}
 	if (n > 0) {
@@ -348,7 +348,7 @@ static void flush(struct control *c, struct connection *k)
 		k->progress = now_seconds();
 	}
 	if (k->out_sent < k->out_len) {
-		watch(c, k->fd, EPOLLOUT, k, EPOLL_CTL_MOD);
+		control_watch(c, k->fd, EPOLLOUT, k, EPOLL_CTL_MOD);
 		return;
 	}
 	free(k->out);
@@ -360,14 +360,14 @@ static void begin_answer(struct control *c, struct connection *k, json_t *answer
 {
 	put_answer(k, answer);
 	if (k->out)
-		flush(c, k);
+		control_flush(c, k);
 	else
-		drop(c, k); /* no memory even for a refusal */
+		control_drop(c, k); /* no memory even for a refusal */
 }
 
 /* ---- whose turn it is ----------------------------------------------------------- */
 
-static struct user *find_user(struct control *c, uid_t uid)
+static struct user *control_find_user(struct control *c, uid_t uid)
 {
 	struct user *oldest = c->users;
 
@@ -425,7 +425,7 @@ static void answer_one(struct control *c, struct connection *k)
 	json_t *answer;
 	size_t line = k->line;
 
-	k->turn = find_user(c, k->uid)->turn = ++c->turns;
+	k->turn = control_find_user(c, k->uid)->turn = ++c->turns;
 	k->line = 0;
 	c->asking = k;
 	answer = control_answer(c->verbs, c->gateway, k->uid, k->in, line - 1);
@@ -433,7 +433,7 @@ static void answer_one(struct control *c, struct connection *k)
 	k->in_len -= line;
 	memmove(k->in, k->in + line, k->in_len);
 	if (k->ticket && !answer) {
-		watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
+		control_watch(c, k->fd, 0, k, EPOLL_CTL_MOD); /* only its end is of interest now */
 		return;
 	}
 	k->ticket = 0; /* a handler that took one may have answered all the same */
@@ -476,17 +476,17 @@ void control_finish(struct control *c, uint64_t ticket, int status, json_t *resu
 	json_decref(answer);
 }
 
-static void read_some(struct control *c, struct connection *k)
+static void control_read_some(struct control *c, struct connection *k)
 {
 	ssize_t n;
 
-	if (!make_room(k)) {
+	if (!control_make_room(k)) {
 		refuse_too_long(c, k);
 		return;
 	}
 	n = recv(k->fd, k->in + k->in_len, k->in_cap - k->in_len, 0);
 	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		drop(c, k);
+		control_drop(c, k);
 		return;
 	}
 	if (n < 0)
@@ -505,7 +505,7 @@ static void drop_idle(struct control *c)
 		return;
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++)
 		if (k->fd >= 0 && !k->ticket && now - k->progress > CONTROL_PATIENCE)
-			drop(c, k);
+			control_drop(c, k);
 }
 
 static void serve_connection(struct control *c, struct connection *k, uint32_t events)
@@ -513,11 +513,11 @@ static void serve_connection(struct control *c, struct connection *k, uint32_t e
 	if (k->fd < 0) /* dropped by an event before this one */
 		return;
 	if (k->ticket || (k->line && events & (EPOLLHUP | EPOLLERR)))
-		drop(c, k); /* it hung up */
+		control_drop(c, k); /* it hung up */
 	else if (k->out)
-		flush(c, k);
+		control_flush(c, k);
 	else if (!k->line && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		read_some(c, k);
+		control_read_some(c, k);
 }
 
 void control_serve(struct control *c)
@@ -545,8 +545,8 @@ void control_close(struct control *c)
 		return;
 	for (struct connection *k = c->connections; k < c->connections + CONTROL_CONNECTIONS; k++) {
 		if (k->fd >= 0 && k->out)
-			flush(c, k);
-		drop(c, k);
+			control_flush(c, k);
+		control_drop(c, k);
 	}
 	if (c->again >= 0)
 		close(c->again);

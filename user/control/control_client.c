@@ -19,7 +19,7 @@
 #define WAIT_SECONDS 120
 
 /* Says why there is no connection. */
-static int explain(const char *path, int why, char **error)
+static int control_client_explain(const char *path, int why, char **error)
 {
 	switch (why) {
 	case ENOENT:
@@ -34,7 +34,7 @@ static int explain(const char *path, int why, char **error)
 	}
 }
 
-static int connect_to(const char *path, int *fd, char **error)
+static int control_client_connect_to(const char *path, int *fd, char **error)
 {
 	struct sockaddr_un sa;
 	struct timeval wait = {.tv_sec = WAIT_SECONDS};
@@ -46,13 +46,13 @@ static int connect_to(const char *path, int *fd, char **error)
 	if (*fd >= 0 && !setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) &&
 	    !connect(*fd, (struct sockaddr *)&sa, sizeof(sa)))
 		return EXIT_YES;
-	status = explain(path, errno, error);
+	status = control_client_explain(path, errno, error);
 	if (*fd >= 0)
 		close(*fd);
 	return status;
 }
 
-static bool send_all(int fd, const char *text, size_t len)
+static bool control_client_send_all(int fd, const char *text, size_t len)
 {
 	while (len) {
 		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
@@ -69,7 +69,7 @@ static bool send_request(int fd, const char *command, json_t *args)
 {
 	json_t *request = json_pack("{s:i, s:s, s:O}", "schema", CONTROL_SCHEMA, "command", command, "args", args);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	bool sent = text && send_all(fd, text, strlen(text)) && send_all(fd, "\n", 1);
+	bool sent = text && control_client_send_all(fd, text, strlen(text)) && control_client_send_all(fd, "\n", 1);
 
 	free(text);
 	json_decref(request);
@@ -119,7 +119,7 @@ int control_call(const char *path, const char *command, json_t *args, json_t **r
 
 	*result = NULL;
 	*error = NULL;
-	status = connect_to(path, &fd, error);
+	status = control_client_connect_to(path, &fd, error);
 	if (status == EXIT_YES) {
 		status = EXIT_NO;
 		if (send_request(fd, command, own))
@@ -139,7 +139,7 @@ int control_call(const char *path, const char *command, json_t *args, json_t **r
 /* ---- pages -------------------------------------------------------------------- */
 
 /* Puts what came before, which it takes over, in front of what @page has. */
-static void join(json_t *before, json_t *page, const char *list)
+static void control_client_join(json_t *before, json_t *page, const char *list)
 {
 	json_t *entries = json_object_get(before, list);
 	json_int_t matched = json_integer_value(json_object_get(before, "matched"));
@@ -169,7 +169,7 @@ int control_call_pages(const char *path, const char *command, json_t *args, cons
 
 	while ((status = control_call(path, command, json_incref(own), result, error)) == EXIT_YES) {
 		if (so_far)
-			join(so_far, *result, list);
+			control_client_join(so_far, *result, list);
 		so_far = *result;
 		n = json_array_size(json_object_get(so_far, list));
 		next = json_object_get(so_far, "next");

@@ -63,7 +63,7 @@ uint32_t control_asker(void)
 	return asker;
 }
 
-static json_t *run(const struct control_verb *verb, void *gateway, uid_t uid, const json_t *args)
+static json_t *control_request_run(const struct control_verb *verb, void *gateway, uid_t uid, const json_t *args)
 {
 	json_t *result = NULL;
 	char *error = NULL;
@@ -127,7 +127,7 @@ static json_t *dispatch(const struct control_verb *verbs, void *gateway, uid_t u
 	if (verb->changes && uid != 0)
 		return control_refusal(EXIT_NO, "only root may change a running gateway: try sudo");
 	empty = args ? NULL : json_object();
-	answer = run(verb, gateway, uid, args ? args : empty);
+	answer = control_request_run(verb, gateway, uid, args ? args : empty);
 	json_decref(empty);
 	return answer;
 }
@@ -155,7 +155,7 @@ struct text {
 	size_t len, cap, max;
 };
 
-static int append(const char *bytes, size_t len, void *data)
+static int control_request_append(const char *bytes, size_t len, void *data)
 {
 	struct text *t = data;
 	size_t cap = t->cap ? t->cap : ANSWER_STEP;
@@ -179,7 +179,8 @@ char *control_dump(const json_t *answer, size_t max, size_t *len)
 {
 	struct text t = {.max = max};
 
-	if (json_dump_callback(answer, append, &t, JSON_COMPACT) || append("\n", 1, &t)) {
+	if (json_dump_callback(answer, control_request_append, &t, JSON_COMPACT) ||
+	    control_request_append("\n", 1, &t)) {
 		free(t.bytes);
 		return NULL;
 	}

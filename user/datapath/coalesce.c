@@ -43,7 +43,7 @@ static void emit_single(struct coalesce *c, const struct packet *p, uint32_t cli
 	c->emit(c->context, iov, 3);
 }
 
-static uint64_t pseudo(const struct packet *p, uint32_t len)
+static uint64_t coalesce_pseudo(const struct packet *p, uint32_t len)
 {
 	const uint8_t *src = p->data + (p->v6 ? offsetof(struct ip6_hdr, ip6_src) : offsetof(struct iphdr, saddr));
 	size_t size = p->v6 ? 16 : 4;
@@ -54,7 +54,7 @@ static uint64_t pseudo(const struct packet *p, uint32_t len)
 /* Lengths and checksums of the header at @ip, which is to stand for @len bytes. */
 static void stretch(uint8_t *ip, const struct packet *p, uint32_t len)
 {
-	uint16_t partial = csum_fold(pseudo(p, len - p->l4));
+	uint16_t partial = csum_fold(coalesce_pseudo(p, len - p->l4));
 	__be16 part = htons((uint16_t)(len - p->l4));
 
 	if (p->v6) {
@@ -166,7 +166,7 @@ static bool checksum_valid(const struct packet *p)
 {
 	uint32_t len = p->len - p->l4;
 
-	return csum_fold(csum_add(pseudo(p, len), p->data + p->l4, len)) == 0xffff;
+	return csum_fold(csum_add(coalesce_pseudo(p, len), p->data + p->l4, len)) == 0xffff;
 }
 
 static uint32_t sequence(const struct packet *p)
@@ -203,7 +203,7 @@ static bool follows(const struct coalesce_slot *s, const struct packet *p, unsig
 	return p->proto == IPPROTO_UDP || (sequence(p) == s->next_seq && same_tcp(&s->first, p, l4_len));
 }
 
-static void append(struct coalesce_slot *s, const struct packet *p, unsigned l4_len)
+static void coalesce_append(struct coalesce_slot *s, const struct packet *p, unsigned l4_len)
 {
 	unsigned payload = p->len - p->l4 - l4_len;
 
@@ -216,8 +216,8 @@ static void append(struct coalesce_slot *s, const struct packet *p, unsigned l4_
 	}
 }
 
-static void begin(struct coalesce *c, struct coalesce_slot *s, const struct packet *p, uint32_t client, uint32_t hash,
-		  unsigned l4_len)
+static void coalesce_begin(struct coalesce *c, struct coalesce_slot *s, const struct packet *p, uint32_t client,
+			   uint32_t hash, unsigned l4_len)
 {
 	s->used = true;
 	s->client = client;
@@ -227,11 +227,11 @@ static void begin(struct coalesce *c, struct coalesce_slot *s, const struct pack
 	s->segment = (uint16_t)(p->len - s->header);
 	s->len = s->header;
 	s->n = 0;
-	append(s, p, l4_len);
+	coalesce_append(s, p, l4_len);
 	c->used[c->n_used++] = (uint8_t)(s - c->slot);
 }
 
-static void release(struct coalesce *c, struct coalesce_slot *s)
+static void coalesce_release(struct coalesce *c, struct coalesce_slot *s)
 {
 	uint8_t index = (uint8_t)(s - c->slot);
 	unsigned i = 0;
@@ -259,13 +259,13 @@ void coalesce_add(struct coalesce *c, const struct packet *p, uint32_t client)
 	if (l4_len && !checksum_valid(p))
 		l4_len = 0;
 	if (s->used && l4_len && same_flow(s, p, client, hash) && follows(s, p, l4_len)) {
-		append(s, p, l4_len);
+		coalesce_append(s, p, l4_len);
 		return;
 	}
 	if (s->used)
-		release(c, s);
+		coalesce_release(c, s);
 	if (l4_len)
-		begin(c, s, p, client, hash, l4_len);
+		coalesce_begin(c, s, p, client, hash, l4_len);
 	else
 		emit_single(c, p, client);
 }

@@ -101,7 +101,7 @@ struct bag { /* one worker's mail, out of its lock */
 	struct parcels leaving, others;
 };
 
-static void collect(struct mail *m, struct bag *bag)
+static void device_collect(struct mail *m, struct bag *bag)
 {
 	pthread_mutex_lock(&m->lock);
 	bag->n_notices = m->n_notices;
@@ -138,7 +138,7 @@ static void take_mail(void *ctx)
 	if (read(d->shared.control_event, &count, sizeof(count)) < 0)
 		return;
 	for (unsigned w = 0; w < d->n_workers; w++) {
-		collect(&d->workers[w].mail, &bag);
+		device_collect(&d->workers[w].mail, &bag);
 		for (unsigned i = 0; d->options.notice && i < bag.n_notices; i++)
 			d->options.notice(d->options.ctx, &bag.notices[i]);
 		take_parcels(d, &bag);
@@ -169,7 +169,7 @@ bool device_send(struct device *d, const struct endpoint *to, const void *bytes,
 
 /* ---- life --------------------------------------------------------------------- */
 
-static bool fail(char *error, size_t size, const char *what, int err)
+static bool device_fail(char *error, size_t size, const char *what, int err)
 {
 	snprintf(error, size, "%s: %s", what, strerror(-err));
 	return false;
@@ -208,7 +208,7 @@ static bool open_tap(struct device *d, char *error, size_t size)
 		snprintf(error, size, "/dev/net/tun is missing: load the module tun");
 		break;
 	default:
-		return fail(error, size, d->options.interface, err);
+		return device_fail(error, size, d->options.interface, err);
 	}
 	return false;
 }
@@ -243,7 +243,7 @@ static bool open_workers(struct device *d, char *error, size_t size)
 		err = worker_init(&d->workers[i], i, &d->shared, &u, d->tap.fd[i], d->tap.gso, d->tap.uso);
 		if (err) {
 			underlay_close(&u);
-			return fail(error, size, "worker", err);
+			return device_fail(error, size, "worker", err);
 		}
 	}
 	d->options.listen = port;
@@ -261,14 +261,14 @@ static bool assemble(struct device *d, char *error, size_t size)
 	}
 	d->shared.control_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (d->shared.control_event < 0)
-		return fail(error, size, "eventfd", -errno);
+		return device_fail(error, size, "eventfd", -errno);
 	d->workers = calloc(d->n_workers, sizeof(*d->workers));
 	d->shared.client_of_peer = calloc(MAX_CLIENTS, sizeof(*d->shared.client_of_peer));
 	if (!d->workers || !d->shared.client_of_peer)
-		return fail(error, size, "workers", -ENOMEM);
+		return device_fail(error, size, "workers", -ENOMEM);
 	err = handshakes_open(&d->handshakes, d);
 	if (err)
-		return fail(error, size, "handshakes: locked memory (raise RLIMIT_MEMLOCK)", err);
+		return device_fail(error, size, "handshakes: locked memory (raise RLIMIT_MEMLOCK)", err);
 	if (!open_tap(d, error, size))
 		return false;
 	memcpy(d->shared.tap_mac, d->tap.mac, sizeof(d->shared.tap_mac));
@@ -276,13 +276,13 @@ static bool assemble(struct device *d, char *error, size_t size)
 		return false;
 	d->engine = engine_new(&engine_ops, d);
 	if (!d->engine)
-		return fail(error, size, "engine: locked memory (raise RLIMIT_MEMLOCK)", -ENOMEM);
+		return device_fail(error, size, "engine: locked memory (raise RLIMIT_MEMLOCK)", -ENOMEM);
 	if (!engine_publish_allowed(d->engine))
-		return fail(error, size, "allowed addresses", -ENOMEM);
+		return device_fail(error, size, "allowed addresses", -ENOMEM);
 	if (d->options.other)
 		engine_fix_endpoints(d->engine);
 	err = loop_add(d->loop, &d->mail, d->shared.control_event, take_mail, d);
-	return err ? fail(error, size, "epoll", err) : true;
+	return err ? device_fail(error, size, "epoll", err) : true;
 }
 
 bool device_open(struct device *d, struct loop *loop, const struct device_options *options, char *error, size_t size)
@@ -305,7 +305,7 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 	return false;
 }
 
-static void stop(struct device *d)
+static void device_stop(struct device *d)
 {
 	handshakes_stop(&d->handshakes); /* it sends by a worker's socket */
 	atomic_store(&d->shared.stop, true);
@@ -320,7 +320,7 @@ int device_start(struct device *d)
 		int err = worker_start(&d->workers[d->n_running]);
 
 		if (err) {
-			stop(d);
+			device_stop(d);
 			return err;
 		}
 		d->n_running++;
@@ -329,13 +329,13 @@ int device_start(struct device *d)
 	int err = handshakes_start(&d->handshakes);
 
 	if (err)
-		stop(d);
+		device_stop(d);
 	return err;
 }
 
 void device_close(struct device *d)
 {
-	stop(d);
+	device_stop(d);
 	if (d->mail.ready)
 		loop_remove(d->loop, &d->mail);
 	if (d->engine)
@@ -379,7 +379,7 @@ bool device_replace_tap(struct device *d, char *error, size_t size)
 {
 	int err = 0;
 
-	stop(d);
+	device_stop(d);
 	tap_close(&d->tap);
 	if (!open_tap(d, error, size))
 		return false;
@@ -391,7 +391,7 @@ bool device_replace_tap(struct device *d, char *error, size_t size)
 	if (!err)
 		return true;
 	atomic_store(&d->shared.tap_gone, true); /* to be tried again */
-	return fail(error, size, "workers", err);
+	return device_fail(error, size, "workers", err);
 }
 
 /* All workers move to the sockets that are theirs of @fresh, or none does. 0 or -errno. */
@@ -427,7 +427,7 @@ int device_set_port(struct device *d, uint16_t port)
 		return err;
 	}
 	port = fresh[0].port;
-	stop(d);
+	device_stop(d);
 	err = rebind(d, fresh);
 	if (!err)
 		d->options.listen = port;

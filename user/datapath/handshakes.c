@@ -49,7 +49,7 @@ bool handshakes_put(struct handshakes *h, enum lane lane, const void *msg, size_
  * The next message; LANES: there is none. Answers come first, but every fourth time behind the proven: whoever sees an
  * index of ours on the wire can send forged ones at any rate.
  */
-static enum lane take(struct handshakes *h, struct handshake *out)
+static enum lane handshakes_take(struct handshakes *h, struct handshake *out)
 {
 	enum lane lane;
 
@@ -172,7 +172,7 @@ static bool take_messages(struct handshakes *h)
 
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
 		enum engine_result result = ENGINE_OK;
-		enum lane lane = take(h, &m);
+		enum lane lane = handshakes_take(h, &m);
 		struct engine_time time = {.mono = loop_now(), .wall = loop_wall()};
 
 		if (lane == LANES)
@@ -207,7 +207,7 @@ static void take_wishes(struct device *d, struct worker *w)
 	engine_release(d->engine, &garbage);
 }
 
-static uint64_t sooner(uint64_t a, uint64_t b)
+static uint64_t handshakes_sooner(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -225,9 +225,9 @@ static uint64_t turn(struct handshakes *h)
 	more = take_messages(h);
 	time = (struct engine_time){.mono = loop_now(), .wall = loop_wall()};
 	engine_set_under_load(d->engine, gate_is_loaded(&h->load, time.mono));
-	due = sooner(engine_tick(d->engine, &time), renew_keys(h, time.mono));
+	due = handshakes_sooner(engine_tick(d->engine, &time), renew_keys(h, time.mono));
 	if (retired_release(&d->retired, d->workers, d->n_workers))
-		due = sooner(due, time.mono + NS_PER_SEC);
+		due = handshakes_sooner(due, time.mono + NS_PER_SEC);
 	return more ? 0 : due;
 }
 
@@ -240,7 +240,7 @@ static void woken(void *ctx)
 		log_error("eventfd: %s", strerror(errno));
 }
 
-static void *run(void *arg)
+static void *handshakes_run(void *arg)
 {
 	struct handshakes *h = arg;
 
@@ -285,7 +285,7 @@ int handshakes_start(struct handshakes *h)
 	int err;
 
 	atomic_store(&h->stop, false);
-	err = -pthread_create(&h->thread, NULL, run, h);
+	err = -pthread_create(&h->thread, NULL, handshakes_run, h);
 	h->running = !err;
 	return err;
 }

@@ -29,7 +29,7 @@ static void dropped(void *ctx, enum drop_reason reason, unsigned n)
 }
 
 /* An error answers none, and none goes to many (RFC 1122 section 3.2.2, RFC 4443 section 2.4). */
-static bool may_answer(const struct unfinished *u)
+static bool pieces_may_answer(const struct unfinished *u)
 {
 	bool v4 = addr_is_v4(&u->src);
 
@@ -57,7 +57,7 @@ static void late(void *ctx, const struct unfinished *u)
 		.tuple = {.src = u->src, .dst = u->dst, .proto = u->proto},
 	};
 
-	if (u->scope & REASSEMBLE_OUTSIDE || !may_answer(u))
+	if (u->scope & REASSEMBLE_OUTSIDE || !pieces_may_answer(u))
 		return;
 	memcpy(n.bytes, u->first, u->len);
 	worker_notice(ctx, &n);
@@ -93,7 +93,7 @@ int pieces_timeout(struct worker *w)
 }
 
 /* One frame to the TAP, of these addresses. */
-static void give(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
+static void pieces_give(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
 {
 	if (tap_write(w->tap_fd, eth->h_dest, eth->h_source, packet, len))
 		worker_drop(w, DROP_TAP, 1);
@@ -101,7 +101,7 @@ static void give(struct worker *w, const struct ethhdr *eth, const uint8_t *pack
 
 /* ---- put together --------------------------------------------------------------------- */
 
-static uint8_t *add(struct worker *w, uint32_t scope, const uint8_t *packet, size_t len, struct joined *whole)
+static uint8_t *pieces_add(struct worker *w, uint32_t scope, const uint8_t *packet, size_t len, struct joined *whole)
 {
 	struct pieces *p = w->pieces;
 
@@ -122,22 +122,22 @@ void pieces_from_client(struct worker *w, const struct packet *packet, uint32_t 
 {
 	struct ethhdr eth = w->coalesce.eth;
 	struct joined whole;
-	uint8_t *got = add(w, client, packet->data, packet->len, &whole);
+	uint8_t *got = pieces_add(w, client, packet->data, packet->len, &whole);
 
 	if (!got)
 		return;
 	tap_mac_put(eth.h_source, TAP_CLIENT, fragments_of(got, whole.largest) << 16 | client);
-	give(w, &eth, got, whole.len);
+	pieces_give(w, &eth, got, whole.len);
 }
 
 /* From a NIC; the frame's addresses are as the whole is to have them. */
 static void from_nic(struct worker *w, const struct ethhdr *eth, const uint8_t *packet, size_t len)
 {
 	struct joined whole;
-	uint8_t *got = add(w, tap_mac_id(eth->h_source) | REASSEMBLE_OUTSIDE, packet, len, &whole);
+	uint8_t *got = pieces_add(w, tap_mac_id(eth->h_source) | REASSEMBLE_OUTSIDE, packet, len, &whole);
 
 	if (got)
-		give(w, eth, got, whole.len);
+		pieces_give(w, eth, got, whole.len);
 }
 
 /* ---- cut -------------------------------------------------------------------------------- */
@@ -159,7 +159,7 @@ const uint8_t *pieces_next(struct worker *w, struct pieces_walk *walk, size_t mt
 }
 
 /* A translated packet, or several, for an MTU that the program names. */
-static void cut_out(struct worker *w, uint8_t *frame, size_t len)
+static void pieces_cut_out(struct worker *w, uint8_t *frame, size_t len)
 {
 	struct pieces_walk walk = {.cut = {0}};
 	struct ethhdr eth = w->coalesce.eth;
@@ -173,7 +173,7 @@ static void cut_out(struct worker *w, uint8_t *frame, size_t len)
 	memcpy(eth.h_source, frame + sizeof(struct virtio_net_hdr) + offsetof(struct ethhdr, h_source), ETH_ALEN);
 	mtu = (uint16_t)tap_mac_id(eth.h_source);
 	while ((packet = pieces_next(w, &walk, mtu, &len)))
-		give(w, &eth, packet, len);
+		pieces_give(w, &eth, packet, len);
 }
 
 bool pieces_take(struct worker *w, uint8_t *frame, size_t len)
@@ -187,7 +187,7 @@ bool pieces_take(struct worker *w, uint8_t *frame, size_t len)
 	if (eth.h_proto == htons(ETH_P_REASSEMBLE))
 		from_nic(w, &eth, frame + head, len - head);
 	else if (eth.h_proto == htons(ETH_P_CUT))
-		cut_out(w, frame, len);
+		pieces_cut_out(w, frame, len);
 	else
 		return false;
 	return true;

@@ -42,7 +42,7 @@ static size_t put_header(const struct probe_ends *e, size_t payload, uint8_t *ou
 	return sizeof(ip);
 }
 
-static uint64_t pseudo(const struct probe_ends *e, size_t len)
+static uint64_t probe_pseudo(const struct probe_ends *e, size_t len)
 {
 	bool v4 = addr_is_v4(&e->src);
 
@@ -66,7 +66,7 @@ static size_t put_tcp(const struct probe_ends *e, uint32_t seq, uint8_t flags, c
 	memcpy(out + header, &tcp, sizeof(tcp));
 	if (n)
 		memcpy(out + header + sizeof(tcp), options, n);
-	tcp.check = csum_finish(csum_add(pseudo(e, len), out + header, len));
+	tcp.check = csum_finish(csum_add(probe_pseudo(e, len), out + header, len));
 	memcpy(out + header, &tcp, sizeof(tcp));
 	return header + len;
 }

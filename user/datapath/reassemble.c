@@ -87,7 +87,7 @@ void reassembly_free(struct reassembly *r)
 
 /* ---- what a fragment says of itself ------------------------------------------------ */
 
-static bool parse4(const uint8_t *packet, size_t len, struct piece *p)
+static bool reassemble_parse4(const uint8_t *packet, size_t len, struct piece *p)
 {
 	struct iphdr ip;
 	size_t total;
@@ -133,7 +133,7 @@ static size_t find_fragment(const uint8_t *packet, size_t len, uint16_t *next_at
 	return next == IPPROTO_FRAGMENT && at + sizeof(struct ip6_frag) <= len ? at : 0;
 }
 
-static bool parse6(const uint8_t *packet, size_t len, struct piece *p)
+static bool reassemble_parse6(const uint8_t *packet, size_t len, struct piece *p)
 {
 	struct ip6_frag frag;
 	struct ip6_hdr ip;
@@ -168,18 +168,19 @@ static bool parse6(const uint8_t *packet, size_t len, struct piece *p)
 	return true;
 }
 
-static bool parse(const uint8_t *packet, size_t len, struct piece *p)
+static bool reassemble_parse(const uint8_t *packet, size_t len, struct piece *p)
 {
 	if (!len)
 		return false;
-	return packet[0] >> 4 == 4 ? parse4(packet, len, p) : packet[0] >> 4 == 6 && parse6(packet, len, p);
+	return packet[0] >> 4 == 4 ? reassemble_parse4(packet, len, p)
+				   : packet[0] >> 4 == 6 && reassemble_parse6(packet, len, p);
 }
 
 bool reassemble_is_fragment(const uint8_t *packet, size_t len)
 {
 	struct piece p;
 
-	return parse(packet, len, &p);
+	return reassemble_parse(packet, len, &p);
 }
 
 /* Could be part of a packet; what could not is not kept, whatever came before it. */
@@ -192,7 +193,7 @@ static bool makes_sense(const struct piece *p)
 
 /* ---- packets that wait --------------------------------------------------------------- */
 
-static void release(struct reassembly *r, struct waiting *w)
+static void reassemble_release(struct reassembly *r, struct waiting *w)
 {
 	w->state = FREE;
 	r->used--;
@@ -202,11 +203,11 @@ static void expel(struct reassembly *r, struct waiting *w, enum drop_reason reas
 {
 	if (w->n)
 		r->drop(r->ctx, reason, w->n);
-	release(r, w);
+	reassemble_release(r, w);
 }
 
 /* All of it dies, also what is still to come. */
-static void refuse(struct reassembly *r, struct waiting *w, enum drop_reason reason)
+static void reassemble_refuse(struct reassembly *r, struct waiting *w, enum drop_reason reason)
 {
 	r->drop(r->ctx, reason, w->n + 1);
 	w->n = 0;
@@ -214,19 +215,19 @@ static void refuse(struct reassembly *r, struct waiting *w, enum drop_reason rea
 	w->reason = reason;
 }
 
-static bool is_older(const struct waiting *w, const struct waiting *than)
+static bool reassemble_is_older(const struct waiting *w, const struct waiting *than)
 {
 	return !than || w->born < than->born;
 }
 
-static bool is_outside(const struct key *k)
+static bool reassemble_is_outside(const struct key *k)
 {
 	return k->scope & REASSEMBLE_OUTSIDE;
 }
 
 static bool same_sender(const struct key *a, const struct key *b)
 {
-	return a->scope == b->scope && (!is_outside(a) || !addr_cmp(&a->src, &b->src));
+	return a->scope == b->scope && (!reassemble_is_outside(a) || !addr_cmp(&a->src, &b->src));
 }
 
 /* The oldest packet of the client who has most of them. Those outside are never all that there is. */
@@ -245,7 +246,7 @@ static struct waiting *of_greediest(struct reassembly *r)
 			n += scope[k] == scope[i];
 		if (scope[i] & REASSEMBLE_OUTSIDE || n < most)
 			continue;
-		if (n > most || is_older(&r->waiting[i], oldest))
+		if (n > most || reassemble_is_older(&r->waiting[i], oldest))
 			oldest = &r->waiting[i];
 		most = n;
 	}
@@ -253,7 +254,7 @@ static struct waiting *of_greediest(struct reassembly *r)
 }
 
 /* Room for a new packet, by whoever has had more than others. */
-static struct waiting *make_room(struct reassembly *r, const struct key *key)
+static struct waiting *reassemble_make_room(struct reassembly *r, const struct key *key)
 {
 	struct waiting *unused = NULL, *own = NULL, *outside = NULL;
 	unsigned n_own = 0, n_outside = 0;
@@ -263,18 +264,18 @@ static struct waiting *make_room(struct reassembly *r, const struct key *key)
 			unused = w;
 			continue;
 		}
-		if (is_outside(&w->key)) {
+		if (reassemble_is_outside(&w->key)) {
 			n_outside++;
-			outside = is_older(w, outside) ? w : outside;
+			outside = reassemble_is_older(w, outside) ? w : outside;
 		}
 		if (same_sender(&w->key, key)) {
 			n_own++;
-			own = is_older(w, own) ? w : own;
+			own = reassemble_is_older(w, own) ? w : own;
 		}
 	}
 	if (n_own >= REASSEMBLE_OF_SENDER)
 		unused = own;
-	else if (is_outside(key) && n_outside >= REASSEMBLE_OF_OUTSIDE)
+	else if (reassemble_is_outside(key) && n_outside >= REASSEMBLE_OF_OUTSIDE)
 		unused = outside;
 	else if (!unused)
 		unused = of_greediest(r);
@@ -283,7 +284,7 @@ static struct waiting *make_room(struct reassembly *r, const struct key *key)
 	return unused;
 }
 
-static void begin(struct waiting *w, const struct key *key, uint64_t now)
+static void reassemble_begin(struct waiting *w, const struct key *key, uint64_t now)
 {
 	w->state = WAITING;
 	w->key = *key;
@@ -293,15 +294,15 @@ static void begin(struct waiting *w, const struct key *key, uint64_t now)
 	w->n = 0;
 }
 
-static struct waiting *find(struct reassembly *r, const struct key *key, uint64_t now)
+static struct waiting *reassemble_find(struct reassembly *r, const struct key *key, uint64_t now)
 {
 	struct waiting *w;
 
 	for (w = r->waiting; r->used && w < r->waiting + REASSEMBLE_PACKETS; w++)
 		if (w->state != FREE && w->key.id == key->id && !memcmp(&w->key, key, sizeof(*key)))
 			return w;
-	w = make_room(r, key);
-	begin(w, key, now);
+	w = reassemble_make_room(r, key);
+	reassemble_begin(w, key, now);
 	r->used++;
 	return w;
 }
@@ -310,7 +311,7 @@ static struct waiting *find(struct reassembly *r, const struct key *key, uint64_
 
 enum fit { FITS, REPEATED, CONTRADICTS };
 
-static enum fit compare(const struct waiting *w, const struct piece *p)
+static enum fit reassemble_compare(const struct waiting *w, const struct piece *p)
 {
 	uint32_t end = p->at + p->len;
 
@@ -329,7 +330,7 @@ static enum fit compare(const struct waiting *w, const struct piece *p)
 	return FITS;
 }
 
-static void keep(struct waiting *w, const struct piece *p)
+static void reassemble_keep(struct waiting *w, const struct piece *p)
 {
 	uint32_t size = (uint32_t)(p->data - p->header) + p->len;
 
@@ -369,7 +370,7 @@ static bool join_ecn(const struct waiting *w, uint8_t *tos, unsigned shift)
 }
 
 /* Completes the header. NULL: the whole is no packet. */
-static uint8_t *finish(struct waiting *w, struct joined *whole)
+static uint8_t *reassemble_finish(struct waiting *w, struct joined *whole)
 {
 	uint8_t *packet = w->header + HEADERS_MAX - w->header_len;
 	uint32_t len = w->header_len + w->total;
@@ -396,29 +397,29 @@ static uint8_t *finish(struct waiting *w, struct joined *whole)
 /* A fragment that is a whole packet meets no others (RFC 6946). */
 static uint8_t *take_alone(struct waiting *w, const struct piece *p, struct joined *whole)
 {
-	begin(w, &p->key, 0);
-	keep(w, p);
-	return finish(w, whole); /* within bounds, and of one mark: makes_sense() looked */
+	reassemble_begin(w, &p->key, 0);
+	reassemble_keep(w, p);
+	return reassemble_finish(w, whole); /* within bounds, and of one mark: makes_sense() looked */
 }
 
-static uint8_t *add(struct reassembly *r, struct waiting *w, const struct piece *p, struct joined *whole)
+static uint8_t *reassemble_add(struct reassembly *r, struct waiting *w, const struct piece *p, struct joined *whole)
 {
-	enum fit fit = compare(w, p);
+	enum fit fit = reassemble_compare(w, p);
 	uint8_t *packet;
 
 	if (fit == REPEATED)
 		r->drop(r->ctx, DROP_FRAGMENT_REPEATED, 1);
 	else if (fit == CONTRADICTS)
-		refuse(r, w, DROP_FRAGMENT_OVERLAP);
+		reassemble_refuse(r, w, DROP_FRAGMENT_OVERLAP);
 	else if (w->n == REASSEMBLE_PIECES)
-		refuse(r, w, DROP_FRAGMENT);
+		reassemble_refuse(r, w, DROP_FRAGMENT);
 	else
-		keep(w, p);
+		reassemble_keep(w, p);
 	if (fit != FITS || w->state != WAITING || !is_complete(w))
 		return NULL;
-	packet = finish(w, whole);
+	packet = reassemble_finish(w, whole);
 	if (packet)
-		release(r, w);
+		reassemble_release(r, w);
 	else
 		expel(r, w, DROP_FRAGMENT);
 	return packet;
@@ -430,7 +431,7 @@ uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet,
 	struct waiting *w;
 	struct piece p;
 
-	if (!parse(packet, len, &p) || !makes_sense(&p)) {
+	if (!reassemble_parse(packet, len, &p) || !makes_sense(&p)) {
 		r->drop(r->ctx, DROP_FRAGMENT, 1);
 		return NULL;
 	}
@@ -438,14 +439,14 @@ uint8_t *reassemble(struct reassembly *r, uint32_t scope, const uint8_t *packet,
 	reassemble_expire(r, now);
 	if (!p.at && !p.more)
 		return take_alone(&r->alone, &p, whole);
-	w = find(r, &p.key, now);
+	w = reassemble_find(r, &p.key, now);
 	if (w->state == WAITING)
-		return add(r, w, &p, whole);
+		return reassemble_add(r, w, &p, whole);
 	r->drop(r->ctx, w->reason, 1);
 	return NULL;
 }
 
-static void tell(struct reassembly *r, const struct waiting *w)
+static void reassemble_tell(struct reassembly *r, const struct waiting *w)
 {
 	struct unfinished u = {
 		.scope = w->key.scope,
@@ -471,7 +472,7 @@ uint64_t reassemble_expire(struct reassembly *r, uint64_t now)
 		if (w->state == FREE)
 			continue;
 		if (w->born + REASSEMBLE_NS <= now) {
-			tell(r, w);
+			reassemble_tell(r, w);
 			expel(r, w, DROP_FRAGMENT_TIMEOUT);
 		} else if (w->born + REASSEMBLE_NS < next) {
 			next = w->born + REASSEMBLE_NS;

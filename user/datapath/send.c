@@ -17,7 +17,7 @@
 
 #define SEND_FRAMES 64 /* until the underlay has its turn */
 
-static void flush(struct worker *w)
+static void send_flush(struct worker *w)
 {
 	unsigned refused;
 
@@ -29,7 +29,7 @@ static void flush(struct worker *w)
 	w->n_tx = 0;
 }
 
-static bool fits(const struct tx_batch *b, size_t size, uint8_t tos)
+static bool send_fits(const struct tx_batch *b, size_t size, uint8_t tos)
 {
 	return size <= b->segment && b->count < TX_SEGMENTS && b->len + size <= TX_SIZE && b->tos == tos;
 }
@@ -42,13 +42,13 @@ static struct tx_batch *batch_for(struct worker *w, const struct transport *t, s
 	for (unsigned i = w->n_tx; i-- > 0;) {
 		if (w->tx_owner[i] != t)
 			continue;
-		if (fits(&w->tx[i], size, tos))
+		if (send_fits(&w->tx[i], size, tos))
 			return &w->tx[i];
 		w->tx_owner[i] = NULL; /* nothing may overtake what comes now */
 		break;
 	}
 	if (w->n_tx == TX_BATCHES)
-		flush(w);
+		send_flush(w);
 	b = &w->tx[w->n_tx];
 	w->tx_owner[w->n_tx++] = t;
 	b->to = t->endpoint;
@@ -104,7 +104,7 @@ static unsigned packets_of(const struct split *s)
 	return s->segment ? (unsigned)((payload + s->segment - 1) / s->segment) : 1;
 }
 
-static void send_frame(struct worker *w, size_t frame_len)
+static void send_one_frame(struct worker *w, size_t frame_len)
 {
 	struct pieces_walk walk = {.cut = {0}};
 	const struct split *split = &walk.split;
@@ -152,9 +152,9 @@ void send_frames(struct worker *w)
 			worker_tap_gone(w);
 		if (n <= 0)
 			break;
-		send_frame(w, (size_t)n);
+		send_one_frame(w, (size_t)n);
 	}
-	flush(w);
+	send_flush(w);
 }
 
 static void send_keepalive(struct worker *w, struct transport *t)
@@ -190,5 +190,5 @@ void send_todo(struct worker *w)
 		if (todo & TRANSPORT_HANDSHAKE)
 			worker_request_handshake(w, t->peer);
 	}
-	flush(w);
+	send_flush(w);
 }

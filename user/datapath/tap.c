@@ -60,13 +60,13 @@ static int identify(struct tap *t)
 }
 
 /* Closed to all but whoever runs as we do, whatever the mode of /dev/net/tun. */
-static int claim(const struct tap *t)
+static int tap_claim(const struct tap *t)
 {
 	return ioctl(t->fd[0], TUNSETOWNER, (unsigned long)geteuid()) ? -errno : 0;
 }
 
 /* The group is set last: a TAP with both was found to be ours alone before anybody relied on it. */
-static int seal(const struct tap *t)
+static int tap_seal(const struct tap *t)
 {
 	return ioctl(t->fd[0], TUNSETGROUP, (unsigned long)getegid()) ? -errno : 0;
 }
@@ -81,7 +81,7 @@ static bool is_sealed(const struct tap_link *link)
  * was open to others is deleted: their queues stay attached whoever owns it later, and so do the programs, the filter
  * and the header that they may have set. 0 or -errno.
  */
-static int clear_name(struct tap *t, const char *name, struct tap_link *link)
+static int tap_clear_name(struct tap *t, const char *name, struct tap_link *link)
 {
 	int err = tap_link_get(name, link);
 
@@ -116,16 +116,16 @@ static int open_queues(struct tap *t, const char *name, unsigned queues, int fla
 static int open_first(struct tap *t, const char *name, bool fresh)
 {
 	struct tap_link before = {0}, link;
-	int err = fresh ? 0 : clear_name(t, name, &before);
+	int err = fresh ? 0 : tap_clear_name(t, name, &before);
 
 	err = err ?: open_queues(t, name, 1, fresh ? IFF_TUN_EXCL : 0);
 	if (err || is_sealed(&before))
 		return err;
-	err = claim(t) ?: tap_link_get(t->name, &link);
+	err = tap_claim(t) ?: tap_link_get(t->name, &link);
 	if (err)
 		return err;
 	if (link.queues == 1 && !link.disabled)
-		return seal(t);
+		return tap_seal(t);
 	t->made_anew = true;
 	return tap_link_delete(link.ifindex) ?: -EAGAIN;
 }

@@ -53,7 +53,7 @@ static int take_attribute(const struct nlattr *attr, void *ctx)
 	return mnl_attr_get_type(attr) == IFLA_LINKINFO ? mnl_attr_parse_nested(attr, take_info, ctx) : MNL_CB_OK;
 }
 
-static int take_link(const struct nlmsghdr *nlh, void *ctx)
+static int tap_link_take_link(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	struct tap_link *out = ctx;
@@ -63,7 +63,7 @@ static int take_link(const struct nlmsghdr *nlh, void *ctx)
 }
 
 /* Sends one request and reads until its acknowledgement. 0 or -errno. */
-static int ask(struct nlmsghdr *nlh, mnl_cb_t each, void *ctx)
+static int tap_link_ask(struct nlmsghdr *nlh, mnl_cb_t each, void *ctx)
 {
 	_Alignas(struct nlmsghdr) char answer[16384];
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -97,7 +97,7 @@ int tap_link_get(const char *name, struct tap_link *out)
 	nlh->nlmsg_type = RTM_GETLINK;
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	return ask(nlh, take_link, out);
+	return tap_link_ask(nlh, tap_link_take_link, out);
 }
 
 int tap_link_delete(int ifindex)
@@ -109,5 +109,5 @@ int tap_link_delete(int ifindex)
 	nlh->nlmsg_type = RTM_DELLINK;
 	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	ifi->ifi_index = ifindex;
-	return ask(nlh, NULL, NULL);
+	return tap_link_ask(nlh, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void hang_up(struct connection *c)
 }
 
 /* An answer fits the socket's buffer but for thousands of peers: a short wait is fair, `wg` reads at once. */
-static bool send_all(int fd, const char *text, size_t len)
+static bool uapi_socket_send_all(int fd, const char *text, size_t len)
 {
 	while (len) {
 		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
@@ -55,7 +55,7 @@ static bool send_all(int fd, const char *text, size_t len)
 	return true;
 }
 
-static bool answer(struct connection *c)
+static bool uapi_socket_answer(struct connection *c)
 {
 	struct uapi_socket *s = c->socket;
 	struct engine_time time = {.mono = loop_now(), .wall = loop_wall()};
@@ -68,12 +68,12 @@ static bool answer(struct connection *c)
 	text = uapi_answer(&c->request, s->device->engine, &s->settings, &time, &len);
 	if (!text)
 		return false;
-	sent = send_all(c->watch.fd, text, len);
+	sent = uapi_socket_send_all(c->watch.fd, text, len);
 	uapi_answer_free(text, len);
 	return sent;
 }
 
-static void readable(void *context)
+static void uapi_socket_readable(void *context)
 {
 	struct connection *c = context;
 	char bytes[4096];
@@ -89,7 +89,7 @@ static void readable(void *context)
 	status = uapi_feed(&c->request, bytes, (size_t)n);
 	explicit_bzero(bytes, sizeof(bytes)); /* keys */
 	while (status == UAPI_READY) {
-		if (!answer(c)) {
+		if (!uapi_socket_answer(c)) {
 			hang_up(c);
 			return;
 		}
@@ -113,7 +113,7 @@ static void accept_one(void *context)
 
 		if (c->open)
 			continue;
-		if (loop_add(s->device->loop, &c->watch, fd, readable, c))
+		if (loop_add(s->device->loop, &c->watch, fd, uapi_socket_readable, c))
 			break;
 		c->socket = s;
 		c->open = true;

@@ -18,15 +18,15 @@
 
 #define BUFFER_BYTES (8 << 20) /* of a socket: a few milliseconds at line rate */
 
-static int set(int fd, int level, int option, int value)
+static int underlay_set(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
 }
 
 static void enlarge(int fd, int forced, int option)
 {
-	if (set(fd, SOL_SOCKET, forced, BUFFER_BYTES))
-		set(fd, SOL_SOCKET, option, BUFFER_BYTES);
+	if (underlay_set(fd, SOL_SOCKET, forced, BUFFER_BYTES))
+		underlay_set(fd, SOL_SOCKET, option, BUFFER_BYTES);
 }
 
 /*
@@ -36,15 +36,15 @@ static void enlarge(int fd, int forced, int option)
  */
 static int options4(int fd)
 {
-	return set(fd, IPPROTO_IP, IP_PKTINFO, 1) ?: set(fd, IPPROTO_IP, IP_RECVTOS, 1)
-		?: set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+	return underlay_set(fd, IPPROTO_IP, IP_PKTINFO, 1) ?: underlay_set(fd, IPPROTO_IP, IP_RECVTOS, 1)
+		?: underlay_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
 }
 
 static int options6(int fd)
 {
-	return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) ?: set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-		?: set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
-		?: set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+	return underlay_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) ?: underlay_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+		?: underlay_set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
+		?: underlay_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 }
 
 static socklen_t any_address(int family, uint16_t port, struct sockaddr_storage *out)
@@ -75,15 +75,15 @@ static int open_one(struct underlay *u, int family, uint16_t port)
 		return -errno;
 	enlarge(fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	enlarge(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	err = set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ?: family == AF_INET ? options4(fd) : options6(fd);
+	err = underlay_set(fd, SOL_SOCKET, SO_REUSEPORT, 1) ?: family == AF_INET ? options4(fd) : options6(fd);
 	if (!err && bind(fd, (void *)&any, len))
 		err = -errno;
 	if (err) {
 		close(fd);
 		return err;
 	}
-	u->gro = !set(fd, IPPROTO_UDP, UDP_GRO, 1);
-	u->gso = !set(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
+	u->gro = !underlay_set(fd, IPPROTO_UDP, UDP_GRO, 1);
+	u->gso = !underlay_set(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
 	return fd;
 }
 
@@ -147,7 +147,7 @@ int underlay_port_free(uint16_t port)
 		if (fd < 0)
 			continue;
 		if (families[i] == AF_INET6)
-			set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+			underlay_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 		if (bind(fd, (void *)&any, len) && !family_missing(-errno))
 			err = -errno;
 		close(fd);
@@ -161,7 +161,7 @@ int underlay_mark(const struct underlay *u, uint32_t mark)
 
 	for (int i = 0; i < UNDERLAY_FAMILIES; i++)
 		if (u->fd[i] >= 0)
-			err = err ?: set(u->fd[i], SOL_SOCKET, SO_MARK, (int)mark);
+			err = err ?: underlay_set(u->fd[i], SOL_SOCKET, SO_MARK, (int)mark);
 	return err;
 }
 

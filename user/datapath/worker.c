@@ -130,7 +130,7 @@ bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const st
 }
 
 /* The underlay's way out for what goes to a relay; called by other threads, too. */
-static bool leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
+static bool worker_leave(void *ctx, const struct endpoint *to, const void *data, size_t len)
 {
 	struct worker *w = ctx;
 
@@ -175,7 +175,7 @@ bool worker_quiet(const struct worker *w, uint64_t pass)
 
 /* ---- the loop -------------------------------------------------------------- */
 
-static void handle(struct worker *w, enum source source)
+static void worker_handle(struct worker *w, enum source source)
 {
 	uint64_t count;
 
@@ -195,7 +195,7 @@ static void handle(struct worker *w, enum source source)
 	}
 }
 
-static void *run(void *arg)
+static void *worker_run(void *arg)
 {
 	struct worker *w = arg;
 	struct epoll_event events[SOURCES];
@@ -214,7 +214,7 @@ static void *run(void *arg)
 		worker_apply_commands(w);
 		receive_arrivals(w);
 		for (int i = 0; i < n; i++)
-			handle(w, events[i].data.u32);
+			worker_handle(w, events[i].data.u32);
 		send_todo(w);
 		pass_garbage(w);
 		w->allowed = NULL;
@@ -224,7 +224,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int watch(struct worker *w, int fd, enum source source)
+static int worker_watch_fd(struct worker *w, int fd, enum source source)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u32 = source};
 
@@ -233,8 +233,8 @@ static int watch(struct worker *w, int fd, enum source source)
 
 int worker_watch(struct worker *w, const struct underlay *underlay)
 {
-	return watch(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
-		       ?: watch(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
+	return worker_watch_fd(w, underlay->fd[UNDERLAY_4], FROM_UNDERLAY_4)
+		       ?: worker_watch_fd(w, underlay->fd[UNDERLAY_6], FROM_UNDERLAY_6);
 }
 
 static int allocate(struct worker *w)
@@ -260,7 +260,7 @@ static void take_underlay(struct worker *w, const struct underlay *underlay)
 	w->underlay = *underlay;
 	w->transports.port = underlay->port;
 	if (w->shared->parcels) {
-		w->underlay.relay = leave;
+		w->underlay.relay = worker_leave;
 		w->underlay.relay_ctx = w;
 	}
 }
@@ -282,7 +282,9 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 	w->transports.outside = !shared->to_host;
 	if (!err) {
 		receive_init(w, gso, uso);
-		err = worker_watch(w, underlay) ?: watch(w, tap_fd, FROM_TAP) ?: watch(w, w->event, FROM_EVENT);
+		err = worker_watch(w, underlay);
+		err = err ?: worker_watch_fd(w, tap_fd, FROM_TAP);
+		err = err ?: worker_watch_fd(w, w->event, FROM_EVENT);
 	}
 	if (err)
 		worker_free(w);
@@ -293,7 +295,7 @@ int worker_init(struct worker *w, unsigned id, struct worker_shared *shared, con
 
 int worker_start(struct worker *w)
 {
-	return -pthread_create(&w->thread, NULL, run, w);
+	return -pthread_create(&w->thread, NULL, worker_run, w);
 }
 
 void worker_stop(struct worker *w)
@@ -311,7 +313,7 @@ void worker_rebind(struct worker *w, const struct underlay *underlay)
 int worker_retap(struct worker *w, int tap_fd)
 {
 	w->tap_fd = tap_fd;
-	return watch(w, tap_fd, FROM_TAP);
+	return worker_watch_fd(w, tap_fd, FROM_TAP);
 }
 
 void worker_free(struct worker *w)

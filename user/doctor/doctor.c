@@ -97,7 +97,7 @@ static void check_bpffs(struct doctor *d, const struct config *cfg)
 	free(path);
 }
 
-static int read_number(const char *path)
+static int doctor_read_number(const char *path)
 {
 	FILE *in = fopen(path, "re");
 	int n = -1;
@@ -112,8 +112,8 @@ static int read_number(const char *path)
 /* Sluice forwards by itself; the kernel's own forwarding is neither needed nor harmful. */
 static void check_forwarding(struct doctor *d)
 {
-	bool four = read_number("/proc/sys/net/ipv4/ip_forward") > 0;
-	bool six = read_number("/proc/sys/net/ipv6/conf/all/forwarding") > 0;
+	bool four = doctor_read_number("/proc/sys/net/ipv4/ip_forward") > 0;
+	bool six = doctor_read_number("/proc/sys/net/ipv6/conf/all/forwarding") > 0;
 
 	doctor_say(d, "forwarding", DOCTOR_OK, NULL,
 		   "the kernel forwards %s (not needed; tunnel packets are kept from it)",

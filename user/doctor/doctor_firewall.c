@@ -165,7 +165,7 @@ static int read_rule(const struct nlmsghdr *header, void *data)
 
 /* ---- what there is ---------------------------------------------------------------------- */
 
-static int dump(struct mnl_socket *socket, uint16_t type, mnl_cb_t each, struct ruleset *r)
+static int doctor_firewall_dump(struct mnl_socket *socket, uint16_t type, mnl_cb_t each, struct ruleset *r)
 {
 	char buf[32768];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buf);
@@ -194,9 +194,9 @@ static int read_ruleset(struct ruleset *r)
 	int result = -1, err;
 
 	if (socket && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) >= 0) {
-		result = dump(socket, NFT_MSG_GETCHAIN, read_chain, r);
+		result = doctor_firewall_dump(socket, NFT_MSG_GETCHAIN, read_chain, r);
 		if (result >= 0)
-			result = dump(socket, NFT_MSG_GETRULE, read_rule, r);
+			result = doctor_firewall_dump(socket, NFT_MSG_GETRULE, read_rule, r);
 	}
 	err = errno;
 	if (socket)

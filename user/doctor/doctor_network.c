@@ -59,7 +59,7 @@ static void add_name(struct names *names, const char *name)
 		names->v[names->n++] = name;
 }
 
-static void gather(const struct config *cfg, struct names *names)
+static void doctor_network_gather(const struct config *cfg, struct names *names)
 {
 	struct netlink n;
 	int ifindex = 0;
@@ -142,7 +142,7 @@ static void check_foreign(struct doctor *d, const char *name)
 	}
 }
 
-static void check_ports(struct doctor *d, const struct config *cfg)
+static void doctor_network_check_ports(struct doctor *d, const struct config *cfg)
 {
 	struct maps_ports kept[16];
 	size_t n = ports_of_host(kept, 15);
@@ -195,12 +195,12 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 	relay(doctor, "pins", cfg, hostcheck_pins, pins_state(cfg, state, sizeof(state)));
 	relay(doctor, "port", cfg, hostcheck_port, "the WireGuard port is free or the gateway's own");
 	relay(doctor, "keys", cfg, hostcheck_keys, "no key file can be read by others");
-	gather(cfg, &names);
+	doctor_network_gather(cfg, &names);
 	for (size_t i = 0; i < names.n; i++) {
 		check_offloads(doctor, fd, names.v[i]);
 		check_foreign(doctor, names.v[i]);
 	}
-	check_ports(doctor, cfg);
+	doctor_network_check_ports(doctor, cfg);
 	if (fd >= 0)
 		close(fd);
 }

@@ -118,7 +118,7 @@ static bool has(const struct addr *list, int n, const struct addr *a)
 	return false;
 }
 
-static void list_addresses(const struct addr *list, int n, char *buf, size_t size)
+static void hostcheck_list_addresses(const struct addr *list, int n, char *buf, size_t size)
 {
 	char text[ADDR_STRLEN];
 	size_t len = 0;
@@ -187,7 +187,7 @@ static void check_pool(struct netlink *n, const struct config_pool *pool, struct
 	if (ifindex <= 0 || !if_indextoname((unsigned)ifindex, name))
 		return;
 	count = netlink_addresses(n, ifindex, list, ADDRESSES_MAX);
-	list_addresses(list, count, own, sizeof(own));
+	hostcheck_list_addresses(list, count, own, sizeof(own));
 	for (size_t i = 0; i < pool->addresses.n; i++)
 		if (!has(list, count, &pool->addresses.v[i]))
 			diag_error(d, config_at(pool->node, "addresses", i),

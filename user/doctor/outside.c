@@ -107,7 +107,7 @@ static int connect_metadata(void)
 }
 
 /* One request, one answer: its text in @out. False: none, or not 200. */
-static bool ask(const char *method, const char *path, const struct http1_header *header, char *out, size_t size)
+static bool outside_ask(const char *method, const char *path, const struct http1_header *header, char *out, size_t size)
 {
 	struct url to = {.host = METADATA, .port = 80};
 	int fd = connect_metadata();
@@ -139,7 +139,7 @@ static bool ask(const char *method, const char *path, const struct http1_header 
 }
 
 /* Addresses end with the line, or the answer. */
-static bool parse(char *text, struct addr *seen)
+static bool outside_parse(char *text, struct addr *seen)
 {
 	text[strcspn(text, " \t\r\n")] = '\0';
 	return addr_parse(text, strlen(text), seen);
@@ -150,11 +150,12 @@ static bool ask_aws(struct addr *seen)
 	char token[TOKEN_MAX], text[TOKEN_MAX];
 	struct http1_header header = {"X-aws-ec2-metadata-token-ttl-seconds", "60"};
 
-	if (!ask("PUT", "/latest/api/token", &header, token, sizeof(token)))
+	if (!outside_ask("PUT", "/latest/api/token", &header, token, sizeof(token)))
 		return false;
 	token[strcspn(token, "\r\n")] = '\0';
 	header = (struct http1_header){"X-aws-ec2-metadata-token", token};
-	return ask("GET", "/latest/meta-data/public-ipv4", &header, text, sizeof(text)) && parse(text, seen);
+	return outside_ask("GET", "/latest/meta-data/public-ipv4", &header, text, sizeof(text)) &&
+	       outside_parse(text, seen);
 }
 
 bool outside_cloud(struct addr *seen, const char **cloud)
@@ -185,7 +186,8 @@ bool outside_cloud(struct addr *seen, const char **cloud)
 		return true;
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		*cloud = others[i].name;
-		if (ask("GET", others[i].path, &others[i].header, text, sizeof(text)) && parse(text, seen))
+		if (outside_ask("GET", others[i].path, &others[i].header, text, sizeof(text)) &&
+		    outside_parse(text, seen))
 			return true;
 	}
 	return false;

@@ -17,7 +17,7 @@
 #include "gateway.h"
 
 /* The programs read Ethernet frames: another device's are none of theirs. */
-static void add(struct egress_pool *pool, const struct netlink_link *link)
+static void answers_by_add(struct egress_pool *pool, const struct netlink_link *link)
 {
 	size_t n = 0;
 
@@ -29,7 +29,7 @@ static void add(struct egress_pool *pool, const struct netlink_link *link)
 		pool->answers[n] = (unsigned)link->ifindex;
 }
 
-static int add_ports(struct gateway *g, const struct netlink_link *vrf, struct egress_pool *pool)
+static int answers_by_add_ports(struct gateway *g, const struct netlink_link *vrf, struct egress_pool *pool)
 {
 	struct if_nameindex *list = if_nameindex();
 	int err = list ? 0 : -errno;
@@ -39,7 +39,7 @@ static int add_ports(struct gateway *g, const struct netlink_link *vrf, struct e
 		int one = netlink_link(&g->netlink, list[i].if_name, &port);
 
 		if (!one && port.master == vrf->ifindex)
-			add(pool, &port);
+			answers_by_add(pool, &port);
 		err = one == -ENODEV ? 0 : one;
 	}
 	if (list) /* NULL crashes it */
@@ -54,14 +54,14 @@ static int add_with_relatives(struct gateway *g, const char *name, struct egress
 
 	if (err)
 		return err == -ENODEV ? 0 : err; /* it may come yet: status says that it is not there */
-	add(pool, &link);
+	answers_by_add(pool, &link);
 	if (link.vrf)
-		return add_ports(g, &link, pool);
+		return answers_by_add_ports(g, &link, pool);
 	if (!link.port || !link.master)
 		return 0;
 	err = netlink_link_at(&g->netlink, link.master, &master);
 	if (!err)
-		add(pool, &master);
+		answers_by_add(pool, &master);
 	return err == -ENODEV ? 0 : err;
 }
 

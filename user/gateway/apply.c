@@ -28,7 +28,7 @@ struct apply {
 };
 
 /* --if-match: somebody else may have applied meanwhile. */
-static bool matches(const struct apply *a)
+static bool apply_matches(const struct apply *a)
 {
 	const struct ruleset *running = rules_running(a->change.g);
 	const char *wanted = a->if_match, *is = *running->hash ? running->hash : "none";
@@ -36,7 +36,7 @@ static bool matches(const struct apply *a)
 	return !wanted || !strcmp(wanted, is) || (strlen(wanted) >= MATCH_MIN && !strncmp(wanted, is, strlen(wanted)));
 }
 
-static int mismatch(const struct apply *a, char **error)
+static int apply_mismatch(const struct apply *a, char **error)
 {
 	const struct ruleset *running = rules_running(a->change.g);
 
@@ -56,7 +56,7 @@ static uint32_t *clients_by_id(const struct gateway *g)
 	return index;
 }
 
-static json_t *compare(const struct gateway *g, const struct ruleset *next)
+static json_t *apply_compare(const struct gateway *g, const struct ruleset *next)
 {
 	uint32_t *index = clients_by_id(g);
 	struct policy_live live = {.client_of = index};
@@ -68,7 +68,7 @@ static json_t *compare(const struct gateway *g, const struct ruleset *next)
 	return j;
 }
 
-static void begin(struct change *c)
+static void apply_begin(struct change *c)
 {
 	struct apply *a = (struct apply *)c;
 
@@ -80,7 +80,7 @@ static void begin(struct change *c)
 }
 
 /* Of a rollback; NULL: there is none. */
-static const struct policy_saved *wanted(const struct apply *a)
+static const struct policy_saved *apply_wanted(const struct apply *a)
 {
 	const struct policy_store *history = rules_history(a->change.g);
 
@@ -103,12 +103,12 @@ static bool is_sound(const struct apply *a, struct diags *d)
 	return a->dry || rules_lay(g, g->config, a->next, d);
 }
 
-static void work(struct change *c)
+static void apply_work(struct change *c)
 {
 	struct apply *a = (struct apply *)c;
-	const struct policy_saved *before = a->text ? NULL : wanted(a);
+	const struct policy_saved *before = a->text ? NULL : apply_wanted(a);
 
-	if (!matches(a) || (!a->text && !before))
+	if (!apply_matches(a) || (!a->text && !before))
 		return;
 	a->found = before ? before->number : 0;
 	if (before)
@@ -120,7 +120,7 @@ static void work(struct change *c)
 		a->next = NULL;
 	}
 	if (a->next)
-		a->changes = compare(c->g, a->next);
+		a->changes = apply_compare(c->g, a->next);
 }
 
 static json_t *hash_json(const struct ruleset *r)
@@ -136,7 +136,7 @@ static int no_such(const struct apply *a, char **error)
 }
 
 /* It runs. 0, or an exit status with *error: it cannot be kept. */
-static int keep(const struct apply *a, char **error)
+static int apply_keep(const struct apply *a, char **error)
 {
 	struct gateway *g = a->change.g;
 	bool earlier;
@@ -156,15 +156,15 @@ static int keep(const struct apply *a, char **error)
 			    g->config->state, strerror(-err));
 }
 
-static int finish(struct change *c, json_t **result, char **error)
+static int apply_finish(struct change *c, json_t **result, char **error)
 {
 	struct apply *a = (struct apply *)c;
 	struct gateway *g = c->g;
 	json_t *j = a->changes;
 	int status = EXIT_YES;
 
-	if (!matches(a))
-		return mismatch(a, error);
+	if (!apply_matches(a))
+		return apply_mismatch(a, error);
 	if (!a->text && !a->found)
 		return no_such(a, error);
 	if (!a->next)
@@ -177,7 +177,7 @@ static int finish(struct change *c, json_t **result, char **error)
 		if (!rules_swap(g, a->next, &a->d))
 			return policy_refuse(&a->d, EXIT_NO, error);
 		a->next = NULL;
-		status = keep(a, error);
+		status = apply_keep(a, error);
 		if (status)
 			return status;
 	}
@@ -193,14 +193,14 @@ static void free_apply(struct change *c)
 {
 	struct apply *a = (struct apply *)c;
 
-	begin(c);
+	apply_begin(c);
 	free(a->file);
 	free(a->text);
 	free(a->if_match);
 	free(a);
 }
 
-static const struct change_kind applying = {"policy apply", begin, work, finish, free_apply};
+static const struct change_kind applying = {"policy apply", apply_begin, apply_work, apply_finish, free_apply};
 
 static struct apply *new_apply(const json_t *args)
 {

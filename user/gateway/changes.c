@@ -24,7 +24,7 @@ static void poke(const struct gateway *g)
 		log_error("changes: eventfd: %s", strerror(errno)); /* changes_go_on() comes within a second */
 }
 
-static void *work(void *arg)
+static void *changes_work(void *arg)
 {
 	struct change *c = arg;
 
@@ -34,16 +34,16 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void begin(struct gateway *g)
+static void changes_begin(struct gateway *g)
 {
 	struct changes *q = &g->changing;
 
 	q->working = true;
 	atomic_store(&q->done, false);
 	q->first->kind->begin(q->first);
-	q->threaded = !pthread_create(&q->thread, NULL, work, q->first);
+	q->threaded = !pthread_create(&q->thread, NULL, changes_work, q->first);
 	if (!q->threaded) /* then everybody has to wait */
-		work(q->first);
+		changes_work(q->first);
 }
 
 static struct change *take_first(struct changes *q)
@@ -55,14 +55,14 @@ static struct change *take_first(struct changes *q)
 	return c;
 }
 
-static void join(struct changes *q)
+static void changes_join(struct changes *q)
 {
 	if (q->threaded)
 		pthread_join(q->thread, NULL);
 	q->threaded = false;
 }
 
-static void end(struct gateway *g)
+static void changes_end(struct gateway *g)
 {
 	struct changes *q = &g->changing;
 	json_t *result = NULL;
@@ -83,11 +83,11 @@ void changes_go_on(struct gateway *g)
 {
 	if (g->changing.working && !atomic_load(&g->changing.done))
 		return; /* somebody was added */
-	join(&g->changing);
+	changes_join(&g->changing);
 	if (g->changing.working)
-		end(g);
+		changes_end(g);
 	if (g->changing.first)
-		begin(g);
+		changes_begin(g);
 }
 
 static void poked(void *ctx)
@@ -151,7 +151,7 @@ void changes_close(struct gateway *g)
 
 	if (!q->event.ready)
 		return;
-	join(q);
+	changes_join(q);
 	while (q->first) {
 		struct change *c = take_first(q);
 		char *error = NULL;

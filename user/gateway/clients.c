@@ -25,7 +25,7 @@ static struct prefix whole(const struct addr *a)
 	return (struct prefix){.addr = *a, .len = 128};
 }
 
-static bool is_expired(const struct gateway *g, const struct config_client *c)
+static bool clients_is_expired(const struct gateway *g, const struct config_client *c)
 {
 	return c->expires && membership_time(g) >= c->expires;
 }
@@ -33,7 +33,7 @@ static bool is_expired(const struct gateway *g, const struct config_client *c)
 /* Is it to have no peer? */
 static bool is_out(const struct gateway *g, const struct config_client *c)
 {
-	return is_expired(g, c) || membership_revokes(g, c);
+	return clients_is_expired(g, c) || membership_revokes(g, c);
 }
 
 bool clients_open(struct gateway *g)
@@ -49,7 +49,7 @@ void clients_close(struct gateway *g)
 	g->clients = (struct clients){0};
 }
 
-static bool has_address(const struct config_client *c, const struct addr *a)
+static bool clients_has_address(const struct config_client *c, const struct addr *a)
 {
 	for (size_t i = 0; i < c->addresses.n; i++)
 		if (!memcmp(&c->addresses.v[i], a, sizeof(*a)))
@@ -64,7 +64,7 @@ static bool is_orphan(const void *gateway, const struct flow *f)
 	const struct gateway *g = gateway;
 	const struct client *c = f->client < MAX_CLIENTS ? g->clients.by_id[f->client] : NULL;
 
-	return f->client != CLIENT_GATEWAY && !(c && c->peer && has_address(c->config, &f->out.src));
+	return f->client != CLIENT_GATEWAY && !(c && c->peer && clients_has_address(c->config, &f->out.src));
 }
 
 /*
@@ -80,7 +80,7 @@ static void end_orphans(struct gateway *g)
 
 /* ---- one client --------------------------------------------------------------------- */
 
-static void tell(int err, const struct client *c, const char *what)
+static void clients_tell(int err, const struct client *c, const char *what)
 {
 	if (err)
 		log_error("client %s: %s: %s", c->config->name, what, strerror(-err));
@@ -90,9 +90,9 @@ static void add_address(struct gateway *g, struct client *c, const struct addr *
 {
 	struct prefix p = whole(a);
 
-	tell(maps_client_set(g->maps, &p, c->id, c->worker), c, "map of clients");
+	clients_tell(maps_client_set(g->maps, &p, c->id, c->worker), c, "map of clients");
 	if (!engine_peer_allow(g->device.engine, c->peer, &p))
-		tell(-ENOMEM, c, "allowed address");
+		clients_tell(-ENOMEM, c, "allowed address");
 	routing_add(g, &p);
 }
 
@@ -100,7 +100,7 @@ static void remove_address(struct gateway *g, struct client *c, const struct add
 {
 	struct prefix p = whole(a);
 
-	tell(maps_client_delete(g->maps, &p), c, "map of clients");
+	clients_tell(maps_client_delete(g->maps, &p), c, "map of clients");
 	if (c->peer)
 		engine_peer_disallow(g->device.engine, c->peer, &p);
 	routing_remove(g, &p);
@@ -126,14 +126,14 @@ static void set_options(struct gateway *g, struct client *c, const struct psk *p
 	}
 }
 
-static void add(struct gateway *g, struct client *c, const struct psk *psk)
+static void clients_add(struct gateway *g, struct client *c, const struct psk *psk)
 {
 	const struct state_peer *was = state_peer_find(&g->state, c->config->public_key);
 
 	c->peer = engine_peer_add(g->device.engine, c->config->public_key);
 	if (!c->peer) {
 		if (!c->refused)
-			tell(-errno, c, "it cannot connect, for it has no peer: trying again");
+			clients_tell(-errno, c, "it cannot connect, for it has no peer: trying again");
 		c->refused = true;
 		return;
 	}
@@ -153,7 +153,7 @@ static void add(struct gateway *g, struct client *c, const struct psk *psk)
 	device_set_client(&g->device, engine_peer_id(c->peer), c->id);
 }
 
-static void remove_peer(struct gateway *g, struct client *c)
+static void clients_remove_peer(struct gateway *g, struct client *c)
 {
 	if (!c->peer)
 		return;
@@ -168,7 +168,7 @@ static void withdraw(struct gateway *g, struct client *c)
 		device_set_client(&g->device, engine_peer_id(c->peer), 0);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		remove_address(g, c, &c->config->addresses.v[i]);
-	remove_peer(g, c);
+	clients_remove_peer(g, c);
 	g->clients.orphans = true;
 }
 
@@ -176,7 +176,7 @@ static void withdraw(struct gateway *g, struct client *c)
 static void remove_lost(struct gateway *g, struct client *c, const struct config_client *next)
 {
 	for (size_t i = 0; i < c->config->addresses.n; i++) {
-		if (has_address(next, &c->config->addresses.v[i]))
+		if (clients_has_address(next, &c->config->addresses.v[i]))
 			continue;
 		remove_address(g, c, &c->config->addresses.v[i]);
 		g->clients.orphans = true;
@@ -187,7 +187,7 @@ static void remove_lost(struct gateway *g, struct client *c, const struct config
 static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
 {
 	for (size_t i = 0; i < c->config->addresses.n; i++)
-		if (!has_address(old, &c->config->addresses.v[i]))
+		if (!clients_has_address(old, &c->config->addresses.v[i]))
 			add_address(g, c, &c->config->addresses.v[i]);
 	set_options(g, c, psk, old);
 }
@@ -195,8 +195,8 @@ static void change(struct gateway *g, struct client *c, const struct config_clie
 /* A node of a tailnet with another key: its flows go on. @c->config is the new one already. */
 static void change_key(struct gateway *g, struct client *c, const struct psk *psk)
 {
-	remove_peer(g, c);
-	add(g, c, psk);
+	clients_remove_peer(g, c);
+	clients_add(g, c, psk);
 }
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -240,7 +240,7 @@ static int compare_identities(const void *a, const void *b)
 	return config_client_cmp(((const struct identity *)a)->config, ((const struct identity *)b)->config);
 }
 
-static const struct identity *find(const struct identity *index, size_t n, const struct config_client *c)
+static const struct identity *clients_find(const struct identity *index, size_t n, const struct config_client *c)
 {
 	struct identity wanted = {.config = c};
 
@@ -325,7 +325,7 @@ static uint32_t *plan_ids(const struct gateway *g, const struct config *next, co
 
 	index_running(index, g);
 	for (size_t i = 0; i < next->n_clients; i++) {
-		const struct identity *was = find(index, g->clients.n, &next->clients[i]);
+		const struct identity *was = clients_find(index, g->clients.n, &next->clients[i]);
 
 		ids[i] = was ? was->client->id : 0;
 		taken[ids[i]] = true;
@@ -355,7 +355,7 @@ static void sweep_pinned(struct gateway *g, const struct pinned *s)
 		const struct pinned_address *p = &s->v[i];
 		struct client *c = p->client < MAX_CLIENTS ? g->clients.by_id[p->client] : NULL;
 
-		if (!c || !has_address(c->config, &p->prefix.addr) || c->out) {
+		if (!c || !clients_has_address(c->config, &p->prefix.addr) || c->out) {
 			maps_client_delete(g->maps, &p->prefix);
 			routing_remove(g, &p->prefix);
 		}
@@ -380,7 +380,7 @@ static void withdraw_missing(struct gateway *g, struct clients_plan *p)
 	for (size_t i = 0; i < s->n; i++) {
 		struct client *c = &s->list[i];
 
-		if (find(p->index, p->next->n_clients, c->config))
+		if (clients_find(p->index, p->next->n_clients, c->config))
 			continue;
 		withdraw(g, c);
 		s->by_id[c->id] = NULL;
@@ -396,7 +396,7 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 	index_running(index, g);
 	for (size_t i = 0; i < p->next->n_clients; i++) {
 		const struct config_client *next = &p->next->clients[i];
-		const struct identity *was = find(index, g->clients.n, next);
+		const struct identity *was = clients_find(index, g->clients.n, next);
 		struct client *c = &p->list[i];
 
 		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
@@ -404,11 +404,11 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 		if (c->id)
 			g->clients.by_id[c->id] = c;
 		else
-			tell(-ENOSPC, c, "no id is free");
+			clients_tell(-ENOSPC, c, "no id is free");
 	}
 }
 
-static void make_room(struct gateway *g, struct client *c, const struct config_client *next)
+static void clients_make_room(struct gateway *g, struct client *c, const struct config_client *next)
 {
 	c->out = is_out(g, next);
 	if (c->peer && c->out)
@@ -427,7 +427,7 @@ static void make_so(struct gateway *g, struct client *c, const struct config_cli
 	if (c->out || !c->id)
 		return;
 	if (!known) {
-		add(g, c, psk);
+		clients_add(g, c, psk);
 		g->clients.added++;
 		return;
 	}
@@ -471,7 +471,7 @@ struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
 }
 
 /* Every client has its addresses, whatever the order in which they changed hands. */
-static void claim(struct gateway *g)
+static void clients_claim(struct gateway *g)
 {
 	for (size_t i = 0; i < g->clients.n; i++) {
 		const struct client *c = &g->clients.list[i];
@@ -494,10 +494,10 @@ void clients_take(struct gateway *g, struct clients_plan *p)
 	g->clients.n = p->next->n_clients;
 	p->list = NULL;
 	for (size_t i = 0; i < g->clients.n; i++)
-		make_room(g, &g->clients.list[i], &p->next->clients[i]);
+		clients_make_room(g, &g->clients.list[i], &p->next->clients[i]);
 	for (size_t i = 0; i < g->clients.n; i++)
 		make_so(g, &g->clients.list[i], &p->next->clients[i], &p->psks[i]);
-	claim(g);
+	clients_claim(g);
 	if (first)
 		sweep_pinned(g, &p->pinned);
 	end_orphans(g);
@@ -509,7 +509,7 @@ static void let_in(struct gateway *g, struct client *c)
 	struct psk psk = {0};
 
 	if (read_psk(c->config, &psk)) {
-		add(g, c, &psk);
+		clients_add(g, c, &psk);
 		c->out = false;
 	}
 	if (c->peer)
@@ -549,9 +549,9 @@ void clients_settle(struct gateway *g)
 			continue;
 		}
 		log_info("client %s %s", c->config->name,
-			 c->revoked		    ? "was taken out of the configuration"
-			 : is_expired(g, c->config) ? "has expired"
-						    : "is out of the tailnet");
+			 c->revoked			    ? "was taken out of the configuration"
+			 : clients_is_expired(g, c->config) ? "has expired"
+							    : "is out of the tailnet");
 		withdraw(g, c);
 		c->out = true;
 	}
@@ -569,7 +569,7 @@ void clients_kick(struct gateway *g, struct client *c)
 	engine_peer_psk(c->peer, psk.key);
 	withdraw(g, c);
 	end_orphans(g);
-	add(g, c, &psk);
+	clients_add(g, c, &psk);
 	sodium_memzero(&psk, sizeof(psk));
 	engine_publish_allowed(g->device.engine);
 }

@@ -25,7 +25,7 @@ static bool is_none(const struct addr *a)
 }
 
 /* The id of @a; a new one where it has none. 0: all are given away. */
-static uint32_t id_of(struct egress_state *s, const struct addr *a)
+static uint32_t egress_id_of(struct egress_state *s, const struct addr *a)
 {
 	uint32_t unused = 0;
 
@@ -104,7 +104,7 @@ static int find_addresses(struct gateway *g, const struct config_pool *config, s
 		pool->address[pool->n++] = (struct egress_address){
 			.addr = wanted[i],
 			.public = *public_of(config, &wanted[i], i),
-			.id = id_of(&g->egress, &wanted[i]),
+			.id = egress_id_of(&g->egress, &wanted[i]),
 			.present = listed(own, n, &wanted[i]),
 		};
 	return 0;

@@ -26,7 +26,7 @@
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static void signalled(void *ctx)
+static void gateway_signalled(void *ctx)
 {
 	struct gateway *g = ctx;
 	struct signalfd_siginfo info;
@@ -90,15 +90,15 @@ static void each_second(struct gateway *g)
 		gateway_remember(g);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t gateway_earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-static void run(struct gateway *g)
+static void gateway_loop(struct gateway *g)
 {
 	while (!g->loop.stop) {
-		uint64_t due = earlier(membership_tick(g), g->second + NS_PER_SEC);
+		uint64_t due = gateway_earlier(membership_tick(g), g->second + NS_PER_SEC);
 
 		if (gateway_greet(g))
 			due = 0;
@@ -218,7 +218,7 @@ static bool open_maps(struct gateway *g, char *error, size_t size)
 	return true;
 }
 
-static int watch_signals(struct gateway *g)
+static int gateway_watch_signals(struct gateway *g)
 {
 	sigset_t set;
 	int fd;
@@ -230,12 +230,12 @@ static int watch_signals(struct gateway *g)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : loop_add(&g->loop, &g->signals, fd, signalled, g);
+	return fd < 0 ? -errno : loop_add(&g->loop, &g->signals, fd, gateway_signalled, g);
 }
 
 static bool open_loop(struct gateway *g, char *error, size_t size)
 {
-	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: watch_signals(g) ?: changes_open(g);
+	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: gateway_watch_signals(g) ?: changes_open(g);
 	int monitor = err ? err : netlink_monitor_open();
 
 	if (monitor >= 0)
@@ -319,7 +319,7 @@ static bool go(struct gateway *g, char *error, size_t size)
 	return !err;
 }
 
-static bool start(struct gateway *g, char *error, size_t size)
+static bool gateway_start(struct gateway *g, char *error, size_t size)
 {
 	struct clients_plan *plan;
 	const char *failed;
@@ -350,7 +350,7 @@ static bool start(struct gateway *g, char *error, size_t size)
 
 /* ---- end ------------------------------------------------------------------------------------------ */
 
-static void stop(struct gateway *g)
+static void gateway_stop(struct gateway *g)
 {
 	changes_close(g);
 	if (g->device.n_running)
@@ -374,7 +374,7 @@ static void stop(struct gateway *g)
 }
 
 /* Ready means forwarding: in a tailnet, once there is a netmap. */
-static void say_ready(const struct gateway *g)
+static void gateway_say_ready(const struct gateway *g)
 {
 	if (membership_waits(g)) {
 		log_info("started: %s; nobody is served before there is a netmap", g->config->name);
@@ -418,12 +418,12 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 		.started = loop_now(),
 	};
 	g->second = g->started;
-	ok = start(g, error, sizeof(error));
+	ok = gateway_start(g, error, sizeof(error));
 	if (ok) {
 		verbs_sample(g); /* what dies in the first second has died in the last minute, too */
 		membership_forward(g);
-		say_ready(g);
-		run(g);
+		gateway_say_ready(g);
+		gateway_loop(g);
 		notify_stopping();
 	} else {
 		log_error("%s", error);
@@ -434,7 +434,7 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 	bool clean = g->remove || (!ok && g->fresh && locks_held(&g->locks));
 
 	config = g->config;
-	stop(g);
+	gateway_stop(g);
 	if (clean && !remove_all(config, ok ? log_removed : NULL))
 		ok = false;
 	if (ok)

@@ -19,7 +19,7 @@
 #define SO_ATTACH_REUSEPORT_EBPF 52
 #endif
 
-static bool is_wanted(const struct hooks *h, enum program program, unsigned ifindex)
+static bool hooks_is_wanted(const struct hooks *h, enum program program, unsigned ifindex)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (h->list[i].program == program && h->list[i].ifindex == ifindex)
@@ -27,9 +27,9 @@ static bool is_wanted(const struct hooks *h, enum program program, unsigned ifin
 	return false;
 }
 
-static void want(struct hooks *h, enum program program, enum attach_point point, unsigned ifindex)
+static void hooks_want(struct hooks *h, enum program program, enum attach_point point, unsigned ifindex)
 {
-	if (is_wanted(h, program, ifindex))
+	if (hooks_is_wanted(h, program, ifindex))
 		return;
 	h->full |= h->n == HOOKS_MAX;
 	if (ifindex && h->n < HOOKS_MAX)
@@ -67,7 +67,7 @@ static void choose_front(struct gateway *g, const struct netlink_link *link, str
 		return;
 	xdp_choose(&nic, g->config->tunnel.xdp, &h->front);
 	if (h->front.mode != XDP_MODE_OFF)
-		want(h, PROGRAM_FRONT, ATTACH_XDP, (unsigned)link->ifindex);
+		hooks_want(h, PROGRAM_FRONT, ATTACH_XDP, (unsigned)link->ifindex);
 }
 
 /*
@@ -86,8 +86,8 @@ static bool want_fences(struct gateway *g, struct hooks *h)
 
 		told &= !err || err == -ENODEV;
 		if (!err && link.ethernet && !link.tun && !link.port &&
-		    !is_wanted(h, PROGRAM_NIC_IN, (unsigned)link.ifindex))
-			want(h, PROGRAM_NIC_FENCE, ATTACH_INGRESS, (unsigned)link.ifindex);
+		    !hooks_is_wanted(h, PROGRAM_NIC_IN, (unsigned)link.ifindex))
+			hooks_want(h, PROGRAM_NIC_FENCE, ATTACH_INGRESS, (unsigned)link.ifindex);
 	}
 	if (list) /* NULL crashes it */
 		if_freenameindex(list);
@@ -97,29 +97,29 @@ static bool want_fences(struct gateway *g, struct hooks *h)
 }
 
 /* False: the kernel did not tell which interfaces there are. */
-static bool wanted(struct gateway *g, struct hooks *h)
+static bool hooks_wanted(struct gateway *g, struct hooks *h)
 {
 	struct netlink_link links[HOOKS_MAX];
 	int n = underlay(g, links, HOOKS_MAX);
 
 	*h = (struct hooks){.front = {.mode = XDP_MODE_OFF, .reason = "no underlay interface"}};
-	want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
+	hooks_want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
 	for (size_t i = 0; i < g->egress.n; i++) {
 		const struct egress_pool *pool = &g->egress.pool[i];
 
 		for (size_t k = 0; k < MAX_ANSWERS && pool->answers[k]; k++) {
-			want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, pool->answers[k]);
-			want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, pool->answers[k]);
+			hooks_want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, pool->answers[k]);
+			hooks_want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, pool->answers[k]);
 		}
 	}
 	for (int i = 0; i < n; i++) {
-		want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);
+		hooks_want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);
 		choose_front(g, &links[i], h);
 	}
 	return want_fences(g, h) && n >= 0;
 }
 
-static const struct hook *find(const struct hooks *h, const struct hook *like)
+static const struct hook *hooks_find(const struct hooks *h, const struct hook *like)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (h->list[i].program == like->program && h->list[i].ifindex == like->ifindex)
@@ -146,7 +146,7 @@ static bool holds(const struct gateway *g, const struct hook *h)
 }
 
 /* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
-static bool put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
+static bool hooks_put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
 {
 	char *why = NULL, name[IFNAMSIZ] = "its device"; /* unless that is gone, too */
 	bool was_there = h->way != ATTACH_NONE;
@@ -185,20 +185,20 @@ static bool is_gone(const struct hook *h)
 }
 
 /* Makes @next true; returns false when a program that forwarding needs is not there. */
-static bool settle(struct gateway *g, struct hooks *next, char *error, size_t size)
+static bool hooks_settle(struct gateway *g, struct hooks *next, char *error, size_t size)
 {
 	bool ok = true;
 
 	for (size_t i = 0; i < g->hooks.n; i++)
-		if (!find(next, &g->hooks.list[i]))
+		if (!hooks_find(next, &g->hooks.list[i]))
 			attach_remove(g->config->pins, g->hooks.list[i].ifindex, g->hooks.list[i].point);
 	for (size_t i = 0; i < next->n; i++) {
 		struct hook *h = &next->list[i];
-		const struct hook *was = find(&g->hooks, h);
+		const struct hook *was = hooks_find(&g->hooks, h);
 
 		if (was)
 			*h = *was;
-		if (!holds(g, h) && !is_gone(h) && !put(g, h, next, error, size))
+		if (!holds(g, h) && !is_gone(h) && !hooks_put(g, h, next, error, size))
 			ok &= !is_needed(h);
 	}
 	g->hooks = *next;
@@ -210,9 +210,9 @@ void hooks_follow(struct gateway *g)
 	struct hooks next;
 	char error[256];
 
-	g->hooks.unsure = !wanted(g, &next); /* then no program is taken off an interface */
+	g->hooks.unsure = !hooks_wanted(g, &next); /* then no program is taken off an interface */
 	if (!g->hooks.unsure)
-		settle(g, &next, error, sizeof(error));
+		hooks_settle(g, &next, error, sizeof(error));
 }
 
 void hooks_verify(struct gateway *g)
@@ -220,7 +220,7 @@ void hooks_verify(struct gateway *g)
 	struct hooks same = g->hooks;
 	char error[256];
 
-	settle(g, &same, error, sizeof(error));
+	hooks_settle(g, &same, error, sizeof(error));
 }
 
 int hooks_tap(struct gateway *g)
@@ -261,11 +261,11 @@ bool hooks_open(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "steering packets to workers: %s", strerror(-err));
 		return false;
 	}
-	if (!wanted(g, &next)) {
+	if (!hooks_wanted(g, &next)) {
 		snprintf(error, size, "the kernel does not tell which interfaces there are");
 		return false;
 	}
-	return settle(g, &next, error, size);
+	return hooks_settle(g, &next, error, size);
 }
 
 void hooks_close(struct gateway *g)

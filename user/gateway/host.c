@@ -197,7 +197,7 @@ static bool is_tap(const char *name)
 	return tap;
 }
 
-static void tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
+static void host_tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
 {
 	char text[512];
 
@@ -222,7 +222,7 @@ static int restore_offloads(const struct config *config, void (*each)(void *, co
 		int one = offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false);
 
 		if (!one)
-			tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
+			host_tell(each, ctx, OFFLOAD_UDP_GRO_FORWARDING " of", state.offload[i]);
 		if (!one || one == -ENODEV || one == -EOPNOTSUPP || one == -ENOENT) /* another device by now */
 			continue;
 		err = err ?: one;
@@ -264,7 +264,7 @@ static int remove_routes(struct netlink *n, int tap, void (*each)(void *, const 
 		err = err ?: one;
 	}
 	if (len)
-		tell(each, ctx, "routes", NULL);
+		host_tell(each, ctx, "routes", NULL);
 	free(routes);
 	return err;
 }
@@ -283,7 +283,7 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 	libbpf_set_print(NULL); /* what is missing is no news here */
 	if (!access(config->pins, F_OK)) {
 		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
-		tell(each, ctx, "programs and maps", config->pins);
+		host_tell(each, ctx, "programs and maps", config->pins);
 	}
 	tap = !netlink_link(&n, name, &link) && is_tap(name);
 	one = remove_routes(&n, tap ? link.ifindex : 0, each, ctx);
@@ -291,7 +291,7 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 	if (tap) {
 		one = netlink_link_delete(&n, link.ifindex);
 		err = err ?: one;
-		tell(each, ctx, "tap", name);
+		host_tell(each, ctx, "tap", name);
 	}
 	one = restore_offloads(config, each, ctx);
 	err = err ?: one;

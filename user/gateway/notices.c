@@ -139,7 +139,7 @@ static void log_event(struct gateway *g, const struct notice *notice)
 			 text_endpoint(&t->src, ntohs(t->sport), from), text_endpoint(&t->dst, ntohs(t->dport), to));
 }
 
-static int take(void *ctx, void *data, size_t size)
+static int notices_take(void *ctx, void *data, size_t size)
 {
 	struct gateway *g = ctx;
 	struct notice notice;
@@ -160,7 +160,7 @@ static int take(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-static void readable(void *ctx)
+static void notices_readable(void *ctx)
 {
 	struct gateway *g = ctx;
 
@@ -176,11 +176,11 @@ bool notices_open(struct gateway *g, char *error, size_t size)
 	if (n) {
 		n->icmp4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
 		n->icmp6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6); /* -1: no IPv6, nothing to say */
-		n->ring = ring_buffer__new(maps_notices_fd(g->maps), take, g, NULL);
+		n->ring = ring_buffer__new(maps_notices_fd(g->maps), notices_take, g, NULL);
 		err = n->icmp4 < 0 || !n->ring ? -errno : 0;
 	}
 	if (!err)
-		err = loop_add(&g->loop, &n->watch, ring_buffer__epoll_fd(n->ring), readable, g);
+		err = loop_add(&g->loop, &n->watch, ring_buffer__epoll_fd(n->ring), notices_readable, g);
 	if (err)
 		snprintf(error, size, "notices of the programs: %s", strerror(-err));
 	return !err;

@@ -22,7 +22,7 @@ struct refresh {
 	bool read;
 };
 
-static void begin(struct change *c)
+static void refresh_begin(struct change *c)
 {
 	struct refresh *f = (struct refresh *)c;
 
@@ -34,7 +34,7 @@ static void begin(struct change *c)
 	f->why = NULL;
 }
 
-static void work(struct change *c)
+static void refresh_work(struct change *c)
 {
 	struct refresh *f = (struct refresh *)c;
 	const struct ruleset *now = rules_running(c->g);
@@ -45,7 +45,7 @@ static void work(struct change *c)
 	f->laid = maps_blocked_make(c->g->maps, f->lists.all.v, f->lists.all.n, &f->why);
 }
 
-static int finish(struct change *c, json_t **result, char **error)
+static int refresh_finish(struct change *c, json_t **result, char **error)
 {
 	struct refresh *f = (struct refresh *)c;
 	struct gateway *g = c->g;
@@ -69,11 +69,11 @@ static int finish(struct change *c, json_t **result, char **error)
 
 static void free_refresh(struct change *c)
 {
-	begin(c);
+	refresh_begin(c);
 	free(c);
 }
 
-static const struct change_kind refreshing = {"block lists", begin, work, finish, free_refresh};
+static const struct change_kind refreshing = {"block lists", refresh_begin, refresh_work, refresh_finish, free_refresh};
 
 void refresh_lists(struct gateway *g)
 {

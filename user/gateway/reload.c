@@ -31,7 +31,7 @@ struct reload {
 
 static const struct change_kind reloading;
 
-static void begin(struct change *c)
+static void reload_begin(struct change *c)
 {
 	struct reload *r = (struct reload *)c;
 
@@ -42,7 +42,7 @@ static void begin(struct change *c)
 		membership_configure(c->g, r->next);
 }
 
-static json_t *names_of(const struct config *of, const struct config *but)
+static json_t *reload_names_of(const struct config *of, const struct config *but)
 {
 	json_t *list = json_array();
 
@@ -102,7 +102,7 @@ static void look_at_policy(struct reload *r)
 }
 
 /* What a reload would change. */
-static void look(struct reload *r)
+static void reload_look(struct reload *r)
 {
 	const struct config *old = r->change.g->config;
 	json_t *restart = json_array();
@@ -112,14 +112,15 @@ static void look(struct reload *r)
 	look_at_policy(r);
 	if (r->diff)
 		json_object_set_new(r->diff, "clients",
-				    json_pack("{s:o, s:o, s:o}", "added", names_of(r->next, old), "removed",
-					      names_of(old, r->next), "changed", names_of_changed(old, r->next)));
+				    json_pack("{s:o, s:o, s:o}", "added", reload_names_of(r->next, old), "removed",
+					      reload_names_of(old, r->next), "changed",
+					      names_of_changed(old, r->next)));
 	json_object_set_new(r->diff, "applied", json_false());
 	json_object_set_new(r->diff, "notes", policy_lines_json(&r->d, DIAG_WARNING));
 	json_object_set_new(r->diff, "restart", restart);
 }
 
-static void work(struct change *c)
+static void reload_work(struct change *c)
 {
 	struct reload *r = (struct reload *)c;
 	struct diags again = {0};
@@ -127,7 +128,7 @@ static void work(struct change *c)
 	if (!r->next || (r->changes.n_restart && !r->dry))
 		return;
 	if (r->dry) {
-		look(r);
+		reload_look(r);
 		return;
 	}
 	r->rules = rules_build_configured(c->g, r->next, &r->stays, &r->d);
@@ -171,7 +172,7 @@ static void revoke_by_those_that_wait(struct gateway *g)
 }
 
 /* Clients and rules go together: both of the new configuration, or both of the old. */
-static bool take_over(struct reload *r)
+static bool reload_take_over(struct reload *r)
 {
 	struct gateway *g = r->change.g;
 	struct clients_plan *plan = r->rules ? clients_plan(g, r->next) : NULL;
@@ -194,7 +195,7 @@ static bool take_over(struct reload *r)
 	return true;
 }
 
-static int tell(struct reload *r, json_t **result, char **error)
+static int reload_tell(struct reload *r, json_t **result, char **error)
 {
 	if (!r->diff)
 		return policy_refuse(&r->d, EXIT_USAGE, error);
@@ -204,7 +205,7 @@ static int tell(struct reload *r, json_t **result, char **error)
 }
 
 /* All is as before, but for those who lose by the new configuration. */
-static int fail(struct reload *r, char **error)
+static int reload_fail(struct reload *r, char **error)
 {
 	clients_revoke(r->change.g, r->next, true);
 	return r->d.errors ? policy_refuse(&r->d, EXIT_NO, error)
@@ -229,7 +230,7 @@ static int refuse_policy(struct reload *r, char **error)
 	return EXIT_USAGE;
 }
 
-static int finish(struct change *c, json_t **result, char **error)
+static int reload_finish(struct change *c, json_t **result, char **error)
 {
 	struct reload *r = (struct reload *)c;
 	struct gateway *g = c->g;
@@ -237,13 +238,13 @@ static int finish(struct change *c, json_t **result, char **error)
 	if (!r->next)
 		return policy_refuse(&r->d, EXIT_USAGE, error);
 	if (r->dry)
-		return tell(r, result, error);
+		return reload_tell(r, result, error);
 	if (r->changes.n_restart) {
 		clients_revoke(g, r->next, true);
 		return name_restart_keys(&r->changes, error);
 	}
-	if (!take_over(r))
-		return fail(r, error);
+	if (!reload_take_over(r))
+		return reload_fail(r, error);
 	if (rules_shut(g))
 		return control_fail(error, EXIT_NO,
 				    "the clients are in force, but no memory was there to compile the policy for "
@@ -269,7 +270,7 @@ static void free_reload(struct change *c)
 	free(r);
 }
 
-static const struct change_kind reloading = {"reload", begin, work, finish, free_reload};
+static const struct change_kind reloading = {"reload", reload_begin, reload_work, reload_finish, free_reload};
 
 struct change *gateway_reload(struct gateway *g, bool dry)
 {

@@ -27,8 +27,8 @@ static bool has_all_addresses(const struct config_client *next, const struct con
 }
 
 /* @next: the client's entry in that configuration; NULL: none. */
-static bool loses(const struct gateway *g, const struct config_client *now, const struct config_client *next,
-		  bool strict)
+static bool revoke_loses(const struct gateway *g, const struct config_client *now, const struct config_client *next,
+			 bool strict)
 {
 	if (!next || (next->expires && membership_time(g) >= next->expires))
 		return true;
@@ -50,7 +50,7 @@ void clients_revoke(struct gateway *g, const struct config *next, bool strict)
 		const struct config_client **is =
 			bsearch(&c->config, index, next->n_clients, sizeof(*index), by_identity);
 
-		c->revoked = c->revoked || loses(g, c->config, is ? *is : NULL, strict);
+		c->revoked = c->revoked || revoke_loses(g, c->config, is ? *is : NULL, strict);
 	}
 	free(index);
 	clients_settle(g);

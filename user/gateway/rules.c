@@ -36,7 +36,7 @@ struct rules_running {
 	uint64_t save_after, compile_after; /* monotonic ns */
 };
 
-static int64_t wall_seconds(void)
+static int64_t rules_wall_seconds(void)
 {
 	return (int64_t)(loop_wall() / NS_PER_SEC);
 }
@@ -151,7 +151,7 @@ static int save(struct gateway *g)
 }
 
 /* The policy that was swapped in is whole, and another's. */
-static void settle(struct rules_running *now, bool by_hand)
+static void rules_settle(struct rules_running *now, bool by_hand)
 {
 	now->by_hand = by_hand;
 	now->closed = now->passing = false;
@@ -178,12 +178,12 @@ static void read_store_again(struct gateway *g)
 }
 
 /* The running policy is the one of the next start. Whether it has to be written. */
-static bool enter(struct gateway *g, uint32_t number)
+static bool rules_enter(struct gateway *g, uint32_t number)
 {
 	struct rules_running *now = g->rules.running;
 
 	read_store_again(g);
-	return policy_store_add(&now->store, now->rules, number, now->by_hand, wall_seconds()) || now->unkept ||
+	return policy_store_add(&now->store, now->rules, number, now->by_hand, rules_wall_seconds()) || now->unkept ||
 	       now->kept != KEPT_OK;
 }
 
@@ -191,8 +191,8 @@ void rules_took_file(struct gateway *g)
 {
 	struct rules_running *now = g->rules.running;
 
-	settle(now, false);
-	if (now->rules->policy && enter(g, 0))
+	rules_settle(now, false);
+	if (now->rules->policy && rules_enter(g, 0))
 		save(g);
 }
 
@@ -204,9 +204,9 @@ int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep, bool *earl
 
 	rules_hash_file(g->config, hash);
 	*earlier = false;
-	settle(now, !keep || strcmp(hash, now->rules->hash));
+	rules_settle(now, !keep || strcmp(hash, now->rules->hash));
 	now->passing = !keep;
-	if (!keep || !enter(g, number))
+	if (!keep || !rules_enter(g, number))
 		return 0;
 	err = save(g);
 	*earlier = err && policy_store_disown(g->config->state);
@@ -320,7 +320,7 @@ static void tidy_up(struct gateway *g, struct ruleset *r)
 }
 
 /* Into the maps, and in the place of the running one, whose tables are the caller's to remove. */
-static bool install(struct gateway *g, struct ruleset *r, struct diags *d)
+static bool rules_install(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
@@ -342,7 +342,7 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 {
 	struct rules_running *now = g->rules.running;
 
-	if (!install(g, r, d))
+	if (!rules_install(g, r, d))
 		return false;
 	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
 	now->report.applied_ns = loop_now();
@@ -376,7 +376,7 @@ struct ruleset *rules_build_again(const struct gateway *g, const struct config *
 
 bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d)
 {
-	if (!install(g, r, d))
+	if (!rules_install(g, r, d))
 		return false;
 	tidy_up(g, r);
 	return true;
@@ -384,7 +384,7 @@ bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d)
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-static void choose(struct rules_running *next, const struct config *config, struct diags *d)
+static void rules_take_choice(struct rules_running *next, const struct config *config, struct diags *d)
 {
 	struct rules_choice choice = rules_choose(config, &next->store, next->kept, next->why, d);
 
@@ -404,7 +404,7 @@ struct rules_running *rules_prepare(const struct config *config, struct diags *d
 	next->kept = policy_store_load(config->state, &next->store, next->why, sizeof(next->why));
 	if (*next->why)
 		log_warning("%s", next->why);
-	choose(next, config, d);
+	rules_take_choice(next, config, d);
 	if (next->rules)
 		return next;
 	rules_free(next);
@@ -417,7 +417,7 @@ bool rules_start(struct gateway *g, struct diags *d)
 	struct ruleset *r;
 
 	if (g->config->netmap) /* it was not known then */
-		choose(now, g->config, d);
+		rules_take_choice(now, g->config, d);
 	r = now->rules;
 	now->rules = NULL; /* nothing of it is in the maps yet */
 	if (!r || !rules_lay(g, g->config, r, d) || !rules_swap(g, r, d)) {
@@ -427,7 +427,7 @@ bool rules_start(struct gateway *g, struct diags *d)
 	if (now->trouble)
 		log_error("%s", now->trouble);
 	else if (now->by_hand)
-		settle(now, true);
+		rules_settle(now, true);
 	else
 		rules_took_file(g);
 	return true;
@@ -455,7 +455,7 @@ void rules_close(struct gateway *g)
 static struct blocklists_where lists_place(const struct gateway *g)
 {
 	return (struct blocklists_where){ruleset_folder(g->config, rules_running(g)->file),
-					 &g->config->blocklist_folders, g->config->state, wall_seconds()};
+					 &g->config->blocklist_folders, g->config->state, rules_wall_seconds()};
 }
 
 static void lists_leave(struct blocklists_where *where)

@@ -35,7 +35,7 @@ static void compile_here(void *ctx)
 }
 
 /* First in a process that may die of it (trial.h): who writes a policy, or sends a netmap, ends or holds no gateway. */
-static struct ruleset *compile(struct compile *c)
+static struct ruleset *rules_build_compile(struct compile *c)
 {
 	char *folder = ruleset_folder(c->place->config, c->given.file), *bound_folder = NULL, why[128];
 	struct ruleset_source bound;
@@ -61,7 +61,7 @@ static struct ruleset *compile(struct compile *c)
 
 struct ruleset *rules_compile(const struct ruleset_place *place, struct ruleset_source given, struct diags *d)
 {
-	return compile(&(struct compile){.place = place, .given = given, .d = d});
+	return rules_build_compile(&(struct compile){.place = place, .given = given, .d = d});
 }
 
 struct ruleset *rules_compile_tested(const struct config *config, struct ruleset_source given, size_t *passed,
@@ -69,7 +69,7 @@ struct ruleset *rules_compile_tested(const struct config *config, struct ruleset
 {
 	struct compile c = {.place = &(struct ruleset_place){.config = config}, .given = given, .tests = true, .d = d};
 
-	compile(&c);
+	rules_build_compile(&c);
 	*passed = c.passed;
 	return c.result;
 }
@@ -84,7 +84,7 @@ struct ruleset *rules_compile_nothing(const struct config *config)
 	return r;
 }
 
-static char *read_policy(const struct config *config, size_t *len, struct diags *d)
+static char *rules_build_read_policy(const struct config *config, size_t *len, struct diags *d)
 {
 	char *text = state_read_file(config->policy, DOC_MAX_SIZE, len);
 	const struct doc_node *root = config->n_docs ? &config->docs[0]->root : NULL;
@@ -98,7 +98,7 @@ static char *read_policy(const struct config *config, size_t *len, struct diags 
 struct ruleset *rules_compile_file(const struct config *config, const char *kept, struct diags *d)
 {
 	struct ruleset_source given = {.file = config->policy, .kept = kept};
-	char *text = config->policy ? read_policy(config, &given.len, d) : NULL;
+	char *text = config->policy ? rules_build_read_policy(config, &given.len, d) : NULL;
 	struct ruleset *r = NULL;
 	size_t passed;
 
@@ -145,7 +145,7 @@ static void warn_of(struct diags *from, struct diags *d)
 	diags_free(from);
 }
 
-static struct ruleset_source source_of(const struct start *s, const struct policy_saved *p)
+static struct ruleset_source rules_build_source_of(const struct start *s, const struct policy_saved *p)
 {
 	return (struct ruleset_source){.file = p->file, .text = p->text, .len = p->len, .kept = s->config->state};
 }
@@ -156,7 +156,8 @@ static void take_last(struct start *s, const struct policy_saved *last)
 	struct diags why = {0};
 	size_t passed;
 
-	s->out->rules = rules_compile(&(struct ruleset_place){.config = s->config}, source_of(s, last), &why);
+	s->out->rules =
+		rules_compile(&(struct ruleset_place){.config = s->config}, rules_build_source_of(s, last), &why);
 	if (!s->out->rules)
 		close_all(s, mem_printf("%s, which ran last, cannot be taken, so nothing passes: mend what the log "
 					"names, then `sluice reload`, or `sluice policy apply` another",
@@ -169,7 +170,7 @@ static void take_last(struct start *s, const struct policy_saved *last)
 /* Because of its tests, or of more than that. */
 static void take_both(struct start *s, const struct policy_saved *last, struct ruleset_source file)
 {
-	struct ruleset_source bound = source_of(s, last);
+	struct ruleset_source bound = rules_build_source_of(s, last);
 	struct diags ignored = {0};
 
 	file.bound = &bound;
@@ -192,7 +193,7 @@ static void take_file(struct start *s, const struct policy_saved *last)
 	struct diags why = {0};
 	size_t passed;
 
-	given.text = text = s->config->policy ? read_policy(s->config, &given.len, &why) : NULL;
+	given.text = text = s->config->policy ? rules_build_read_policy(s->config, &given.len, &why) : NULL;
 	if (text)
 		ruleset_hash(text, given.len, hash);
 	if (s->config->policy && !text) {

@@ -122,7 +122,7 @@ static json_t *hex(const uint8_t *bytes, size_t len)
 	return json_string(sodium_bin2hex(text, sizeof(text), bytes, len));
 }
 
-static bool unhex(const json_t *j, uint8_t *out, size_t len)
+static bool state_unhex(const json_t *j, uint8_t *out, size_t len)
 {
 	size_t got;
 
@@ -130,7 +130,7 @@ static bool unhex(const json_t *j, uint8_t *out, size_t len)
 	       !sodium_hex2bin(out, len, json_string_value(j), json_string_length(j), NULL, &got, NULL) && got == len;
 }
 
-static json_t *print_peer(const struct state_peer *p)
+static json_t *state_print_peer(const struct state_peer *p)
 {
 	char address[ADDR_STRLEN];
 	json_t *j = json_pack("{s:o, s:o, s:I}", "public_key", hex(p->public, KEY_LEN), "timestamp",
@@ -143,7 +143,7 @@ static json_t *print_peer(const struct state_peer *p)
 	return j;
 }
 
-static void parse_endpoint(const json_t *j, struct endpoint *out)
+static void state_parse_endpoint(const json_t *j, struct endpoint *out)
 {
 	const char *address = json_string_value(json_object_get(j, "address"));
 	json_int_t port = json_integer_value(json_object_get(j, "port"));
@@ -160,17 +160,17 @@ static bool parse_peer(const json_t *j, struct state_peer *out)
 	struct state_peer p = {0};
 	json_int_t handshake = json_integer_value(json_object_get(j, "handshake"));
 
-	if (!unhex(json_object_get(j, "public_key"), p.public, KEY_LEN) ||
-	    !unhex(json_object_get(j, "timestamp"), p.timestamp, TIMESTAMP_LEN) || handshake < 0)
+	if (!state_unhex(json_object_get(j, "public_key"), p.public, KEY_LEN) ||
+	    !state_unhex(json_object_get(j, "timestamp"), p.timestamp, TIMESTAMP_LEN) || handshake < 0)
 		return false;
 	p.handshake = (uint64_t)handshake;
-	parse_endpoint(json_object_get(j, "endpoint"), &p.endpoint);
+	state_parse_endpoint(json_object_get(j, "endpoint"), &p.endpoint);
 	*out = p;
 	return true;
 }
 
 /* Peers that make no sense are left out: each is only a memory. */
-static bool parse(const char *text, size_t len, struct state *s, char *error, size_t size)
+static bool state_parse(const char *text, size_t len, struct state *s, char *error, size_t size)
 {
 	json_error_t where;
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where), *list, *j;
@@ -185,7 +185,7 @@ static bool parse(const char *text, size_t len, struct state *s, char *error, si
 		json_decref(root);
 		return false;
 	}
-	s->has_identity = unhex(json_object_get(root, "public_key"), s->identity, KEY_LEN);
+	s->has_identity = state_unhex(json_object_get(root, "public_key"), s->identity, KEY_LEN);
 	json_array_foreach (json_object_get(root, "udp_gro"), i, j)
 		if (json_is_string(j) && json_string_length(j) < IFNAMSIZ && s->n_offload < STATE_OFFLOADS)
 			strcpy(s->offload[s->n_offload++], json_string_value(j));
@@ -213,7 +213,7 @@ bool state_load(const char *folder, struct state *s, char *error, size_t size)
 		ok = errno == ENOENT;
 		snprintf(why, sizeof(why), "%s", strerror(errno));
 	} else {
-		ok = parse(text, len, s, why, sizeof(why));
+		ok = state_parse(text, len, s, why, sizeof(why));
 	}
 	if (!ok)
 		snprintf(error, size, "%s: %s", path, why);
@@ -228,7 +228,7 @@ int state_save(const char *folder, const struct state *s)
 	int err;
 
 	for (size_t i = 0; i < s->n_peers; i++)
-		json_array_append_new(peers, print_peer(&s->peers[i]));
+		json_array_append_new(peers, state_print_peer(&s->peers[i]));
 	for (size_t i = 0; i < s->n_offload; i++)
 		json_array_append_new(offload, json_string(s->offload[i]));
 	root = json_pack("{s:i, s:o, s:o}", "schema", STATE_SCHEMA, "udp_gro", offload, "peers", peers);

@@ -22,7 +22,7 @@ static const char no_route[] = "this host has no route to it";
 static const char *const whys[] = {no_default, no_interface, no_address, no_route};
 
 /* Does an error say that there is no route? Another one says nothing. */
-static bool is_no_route(int err)
+static bool ways_is_no_route(int err)
 {
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EINVAL || err == -EACCES || err == -ENODEV;
 }
@@ -40,7 +40,7 @@ static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const 
 			continue;
 		*has_address = true;
 		err = netlink_route_get(&g->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop);
-		if (err ? !is_no_route(err)
+		if (err ? !ways_is_no_route(err)
 			: ifindex == pool->ifindex || ifindex == LOOPBACK_IFINDEX) /* an address of this host */
 			return true;
 	}
@@ -102,7 +102,7 @@ void ways_each(const struct ways *now, const struct ways *was, void (*each)(void
 	}
 }
 
-static void warn(void *ctx, const char *line)
+static void ways_warn(void *ctx, const char *line)
 {
 	log_warning("%s", line);
 }
@@ -136,7 +136,7 @@ void ways_refresh(struct gateway *g)
 			now.lost[now.n++] = (struct way_lost){*route, why};
 	}
 	g->ways = now;
-	ways_each(&now, &was, warn, NULL);
+	ways_each(&now, &was, ways_warn, NULL);
 	say_mended(g, &was);
 	free(was.lost);
 }

@@ -60,7 +60,7 @@ static const struct driver *driver_of(const char *name)
 	return NULL;
 }
 
-static void choose(struct xdp_choice *out, enum xdp_mode mode, const char *reason)
+static void xdp_choose_mode(struct xdp_choice *out, enum xdp_mode mode, const char *reason)
 {
 	out->mode = mode;
 	snprintf(out->reason, sizeof(out->reason), "%s", reason);
@@ -96,7 +96,7 @@ static void choose_virtio(const struct xdp_nic *nic, struct xdp_choice *out)
 	else if (nic->max_queues && nic->cpus + nic->rx_queues > nic->max_queues)
 		off(out, "virtio has no spare queues for XDP");
 	else
-		choose(out, XDP_MODE_NATIVE, "virtio without GRO_HW runs XDP before it builds packets");
+		xdp_choose_mode(out, XDP_MODE_NATIVE, "virtio without GRO_HW runs XDP before it builds packets");
 }
 
 static void choose_auto(const struct xdp_nic *nic, struct xdp_choice *out)
@@ -105,7 +105,7 @@ static void choose_auto(const struct xdp_nic *nic, struct xdp_choice *out)
 	const char *why;
 
 	if (!*nic->driver) {
-		choose(out, XDP_MODE_OFF, "the driver is not known");
+		xdp_choose_mode(out, XDP_MODE_OFF, "the driver is not known");
 	} else if (strcmp(nic->driver, "veth") == 0) {
 		off(out, "veth would copy every frame and lose its peer's offloads");
 	} else if (strcmp(nic->driver, "virtio_net") == 0) {
@@ -117,7 +117,7 @@ static void choose_auto(const struct xdp_nic *nic, struct xdp_choice *out)
 		if (why)
 			off(out, why);
 		else
-			choose(out, XDP_MODE_NATIVE, "the driver runs XDP before it builds packets");
+			xdp_choose_mode(out, XDP_MODE_NATIVE, "the driver runs XDP before it builds packets");
 	}
 }
 
@@ -125,13 +125,13 @@ void xdp_choose(const struct xdp_nic *nic, enum xdp_wanted wanted, struct xdp_ch
 {
 	switch (wanted) {
 	case XDP_OFF:
-		choose(out, XDP_MODE_OFF, "configured");
+		xdp_choose_mode(out, XDP_MODE_OFF, "configured");
 		break;
 	case XDP_NATIVE:
-		choose(out, XDP_MODE_NATIVE, "configured");
+		xdp_choose_mode(out, XDP_MODE_NATIVE, "configured");
 		break;
 	case XDP_GENERIC:
-		choose(out, XDP_MODE_GENERIC, "configured");
+		xdp_choose_mode(out, XDP_MODE_GENERIC, "configured");
 		break;
 	case XDP_AUTO:
 		choose_auto(nic, out);

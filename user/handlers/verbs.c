@@ -11,7 +11,7 @@
 
 /* ---- the verbs ----------------------------------------------------------------------- */
 
-static int give(json_t *report, json_t **result, char **error)
+static int verbs_give(json_t *report, json_t **result, char **error)
 {
 	*result = report;
 	return report ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
@@ -25,7 +25,7 @@ static int with_view(void *gateway, json_t *(*report)(const struct report_source
 	if (!v)
 		return control_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
-	status = give(report(&v->source), result, error);
+	status = verbs_give(report(&v->source), result, error);
 	free(v);
 	return status;
 }
@@ -45,7 +45,7 @@ static int verb_clients(void *gateway, const json_t *args, json_t **result, char
 	if (!v)
 		return control_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
-	status = give(report_clients(&v->source, after > 0 ? (size_t)after : 0), result, error);
+	status = verbs_give(report_clients(&v->source, after > 0 ? (size_t)after : 0), result, error);
 	free(v);
 	return status;
 }
@@ -69,7 +69,7 @@ static int with_client(struct gateway *g, const json_t *args, void (*act)(struct
 		if (strcmp(g->clients.list[i].config->name, name))
 			continue;
 		act(g, &g->clients.list[i]);
-		return give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
+		return verbs_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
 	}
 	return control_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name ?: "");
 }
@@ -96,7 +96,7 @@ static int verb_flows(void *gateway, const json_t *args, json_t **result, char *
 	if (!v)
 		return control_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
-	status = give(report_flows(&v->source, &filter), result, error);
+	status = verbs_give(report_flows(&v->source, &filter), result, error);
 	free(v);
 	return status;
 }
@@ -131,7 +131,7 @@ static int verb_flows_kill(void *gateway, const json_t *args, json_t **result, c
 	filter.limit = UINT32_MAX;
 	report_each_flow(&v->source, &filter, kill_one, &k);
 	free(v);
-	return give(json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "killed", k.killed), result, error);
+	return verbs_give(json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "killed", k.killed), result, error);
 }
 
 static int verb_map_list(void *gateway, const json_t *args, json_t **result, char **error)
@@ -177,9 +177,9 @@ static int verb_down(void *gateway, const json_t *args, json_t **result, char **
 	g->remove = true;
 	g->loop.stop = true;
 	snprintf(text, sizeof(text), "tap %s", g->device.tap.name);
-	return give(json_pack("{s:i, s:[s, s, s]}", "schema", REPORT_SCHEMA, "removed", "programs and maps", "routes",
-			      text),
-		    result, error);
+	return verbs_give(json_pack("{s:i, s:[s, s, s]}", "schema", REPORT_SCHEMA, "removed", "programs and maps",
+				    "routes", text),
+			  result, error);
 }
 
 const struct control_verb gateway_verbs[] = {

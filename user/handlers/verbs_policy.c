@@ -52,7 +52,8 @@ static const struct egress_address *address_of(const struct egress_pool *pool, u
 	return n ? usable[client % n] : NULL;
 }
 
-static bool egress(void *ctx, uint32_t pool, size_t client, const struct addr *dst, struct explain_egress *out)
+static bool verbs_policy_egress(void *ctx, uint32_t pool, size_t client, const struct addr *dst,
+				struct explain_egress *out)
 {
 	static const struct addr none;
 	struct gateway *g = ctx;
@@ -79,7 +80,8 @@ int verb_explain(void *gateway, const json_t *args, json_t **result, char **erro
 	const char *src = json_string_value(json_object_get(args, "source"));
 	const char *dst = json_string_value(json_object_get(args, "destination"));
 	struct explain_question q = {.source = src, .destination = dst};
-	struct explain_source s = {rules_running(g), g->config, g, membership_time(g), is_own, rule_use, egress};
+	struct explain_source s = {rules_running(g), g->config,		 g, membership_time(g), is_own,
+				   rule_use,	     verbs_policy_egress};
 
 	if (!src || !dst)
 		return control_fail(error, EXIT_USAGE, "expected a source and a destination");

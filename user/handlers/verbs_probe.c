@@ -21,7 +21,7 @@
 #define TIMEOUT_MOST	60
 #define PORT_LEAST	32768
 
-static struct probe_watch *watch(struct gateway *g)
+static struct probe_watch *verbs_probe_watch(struct gateway *g)
 {
 	return &g->device.shared.probe;
 }
@@ -64,7 +64,7 @@ static void find_flow(struct gateway *g)
 	p->has_flow = maps_flow_find(g->maps, &t, &p->slot, &p->flow);
 }
 
-static void end(struct gateway *g, enum probe_outcome outcome)
+static void verbs_probe_end(struct gateway *g, enum probe_outcome outcome)
 {
 	struct probing *p = &g->probe;
 	uint8_t packet[PROBE_PACKET_MAX];
@@ -73,7 +73,7 @@ static void end(struct gateway *g, enum probe_outcome outcome)
 		inject(g, packet, probe_reset(&p->ends, p->seq + 1, packet));
 	if (p->has_flow)
 		maps_flow_kill(g->maps, p->slot, LIFE_ID(p->flow.life));
-	atomic_store(&watch(g)->state, PROBE_IDLE);
+	atomic_store(&verbs_probe_watch(g)->state, PROBE_IDLE);
 	p->answer.outcome = outcome;
 }
 
@@ -82,9 +82,9 @@ static bool waits(const struct probing *p)
 	return p->id && p->answer.outcome == PROBE_WAITING;
 }
 
-static void look(struct gateway *g)
+static void verbs_probe_look(struct gateway *g)
 {
-	struct probe_watch *w = watch(g);
+	struct probe_watch *w = verbs_probe_watch(g);
 	struct probing *p = &g->probe;
 
 	if (!waits(p) || atomic_load_explicit(&w->state, memory_order_acquire) != PROBE_CAUGHT)
@@ -94,7 +94,7 @@ static void look(struct gateway *g)
 	if (waits(p)) /* it said nothing: the next may */
 		atomic_store_explicit(&w->state, PROBE_ARMED, memory_order_release);
 	else
-		end(g, p->answer.outcome);
+		verbs_probe_end(g, p->answer.outcome);
 }
 
 void probe_refused(struct gateway *g, enum drop_reason reason)
@@ -102,23 +102,23 @@ void probe_refused(struct gateway *g, enum drop_reason reason)
 	if (!waits(&g->probe))
 		return;
 	g->probe.reason = reason;
-	end(g, PROBE_DROPPED);
+	verbs_probe_end(g, PROBE_DROPPED);
 }
 
 void probe_tick(struct gateway *g)
 {
-	look(g);
+	verbs_probe_look(g);
 	if (!waits(&g->probe))
 		return;
 	if (loop_now() >= g->probe.until)
-		end(g, PROBE_SILENT);
+		verbs_probe_end(g, PROBE_SILENT);
 	else
 		send_syn(g);
 }
 
 /* ---- as JSON ----------------------------------------------------------------------------- */
 
-static json_t *route_json(const struct gateway *g, const struct addr *dst)
+static json_t *verbs_probe_route_json(const struct gateway *g, const struct addr *dst)
 {
 	const struct prefix *best = NULL;
 	char text[ADDR_STRLEN];
@@ -147,7 +147,7 @@ static json_t *pool_json(struct gateway *g, size_t pool, const struct egress_add
 			 known ? addr_str(&next, hop) : NULL);
 }
 
-static json_t *egress_json(struct gateway *g, const struct probing *p)
+static json_t *verbs_probe_egress_json(struct gateway *g, const struct probing *p)
 {
 	for (size_t i = 0; p->has_flow && i < g->egress.n; i++)
 		for (size_t k = 0; k < g->egress.pool[i].n; k++)
@@ -156,7 +156,7 @@ static json_t *egress_json(struct gateway *g, const struct probing *p)
 	return json_null();
 }
 
-static json_t *answer_json(const struct probing *p)
+static json_t *verbs_probe_answer_json(const struct probing *p)
 {
 	const struct probe_answer *a = &p->answer;
 	bool v4 = addr_is_v4(&p->ends.dst);
@@ -172,7 +172,7 @@ static json_t *answer_json(const struct probing *p)
 	return j;
 }
 
-static int give(struct gateway *g, json_t **result, char **error)
+static int verbs_probe_give(struct gateway *g, json_t **result, char **error)
 {
 	const struct probing *p = &g->probe;
 	const char *reason = p->answer.outcome == PROBE_DROPPED ? drop_name(p->reason) : NULL;
@@ -182,16 +182,16 @@ static int give(struct gateway *g, json_t **result, char **error)
 	text_endpoint(&p->flow.back.dst, ntohs(p->flow.back.dport), as);
 	*result = json_pack("{s:i, s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:I, s:o, s:s?, s:s?}", "schema", REPORT_SCHEMA,
 			    "id", (json_int_t)p->id, "outcome", probe_outcome_name(p->answer.outcome), "service", to,
-			    "route", route_json(g, &p->ends.dst), "egress", egress_json(g, p), "as",
-			    p->has_flow ? as : NULL, "sent", (int)p->sent, "timeout",
-			    (json_int_t)((p->until - p->started) / NS_PER_SEC), "answer", answer_json(p), "reason",
-			    reason, "meaning", reason ? drop_meaning(p->reason) : NULL);
+			    "route", verbs_probe_route_json(g, &p->ends.dst), "egress", verbs_probe_egress_json(g, p),
+			    "as", p->has_flow ? as : NULL, "sent", (int)p->sent, "timeout",
+			    (json_int_t)((p->until - p->started) / NS_PER_SEC), "answer", verbs_probe_answer_json(p),
+			    "reason", reason, "meaning", reason ? drop_meaning(p->reason) : NULL);
 	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
 }
 
 /* ---- the verbs ------------------------------------------------------------------------------ */
 
-static int begin(struct gateway *g, const struct addr *dst, uint16_t port, uint64_t timeout, char **error)
+static int verbs_probe_begin(struct gateway *g, const struct addr *dst, uint16_t port, uint64_t timeout, char **error)
 {
 	const struct addr *src = tunnel_address(g, addr_is_v4(dst));
 	struct probing *p = &g->probe;
@@ -206,11 +206,11 @@ static int begin(struct gateway *g, const struct addr *dst, uint16_t port, uint6
 		.started = loop_now(),
 	};
 	p->until = p->started + timeout * NS_PER_SEC;
-	watch(g)->to = *src;
-	atomic_store_explicit(&watch(g)->state, PROBE_ARMED, memory_order_release);
+	verbs_probe_watch(g)->to = *src;
+	atomic_store_explicit(&verbs_probe_watch(g)->state, PROBE_ARMED, memory_order_release);
 	err = send_syn(g);
 	if (err) {
-		end(g, PROBE_DROPPED);
+		verbs_probe_end(g, PROBE_DROPPED);
 		return control_fail(error, EXIT_NO, "%s: %s", g->device.tap.name, strerror(-err));
 	}
 	find_flow(g);
@@ -234,8 +234,8 @@ int verb_probe(void *gateway, const json_t *args, json_t **result, char **error)
 		return control_fail(error, EXIT_USAGE, "%s is the gateway's own: nothing would leave", address);
 	if (waits(&g->probe) && loop_now() < g->probe.until)
 		return control_fail(error, EXIT_NO, "another probe is on its way: try again in a few seconds");
-	status = begin(g, &dst, (uint16_t)port, (uint64_t)timeout, error);
-	return status ? status : give(g, result, error);
+	status = verbs_probe_begin(g, &dst, (uint16_t)port, (uint64_t)timeout, error);
+	return status ? status : verbs_probe_give(g, result, error);
 }
 
 int verb_probe_result(void *gateway, const json_t *args, json_t **result, char **error)
@@ -244,6 +244,6 @@ int verb_probe_result(void *gateway, const json_t *args, json_t **result, char *
 
 	if (!g->probe.id || json_integer_value(json_object_get(args, "id")) != g->probe.id)
 		return control_fail(error, EXIT_NO, "no such probe: another has begun since");
-	look(g);
-	return give(g, result, error);
+	verbs_probe_look(g);
+	return verbs_probe_give(g, result, error);
 }

@@ -31,7 +31,7 @@ static int no_tailnet(char **error)
 			    "this gateway is no node of a tailnet: its configuration has no section tailnet");
 }
 
-static int give(json_t *report, json_t **result, char **error)
+static int verbs_tailnet_give(json_t *report, json_t **result, char **error)
 {
 	*result = report;
 	return report ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
@@ -48,9 +48,9 @@ int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
 		return no_tailnet(error);
 	if (!membership_up(m, json_is_true(json_object_get(args, "new_key")), why, sizeof(why)))
 		return control_fail(error, EXIT_NO, "%s", why);
-	return give(json_pack("{s:i, s:s, s:s?}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state),
-			      "note", *why ? why : NULL),
-		    result, error);
+	return verbs_tailnet_give(json_pack("{s:i, s:s, s:s?}", "schema", REPORT_SCHEMA, "state",
+					    membership_state_name(m->state), "note", *why ? why : NULL),
+				  result, error);
 }
 
 int verb_logout(void *gateway, const json_t *args, json_t **result, char **error)
@@ -62,8 +62,9 @@ int verb_logout(void *gateway, const json_t *args, json_t **result, char **error
 		return no_tailnet(error);
 	if (!tailnet_logout(m->tailnet, why, sizeof(why)))
 		return control_fail(error, EXIT_NO, "%s", why);
-	return give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state)), result,
-		    error);
+	return verbs_tailnet_give(
+		json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state)), result,
+		error);
 }
 
 /* ---- the netmap ----------------------------------------------------------------------------- */
@@ -125,15 +126,15 @@ int verb_netmap(void *gateway, const json_t *args, json_t **result, char **error
 	for (size_t i = 0; i < list.n; i++)
 		json_array_append_new(rules, text_json(list.rules[i].text));
 	free(list.rules);
-	return give(json_pack("{s:i, s:o, s:o, s:o}", "schema", REPORT_SCHEMA, "self",
-			      map->self.node ? node_json(m, map->self.node) : json_null(), "peers", peers, "rules",
-			      rules),
-		    result, error);
+	return verbs_tailnet_give(json_pack("{s:i, s:o, s:o, s:o}", "schema", REPORT_SCHEMA, "self",
+					    map->self.node ? node_json(m, map->self.node) : json_null(), "peers", peers,
+					    "rules", rules),
+				  result, error);
 }
 
 /* ---- ping -------------------------------------------------------------------------------------- */
 
-static bool has_address(const struct config_client *c, const struct addr *a)
+static bool verbs_tailnet_has_address(const struct config_client *c, const struct addr *a)
 {
 	for (size_t i = 0; i < c->addresses.n; i++)
 		if (!addr_cmp(&c->addresses.v[i], a))
@@ -142,7 +143,7 @@ static bool has_address(const struct config_client *c, const struct addr *a)
 }
 
 /* By name, by its full name in the tailnet's DNS, or by an address inside the tailnet. */
-static const struct config_client *find_node(const struct gateway *g, const json_t *args)
+static const struct config_client *verbs_tailnet_find_node(const struct gateway *g, const json_t *args)
 {
 	const char *word = json_string_value(json_object_get(args, "node"));
 	const struct config_client *c = word ? config_client(g->config, word) : NULL;
@@ -158,7 +159,7 @@ static const struct config_client *find_node(const struct gateway *g, const json
 		return config_client(g->config, label);
 	}
 	for (size_t i = 0; i < g->config->n_clients; i++)
-		if (has_address(&g->config->clients[i], &a))
+		if (verbs_tailnet_has_address(&g->config->clients[i], &a))
 			return &g->config->clients[i];
 	return NULL;
 }
@@ -177,7 +178,7 @@ int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
 {
 	struct gateway *g = gateway;
 	struct membership *m = g->membership;
-	const struct config_client *c = m ? find_node(g, args) : NULL;
+	const struct config_client *c = m ? verbs_tailnet_find_node(g, args) : NULL;
 	uint64_t before;
 
 	if (!m)
@@ -187,7 +188,7 @@ int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
 	before = m->n_pongs;
 	if (!disco_ping(m->disco, c->public_key, loop_now()))
 		return control_fail(error, EXIT_NO, "%s has no disco key that works: it cannot be pinged", c->name);
-	return give(
+	return verbs_tailnet_give(
 		json_pack("{s:i, s:s, s:I}", "schema", REPORT_SCHEMA, "name", c->name, "number", (json_int_t)before),
 		result, error);
 }
@@ -222,7 +223,7 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 {
 	struct gateway *g = gateway;
 	struct membership *m = g->membership;
-	const struct config_client *c = m ? find_node(g, args) : NULL;
+	const struct config_client *c = m ? verbs_tailnet_find_node(g, args) : NULL;
 	uint64_t after = (uint64_t)json_integer_value(json_object_get(args, "number")), first;
 	json_t *list;
 
@@ -238,6 +239,7 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 		if (p->number > after && !memcmp(p->node, c->public_key, KEY_LEN))
 			json_array_append_new(list, pong_json(m, p));
 	}
-	return give(json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", trouble_json(m, c)),
-		    result, error);
+	return verbs_tailnet_give(
+		json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", trouble_json(m, c)),
+		result, error);
 }

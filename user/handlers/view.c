@@ -138,7 +138,7 @@ static const char *hook_way(const struct gateway *g, enum program program, unsig
 	return attach_way_name(ATTACH_NONE);
 }
 
-static __attribute__((format(printf, 2, 3))) void note(struct view *v, const char *fmt, ...)
+static __attribute__((format(printf, 2, 3))) void view_note(struct view *v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -153,7 +153,7 @@ static __attribute__((format(printf, 2, 3))) void note(struct view *v, const cha
 
 static void note_line(void *view, const char *line)
 {
-	note(view, "%s", line);
+	view_note(view, "%s", line);
 }
 
 static void note_private(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
@@ -162,9 +162,10 @@ static void note_private(struct view *v, const struct config_pool *config, const
 
 	for (size_t k = 0; !config->public.n && k < pool->n; k++)
 		if (config_is_private(&pool->address[k].addr)) {
-			note(v, CONFIG_PRIVATE,
-			     config_pool_key(config, config->addresses.n ? "addresses" : "interface", key),
-			     addr_str(&pool->address[k].addr, text), config_pool_key(config, "public", public), text);
+			view_note(v, CONFIG_PRIVATE,
+				  config_pool_key(config, config->addresses.n ? "addresses" : "interface", key),
+				  addr_str(&pool->address[k].addr, text), config_pool_key(config, "public", public),
+				  text);
 			return;
 		}
 }
@@ -173,14 +174,14 @@ static void note_private(struct view *v, const struct config_pool *config, const
 static void note_answers(struct view *v, const struct config_pool *config, const struct egress_pool *pool)
 {
 	if (pool->answers_left_out)
-		note(v, "pool %s: answers come by more than %d interfaces: not all are heeded", config->name,
-		     MAX_ANSWERS);
+		view_note(v, "pool %s: answers come by more than %d interfaces: not all are heeded", config->name,
+			  MAX_ANSWERS);
 	for (size_t i = 0; i < config->answers_by.n; i++) {
 		unsigned ifindex = if_nametoindex(config->answers_by.v[i]);
 
 		if (!answers_come_by(pool, ifindex))
-			note(v, "pool %s: no answers come by %s: %s", config->name, config->answers_by.v[i],
-			     ifindex ? "it has no Ethernet" : "it is absent");
+			view_note(v, "pool %s: no answers come by %s: %s", config->name, config->answers_by.v[i],
+				  ifindex ? "it has no Ethernet" : "it is absent");
 	}
 }
 
@@ -197,13 +198,13 @@ static void view_egress(struct view *v)
 
 			v->addresses[i][k] = (struct report_egress_address){a->addr, a->public, a->present};
 			if (pool->ifindex && !a->present)
-				note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
-				     pool->interface);
+				view_note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
+					  pool->interface);
 		}
 		note_private(v, &g->config->pools[i], pool);
 		note_answers(v, &g->config->pools[i], pool);
 		if (pool->ifindex && !pool->n)
-			note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
+			view_note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
 		v->egress[i] = (struct report_egress){
 			.pool = g->config->pools[i].name,
 			.interface = pool->ifindex ? pool->interface : NULL,
@@ -253,10 +254,10 @@ static void view_modes(struct view *v)
 		char name[IFNAMSIZ];
 
 		if (h->way == ATTACH_NONE && h->program != PROGRAM_NIC_FENCE)
-			note(v, "%s is not attached: nothing is forwarded by it", maps_program_name(h->program));
+			view_note(v, "%s is not attached: nothing is forwarded by it", maps_program_name(h->program));
 		else if (h->way == ATTACH_NONE && if_indextoname(h->ifindex, name))
-			note(v, "%s is not attached to %s: who sends by it may use a client's address",
-			     maps_program_name(h->program), name);
+			view_note(v, "%s is not attached to %s: who sends by it may use a client's address",
+				  maps_program_name(h->program), name);
 	}
 }
 
@@ -268,9 +269,9 @@ static void view_relays(struct view *v)
 		const struct report_relay *r = &v->tailnet.relays[i];
 
 		if (r->why.kind)
-			note(v, "tailnet: %srelay %s%s%s cannot be reached: %s (%s)", r->home ? "our home " : "",
-			     r->name, r->host ? ", " : "", r->host ? r->host : "",
-			     trouble_text(&r->why, why, sizeof(why)), trouble_advice(&r->why));
+			view_note(v, "tailnet: %srelay %s%s%s cannot be reached: %s (%s)", r->home ? "our home " : "",
+				  r->name, r->host ? ", " : "", r->host ? r->host : "",
+				  trouble_text(&r->why, why, sizeof(why)), trouble_advice(&r->why));
 	}
 }
 
@@ -281,7 +282,7 @@ static void view_health(struct view *v)
 
 	for (size_t i = 0; i < list->n; i++)
 		if (list->v[i].severity != REMARK_LOW)
-			note(v, "tailnet: the coordination server says: %s", list->v[i].text);
+			view_note(v, "tailnet: the coordination server says: %s", list->v[i].text);
 }
 
 static void view_clock(struct view *v)
@@ -290,8 +291,9 @@ static void view_clock(struct view *v)
 	char text[TEXT_SIZE];
 
 	if (ahead)
-		note(v, "tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
-		     text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), text), ahead < 0 ? "behind" : "ahead of");
+		view_note(v, "tailnet: this machine's clock is %s %s the coordination server's, by which keys expire",
+			  text_duration((uint64_t)(ahead < 0 ? -ahead : ahead), text),
+			  ahead < 0 ? "behind" : "ahead of");
 }
 
 /* Whoever opens the URL decides whose node this is. */
@@ -300,11 +302,11 @@ static void view_login(struct view *v)
 	if (!v->tailnet.login)
 		return;
 	if (!control_asker()) {
-		note(v, "tailnet: to log in, open %s", v->tailnet.login);
+		view_note(v, "tailnet: to log in, open %s", v->tailnet.login);
 		return;
 	}
 	v->tailnet.login = NULL;
-	note(v, "tailnet: somebody has to log in: `sluice status` tells root where");
+	view_note(v, "tailnet: somebody has to log in: `sluice status` tells root where");
 }
 
 static void view_confirmation(struct view *v)
@@ -313,11 +315,11 @@ static void view_confirmation(struct view *v)
 	char since[TEXT_SIZE], left[TEXT_SIZE];
 
 	if (t->unserved)
-		note(v, "tailnet: the server has not confirmed the netmap for %s: nobody is served until it does",
-		     text_duration(t->unconfirmed, since));
+		view_note(v, "tailnet: the server has not confirmed the netmap for %s: nobody is served until it does",
+			  text_duration(t->unconfirmed, since));
 	else if (t->unconfirmed)
-		note(v, "tailnet: the server has not confirmed the netmap for %s; in %s nobody is served any more",
-		     text_duration(t->unconfirmed, since), text_duration(t->unserved_in, left));
+		view_note(v, "tailnet: the server has not confirmed the netmap for %s; in %s nobody is served any more",
+			  text_duration(t->unconfirmed, since), text_duration(t->unserved_in, left));
 }
 
 static void view_tailnet(struct view *v)
@@ -329,15 +331,16 @@ static void view_tailnet(struct view *v)
 	membership_report(g, &v->tailnet);
 	v->source.tailnet = &v->tailnet;
 	if (v->tailnet.text)
-		note(v, "tailnet: %s", v->tailnet.text);
+		view_note(v, "tailnet: %s", v->tailnet.text);
 	view_confirmation(v);
 	if (v->tailnet.unsettled)
-		note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");
+		view_note(v, "tailnet: the last netmap is not in force, but for who was removed: see the log");
 	if (v->tailnet.left_out)
-		note(v, "tailnet: %zu of the server's rules are left out: %s", v->tailnet.left_out,
-		     v->tailnet.left_out_why);
+		view_note(v, "tailnet: %zu of the server's rules are left out: %s", v->tailnet.left_out,
+			  v->tailnet.left_out_why);
 	if (v->tailnet.homeless)
-		note(v, "tailnet: the server's DERP map has no relay: who has no straight way to us cannot reach us");
+		view_note(v,
+			  "tailnet: the server's DERP map has no relay: who has no straight way to us cannot reach us");
 	view_login(v);
 	view_health(v);
 	view_clock(v);
@@ -349,10 +352,12 @@ static void view_clients(struct view *v)
 	size_t n = clients_without_peer(v->g);
 
 	if (n)
-		note(v, "%zu client%s cannot connect, for want of memory that can be locked (LimitMEMLOCK, ulimit -l)",
-		     n, n == 1 ? "" : "s");
+		view_note(
+			v,
+			"%zu client%s cannot connect, for want of memory that can be locked (LimitMEMLOCK, ulimit -l)",
+			n, n == 1 ? "" : "s");
 	if (!v->g->clients.n && !v->g->membership)
-		note(v, "no client is configured: nobody can connect");
+		view_note(v, "no client is configured: nobody can connect");
 }
 
 static void view_policy(struct view *v)
@@ -366,7 +371,7 @@ static void view_blocklists(struct view *v)
 
 	for (size_t i = 0; r && i < r->blocked.n; i++)
 		if (r->blocked.list[i].trouble)
-			note(v, "%s", r->blocked.list[i].trouble);
+			view_note(v, "%s", r->blocked.list[i].trouble);
 }
 
 void view_open(struct view *v, struct gateway *g)

@@ -20,9 +20,9 @@
 
 #define LINK_PREFIX "link_"
 
-static int fail(char **error, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int attach_fail(char **error, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-static int fail(char **error, int err, const char *fmt, ...)
+static int attach_fail(char **error, int err, const char *fmt, ...)
 {
 	va_list args;
 
@@ -204,7 +204,7 @@ int attach_tc(const struct maps *m, const char *pins, enum program program, unsi
 	if (link)
 		*link = -1;
 	if (!pins && !link)
-		return fail(error, -EINVAL, "a program that is not pinned needs its link kept");
+		return attach_fail(error, -EINVAL, "a program that is not pinned needs its link kept");
 	if (pins)
 		link_path(path, sizeof(path), pins, program, ifindex);
 	fd = link_attach(pins ? path : NULL, prog_fd, ifindex, tcx_type(point), 0);
@@ -214,10 +214,11 @@ int attach_tc(const struct maps *m, const char *pins, enum program program, unsi
 		return 0;
 	}
 	if (fd != -EINVAL) /* before Linux 6.6 there is no such thing */
-		return fail(error, fd, "cannot attach %s: %s", maps_program_name(program), strerror(-fd));
+		return attach_fail(error, fd, "cannot attach %s: %s", maps_program_name(program), strerror(-fd));
 	err = clsact_attach(prog_fd, pins, ifindex, point, program);
 	if (err)
-		return fail(error, err, "cannot attach %s to clsact: %s", maps_program_name(program), strerror(-err));
+		return attach_fail(error, err, "cannot attach %s to clsact: %s", maps_program_name(program),
+				   strerror(-err));
 	*way = ATTACH_CLSACT;
 	return 0;
 }
@@ -249,7 +250,7 @@ int attach_xdp(const struct maps *m, const char *pins, unsigned ifindex, bool ge
 	if (link)
 		*link = -1;
 	if (!pins && !link)
-		return fail(error, -EINVAL, "a program that is not pinned needs its link kept");
+		return attach_fail(error, -EINVAL, "a program that is not pinned needs its link kept");
 	if (pins) {
 		link_path(path, sizeof(path), pins, PROGRAM_FRONT, ifindex);
 		drop_other_mode(path, ifindex, generic);
@@ -257,10 +258,11 @@ int attach_xdp(const struct maps *m, const char *pins, unsigned ifindex, bool ge
 	fd = link_attach(pins ? path : NULL, maps_program(m, generic ? PROGRAM_FRONT_GENERIC : PROGRAM_FRONT), ifindex,
 			 BPF_XDP, flags);
 	if (fd == -EBUSY || fd == -EEXIST)
-		return fail(error, -EBUSY, "another XDP program is on the interface (tunnel.xdp: off goes without)");
+		return attach_fail(error, -EBUSY,
+				   "another XDP program is on the interface (tunnel.xdp: off goes without)");
 	if (fd < 0)
-		return fail(error, fd, "cannot attach XDP in %s mode: %s", generic ? "generic" : "native",
-			    strerror(-fd));
+		return attach_fail(error, fd, "cannot attach XDP in %s mode: %s", generic ? "generic" : "native",
+				   strerror(-fd));
 	hand_over(fd, link);
 	return 0;
 }

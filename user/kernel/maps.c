@@ -136,7 +136,7 @@ static int begin_ids(const struct maps *m)
 }
 
 /* The flows of before; should that fail, the gateway begins without them rather than not at all. */
-static void take_over(struct maps *m)
+static void maps_take_over(struct maps *m)
 {
 	if (m->carry)
 		m->carried.error = carry_do(m);
@@ -144,7 +144,7 @@ static void take_over(struct maps *m)
 	m->carry = NULL;
 }
 
-static int finish(struct maps *m, bool sweep, char **error)
+static int maps_finish(struct maps *m, bool sweep, char **error)
 {
 	uint32_t zero = 0, layout = SLUICE_LAYOUT;
 	int err = m->reused ? 0 : begin_ids(m);
@@ -156,7 +156,7 @@ static int finish(struct maps *m, bool sweep, char **error)
 	m->daemon_drops = map_memory(m->skel->maps.daemon_drops, drops_size(), PROT_READ | PROT_WRITE);
 	if (!m->flows || !m->daemon_drops)
 		return maps_fail(error, -errno, "cannot map the flow table: %s", strerror(errno));
-	take_over(m);
+	maps_take_over(m);
 	err = sweep ? start_sweep(m, error) : 0;
 	if (err)
 		return err;
@@ -190,7 +190,7 @@ static int open_all(struct maps *m, const struct maps_options *o, char *log, cha
 	if (err)
 		return maps_fail(error, err, "cannot prepare the BPF maps: %s", strerror(-err));
 	err = load(m, log, error);
-	return err ?: finish(m, !o->no_sweep, error);
+	return err ?: maps_finish(m, !o->no_sweep, error);
 }
 
 struct maps *maps_open(const struct maps_options *o, char **error)

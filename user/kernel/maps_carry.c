@@ -42,9 +42,9 @@ static const char *const of_flows[] = {"flows", "flow_index",	"flow_table", "fre
 /* Where only the layout tells what they say, not their size: reasons have another order. */
 static const char *const of_layout[] = {"drops", "daemon_drops"};
 
-#define IS_IN(list, name) is_in(list, sizeof(list) / sizeof(*(list)), name)
+#define IS_IN(list, name) maps_carry_is_in(list, sizeof(list) / sizeof(*(list)), name)
 
-static bool is_in(const char *const *list, size_t n, const char *name)
+static bool maps_carry_is_in(const char *const *list, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(list[i], name))
@@ -54,7 +54,7 @@ static bool is_in(const char *const *list, size_t n, const char *name)
 
 /* ---- reading ---------------------------------------------------------------------- */
 
-static bool is_wanted(uint32_t state)
+static bool maps_carry_is_wanted(uint32_t state)
 {
 	return flow_is_live(state) || state == FLOW_MAPPING;
 }
@@ -89,7 +89,7 @@ static bool read_flow6(const void *slot, struct flow *out)
 		.ack_out = f.ack_out,
 		.ack_in = f.ack_in,
 	};
-	return is_wanted(f.state) &&
+	return maps_carry_is_wanted(f.state) &&
 	       __atomic_load_n(&((const struct flow6 *)slot)->serial, __ATOMIC_ACQUIRE) == f.serial;
 }
 
@@ -113,17 +113,17 @@ static void read_egress6(const void *value, struct egress *out)
 static bool read_flow(const void *slot, struct flow *out)
 {
 	memcpy(out, slot, sizeof(*out));
-	return is_wanted(flow_state(out)) && LIFE_ID(flow_life(slot)) == LIFE_ID(out->life);
+	return maps_carry_is_wanted(flow_state(out)) && LIFE_ID(flow_life(slot)) == LIFE_ID(out->life);
 }
 
-static void read_egress(const void *value, struct egress *out)
+static void maps_carry_read_egress(const void *value, struct egress *out)
 {
 	memcpy(out, value, sizeof(*out));
 }
 
 static const struct old_layout layouts[] = {
 	{MAPS_LAYOUT_OLDEST, sizeof(struct flow6), sizeof(struct egress6), read_flow6, read_egress6},
-	{SLUICE_LAYOUT, sizeof(struct flow), sizeof(struct egress), read_flow, read_egress},
+	{SLUICE_LAYOUT, sizeof(struct flow), sizeof(struct egress), read_flow, maps_carry_read_egress},
 };
 
 #define EGRESS_SIZE_MAX 256

@@ -126,7 +126,7 @@ static int empty_pins(const char *pins)
 }
 
 /* From PINS/ready to PINS, in the place of what is there. */
-static int move_up(const char *folder, const char *name)
+static int maps_pins_move_up(const char *folder, const char *name)
 {
 	char *from = pin_path(folder, name), *to = NULL;
 	int err = from && asprintf(&to, "%s/../%s", folder, name) >= 0 ? 0 : -ENOMEM;
@@ -142,15 +142,15 @@ static int move_up(const char *folder, const char *name)
  * Ends what an earlier start began. `layout` goes first: a program of before, should it be
  * started again in the middle, finds that the maps are not its own.
  */
-static int settle(const char *pins)
+static int maps_pins_settle(const char *pins)
 {
 	char *ready = pin_path(pins, PINS_READY);
 	int err = ready ? remove_within(pins, PINS_NEW) : -ENOMEM;
 
 	if (!err && !access(ready, F_OK)) {
-		err = move_up(ready, "layout");
+		err = maps_pins_move_up(ready, "layout");
 		if (!err || err == -ENOENT)
-			err = each_name(ready, move_up);
+			err = each_name(ready, maps_pins_move_up);
 		if (!err && rmdir(ready))
 			err = -errno;
 	}
@@ -167,7 +167,7 @@ int pins_put_in_place(const char *pins)
 		err = -errno;
 	free(new);
 	free(ready);
-	return err ?: settle(pins);
+	return err ?: maps_pins_settle(pins);
 }
 
 int maps_unpin(const char *pins)
@@ -249,7 +249,7 @@ int pins_open(const char *pins, struct maps_pinned *found, char **error)
 
 	if (err)
 		return err;
-	err = settle(pins) ?: maps_look(pins, found);
+	err = maps_pins_settle(pins) ?: maps_look(pins, found);
 	if (err == -ENOENT) { /* nothing but that: what could not be looked at may hold live flows */
 		*found = (struct maps_pinned){};
 		err = empty_pins(pins);

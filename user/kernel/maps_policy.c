@@ -108,7 +108,7 @@ static int hang(const struct maps *m, const struct table *t)
 }
 
 /* Drops the new tables, or the ones that they replace. */
-static void drop(const struct maps *m, const struct table *tables, size_t n, bool new)
+static void maps_policy_drop(const struct maps *m, const struct table *tables, size_t n, bool new)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint32_t slot = new ? tables[i].slot : !tables[i].slot;
@@ -168,7 +168,7 @@ void maps_swap_end(struct maps *m, struct maps_swap *s)
 		return;
 	if (s->live)
 		hang(m, &s->table[0]); /* nothing changes, but it waits */
-	drop(m, s->table, s->n, !s->live);
+	maps_policy_drop(m, s->table, s->n, !s->live);
 	for (size_t i = 0; i < s->n; i++)
 		close_table(&s->table[i]);
 	free(s);
@@ -309,7 +309,7 @@ struct blocks {
 	size_t n_nets, n_keys;
 };
 
-static int by_addr(const void *a, const void *b)
+static int maps_policy_by_addr(const void *a, const void *b)
 {
 	const struct prefix *x = *(const struct prefix *const *)a, *y = *(const struct prefix *const *)b;
 
@@ -382,7 +382,7 @@ static bool blocks_make(struct blocks *b, const struct prefix *list, size_t n)
 	for (size_t i = 0; ok && i < n; i++)
 		sorted[i] = &list[i];
 	if (ok) {
-		qsort(sorted, n, sizeof(*sorted), by_addr);
+		qsort(sorted, n, sizeof(*sorted), maps_policy_by_addr);
 		blocks_fill(b, sorted, n);
 	}
 	free(sorted);

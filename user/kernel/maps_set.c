@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int set(struct bpf_map *map, const void *key, const void *value)
+static int maps_set_value(struct bpf_map *map, const void *key, const void *value)
 {
 	return bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY);
 }
@@ -50,7 +50,7 @@ int maps_settings_set(struct maps *m, const struct settings *s)
 	int err;
 
 	maps_settings_get(m, &old);
-	err = set(m->skel->maps.settings, &zero, s);
+	err = maps_set_value(m->skel->maps.settings, &zero, s);
 	if (!err && (old.filtering != s->filtering || old.tcp_endpoint_independent > s->tcp_endpoint_independent))
 		maps_flows_end(m, is_mapped, NULL);
 	return err;
@@ -71,7 +71,8 @@ int maps_client_set(struct maps *m, const struct prefix *p, uint32_t client, uin
 
 	if (!client || client >= CLIENT_GATEWAY || worker >= MAX_WORKERS)
 		return -EINVAL;
-	return set(m->skel->maps.client_worker, &client, &worker) ?: set(m->skel->maps.clients, &key, &ref);
+	return maps_set_value(m->skel->maps.client_worker, &client, &worker)
+		       ?: maps_set_value(m->skel->maps.clients, &key, &ref);
 }
 
 int maps_client_delete(struct maps *m, const struct prefix *p)
@@ -101,7 +102,7 @@ int maps_reserved_set(struct maps *m, const struct prefix *p, enum reserved kind
 	struct reserved_ref ref = {.kind = kind};
 	struct route_key key = maps_key(p);
 
-	return set(m->skel->maps.reserved, &key, &ref);
+	return maps_set_value(m->skel->maps.reserved, &key, &ref);
 }
 
 int maps_reserved_delete(struct maps *m, const struct prefix *p)
@@ -164,7 +165,7 @@ int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t c
 {
 	struct session_ref ref = {.worker = worker, .client = client};
 
-	return set(m->skel->maps.sessions, &index, &ref);
+	return maps_set_value(m->skel->maps.sessions, &index, &ref);
 }
 
 int maps_session_delete(struct maps *m, uint32_t index)
@@ -182,7 +183,7 @@ int maps_worker_socket(struct maps *m, uint32_t worker, bool v6, int fd)
 	uint32_t key = worker + (v6 ? MAX_WORKERS : 0);
 	uint64_t value = (uint64_t)fd;
 
-	return worker < MAX_WORKERS ? set(m->skel->maps.workers, &key, &value) : -EINVAL;
+	return worker < MAX_WORKERS ? maps_set_value(m->skel->maps.workers, &key, &value) : -EINVAL;
 }
 
 /* ---- egress ------------------------------------------------------------------- */
@@ -207,7 +208,8 @@ int maps_egress_set(struct maps *m, uint32_t id, const struct egress *e)
 	full.prime = full.ports < 3 ? 3 : full.ports;
 	while (!is_prime(full.prime))
 		full.prime++;
-	return set(m->skel->maps.egresses, &id, &full) ?: set(m->skel->maps.egress_ids, &e->addr, &id);
+	return maps_set_value(m->skel->maps.egresses, &id, &full)
+		       ?: maps_set_value(m->skel->maps.egress_ids, &e->addr, &id);
 }
 
 int maps_egress_get(struct maps *m, uint32_t id, struct egress *e)
@@ -219,12 +221,12 @@ int maps_pool_set(struct maps *m, uint32_t id, const struct pool *p)
 {
 	if (id >= MAX_POOLS || p->n4 > POOL_ADDRESSES || p->n6 > POOL_ADDRESSES)
 		return -EINVAL;
-	return set(m->skel->maps.pools, &id, p);
+	return maps_set_value(m->skel->maps.pools, &id, p);
 }
 
 int maps_reassemble(struct maps *m, const struct addr *a, uint64_t until)
 {
-	return set(m->skel->maps.reassembled, a, &until);
+	return maps_set_value(m->skel->maps.reassembled, a, &until);
 }
 
 int maps_reassemble_none(struct maps *m)
@@ -249,7 +251,7 @@ static void keep_range(struct port_range out[MAX_PORT_RANGES], uint32_t first, u
 	}
 }
 
-static int by_first(const void *a, const void *b)
+static int maps_set_by_first(const void *a, const void *b)
 {
 	const struct maps_ports *x = a, *y = b;
 
@@ -266,7 +268,7 @@ uint32_t maps_port_ranges(const struct maps_ports *taken, size_t n, struct port_
 		return 0;
 	if (n)
 		memcpy(sorted, taken, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), by_first);
+	qsort(sorted, n, sizeof(*sorted), maps_set_by_first);
 	for (size_t i = 0; i < n; i++) {
 		keep_range(out, next, sorted[i].first);
 		if (next <= sorted[i].last)

@@ -55,7 +55,7 @@ static bool is_dump(const struct nlmsghdr *nlh)
 }
 
 /* What comes may be the rest of a list that an earlier question gave up on, for it changed under way. */
-static bool is_ours(const struct netlink *n, ssize_t len)
+static bool netlink_is_ours(const struct netlink *n, ssize_t len)
 {
 	const struct nlmsghdr *nlh = (const void *)n->answer;
 
@@ -75,7 +75,7 @@ static int ask_once(struct netlink *n, struct netlink_request *r, mnl_cb_t each,
 		more = -1;
 	while (more > 0) {
 		len = mnl_socket_recvfrom(n->socket, n->answer, sizeof(n->answer));
-		if (len >= 0 && !is_ours(n, len))
+		if (len >= 0 && !netlink_is_ours(n, len))
 			continue;
 		more = len < 0 ? -1 : mnl_cb_run(n->answer, (size_t)len, n->seq, portid, each, ctx);
 	}
@@ -155,7 +155,7 @@ static void take_kinds(const struct nlattr *nest, struct netlink_link *out)
 	}
 }
 
-static int take_link(const struct nlmsghdr *nlh, void *ctx)
+static int netlink_take_link(const struct nlmsghdr *nlh, void *ctx)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
 	struct netlink_link *out = ctx;
@@ -186,7 +186,7 @@ int netlink_link(struct netlink *n, const char *name, struct netlink_link *out)
 	memset(out, 0, sizeof(*out));
 	netlink_begin(&r, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, name);
-	return netlink_ask(n, &r, take_link, out);
+	return netlink_ask(n, &r, netlink_take_link, out);
 }
 
 int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out)
@@ -196,7 +196,7 @@ int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out)
 
 	memset(out, 0, sizeof(*out));
 	ifi->ifi_index = ifindex;
-	return ifindex > 0 ? netlink_ask(n, &r, take_link, out) : -ENODEV;
+	return ifindex > 0 ? netlink_ask(n, &r, netlink_take_link, out) : -ENODEV;
 }
 
 static void begin_setup(struct netlink_request *r, int ifindex, uint32_t mtu, bool up)
@@ -322,7 +322,7 @@ static void forget_addresses(void *ctx)
 	((struct address_list *)ctx)->n = 0;
 }
 
-static int list_addresses(struct netlink *n, struct address_list *list)
+static int netlink_list_addresses(struct netlink *n, struct address_list *list)
 {
 	struct netlink_request r;
 	int err;
@@ -334,12 +334,12 @@ static int list_addresses(struct netlink *n, struct address_list *list)
 
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max)
 {
-	return list_addresses(n, &(struct address_list){.out = out, .max = max, .ifindex = ifindex});
+	return netlink_list_addresses(n, &(struct address_list){.out = out, .max = max, .ifindex = ifindex});
 }
 
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max)
 {
-	return list_addresses(n, &(struct address_list){.out = out, .max = max});
+	return netlink_list_addresses(n, &(struct address_list){.out = out, .max = max});
 }
 
 /* ---- clsact -------------------------------------------------------------------- */

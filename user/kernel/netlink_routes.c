@@ -25,7 +25,7 @@ struct route_info {
 	uint32_t metric, table;
 };
 
-static void read_route(const struct nlmsghdr *nlh, struct route_info *out)
+static void netlink_routes_read_route(const struct nlmsghdr *nlh, struct route_info *out)
 {
 	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *attr;
@@ -68,7 +68,7 @@ static int take_default(const struct nlmsghdr *nlh, void *ctx)
 
 	if (rtm->rtm_dst_len || rtm->rtm_type != RTN_UNICAST)
 		return MNL_CB_OK;
-	read_route(nlh, &info);
+	netlink_routes_read_route(nlh, &info);
 	if (info.table != RT_TABLE_MAIN || !info.oif || (best->oif && info.metric >= best->metric))
 		return MNL_CB_OK;
 	*best = (struct default_search){info.oif, info.metric};
@@ -155,7 +155,7 @@ static bool is_own_route(const struct netlink *n, const struct nlmsghdr *nlh, in
 
 	if (rtm->rtm_protocol != NETLINK_PROTOCOL)
 		return false;
-	read_route(nlh, info);
+	netlink_routes_read_route(nlh, info);
 	if (info->table != RT_TABLE_MAIN)
 		return false;
 	return rtm->rtm_type == RTN_UNICAST ? ifindex && info->oif == ifindex
@@ -215,7 +215,7 @@ bool netlink_own_route_lost(const struct netlink *n, const struct nlmsghdr *nlh,
 
 static int take_route(const struct nlmsghdr *nlh, void *ctx)
 {
-	read_route(nlh, ctx);
+	netlink_routes_read_route(nlh, ctx);
 	return MNL_CB_OK;
 }
 

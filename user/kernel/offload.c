@@ -16,7 +16,7 @@
 #define BLOCK_BITS   32
 #define BLOCKS	     (FEATURES_MAX / BLOCK_BITS)
 
-static int call(const char *interface, void *command)
+static int offload_call(const char *interface, void *command)
 {
 	struct ifreq ifr = {.ifr_data = command};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
@@ -38,11 +38,11 @@ static uint32_t count_features(const char *interface)
 		uint32_t n;
 	} sset = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
 
-	return call(interface, &sset) || !sset.info.sset_mask || sset.n > FEATURES_MAX ? 0 : sset.n;
+	return offload_call(interface, &sset) || !sset.info.sset_mask || sset.n > FEATURES_MAX ? 0 : sset.n;
 }
 
 /* The feature's number, or -errno. */
-static int find(const char *interface, const char *feature)
+static int offload_find(const char *interface, const char *feature)
 {
 	struct {
 		struct ethtool_gstrings head;
@@ -51,7 +51,7 @@ static int find(const char *interface, const char *feature)
 	int err;
 
 	names.head.len = count_features(interface);
-	err = call(interface, &names);
+	err = offload_call(interface, &names);
 	for (uint32_t i = 0; !err && i < names.head.len; i++)
 		if (!strncmp(names.text[i], feature, ETH_GSTRING_LEN))
 			return (int)i;
@@ -64,11 +64,11 @@ int offload_get(const char *interface, const char *feature, bool *on)
 		struct ethtool_gfeatures head;
 		struct ethtool_get_features_block block[BLOCKS];
 	} all = {.head = {.cmd = ETHTOOL_GFEATURES, .size = BLOCKS}};
-	int index = find(interface, feature), err;
+	int index = offload_find(interface, feature), err;
 
 	if (index < 0)
 		return index;
-	err = call(interface, &all);
+	err = offload_call(interface, &all);
 	if (!err)
 		*on = all.block[index / BLOCK_BITS].active >> index % BLOCK_BITS & 1;
 	return err;
@@ -82,14 +82,14 @@ int offload_set(const char *interface, const char *feature, bool on)
 		struct ethtool_sfeatures head;
 		struct ethtool_set_features_block block[BLOCKS];
 	} change = {.head = {.cmd = ETHTOOL_SFEATURES, .size = blocks}};
-	int index = find(interface, feature), err;
+	int index = offload_find(interface, feature), err;
 	bool now;
 
 	if (index < 0)
 		return index;
 	change.block[index / BLOCK_BITS].valid = 1u << index % BLOCK_BITS;
 	change.block[index / BLOCK_BITS].requested = on ? 1u << index % BLOCK_BITS : 0;
-	err = call(interface, &change);
+	err = offload_call(interface, &change);
 	if (!err && !offload_get(interface, feature, &now) && now != on)
 		err = -EOPNOTSUPP;
 	return err;

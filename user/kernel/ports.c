@@ -8,7 +8,7 @@
 #define EPHEMERAL_FIRST 32768 /* the kernel's own defaults, where /proc cannot be read */
 #define EPHEMERAL_LAST	60999
 
-static size_t keep(struct maps_ports *kept, size_t n, size_t max, unsigned first, unsigned last)
+static size_t ports_keep(struct maps_ports *kept, size_t n, size_t max, unsigned first, unsigned last)
 {
 	if (n < max)
 		kept[n++] = (struct maps_ports){(uint16_t)first, (uint16_t)last};
@@ -39,15 +39,15 @@ size_t ports_of_host(struct maps_ports *kept, size_t max)
 	size_t n = 0;
 
 	if (f && fscanf(f, "%u %u", &first, &last) == 2 && first <= last && last <= UINT16_MAX)
-		n = keep(kept, n, max, first, last);
+		n = ports_keep(kept, n, max, first, last);
 	else
-		n = keep(kept, n, max, EPHEMERAL_FIRST, EPHEMERAL_LAST);
+		n = ports_keep(kept, n, max, EPHEMERAL_FIRST, EPHEMERAL_LAST);
 	if (f)
 		fclose(f);
 
 	f = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re"); /* "8080,9148-9150" */
 	while (f && behind == ',' && read_range(f, &first, &last, &behind))
-		n = keep(kept, n, max, first, last);
+		n = ports_keep(kept, n, max, first, last);
 	if (f)
 		fclose(f);
 	return n;

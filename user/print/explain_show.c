@@ -61,7 +61,7 @@ static void show_quota(const json_t *quota, FILE *out)
 	fputc('\n', out);
 }
 
-static void show_egress(const json_t *e, FILE *out)
+static void explain_show_egress(const json_t *e, FILE *out)
 {
 	char pool[LINE];
 
@@ -102,7 +102,7 @@ static void show_rule(const json_t *rule, FILE *out)
 	fprintf(out, "  %s\n", text_escape(show_text(rule, "text"), text, sizeof(text)));
 }
 
-static void show_answer(const json_t *a, FILE *out)
+static void explain_show_answer(const json_t *a, FILE *out)
 {
 	const json_t *rule = json_object_get(a, "rule");
 	bool allowed = json_is_true(json_object_get(a, "allowed"));
@@ -122,7 +122,7 @@ static void show_answer(const json_t *a, FILE *out)
 	fputc('\n', out);
 	show_route(json_object_get(a, "route"), out);
 	show_quota(json_object_get(a, "quota"), out);
-	show_egress(json_object_get(a, "egress"), out);
+	explain_show_egress(json_object_get(a, "egress"), out);
 	show_counters(json_object_get(a, "counters"), out);
 }
 
@@ -133,7 +133,7 @@ void explain_show(const json_t *result, FILE *out)
 	size_t i;
 
 	json_array_foreach (json_object_get(result, "answers"), i, a)
-		show_answer(a, out);
+		explain_show_answer(a, out);
 	if (left_out)
 		fprintf(out, "and %llu more\n", (unsigned long long)left_out);
 }

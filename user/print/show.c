@@ -41,7 +41,7 @@ static const char *owner_of(const json_t *j, char *buf, size_t size)
 	return buf;
 }
 
-static bool is_null(const json_t *j, const char *key)
+static bool show_is_null(const json_t *j, const char *key)
 {
 	return !json_is_integer(json_object_get(j, key));
 }
@@ -57,17 +57,17 @@ static void add_number(struct table *t, const json_t *j, const char *key)
 {
 	char buf[TEXT_SIZE];
 
-	table_add(t, is_null(j, key) ? NULL : text_number(show_number(j, key), buf));
+	table_add(t, show_is_null(j, key) ? NULL : text_number(show_number(j, key), buf));
 }
 
 static void add_duration(struct table *t, const json_t *j, const char *key)
 {
 	char buf[TEXT_SIZE];
 
-	table_add(t, is_null(j, key) ? NULL : text_duration(show_number(j, key), buf));
+	table_add(t, show_is_null(j, key) ? NULL : text_duration(show_number(j, key), buf));
 }
 
-static void finish(struct table *t, FILE *out)
+static void show_finish(struct table *t, FILE *out)
 {
 	table_print(t, out);
 	table_free(t);
@@ -75,7 +75,7 @@ static void finish(struct table *t, FILE *out)
 
 /* ---- clients ------------------------------------------------------------------------ */
 
-static int by_text(const json_t *a, const json_t *b, const char *key)
+static int show_by_text(const json_t *a, const json_t *b, const char *key)
 {
 	return strcmp(show_text(a, key), show_text(b, key));
 }
@@ -87,7 +87,7 @@ static int by_number(uint64_t a, uint64_t b) /* the largest first */
 
 static int order_name(const void *a, const void *b)
 {
-	return by_text(*(json_t *const *)a, *(json_t *const *)b, "name");
+	return show_by_text(*(json_t *const *)a, *(json_t *const *)b, "name");
 }
 
 static int order_user(const void *pa, const void *pb)
@@ -96,7 +96,7 @@ static int order_user(const void *pa, const void *pb)
 	char owner_a[256], owner_b[256];
 	int order = strcmp(owner_of(a, owner_a, sizeof(owner_a)), owner_of(b, owner_b, sizeof(owner_b)));
 
-	return order ? order : by_text(a, b, "name");
+	return order ? order : show_by_text(a, b, "name");
 }
 
 static int order_received(const void *a, const void *b)
@@ -122,8 +122,8 @@ static int order_bytes(const void *a, const void *b)
 static int order_handshake(const void *pa, const void *pb) /* the latest first, never last */
 {
 	const json_t *a = *(json_t *const *)pa, *b = *(json_t *const *)pb;
-	uint64_t age_a = is_null(a, "handshake") ? UINT64_MAX : show_number(a, "handshake");
-	uint64_t age_b = is_null(b, "handshake") ? UINT64_MAX : show_number(b, "handshake");
+	uint64_t age_a = show_is_null(a, "handshake") ? UINT64_MAX : show_number(a, "handshake");
+	uint64_t age_b = show_is_null(b, "handshake") ? UINT64_MAX : show_number(b, "handshake");
 
 	return -by_number(age_a, age_b);
 }
@@ -149,7 +149,7 @@ int show_sorts_by(const char *key)
 	return order_index(key) >= 0;
 }
 
-static void add_client(struct table *t, const json_t *c)
+static void show_add_client(struct table *t, const json_t *c)
 {
 	const char *relay = show_text(c, "relay");
 	char owner[256];
@@ -184,9 +184,9 @@ void show_clients(const json_t *r, const char *sort, FILE *out)
 	qsort(sorted, n, sizeof(*sorted), orders[order < 0 ? 0 : order].order);
 	table_init(&t, heads);
 	for (size_t i = 0; i < n; i++)
-		add_client(&t, sorted[i]);
+		show_add_client(&t, sorted[i]);
 	free(sorted);
-	finish(&t, out);
+	show_finish(&t, out);
 }
 
 /* ---- flows -------------------------------------------------------------------------- */
@@ -232,7 +232,7 @@ void show_flows(const json_t *r, FILE *out)
 		add_bytes(&t, f, "bytes_out");
 		add_bytes(&t, f, "bytes_in");
 	}
-	finish(&t, out);
+	show_finish(&t, out);
 	if (show_number(r, "matched") > json_array_size(flows))
 		fprintf(out, "%s of %s flows; --limit shows more\n", text_number(json_array_size(flows), shown),
 			text_number(show_number(r, "matched"), matched));
@@ -299,12 +299,12 @@ void show_routes(const json_t *r, FILE *out)
 		table_add(&t, show_text(route, "pool"));
 		table_addf(&t, "%s%s%s", show_text(route, "interface"), *next ? " " : "", next);
 	}
-	finish(&t, out);
+	show_finish(&t, out);
 }
 
 /* ---- netmap ----------------------------------------------------------------------------- */
 
-static void add_node(struct table *t, const json_t *n, const char *online)
+static void show_add_node(struct table *t, const json_t *n, const char *online)
 {
 	char owner[256], text[TEXT_SIZE];
 	uint64_t expires = show_number(n, "expires");
@@ -334,10 +334,10 @@ void show_netmap(const json_t *r, FILE *out)
 
 	table_init(&t, heads);
 	if (json_is_object(self))
-		add_node(&t, self, "this gateway");
+		show_add_node(&t, self, "this gateway");
 	json_array_foreach (json_object_get(r, "peers"), i, n)
-		add_node(&t, n, json_is_true(json_object_get(n, "online")) ? "yes" : "no");
-	finish(&t, out);
+		show_add_node(&t, n, json_is_true(json_object_get(n, "online")) ? "yes" : "no");
+	show_finish(&t, out);
 	json_array_foreach (json_object_get(r, "rules"), i, n)
 		fprintf(out, "%s%s\n", i ? "" : "\n", text_escape(json_string_value(n), escaped, sizeof(escaped)));
 }
@@ -363,7 +363,7 @@ void show_map_list(const json_t *r, FILE *out)
 		add_bytes(&t, m, "value_size");
 		add_bytes(&t, m, "bytes");
 	}
-	finish(&t, out);
+	show_finish(&t, out);
 }
 
 void show_map_dump(const json_t *r, FILE *out)

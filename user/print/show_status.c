@@ -98,7 +98,7 @@ static void show_addresses(const json_t *addresses, FILE *out)
 	}
 }
 
-static void show_egress(const json_t *r, FILE *out)
+static void show_status_egress(const json_t *r, FILE *out)
 {
 	const json_t *front = json_object_get(r, "front"), *e;
 	const char *mode = show_text(front, "mode"), *reason = show_text(front, "reason");
@@ -168,7 +168,7 @@ void show_status(const json_t *r, FILE *out)
 
 	show_head(r, out);
 	show_tunnel(json_object_get(r, "tunnel"), out);
-	show_egress(r, out);
+	show_status_egress(r, out);
 	show_now(r, out);
 	show_minute(json_object_get(r, "drops"), out);
 	json_array_foreach (json_object_get(r, "notes"), i, note) {

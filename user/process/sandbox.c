@@ -58,7 +58,7 @@ static bool change_user(const struct passwd *user)
 }
 
 /* Others of nobody's may look at its sockets and its files, and stop it. */
-static const struct passwd *find_user(char *lacks, size_t size)
+static const struct passwd *sandbox_find_user(char *lacks, size_t size)
 {
 	const struct passwd *user = getpwnam("sluice-net");
 
@@ -77,7 +77,7 @@ bool sandbox_drop(char *lacks, char *error, size_t size)
 	if (!set_limits())
 		return failed(error, size, "resource limits");
 	if (root)
-		user = find_user(lacks, size); /* while there are files to find it in */
+		user = sandbox_find_user(lacks, size); /* while there are files to find it in */
 	if (root && !sandbox_root())
 		add_lack(lacks, size, "sees the host's files", strerror(errno));
 	/* The bounding set needs a capability to be emptied, so it goes before the user does. */

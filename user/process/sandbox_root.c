@@ -53,7 +53,7 @@ static bool make_folders(const char *path)
 }
 
 /* As it is, a link (/lib -> usr/lib) as such; what this host has not, is not. */
-static bool keep(const char *path)
+static bool sandbox_root_keep(const char *path)
 {
 	char target[128], place[128];
 	struct stat st;
@@ -81,7 +81,7 @@ static bool build(void)
 	    mount("tmpfs", ROOT, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64k"))
 		return false;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
-		if (!keep(kept[i]))
+		if (!sandbox_root_keep(kept[i]))
 			return false;
 	for (size_t i = 0; i < sizeof(emptied) / sizeof(*emptied); i++) {
 		char place[128];

@@ -24,7 +24,7 @@
 #define SETTLE_SECONDS 2
 #define COPY_ID	       16 /* bytes of a copy's name: a list's own name may be anything */
 
-static char *copy_path(const char *kept, const char *name)
+static char *blocklists_copy_path(const char *kept, const char *name)
 {
 	uint8_t id[COPY_ID];
 	char hex[2 * COPY_ID + 1];
@@ -131,7 +131,7 @@ static void trouble(const struct reading *x, char *text)
 }
 
 /* NULL: there is none, or it is damaged, and might block less than the list did. */
-static char *read_copy(const char *path, size_t *len)
+static char *blocklists_read_copy(const char *path, size_t *len)
 {
 	uint64_t serial;
 	char why[512], *text;
@@ -146,10 +146,10 @@ static char *read_copy(const char *path, size_t *len)
 /* The copy in place of the list, because of @why. False: there is none. */
 static bool take_copy(const struct reading *x, const char *why)
 {
-	char *path = x->where->kept ? copy_path(x->where->kept, x->b->name) : NULL, age[TEXT_SIZE];
+	char *path = x->where->kept ? blocklists_copy_path(x->where->kept, x->b->name) : NULL, age[TEXT_SIZE];
 	struct diags ignored = {0};
 	size_t len;
-	char *text = path ? read_copy(path, &len) : NULL;
+	char *text = path ? blocklists_read_copy(path, &len) : NULL;
 	bool good = text && blocklist_read(path, text, len, &x->out->all, &ignored);
 
 	if (good)
@@ -208,14 +208,14 @@ static bool is_too_old(const struct reading *x, const struct blocklist_stamp *s,
 }
 
 /* Not to be copied. */
-static void forget(struct blocklist *l)
+static void blocklists_forget(struct blocklist *l)
 {
 	free(l->text);
 	l->text = NULL;
 }
 
 /* A sound list of the right age, or an old one that nothing can replace. */
-static bool take(const struct reading *x, const char *path, struct blocklist *l)
+static bool blocklists_take(const struct reading *x, const char *path, struct blocklist *l)
 {
 	char why[2 * TEXT_SIZE + 64];
 	struct diags lines = {0};
@@ -223,7 +223,7 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 	size_t before = x->out->all.n;
 
 	if (old && take_copy(x, why)) {
-		forget(l);
+		blocklists_forget(l);
 		return true;
 	}
 	if (old)
@@ -233,7 +233,7 @@ static bool take(const struct reading *x, const char *path, struct blocklist *l)
 		diag_warning(x->d, x->b->at, "block list \"%s\": %s has no entry, so it blocks nothing", x->b->name,
 			     path);
 	if (lines.errors || old)
-		forget(l);
+		blocklists_forget(l);
 	diags_free(&lines);
 	return sound;
 }
@@ -252,7 +252,7 @@ static bool read_one(const struct reading *x)
 		l->stamp = make_stamp(x->b, x->where, &st);
 		l->text = state_read_fd(fd, BLOCKLIST_MAX, &l->len);
 	}
-	ok = l->text ? take(x, path, l) : missing(x, path, errno);
+	ok = l->text ? blocklists_take(x, path, l) : missing(x, path, errno);
 	if (fd >= 0)
 		close(fd);
 	free(path);
@@ -303,7 +303,7 @@ int blocklists_keep(const struct blocklists *b, const char *kept)
 	int err = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
-		char *path = copy_path(kept, b->list[i].name);
+		char *path = blocklists_copy_path(kept, b->list[i].name);
 
 		if (b->list[i].text)
 			err = err ?: kept_write(path, 1, 0, b->list[i].text, b->list[i].len);

@@ -5,7 +5,7 @@
 
 #define BY_CONFIGURATION "configuration"
 
-static void add_client(struct inventory *inv, const struct config_client *c)
+static void config_inventory_add_client(struct inventory *inv, const struct config_client *c)
 {
 	struct inventory_node *node = inventory_add_node(inv, c->name);
 
@@ -29,7 +29,7 @@ void config_inventory(const struct config *config, struct inventory *out)
 			inventory_add_role(out, u, config->users[i].roles.v[k]);
 	}
 	for (size_t i = 0; i < config->n_clients; i++)
-		add_client(out, &config->clients[i]);
+		config_inventory_add_client(out, &config->clients[i]);
 	self = inventory_add_node(out, config->name);
 	for (size_t i = 0; i < config->tags.n; i++)
 		inventory_add_tag(out, self, config->tags.v[i]);

@@ -84,7 +84,7 @@ static bool read_saved(const json_t *j, struct policy_saved *out)
 	return true;
 }
 
-static bool parse(const char *text, size_t len, struct policy_store *s)
+static bool policy_store_parse(const char *text, size_t len, struct policy_store *s)
 {
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *j;
 	const json_t *list = json_object_get(root, "policies");
@@ -116,7 +116,7 @@ enum kept_result policy_store_load(const char *folder, struct policy_store *s, c
 
 	*s = (struct policy_store){0};
 	result = kept_read(path, 2, STORE_MAX, &text, &len, &serial, why, size);
-	if (text && !parse(text, len, s)) {
+	if (text && !policy_store_parse(text, len, s)) {
 		snprintf(why, size, "%s: not understood", path);
 		policy_store_free(s);
 		result = KEPT_DAMAGED;
@@ -176,7 +176,7 @@ static void forget_at(struct policy_store *s, size_t i)
 }
 
 /* The oldest go, but for the running one. */
-static void make_room(struct policy_store *s, size_t len)
+static void policy_store_make_room(struct policy_store *s, size_t len)
 {
 	for (;;) {
 		size_t all = len, oldest = s->n && s->list[0].number == s->running;
@@ -189,13 +189,13 @@ static void make_room(struct policy_store *s, size_t len)
 	}
 }
 
-static struct policy_saved *append(struct policy_store *s, const struct ruleset *r)
+static struct policy_saved *policy_store_append(struct policy_store *s, const struct ruleset *r)
 {
 	struct policy_saved *p;
 
 	if (!s->list)
 		s->list = mem_alloc(POLICY_STORE_MAX, sizeof(*s->list));
-	make_room(s, r->len);
+	policy_store_make_room(s, r->len);
 	p = &s->list[s->n++];
 	*p = (struct policy_saved){.number = ++s->last, .before = s->running, .len = r->len};
 	p->text = mem_strndup(r->text, r->len);
@@ -212,7 +212,7 @@ bool policy_store_add(struct policy_store *s, const struct ruleset *r, uint32_t 
 	if (p && p->number == s->running && p->by_hand == by_hand && !strcmp(p->file, r->file))
 		return false;
 	if (!p)
-		p = append(s, r);
+		p = policy_store_append(s, r);
 	free(p->file);
 	p->file = mem_strdup(r->file);
 	p->by_hand = by_hand;

@@ -51,8 +51,8 @@ void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1])
 
 /* ---- the policy ---------------------------------------------------------------------- */
 
-static bool read_policy(struct ruleset *r, const struct ruleset_place *place, const struct ruleset_source *s,
-			struct diags *d)
+static bool ruleset_read_policy(struct ruleset *r, const struct ruleset_place *place, const struct ruleset_source *s,
+				struct diags *d)
 {
 	const struct config_names *folders = place->config ? &place->config->blocklist_folders : NULL;
 	struct blocklists_where where = {s->folder, folders, s->kept, s->now};
@@ -241,8 +241,8 @@ static struct filter *compile_both(const struct ruleset *r, const struct policy 
 	return both;
 }
 
-static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p, struct budget *budget,
-		    struct diags *d)
+static bool ruleset_lay_out(struct ruleset *r, const struct ruleset_place *place, const struct policy *p,
+			    struct budget *budget, struct diags *d)
 {
 	struct inventory *inv = &r->inventory;
 	struct reach *x = &r->reach;
@@ -260,7 +260,7 @@ static bool lay_out(struct ruleset *r, const struct ruleset_place *place, const 
 	return fill_tables(x, local, budget, d);
 }
 
-static void warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
+static void ruleset_warn(const struct ruleset *r, const struct ruleset_place *place, struct diags *d)
 {
 	const char *file = place->config && place->config->n_docs ? place->config->docs[0]->file : "gateway.yaml";
 	bool tailnet = place->config && place->config->tailnet.node;
@@ -294,14 +294,14 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 
 	r->shut = place->shut;
 	if (source) {
-		sound = read_policy(r, place, source, d);
+		sound = ruleset_read_policy(r, place, source, d);
 		p = r->policy;
 		if (source->bound && sound)
 			sound = read_bound(r, place, source, d);
 	}
-	if (p && read_place(r, place, p, &budget, d) && lay_out(r, place, p, &budget, d) && sound) {
+	if (p && read_place(r, place, p, &budget, d) && ruleset_lay_out(r, place, p, &budget, d) && sound) {
 		resolver_set_budget(r->reach.r, NULL);
-		warn(r, place, d);
+		ruleset_warn(r, place, d);
 		return r;
 	}
 	ruleset_free(r);

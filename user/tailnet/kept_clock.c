@@ -73,7 +73,7 @@ void kept_clock_open(struct kept_clock *k, const char *folder, const char *serve
 	free(path);
 }
 
-static void keep(struct kept_clock *k)
+static void kept_clock_keep(struct kept_clock *k)
 {
 	char *path = mem_printf("%s/" FILE_NAME, k->folder), *boot = boot_id();
 	char *text = kept_clock_text(k->server, boot, &k->clock);
@@ -89,7 +89,7 @@ static void keep(struct kept_clock *k)
 
 /* ---- going by it -------------------------------------------------------------------- */
 
-static int64_t wall_seconds(void)
+static int64_t kept_clock_wall_seconds(void)
 {
 	return (int64_t)(loop_wall() / NS_PER_SEC);
 }
@@ -111,24 +111,24 @@ void kept_clock_heard(struct kept_clock *k, int64_t server, uint64_t now)
 	server_clock_heard(&k->clock, server, boot_seconds());
 	if (!has_news(k) || now < k->keep_at)
 		return;
-	keep(k);
+	kept_clock_keep(k);
 	k->keep_at = now + KEEP_PAUSE;
 }
 
 void kept_clock_close(struct kept_clock *k)
 {
 	if (has_news(k))
-		keep(k);
+		kept_clock_keep(k);
 }
 
 int64_t kept_clock_now(const struct kept_clock *k)
 {
-	return server_clock_now(&k->clock, wall_seconds(), boot_seconds());
+	return server_clock_now(&k->clock, kept_clock_wall_seconds(), boot_seconds());
 }
 
 int64_t kept_clock_ahead(const struct kept_clock *k)
 {
-	int64_t wall = wall_seconds();
+	int64_t wall = kept_clock_wall_seconds();
 
 	return wall - server_clock_now(&k->clock, wall, boot_seconds());
 }

@@ -137,7 +137,7 @@ static void lose_process(struct tailnet *t, const char *why, uint64_t now)
 }
 
 /* What cannot be queued shows at the next read: the other end is gone then. */
-static void tell(struct tailnet *t, const struct wire_message *m)
+static void tailnet_tell(struct tailnet *t, const struct wire_message *m)
 {
 	if (t->running)
 		link_send(&t->link, m);
@@ -151,39 +151,39 @@ static void tell_keys(struct tailnet *t)
 	crypto_public_key(t->keys.disco, m.keys.disco);
 	if (!key_is_zero(t->keys.old_node))
 		crypto_public_key(t->keys.old_node, m.keys.old_node);
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
-static void tell_routes(struct tailnet *t)
+static void tailnet_tell_routes(struct tailnet *t)
 {
 	const struct wire_message m = {.type = WIRE_ROUTES, .routes = t->routes};
 
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
-static void tell_endpoints(struct tailnet *t)
+static void tailnet_tell_endpoints(struct tailnet *t)
 {
 	const struct wire_message m = {.type = WIRE_ENDPOINTS, .endpoints = t->endpoints};
 
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
 static void tell_netinfo(struct tailnet *t)
 {
 	const struct wire_message m = {.type = WIRE_NETINFO, .netinfo = t->netinfo};
 
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
 /* What it needs to reach others by relays while it cannot ask the server. */
-static void tell_regions(struct tailnet *t)
+static void tailnet_tell_regions(struct tailnet *t)
 {
 	const struct derpmap *known = t->roster.map.derpmap;
 
 	for (size_t i = 0; known && i < known->n; i++) {
 		const struct wire_message m = {.type = WIRE_REGION, .region = known->regions[i]};
 
-		tell(t, &m);
+		tailnet_tell(t, &m);
 	}
 }
 
@@ -200,11 +200,11 @@ static void start_process(struct tailnet *t, uint64_t now)
 	link_init(&t->link, fd, WIRE_TO_GATEWAY);
 	t->running = true;
 	t->ops->fd(t->ctx, fd);
-	tell(t, &t->config);
-	tell_routes(t);
-	tell_endpoints(t);
+	tailnet_tell(t, &t->config);
+	tailnet_tell_routes(t);
+	tailnet_tell_endpoints(t);
 	tell_netinfo(t);
-	tell_regions(t);
+	tailnet_tell_regions(t);
 	if (!t->logged_out)
 		tell_keys(t); /* last: with it, it begins */
 }
@@ -230,7 +230,7 @@ static void load_map(struct tailnet *t)
 		tell_map(t);
 }
 
-static void take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
+static void tailnet_take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 {
 	enum roster_result result;
 
@@ -289,10 +289,10 @@ static void answer_hello(struct tailnet *t, const struct wire_relay_hello *hello
 	m.box.bytes = info;
 	m.box.len = derp_client_info(info, sizeof(info), tailkeys_in_force(&t->keys), hello->server_key, nonce);
 	if (m.box.len)
-		tell(t, &m);
+		tailnet_tell(t, &m);
 }
 
-static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
+static void tailnet_take(struct tailnet *t, struct wire_message *m, uint64_t now)
 {
 	switch (m->type) {
 	case WIRE_STATUS:
@@ -318,7 +318,7 @@ static void take(struct tailnet *t, struct wire_message *m, uint64_t now)
 		t->ops->relayed(t->ctx, m->packet.region, m->packet.node_key, m->packet.bytes, m->packet.len);
 		return;
 	default:
-		take_map(t, m, now);
+		tailnet_take_map(t, m, now);
 	}
 }
 
@@ -334,7 +334,7 @@ void tailnet_ready(struct tailnet *t, uint64_t now)
 			lose_process(t, result == LINK_GONE ? "has ended" : "does not keep to the protocol", now);
 			return;
 		}
-		take(t, &m, now);
+		tailnet_take(t, &m, now);
 		wire_message_free(&m);
 	}
 }
@@ -494,7 +494,7 @@ const struct roster *tailnet_roster(const struct tailnet *t)
 
 /* ---- what the gateway says ----------------------------------------------------------------- */
 
-static void *copy_of(const void *list, size_t n, size_t size)
+static void *tailnet_copy_of(const void *list, size_t n, size_t size)
 {
 	void *copy = mem_alloc(n, size);
 
@@ -506,8 +506,8 @@ static void *copy_of(const void *list, size_t n, size_t size)
 void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n)
 {
 	free(t->routes.v);
-	t->routes = (struct wire_routes){copy_of(routes, n, sizeof(*routes)), n};
-	tell_routes(t);
+	t->routes = (struct wire_routes){tailnet_copy_of(routes, n, sizeof(*routes)), n};
+	tailnet_tell_routes(t);
 }
 
 void tailnet_set_endpoints(struct tailnet *t, const struct map_endpoint *endpoints, size_t n)
@@ -515,8 +515,8 @@ void tailnet_set_endpoints(struct tailnet *t, const struct map_endpoint *endpoin
 	if (n > WIRE_ENDPOINTS_MAX)
 		n = WIRE_ENDPOINTS_MAX;
 	free(t->endpoints.v);
-	t->endpoints = (struct wire_endpoints){copy_of(endpoints, n, sizeof(*endpoints)), n};
-	tell_endpoints(t);
+	t->endpoints = (struct wire_endpoints){tailnet_copy_of(endpoints, n, sizeof(*endpoints)), n};
+	tailnet_tell_endpoints(t);
 }
 
 void tailnet_set_netinfo(struct tailnet *t, uint16_t home, bool udp, bool ipv6)
@@ -531,7 +531,7 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 
 	m.packet = (struct wire_relay_packet){.region = region, .bytes = bytes, .len = len};
 	memcpy(m.packet.node_key, to, KEY_LEN);
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
 /* So that a restart knows it, too. */
@@ -557,11 +557,11 @@ void tailnet_set_auth_key(struct tailnet *t, const char *key)
 	c->auth_key = mem_strdup(key ? key : "");
 }
 
-static void reconnect(struct tailnet *t)
+static void tailnet_reconnect(struct tailnet *t)
 {
 	const struct wire_message m = {.type = WIRE_RECONNECT, .auth_key = t->config.config.auth_key};
 
-	tell(t, &m);
+	tailnet_tell(t, &m);
 }
 
 bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
@@ -574,14 +574,14 @@ bool tailnet_up(struct tailnet *t, bool new_key, char *error, size_t size)
 	if (!mark_out(t, false, error, size))
 		return false;
 	tell_keys(t);
-	reconnect(t);
+	tailnet_reconnect(t);
 	return true;
 }
 
 void tailnet_refresh(struct tailnet *t)
 {
 	if (!t->logged_out && t->state == WIRE_STATE_CONNECTED)
-		reconnect(t);
+		tailnet_reconnect(t);
 }
 
 bool tailnet_logout(struct tailnet *t, char *error, size_t size)
@@ -594,6 +594,6 @@ bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 	confirmation_state(&t->confirmation, WIRE_STATE_LOGGED_OUT, 0);
 	t->ops->remarks(t->ctx, &none); /* they were of a node that is none any more */
 	give_up_map(t);
-	tell(t, &m);
+	tailnet_tell(t, &m);
 	return true;
 }

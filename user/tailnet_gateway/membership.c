@@ -54,18 +54,18 @@ static void take_at_start(struct membership *m)
 	netmap_config_free(&old);
 }
 
-static int by_id(const void *a, const void *b)
+static int membership_by_id(const void *a, const void *b)
 {
 	const struct known *x = a, *y = b;
 
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-static bool is_known(const struct membership *m, uint64_t id)
+static bool membership_is_known(const struct membership *m, uint64_t id)
 {
 	const struct known wanted = {.id = id};
 
-	return bsearch(&wanted, m->known, m->n_known, sizeof(wanted), by_id);
+	return bsearch(&wanted, m->known, m->n_known, sizeof(wanted), membership_by_id);
 }
 
 /* Those who are gone, or have another key, are not looked for any more. */
@@ -168,7 +168,7 @@ static void watch_newcomers(struct membership *m, const struct netmap *map)
 	for (size_t i = 0; i < map->n_peers && looked < NEWCOMERS_LOOKED_AT; i++) {
 		const struct tailnet_node *n = map->peers[i].node;
 
-		if (is_known(m, n->id))
+		if (membership_is_known(m, n->id))
 			continue;
 		looked++;
 		if (is_named(map, n))
@@ -189,7 +189,7 @@ static void doubt_newcomer(struct membership *m)
 		ask_again(m, "no rule names a node that is new");
 }
 
-static void say_ready(struct membership *m)
+static void membership_say_ready(struct membership *m)
 {
 	m->waits = false;
 	log_info("tailnet: %zu clients in the netmap", m->g->config->n_clients);
@@ -203,7 +203,7 @@ bool membership_revokes(const struct gateway *g, const struct config_client *c)
 	return g->membership && (!p || p->node->expired);
 }
 
-static void follow(struct membership *m);
+static void membership_follow(struct membership *m);
 
 /* ---- a netmap under way: compiled on a thread, for thousands of peers take their time ------ */
 
@@ -240,7 +240,7 @@ static void following_work(struct change *c)
 }
 
 /* Rules and clients, or neither. */
-static bool take_over(struct following *f)
+static bool membership_take_over(struct following *f)
 {
 	struct gateway *g = f->change.g;
 	struct clients_plan *plan = f->rules ? clients_plan(g, &f->next) : NULL;
@@ -265,7 +265,7 @@ static int following_finish(struct change *c, json_t **result, char **error)
 	bool news = f->next.netmap, again = m->unsettled;
 
 	m->following = false;
-	m->unsettled = news && !take_over(f);
+	m->unsettled = news && !membership_take_over(f);
 	if (m->unsettled) { /* tried once a second, said once */
 		m->behind = true;
 		return again ? EXIT_YES
@@ -273,9 +273,9 @@ static int following_finish(struct change *c, json_t **result, char **error)
 					    f->d.n ? f->d.list[0].text : "");
 	}
 	if (news && m->waits)
-		say_ready(m);
+		membership_say_ready(m);
 	if (m->behind)
-		follow(m);
+		membership_follow(m);
 	return EXIT_YES;
 }
 
@@ -293,7 +293,7 @@ static void following_free(struct change *c)
  * One at a time: what comes meanwhile is followed afterwards, all of it at once. It may
  * revoke something: so it waits for the change under way, not for those behind it.
  */
-static void follow(struct membership *m)
+static void membership_follow(struct membership *m)
 {
 	static const struct change_kind kind = {"tailnet: the netmap", following_begin, following_work,
 						following_finish, following_free};
@@ -322,7 +322,7 @@ static void on_map(void *ctx, const struct roster *r)
 		return;
 	}
 	if (m->forwarding)
-		follow(m);
+		membership_follow(m);
 	else
 		take_at_start(m);
 	if (m->known && m->state == WIRE_STATE_CONNECTED)
@@ -335,7 +335,7 @@ static void on_map(void *ctx, const struct roster *r)
 
 /* ---- what else there is to know ----------------------------------------------------------- */
 
-static void on_status(void *ctx, enum wire_state state, const char *text)
+static void membership_on_status(void *ctx, enum wire_state state, const char *text)
 {
 	struct membership *m = ctx;
 	bool new = state != m->state || strcmp(text, m->text ? m->text : "");
@@ -413,7 +413,7 @@ static void on_identity(void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static void tell_routes(struct membership *m)
+static void membership_tell_routes(struct membership *m)
 {
 	const struct config *config = m->g->config;
 	struct prefix *list = mem_alloc(config->n_routes + 1, sizeof(*list));
@@ -450,8 +450,8 @@ static void free_auth_key(char *key)
 
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
-	static const struct tailnet_ops ops = {on_status,     on_login,		 on_remarks, on_map,
-					       paths_relayed, paths_relay_state, on_fd,	     on_identity};
+	static const struct tailnet_ops ops = {membership_on_status, on_login,		on_remarks, on_map,
+					       paths_relayed,	     paths_relay_state, on_fd,	    on_identity};
 	const struct config_tailnet *t = &m->g->config->tailnet;
 	char *auth_key = read_auth_key(t, error, size);
 	const struct tailnet_config config = {
@@ -511,7 +511,7 @@ void membership_begin(struct gateway *g)
 	if (!m)
 		return;
 	on_identity(m);
-	tell_routes(m);
+	membership_tell_routes(m);
 	tailnet_start(m->tailnet, loop_now());
 }
 
@@ -548,7 +548,7 @@ void membership_second(struct gateway *g)
 	if (!g->membership)
 		return;
 	if (g->membership->behind && g->membership->forwarding)
-		follow(g->membership);
+		membership_follow(g->membership);
 	doubt_newcomer(g->membership);
 	membership_tire(g->membership);
 	paths_second(g->membership);
@@ -574,7 +574,7 @@ void membership_configure(struct gateway *g, struct config *next)
 void membership_reloaded(struct gateway *g)
 {
 	if (g->membership)
-		tell_routes(g->membership);
+		membership_tell_routes(g->membership);
 }
 
 void membership_close(struct gateway *g)

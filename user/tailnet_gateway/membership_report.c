@@ -21,7 +21,7 @@ const char *membership_state_name(enum wire_state state)
 
 /* ---- news ------------------------------------------------------------------------------- */
 
-static void tell(struct membership *m, struct news_waiter *w)
+static void membership_report_tell(struct membership *m, struct news_waiter *w)
 {
 	uint64_t ticket = w->ticket;
 
@@ -35,14 +35,14 @@ void membership_changed(struct membership *m)
 	m->news++;
 	for (int i = 0; i < NEWS_WAITERS; i++)
 		if (m->waiters[i].ticket)
-			tell(m, &m->waiters[i]);
+			membership_report_tell(m, &m->waiters[i]);
 }
 
 void membership_tire(struct membership *m)
 {
 	for (int i = 0; i < NEWS_WAITERS; i++)
 		if (m->waiters[i].ticket && m->waiters[i].until <= loop_now())
-			tell(m, &m->waiters[i]);
+			membership_report_tell(m, &m->waiters[i]);
 }
 
 int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
@@ -63,7 +63,7 @@ int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
 		if (!w->ticket || (place->ticket && w->until < place->until))
 			place = w;
 	if (place->ticket) /* who waits longest makes room */
-		tell(m, place);
+		membership_report_tell(m, place);
 	*place = (struct news_waiter){
 		.ticket = control_later(m->g->control),
 		.until = loop_now() + (uint64_t)(wait < NEWS_WAIT_MAX ? wait : NEWS_WAIT_MAX) * NS_PER_SEC,

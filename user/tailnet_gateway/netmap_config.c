@@ -64,12 +64,12 @@ static char *clean_name(const char *name, char buf[NAME_MAX_LEN + 1])
 	return buf;
 }
 
-static const char *keep(struct config_netmap *nm, const char *text)
+static const char *netmap_config_keep(struct config_netmap *nm, const char *text)
 {
 	return arena_strndup(&nm->mem, text, strlen(text));
 }
 
-static int by_name(const void *pa, const void *pb)
+static int netmap_config_by_name(const void *pa, const void *pb)
 {
 	const struct config_client *a = *(struct config_client *const *)pa, *b = *(struct config_client *const *)pb;
 	int order = strcmp(a->name, b->name);
@@ -81,14 +81,14 @@ static int by_name(const void *pa, const void *pb)
  * Nodes that were shared with us may be called as ours are: all but the first get their id behind it, after
  * what no name has.
  */
-static void tell_apart(struct config_netmap *nm, struct config_client *clients, size_t n)
+static void netmap_config_tell_apart(struct config_netmap *nm, struct config_client *clients, size_t n)
 {
 	struct config_client **sorted = mem_alloc(n + 1, sizeof(*sorted));
 	const char *first = "";
 
 	for (size_t i = 0; i < n; i++)
 		sorted[i] = &clients[i];
-	qsort(sorted, n, sizeof(*sorted), by_name);
+	qsort(sorted, n, sizeof(*sorted), netmap_config_by_name);
 	for (size_t i = 0; i < n; i++) {
 		char text[NAME_MAX_LEN + 32];
 
@@ -97,7 +97,7 @@ static void tell_apart(struct config_netmap *nm, struct config_client *clients, 
 			continue;
 		}
 		snprintf(text, sizeof(text), "%s#%llu", first, (unsigned long long)sorted[i]->tailnet_id);
-		sorted[i]->name = keep(nm, text);
+		sorted[i]->name = netmap_config_keep(nm, text);
 	}
 	free(sorted);
 }
@@ -109,7 +109,7 @@ struct taken {
 	size_t client;
 };
 
-static int by_address(const void *pa, const void *pb)
+static int netmap_config_by_address(const void *pa, const void *pb)
 {
 	const struct taken *a = pa, *b = pb;
 	int order = addr_cmp(a->a, b->a);
@@ -140,7 +140,7 @@ static void settle_addresses(struct config_client *clients, size_t n)
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < clients[i].addresses.n; k++)
 			all[at++] = (struct taken){&clients[i].addresses.v[k], i};
-	qsort(all, total, sizeof(*all), by_address);
+	qsort(all, total, sizeof(*all), netmap_config_by_address);
 	for (size_t i = total; i-- > 1;)
 		if (!addr_cmp(all[i].a, all[i - 1].a))
 			*all[i].a = (struct addr){0};
@@ -166,7 +166,7 @@ static struct config_names tags_of(struct config_netmap *nm, const struct tailne
 	struct config_names tags = {.v = mem_alloc(n->n_tags + 1, sizeof(*tags.v)), .n = n->n_tags};
 
 	for (size_t i = 0; i < n->n_tags; i++)
-		tags.v[i] = keep(nm, n->tags[i]);
+		tags.v[i] = netmap_config_keep(nm, n->tags[i]);
 	return tags;
 }
 
@@ -178,15 +178,15 @@ static const char *user_of(struct config_netmap *nm, const struct tailnet_node *
 	if (n->n_tags || !*n->user)
 		return NULL;
 	snprintf(text, sizeof(text), "%s%s", n->user, strchr(n->user, '@') ? "" : "@");
-	return keep(nm, text);
+	return netmap_config_keep(nm, text);
 }
 
-static struct config_client client_of(const struct config *cfg, const struct tailnet_node *n)
+static struct config_client netmap_config_client_of(const struct config *cfg, const struct tailnet_node *n)
 {
 	struct config_netmap *nm = cfg->netmap;
 	char name[NAME_MAX_LEN + 1];
 	struct config_client c = {
-		.name = keep(nm, *clean_name(n->name, name) ? name : "node"),
+		.name = netmap_config_keep(nm, *clean_name(n->name, name) ? name : "node"),
 		.user = user_of(nm, n),
 		.tags = tags_of(nm, n),
 		.addresses = addresses_of(cfg, n),
@@ -204,7 +204,7 @@ static void take_clients(struct config *cfg, const struct netmap *m)
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_peers && n < CLIENT_GATEWAY - 1; i++)
-		list[n++] = client_of(cfg, m->peers[i].node);
+		list[n++] = netmap_config_client_of(cfg, m->peers[i].node);
 	settle_addresses(list, n);
 	cfg->n_clients = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -215,13 +215,13 @@ static void take_clients(struct config *cfg, const struct netmap *m)
 		free(list[i].tags.v);
 		free(list[i].addresses.v);
 	}
-	tell_apart(cfg->netmap, list, cfg->n_clients);
+	netmap_config_tell_apart(cfg->netmap, list, cfg->n_clients);
 	cfg->clients = list;
 }
 
 /* ---- our own node ---------------------------------------------------------------------------- */
 
-static void take_self(struct config *cfg, const struct tailnet_node *self)
+static void netmap_config_take_self(struct config *cfg, const struct tailnet_node *self)
 {
 	struct config_tunnel *t = &cfg->tunnel;
 	struct config_netmap *nm = cfg->netmap;
@@ -251,8 +251,8 @@ void netmap_config(struct config *cfg, const struct netmap *m)
 	free(rules.rules);
 	memcpy(cfg->netmap->digest, m->digest, sizeof(m->digest));
 	cfg->netmap->n_left_out = left_out.n;
-	cfg->netmap->left_out = left_out.n ? keep(cfg->netmap, left_out.why) : NULL;
-	take_self(cfg, m->self.node ? m->self.node : &nobody);
+	cfg->netmap->left_out = left_out.n ? netmap_config_keep(cfg->netmap, left_out.why) : NULL;
+	netmap_config_take_self(cfg, m->self.node ? m->self.node : &nobody);
 	take_clients(cfg, m);
 }
 

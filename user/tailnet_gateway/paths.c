@@ -48,7 +48,7 @@ static void set_path(struct membership *m, struct peer *p, const struct endpoint
 		engine_peer_set_endpoint(m->g->device.engine, p, &to);
 }
 
-static void take_path(void *ctx, const uint8_t node[KEY_LEN], const struct endpoint *to, uint16_t region)
+static void paths_take_path(void *ctx, const uint8_t node[KEY_LEN], const struct endpoint *to, uint16_t region)
 {
 	struct membership *m = ctx;
 	struct peer *p = engine_peer(m->g->device.engine, node);
@@ -57,7 +57,7 @@ static void take_path(void *ctx, const uint8_t node[KEY_LEN], const struct endpo
 		set_path(m, p, to, region);
 }
 
-static void take_pong(void *ctx, const uint8_t node[KEY_LEN], const struct disco_result *r)
+static void paths_take_pong(void *ctx, const uint8_t node[KEY_LEN], const struct disco_result *r)
 {
 	struct membership *m = ctx;
 	struct pong *p = &m->pongs[m->n_pongs % PONGS_KEPT];
@@ -79,7 +79,7 @@ static void send_stun(void *ctx, const void *bytes, size_t len, const struct add
 	send_disco(ctx, bytes, len, &endpoint);
 }
 
-static void tell_endpoints(struct membership *m);
+static void paths_tell_endpoints(struct membership *m);
 
 static void take_netcheck(void *ctx, const struct netcheck_result *r)
 {
@@ -88,7 +88,7 @@ static void take_netcheck(void *ctx, const struct netcheck_result *r)
 	m->seen = *r;
 	m->looked = true;
 	tailnet_set_netinfo(m->tailnet, m->g->config->tailnet.derp ? r->home : 0, r->udp, r->ipv6);
-	tell_endpoints(m);
+	paths_tell_endpoints(m);
 }
 
 /* ---- where we are ------------------------------------------------------------------------ */
@@ -114,7 +114,7 @@ static bool as_told(const struct membership *m, const struct map_endpoint *list,
 }
 
 /* The addresses that STUN saw, and the host's own: a peer on the same network needs no other. */
-static void tell_endpoints(struct membership *m)
+static void paths_tell_endpoints(struct membership *m)
 {
 	struct addr_port plain[WIRE_ENDPOINTS_MAX];
 	struct map_endpoint list[WIRE_ENDPOINTS_MAX];
@@ -243,7 +243,7 @@ static bool is_within(const _Atomic uint64_t *stamp, uint64_t time, uint64_t now
 }
 
 /* A client that we have sent to. */
-static void look_at(struct membership *m, const struct client *c, const struct transport *t, uint64_t now)
+static void paths_look_at(struct membership *m, const struct client *c, const struct transport *t, uint64_t now)
 {
 	const struct transport_stamps *s = &t->stamps;
 	struct engine_peer_state state;
@@ -272,9 +272,9 @@ void paths_second(struct membership *m)
 		const struct transport *t = c->peer ? engine_peer_transport(c->peer) : NULL;
 
 		if (t && is_within(&t->stamps.last_sent, RECENT, now))
-			look_at(m, c, t, now);
+			paths_look_at(m, c, t, now);
 	}
-	tell_endpoints(m);
+	paths_tell_endpoints(m);
 }
 
 uint64_t paths_tick(struct membership *m, uint64_t now)
@@ -312,7 +312,8 @@ void paths_identity(struct membership *m, const struct tailnet_secrets *secrets,
 
 void paths_open(struct membership *m)
 {
-	static const struct disco_ops disco_ops = {send_disco, relay_disco, take_path, take_pong, fill_random};
+	static const struct disco_ops disco_ops = {send_disco, relay_disco, paths_take_path, paths_take_pong,
+						   fill_random};
 	static const struct netcheck_ops netcheck_ops = {send_stun, take_netcheck, fill_random};
 
 	m->disco = disco_new(&disco_ops, m);

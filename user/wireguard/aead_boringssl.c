@@ -20,7 +20,7 @@ static const EVP_AEAD_CTX *context(const struct aead_key *key)
 	return (const void *)key->opaque;
 }
 
-static void make_nonce(uint8_t nonce[NONCE_LEN], uint64_t counter)
+static void aead_boringssl_make_nonce(uint8_t nonce[NONCE_LEN], uint64_t counter)
 {
 	counter = htole64(counter);
 	memset(nonce, 0, NONCE_LEN - sizeof(counter));
@@ -46,7 +46,7 @@ void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 	uint8_t nonce[NONCE_LEN];
 	size_t tag_len;
 
-	make_nonce(nonce, counter);
+	aead_boringssl_make_nonce(nonce, counter);
 	/* The padding is sealed as a second input, so the packet needs not be copied to make room
 	 * for it. Fails only for packets of more than 256 GB. */
 	if (!EVP_AEAD_CTX_seal_scatter(context(key), out, out + len, &tag_len, pad + TAG_LEN, nonce, NONCE_LEN, plain,
@@ -60,7 +60,7 @@ bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 
 	if (len < TAG_LEN)
 		return false;
-	make_nonce(nonce, counter);
+	aead_boringssl_make_nonce(nonce, counter);
 	len -= TAG_LEN;
 	return EVP_AEAD_CTX_open_gather(context(key), out, nonce, NONCE_LEN, sealed, len, sealed + len, TAG_LEN, NULL,
 					0);

@@ -15,7 +15,7 @@ static const uint8_t *key_bytes(const struct aead_key *key)
 	return (const uint8_t *)key->opaque;
 }
 
-static void make_nonce(uint8_t nonce[NONCE_LEN], uint64_t counter)
+static void aead_sodium_make_nonce(uint8_t nonce[NONCE_LEN], uint64_t counter)
 {
 	counter = htole64(counter);
 	memset(nonce, 0, NONCE_LEN - sizeof(counter));
@@ -41,7 +41,7 @@ void aead_seal(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 		memset(out + len, 0, pad);
 		plain = out;
 	}
-	make_nonce(nonce, counter);
+	aead_sodium_make_nonce(nonce, counter);
 	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, plain, len + pad, NULL, 0, NULL, nonce, key_bytes(key));
 }
 
@@ -49,7 +49,7 @@ bool aead_open(const struct aead_key *key, uint64_t counter, uint8_t *out, const
 {
 	uint8_t nonce[NONCE_LEN];
 
-	make_nonce(nonce, counter);
+	aead_sodium_make_nonce(nonce, counter);
 	return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, sealed, len, NULL, 0, nonce,
 							 key_bytes(key)) == 0;
 }

@@ -47,7 +47,7 @@ struct allowedips_set {
 	size_t n_owners;
 };
 
-static struct owned **bucket_of(const struct allowedips_set *s, const struct prefix *p)
+static struct owned **allowedips_bucket_of(const struct allowedips_set *s, const struct prefix *p)
 {
 	return &s->buckets[hash_prefix(&p->addr, p->len) & (s->n_buckets - 1)];
 }
@@ -90,7 +90,7 @@ static void spread(struct allowedips_set *s)
 	s->n_buckets = 2 * n_old;
 	for (size_t i = 0; i < n_old; i++) {
 		for (struct owned *o = old[i], *next; o; o = next) {
-			struct owned **to = bucket_of(s, &o->prefix);
+			struct owned **to = allowedips_bucket_of(s, &o->prefix);
 
 			next = o->next;
 			o->next = *to;
@@ -118,9 +118,9 @@ static bool make_owner(struct allowedips_set *s, uint32_t peer)
 	return true;
 }
 
-static struct owned *find(const struct allowedips_set *s, const struct prefix *p)
+static struct owned *allowedips_find(const struct allowedips_set *s, const struct prefix *p)
 {
-	struct owned *o = *bucket_of(s, p);
+	struct owned *o = *allowedips_bucket_of(s, p);
 
 	while (o && (o->prefix.len != p->len || !equal(&o->prefix.addr, &p->addr)))
 		o = o->next;
@@ -147,9 +147,9 @@ static void unlink_from_peer(struct allowedips_set *s, struct owned *o)
 		s->owners[o->peer].newest = o->older;
 }
 
-static void drop(struct allowedips_set *s, struct owned *o)
+static void allowedips_drop(struct allowedips_set *s, struct owned *o)
 {
-	struct owned **at = bucket_of(s, &o->prefix);
+	struct owned **at = allowedips_bucket_of(s, &o->prefix);
 
 	while (*at != o)
 		at = &(*at)->next;
@@ -161,7 +161,7 @@ static void drop(struct allowedips_set *s, struct owned *o)
 
 bool allowedips_give(struct allowedips_set *s, const struct prefix *p, uint32_t peer)
 {
-	struct owned *o = find(s, p);
+	struct owned *o = allowedips_find(s, p);
 	struct owned **bucket;
 
 	if (!make_owner(s, peer))
@@ -175,7 +175,7 @@ bool allowedips_give(struct allowedips_set *s, const struct prefix *p, uint32_t 
 	if (!o)
 		return false;
 	spread(s);
-	bucket = bucket_of(s, p);
+	bucket = allowedips_bucket_of(s, p);
 	o->prefix = *p;
 	o->next = *bucket;
 	*bucket = o;
@@ -186,16 +186,16 @@ bool allowedips_give(struct allowedips_set *s, const struct prefix *p, uint32_t 
 
 void allowedips_take(struct allowedips_set *s, const struct prefix *p, uint32_t peer)
 {
-	struct owned *o = find(s, p);
+	struct owned *o = allowedips_find(s, p);
 
 	if (o && o->peer == peer)
-		drop(s, o);
+		allowedips_drop(s, o);
 }
 
 void allowedips_take_all(struct allowedips_set *s, uint32_t peer)
 {
 	while (peer < s->n_owners && s->owners[peer].newest)
-		drop(s, s->owners[peer].newest);
+		allowedips_drop(s, s->owners[peer].newest);
 }
 
 const struct prefix *allowedips_each(const struct allowedips_set *s, uint32_t peer, const void **cursor)
@@ -255,7 +255,7 @@ static size_t places_for(size_t n)
 	return places;
 }
 
-static size_t lay_out(struct allowedips *a, const size_t counts[LENGTHS])
+static size_t allowedips_lay_out(struct allowedips *a, const size_t counts[LENGTHS])
 {
 	size_t total = 0;
 
@@ -274,7 +274,7 @@ static size_t lay_out(struct allowedips *a, const size_t counts[LENGTHS])
 	return total;
 }
 
-static const struct place *look(const struct allowedips *a, const struct length *l, const struct addr *addr)
+static const struct place *allowedips_look(const struct allowedips *a, const struct length *l, const struct addr *addr)
 {
 	const struct place *places = a->places + l->first;
 	size_t i = hash_prefix(addr, l->len) & l->mask_places;
@@ -284,14 +284,14 @@ static const struct place *look(const struct allowedips *a, const struct length 
 	return &places[i];
 }
 
-static void enter(struct allowedips *a, const struct owned *o)
+static void allowedips_enter(struct allowedips *a, const struct owned *o)
 {
 	const struct length *l = a->lengths;
 	struct place *p;
 
 	while (l->len != o->prefix.len)
 		l++;
-	p = (struct place *)look(a, l, &o->prefix.addr);
+	p = (struct place *)allowedips_look(a, l, &o->prefix.addr);
 	*p = (struct place){o->prefix.addr, o->peer};
 }
 
@@ -304,17 +304,17 @@ struct allowedips *allowedips_snapshot(const struct allowedips_set *s)
 	for (size_t i = 0; i < s->n_buckets; i++)
 		for (o = s->buckets[i]; o; o = o->next)
 			counts[o->prefix.len]++;
-	total = lay_out(NULL, counts);
+	total = allowedips_lay_out(NULL, counts);
 	a = malloc(sizeof(*a) + total * sizeof(struct place));
 	if (!a)
 		return NULL;
 	a->n_lengths = 0;
-	lay_out(a, counts);
+	allowedips_lay_out(a, counts);
 	for (size_t i = 0; i < total; i++)
 		a->places[i].peer = ALLOWEDIPS_NONE;
 	for (size_t i = 0; i < s->n_buckets; i++)
 		for (o = s->buckets[i]; o; o = o->next)
-			enter(a, o);
+			allowedips_enter(a, o);
 	return a;
 }
 
@@ -330,7 +330,7 @@ uint32_t allowedips_lookup(const struct allowedips *a, const struct addr *addr)
 
 	for (const struct length *l = a->lengths, *end = l + a->n_lengths; l < end && l->len >= shortest; l++) {
 		struct addr want = masked(addr, &l->mask);
-		const struct place *p = look(a, l, &want);
+		const struct place *p = allowedips_look(a, l, &want);
 
 		if (p->peer != ALLOWEDIPS_NONE)
 			return p->peer;

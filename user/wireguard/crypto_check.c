@@ -17,7 +17,7 @@ static const char aead_key_hex[] = "808182838485868788898a8b8c8d8e8f909192939495
 
 #define SUNSCREEN_LEN (sizeof(sunscreen) - 1)
 
-static void unhex(uint8_t *out, const char *hex)
+static void crypto_check_unhex(uint8_t *out, const char *hex)
 {
 	sodium_hex2bin(out, strlen(hex) / 2, hex, strlen(hex), NULL, NULL, NULL);
 }
@@ -26,7 +26,7 @@ static bool is(const uint8_t *got, const char *hex)
 {
 	uint8_t want[SEALED(SUNSCREEN_LEN)];
 
-	unhex(want, hex);
+	crypto_check_unhex(want, hex);
 	return memcmp(got, want, strlen(hex) / 2) == 0;
 }
 
@@ -35,8 +35,8 @@ static bool check_x25519(void)
 {
 	uint8_t secret[KEY_LEN], public[KEY_LEN], shared[KEY_LEN], zero[KEY_LEN] = {0};
 
-	unhex(secret, "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
-	unhex(public, "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
+	crypto_check_unhex(secret, "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
+	crypto_check_unhex(public, "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
 	return crypto_x25519(secret, public, shared) &&
 	       is(shared, "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552") &&
 	       !crypto_x25519(secret, zero, shared) && key_is_zero(shared);
@@ -50,7 +50,7 @@ static bool check_blake2s(void)
 	crypto_blake2s(hash, &(struct span){"abc", 3}, 1);
 	if (!is(hash, "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982"))
 		return false;
-	unhex(key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+	crypto_check_unhex(key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
 	crypto_mac(mac, key, sizeof(key), NULL, 0);
 	return is(mac, "9536f9b267655743dee97b8a670f9f53");
 }
@@ -59,9 +59,9 @@ static bool check_chacha20poly1305(void)
 {
 	uint8_t key[KEY_LEN], ad[12], nonce[12], out[SEALED(SUNSCREEN_LEN)];
 
-	unhex(key, aead_key_hex);
-	unhex(ad, aead_ad);
-	unhex(nonce, "070000004041424344454647");
+	crypto_check_unhex(key, aead_key_hex);
+	crypto_check_unhex(ad, aead_ad);
+	crypto_check_unhex(nonce, "070000004041424344454647");
 	crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN, ad, sizeof(ad),
 						  NULL, nonce, key);
 	return is(out, "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
@@ -75,9 +75,9 @@ static bool check_xchacha20poly1305(void)
 {
 	uint8_t key[KEY_LEN], ad[12], nonce[XNONCE_LEN], out[SEALED(SUNSCREEN_LEN)];
 
-	unhex(key, aead_key_hex);
-	unhex(ad, aead_ad);
-	unhex(nonce, "404142434445464748494a4b4c4d4e4f5051525354555657");
+	crypto_check_unhex(key, aead_key_hex);
+	crypto_check_unhex(ad, aead_ad);
+	crypto_check_unhex(nonce, "404142434445464748494a4b4c4d4e4f5051525354555657");
 	crypto_xseal(out, sunscreen, SUNSCREEN_LEN, ad, sizeof(ad), nonce, key);
 	return is(out, "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
 		       "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
@@ -94,8 +94,8 @@ static bool check_bulk(void)
 	struct aead_key prepared;
 	bool ok;
 
-	unhex(key, aead_key_hex);
-	unhex(nonce, "000000000102030405060708");
+	crypto_check_unhex(key, aead_key_hex);
+	crypto_check_unhex(nonce, "000000000102030405060708");
 	crypto_aead_chacha20poly1305_ietf_encrypt(want, NULL, (const uint8_t *)sunscreen, SUNSCREEN_LEN, NULL, 0, NULL,
 						  nonce, key);
 	aead_key_init(&prepared, key);

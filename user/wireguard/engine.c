@@ -229,8 +229,8 @@ static void move_peer(struct engine *e, struct peer *p, const struct endpoint *f
 }
 
 /* Hands the session to the peer's worker; before the peer hears of it. */
-static void install(struct engine *e, struct peer *p, struct session *s, const struct endpoint *from,
-		    const struct engine_time *now)
+static void engine_install(struct engine *e, struct peer *p, struct session *s, const struct endpoint *from,
+			   const struct engine_time *now)
 {
 	move_peer(e, p, from);
 	p->made_before = p->made;
@@ -242,8 +242,8 @@ static void install(struct engine *e, struct peer *p, struct session *s, const s
 
 /* ---- they begin ---- */
 
-static enum engine_result answer(struct engine *e, struct peer *p, struct noise_state *state,
-				 const struct endpoint *from, const struct engine_time *now)
+static enum engine_result engine_answer(struct engine *e, struct peer *p, struct noise_state *state,
+					const struct endpoint *from, const struct engine_time *now)
 {
 	struct session *s = secret_alloc(e->session_pool);
 	uint32_t index = s ? engine_take_index(e, p->transport) : 0;
@@ -266,7 +266,7 @@ static enum engine_result answer(struct engine *e, struct peer *p, struct noise_
 	}
 	session_init(s, &keys, index, false, p->transport, now->mono);
 	crypto_wipe(&keys, sizeof(keys));
-	install(e, p, s, from, now);
+	engine_install(e, p, s, from, now);
 	cookie_macs_write(&p->cookies, &msg, sizeof(msg), now->mono);
 	e->ops->send(e->ctx, &msg, sizeof(msg), from);
 	return ENGINE_OK;
@@ -306,7 +306,7 @@ static enum engine_result input_initiation(struct engine *e, const struct messag
 		return ENGINE_NO_IDENTITY;
 	result = check_initiation(e, msg, &state, &p, timestamp, now->mono);
 	if (result == ENGINE_OK)
-		result = answer(e, p, &state, from, now);
+		result = engine_answer(e, p, &state, from, now);
 	if (result == ENGINE_OK) {
 		memcpy(p->timestamp, timestamp, TIMESTAMP_LEN);
 		p->initiation_read = now->mono;
@@ -341,7 +341,7 @@ static enum engine_result input_response(struct engine *e, const struct message_
 	crypto_wipe(&keys, sizeof(keys));
 	p->pending_index = 0; /* it is the session's now */
 	timers_handshake_done(&p->timers);
-	install(e, p, s, from, now);
+	engine_install(e, p, s, from, now);
 	return ENGINE_OK;
 }
 

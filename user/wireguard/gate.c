@@ -45,7 +45,7 @@ uint64_t gate_keys_next(const struct gate_keys *k)
  * counts, too, up to @debt ns: as long as more is asked for than flows in, nothing comes
  * out. With a debt of 0 the bucket gives what it has.
  */
-static bool take(_Atomic uint64_t *full_at, uint64_t rate, uint64_t burst, uint64_t debt, uint64_t now)
+static bool gate_take(_Atomic uint64_t *full_at, uint64_t rate, uint64_t burst, uint64_t debt, uint64_t now)
 {
 	const uint64_t price = NS_PER_SEC / rate, depth = burst * price;
 	uint64_t was = atomic_load_explicit(full_at, memory_order_relaxed), next;
@@ -65,7 +65,7 @@ static bool take(_Atomic uint64_t *full_at, uint64_t rate, uint64_t burst, uint6
 
 static bool take_stranger(_Atomic uint64_t *full_at, struct gate_load *load, uint64_t now)
 {
-	if (take(full_at, GATE_STRANGERS_PER_SECOND, GATE_STRANGERS_BURST, NS_PER_SEC, now))
+	if (gate_take(full_at, GATE_STRANGERS_PER_SECOND, GATE_STRANGERS_BURST, NS_PER_SEC, now))
 		return true;
 	atomic_store_explicit(&load->seen, now, memory_order_relaxed);
 	return false;
@@ -90,7 +90,7 @@ bool gate_source_allow(struct ratelimit *sources, const struct endpoint *from, u
 
 /* ---- the judgement --------------------------------------------------------------- */
 
-static size_t length_of(const uint8_t *msg, size_t len)
+static size_t gate_length_of(const uint8_t *msg, size_t len)
 {
 	uint32_t type;
 
@@ -129,7 +129,7 @@ static enum engine_result judge_initiation(const struct gate_keys *k, struct rat
 	*proven = real && gate_source_allow(sources, from, now);
 	if (*proven || take_stranger(&load->strangers, load, now))
 		return ENGINE_OK;
-	if (!real && take(&load->cookies, GATE_COOKIES_PER_SECOND, GATE_COOKIES_BURST, 0, now))
+	if (!real && gate_take(&load->cookies, GATE_COOKIES_PER_SECOND, GATE_COOKIES_BURST, 0, now))
 		return ENGINE_COOKIE_SENT;
 	return ENGINE_RATE_LIMITED;
 }
@@ -137,7 +137,7 @@ static enum engine_result judge_initiation(const struct gate_keys *k, struct rat
 enum engine_result gate_judge(const struct gate_keys *k, struct ratelimit *sources, struct gate_load *load,
 			      const void *msg, size_t len, const struct endpoint *from, uint64_t now, bool *proven)
 {
-	size_t expected = length_of(msg, len);
+	size_t expected = gate_length_of(msg, len);
 
 	*proven = false;
 	if (!expected || len != expected)

@@ -21,7 +21,7 @@ static size_t slot_of(const struct index_table *t, uint32_t index)
 	return i;
 }
 
-static bool grow(struct index_table *t)
+static bool index_grow(struct index_table *t)
 {
 	struct index_table bigger = {.mask = t->slots ? 2 * t->mask + 1 : FIRST_SIZE - 1, .used = t->used};
 
@@ -44,7 +44,7 @@ void *index_find(const struct index_table *t, uint32_t index)
 
 bool index_insert(struct index_table *t, uint32_t index, void *value)
 {
-	if ((!t->slots || 2 * t->used > t->mask) && !grow(t))
+	if ((!t->slots || 2 * t->used > t->mask) && !index_grow(t))
 		return false;
 	t->slots[slot_of(t, index)] = (struct index_slot){index, value};
 	t->used++;

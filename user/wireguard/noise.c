@@ -22,7 +22,7 @@
 static const char construction[] = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 static const char identifier[] = "WireGuard v1 zx2c4 Jason@zx2c4.com";
 
-static void mix_hash(struct noise_state *s, const void *bytes, size_t len)
+static void noise_mix_hash(struct noise_state *s, const void *bytes, size_t len)
 {
 	crypto_blake2s(s->hash, (struct span[]){{s->hash, HASH_LEN}, {bytes, len}}, 2);
 }
@@ -33,7 +33,8 @@ static void mix_key(struct noise_state *s, uint8_t *key, const void *secret, siz
 	crypto_kdf((uint8_t *[]){s->chaining_key, key}, key ? 2 : 1, s->chaining_key, secret, len);
 }
 
-static bool mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY_LEN], const uint8_t public[KEY_LEN])
+static bool noise_mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY_LEN],
+			 const uint8_t public[KEY_LEN])
 {
 	uint8_t shared[KEY_LEN];
 	bool ok = crypto_x25519(secret, public, shared);
@@ -46,7 +47,7 @@ static bool mix_dh(struct noise_state *s, uint8_t *key, const uint8_t secret[KEY
 
 static void mix_ephemeral(struct noise_state *s, const uint8_t public[KEY_LEN])
 {
-	mix_hash(s, public, KEY_LEN);
+	noise_mix_hash(s, public, KEY_LEN);
 	mix_key(s, NULL, public, KEY_LEN);
 }
 
@@ -55,32 +56,33 @@ static void mix_psk(struct noise_state *s, uint8_t key[KEY_LEN], const uint8_t p
 	uint8_t temp[HASH_LEN];
 
 	crypto_kdf((uint8_t *[]){s->chaining_key, temp, key}, 3, s->chaining_key, psk, KEY_LEN);
-	mix_hash(s, temp, HASH_LEN);
+	noise_mix_hash(s, temp, HASH_LEN);
 	crypto_wipe(temp, sizeof(temp));
 }
 
-static void seal_field(struct noise_state *s, uint8_t *out, const void *plain, size_t len, const uint8_t key[KEY_LEN])
+static void noise_seal_field(struct noise_state *s, uint8_t *out, const void *plain, size_t len,
+			     const uint8_t key[KEY_LEN])
 {
 	crypto_seal(out, plain, len, s->hash, key);
-	mix_hash(s, out, SEALED(len));
+	noise_mix_hash(s, out, SEALED(len));
 }
 
 static bool open_field(struct noise_state *s, void *out, const uint8_t *sealed, size_t len, const uint8_t key[KEY_LEN])
 {
 	if (!crypto_open(out, sealed, len, s->hash, key))
 		return false;
-	mix_hash(s, sealed, len);
+	noise_mix_hash(s, sealed, len);
 	return true;
 }
 
 /* Both sides begin with what they know before the first message. */
-static void begin(struct noise_state *s, const uint8_t responder_public[KEY_LEN])
+static void noise_begin(struct noise_state *s, const uint8_t responder_public[KEY_LEN])
 {
 	memset(s, 0, sizeof(*s));
 	crypto_blake2s(s->chaining_key, &(struct span){construction, strlen(construction)}, 1);
 	memcpy(s->hash, s->chaining_key, HASH_LEN);
-	mix_hash(s, identifier, strlen(identifier));
-	mix_hash(s, responder_public, KEY_LEN);
+	noise_mix_hash(s, identifier, strlen(identifier));
+	noise_mix_hash(s, responder_public, KEY_LEN);
 }
 
 static void derive_keys(const struct noise_state *s, uint8_t initiator_sends[KEY_LEN], uint8_t responder_sends[KEY_LEN])
@@ -123,17 +125,17 @@ bool noise_initiation_write(struct noise_state *state, struct message_initiation
 	bool ok = false;
 
 	memset(msg, 0, sizeof(*msg));
-	begin(&s, peer->public);
+	noise_begin(&s, peer->public);
 	memcpy(s.ephemeral, ephemeral_secret, KEY_LEN);
 
 	crypto_public_key(s.ephemeral, msg->ephemeral); /* e */
 	mix_ephemeral(&s, msg->ephemeral);
-	if (!mix_dh(&s, key, s.ephemeral, peer->public)) /* es */
+	if (!noise_mix_dh(&s, key, s.ephemeral, peer->public)) /* es */
 		goto out;
-	seal_field(&s, msg->sealed_static, id->public, KEY_LEN, key); /* s */
-	if (!mix_static_static(&s, key, peer))			      /* ss */
+	noise_seal_field(&s, msg->sealed_static, id->public, KEY_LEN, key); /* s */
+	if (!mix_static_static(&s, key, peer))				    /* ss */
 		goto out;
-	seal_field(&s, msg->sealed_timestamp, timestamp, TIMESTAMP_LEN, key); /* {timestamp} */
+	noise_seal_field(&s, msg->sealed_timestamp, timestamp, TIMESTAMP_LEN, key); /* {timestamp} */
 
 	msg->type = htole32(MESSAGE_INITIATION);
 	msg->sender_index = htole32(local_index);
@@ -156,12 +158,12 @@ bool noise_initiation_read_static(struct noise_state *state, const struct messag
 	uint8_t key[KEY_LEN], opened[KEY_LEN];
 	bool ok;
 
-	begin(&s, id->public);
+	noise_begin(&s, id->public);
 	memcpy(s.ephemeral, msg->ephemeral, KEY_LEN);
 	s.remote_index = le32toh(msg->sender_index);
 
 	mix_ephemeral(&s, msg->ephemeral);				       /* e */
-	ok = mix_dh(&s, key, id->secret, msg->ephemeral) &&		       /* es */
+	ok = noise_mix_dh(&s, key, id->secret, msg->ephemeral) &&	       /* es */
 	     open_field(&s, opened, msg->sealed_static, SEALED(KEY_LEN), key); /* s */
 	if (ok)
 		memcpy(public, opened, KEY_LEN);
@@ -198,11 +200,11 @@ bool noise_response_write(struct noise_state *state, struct message_response *ms
 	memset(msg, 0, sizeof(*msg));
 	crypto_public_key(ephemeral_secret, msg->ephemeral); /* e */
 	mix_ephemeral(state, msg->ephemeral);
-	ok = mix_dh(state, NULL, ephemeral_secret, state->ephemeral) && /* ee */
-	     mix_dh(state, NULL, ephemeral_secret, peer->public);	/* se */
+	ok = noise_mix_dh(state, NULL, ephemeral_secret, state->ephemeral) && /* ee */
+	     noise_mix_dh(state, NULL, ephemeral_secret, peer->public);	      /* se */
 	if (ok) {
-		mix_psk(state, key, peer->psk);			      /* psk */
-		seal_field(state, msg->sealed_nothing, NULL, 0, key); /* {} */
+		mix_psk(state, key, peer->psk);				    /* psk */
+		noise_seal_field(state, msg->sealed_nothing, NULL, 0, key); /* {} */
 		derive_keys(state, keys->receive, keys->send);
 		keys->remote_index = state->remote_index;
 		msg->type = htole32(MESSAGE_RESPONSE);
@@ -223,9 +225,9 @@ bool noise_response_read(struct noise_state *state, const struct message_respons
 	uint8_t key[KEY_LEN], nothing[1];
 	bool ok = false;
 
-	mix_ephemeral(&s, msg->ephemeral);		      /* e */
-	if (!mix_dh(&s, NULL, s.ephemeral, msg->ephemeral) || /* ee */
-	    !mix_dh(&s, NULL, id->secret, msg->ephemeral))    /* se */
+	mix_ephemeral(&s, msg->ephemeral);			    /* e */
+	if (!noise_mix_dh(&s, NULL, s.ephemeral, msg->ephemeral) || /* ee */
+	    !noise_mix_dh(&s, NULL, id->secret, msg->ephemeral))    /* se */
 		goto out;
 	mix_psk(&s, key, peer->psk);					   /* psk */
 	if (!open_field(&s, nothing, msg->sealed_nothing, SEALED(0), key)) /* {} */

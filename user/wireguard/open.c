@@ -44,7 +44,7 @@ static void rekey_on_receive(struct transport_set *set, struct transport *t, uin
 }
 
 /* An authenticated message came, whatever is in it. */
-static void note(struct transport *t, size_t len, bool data, uint64_t now)
+static void open_note(struct transport *t, size_t len, bool data, uint64_t now)
 {
 	stamp(&t->stamps.last_received, now);
 	stamp(&t->stamps.unanswered_sent, 0);
@@ -85,7 +85,7 @@ enum open_result transport_open_accept(struct transport_set *set, struct session
 		confirm(set, t, now);
 	rekey_on_receive(set, t, now);
 	transport_follow(set, t, allowed, from, now);
-	note(t, len, plain_len > 0, now);
+	open_note(t, len, plain_len > 0, now);
 	if (!plain_len)
 		return OPEN_KEEPALIVE;
 	return look_inside(t, allowed, msg + DATA_HEADER_LEN, plain_len, tos, &out->packet);

@@ -6,7 +6,7 @@
 
 #include "packet.h"
 
-static bool parse4(uint8_t *data, size_t len, struct packet *out)
+static bool packet_parse4(uint8_t *data, size_t len, struct packet *out)
 {
 	struct iphdr ip;
 	size_t hl, total;
@@ -29,7 +29,7 @@ static bool parse4(uint8_t *data, size_t len, struct packet *out)
 	return true;
 }
 
-static bool parse6(uint8_t *data, size_t len, struct packet *out)
+static bool packet_parse6(uint8_t *data, size_t len, struct packet *out)
 {
 	struct ip6_hdr ip;
 	size_t total;
@@ -58,9 +58,9 @@ bool packet_parse(uint8_t *data, size_t len, struct packet *out)
 		return false;
 	switch (data[0] >> 4) {
 	case 4:
-		return parse4(data, len, out);
+		return packet_parse4(data, len, out);
 	case 6:
-		return parse6(data, len, out);
+		return packet_parse6(data, len, out);
 	default:
 		return false;
 	}

@@ -10,7 +10,7 @@
 
 /* ---- looking up ---- */
 
-static struct peer **bucket_of(const struct engine *e, const uint8_t public[KEY_LEN])
+static struct peer **peer_bucket_of(const struct engine *e, const uint8_t public[KEY_LEN])
 {
 	return &e->buckets[crypto_short_hash(e->hash_key, public, KEY_LEN) & (e->n_slots - 1)];
 }
@@ -22,7 +22,7 @@ struct peer *engine_peer(const struct engine *e, const uint8_t public[KEY_LEN])
 
 	if (!e->n_slots)
 		return NULL;
-	p = *bucket_of(e, public);
+	p = *peer_bucket_of(e, public);
 	while (p && memcmp(p->noise.public, public, KEY_LEN))
 		p = p->next;
 	return p;
@@ -57,14 +57,14 @@ size_t engine_peer_count(const struct engine *e)
 
 static void enter_bucket(struct engine *e, struct peer *p)
 {
-	struct peer **bucket = bucket_of(e, p->noise.public);
+	struct peer **bucket = peer_bucket_of(e, p->noise.public);
 
 	p->next = *bucket;
 	*bucket = p;
 }
 
 /* Twice the slots and buckets. */
-static bool grow(struct engine *e)
+static bool peer_grow(struct engine *e)
 {
 	size_t n = e->n_slots ? 2 * e->n_slots : FIRST_SLOTS;
 	struct peer **buckets = calloc(n, sizeof(struct peer *));
@@ -90,7 +90,7 @@ static bool find_free_slot(struct engine *e, uint32_t *id)
 {
 	while (e->first_free < e->n_slots && e->slots[e->first_free].transport)
 		e->first_free++;
-	if (e->first_free == e->n_slots && !grow(e))
+	if (e->first_free == e->n_slots && !peer_grow(e))
 		return false;
 	*id = (uint32_t)e->first_free;
 	return true;
@@ -151,7 +151,7 @@ struct peer *engine_peer_add(struct engine *e, const uint8_t public[KEY_LEN])
 void engine_peer_remove(struct engine *e, struct peer *p)
 {
 	ENGINE_LOCKED(e);
-	struct peer **at = bucket_of(e, p->noise.public);
+	struct peer **at = peer_bucket_of(e, p->noise.public);
 
 	while (*at != p)
 		at = &(*at)->next;

@@ -39,7 +39,7 @@ void ratelimit_free(struct ratelimit *r)
 }
 
 /* The source's bucket, else a free place for it, else NULL. */
-static struct bucket *find(struct bucket set[WAYS], const uint64_t source[2], uint64_t now)
+static struct bucket *ratelimit_find(struct bucket set[WAYS], const uint64_t source[2], uint64_t now)
 {
 	struct bucket *place = NULL;
 
@@ -59,7 +59,7 @@ bool ratelimit_allow(struct ratelimit *r, const struct addr *source, uint64_t no
 	/* Who has an IPv6 address has its /64. */
 	uint64_t key[2] = {source->d[0], addr_is_v4(source) ? source->d[1] : 0};
 	uint64_t hash = crypto_short_hash(r->hash_key, key, sizeof(key));
-	struct bucket *b = find(r->buckets[hash % SETS], key, now);
+	struct bucket *b = ratelimit_find(r->buckets[hash % SETS], key, now);
 
 	if (!b || b->full_at + PRICE > now + FULL)
 		return false;

@@ -2,7 +2,7 @@
 /* Out: packets for a peer become data messages. */
 #include "transport_private.h"
 
-static void note(struct transport *t, bool data, uint64_t now)
+static void seal_note(struct transport *t, bool data, uint64_t now)
 {
 	stamp(&t->stamps.last_sent, now);
 	stamp(&t->stamps.unanswered_received, 0);
@@ -24,7 +24,7 @@ enum seal_result transport_seal_begin(struct transport_set *set, struct transpor
 	}
 	if (session_wants_rekey(session, now))
 		transport_want_handshake(set, t, now);
-	note(t, data, now);
+	seal_note(t, data, now);
 	return SEAL_OK;
 }
 

@@ -14,7 +14,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static uint64_t sooner(uint64_t a, uint64_t b)
+static uint64_t timers_sooner(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -99,13 +99,13 @@ unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_
 
 uint64_t timers_next(const struct peer_timers *t, const struct timer_stamps *s, uint64_t now)
 {
-	uint64_t next = sooner(retry_due(t, s), persistent_due(t, s));
+	uint64_t next = timers_sooner(retry_due(t, s), persistent_due(t, s));
 
-	next = sooner(next, sooner(keepalive_due(t, s), new_handshake_due(t, s)));
-	next = sooner(next, zero_keys_due(t));
+	next = timers_sooner(next, timers_sooner(keepalive_due(t, s), new_handshake_due(t, s)));
+	next = timers_sooner(next, zero_keys_due(t));
 	/* With keys, data can be sent and received from now on; what follows from it is due
 	 * no sooner than this. */
-	return t->zero_keys_at ? sooner(next, now + KEEPALIVE_TIMEOUT) : next;
+	return t->zero_keys_at ? timers_sooner(next, now + KEEPALIVE_TIMEOUT) : next;
 }
 
 bool timers_may_initiate(const struct peer_timers *t, uint64_t now)
@@ -143,17 +143,17 @@ void timers_handshake_done(struct peer_timers *t)
 
 /* ---- the queue: places count from 1, the parent of n is n / 2 ---- */
 
-static void put(struct timer_queue *q, size_t place, struct timer_entry *e)
+static void timers_put(struct timer_queue *q, size_t place, struct timer_entry *e)
 {
 	q->heap[place] = e;
 	e->place = place;
 }
 
-static void move_up(struct timer_queue *q, size_t place, struct timer_entry *e)
+static void timers_move_up(struct timer_queue *q, size_t place, struct timer_entry *e)
 {
 	for (; place > 1 && q->heap[place / 2]->due > e->due; place /= 2)
-		put(q, place, q->heap[place / 2]);
-	put(q, place, e);
+		timers_put(q, place, q->heap[place / 2]);
+	timers_put(q, place, e);
 }
 
 static void move_down(struct timer_queue *q, size_t place, struct timer_entry *e)
@@ -165,15 +165,15 @@ static void move_down(struct timer_queue *q, size_t place, struct timer_entry *e
 			child++;
 		if (q->heap[child]->due >= e->due)
 			break;
-		put(q, place, q->heap[child]);
+		timers_put(q, place, q->heap[child]);
 	}
-	put(q, place, e);
+	timers_put(q, place, e);
 }
 
-static void settle(struct timer_queue *q, size_t place, struct timer_entry *e)
+static void timers_settle(struct timer_queue *q, size_t place, struct timer_entry *e)
 {
 	if (place > 1 && q->heap[place / 2]->due > e->due)
-		move_up(q, place, e);
+		timers_move_up(q, place, e);
 	else
 		move_down(q, place, e);
 }
@@ -200,7 +200,7 @@ static void take_off(struct timer_queue *q, struct timer_entry *e)
 	struct timer_entry *last = q->heap[q->n--];
 
 	if (last != e)
-		settle(q, e->place, last);
+		timers_settle(q, e->place, last);
 	e->place = 0;
 }
 
@@ -210,9 +210,9 @@ void timer_queue_set(struct timer_queue *q, struct timer_entry *e, uint64_t due)
 	if (e->place && due == NEVER)
 		take_off(q, e);
 	else if (e->place)
-		settle(q, e->place, e);
+		timers_settle(q, e->place, e);
 	else if (due != NEVER)
-		move_up(q, ++q->n, e);
+		timers_move_up(q, ++q->n, e);
 }
 
 struct timer_entry *timer_queue_first(const struct timer_queue *q)

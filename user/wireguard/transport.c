@@ -123,7 +123,7 @@ static void install_answered(struct transport_set *set, struct transport *t, str
 	transport_retire(set, &t->previous);
 }
 
-static bool install(struct transport_set *set, struct transport *t, struct session *s, uint64_t now)
+static bool transport_install(struct transport_set *set, struct transport *t, struct session *s, uint64_t now)
 {
 	if (!index_insert(&set->sessions, s->local_index, s)) {
 		transport_retire(set, &s);
@@ -182,7 +182,7 @@ void transport_follow(const struct transport_set *set, struct transport *t, cons
 		move(t, from);
 }
 
-static void set_endpoint(struct transport_set *set, struct transport *t, const struct endpoint *to)
+static void transport_set_endpoint(struct transport_set *set, struct transport *t, const struct endpoint *to)
 {
 	if (!endpoint_equal(&t->endpoint, to))
 		move(t, to);
@@ -201,12 +201,12 @@ bool transport_apply(struct transport_set *set, const struct transport_command *
 		remove_transport(set, t);
 		break;
 	case TRANSPORT_INSTALL:
-		return install(set, t, c->session, now);
+		return transport_install(set, t, c->session, now);
 	case TRANSPORT_CLEAR:
 		clear_sessions(set, t);
 		break;
 	case TRANSPORT_ENDPOINT:
-		set_endpoint(set, t, &c->endpoint);
+		transport_set_endpoint(set, t, &c->endpoint);
 		break;
 	case TRANSPORT_SEND_KEEPALIVE:
 		transport_want(set, t, TRANSPORT_FLUSH | TRANSPORT_KEEPALIVE);

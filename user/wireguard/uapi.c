@@ -99,7 +99,7 @@ struct change { /* one walk over a set request */
 	uint32_t mark;
 };
 
-static bool is_text(struct text t, const char *s)
+static bool uapi_is_text(struct text t, const char *s)
 {
 	return t.len == strlen(s) && !memcmp(t.at, s, t.len);
 }
@@ -120,7 +120,7 @@ static bool parse_number(struct text t, uint32_t max, uint32_t *out)
 }
 
 /* "192.0.2.1:51820" or "[2001:db8::1]:51820" */
-static bool parse_endpoint(struct text t, struct endpoint *out)
+static bool uapi_parse_endpoint(struct text t, struct endpoint *out)
 {
 	const char *colon = memrchr(t.at, ':', t.len);
 	struct text host, service;
@@ -176,14 +176,14 @@ static int set_fwmark(struct change *c, struct text v)
 
 static int replace_peers(struct change *c, struct text v)
 {
-	if (!is_text(v, "true"))
+	if (!uapi_is_text(v, "true"))
 		return EINVAL;
 	if (c->apply)
 		engine_remove_all(c->e);
 	return 0;
 }
 
-static int refuse(const struct change *c, const char *name)
+static int uapi_refuse(const struct change *c, const char *name)
 {
 	c->device->refused(c->device->ctx, name);
 	return EOPNOTSUPP;
@@ -196,7 +196,7 @@ static int want_peer(struct change *c)
 	if (c->peer || c->skip || !c->in_peer)
 		return 0;
 	if (c->device->refused)
-		return engine_peer(c->e, c->public) ? 0 : refuse(c, "a new peer");
+		return engine_peer(c->e, c->public) ? 0 : uapi_refuse(c, "a new peer");
 	if (!c->apply)
 		return 0;
 	c->peer = engine_peer_add(c->e, c->public);
@@ -220,9 +220,9 @@ static int begin_peer(struct change *c, struct text v)
 	return 0;
 }
 
-static int remove_peer(struct change *c, struct text v)
+static int uapi_remove_peer(struct change *c, struct text v)
 {
-	if (!is_text(v, "true"))
+	if (!uapi_is_text(v, "true"))
 		return EINVAL;
 	if (c->peer)
 		engine_peer_remove(c->e, c->peer);
@@ -233,7 +233,7 @@ static int remove_peer(struct change *c, struct text v)
 
 static int update_only(struct change *c, struct text v)
 {
-	if (!is_text(v, "true"))
+	if (!uapi_is_text(v, "true"))
 		return EINVAL;
 	c->skip = c->skip || !c->peer;
 	return 0;
@@ -251,11 +251,11 @@ static int set_preshared_key(struct change *c, struct text v)
 	return 0;
 }
 
-static int set_endpoint(struct change *c, struct text v)
+static int uapi_set_endpoint(struct change *c, struct text v)
 {
 	struct endpoint to;
 
-	if (!parse_endpoint(v, &to))
+	if (!uapi_parse_endpoint(v, &to))
 		return EINVAL;
 	if (c->peer)
 		engine_peer_set_endpoint(c->e, c->peer, &to);
@@ -275,7 +275,7 @@ static int set_keepalive(struct change *c, struct text v)
 
 static int replace_allowed_ips(struct change *c, struct text v)
 {
-	if (!is_text(v, "true"))
+	if (!uapi_is_text(v, "true"))
 		return EINVAL;
 	if (c->peer)
 		engine_peer_disallow_all(c->e, c->peer);
@@ -301,7 +301,7 @@ static int set_allowed_ip(struct change *c, struct text v)
 
 static int check_version(struct change *c, struct text v)
 {
-	return is_text(v, "1") ? 0 : EPROTONOSUPPORT;
+	return uapi_is_text(v, "1") ? 0 : EPROTONOSUPPORT;
 }
 
 enum whose {
@@ -322,10 +322,10 @@ static const struct key {
 	{"fwmark", DEVICE, set_fwmark, true},
 	{"replace_peers", DEVICE, replace_peers, false},
 	{"public_key", ANYWHERE, begin_peer, true},
-	{"remove", PEER_OR_NOT, remove_peer, false},
+	{"remove", PEER_OR_NOT, uapi_remove_peer, false},
 	{"update_only", PEER_OR_NOT, update_only, true},
 	{"preshared_key", PEER, set_preshared_key, false},
-	{"endpoint", PEER, set_endpoint, false},
+	{"endpoint", PEER, uapi_set_endpoint, false},
 	{"persistent_keepalive_interval", PEER, set_keepalive, true},
 	{"replace_allowed_ips", PEER, replace_allowed_ips, false},
 	{"allowed_ip", PEER, set_allowed_ip, false},
@@ -335,7 +335,7 @@ static const struct key {
 static const struct key *find_key(struct text name)
 {
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (is_text(name, keys[i].name))
+		if (uapi_is_text(name, keys[i].name))
 			return &keys[i];
 	}
 	return NULL;
@@ -361,7 +361,7 @@ static int set_line(struct change *c, struct text line)
 	if (!key || !belongs_here(c, key))
 		return EINVAL;
 	if (c->device->refused && !key->open)
-		return refuse(c, key->name);
+		return uapi_refuse(c, key->name);
 	if (key->whose == PEER)
 		error = want_peer(c);
 	return error ? error : key->set(c, value);
@@ -393,7 +393,7 @@ static int set_device(const struct change *c)
 	return error;
 }
 
-static int set(struct engine *e, struct uapi_device *device, const struct engine_time *now, const char *lines)
+static int uapi_set(struct engine *e, struct uapi_device *device, const struct engine_time *now, const char *lines)
 {
 	struct change check = {.e = e, .device = device, .now = now};
 	struct change apply = {.e = e, .device = device, .now = now, .apply = true};
@@ -410,7 +410,7 @@ static int set(struct engine *e, struct uapi_device *device, const struct engine
 
 /* ---- get ---- */
 
-static void print_key(FILE *out, const char *name, const uint8_t key[KEY_LEN])
+static void uapi_print_key(FILE *out, const char *name, const uint8_t key[KEY_LEN])
 {
 	char hex[KEY_LEN_HEX + 1];
 
@@ -440,18 +440,18 @@ static void print_psk(FILE *out, const struct peer *p)
 	uint8_t psk[KEY_LEN];
 
 	engine_peer_psk(p, psk);
-	print_key(out, "preshared_key", psk);
+	uapi_print_key(out, "preshared_key", psk);
 	crypto_wipe(psk, sizeof(psk));
 }
 
-static void print_peer(FILE *out, const struct engine *e, const struct peer *p, const struct uapi_device *device)
+static void uapi_print_peer(FILE *out, const struct engine *e, const struct peer *p, const struct uapi_device *device)
 {
 	struct engine_peer_state s;
 	const struct prefix *prefix;
 	const void *cursor = NULL;
 
 	engine_peer_state(e, p, &s);
-	print_key(out, "public_key", s.public);
+	uapi_print_key(out, "public_key", s.public);
 	if (device->show_secrets)
 		print_psk(out, p);
 	fprintf(out, "protocol_version=1\n");
@@ -471,20 +471,20 @@ static void print_device(FILE *out, const struct engine *e, const struct uapi_de
 
 	if (device->show_secrets && engine_public_key(e, key)) {
 		engine_secret_key(e, key);
-		print_key(out, "private_key", key);
+		uapi_print_key(out, "private_key", key);
 	}
 	crypto_wipe(key, sizeof(key));
 	fprintf(out, "listen_port=%u\n", device->listen_port);
 	if (device->fwmark)
 		fprintf(out, "fwmark=%" PRIu32 "\n", device->fwmark);
 	for (struct peer *p = engine_peer_next(e, NULL); p; p = engine_peer_next(e, p))
-		print_peer(out, e, p, device);
+		uapi_print_peer(out, e, p, device);
 }
 
 /* ---- the answer ---- */
 
-static int answer(FILE *out, struct engine *e, struct uapi_device *device, const struct engine_time *now,
-		  const char *request)
+static int uapi_run_answer(FILE *out, struct engine *e, struct uapi_device *device, const struct engine_time *now,
+			   const char *request)
 {
 	static const char get_request[] = "get=1\n\n", set_begin[] = "set=1\n";
 
@@ -494,7 +494,7 @@ static int answer(FILE *out, struct engine *e, struct uapi_device *device, const
 	}
 	if (strncmp(request, set_begin, strlen(set_begin)))
 		return EPROTO;
-	return set(e, device, now, request + strlen(set_begin));
+	return uapi_set(e, device, now, request + strlen(set_begin));
 }
 
 static char *print_answer(struct engine *e, struct uapi_device *device, const struct engine_time *now,
@@ -506,7 +506,7 @@ static char *print_answer(struct engine *e, struct uapi_device *device, const st
 
 	if (!out)
 		return NULL;
-	error = answer(out, e, device, now, request);
+	error = uapi_run_answer(out, e, device, now, request);
 	fprintf(out, "errno=%d\n\n", -error); /* negative, as wireguard-go has it and `wg` understands it */
 	if (fclose(out) == 0)
 		return text;

@@ -131,7 +131,7 @@ static void carry_out(struct coord *c)
 	tell_status(c, c->outcome.says, c->outcome.text);
 }
 
-static uint64_t next_try(struct coord *c)
+static uint64_t coord_next_try(struct coord *c)
 {
 	uint32_t random;
 
@@ -140,7 +140,7 @@ static uint64_t next_try(struct coord *c)
 }
 
 /* Says what has happened and tries again later, later every time. */
-static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) coord_fail(struct coord *c, const char *fmt, ...)
 {
 	char text[WIRE_TEXT_MAX + 1];
 	va_list ap;
@@ -150,13 +150,13 @@ static void __attribute__((format(printf, 2, 3))) fail(struct coord *c, const ch
 	va_end(ap);
 	if (c->state == STATE_UPGRADE) /* perhaps it is another server by now, with another key */
 		c->has_server_key = c->self.config.pinned;
-	conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_OFFLINE, text);
+	conclude(c, STATE_WAIT, coord_next_try(c), WIRE_STATE_OFFLINE, text);
 }
 
 /* Somebody has to change something first, as a rule; but a server that is going down (headscale) refuses, too. */
-static void refuse(struct coord *c, const char *text)
+static void coord_refuse(struct coord *c, const char *text)
 {
-	conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_REFUSED, text);
+	conclude(c, STATE_WAIT, coord_next_try(c), WIRE_STATE_REFUSED, text);
 }
 
 static void park(struct coord *c, enum wire_state state, const char *text)
@@ -164,7 +164,7 @@ static void park(struct coord *c, enum wire_state state, const char *text)
 	conclude(c, STATE_PARKED, UINT64_MAX, state, text);
 }
 
-static void enter(struct coord *c, enum state state, uint64_t timeout)
+static void coord_enter(struct coord *c, enum state state, uint64_t timeout)
 {
 	c->state = state;
 	c->deadline = c->now + timeout;
@@ -178,7 +178,7 @@ static void send_register(struct coord *c)
 				  c->logout ? ourselves_logout_json(&c->self)
 					    : ourselves_register_json(&c->self, c->followup, c->with_key));
 	if (c->request < 0)
-		fail(c, "cannot send a registration");
+		coord_fail(c, "cannot send a registration");
 }
 
 static void forget_login(struct coord *c)
@@ -192,10 +192,10 @@ static void start_map(struct coord *c)
 	forget_login(c);
 	c->status = 0;
 	c->map_since = c->now;
-	enter(c, STATE_MAP, STEP_TIMEOUT);
+	coord_enter(c, STATE_MAP, STEP_TIMEOUT);
 	c->request = follow_start(&c->follow, c->channel);
 	if (c->request < 0)
-		fail(c, "cannot ask for the netmap");
+		coord_fail(c, "cannot ask for the netmap");
 }
 
 /* Told again on every connection: who asks meanwhile has not heard it. */
@@ -205,7 +205,7 @@ static void wait_for_login(struct coord *c)
 
 	tell_status(c, WIRE_STATE_LOGIN, "waits for somebody to log in");
 	c->ops->tell(c->ctx, &login);
-	enter(c, STATE_LOGIN, LOGIN_TIMEOUT);
+	coord_enter(c, STATE_LOGIN, LOGIN_TIMEOUT);
 	send_register(c);
 }
 
@@ -213,10 +213,10 @@ static void log_in(struct coord *c, const char *url)
 {
 	if (c->state == STATE_LOGIN) { /* has not waited, or has forgotten the first */
 		forget_login(c);
-		fail(c, "the server wants another login before the first is done");
+		coord_fail(c, "the server wants another login before the first is done");
 	} else if (*c->self.config.auth_key && !c->with_key) {
 		c->with_key = true;
-		enter(c, STATE_REGISTER, STEP_TIMEOUT);
+		coord_enter(c, STATE_REGISTER, STEP_TIMEOUT);
 		send_register(c);
 	} else {
 		c->followup = mem_strdup(url);
@@ -239,10 +239,10 @@ static void read_registration(struct coord *c)
 		park(c, WIRE_STATE_EXPIRED, "the node key has expired: log in again with `sluice up`");
 		return;
 	case REGISTER_REFUSED:
-		refuse(c, r.text);
+		coord_refuse(c, r.text);
 		return;
 	case REGISTER_BAD:
-		fail(c, "%s", r.text);
+		coord_fail(c, "%s", r.text);
 	}
 }
 
@@ -252,9 +252,9 @@ static void read_refusal(struct coord *c, const char *what)
 
 	refusal_text(what, c->status, c->answer, c->answer_len, text, sizeof(text));
 	if (c->status >= 400 && c->status < 500)
-		refuse(c, text);
+		coord_refuse(c, text);
 	else
-		fail(c, "%s", text);
+		coord_fail(c, "%s", text);
 }
 
 static void end_request(struct coord *c, bool whole)
@@ -265,7 +265,7 @@ static void end_request(struct coord *c, bool whole)
 	if (c->state == STATE_LOGOUT)
 		park(c, WIRE_STATE_LOGGED_OUT, ok ? "logged out" : "logged out here; the server did not confirm it");
 	else if (c->state == STATE_MAP && ok)
-		fail(c, "the server ended the netmap");
+		coord_fail(c, "the server ended the netmap");
 	else if (c->state == STATE_MAP && whole)
 		read_refusal(c, "the netmap is");
 	else if (ok)
@@ -273,7 +273,7 @@ static void end_request(struct coord *c, bool whole)
 	else if (whole && c->status)
 		read_refusal(c, "registration is");
 	else
-		fail(c, "the server broke off its answer");
+		coord_fail(c, "the server broke off its answer");
 }
 
 void coord_relays_filled(struct coord *c)
@@ -282,36 +282,36 @@ void coord_relays_filled(struct coord *c)
 	follow_tell(&c->follow, false);
 }
 
-static void end_map(struct coord *c)
+static void coord_end_map(struct coord *c)
 {
 	char text[WIRE_TEXT_MAX + 1];
 
 	switch (c->follow.end) {
 	case FOLLOW_LOCKED:
-		refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
+		coord_refuse(c, "this tailnet uses tailnet lock, which Sluice does not support");
 		return;
 	case FOLLOW_SENT_AWAY:
 		conclude(c, STATE_WAIT, c->now + SENT_AWAY, WIRE_STATE_REFUSED, "the server wants this node to stop");
 		return;
 	case FOLLOW_UNKNOWN:
-		fail(c, "the server does not know this node any more");
+		coord_fail(c, "the server does not know this node any more");
 		return;
 	default:
 		snprintf(text, sizeof(text), "the server's netmap cannot be read: %s", c->follow.error);
-		conclude(c, STATE_WAIT, next_try(c), WIRE_STATE_UNREADABLE, text);
+		conclude(c, STATE_WAIT, coord_next_try(c), WIRE_STATE_UNREADABLE, text);
 	}
 }
 
-static bool take_map(struct coord *c, const uint8_t *bytes, size_t len)
+static bool coord_take_map(struct coord *c, const uint8_t *bytes, size_t len)
 {
 	c->deadline = c->now + MAP_WATCHDOG;
 	if (follow_receive(&c->follow, bytes, len, c->now))
 		return true;
-	end_map(c);
+	coord_end_map(c);
 	return false;
 }
 
-static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
+static bool coord_on_send(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct coord *c = ctx;
 
@@ -319,7 +319,7 @@ static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
 	return true;
 }
 
-static void on_ready(void *ctx)
+static void coord_on_ready(void *ctx)
 {
 	struct coord *c = ctx;
 
@@ -327,11 +327,11 @@ static void on_ready(void *ctx)
 		wait_for_login(c);
 		return;
 	}
-	enter(c, c->logout ? STATE_LOGOUT : STATE_REGISTER, STEP_TIMEOUT);
+	coord_enter(c, c->logout ? STATE_LOGOUT : STATE_REGISTER, STEP_TIMEOUT);
 	send_register(c);
 }
 
-static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
+static void coord_on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
 {
 	struct coord *c = ctx;
 
@@ -352,7 +352,7 @@ static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
 	return true;
 }
 
-static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
+static bool coord_on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 {
 	struct coord *c = ctx;
 
@@ -360,10 +360,10 @@ static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 		return false;
 	if (stream != c->request)
 		return true; /* nothing of interest is in the other answers */
-	return c->state == STATE_MAP && c->status == 200 ? take_map(c, bytes, len) : append_answer(c, bytes, len);
+	return c->state == STATE_MAP && c->status == 200 ? coord_take_map(c, bytes, len) : append_answer(c, bytes, len);
 }
 
-static void on_closed(void *ctx, int32_t stream, bool whole)
+static void coord_on_closed(void *ctx, int32_t stream, bool whole)
 {
 	struct coord *c = ctx;
 
@@ -372,7 +372,7 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 	if (stream == c->request)
 		end_request(c, whole);
 	else if (!follow_closed(&c->follow, stream, whole, c->now))
-		end_map(c);
+		coord_end_map(c);
 }
 
 /*
@@ -389,7 +389,7 @@ static const struct dial_plan *plan_of(const struct coord *c)
 
 static void open_connection(struct coord *c)
 {
-	enter(c, c->has_server_key ? STATE_UPGRADE : STATE_KEY, STEP_TIMEOUT);
+	coord_enter(c, c->has_server_key ? STATE_UPGRADE : STATE_KEY, STEP_TIMEOUT);
 	c->connected = true;
 	tell_status(c, WIRE_STATE_CONNECTING, c->self.server.host);
 	c->ops->open(c->ctx, &c->self.server, plan_of(c));
@@ -407,7 +407,8 @@ static void ask_key(struct coord *c)
 
 static void start_channel(struct coord *c)
 {
-	static const struct channel_ops ops = {on_send, on_ready, on_status, on_body, on_closed};
+	static const struct channel_ops ops = {coord_on_send, coord_on_ready, coord_on_status, coord_on_body,
+					       coord_on_closed};
 	struct channel_keys keys;
 
 	memcpy(keys.machine, c->self.config.machine, KEY_LEN);
@@ -416,7 +417,7 @@ static void start_channel(struct coord *c)
 	c->channel = channel_new(&c->self.server, &keys, &ops, c);
 	crypto_wipe(&keys, sizeof(keys));
 	if (!c->channel)
-		fail(c, "the server's key is not a usable key");
+		coord_fail(c, "the server's key is not a usable key");
 }
 
 void coord_opened(struct coord *c, uint64_t now)
@@ -429,12 +430,12 @@ void coord_opened(struct coord *c, uint64_t now)
 	carry_out(c);
 }
 
-static void read_key(struct coord *c, const uint8_t *bytes, size_t len)
+static void coord_read_key(struct coord *c, const uint8_t *bytes, size_t len)
 {
 	enum server_key_result result = server_key_receive(c->fetch, bytes, len);
 
 	if (result == SERVER_KEY_FAILED)
-		fail(c, "%s: %s", c->self.server.host, c->fetch->error);
+		coord_fail(c, "%s: %s", c->self.server.host, c->fetch->error);
 	if (result != SERVER_KEY_DONE)
 		return;
 	memcpy(c->server_key, c->fetch->key, KEY_LEN);
@@ -447,9 +448,9 @@ void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t 
 {
 	c->now = now;
 	if (c->fetch)
-		read_key(c, bytes, len);
+		coord_read_key(c, bytes, len);
 	else if (c->channel && !channel_receive(c->channel, bytes, len))
-		fail(c, "%s", channel_error(c->channel));
+		coord_fail(c, "%s", channel_error(c->channel));
 	carry_out(c);
 }
 
@@ -458,11 +459,11 @@ void coord_closed(struct coord *c, const char *why, uint64_t now)
 	c->now = now;
 	c->connected = false;
 	if (c->fetch)
-		read_key(c, NULL, 0);
+		coord_read_key(c, NULL, 0);
 	else if (c->state == STATE_LOGOUT)
 		park(c, WIRE_STATE_LOGGED_OUT, "logged out here; the server could not be told");
 	else
-		fail(c, "%s: %s", c->self.server.host, why);
+		coord_fail(c, "%s: %s", c->self.server.host, why);
 	carry_out(c);
 }
 
@@ -499,7 +500,7 @@ static void log_out(struct coord *c)
 {
 	c->logout = true;
 	if (c->channel && (c->state == STATE_MAP || c->state == STATE_LOGIN)) {
-		enter(c, STATE_LOGOUT, STEP_TIMEOUT);
+		coord_enter(c, STATE_LOGOUT, STEP_TIMEOUT);
 		follow_stop(&c->follow);
 		send_register(c);
 	} else {
@@ -507,14 +508,14 @@ static void log_out(struct coord *c)
 	}
 }
 
-static void reconnect(struct coord *c, char **auth_key)
+static void coord_reconnect(struct coord *c, char **auth_key)
 {
 	const char *mistake = ourselves_set_auth_key(&c->self, auth_key);
 
 	c->logout = false;
 	restart(c);
 	if (mistake)
-		refuse(c, mistake);
+		coord_refuse(c, mistake);
 }
 
 void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
@@ -525,7 +526,7 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 	} else if (m->type == WIRE_LOGOUT) {
 		log_out(c);
 	} else if (m->type == WIRE_RECONNECT) {
-		reconnect(c, &m->auth_key);
+		coord_reconnect(c, &m->auth_key);
 	} else if (ourselves_take(&c->self, m)) {
 		follow_changed(&c->follow);
 		follow_tick(&c->follow, now);
@@ -533,7 +534,7 @@ void coord_told(struct coord *c, struct wire_message *m, uint64_t now)
 	carry_out(c);
 }
 
-static void time_out(struct coord *c)
+static void coord_time_out(struct coord *c)
 {
 	switch (c->state) {
 	case STATE_WAIT:
@@ -544,13 +545,13 @@ static void time_out(struct coord *c)
 		return;
 	case STATE_LOGIN:
 		forget_login(c);
-		fail(c, "nobody has logged in; there will be a new URL");
+		coord_fail(c, "nobody has logged in; there will be a new URL");
 		return;
 	case STATE_MAP:
-		fail(c, "%s: nothing was heard for too long", c->self.server.host);
+		coord_fail(c, "%s: nothing was heard for too long", c->self.server.host);
 		return;
 	default:
-		fail(c, "%s: no answer", c->self.server.host);
+		coord_fail(c, "%s: no answer", c->self.server.host);
 	}
 }
 
@@ -562,7 +563,7 @@ uint64_t coord_tick(struct coord *c, uint64_t now)
 	if (c->follow.current && now - c->map_since > LONG_SESSION)
 		c->failures = 0;
 	if (now >= c->deadline)
-		time_out(c);
+		coord_time_out(c);
 	carry_out(c);
 	next = follow_tick(&c->follow, now);
 	return next < c->deadline ? next : c->deadline;

@@ -10,7 +10,7 @@
 
 /* ---- what changes on our side ------------------------------------------------------------------- */
 
-static uint64_t next_try(struct follow *f, uint64_t now)
+static uint64_t follow_next_try(struct follow *f, uint64_t now)
 {
 	uint32_t random;
 
@@ -27,7 +27,7 @@ static void announce(struct follow *f, uint64_t now)
 		return;
 	stream = channel_post(f->channel, "/machine/map", ourselves_map_json(f->self, false));
 	if (stream < 0)
-		announce_failed(a, next_try(f, now));
+		announce_failed(a, follow_next_try(f, now));
 	else
 		announce_sent(a, stream, now);
 }
@@ -52,7 +52,7 @@ bool follow_closed(struct follow *f, int32_t stream, bool whole, uint64_t now)
 	if (whole && a->status == 200)
 		announce_told(a, now);
 	else
-		announce_failed(a, next_try(f, now));
+		announce_failed(a, follow_next_try(f, now));
 	announce(f, now); /* what has changed meanwhile */
 	return true;
 }
@@ -156,7 +156,7 @@ static void tell_clock(struct follow *f, int64_t server_time)
 		f->ops->tell(f->ctx, &m);
 }
 
-static bool is_wanted(struct follow *f, const struct netmap_update *u)
+static bool follow_is_wanted(struct follow *f, const struct netmap_update *u)
 {
 	if (u->locked)
 		f->end = FOLLOW_LOCKED;
@@ -208,11 +208,11 @@ static bool apply(struct follow *f, struct netmap_update *u)
 }
 
 /* One message; false: the stream is of no use. */
-static bool take(void *ctx, const uint8_t *bytes, size_t len)
+static bool follow_take(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct follow *f = ctx;
 	struct netmap_update *u = netmap_update_read((const char *)bytes, len, f->error);
-	bool followed = u && is_wanted(f, u) && apply(f, u);
+	bool followed = u && follow_is_wanted(f, u) && apply(f, u);
 
 	netmap_update_free(u);
 	return followed;
@@ -220,7 +220,7 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 
 bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t now)
 {
-	const struct sink messages = {take, f};
+	const struct sink messages = {follow_take, f};
 
 	f->now = now;
 	if (netmap_stream_receive(&f->stream, bytes, len, &messages)) {

@@ -19,7 +19,7 @@ static void make_log_id(struct ourselves *o)
 	key_to_hex(id, o->log_id);
 }
 
-static bool is_text(const char *s)
+static bool ourselves_is_text(const char *s)
 {
 	for (; *s; s++)
 		if (*s < ' ' || *s > '~')
@@ -29,7 +29,7 @@ static bool is_text(const char *s)
 
 static const char *mistake_in_key(const char *key)
 {
-	return is_text(key) ? NULL : "the auth key has characters that no key has";
+	return ourselves_is_text(key) ? NULL : "the auth key has characters that no key has";
 }
 
 static const char *mistake_in(const struct wire_config *config, struct url *server)
@@ -38,8 +38,8 @@ static const char *mistake_in(const struct wire_config *config, struct url *serv
 		return "login_server: not a URL that starts with https://";
 	if (!server->tls && !config->pinned)
 		return "login_server: over plain HTTP anybody could answer: use https://, or set control_key";
-	if (!*config->hostname || !is_text(config->hostname) || !is_text(config->version) ||
-	    !is_text(config->os_version))
+	if (!*config->hostname || !ourselves_is_text(config->hostname) || !ourselves_is_text(config->version) ||
+	    !ourselves_is_text(config->os_version))
 		return "hostname: empty, or not plain text";
 	return mistake_in_key(config->auth_key);
 }

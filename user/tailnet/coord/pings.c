@@ -11,7 +11,7 @@ static bool same_url(const struct url *a, const struct url *b)
 	return a->tls == b->tls && a->port == b->port && !strcmp(a->host, b->host) && !strcmp(a->path, b->path);
 }
 
-static bool has_room(const struct pings *p)
+static bool pings_has_room(const struct pings *p)
 {
 	for (size_t i = 0; i < PINGS_MAX; i++)
 		if (!p->waiting[i].stream)
@@ -25,7 +25,7 @@ bool pings_take(struct pings *p, const struct url *url, bool inside, uint64_t no
 
 	if (p->last_inside == inside && same_url(&p->last, url))
 		return false;
-	if (paid - now > (PINGS_BURST - 1) * PINGS_INTERVAL || (inside && !has_room(p)))
+	if (paid - now > (PINGS_BURST - 1) * PINGS_INTERVAL || (inside && !pings_has_room(p)))
 		return false;
 	p->paid = paid + PINGS_INTERVAL;
 	p->last = *url;

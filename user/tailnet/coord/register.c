@@ -16,7 +16,7 @@ static json_t *key_json(enum tailkey kind, const uint8_t key[KEY_LEN])
 	return json_string(tailkey_text(kind, key, text));
 }
 
-static char *dump(json_t *root)
+static char *register_dump(json_t *root)
 {
 	char *text = json_dumps(root, JSON_COMPACT);
 
@@ -36,10 +36,10 @@ char *register_request_json(const struct register_request *r)
 		json_object_set_new(root, "Followup", json_string(r->followup));
 	if (r->logout) /* any time long past */
 		json_object_set_new(root, "Expiry", json_string("1970-01-01T00:02:03Z"));
-	return dump(root);
+	return register_dump(root);
 }
 
-static enum register_result judge(struct fields *f, const json_t *root, struct register_response *out)
+static enum register_result register_judge(struct fields *f, const json_t *root, struct register_response *out)
 {
 	const char *error = field_string(f, root, "Error"), *url = field_string(f, root, "AuthURL");
 	bool expired = field_bool(f, root, "NodeKeyExpired");
@@ -71,7 +71,7 @@ enum register_result register_response_read(const char *json, size_t len, struct
 
 	*out = (struct register_response){0};
 	if (root)
-		result = judge(&f, root, out);
+		result = register_judge(&f, root, out);
 	if (result == REGISTER_BAD)
 		snprintf(out->text, sizeof(out->text), "answer to register: %s", f.error);
 	json_decref(root);
@@ -104,5 +104,5 @@ char *map_request_json(const struct map_request *r)
 			 "NodeKey", key_json(TAILKEY_NODE, r->node_key), "DiscoKey",
 			 key_json(TAILKEY_DISCO, r->disco_key), "Hostinfo", hostinfo_json(&r->host), "Endpoints",
 			 endpoints, "EndpointTypes", types);
-	return dump(root);
+	return register_dump(root);
 }

@@ -16,7 +16,7 @@ size_t server_key_start(struct server_key *k, const struct url *server, char *bu
 	return http1_request(buf, size, "GET", &to, headers, 2);
 }
 
-static enum server_key_result read_key(struct server_key *k)
+static enum server_key_result server_key_read(struct server_key *k)
 {
 	struct fields f = {0};
 	json_t *root = fields_parse(&f, k->http.body, k->http.body_len);
@@ -39,7 +39,7 @@ enum server_key_result server_key_receive(struct server_key *k, const uint8_t *b
 	if (k->http.state == HTTP1_HEAD || k->http.state == HTTP1_BODY)
 		return SERVER_KEY_MORE;
 	if (k->http.state == HTTP1_DONE && k->http.status == 200)
-		return read_key(k);
+		return server_key_read(k);
 	if (k->http.state == HTTP1_DONE)
 		snprintf(k->error, sizeof(k->error), "does not tell its key (HTTP status %d): is this a login_server?",
 			 k->http.status);

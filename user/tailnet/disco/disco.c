@@ -35,14 +35,15 @@ struct disco {
 	struct disco_limit *limit;
 };
 
-static struct path_peer *find_node(const struct disco *d, const uint8_t node[KEY_LEN])
+static struct path_peer *disco_find_node(const struct disco *d, const uint8_t node[KEY_LEN])
 {
 	return disco_peers_find(&d->peers, node);
 }
 
 /* ---- sending --------------------------------------------------------------------- */
 
-static size_t seal(struct disco *d, struct path_peer *p, const struct disco_message *m, uint8_t out[DISCO_MAX])
+static size_t disco_seal_for(struct disco *d, struct path_peer *p, const struct disco_message *m,
+			     uint8_t out[DISCO_MAX])
 {
 	const uint8_t *secret = disco_peer_secret(p, d->secret);
 	uint8_t nonce[DISCO_NONCE_LEN];
@@ -56,7 +57,7 @@ static size_t seal(struct disco *d, struct path_peer *p, const struct disco_mess
 static void send_to(struct disco *d, struct path_peer *p, const struct disco_message *m, const struct endpoint *to)
 {
 	uint8_t bytes[DISCO_MAX];
-	size_t len = seal(d, p, m, bytes);
+	size_t len = disco_seal_for(d, p, m, bytes);
 
 	if (len)
 		d->ops->send(d->ctx, bytes, len, to);
@@ -65,7 +66,7 @@ static void send_to(struct disco *d, struct path_peer *p, const struct disco_mes
 static void send_relayed(struct disco *d, struct path_peer *p, const struct disco_message *m, uint16_t region)
 {
 	uint8_t bytes[DISCO_MAX];
-	size_t len = region ? seal(d, p, m, bytes) : 0;
+	size_t len = region ? disco_seal_for(d, p, m, bytes) : 0;
 
 	if (len)
 		d->ops->relay(d->ctx, region, p->node, bytes, len);
@@ -126,7 +127,7 @@ static void drop_path(struct disco *d, struct path_peer *p)
 }
 
 /* The path is the candidate: where its pong came from could be forged, so of @from only our side counts. */
-static void take_path(struct disco *d, struct path_peer *p, int i, const struct endpoint *from)
+static void disco_take_path(struct disco *d, struct path_peer *p, int i, const struct endpoint *from)
 {
 	const struct addr_port *at = &p->candidates.v[i].at;
 	struct endpoint path = *from;
@@ -177,7 +178,7 @@ static void settle_doubt(struct disco *d, struct path_peer *p)
 
 	p->doubted = 0;
 	if (i >= 0) {
-		take_path(d, p, i, &p->rival);
+		disco_take_path(d, p, i, &p->rival);
 		trust(p, p->candidates.v[i].heard);
 	}
 }
@@ -207,14 +208,14 @@ static void weigh(struct disco *d, struct path_peer *p, int i, const struct endp
 	if (!is_proof(d, p) && !addr_port_equal(at, &p->came))
 		return;
 	if (is_better(p, (size_t)i, now)) {
-		take_path(d, p, i, from);
+		disco_take_path(d, p, i, from);
 		trust(p, now);
 	} else if (p->doubted && !p->rival.port) {
 		p->rival = (struct endpoint){at->addr, from->local, at->port, 0, from->ifindex};
 	}
 }
 
-static void take_pong(struct disco *d, struct path_peer *p, int i, const struct endpoint *from, uint64_t now)
+static void disco_take_pong(struct disco *d, struct path_peer *p, int i, const struct endpoint *from, uint64_t now)
 {
 	struct disco_result result = {.direct = true, .endpoint = *from};
 	struct candidate *c = &p->candidates.v[i];
@@ -236,7 +237,7 @@ static void find_pong(struct disco *d, const struct path_peer *holder, const str
 	int i = p ? candidates_pinged(&p->candidates, m->tx) : -1;
 
 	if (i >= 0 && memcmp(p->disco, holder->disco, KEY_LEN) == 0)
-		take_pong(d, p, i, from, now);
+		disco_take_pong(d, p, i, from, now);
 }
 
 static void take_relayed_pong(struct disco *d, struct path_peer *p, const struct disco_message *m, uint64_t now)
@@ -299,12 +300,12 @@ static struct path_peer *find_pinger(struct disco *d, struct path_peer *holder, 
 
 	if (key_is_zero(ping->node))
 		return disco_peers_is_sole(&d->peers, holder) ? holder : NULL;
-	named = find_node(d, ping->node);
+	named = disco_find_node(d, ping->node);
 	return named && memcmp(named->disco, holder->disco, KEY_LEN) == 0 ? named : NULL;
 }
 
-static void take_message(struct disco *d, struct path_peer *holder, const struct disco_message *m,
-			 const struct endpoint *from, uint64_t now)
+static void disco_take_message(struct disco *d, struct path_peer *holder, const struct disco_message *m,
+			       const struct endpoint *from, uint64_t now)
 {
 	struct path_peer *pinger = m->type == DISCO_PING ? find_pinger(d, holder, m) : NULL;
 
@@ -331,7 +332,7 @@ enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, 
 	if (!disco_limit_spend(&holder->quiet_at, DISCO_LIMIT_PEER, now))
 		return DISCO_TOO_MANY;
 	disco_limit_opened(d->limit, &from->addr, now); /* not sooner: one peer's boxes would take all places */
-	take_message(d, holder, &m, from, now);
+	disco_take_message(d, holder, &m, from, now);
 	return DISCO_TAKEN;
 }
 
@@ -356,7 +357,7 @@ enum disco_input disco_input_relayed(struct disco *d, const uint8_t *bytes, size
 				     const uint8_t node[KEY_LEN], uint64_t now)
 {
 	const uint8_t *sender = disco_sender(bytes, len);
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 	struct disco_message m;
 
 	if (!p || !sender || memcmp(p->disco, sender, KEY_LEN) != 0)
@@ -405,7 +406,7 @@ static void name_candidates(struct candidates *c, const struct tailnet_node *n, 
 
 void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now)
 {
-	struct path_peer *p = find_node(d, n->node_key);
+	struct path_peer *p = disco_find_node(d, n->node_key);
 	bool new = !p, moved;
 
 	if (new)
@@ -422,7 +423,7 @@ void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now)
 
 void disco_peer_remove(struct disco *d, const uint8_t node[KEY_LEN])
 {
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 
 	if (!p)
 		return;
@@ -434,7 +435,7 @@ void disco_peer_remove(struct disco *d, const uint8_t node[KEY_LEN])
 
 void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 {
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 
 	if (!p)
 		return;
@@ -454,7 +455,7 @@ void disco_traffic(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 
 void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t then)
 {
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 
 	if (p && p->candidates.best >= 0 && p->path.port == from->port && !addr_cmp(&p->path.addr, &from->addr))
 		trust(p, then);
@@ -463,7 +464,7 @@ void disco_heard(struct disco *d, const uint8_t node[KEY_LEN], const struct endp
 void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpoint *from, uint64_t now)
 {
 	const struct addr_port at = {.addr = from->addr, .port = from->port};
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 	int i = p ? candidates_add(&p->candidates, &at) : -1;
 
 	if (i < 0)
@@ -474,13 +475,13 @@ void disco_came(struct disco *d, const uint8_t node[KEY_LEN], const struct endpo
 		look_there(d, p, i, now);
 		return;
 	}
-	take_path(d, p, i, from);
+	disco_take_path(d, p, i, from);
 	trust(p, now);
 }
 
 bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 {
-	struct path_peer *p = find_node(d, node);
+	struct path_peer *p = disco_find_node(d, node);
 	struct disco_message m;
 
 	if (!p || !disco_peer_secret(p, d->secret))
@@ -495,7 +496,7 @@ bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 
 bool disco_path(const struct disco *d, const uint8_t node[KEY_LEN], struct disco_result *out)
 {
-	const struct path_peer *p = find_node(d, node);
+	const struct path_peer *p = disco_find_node(d, node);
 
 	if (!p || (p->candidates.best < 0 && !p->region))
 		return false;
@@ -509,7 +510,7 @@ bool disco_path(const struct disco *d, const uint8_t node[KEY_LEN], struct disco
 
 /* ---- time -------------------------------------------------------------------------------------- */
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t disco_earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -536,8 +537,8 @@ static uint64_t tick_peer(struct disco *d, struct path_peer *p, uint64_t now)
 		ping_candidate(d, p, (size_t)p->candidates.best, now);
 		beat = now + DISCO_HEARTBEAT;
 	}
-	beat = earlier(earlier(beat, p->trusted_until), p->searched + interval);
-	return p->doubted ? earlier(beat, doubt_ends(p)) : beat;
+	beat = disco_earlier(disco_earlier(beat, p->trusted_until), p->searched + interval);
+	return p->doubted ? disco_earlier(beat, doubt_ends(p)) : beat;
 }
 
 uint64_t disco_tick(struct disco *d, uint64_t now)
@@ -553,7 +554,7 @@ uint64_t disco_tick(struct disco *d, uint64_t now)
 			p->active = false;
 			continue;
 		}
-		next = earlier(next, earlier(tick_peer(d, p, now), p->sent + DISCO_ACTIVE_TIME));
+		next = disco_earlier(next, disco_earlier(tick_peer(d, p, now), p->sent + DISCO_ACTIVE_TIME));
 		at = &p->next_active;
 	}
 	return next;

@@ -44,13 +44,13 @@ bool disco_limit_spend(uint64_t *full_at, unsigned per_second, uint64_t now)
 	return true;
 }
 
-static bool is_known(const struct source *s, uint64_t now)
+static bool disco_limit_is_known(const struct source *s, uint64_t now)
 {
 	return s->opened && now - s->opened < DISCO_LIMIT_REMEMBER;
 }
 
 /* The place of @source in its set: its own, or the one that was quiet for longest. */
-static struct source *find(struct disco_limit *l, const struct addr *source, uint64_t key[2])
+static struct source *disco_limit_find(struct disco_limit *l, const struct addr *source, uint64_t key[2])
 {
 	struct source *set, *place;
 
@@ -70,9 +70,9 @@ static struct source *find(struct disco_limit *l, const struct addr *source, uin
 bool disco_limit_take(struct disco_limit *l, const struct addr *source, uint64_t now)
 {
 	uint64_t key[2];
-	struct source *s = find(l, source, key);
+	struct source *s = disco_limit_find(l, source, key);
 
-	if (s->key[0] == key[0] && s->key[1] == key[1] && is_known(s, now))
+	if (s->key[0] == key[0] && s->key[1] == key[1] && disco_limit_is_known(s, now))
 		return disco_limit_spend(&s->full_at, DISCO_LIMIT_KNOWN, now);
 	return disco_limit_spend(&l->others_full_at, DISCO_LIMIT_UNKNOWN, now);
 }
@@ -80,7 +80,7 @@ bool disco_limit_take(struct disco_limit *l, const struct addr *source, uint64_t
 void disco_limit_opened(struct disco_limit *l, const struct addr *source, uint64_t now)
 {
 	uint64_t key[2];
-	struct source *s = find(l, source, key);
+	struct source *s = disco_limit_find(l, source, key);
 
 	if (!s->opened || s->key[0] != key[0] || s->key[1] != key[1])
 		*s = (struct source){.key = {key[0], key[1]}};

@@ -32,7 +32,7 @@ static void write_endpoint(struct writer *w, const struct addr_port *ap)
 	write_be16(w, ap->port);
 }
 
-static struct addr_port read_endpoint(struct reader *r)
+static struct addr_port disco_message_read_endpoint(struct reader *r)
 {
 	struct addr_port ap = {.addr = read_addr(r)};
 
@@ -70,7 +70,7 @@ size_t disco_seal(const struct disco_message *m, const uint8_t shared[KEY_LEN], 
 }
 
 /* What is longer than known is fine: messages have grown before. */
-static bool read_body(struct reader *r, struct disco_message *m)
+static bool disco_message_read_body(struct reader *r, struct disco_message *m)
 {
 	m->type = (enum disco_type)read_u8(r);
 	read_u8(r); /* version: everything so far is 0, and later ones only add */
@@ -82,11 +82,11 @@ static bool read_body(struct reader *r, struct disco_message *m)
 		return !r->bad;
 	case DISCO_PONG:
 		read_copy(r, m->tx, DISCO_TX_LEN);
-		m->seen = read_endpoint(r);
+		m->seen = disco_message_read_endpoint(r);
 		return !r->bad;
 	case DISCO_CALL_ME_MAYBE:
 		while (reader_left(r) >= ENDPOINT_LEN && m->n_endpoints < DISCO_ENDPOINTS_MAX)
-			m->endpoints[m->n_endpoints++] = read_endpoint(r);
+			m->endpoints[m->n_endpoints++] = disco_message_read_endpoint(r);
 		return true;
 	default:
 		return false;
@@ -107,5 +107,5 @@ bool disco_open(const uint8_t *bytes, size_t len, const uint8_t shared[KEY_LEN],
 		return false;
 	*out = (struct disco_message){0};
 	r = reader_of(plain, box_len - crypto_box_MACBYTES);
-	return read_body(&r, out);
+	return disco_message_read_body(&r, out);
 }

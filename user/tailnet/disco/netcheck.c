@@ -96,7 +96,7 @@ static void take_latencies(struct netcheck *n)
 	}
 }
 
-static struct region *find(const struct netcheck *n, uint16_t id)
+static struct region *netcheck_find(const struct netcheck *n, uint16_t id)
 {
 	for (size_t i = 0; i < n->n_regions; i++)
 		if (n->regions[i].id == id)
@@ -119,7 +119,7 @@ static uint64_t best_of(const struct region *r)
 }
 
 /* Of those that answer; NULL: none does. */
-static const struct region *nearest(const struct netcheck *n)
+static const struct region *netcheck_nearest(const struct netcheck *n)
 {
 	const struct region *best = NULL;
 
@@ -155,7 +155,7 @@ static bool is_worth_moving(const struct region *home, const struct region *to)
 
 static void choose_home(struct netcheck *n)
 {
-	const struct region *home = find(n, n->now.home), *best = nearest(n), *any = fallback(n);
+	const struct region *home = netcheck_find(n, n->now.home), *best = netcheck_nearest(n), *any = fallback(n);
 
 	if (best && is_worth_moving(home, best))
 		n->now.home = best->id;
@@ -215,7 +215,7 @@ static void begin_round(struct netcheck *n, uint64_t now)
 }
 
 /* When it has to be asked again; UINT64_MAX: not any more. */
-static uint64_t ask(struct netcheck *n, struct server *s, uint64_t now)
+static uint64_t netcheck_ask(struct netcheck *n, struct server *s, uint64_t now)
 {
 	uint8_t request[NETCHECK_REQUEST_LEN];
 
@@ -241,7 +241,7 @@ uint64_t netcheck_tick(struct netcheck *n, uint64_t now)
 	if (!n->in_round)
 		return n->round_at;
 	for (size_t i = 0; i < n->n; i++) {
-		uint64_t due = ask(n, &n->servers[i], now);
+		uint64_t due = netcheck_ask(n, &n->servers[i], now);
 
 		next = due < next ? due : next;
 	}
@@ -320,7 +320,7 @@ static void add_region(struct netcheck *n, const struct derp_region *r, const st
 
 void netcheck_set_relay(struct netcheck *n, uint16_t region, bool away)
 {
-	struct region *r = find(n, region);
+	struct region *r = netcheck_find(n, region);
 
 	if (r)
 		r->away = away;
@@ -334,7 +334,7 @@ void netcheck_set_map(struct netcheck *n, const struct derpmap *map, uint64_t no
 	n->servers = mem_alloc(map->n * NODES_ASKED * 2 + 1, sizeof(*n->servers));
 	n->n = n->n_regions = 0;
 	for (size_t i = 0; i < map->n; i++)
-		add_region(n, &map->regions[i], find(&old, map->regions[i].id));
+		add_region(n, &map->regions[i], netcheck_find(&old, map->regions[i].id));
 	free(old.regions);
 	free(old.servers);
 	n->rounds = 0;

@@ -6,7 +6,7 @@
 #include "policy/alloc.h"
 #include "relay_states.h"
 
-static struct wire_relay_state *find(struct relay_states *r, uint16_t region)
+static struct wire_relay_state *relay_states_at(struct relay_states *r, uint16_t region)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (r->v[i].region == region)
@@ -16,7 +16,7 @@ static struct wire_relay_state *find(struct relay_states *r, uint16_t region)
 
 const struct wire_relay_state *relay_states_find(const struct relay_states *r, uint16_t region)
 {
-	return find((struct relay_states *)r, region);
+	return relay_states_at((struct relay_states *)r, region);
 }
 
 static bool is_same(const struct wire_relay_state *a, const struct wire_relay_state *b)
@@ -26,7 +26,7 @@ static bool is_same(const struct wire_relay_state *a, const struct wire_relay_st
 
 bool relay_states_take(struct relay_states *r, const struct wire_relay_state *s)
 {
-	struct wire_relay_state *at = find(r, s->region);
+	struct wire_relay_state *at = relay_states_at(r, s->region);
 
 	if (s->state == WIRE_RELAY_LEFT) {
 		if (!at)

@@ -18,7 +18,7 @@ void roster_free(struct roster *r)
 	netmap_free(&r->map);
 }
 
-static bool begin(struct roster *r, const struct wire_map_begin *b)
+static bool roster_begin(struct roster *r, const struct wire_map_begin *b)
 {
 	struct netmap_update *u;
 
@@ -35,7 +35,7 @@ static bool begin(struct roster *r, const struct wire_map_begin *b)
 	return true;
 }
 
-static bool take_self(struct netmap_update *u, struct wire_self *self)
+static bool roster_take_self(struct netmap_update *u, struct wire_self *self)
 {
 	if (u->self.node)
 		return false;
@@ -94,7 +94,7 @@ static bool take_left_out(struct roster *r, struct wire_left_out *left_out)
 }
 
 /* All of it may be told again without a change. */
-static void end(struct roster *r)
+static void roster_end(struct roster *r)
 {
 	if (r->update->derpmap && derpmap_equal(r->map.derpmap, r->update->derpmap)) {
 		derpmap_free(r->update->derpmap);
@@ -107,12 +107,12 @@ static void end(struct roster *r)
 static bool take_part(struct roster *r, struct wire_message *m)
 {
 	if (m->type == WIRE_MAP_BEGIN)
-		return begin(r, &m->begin);
+		return roster_begin(r, &m->begin);
 	if (!r->update)
 		return false;
 	switch (m->type) {
 	case WIRE_SELF:
-		return take_self(r->update, &m->self);
+		return roster_take_self(r->update, &m->self);
 	case WIRE_PEER:
 		return take_peer(r->update, m);
 	case WIRE_PEER_GONE:
@@ -136,13 +136,13 @@ enum roster_result roster_take(struct roster *r, struct wire_message *m)
 	}
 	if (m->type != WIRE_MAP_END)
 		return ROSTER_MORE;
-	end(r);
+	roster_end(r);
 	return ROSTER_CHANGED;
 }
 
 /* ---- telling -------------------------------------------------------------------- */
 
-static void tell(const struct teller *t, const struct wire_message *m)
+static void roster_tell_one(const struct teller *t, const struct wire_message *m)
 {
 	t->tell(t->ctx, m);
 }
@@ -167,7 +167,7 @@ static void tell_rule(const struct filter_rule *rule, const struct teller *t)
 			m.rule.n_src = n_src < WIRE_RULE_ENTRIES_MAX ? n_src : WIRE_RULE_ENTRIES_MAX;
 			m.rule.dst += d;
 			m.rule.n_dst = n_dst < WIRE_RULE_ENTRIES_MAX ? n_dst : WIRE_RULE_ENTRIES_MAX;
-			tell(t, &m);
+			roster_tell_one(t, &m);
 		}
 	}
 }
@@ -193,15 +193,15 @@ static void tell_rules(const struct netmap *m, const struct teller *t)
 	free(rules.rules);
 	note.left_out = (struct wire_left_out){(uint32_t)left_out.n, left_out.why};
 	if (left_out.n)
-		tell(t, &note);
+		roster_tell_one(t, &note);
 }
 
-static void tell_regions(const struct netmap *m, const struct teller *t)
+static void roster_tell_regions(const struct netmap *m, const struct teller *t)
 {
 	for (size_t i = 0; i < m->derpmap->n; i++) {
 		const struct wire_message region = {.type = WIRE_REGION, .region = m->derpmap->regions[i]};
 
-		tell(t, &region);
+		roster_tell_one(t, &region);
 	}
 }
 
@@ -220,7 +220,7 @@ static void tell_begin(bool full, bool rules, bool relays, const struct teller *
 	struct wire_message m = {.type = WIRE_MAP_BEGIN};
 
 	m.begin = (struct wire_map_begin){.full = full, .rules = rules, .relays = relays};
-	tell(t, &m);
+	roster_tell_one(t, &m);
 }
 
 static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
@@ -229,18 +229,18 @@ static void tell_nodes(const struct netmap *m, bool all, const struct teller *t)
 
 	self.self = (struct wire_self){.node = m->self.node, .authorized = m->authorized};
 	if (m->self.node && (all || m->self.changed))
-		tell(t, &self);
+		roster_tell_one(t, &self);
 	for (size_t i = 0; i < m->n_peers; i++) {
 		struct wire_message peer = {.type = WIRE_PEER, .peer = m->peers[i].node};
 
 		if (all || m->peers[i].changed)
-			tell(t, &peer);
+			roster_tell_one(t, &peer);
 	}
 	for (size_t i = 0; !all && i < m->n_removed; i++) {
 		struct wire_message gone = {.type = WIRE_PEER_GONE, .gone = m->removed[i]};
 
 		if (!netmap_peer(m, m->removed[i])) /* or it came back at once */
-			tell(t, &gone);
+			roster_tell_one(t, &gone);
 	}
 }
 
@@ -254,8 +254,8 @@ static void tell_change(const struct netmap *m, bool all, const struct teller *t
 	if (all || m->rules_changed)
 		tell_rules(m, t);
 	if (relays)
-		tell_regions(m, t);
-	tell(t, &over);
+		roster_tell_regions(m, t);
+	roster_tell_one(t, &over);
 }
 
 void roster_tell(const struct netmap *m, bool all, const struct teller *t)

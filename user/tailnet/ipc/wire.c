@@ -192,7 +192,7 @@ static void get_hello(struct reader *r, struct wire_message *m)
 	read_copy(r, m->hello.server_key, KEY_LEN);
 }
 
-static void put_relay(struct writer *w, const struct wire_message *m)
+static void wire_put_relay(struct writer *w, const struct wire_message *m)
 {
 	write_be16(w, m->relay.region);
 	write_u8(w, (uint8_t)m->relay.state);
@@ -201,7 +201,7 @@ static void put_relay(struct writer *w, const struct wire_message *m)
 	wire_put_text(w, m->relay.host, URL_HOST_MAX);
 }
 
-static void get_relay(struct reader *r, struct wire_message *m)
+static void wire_get_relay(struct reader *r, struct wire_message *m)
 {
 	struct wire_relay_state *s = &m->relay;
 	uint8_t state, kind;
@@ -379,7 +379,7 @@ static const struct kind {
 	[WIRE_REGION] = {TO_GATEWAY | TO_NETWORK, put_region, get_region},
 	[WIRE_MAP_END] = {TO_GATEWAY, put_nothing, get_nothing},
 	[WIRE_RELAY_HELLO] = {TO_GATEWAY, put_hello, get_hello},
-	[WIRE_RELAY_STATE] = {TO_GATEWAY, put_relay, get_relay},
+	[WIRE_RELAY_STATE] = {TO_GATEWAY, wire_put_relay, wire_get_relay},
 	[WIRE_RELAY_PACKET] = {TO_GATEWAY | TO_NETWORK, put_packet, get_packet},
 	[WIRE_CONFIG] = {TO_NETWORK, put_config, get_config},
 	[WIRE_KEYS] = {TO_NETWORK, put_keys, get_keys},
@@ -391,14 +391,14 @@ static const struct kind {
 	[WIRE_RECONNECT] = {TO_NETWORK, put_reconnect, get_reconnect},
 };
 
-static const struct kind *kind_of(unsigned type)
+static const struct kind *wire_kind_of(unsigned type)
 {
 	return type < sizeof(kinds) / sizeof(*kinds) && kinds[type].put ? &kinds[type] : NULL;
 }
 
 size_t wire_encode(const struct wire_message *m, uint8_t *buf, size_t size)
 {
-	const struct kind *kind = kind_of(m->type);
+	const struct kind *kind = wire_kind_of(m->type);
 	struct writer w = writer_to(buf, size);
 
 	if (!kind)
@@ -414,7 +414,7 @@ bool wire_decode(const uint8_t *bytes, size_t len, enum wire_direction direction
 	const struct kind *kind;
 
 	*out = (struct wire_message){.type = read_u8(&r)};
-	kind = kind_of(out->type);
+	kind = wire_kind_of(out->type);
 	if (!kind || !(kind->directions & 1u << direction)) {
 		*out = (struct wire_message){0};
 		return false;

@@ -180,7 +180,7 @@ static void get_address(struct reader *r, bool *has, struct addr *a)
 		*a = read_addr(r);
 }
 
-static void put_relay(struct writer *w, const struct derp_node *n)
+static void wire_fields_put_relay(struct writer *w, const struct derp_node *n)
 {
 	wire_put_text(w, n->host, URL_HOST_MAX);
 	wire_put_text(w, n->cert, URL_HOST_MAX);
@@ -205,7 +205,7 @@ static void get_host(struct reader *r, char *out, bool may_be_none)
 	free(text);
 }
 
-static void get_relay(struct reader *r, struct derp_node *n)
+static void wire_fields_get_relay(struct reader *r, struct derp_node *n)
 {
 	get_host(r, n->host, false);
 	get_host(r, n->cert, true);
@@ -228,7 +228,7 @@ void wire_put_region(struct writer *w, const struct derp_region *region)
 	write_be32(w, region->score);
 	wire_put_count(w, region->n_nodes, DERPMAP_NODES_MAX);
 	for (size_t i = 0; i < region->n_nodes && !w->bad; i++)
-		put_relay(w, &region->nodes[i]);
+		wire_fields_put_relay(w, &region->nodes[i]);
 }
 
 #define RELAY_LEAST (2 + 2 + 6 + 4) /* bytes of the shortest */
@@ -246,7 +246,7 @@ struct derp_region wire_get_region(struct reader *r)
 	region.score = read_be32(r);
 	region.nodes = wire_get_list(r, DERPMAP_NODES_MAX, RELAY_LEAST, sizeof(*region.nodes), &region.n_nodes);
 	for (size_t i = 0; i < region.n_nodes; i++)
-		get_relay(r, &region.nodes[i]);
+		wire_fields_get_relay(r, &region.nodes[i]);
 	r->bad |= !region.id || use >= DERP_USES || !region.score || region.score > DERP_SCORE_MAX;
 	return region;
 }

@@ -12,7 +12,8 @@
 #include "policy/alloc.h"
 
 /* The place of @key in the sorted @v, or where it would have to stand. */
-static size_t place(const void *v, size_t n, size_t size, const void *key, bool (*before)(const void *, const void *))
+static size_t netmap_place(const void *v, size_t n, size_t size, const void *key,
+			   bool (*before)(const void *, const void *))
 {
 	size_t low = 0, high = n;
 
@@ -37,24 +38,24 @@ static bool user_before(const void *user, const void *id)
 	return ((const struct netmap_user *)user)->id < *(const int64_t *)id;
 }
 
-static size_t place_of(const struct netmap *m, uint64_t id)
+static size_t netmap_place_of(const struct netmap *m, uint64_t id)
 {
-	return place(m->peers, m->n_peers, sizeof(*m->peers), &id, peer_before);
+	return netmap_place(m->peers, m->n_peers, sizeof(*m->peers), &id, peer_before);
 }
 
 struct netmap_peer *netmap_peer(const struct netmap *m, uint64_t id)
 {
-	size_t i = place_of(m, id);
+	size_t i = netmap_place_of(m, id);
 
 	return i < m->n_peers && m->peers[i].node->id == id ? &m->peers[i] : NULL;
 }
 
 static size_t user_place(const struct netmap *m, int64_t id)
 {
-	return place(m->users, m->n_users, sizeof(*m->users), &id, user_before);
+	return netmap_place(m->users, m->n_users, sizeof(*m->users), &id, user_before);
 }
 
-static const char *login_of(const struct netmap *m, int64_t user_id)
+static const char *netmap_login_of(const struct netmap *m, int64_t user_id)
 {
 	size_t i = user_place(m, user_id);
 
@@ -71,7 +72,7 @@ void netmap_peer_free(struct netmap_peer *p)
 /* A tagged node belongs to nobody, whoever has tagged it. Without a profile the node keeps what it has. */
 static void name_user(const struct netmap *m, struct netmap_peer *p)
 {
-	const char *login = p->node->n_tags ? "" : login_of(m, p->user_id);
+	const char *login = p->node->n_tags ? "" : netmap_login_of(m, p->user_id);
 
 	if (!login || strcmp(p->node->user, login) == 0)
 		return;
@@ -88,7 +89,7 @@ static bool unfit_before(const void *unfit, const void *id)
 
 static size_t unfit_place(const struct netmap *m, uint64_t id)
 {
-	return place(m->unfit, m->n_unfit, sizeof(*m->unfit), &id, unfit_before);
+	return netmap_place(m->unfit, m->n_unfit, sizeof(*m->unfit), &id, unfit_before);
 }
 
 static void forget_unfit(struct netmap *m, uint64_t id)
@@ -130,7 +131,7 @@ static void remember_unfit(struct netmap *m, uint64_t id, char *why)
 
 static void upsert(struct netmap *m, struct netmap_peer *new)
 {
-	size_t i = place_of(m, new->node->id);
+	size_t i = netmap_place_of(m, new->node->id);
 
 	name_user(m, new);
 	forget_unfit(m, new->node->id);
@@ -156,7 +157,7 @@ static void remember_removed(struct netmap *m, uint64_t id)
 	m->removed[m->n_removed++] = id;
 }
 
-static void remove_peer(struct netmap *m, uint64_t id)
+static void netmap_remove_peer(struct netmap *m, uint64_t id)
 {
 	struct netmap_peer *p = netmap_peer(m, id);
 
@@ -169,7 +170,7 @@ static void remove_peer(struct netmap *m, uint64_t id)
 	remember_removed(m, id);
 }
 
-static int by_id(const void *a, const void *b)
+static int netmap_by_id(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
 
@@ -184,9 +185,9 @@ static void keep_only(struct netmap *m, const struct netmap_update *u)
 
 	for (size_t i = 0; i < u->n_peers; i++)
 		ids[i] = u->peers[i].node->id;
-	qsort(ids, u->n_peers, sizeof(*ids), by_id);
+	qsort(ids, u->n_peers, sizeof(*ids), netmap_by_id);
 	for (size_t i = 0; i < m->n_peers; i++) {
-		if (bsearch(&m->peers[i].node->id, ids, u->n_peers, sizeof(*ids), by_id)) {
+		if (bsearch(&m->peers[i].node->id, ids, u->n_peers, sizeof(*ids), netmap_by_id)) {
 			m->peers[kept++] = m->peers[i];
 			continue;
 		}
@@ -362,13 +363,13 @@ static void apply_members(struct netmap *m, struct netmap_update *u)
 		forget_all_unfit(m);
 	}
 	for (size_t i = 0; i < u->n_removed; i++) /* first: one of them may be back */
-		remove_peer(m, u->removed[i]);
+		netmap_remove_peer(m, u->removed[i]);
 	for (size_t i = 0; i < u->n_peers; i++)
 		upsert(m, &u->peers[i]);
 	for (size_t i = 0; i < u->n_patches; i++)
 		apply_patch(m, &u->patches[i]);
 	for (size_t i = 0; i < u->n_unfit; i++) {
-		remove_peer(m, u->unfit[i].id);
+		netmap_remove_peer(m, u->unfit[i].id);
 		remember_unfit(m, u->unfit[i].id, u->unfit[i].why);
 		u->unfit[i].why = NULL;
 	}

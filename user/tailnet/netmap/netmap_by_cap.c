@@ -45,7 +45,7 @@ static void index_rule(struct index *x, struct netmap_filter *f, const struct ne
 		x->v[x->n++] = (struct named){by->caps.v[i], order, rule};
 }
 
-static struct index index_rules(struct netmap *m)
+static struct index netmap_by_cap_index_rules(struct netmap *m)
 {
 	struct index x = {0};
 
@@ -112,7 +112,7 @@ static size_t place_peer(struct index *x, const struct netmap_peer *p, size_t nu
 
 bool netmap_expand(struct netmap *m)
 {
-	struct index x = index_rules(m);
+	struct index x = netmap_by_cap_index_rules(m);
 	bool any = x.rules;
 	size_t sources = 0;
 

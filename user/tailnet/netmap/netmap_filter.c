@@ -21,7 +21,7 @@ struct prefixes {
 	size_t n;
 };
 
-static bool add(struct prefixes *list, const struct prefix *p)
+static bool netmap_filter_add(struct prefixes *list, const struct prefix *p)
 {
 	if (list->n == ENTRIES_MAX)
 		return false;
@@ -49,7 +49,7 @@ static struct addr address(bits128 v)
 }
 
 /* The fewest prefixes that are exactly first..last. */
-static bool add_range(struct prefixes *list, const struct addr *first, const struct addr *last)
+static bool netmap_filter_add_range(struct prefixes *list, const struct addr *first, const struct addr *last)
 {
 	bits128 at = number(first), end = number(last);
 
@@ -61,7 +61,7 @@ static bool add_range(struct prefixes *list, const struct addr *first, const str
 			size <<= 1;
 			p.len--;
 		}
-		if (!add(list, &p))
+		if (!netmap_filter_add(list, &p))
 			return false;
 		if (at + size < at || !size)
 			break; /* up to the last address there is */
@@ -80,13 +80,14 @@ static bool add_text(struct prefixes *list, const char *text)
 	struct prefix p;
 
 	if (strcmp(text, "*") == 0)
-		return add(list, &all_v4) && add(list, &all_v6);
+		return netmap_filter_add(list, &all_v4) && netmap_filter_add(list, &all_v6);
 	if (dash)
 		return addr_parse(text, (size_t)(dash - text), &first) &&
 		       addr_parse(dash + 1, strlen(dash + 1), &last) && addr_is_v4(&first) == addr_is_v4(&last) &&
-		       addr_cmp(&first, &last) <= 0 && add_range(list, &first, &last);
+		       addr_cmp(&first, &last) <= 0 && netmap_filter_add_range(list, &first, &last);
 	/* One with bits behind its length could be meant either way. */
-	return prefix_parse(text, strlen(text), &p, &first) && !addr_cmp(&first, &p.addr) && add(list, &p);
+	return prefix_parse(text, strlen(text), &p, &first) && !addr_cmp(&first, &p.addr) &&
+	       netmap_filter_add(list, &p);
 }
 
 /*

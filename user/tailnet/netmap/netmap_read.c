@@ -66,7 +66,7 @@ static void read_tags(struct fields *f, const json_t *json, struct tailnet_node 
 }
 
 /* "gw-1.example.ts.net." -> "gw-1"; without one, what the machine calls itself. */
-static void read_name(struct fields *f, const json_t *json, struct tailnet_node *n)
+static void netmap_read_name(struct fields *f, const json_t *json, struct tailnet_node *n)
 {
 	const char *name = field_string(f, json, "Name");
 
@@ -76,7 +76,7 @@ static void read_name(struct fields *f, const json_t *json, struct tailnet_node 
 	n->name[strcspn(n->name, ".")] = 0;
 }
 
-static void read_routes(struct fields *f, const json_t *json, struct tailnet_node *n)
+static void netmap_read_routes(struct fields *f, const json_t *json, struct tailnet_node *n)
 {
 	json_t *array = field_array(f, json, "AllowedIPs");
 
@@ -134,18 +134,18 @@ static bool read_disco(const json_t *json, uint8_t key[KEY_LEN])
 /* ---- nodes --------------------------------------------------------------------------------------- */
 
 /* We serve our own routes; a peer's are only shown, so the first of them will do. */
-static void fill_node(struct fields *f, const json_t *json, bool self, struct tailnet_node *n)
+static void netmap_read_fill_node(struct fields *f, const json_t *json, bool self, struct tailnet_node *n)
 {
 	struct fields shown = {0};
 
 	n->id = (uint64_t)field_int(f, json, "ID", 1, ID_MAX);
 	node_set_text(&n->stable_id, field_string(f, json, "StableID"));
-	read_name(f, json, n);
+	netmap_read_name(f, json, n);
 	field_key(f, json, "Key", TAILKEY_NODE, n->node_key);
 	read_disco(json, n->disco_key);
 	n->n_addresses =
 		read_prefixes(f, field_array(f, json, "Addresses"), "Addresses", NODE_ADDRESSES_MAX, &n->addresses);
-	read_routes(self ? f : &shown, json, n);
+	netmap_read_routes(self ? f : &shown, json, n);
 	n->n_endpoints = read_endpoints(json, &n->endpoints);
 	read_tags(f, json, n);
 	n->region = read_home(json);
@@ -186,7 +186,7 @@ static bool is_useless(struct fields *f, const json_t *json)
 }
 
 /* Its node is NULL: to be left out (no key; jailed; not signed; no tailscale node), or a mistake is in @f. */
-static struct netmap_peer read_node(struct fields *f, const json_t *json, bool self)
+static struct netmap_peer netmap_read_node(struct fields *f, const json_t *json, bool self)
 {
 	struct netmap_peer p = {.changed = true};
 	bool useless;
@@ -196,7 +196,7 @@ static struct netmap_peer read_node(struct fields *f, const json_t *json, bool s
 	useless = is_useless(f, json);
 	p.user_id = field_int(f, json, "User", INT64_MIN, INT64_MAX);
 	p.node = node_new();
-	fill_node(f, json, self, p.node);
+	netmap_read_fill_node(f, json, self, p.node);
 	p.caps = read_capabilities(json);
 	if (fields_bad(f) || useless || key_is_zero(p.node->node_key))
 		netmap_peer_free(&p);
@@ -219,7 +219,7 @@ static json_t *read_array(const json_t *root, const char *key, struct netmap_upd
 	return array;
 }
 
-static void remove_peer(struct netmap_update *u, uint64_t id)
+static void netmap_read_remove_peer(struct netmap_update *u, uint64_t id)
 {
 	u->removed = mem_grow(u->removed, u->n_removed, sizeof(*u->removed));
 	u->removed[u->n_removed++] = id;
@@ -231,7 +231,7 @@ static void leave_peer_out(const struct fields *f, uint64_t id, const char *name
 	char shown[TEXT_SIZE];
 
 	if (id)
-		remove_peer(u, id);
+		netmap_read_remove_peer(u, id);
 	else if (!u->full)
 		note_damage(u, f); /* whoever it is about is as he was */
 	if (!fields_bad(f) || u->n_unfit == NETMAP_PEERS_MAX)
@@ -241,7 +241,7 @@ static void leave_peer_out(const struct fields *f, uint64_t id, const char *name
 		id, mem_printf("%s: %s", text_escape(name ? name : "", shown, sizeof(shown)), f->error)};
 }
 
-static uint64_t id_of(const json_t *json, const char *key)
+static uint64_t netmap_read_id_of(const json_t *json, const char *key)
 {
 	json_int_t id = json_integer_value(json_object_get(json, key));
 
@@ -255,7 +255,7 @@ static void read_peers(const json_t *array, struct netmap_update *u)
 
 	json_array_foreach (array, i, value) {
 		struct fields f = {0}; /* of this peer alone */
-		struct netmap_peer p = read_node(&f, value, false);
+		struct netmap_peer p = netmap_read_node(&f, value, false);
 
 		if (p.node && u->n_peers == NETMAP_PEERS_MAX)
 			fields_mistake(&f, "Peers", "more than %d", NETMAP_PEERS_MAX);
@@ -265,7 +265,8 @@ static void read_peers(const json_t *array, struct netmap_update *u)
 			continue;
 		}
 		netmap_peer_free(&p);
-		leave_peer_out(&f, id_of(value, "ID"), json_string_value(json_object_get(value, "Name")), u);
+		leave_peer_out(&f, netmap_read_id_of(value, "ID"), json_string_value(json_object_get(value, "Name")),
+			       u);
 	}
 }
 
@@ -280,7 +281,7 @@ static void read_removed(const json_t *root, struct netmap_update *u)
 
 		note_damage(u, &f);
 		if (!fields_bad(&f))
-			remove_peer(u, (uint64_t)id);
+			netmap_read_remove_peer(u, (uint64_t)id);
 	}
 }
 
@@ -295,7 +296,7 @@ static struct netmap_patch *add_patch(struct netmap_update *u, uint64_t id)
 static void read_patch(const json_t *json, struct netmap_update *u)
 {
 	json_t *expiry = json_object_get(json, "KeyExpiry"), *online = json_object_get(json, "Online");
-	struct netmap_patch *p = add_patch(u, id_of(json, "NodeID"));
+	struct netmap_patch *p = add_patch(u, netmap_read_id_of(json, "NodeID"));
 	struct fields f = {0};
 
 	element_object(&f, json, "PeersChangedPatch");
@@ -334,7 +335,7 @@ static void read_patches(const json_t *root, struct netmap_update *u)
 }
 
 /* All of them, and then nothing else counts; or what has changed. An empty list is none (as tailscaled sees it). */
-static void read_members(const json_t *root, struct netmap_update *u)
+static void netmap_read_members(const json_t *root, struct netmap_update *u)
 {
 	json_t *peers = read_array(root, "Peers", u);
 
@@ -449,7 +450,7 @@ static void read_self(const json_t *root, struct netmap_update *u)
 	json_t *node = field_object(&f, root, "Node");
 
 	if (node) {
-		u->self = read_node(&f, node, true);
+		u->self = netmap_read_node(&f, node, true);
 		u->authorized = field_bool(&f, node, "MachineAuthorized"); /* servers leave a "no" away */
 		if (!u->self.node)
 			fields_mistake(&f, "Node", "has no key");
@@ -496,7 +497,7 @@ static void read_relays(const json_t *root, struct netmap_update *u)
 	free(text);
 }
 
-static void read_all(const json_t *root, struct netmap_update *u)
+static void netmap_read_all(const json_t *root, struct netmap_update *u)
 {
 	struct fields time = {0}, plan = {0};
 
@@ -508,7 +509,7 @@ static void read_all(const json_t *root, struct netmap_update *u)
 	if (u->alive)
 		return;
 	read_self(root, u);
-	read_members(root, u);
+	netmap_read_members(root, u);
 	read_users(root, u);
 	read_filters(root, u);
 	read_lock(root, u);
@@ -524,7 +525,7 @@ struct netmap_update *netmap_update_read(const char *json, size_t len, char erro
 	json_t *root = fields_parse(&f, json, len);
 
 	if (root) {
-		read_all(root, u);
+		netmap_read_all(root, u);
 		json_decref(root);
 		return u;
 	}

@@ -56,7 +56,7 @@ struct process {
 
 /* ---- to the gateway ---------------------------------------------------------------- */
 
-static void tell(void *ctx, const struct wire_message *m)
+static void process_tell(void *ctx, const struct wire_message *m)
 {
 	struct process *p = ctx;
 
@@ -69,7 +69,7 @@ static void tell_refused(struct process *p, const char *text)
 	struct wire_message m = {.type = WIRE_STATUS};
 
 	m.status = (struct wire_status){.state = WIRE_STATE_REFUSED, .text = (char *)text};
-	tell(p, &m);
+	process_tell(p, &m);
 }
 
 /* ---- the client's wishes -------------------------------------------------------------- */
@@ -218,9 +218,9 @@ static void do_random(void *ctx, void *buf, size_t len)
 
 /* ---- from the gateway ------------------------------------------------------------------- */
 
-static void configure(struct process *p, struct wire_config *config)
+static void process_configure(struct process *p, struct wire_config *config)
 {
-	static const struct coord_ops ops = {do_open, do_send, do_close, do_head, tell, do_relays, do_random};
+	static const struct coord_ops ops = {do_open, do_send, do_close, do_head, process_tell, do_relays, do_random};
 	bool relays = config->relays;
 	char error[200];
 
@@ -236,7 +236,7 @@ static void configure(struct process *p, struct wire_config *config)
 	if (!p->coord)
 		tell_refused(p, error);
 	else if (relays)
-		p->relays = relays_new(&p->conns, tell, p);
+		p->relays = relays_new(&p->conns, process_tell, p);
 	p->kept = derpmap_new();
 }
 
@@ -261,12 +261,12 @@ static void tell_relays(struct process *p, struct wire_message *m, uint64_t now)
 		relays_retry(r, now);
 }
 
-static void take_message(struct process *p, struct wire_message *m)
+static void process_take_message(struct process *p, struct wire_message *m)
 {
 	uint64_t now = loop_now();
 
 	if (m->type == WIRE_CONFIG) {
-		configure(p, &m->config);
+		process_configure(p, &m->config);
 		return;
 	}
 	if (!p->coord)
@@ -286,7 +286,7 @@ static void read_link(struct process *p)
 		result = link_receive(&p->link, &m);
 		if (result != LINK_MESSAGE)
 			break;
-		take_message(p, &m);
+		process_take_message(p, &m);
 		wire_message_free(&m);
 	}
 	p->over |= result == LINK_GONE || result == LINK_MALFORMED;

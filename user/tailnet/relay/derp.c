@@ -52,14 +52,15 @@ void derp_free(struct derp *d)
 	*d = (struct derp){.state = DERP_DEAD};
 }
 
-static bool die(struct derp *d, const char *why)
+static bool derp_die(struct derp *d, const char *why)
 {
 	d->state = DERP_DEAD;
 	d->error = why;
 	return false;
 }
 
-static bool send_frame(struct derp *d, enum frame_type type, const void *a, size_t a_len, const void *b, size_t b_len)
+static bool derp_send_frame(struct derp *d, enum frame_type type, const void *a, size_t a_len, const void *b,
+			    size_t b_len)
 {
 	uint8_t frame[5 + KEPT_MAX];
 	struct writer w = writer_to(frame, sizeof(frame));
@@ -76,20 +77,20 @@ bool derp_login(struct derp *d, const uint8_t *client_info, size_t len)
 	if (d->state != DERP_LOGIN)
 		return false;
 	d->state = DERP_INFO;
-	return send_frame(d, FRAME_CLIENT_INFO, client_info, len, NULL, 0);
+	return derp_send_frame(d, FRAME_CLIENT_INFO, client_info, len, NULL, 0);
 }
 
 bool derp_send_packet(struct derp *d, const uint8_t to[KEY_LEN], const uint8_t *bytes, size_t len)
 {
 	return d->state == DERP_OPEN && len <= DERP_PACKET_MAX &&
-	       send_frame(d, FRAME_SEND_PACKET, to, KEY_LEN, bytes, len);
+	       derp_send_frame(d, FRAME_SEND_PACKET, to, KEY_LEN, bytes, len);
 }
 
 bool derp_send_preferred(struct derp *d, bool home)
 {
 	uint8_t byte = home;
 
-	return d->state == DERP_OPEN && send_frame(d, FRAME_NOTE_PREFERRED, &byte, 1, NULL, 0);
+	return d->state == DERP_OPEN && derp_send_frame(d, FRAME_NOTE_PREFERRED, &byte, 1, NULL, 0);
 }
 
 static bool take_server_key(struct derp *d, struct reader *r)
@@ -97,7 +98,7 @@ static bool take_server_key(struct derp *d, struct reader *r)
 	const uint8_t *start = read_bytes(r, sizeof(magic)), *key = read_bytes(r, KEY_LEN);
 
 	if (!key || memcmp(start, magic, sizeof(magic)) != 0)
-		return die(d, "the relay does not speak its protocol");
+		return derp_die(d, "the relay does not speak its protocol");
 	d->state = DERP_LOGIN;
 	d->ops->server_key(d->ctx, key);
 	return true;
@@ -123,7 +124,8 @@ static bool take_session_frame(struct derp *d, struct reader *r)
 		return true;
 	case FRAME_PING:
 		bytes = read_bytes(r, PING_LEN);
-		return !bytes || send_frame(d, FRAME_PONG, bytes, PING_LEN, NULL, 0) || die(d, "sending failed");
+		return !bytes || derp_send_frame(d, FRAME_PONG, bytes, PING_LEN, NULL, 0) ||
+		       derp_die(d, "sending failed");
 	case FRAME_RESTARTING:
 		d->ops->restarting(d->ctx, read_be32(r));
 		return true;
@@ -139,7 +141,7 @@ static bool take_frame(struct derp *d)
 	switch (d->state) {
 	case DERP_KEY:
 		return d->type == FRAME_SERVER_KEY ? take_server_key(d, &r)
-						   : die(d, "the relay does not speak its protocol");
+						   : derp_die(d, "the relay does not speak its protocol");
 	case DERP_INFO:
 		if (d->type != FRAME_SERVER_INFO)
 			return true;
@@ -162,7 +164,7 @@ static bool read_header(struct derp *d)
 	d->wants = read_be32(&r);
 	d->got = 0;
 	most = d->type == FRAME_RECV_PACKET ? KEPT_MAX : SKIPPED_MAX;
-	return d->wants <= most || die(d, "a frame from the relay is too long");
+	return d->wants <= most || derp_die(d, "a frame from the relay is too long");
 }
 
 /* Takes what belongs to the frame; only the first bytes of a long one are kept. */

@@ -110,7 +110,7 @@ static void pause_until(struct relay *r, uint64_t due)
 	r->due = due;
 }
 
-static void leave(struct relay *r)
+static void relay_leave(struct relay *r)
 {
 	pause_until(r, 0);
 	drop_waiting(r);
@@ -139,7 +139,7 @@ static void set_outcome(struct relay *r, enum wire_relay_standing state, struct 
 }
 
 /* Of the node that is being tried; what is known of one before it counts. */
-static void note(struct relay *r, enum trouble_kind kind, int number)
+static void relay_note(struct relay *r, enum trouble_kind kind, int number)
 {
 	if (r->outcome.state != WIRE_RELAY_AWAY)
 		set_outcome(r, WIRE_RELAY_AWAY, (struct trouble){kind, number});
@@ -149,7 +149,7 @@ static const struct conn_ops conn_ops;
 static const struct derp_ops derp_ops;
 
 /* False: not even begun. */
-static bool call(struct relay *r)
+static bool relay_call(struct relay *r)
 {
 	const struct derp_node *node = &r->to;
 	struct addr addrs[2];
@@ -174,7 +174,7 @@ static bool call(struct relay *r)
 	return true;
 }
 
-static void try_next(struct relay *r)
+static void relay_try_next(struct relay *r)
 {
 	const struct derp_region *region = derpmap_region(r->all->map, r->region);
 
@@ -182,11 +182,11 @@ static void try_next(struct relay *r)
 		r->to = region->nodes[r->next++];
 		if (!r->to.derp_port)
 			continue; /* speaks STUN only */
-		if (call(r))
+		if (relay_call(r))
 			return;
-		note(r, TROUBLE_BUSY, 0);
+		relay_note(r, TROUBLE_BUSY, 0);
 	}
-	note(r, TROUBLE_NO_RELAY, 0); /* if there was none to be tried */
+	relay_note(r, TROUBLE_NO_RELAY, 0); /* if there was none to be tried */
 	end_try(r);
 }
 
@@ -196,11 +196,11 @@ static void begin_try(struct relay *r)
 	r->next = 0;
 	r->to = (struct derp_node){0};
 	r->outcome = (struct wire_relay_state){0};
-	try_next(r);
+	relay_try_next(r);
 }
 
 /* The connection is of no use, or no more. */
-static void fail(struct relay *r, enum trouble_kind kind, int number)
+static void relay_fail(struct relay *r, enum trouble_kind kind, int number)
 {
 	bool was_open = r->state == RELAY_OPEN;
 
@@ -208,17 +208,17 @@ static void fail(struct relay *r, enum trouble_kind kind, int number)
 		r->outcome = (struct wire_relay_state){0};
 	if (was_open && r->all->now - r->opened >= STEADY_TIME)
 		r->failures = 0;
-	note(r, kind, number);
+	relay_note(r, kind, number);
 	pause_until(r, 0);
 	if (was_open)
 		end_try(r);
 	else
-		try_next(r);
+		relay_try_next(r);
 }
 
 /* ---- the protocol's calls ------------------------------------------------------------ */
 
-static bool on_send(void *ctx, const uint8_t *bytes, size_t len)
+static bool relay_on_send(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct relay *r = ctx;
 
@@ -236,7 +236,7 @@ static void on_server_key(void *ctx, const uint8_t key[KEY_LEN])
 	r->all->tell(r->all->ctx, &m);
 }
 
-static void on_ready(void *ctx)
+static void relay_on_ready(void *ctx)
 {
 	struct relay *r = ctx;
 
@@ -289,7 +289,8 @@ static void on_restarting(void *ctx, uint32_t wait_ms)
 	/* It closes when it does; the retry then is soon enough. */
 }
 
-static const struct derp_ops derp_ops = {on_send, on_server_key, on_ready, on_packet, on_gone, on_restarting};
+static const struct derp_ops derp_ops = {relay_on_send, on_server_key, relay_on_ready,
+					 on_packet,	on_gone,       on_restarting};
 
 /* ---- the connection's calls ------------------------------------------------------------ */
 
@@ -323,9 +324,9 @@ static size_t take_http(struct relay *r, const uint8_t *bytes, size_t len)
 		r->state = RELAY_LOGIN;
 		r->due = r->all->now + ANSWER_TIME;
 	} else if (r->http.state != HTTP1_HEAD && r->http.status) {
-		fail(r, TROUBLE_HTTP, r->http.status);
+		relay_fail(r, TROUBLE_HTTP, r->http.status);
 	} else if (r->http.state == HTTP1_BAD) {
-		fail(r, TROUBLE_NO_HTTP, 0);
+		relay_fail(r, TROUBLE_NO_HTTP, 0);
 	}
 	return used;
 }
@@ -338,26 +339,26 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 	if (r->state == RELAY_OPEN)
 		r->due = r->all->now + WATCHDOG_TIME;
 	if ((r->state == RELAY_LOGIN || r->state == RELAY_OPEN) && !derp_receive(&r->derp, bytes + used, len - used))
-		fail(r, TROUBLE_NO_DERP, 0);
+		relay_fail(r, TROUBLE_NO_DERP, 0);
 }
 
 /* Who has heard who we are and hangs up does so for that. */
-static void on_closed(void *ctx, const struct trouble *why)
+static void relay_on_closed(void *ctx, const struct trouble *why)
 {
 	struct relay *r = called(ctx);
 	bool refused = r->state == RELAY_LOGIN && r->derp.state == DERP_INFO;
 
 	if (refused && (why->kind == TROUBLE_CLOSED || why->kind == TROUBLE_BROKEN))
-		fail(r, TROUBLE_LOGIN, 0);
+		relay_fail(r, TROUBLE_LOGIN, 0);
 	else
-		fail(r, why->kind, why->number);
+		relay_fail(r, why->kind, why->number);
 }
 
-static const struct conn_ops conn_ops = {on_opened, on_received, on_closed};
+static const struct conn_ops conn_ops = {on_opened, on_received, relay_on_closed};
 
 /* ---- all of them ------------------------------------------------------------------------ */
 
-static struct relay *find(struct relays *r, uint16_t region)
+static struct relay *relay_find(struct relays *r, uint16_t region)
 {
 	for (size_t i = 0; i < RELAYS_MAX; i++)
 		if (r->relay[i].region == region)
@@ -366,13 +367,13 @@ static struct relay *find(struct relays *r, uint16_t region)
 }
 
 /* The relay of @region, begun if need be; NULL: no such region, too many, or nobody to say that we are. */
-static struct relay *get(struct relays *r, uint16_t region)
+static struct relay *relay_get(struct relays *r, uint16_t region)
 {
-	struct relay *found = region ? find(r, region) : NULL;
+	struct relay *found = region ? relay_find(r, region) : NULL;
 
 	if (found || key_is_zero(r->node_key) || !derpmap_region(r->map, region))
 		return found;
-	found = find(r, 0);
+	found = relay_find(r, 0);
 	if (found) {
 		*found = (struct relay){.all = r, .region = region, .used = r->now};
 		begin_try(found);
@@ -395,12 +396,12 @@ struct relays *relays_new(struct conns *conns, void (*tell)(void *ctx, const str
 void relays_free(struct relays *r)
 {
 	for (size_t i = 0; r && i < RELAYS_MAX; i++)
-		leave(&r->relay[i]);
+		relay_leave(&r->relay[i]);
 	free(r);
 }
 
 /* Is the node that we speak with, or shall, still what it was? */
-static bool is_in(const struct derp_region *region, const struct derp_node *node)
+static bool relay_is_in(const struct derp_region *region, const struct derp_node *node)
 {
 	for (size_t i = 0; i < region->n_nodes; i++) {
 		const struct derp_node *n = &region->nodes[i];
@@ -420,15 +421,15 @@ void relays_set_map(struct relays *r, const struct derpmap *map, uint64_t now)
 		const struct derp_region *region = derpmap_region(map, relay->region);
 
 		if (relay->region && !region)
-			leave(relay);
-		else if (relay->region && !is_in(region, &relay->to))
+			relay_leave(relay);
+		else if (relay->region && !relay_is_in(region, &relay->to))
 			pause_until(relay, now);
 	}
 }
 
 void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
 {
-	struct relay *old = r->home ? find(r, r->home) : NULL, *new;
+	struct relay *old = r->home ? relay_find(r, r->home) : NULL, *new;
 
 	r->now = now;
 	if (region == r->home)
@@ -438,7 +439,7 @@ void relays_set_home(struct relays *r, uint16_t region, uint64_t now)
 		old->used = now; /* until others have heard of it they look for us there */
 	if (old && old->state == RELAY_OPEN)
 		derp_send_preferred(&old->derp, false);
-	new = get(r, region);
+	new = relay_get(r, region);
 	if (new && new->state == RELAY_OPEN)
 		derp_send_preferred(&new->derp, true);
 }
@@ -453,7 +454,7 @@ void relays_set_key(struct relays *r, const uint8_t node[KEY_LEN], uint64_t now)
 	memcpy(r->node_key, node, KEY_LEN);
 	for (size_t i = 0; i < RELAYS_MAX; i++) {
 		if (none)
-			leave(&r->relay[i]);
+			relay_leave(&r->relay[i]);
 		else
 			pause_until(&r->relay[i], now);
 		drop_waiting(&r->relay[i]);
@@ -471,7 +472,7 @@ void relays_retry(struct relays *r, uint64_t now)
 
 void relays_box(struct relays *r, const struct wire_relay_box *box)
 {
-	struct relay *relay = box->region ? find(r, box->region) : NULL;
+	struct relay *relay = box->region ? relay_find(r, box->region) : NULL;
 
 	if (relay && relay->state == RELAY_LOGIN)
 		derp_login(&relay->derp, box->bytes, box->len);
@@ -492,12 +493,12 @@ static void keep_waiting(struct relay *r, const struct wire_relay_packet *p)
 
 static struct relay *way_to(struct relays *r, const struct wire_relay_packet *p)
 {
-	struct relay *home = get(r, p->region), *other;
+	struct relay *home = relay_get(r, p->region), *other;
 	const struct heard *heard = heard_place(r, p->node_key);
 
 	if (home && home->state == RELAY_OPEN)
 		return home;
-	other = heard->region && !memcmp(heard->key, p->node_key, KEY_LEN) ? find(r, heard->region) : NULL;
+	other = heard->region && !memcmp(heard->key, p->node_key, KEY_LEN) ? relay_find(r, heard->region) : NULL;
 	return other && other->state == RELAY_OPEN ? other : home;
 }
 
@@ -528,7 +529,7 @@ static void do_what_is_due(struct relay *r)
 	if (r->state == RELAY_PAUSED)
 		begin_try(r);
 	else
-		fail(r, late[r->state], 0);
+		relay_fail(r, late[r->state], 0);
 }
 
 /* The next time at which something is due; what is due is done. */
@@ -537,7 +538,7 @@ static uint64_t tick_one(struct relay *r, uint64_t now)
 	bool home = r->region == r->all->home;
 
 	if (!home && now - r->used >= IDLE_TIME) {
-		leave(r);
+		relay_leave(r);
 		return UINT64_MAX;
 	}
 	if (now >= r->due)
@@ -551,7 +552,7 @@ uint64_t relays_tick(struct relays *r, uint64_t now)
 
 	r->now = now;
 	if (r->home)
-		get(r, r->home);
+		relay_get(r, r->home);
 	for (size_t i = 0; i < RELAYS_MAX; i++) {
 		uint64_t due = r->relay[i].region ? tick_one(&r->relay[i], now) : UINT64_MAX;
 

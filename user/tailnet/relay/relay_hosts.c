@@ -22,7 +22,7 @@ static bool is_by_name(const struct derp_node *n)
 	return n->stun_port && (n->looked_up || (!n->has_v4 && !n->has_v6));
 }
 
-static struct relay_host *find(struct relay_hosts *h, const char *host)
+static struct relay_host *relay_hosts_find(struct relay_hosts *h, const char *host)
 {
 	for (size_t i = 0; i < h->n; i++)
 		if (strcmp(h->v[i].host, host) == 0)
@@ -30,9 +30,9 @@ static struct relay_host *find(struct relay_hosts *h, const char *host)
 	return NULL;
 }
 
-static void note(struct relay_hosts *h, const struct derp_node *n)
+static void relay_hosts_note_node(struct relay_hosts *h, const struct derp_node *n)
 {
-	struct relay_host *e = find(h, n->host);
+	struct relay_host *e = relay_hosts_find(h, n->host);
 
 	if (!e && h->n < RELAY_HOSTS_MAX) {
 		e = &h->v[h->n++];
@@ -44,7 +44,7 @@ static void note(struct relay_hosts *h, const struct derp_node *n)
 }
 
 /* Those that the map does not name make room for others. */
-static void forget(struct relay_hosts *h)
+static void relay_hosts_forget(struct relay_hosts *h)
 {
 	size_t n = 0;
 
@@ -64,8 +64,8 @@ static void note_all(struct relay_hosts *h, const struct derpmap *map, bool know
 		const struct derp_region *region = &map->regions[r];
 
 		for (size_t i = 0; region->use != DERP_USE_NEVER && i < region->n_nodes; i++)
-			if (is_by_name(&region->nodes[i]) && (!known || find(h, region->nodes[i].host)))
-				note(h, &region->nodes[i]);
+			if (is_by_name(&region->nodes[i]) && (!known || relay_hosts_find(h, region->nodes[i].host)))
+				relay_hosts_note_node(h, &region->nodes[i]);
 	}
 }
 
@@ -74,7 +74,7 @@ void relay_hosts_note(struct relay_hosts *h, const struct derpmap *map)
 	for (size_t i = 0; i < h->n; i++)
 		h->v[i].in_map = false;
 	note_all(h, map, true);
-	forget(h);
+	relay_hosts_forget(h);
 	note_all(h, map, false); /* while there is room */
 }
 
@@ -117,7 +117,7 @@ bool relay_hosts_tick(struct relay_hosts *h, uint64_t now, uint64_t *deadline)
 }
 
 /* True: something is another now. */
-static bool fill_node(const struct lookup_answer *a, struct derp_node *n)
+static bool relay_hosts_fill_node(const struct lookup_answer *a, struct derp_node *n)
 {
 	struct derp_node old = *n;
 
@@ -145,10 +145,10 @@ bool relay_hosts_fill(struct relay_hosts *h, struct derpmap *map)
 	for (size_t r = 0; r < map->n; r++) {
 		for (size_t i = 0; i < map->regions[r].n_nodes; i++) {
 			struct derp_node *n = &map->regions[r].nodes[i];
-			const struct relay_host *e = is_by_name(n) ? find(h, n->host) : NULL;
+			const struct relay_host *e = is_by_name(n) ? relay_hosts_find(h, n->host) : NULL;
 
 			if (e && e->answer.n)
-				filled |= fill_node(&e->answer, n);
+				filled |= relay_hosts_fill_node(&e->answer, n);
 		}
 	}
 	return filled;

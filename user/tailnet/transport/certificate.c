@@ -50,7 +50,7 @@ static bool has_hash(const gnutls_datum_t *der, const char *wanted)
 	return !strcasecmp(sodium_bin2hex(text, sizeof(text), hash, sizeof(hash)), wanted);
 }
 
-static enum trouble_kind check(gnutls_x509_crt_t cert, const char *host, time_t now)
+static enum trouble_kind certificate_check(gnutls_x509_crt_t cert, const char *host, time_t now)
 {
 	struct addr address;
 
@@ -78,7 +78,7 @@ static enum trouble_kind check_shown(const gnutls_datum_t *der, const char *hash
 	else if (*seen)
 		kind = is_meta(cert) ? TROUBLE_NONE : TROUBLE_CERT_MANY;
 	else if (!is_meta(cert) && (*seen = has_hash(der, hash)))
-		kind = check(cert, host, now);
+		kind = certificate_check(cert, host, now);
 	gnutls_x509_crt_deinit(cert);
 	return kind;
 }

@@ -23,7 +23,7 @@ struct channel {
 	char error[200];
 };
 
-static bool fail(struct channel *c, const char *why)
+static bool channel_fail(struct channel *c, const char *why)
 {
 	if (!*c->error)
 		snprintf(c->error, sizeof(c->error), "%s", why);
@@ -95,21 +95,21 @@ static bool send_plain(void *ctx, const uint8_t *bytes, size_t len)
 
 /* ---- inward ------------------------------------------------------------------ */
 
-static void on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
+static void channel_on_status(void *ctx, int32_t stream, int status, unsigned retry_after)
 {
 	struct channel *c = ctx;
 
 	c->ops->status(c->ctx, stream, status, retry_after);
 }
 
-static bool on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
+static bool channel_on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 {
 	struct channel *c = ctx;
 
 	return c->ops->body(c->ctx, stream, bytes, len);
 }
 
-static void on_closed(void *ctx, int32_t stream, bool whole)
+static void channel_on_closed(void *ctx, int32_t stream, bool whole)
 {
 	struct channel *c = ctx;
 
@@ -120,7 +120,7 @@ static bool take_http2(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct channel *c = ctx;
 
-	return http2_receive(c->http2, bytes, len) || fail(c, http2_error(c->http2));
+	return http2_receive(c->http2, bytes, len) || channel_fail(c, http2_error(c->http2));
 }
 
 static bool take_plain(void *ctx, const uint8_t *bytes, size_t len)
@@ -128,16 +128,17 @@ static bool take_plain(void *ctx, const uint8_t *bytes, size_t len)
 	struct channel *c = ctx;
 	const struct sink http2 = {take_http2, c};
 
-	return early_receive(&c->early, bytes, len, &http2) || fail(c, "the server's early payload is too long");
+	return early_receive(&c->early, bytes, len, &http2) ||
+	       channel_fail(c, "the server's early payload is too long");
 }
 
 static bool start_http2(struct channel *c)
 {
-	static const struct http2_ops ops = {send_plain, on_status, on_body, on_closed};
+	static const struct http2_ops ops = {send_plain, channel_on_status, channel_on_body, channel_on_closed};
 
 	c->http2 = http2_new(c->authority, &ops, c);
 	if (!c->http2)
-		return fail(c, "HTTP/2 does not start");
+		return channel_fail(c, "HTTP/2 does not start");
 	c->ops->ready(c->ctx);
 	return true;
 }
@@ -151,7 +152,7 @@ static bool take_records(struct channel *c, const uint8_t *bytes, size_t len)
 		size_t part = c->http2 ? len : 1;
 
 		if (!noise_control_receive(&c->noise, bytes, part, &plain))
-			return fail(c, c->noise.error);
+			return channel_fail(c, c->noise.error);
 		bytes += part;
 		len -= part;
 		if (!c->http2 && c->noise.state == NOISE_CONTROL_OPEN && !start_http2(c))
@@ -165,10 +166,10 @@ static bool refuse_upgrade(struct channel *c)
 	char shown[100], why[sizeof(c->error)];
 
 	if (c->upgrade.state == HTTP1_BAD)
-		return fail(c, "the server does not speak HTTP");
+		return channel_fail(c, "the server does not speak HTTP");
 	snprintf(why, sizeof(why), "the server refuses the protocol (HTTP status %d%s%s)", c->upgrade.status,
 		 c->upgrade.body_len ? ": " : "", text_escape(c->upgrade.body, shown, sizeof(shown)));
-	return fail(c, why);
+	return channel_fail(c, why);
 }
 
 bool channel_receive(struct channel *c, const uint8_t *bytes, size_t len)

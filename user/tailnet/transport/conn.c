@@ -107,7 +107,7 @@ void conns_free(struct conns *all)
 
 /* ---- one connection ------------------------------------------------------------------ */
 
-static void end(struct conn *c, enum trouble_kind kind, int number)
+static void conn_end(struct conn *c, enum trouble_kind kind, int number)
 {
 	const struct trouble why = {kind, number};
 
@@ -130,7 +130,7 @@ static ssize_t send_some(struct conn *c, const uint8_t *bytes, size_t len)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
 }
 
-static void flush(struct conn *c)
+static void conn_flush(struct conn *c)
 {
 	size_t sent = 0;
 	ssize_t n = 0;
@@ -140,7 +140,7 @@ static void flush(struct conn *c)
 	memmove(c->queue, c->queue + sent, c->queued - sent);
 	c->queued -= sent;
 	if (n < 0)
-		end(c, TROUBLE_BROKEN, c->tls ? 0 : errno);
+		conn_end(c, TROUBLE_BROKEN, c->tls ? 0 : errno);
 }
 
 void conn_send(struct conn *c, const void *bytes, size_t len)
@@ -164,7 +164,7 @@ void conn_close(struct conn *c)
 
 	c->state = CONN_DEAD; /* first: whoever closes is not called back when the other end is gone, too */
 	if (last_word)
-		flush(c); /* as much of it as goes at once */
+		conn_flush(c); /* as much of it as goes at once */
 }
 
 struct conn *conn_open(struct conns *all, const struct conn_target *to, const struct conn_ops *ops, void *ctx,
@@ -197,7 +197,7 @@ struct conn *conn_open(struct conns *all, const struct conn_target *to, const st
 
 /* ---- opening --------------------------------------------------------------------------- */
 
-static int connect_to(const struct addr *a, uint16_t port)
+static int conn_connect_to(const struct addr *a, uint16_t port)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -218,13 +218,13 @@ static int connect_to(const struct addr *a, uint16_t port)
 	return rc;
 }
 
-static void note(struct conn *c, enum trouble_kind kind, int number)
+static void conn_note(struct conn *c, enum trouble_kind kind, int number)
 {
 	if (kind > c->why.kind)
 		c->why = (struct trouble){kind, number};
 }
 
-static void try_next(struct conn *c, uint64_t now)
+static void conn_try_next(struct conn *c, uint64_t now)
 {
 	if (c->tls)
 		gnutls_deinit(c->tls);
@@ -235,41 +235,41 @@ static void try_next(struct conn *c, uint64_t now)
 	while (c->tried < c->addrs.n) {
 		const struct addr *a = &c->addrs.addrs[c->tried++];
 
-		c->fd = connect_to(a, c->url.port);
+		c->fd = conn_connect_to(a, c->url.port);
 		if (c->fd >= 0) {
 			c->state = CONN_CONNECT;
 			c->deadline = now + CONNECT_TIMEOUT < c->last ? now + CONNECT_TIMEOUT : c->last;
 			return;
 		}
-		note(c, TROUBLE_NO_ROUTE, -c->fd);
+		conn_note(c, TROUBLE_NO_ROUTE, -c->fd);
 		c->fd = -1;
 	}
-	note(c, TROUBLE_NO_ADDRESS, 0); /* if there was none to be tried */
-	end(c, c->why.kind, c->why.number);
+	conn_note(c, TROUBLE_NO_ADDRESS, 0); /* if there was none to be tried */
+	conn_end(c, c->why.kind, c->why.number);
 }
 
-static void start(struct conn *c, uint64_t now)
+static void conn_start(struct conn *c, uint64_t now)
 {
 	if (c->addrs.n) {
-		try_next(c, now);
+		conn_try_next(c, now);
 		return;
 	}
 	c->fd = lookup_start(c->url.host);
 	c->deadline = c->last;
 	if (c->fd < 0) {
 		c->fd = -1;
-		end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
 	}
 }
 
 static void finish_resolving(struct conn *c, uint64_t now)
 {
 	if (!lookup_finish(c->fd, &c->addrs))
-		end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
 	else if (c->addrs.error)
-		end(c, TROUBLE_NAME, c->addrs.error);
+		conn_end(c, TROUBLE_NAME, c->addrs.error);
 	else
-		try_next(c, now);
+		conn_try_next(c, now);
 }
 
 /* The hash that the other end's certificate has to have; NULL: a chain of trust decides. */
@@ -317,15 +317,15 @@ static void go_on_tls(struct conn *c, uint64_t now)
 	else if (pinned_hash(c))
 		trouble.kind = certificate_pinned(c->tls, pinned_hash(c), c->url.host, time(NULL));
 	if (trouble.kind) {
-		note(c, trouble.kind, trouble.number);
-		try_next(c, now);
+		conn_note(c, trouble.kind, trouble.number);
+		conn_try_next(c, now);
 		return;
 	}
 	opened(c);
 }
 
 /* Said by this host or by a router, and not by the other end. */
-static bool is_no_route(int error)
+static bool conn_is_no_route(int error)
 {
 	return error == ENETUNREACH || error == EHOSTUNREACH || error == EACCES || error == EPERM;
 }
@@ -337,8 +337,8 @@ static void finish_connecting(struct conn *c, uint64_t now)
 
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
-		note(c, is_no_route(error) ? TROUBLE_NO_ROUTE : TROUBLE_TCP, error);
-		try_next(c, now);
+		conn_note(c, conn_is_no_route(error) ? TROUBLE_NO_ROUTE : TROUBLE_TCP, error);
+		conn_try_next(c, now);
 		return;
 	}
 	if (!c->url.tls) {
@@ -347,7 +347,7 @@ static void finish_connecting(struct conn *c, uint64_t now)
 	}
 	rc = start_tls(c);
 	if (rc < 0) {
-		end(c, TROUBLE_TLS, rc);
+		conn_end(c, TROUBLE_TLS, rc);
 		return;
 	}
 	c->state = CONN_TLS;
@@ -359,7 +359,7 @@ static void finish_connecting(struct conn *c, uint64_t now)
 /* ---- open ------------------------------------------------------------------------------- */
 
 /* > 0: bytes; 0: the end; -EAGAIN: nothing now; else broken. */
-static ssize_t read_some(struct conn *c, uint8_t *buf, size_t size)
+static ssize_t conn_read_some(struct conn *c, uint8_t *buf, size_t size)
 {
 	ssize_t n;
 
@@ -373,7 +373,7 @@ static ssize_t read_some(struct conn *c, uint8_t *buf, size_t size)
 	return n >= 0 ? n : n == GNUTLS_E_AGAIN ? -EAGAIN : -EPROTO;
 }
 
-static void read_all(struct conn *c)
+static void conn_read_all(struct conn *c)
 {
 	uint8_t buf[READ_SIZE];
 	ssize_t n = -EAGAIN;
@@ -381,42 +381,42 @@ static void read_all(struct conn *c)
 	/* GnuTLS may hold bytes that poll(2) does not see: those are read in any case. */
 	for (int i = 0; c->state == CONN_OPEN && (i < READS_MAX || (c->tls && gnutls_record_check_pending(c->tls)));
 	     i++) {
-		n = read_some(c, buf, sizeof(buf));
+		n = conn_read_some(c, buf, sizeof(buf));
 		if (n <= 0)
 			break;
 		c->ops->received(c->ctx, buf, (size_t)n);
 	}
 	if (c->state == CONN_OPEN && n <= 0 && n != -EAGAIN)
-		end(c, n == 0 ? TROUBLE_CLOSED : TROUBLE_BROKEN, n == 0 || c->tls ? 0 : (int)-n);
+		conn_end(c, n == 0 ? TROUBLE_CLOSED : TROUBLE_BROKEN, n == 0 || c->tls ? 0 : (int)-n);
 }
 
-static void time_out(struct conn *c, uint64_t now)
+static void conn_time_out(struct conn *c, uint64_t now)
 {
 	if (c->state == CONN_RESOLVE) {
-		end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
 		return;
 	}
-	note(c, c->state == CONN_TLS ? TROUBLE_TLS_SILENT : TROUBLE_TCP_SILENT, 0);
+	conn_note(c, c->state == CONN_TLS ? TROUBLE_TLS_SILENT : TROUBLE_TCP_SILENT, 0);
 	if (now < c->last)
-		try_next(c, now);
+		conn_try_next(c, now);
 	else
-		end(c, c->why.kind, c->why.number);
+		conn_end(c, c->why.kind, c->why.number);
 }
 
-static void handle(struct conn *c, short events, uint64_t now)
+static void conn_handle(struct conn *c, short events, uint64_t now)
 {
 	if (c->state == CONN_RESOLVE && c->fd < 0) {
-		start(c, now);
+		conn_start(c, now);
 		return;
 	}
 	if (now >= c->deadline && c->state != CONN_DEAD) {
-		time_out(c, now);
+		conn_time_out(c, now);
 		return;
 	}
 	if (c->state == CONN_OPEN && c->queued > QUEUE_MAX)
-		end(c, TROUBLE_STUCK, 0);
+		conn_end(c, TROUBLE_STUCK, 0);
 	if (c->state == CONN_OPEN && c->queued)
-		flush(c);
+		conn_flush(c);
 	if (!events)
 		return;
 	if (c->state == CONN_RESOLVE)
@@ -426,10 +426,10 @@ static void handle(struct conn *c, short events, uint64_t now)
 	else if (c->state == CONN_TLS)
 		go_on_tls(c, now);
 	else if (c->state == CONN_OPEN && events & ~POLLOUT)
-		read_all(c);
+		conn_read_all(c);
 }
 
-static short wanted(const struct conn *c)
+static short conn_wanted(const struct conn *c)
 {
 	if (c->state == CONN_CONNECT)
 		return POLLOUT;
@@ -446,12 +446,12 @@ size_t conns_prepare(struct conns *all, struct pollfd *fds, uint64_t *deadline)
 	sweep(all);
 	for (struct conn *c = all->list; c; c = c->next) {
 		if (c->state == CONN_OPEN && c->queued && c->queued <= QUEUE_MAX)
-			flush(c); /* most often all of it goes, and poll(2) need not be asked */
+			conn_flush(c); /* most often all of it goes, and poll(2) need not be asked */
 		if (c->state == CONN_DEAD)
 			*deadline = 0;
 		else if (c->deadline < *deadline)
 			*deadline = c->deadline;
-		fds[n++] = (struct pollfd){.fd = c->fd, .events = c->state == CONN_DEAD ? 0 : wanted(c)};
+		fds[n++] = (struct pollfd){.fd = c->fd, .events = c->state == CONN_DEAD ? 0 : conn_wanted(c)};
 	}
 	return n;
 }
@@ -466,5 +466,5 @@ void conns_handle(struct conns *all, const struct pollfd *fds, size_t n, uint64_
 		c = c->next;
 	for (size_t i = 0; i < n; i++, c = c->next)
 		if (c->state != CONN_DEAD)
-			handle(c, fds[i].revents, now);
+			conn_handle(c, fds[i].revents, now);
 }

@@ -90,7 +90,7 @@ static int on_headers(struct http_parser *p)
 	return h->head_request; /* 1: no body follows, whatever the header says */
 }
 
-static int on_body(struct http_parser *p, const char *at, size_t len)
+static int http1_on_body(struct http_parser *p, const char *at, size_t len)
 {
 	struct http1 *h = of(p);
 
@@ -110,7 +110,7 @@ static int on_end(struct http_parser *p)
 
 static const struct http_parser_settings settings = {
 	.on_headers_complete = on_headers,
-	.on_body = on_body,
+	.on_body = http1_on_body,
 	.on_message_complete = on_end,
 };
 
@@ -127,7 +127,7 @@ void http1_free(struct http1 *h)
 	h->body = NULL;
 }
 
-static bool is_over(const struct http1 *h)
+static bool http1_is_over(const struct http1 *h)
 {
 	return h->state == HTTP1_DONE || h->state == HTTP1_UPGRADED || h->state == HTTP1_BAD;
 }
@@ -136,19 +136,19 @@ size_t http1_receive(struct http1 *h, const char *bytes, size_t len)
 {
 	size_t used;
 
-	if (is_over(h) || !len) /* no bytes would mean the end of the connection to the parser */
+	if (http1_is_over(h) || !len) /* no bytes would mean the end of the connection to the parser */
 		return 0;
 	used = http_parser_execute(&h->parser, &settings, bytes, len);
-	if (!is_over(h) && HTTP_PARSER_ERRNO(&h->parser) != HPE_OK)
+	if (!http1_is_over(h) && HTTP_PARSER_ERRNO(&h->parser) != HPE_OK)
 		h->state = HTTP1_BAD;
 	return used;
 }
 
 void http1_end(struct http1 *h)
 {
-	if (is_over(h))
+	if (http1_is_over(h))
 		return;
 	http_parser_execute(&h->parser, &settings, NULL, 0);
-	if (!is_over(h))
+	if (!http1_is_over(h))
 		h->state = HTTP1_BAD;
 }

@@ -34,7 +34,7 @@ struct http2 {
 };
 
 /* 0: it is none, or more than @max. */
-static unsigned read_number(const char *text, size_t len, unsigned max)
+static unsigned http2_read_number(const char *text, size_t len, unsigned max)
 {
 	unsigned n = 0;
 
@@ -46,7 +46,7 @@ static unsigned read_number(const char *text, size_t len, unsigned max)
 	return n > max ? 0 : n;
 }
 
-static struct stream *find(struct http2 *h, int32_t id)
+static struct stream *http2_find(struct http2 *h, int32_t id)
 {
 	for (size_t i = 0; i < HTTP2_STREAMS_MAX; i++)
 		if (h->streams[i].id == id)
@@ -54,8 +54,8 @@ static struct stream *find(struct http2 *h, int32_t id)
 	return NULL;
 }
 
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t size, uint32_t *flags,
-			 nghttp2_data_source *source, void *ctx)
+static ssize_t http2_read_body(nghttp2_session *session, int32_t id, uint8_t *buf, size_t size, uint32_t *flags,
+			       nghttp2_data_source *source, void *ctx)
 {
 	struct stream *s = source->ptr;
 	size_t part = s->len - s->sent < size ? s->len - s->sent : size;
@@ -70,19 +70,19 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf, siz
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
 		     const uint8_t *value, size_t value_len, uint8_t flags, void *ctx)
 {
-	struct stream *s = find(ctx, frame->hd.stream_id);
+	struct stream *s = http2_find(ctx, frame->hd.stream_id);
 
 	if (s && name_len == 7 && memcmp(name, ":status", 7) == 0 && value_len == 3)
 		s->status = (value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
 	else if (s && name_len == 11 && memcmp(name, "retry-after", 11) == 0) /* a date, or too much: not said */
-		s->retry_after = read_number((const char *)value, value_len, RETRY_AFTER_MAX);
+		s->retry_after = http2_read_number((const char *)value, value_len, RETRY_AFTER_MAX);
 	return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct http2 *h = ctx;
-	struct stream *s = find(h, frame->hd.stream_id);
+	struct stream *s = http2_find(h, frame->hd.stream_id);
 
 	/* An interim answer (1xx) is followed by the real one. */
 	if (frame->hd.type == NGHTTP2_HEADERS && s && frame->hd.stream_id && s->status >= 200)
@@ -97,7 +97,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
 	struct http2 *h = ctx;
 
-	if (find(h, id) && !h->ops->body(h->ctx, id, bytes, len))
+	if (http2_find(h, id) && !h->ops->body(h->ctx, id, bytes, len))
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
 	return 0;
 }
@@ -105,7 +105,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *ctx)
 {
 	struct http2 *h = ctx;
-	struct stream *s = find(h, id);
+	struct stream *s = http2_find(h, id);
 
 	if (!s)
 		return 0;
@@ -163,7 +163,7 @@ void http2_free(struct http2 *h)
 	free(h);
 }
 
-static bool flush(struct http2 *h)
+static bool http2_flush(struct http2 *h)
 {
 	const uint8_t *bytes;
 	ssize_t len;
@@ -182,8 +182,8 @@ static nghttp2_nv header(const char *name, const char *value)
 
 int32_t http2_request(struct http2 *h, const char *method, const char *path, const char *body, size_t len)
 {
-	struct stream *s = find(h, 0);
-	nghttp2_data_provider provider = {.source.ptr = s, .read_callback = read_body};
+	struct stream *s = http2_find(h, 0);
+	nghttp2_data_provider provider = {.source.ptr = s, .read_callback = http2_read_body};
 	nghttp2_nv headers[] = {
 		header(":method", method),
 		header(":scheme", "https"),
@@ -199,7 +199,7 @@ int32_t http2_request(struct http2 *h, const char *method, const char *path, con
 	if (id < 0)
 		return -1;
 	*s = (struct stream){.id = id, .body = body ? mem_strndup(body, len) : NULL, .len = len};
-	if (!h->receiving && !flush(h))
+	if (!h->receiving && !http2_flush(h))
 		return -1;
 	return id;
 }
@@ -208,7 +208,7 @@ void http2_cancel(struct http2 *h, int32_t stream)
 {
 	nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
 	if (!h->receiving)
-		flush(h);
+		http2_flush(h);
 }
 
 bool http2_receive(struct http2 *h, const uint8_t *bytes, size_t len)
@@ -220,10 +220,10 @@ bool http2_receive(struct http2 *h, const uint8_t *bytes, size_t len)
 	h->receiving = false;
 	if (used < 0) {
 		snprintf(h->error, sizeof(h->error), "HTTP/2: %s", nghttp2_strerror((int)used));
-		flush(h);
+		http2_flush(h);
 		return false;
 	}
-	if (flush(h) && (nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session)))
+	if (http2_flush(h) && (nghttp2_session_want_read(h->session) || nghttp2_session_want_write(h->session)))
 		return true;
 	if (!*h->error)
 		snprintf(h->error, sizeof(h->error), "HTTP/2: the server does not keep to the protocol");

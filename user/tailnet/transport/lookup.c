@@ -54,7 +54,7 @@ void lookup_take(struct lookup_answer *out, const struct addrinfo *list)
 	}
 }
 
-static void *run(void *ctx)
+static void *lookup_run(void *ctx)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
 	struct lookup_answer answer = {0};
@@ -88,7 +88,7 @@ int lookup_start(const char *host)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
-	error = pthread_create(&thread, &attr, run, l);
+	error = pthread_create(&thread, &attr, lookup_run, l);
 	pthread_attr_destroy(&attr);
 	if (!error)
 		return fds[0];

@@ -27,14 +27,14 @@ enum frame_type { FRAME_INIT = 1, FRAME_RESPONSE = 2, FRAME_ERROR = 3, FRAME_REC
 
 static const char protocol[] = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
 
-static bool die(struct noise_control *n, const char *why)
+static bool noise_control_die(struct noise_control *n, const char *why)
 {
 	noise_control_wipe(n);
 	snprintf(n->error, sizeof(n->error), "%s", why);
 	return false;
 }
 
-static void mix_hash(struct noise_control *n, const void *bytes, size_t len)
+static void noise_control_mix_hash(struct noise_control *n, const void *bytes, size_t len)
 {
 	struct span spans[] = {{n->hash, HASH_LEN}, {bytes, len}};
 
@@ -42,8 +42,8 @@ static void mix_hash(struct noise_control *n, const void *bytes, size_t len)
 }
 
 /* Mixes in the shared secret of two keys; the result keys one sealed field. */
-static bool mix_dh(struct noise_control *n, const uint8_t secret[KEY_LEN], const uint8_t public[KEY_LEN],
-		   uint8_t key[KEY_LEN])
+static bool noise_control_mix_dh(struct noise_control *n, const uint8_t secret[KEY_LEN], const uint8_t public[KEY_LEN],
+				 uint8_t key[KEY_LEN])
 {
 	uint8_t shared[KEY_LEN];
 	uint8_t *const out[] = {n->chaining_key, key};
@@ -55,10 +55,11 @@ static bool mix_dh(struct noise_control *n, const uint8_t secret[KEY_LEN], const
 	return ok;
 }
 
-static void seal_field(struct noise_control *n, uint8_t *out, const void *plain, size_t len, const uint8_t key[KEY_LEN])
+static void noise_control_seal_field(struct noise_control *n, uint8_t *out, const void *plain, size_t len,
+				     const uint8_t key[KEY_LEN])
 {
 	crypto_seal(out, plain, len, n->hash, key);
-	mix_hash(n, out, SEALED(len));
+	noise_control_mix_hash(n, out, SEALED(len));
 }
 
 static void start_hash(struct noise_control *n, const uint8_t server[KEY_LEN])
@@ -70,8 +71,8 @@ static void start_hash(struct noise_control *n, const uint8_t server[KEY_LEN])
 	crypto_blake2s(n->hash, &name, 1);
 	memcpy(n->chaining_key, n->hash, HASH_LEN);
 	snprintf(prologue, sizeof(prologue), "Tailscale Control Protocol v%d", CAPABILITY_VERSION);
-	mix_hash(n, prologue, strlen(prologue));
-	mix_hash(n, server, KEY_LEN);
+	noise_control_mix_hash(n, prologue, strlen(prologue));
+	noise_control_mix_hash(n, server, KEY_LEN);
 }
 
 bool noise_control_start(struct noise_control *n, const uint8_t machine[KEY_LEN], const uint8_t server[KEY_LEN],
@@ -92,18 +93,18 @@ bool noise_control_start(struct noise_control *n, const uint8_t machine[KEY_LEN]
 
 	crypto_public_key(ephemeral, public); /* e */
 	write_bytes(&w, public, KEY_LEN);
-	mix_hash(n, public, KEY_LEN);
+	noise_control_mix_hash(n, public, KEY_LEN);
 
-	ok = mix_dh(n, ephemeral, server, key); /* es */
+	ok = noise_control_mix_dh(n, ephemeral, server, key); /* es */
 	if (ok) {
 		crypto_public_key(machine, public); /* s */
-		seal_field(n, write_room(&w, SEALED(KEY_LEN)), public, KEY_LEN, key);
-		ok = mix_dh(n, machine, server, key); /* ss */
+		noise_control_seal_field(n, write_room(&w, SEALED(KEY_LEN)), public, KEY_LEN, key);
+		ok = noise_control_mix_dh(n, machine, server, key); /* ss */
 	}
 	if (ok)
-		seal_field(n, write_room(&w, SEALED(0)), NULL, 0, key);
+		noise_control_seal_field(n, write_room(&w, SEALED(0)), NULL, 0, key);
 	crypto_wipe(key, sizeof(key));
-	return ok || die(n, "the server's key is not a usable key");
+	return ok || noise_control_die(n, "the server's key is not a usable key");
 }
 
 /* Second message of the handshake: on success the transport keys are there. */
@@ -114,14 +115,15 @@ static bool read_response(struct noise_control *n, const uint8_t *body, size_t l
 	bool ok;
 
 	if (len != RESPONSE_BODY)
-		return die(n, "the server's handshake message has a wrong length");
-	mix_hash(n, body, KEY_LEN);		   /* e */
-	ok = mix_dh(n, n->ephemeral, body, key) && /* ee */
-	     mix_dh(n, n->machine, body, key) &&   /* se */
+		return noise_control_die(n, "the server's handshake message has a wrong length");
+	noise_control_mix_hash(n, body, KEY_LEN);		 /* e */
+	ok = noise_control_mix_dh(n, n->ephemeral, body, key) && /* ee */
+	     noise_control_mix_dh(n, n->machine, body, key) &&	 /* se */
 	     crypto_open(nothing, body + KEY_LEN, SEALED(0), n->hash, key);
 	crypto_wipe(key, sizeof(key));
 	if (!ok)
-		return die(n, "the server does not hold the key that it told, or the version was changed on the way");
+		return noise_control_die(
+			n, "the server does not hold the key that it told, or the version was changed on the way");
 	crypto_kdf(keys, 2, n->chaining_key, NULL, 0);
 	crypto_wipe(n->machine, KEY_LEN);
 	crypto_wipe(n->ephemeral, KEY_LEN);
@@ -130,7 +132,7 @@ static bool read_response(struct noise_control *n, const uint8_t *body, size_t l
 	return true;
 }
 
-static void make_nonce(uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES], uint64_t count)
+static void noise_control_make_nonce(uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES], uint64_t count)
 {
 	struct writer w = writer_to(nonce, crypto_aead_chacha20poly1305_ietf_NPUBBYTES);
 
@@ -143,14 +145,14 @@ static bool read_record(struct noise_control *n, uint8_t *body, size_t len, cons
 	uint8_t nonce[crypto_aead_chacha20poly1305_ietf_NPUBBYTES];
 
 	if (n->receive_count == UINT64_MAX)
-		return die(n, "the stream is used up");
-	make_nonce(nonce, n->receive_count);
+		return noise_control_die(n, "the stream is used up");
+	noise_control_make_nonce(nonce, n->receive_count);
 	if (crypto_aead_chacha20poly1305_ietf_decrypt(body, NULL, NULL, body, len, NULL, 0, nonce, n->receive_key) != 0)
-		return die(n, "a record from the server does not decrypt");
+		return noise_control_die(n, "a record from the server does not decrypt");
 	n->receive_count++;
 	if (len == TAG_LEN)
 		return true;
-	return sink_put(plain, body, len - TAG_LEN) || die(n, "what the server sent was refused");
+	return sink_put(plain, body, len - TAG_LEN) || noise_control_die(n, "what the server sent was refused");
 }
 
 static bool read_error(struct noise_control *n, const uint8_t *body, size_t len)
@@ -159,7 +161,7 @@ static bool read_error(struct noise_control *n, const uint8_t *body, size_t len)
 
 	snprintf(raw, sizeof(raw), "%.*s", (int)(len < sizeof(raw) ? len : sizeof(raw) - 1), (const char *)body);
 	snprintf(why, sizeof(why), "the server says: %s", text_escape(raw, text, sizeof(text)));
-	return die(n, why);
+	return noise_control_die(n, why);
 }
 
 static bool read_frame(struct noise_control *n, const struct sink *plain)
@@ -175,7 +177,7 @@ static bool read_frame(struct noise_control *n, const struct sink *plain)
 		return read_response(n, body, len);
 	if (type == FRAME_RECORD && n->state == NOISE_CONTROL_OPEN)
 		return read_record(n, body, len, plain);
-	return die(n, "a frame from the server has a type that does not belong here");
+	return noise_control_die(n, "a frame from the server has a type that does not belong here");
 }
 
 /* How long the frame being received is, as far as is known. 0: too long. */
@@ -195,7 +197,7 @@ bool noise_control_receive(struct noise_control *n, const uint8_t *bytes, size_t
 		size_t wants = frame_wants(n), take = wants - n->frame_len;
 
 		if (!wants)
-			return die(n, "a frame from the server is too long");
+			return noise_control_die(n, "a frame from the server is too long");
 		if (!take) {
 			if (!read_frame(n, plain))
 				return false;
@@ -222,7 +224,7 @@ static bool send_record(struct noise_control *n, const uint8_t *plain, size_t le
 		return false;
 	write_u8(&w, FRAME_RECORD);
 	write_be16(&w, (uint16_t)SEALED(len));
-	make_nonce(nonce, n->send_count++);
+	noise_control_make_nonce(nonce, n->send_count++);
 	crypto_aead_chacha20poly1305_ietf_encrypt(write_room(&w, SEALED(len)), NULL, plain, len, NULL, 0, NULL, nonce,
 						  n->send_key);
 	return sink_put(wire, frame, writer_len(&w));

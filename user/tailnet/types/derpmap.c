@@ -41,7 +41,7 @@ bool derpmap_is_host(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:_") == len;
 }
 
-static bool read_node(struct fields *f, const json_t *json, struct derp_node *out)
+static bool derpmap_read_node(struct fields *f, const json_t *json, struct derp_node *out)
 {
 	const char *host, *cert;
 	bool insecure;
@@ -79,7 +79,7 @@ static enum derp_use read_use(struct fields *f, const json_t *json)
 	return never ? DERP_USE_NEVER : avoid ? DERP_USE_AVOID : DERP_USE_FREELY;
 }
 
-static void note(struct fields *all, const struct fields *f)
+static void derpmap_note(struct fields *all, const struct fields *f)
 {
 	if (fields_bad(f) && !fields_bad(all))
 		*all = *f;
@@ -94,9 +94,9 @@ static void read_nodes(struct fields *all, const json_t *array, struct derp_regi
 	json_array_foreach (array, i, node) {
 		struct fields f = {0}; /* of this one alone */
 
-		if (out->n_nodes < DERPMAP_NODES_MAX && read_node(&f, node, &out->nodes[out->n_nodes]))
+		if (out->n_nodes < DERPMAP_NODES_MAX && derpmap_read_node(&f, node, &out->nodes[out->n_nodes]))
 			out->n_nodes++;
-		note(all, &f);
+		derpmap_note(all, &f);
 	}
 }
 
@@ -117,14 +117,14 @@ static bool read_region(struct fields *all, const json_t *json, struct derp_regi
 		if (!out->id)
 			fields_mistake(&f, "DERPMap.RegionID", "absent");
 	}
-	note(all, &f);
+	derpmap_note(all, &f);
 	if (fields_bad(&f))
 		return false;
 	read_nodes(all, nodes, out);
 	return true;
 }
 
-static int by_id(const void *a, const void *b)
+static int derpmap_by_id(const void *a, const void *b)
 {
 	const struct derp_region *x = a, *y = b;
 
@@ -156,7 +156,7 @@ static void read_regions(struct fields *f, json_t *json, struct derpmap *m)
 	json_object_foreach (json, key, region)
 		if (m->n < DERPMAP_REGIONS_MAX && !json_is_null(region) && read_region(f, region, &m->regions[m->n]))
 			m->n++;
-	qsort(m->regions, m->n, sizeof(*m->regions), by_id);
+	qsort(m->regions, m->n, sizeof(*m->regions), derpmap_by_id);
 	drop_twins(f, m);
 }
 
@@ -189,7 +189,7 @@ struct derpmap *derpmap_read(struct fields *f, const json_t *json)
 	json_t *scores = field_object(&home, field_object(&home, json, "HomeParams"), "RegionScore");
 	struct derpmap *m;
 
-	note(f, &home);
+	derpmap_note(f, &home);
 	if (!regions && !scores)
 		return NULL;
 	m = mem_alloc(1, sizeof(*m));
@@ -303,5 +303,5 @@ const struct derp_region *derpmap_region(const struct derpmap *m, uint16_t id)
 {
 	struct derp_region key = {.id = id};
 
-	return m ? bsearch(&key, m->regions, m->n, sizeof(key), by_id) : NULL;
+	return m ? bsearch(&key, m->regions, m->n, sizeof(key), derpmap_by_id) : NULL;
 }

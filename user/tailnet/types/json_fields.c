@@ -74,7 +74,7 @@ static void expected(struct fields *f, const char *where, const char *what, cons
 }
 
 /* NULL when absent, null, or something was wrong before. */
-static json_t *get(const struct fields *f, const json_t *in, const char *key)
+static json_t *json_fields_get(const struct fields *f, const json_t *in, const char *key)
 {
 	json_t *v = fields_bad(f) ? NULL : json_object_get(in, key);
 
@@ -83,7 +83,7 @@ static json_t *get(const struct fields *f, const json_t *in, const char *key)
 
 json_t *field_object(struct fields *f, const json_t *in, const char *key)
 {
-	json_t *v = get(f, in, key);
+	json_t *v = json_fields_get(f, in, key);
 
 	if (!v || json_is_object(v))
 		return v;
@@ -93,7 +93,7 @@ json_t *field_object(struct fields *f, const json_t *in, const char *key)
 
 json_t *field_array(struct fields *f, const json_t *in, const char *key)
 {
-	json_t *v = get(f, in, key);
+	json_t *v = json_fields_get(f, in, key);
 
 	if (!v || json_is_array(v))
 		return v;
@@ -132,14 +132,14 @@ bool element_object(struct fields *f, const json_t *v, const char *where)
 
 const char *field_string(struct fields *f, const json_t *in, const char *key)
 {
-	json_t *v = get(f, in, key);
+	json_t *v = json_fields_get(f, in, key);
 
 	return v ? element_string(f, v, key) : NULL;
 }
 
 bool field_bool(struct fields *f, const json_t *in, const char *key)
 {
-	json_t *v = get(f, in, key);
+	json_t *v = json_fields_get(f, in, key);
 
 	if (v && !json_is_boolean(v))
 		expected(f, key, "a boolean", v);
@@ -148,7 +148,7 @@ bool field_bool(struct fields *f, const json_t *in, const char *key)
 
 int64_t field_int(struct fields *f, const json_t *in, const char *key, int64_t min, int64_t max)
 {
-	json_t *v = get(f, in, key);
+	json_t *v = json_fields_get(f, in, key);
 
 	return v ? element_int(f, v, key, min, max) : 0;
 }

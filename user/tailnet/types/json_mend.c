@@ -22,7 +22,7 @@ static int digit(char c)
 }
 
 /* -1: no \uXXXX is there. */
-static int escaped(const char *text, size_t len)
+static int json_mend_escaped(const char *text, size_t len)
 {
 	int code = 0;
 
@@ -51,11 +51,11 @@ static bool is_low(int code)
 /* Returns how much of @text is done with; there is a backslash. */
 static size_t mend_escape(char *text, size_t len)
 {
-	int code = escaped(text, len);
+	int code = json_mend_escaped(text, len);
 
 	if (code < 0)
 		return 2;
-	if (is_high(code) && is_low(escaped(text + ESCAPE_LEN, len - ESCAPE_LEN)))
+	if (is_high(code) && is_low(json_mend_escaped(text + ESCAPE_LEN, len - ESCAPE_LEN)))
 		return 2 * ESCAPE_LEN;
 	if (!code || is_high(code) || is_low(code))
 		memcpy(text, "\\ufffd", ESCAPE_LEN);

@@ -59,7 +59,7 @@ static bool same_endpoints(const struct tailnet_node *a, const struct tailnet_no
 	return true;
 }
 
-static bool same_tags(const struct tailnet_node *a, const struct tailnet_node *b)
+static bool node_same_tags(const struct tailnet_node *a, const struct tailnet_node *b)
 {
 	if (a->n_tags != b->n_tags)
 		return false;
@@ -78,7 +78,7 @@ bool node_equal(const struct tailnet_node *a, const struct tailnet_node *b)
 	       same_prefixes(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
 	       same_prefixes(a->allowed, a->n_allowed, b->allowed, b->n_allowed) &&
 	       same_prefixes(a->primary, a->n_primary, b->primary, b->n_primary) && same_endpoints(a, b) &&
-	       same_tags(a, b);
+	       node_same_tags(a, b);
 }
 
 bool node_is_expired(const struct tailnet_node *n, int64_t wall)

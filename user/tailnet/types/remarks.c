@@ -107,7 +107,7 @@ void remarks_read_page(const json_t *message, struct remarks_change *out)
 
 /* ---- changing ------------------------------------------------------------------ */
 
-static size_t find(const struct remarks *list, const char *id)
+static size_t remarks_find(const struct remarks *list, const char *id)
 {
 	size_t i;
 
@@ -116,9 +116,9 @@ static size_t find(const struct remarks *list, const char *id)
 	return i;
 }
 
-static void put(struct remarks *to, struct remark *n)
+static void remarks_put(struct remarks *to, struct remark *n)
 {
-	size_t i = find(to, n->id);
+	size_t i = remarks_find(to, n->id);
 
 	if (i < to->n) {
 		free_remark(&to->v[i]);
@@ -132,9 +132,9 @@ static void put(struct remarks *to, struct remark *n)
 	*n = (struct remark){0};
 }
 
-static void drop(struct remarks *from, const char *id)
+static void remarks_drop(struct remarks *from, const char *id)
 {
-	size_t i = find(from, id);
+	size_t i = remarks_find(from, id);
 
 	if (i == from->n)
 		return;
@@ -143,7 +143,7 @@ static void drop(struct remarks *from, const char *id)
 	from->n--;
 }
 
-static struct remarks copy_of(const struct remarks *list)
+static struct remarks remarks_copy_of(const struct remarks *list)
 {
 	struct remarks copy = {.v = mem_alloc(list->n + 1, sizeof(*copy.v)), .n = list->n};
 
@@ -170,14 +170,14 @@ bool remarks_apply(struct remarks *to, struct remarks_change *change)
 
 	if (!change->clear && !change->list.n)
 		return false;
-	before = copy_of(to);
+	before = remarks_copy_of(to);
 	if (change->clear)
 		remarks_free(to);
 	for (size_t i = 0; i < change->list.n; i++) {
 		if (change->list.v[i].text)
-			put(to, &change->list.v[i]);
+			remarks_put(to, &change->list.v[i]);
 		else
-			drop(to, change->list.v[i].id);
+			remarks_drop(to, change->list.v[i].id);
 	}
 	changed = !remarks_equal(&before, to);
 	remarks_free(&before);

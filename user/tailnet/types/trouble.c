@@ -72,7 +72,7 @@ static const struct {
 	[TROUBLE_SILENT] = {"silent", "nothing is heard of it any more", NULL, "is it up, and the way to it?"},
 };
 
-static enum trouble_kind kind_of(const struct trouble *t)
+static enum trouble_kind trouble_kind_of(const struct trouble *t)
 {
 	return (unsigned)t->kind < TROUBLE_KINDS ? t->kind : TROUBLE_NONE;
 }
@@ -84,12 +84,12 @@ bool trouble_equal(const struct trouble *a, const struct trouble *b)
 
 const char *trouble_name(const struct trouble *t)
 {
-	return kinds[kind_of(t)].name;
+	return kinds[trouble_kind_of(t)].name;
 }
 
 const char *trouble_text(const struct trouble *t, char *buf, size_t size)
 {
-	enum trouble_kind kind = kind_of(t);
+	enum trouble_kind kind = trouble_kind_of(t);
 
 	if (kinds[kind].number && t->number)
 		snprintf(buf, size, "%s: %s", kinds[kind].text, kinds[kind].number(t->number));
@@ -102,5 +102,5 @@ const char *trouble_text(const struct trouble *t, char *buf, size_t size)
 
 const char *trouble_advice(const struct trouble *t)
 {
-	return kinds[kind_of(t)].advice;
+	return kinds[trouble_kind_of(t)].advice;
 }
