@@ -2,7 +2,9 @@
 #
 # make            build/sluice
 # make demo       install what is missing, build, show the main job (root)
-# make check      every test (root); check-unit needs neither root nor network
+# make check      what CI runs (root): under 30 minutes on 2 cores; check-unit needs neither root nor network
+# make check-long what takes hours: the lab's tests that are marked long, all of the sweep, the differential, the soak,
+#                 the flake rate. check says how many tests it leaves to check-long.
 # V=1 shows the commands; AEAD=sodium builds without BoringSSL; SAN=1 adds ASan and UBSan.
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -61,7 +63,7 @@ unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz check-long \
+.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz check-long flake-rate \
 	check-conformance bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
@@ -156,7 +158,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory check-all
 .PHONY: check-all
 check-all: all check-build
-	$(Q)tests/check.py --beside kernels style unit conformance arm64 sodium fuzz san bpf lab san-lab
+	$(Q)tests/check.py --beside kernels --beside peers style unit conformance arm64 sodium fuzz san bpf lab san-lab
 
 .PHONY: check-build
 check-build: $(unit) $(bpf_tests) $(fuzzers) $(O)/tests/conformance $(O)/tests/tailnet_probe
@@ -188,12 +190,16 @@ PACKETS ?= 10000000
 differential: $(O)/tests/bpf/test_differential
 	$(Q)PACKETS=$(PACKETS) $<
 
-# What takes too long for check: each system call of a gateway's life fails once, ten million random packets, half an hour of
-# churn. check was run before.
-check-long: all $(O)/tests/bpf/test_differential
-	$(Q)tests/lab/peers.sh > $(O)/peers.log
-	$(Q)SWEEP_EVERY=$(or $(SWEEP_EVERY),1) /usr/bin/python3 -m pytest -q -n 3 -p no:cacheprovider tests/lab/test_sweep.py
-	$(Q)$(MAKE) --no-print-directory differential soak
+# What takes too long for check: the lab's tests that are marked long, each system call of a gateway's life fails once,
+# ten million random packets, half an hour of churn, and how often a test fails for no fault. check was run before.
+check-long: all $(O)/tests/bpf/test_differential $(O)/tests/tailnet_probe
+	$(Q)tests/check.py lab-long
+	$(Q)$(MAKE) --no-print-directory differential soak flake-rate
+
+# Each test of the lab 10 times at three times its normal load: at most 3 failures in all of them. To look at some:
+# make flake-rate SELECT=tests/lab/test_life.py TIMES=5
+flake-rate: all $(O)/tests/tailnet_probe
+	$(Q)TIMES=$(or $(TIMES),10) tests/check.py $(addprefix --select=,$(SELECT)) flake-rate
 
 # Mixed churn while everything happens to the gateway; check has a short form.
 soak: all

@@ -7,8 +7,12 @@
 Every suite ends in a line "N passed, N failed, N skipped"; so does the whole. A
 program that dies, or that counts nothing, is a failed test. Exit status 1 when
 anything failed.
+
+The lab has two tiers: a test that is marked long (@pytest.mark.long) is left to `make check-long`; how many were left
+is said at the end. How long the lab's tests took is in build/durations.txt, the longest are shown.
 """
 import argparse
+import collections
 import concurrent.futures
 import glob
 import os
@@ -23,22 +27,30 @@ FUZZ_SECONDS = 8
 CORES = os.cpu_count() or 1
 LAB_WORKERS = CORES + 1  # tests of the lab mostly wait; each has namespaces of its own
 AGAIN_MAX = 3  # of the lab's tests; more are no accident
+AGAIN_TIMES = 5  # each of them must pass alone
+LONGEST = 12  # tests whose times are shown
+FLAKE_TIMES = int(os.environ.get("TIMES", 10))
+FLAKE_WORKERS = 3 * LAB_WORKERS  # three times the normal load
+FLAKE_MAX = 3  # failures of all tests in all rounds
 
 
 class Count:
     def __init__(self):
-        self.passed = self.failed = self.skipped = 0
+        self.passed = self.failed = self.skipped = self.left = 0
         self.names = []  # of what failed
         self.reasons = []  # of what was skipped
-        self.again = []  # what passed only alone
+        self.again = []  # what failed beside others, and how often it passed alone
+        self.durations = []  # (seconds, test) of the lab
 
     def add(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.left += other.left
         self.names += other.names
         self.reasons += other.reasons
         self.again += other.again
+        self.durations += other.durations
 
     def fail(self, name):
         self.failed += 1
@@ -55,6 +67,8 @@ class Count:
 TAP = re.compile(r"^\s*(not ok|ok) \d+ (?:- )?(# SKIP )?(.*)$")  # cmocka: "not ok 6 # SKIP name"
 PYTEST_END = re.compile(r"^=* *\d+ (passed|failed|errors?|skipped)\b.* in [0-9.]+s")
 PYTEST = re.compile(r"(\d+) (passed|failed|error|errors|skipped)\b")
+PYTEST_LEFT = "left out: "  # tests/conftest.py
+PYTEST_TIME = re.compile(r"^([0-9.]+)s (?:setup|call|teardown) +(\S+::.*)$")
 PYTEST_FAILED = re.compile(r"^FAILED (\S+::\w+(?:\[.*?\](?= - |$))?)")
 PLAIN = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 
@@ -114,6 +128,11 @@ def pytest_reader(count, line):
         count.reasons.append(line)
     elif line.startswith("| "):  # the table of tests/nat
         print(line)
+    elif line.startswith(PYTEST_LEFT):
+        count.left += int(line.removeprefix(PYTEST_LEFT))
+    elif PYTEST_TIME.match(line):
+        seconds, test = PYTEST_TIME.match(line).groups()
+        count.durations.append((float(seconds), test))
     elif PYTEST_END.match(line):
         for number, what in PYTEST.findall(line):
             if what == "passed":
@@ -243,45 +262,113 @@ def fuzz(count, args):
     each(count, job, programs("build/fuzz/fuzz_*"), CORES)
 
 
-def pytest_run(count, env, workers, *select):
+def pytest_run(count, env, workers, *select, timeout=1500):
     run(count, "pytest", ["/usr/bin/python3", "-m", "pytest", "-n", str(workers), "--dist", "loadgroup", "-q", "-rfEs",
-                          "-p", "no:cacheprovider", *select],
-        pytest_reader, env)
+                          "-p", "no:cacheprovider", "--durations=0", "--durations-min=1", *select],
+        pytest_reader, env, timeout)
 
 
 def pytest(count, env=None, *select):
     """The lab asks for times: a client gets through within 1 s, a revoked rule cuts within 2 s. They are asked of the
-    gateway, not of a machine that does other things: what fails beside others is run again alone, and named."""
+    gateway, not of a machine that does other things: what fails beside others is run again alone, several times, and
+    named with how often it passed. One failure there is a failure."""
     own = Count()
     pytest_run(own, env, LAB_WORKERS, *select)
-    failed = [m[1] for m in map(PYTEST_FAILED.match, own.names) if m]
+    failed = failed_tests(own)
     if own.failed == len(failed) == len(own.names) and 0 < own.failed <= AGAIN_MAX:
+        passed = collections.Counter({test: AGAIN_TIMES for test in failed})
         alone = Count()
-        pytest_run(alone, env, 0, *failed)
-        if alone.passed == own.failed and not alone.failed:
-            own.passed, own.failed, own.names, own.again = own.passed + alone.passed, 0, [], failed
+        for _ in range(AGAIN_TIMES):
+            pytest_run(alone, env, 0, *failed)
+        passed.subtract(failed_tests(alone))
+        own.again = [f"{test}: {passed[test]} of {AGAIN_TIMES}" for test in failed]
+        if alone.passed == AGAIN_TIMES * len(failed):
+            own.passed, own.failed, own.names = own.passed + len(failed), 0, []
     count.add(own)
 
 
-def peers(count):
+def failed_tests(count):
+    return [m[1] for m in map(PYTEST_FAILED.match, count.names) if m]
+
+
+def say_durations(count):
+    """The longest are shown, all of a second and more are in a file."""
+    if not count.durations:
+        return
+    lines = [f"{seconds:7.1f} s  {test}" for seconds, test in sorted(count.durations, reverse=True)]
+    with open(os.path.join(ROOT, "build/durations.txt"), "w", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
+    print("\n".join(["the longest tests (more: build/durations.txt):", *lines[:LONGEST]]))
+
+
+def peers(count, args):
     """The real peers, built once a machine: minutes the first time, nothing later."""
     for script in ("tests/lab/peers.sh", "tests/lab/tailnet_peers.sh", "tests/lab/others.sh"):
         done = subprocess.run([script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             print(done.stdout)
             count.fail(f"{script}: exit status {done.returncode}")
+        else:
+            count.passed += 1
 
 
+def with_peers(suite):
+    """What needs the peers builds them, unless they were built beside other suites."""
+    def run_with(count, args):
+        built = Count()
+        if "peers" not in args.beside + args.suites:
+            peers(built, args)
+        if built.failed:
+            count.add(built)
+        else:
+            suite(count, args)
+    run_with.__name__ = suite.__name__
+    return run_with
+
+
+@with_peers
 def lab(count, args):
-    peers(count)
-    pytest(count, None, "tests/nat", "tests/lab")
+    pytest(count, None, "-m", "not long", "tests/nat", "tests/lab")
+
+
+@with_peers
+def lab_long(count, args):
+    """What check leaves out, and all of the sweep."""
+    sweep, hours = "tests/lab/test_sweep.py", 6 * 3600
+    pytest_run(count, None, LAB_WORKERS, "-m", "long", "--ignore", sweep, "tests/nat", "tests/lab", timeout=hours)
+    pytest_run(count, {"SWEEP_EVERY": os.environ.get("SWEEP_EVERY", "1")}, LAB_WORKERS, sweep, timeout=hours)
+    count.left = 0  # they are the others
+
+
+@with_peers
+def flake_rate(count, args):
+    """Each test of the lab so many times at three times the normal load; how often each of them failed, and all. A
+    few failures in all rounds are allowed: then the suite has passed."""
+    rounds, failures = Count(), collections.Counter()
+    select = args.select or ["-m", "not long", "tests/nat", "tests/lab"]
+    for turn in range(FLAKE_TIMES):
+        own = Count()
+        pytest_run(own, None, FLAKE_WORKERS, *select, timeout=2 * 3600)
+        failures.update(failed_tests(own) or own.names)
+        print(f"round {turn + 1} of {FLAKE_TIMES}: {own}", flush=True)
+        rounds.add(own)
+    for test, failed in failures.most_common():
+        print(f"failed {failed} of {FLAKE_TIMES}: {test}")
+    total = rounds.passed + rounds.failed
+    print(f"flake rate: {rounds.failed} of {total}, at most {FLAKE_MAX} allowed")
+    count.skipped, count.reasons, count.left = rounds.skipped, sorted(set(rounds.reasons)), rounds.left // FLAKE_TIMES
+    count.durations = rounds.durations
+    count.passed = rounds.passed
+    if rounds.failed > FLAKE_MAX or not rounds.passed:
+        count.failed, count.names = rounds.failed, list(failures)
 
 
 def san_lab(count, args):
     """The lab once under ASan and UBSan."""
     if make(count, "SAN=1", "all"):
         pytest(count, {"SLUICE": os.path.join(ROOT, "build/variant-san/sluice"), **SAN_ENV},
-               "tests/lab/test_forward.py", "tests/lab/test_life.py", "tests/lab/test_policy.py")
+               "-m", "not long", "tests/lab/test_forward.py", "tests/lab/test_life.py", "tests/lab/test_policy.py")
+        count.left = 0  # told by the lab
 
 
 def kernels(count, args):
@@ -294,10 +381,10 @@ def kernels(count, args):
 
 
 SUITES = {f.__name__.replace("_", "-"): f for f in
-          (style, unit, sodium, bpf, conformance, fuzz, san, lab, san_lab, arm64, kernels)}
+          (style, unit, sodium, bpf, conformance, fuzz, san, peers, lab, san_lab, lab_long, flake_rate, arm64, kernels)}
 
 
-ALONE = (lab, san_lab)  # their peers have deadlines of their own
+ALONE = (lab, san_lab, lab_long, flake_rate)  # their peers have deadlines of their own
 
 
 def run_suite(name, args):
@@ -323,6 +410,7 @@ def main():
     parser.add_argument("--fuzz-seconds", type=int, default=FUZZ_SECONDS)
     parser.add_argument("--beside", action="append", default=[], choices=list(SUITES), metavar="SUITE",
                         help="it leaves a core to others")
+    parser.add_argument("--select", action="append", metavar="WORD", help="for flake-rate: pytest's words, not all")
     parser.add_argument("suites", nargs="+", choices=list(SUITES), metavar="SUITE")
     args = parser.parse_args()
     total = Count()
@@ -330,8 +418,11 @@ def main():
         total.add(count)
     for reason in total.reasons:
         print(f"skipped: {reason}")
+    say_durations(total)
+    if total.left:
+        print(f"left to make check-long: {total.left} tests (pytest -m long --collect-only tests/lab tests/nat)")
     for test in total.again:
-        print(f"failed beside others, passed alone: {test}")
+        print(f"failed beside others, passed alone {test}")
     for failed in total.names:
         print(f"failed: {failed}")
     print(total)

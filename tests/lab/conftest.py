@@ -12,7 +12,6 @@ from world import World  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes minutes, for a timer of the protocol has to pass")
     if os.geteuid() != 0:
         pytest.exit("the lab needs root: network namespaces, TUN devices, BPF", returncode=1)
 

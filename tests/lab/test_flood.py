@@ -144,7 +144,7 @@ def test_fault_22_a_flood_of_initiations(world, kind):
     assert world.gateway.command("status", check=False).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fault_22_the_gateway_renews_sessions_under_load(world):
     """A client's initiations compete with the flood's; the gateway's own, before the client's turn at 120 s, do not."""
     world = world()

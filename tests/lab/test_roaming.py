@@ -142,7 +142,7 @@ def test_w10_a_stranger_hears_nothing(world):
     assert world.gateway.drops()["wg_handshake"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_w1_rekeys_under_traffic_lose_nothing(world):
     """145 s of echoes: alice (wireguard-go, IPv4) and carol (boringtun, IPv6) start their sessions and rekey them
     after 120 s; for dave the gateway does, because he was never told where it is: it called him."""

@@ -45,7 +45,7 @@ def doctor_of_pins(gateway):
     return entry["result"], entry["text"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fault_4_upgrade_from_the_layout_before(world, monkeypatch):
     """A download goes on over it, and every flow keeps its port."""
     this = gateways.SLUICE
