@@ -59,7 +59,7 @@ user_src := $(wildcard $(user_src))
 lib_obj := $(patsubst %.c,$(O)/%.o,$(policy_src) $(user_src))
 bpf_obj := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 skeletons := $(bpf_obj:.bpf.o=.skel.h)
-unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/unit/tailnet/*/test_*.c))
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 

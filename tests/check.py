@@ -143,8 +143,19 @@ def pytest_reader(count, line):
                 count.failed += int(number)
 
 
-def programs(pattern):
-    return sorted(p for p in glob.glob(os.path.join(ROOT, pattern)) if os.access(p, os.X_OK) and not p.endswith(".d"))
+def programs(count, build, sources, top=""):
+    """The programs of the tests whose sources match, in a build folder. What was built of a source that is gone is no
+    test; a source that was not built is a failed one."""
+    found = []
+    for source in sorted(glob.glob(os.path.join(ROOT, sources), recursive=True)):
+        program = os.path.join(build, os.path.relpath(source, os.path.join(ROOT, top))).removesuffix(".c")
+        if os.access(os.path.join(ROOT, program), os.X_OK):
+            found.append(os.path.join(ROOT, program))
+        else:
+            count.fail(f"{program}: not built")
+    if not found:
+        count.fail(f"{build}: no programs of {sources}")
+    return found
 
 
 def each(count, job, items, at_once=1):
@@ -158,7 +169,7 @@ def each(count, job, items, at_once=1):
             count.add(own)
 
 
-def cmocka(count, pattern, what, wrapper=(), env=None, without=(), at_once=1):
+def cmocka(count, build, sources, what, wrapper=(), env=None, without=(), at_once=1):
     def job(own, program):
         name = os.path.basename(program)
         if name in without:
@@ -166,10 +177,7 @@ def cmocka(count, pattern, what, wrapper=(), env=None, without=(), at_once=1):
             return
         run(own, name, [*wrapper, program], tap(f"{what} {name}"), {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})},
             timeout=120)
-    found = programs(pattern)
-    if not found:
-        count.fail(f"{what}: no test programs: {pattern}")
-    each(count, job, found, at_once)
+    each(count, job, programs(count, build, sources), at_once)
 
 
 def make(count, *args):
@@ -182,13 +190,16 @@ def make(count, *args):
     return not done.returncode
 
 
+UNIT = "tests/unit/**/test_*.c"
+
+
 def unit(count, args):
-    cmocka(count, "build/tests/unit/test_*", "unit")
+    cmocka(count, "build", UNIT, "unit")
 
 
 def sodium(count, args):
     if make(count, "AEAD=sodium", "unit-programs"):
-        cmocka(count, "build/variant-sodium/tests/unit/test_*", "unit (AEAD=sodium)")
+        cmocka(count, "build/variant-sodium", UNIT, "unit (AEAD=sodium)")
 
 
 SAN_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
@@ -196,7 +207,7 @@ SAN_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "
 
 def san(count, args):
     if make(count, "SAN=1", "unit-programs"):
-        cmocka(count, "build/variant-san/tests/unit/test_*", "unit (sanitizers)", env=SAN_ENV)
+        cmocka(count, "build/variant-san", UNIT, "unit (sanitizers)", env=SAN_ENV)
 
 
 NOT_EMULATED = {  # by qemu-user
@@ -211,7 +222,7 @@ def arm64(count, args):
     """The unit tests for another machine, emulated; the BPF side is the same byte code. With the libraries of
     libc6:arm64 only, not with the linker of the cross-compiler's libc6: two C libraries in one process hang."""
     if make(count, "CROSS=aarch64-linux-gnu-", "unit-programs"):
-        cmocka(count, "build/variant-aarch64-linux-gnu/tests/unit/test_*", "unit (arm64)",
+        cmocka(count, "build/variant-aarch64-linux-gnu", UNIT, "unit (arm64)",
                ["qemu-aarch64"], without=NOT_EMULATED, at_once=CORES)
 
 
@@ -226,7 +237,7 @@ def style(count, args):
 
 
 def bpf(count, args):
-    cmocka(count, "build/tests/bpf/test_*", "bpf")
+    cmocka(count, "build", "tests/bpf/test_*.c", "bpf")
 
 
 def made_cases():
@@ -259,7 +270,8 @@ def fuzz(count, args):
                 own.passed += 1
         run(own, name, [program, f"-max_total_time={args.fuzz_seconds}", "-print_final_stats=0", "-verbosity=1",
                         "-artifact_prefix=build/fuzz/", corpus, *seeds], ended)
-    each(count, job, programs("build/fuzz/fuzz_*"), CORES)
+    found = programs(count, "build", "tests/fuzz/fuzz_*.c", "tests")
+    each(count, job, found, CORES)
 
 
 def pytest_run(count, env, workers, *select, timeout=1500):

@@ -2,14 +2,14 @@
 /*
  * scale_bombs [JSON]
  *
- * What policies cost that are small and mean much (tests/unit/policy_bombs.h), for 10,000 clients: half of each,
+ * What policies cost that are small and mean much (tests/unit/policy/policy_bombs.h), for 10,000 clients: half of each,
  * and all of it, to see how the cost grows. What is refused has spent its budget or has filled the tables; the
  * last column says how long that was looked at in vain.
  */
 #include "scale.h"
 #include "policy/check.h"
 #include "policy/reach.h"
-#include "tests/unit/policy_bombs.h"
+#include "tests/unit/policy/policy_bombs.h"
 
 #define POPULATION 10000
 

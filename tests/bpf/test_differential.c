@@ -14,7 +14,7 @@
 #include "policy/prefixes.h"
 #include "policy/tables.h"
 #include "slots.h"
-#include "tests/unit/random_filter.h"
+#include "tests/unit/policy/random_filter.h"
 
 #define NODES	      12
 #define SHORT	      30000

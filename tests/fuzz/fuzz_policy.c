@@ -15,8 +15,8 @@
 #include "policy/matrix.h"
 #include "policy/print.h"
 #include "policy/test.h"
-#include "tests/unit/policy_same.h"
-#include "tests/unit/random_filter.h"
+#include "tests/unit/policy/policy_same.h"
+#include "tests/unit/policy/random_filter.h"
 
 #define CLIENTS 8
 #define PACKETS 1000

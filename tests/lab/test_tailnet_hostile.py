@@ -2,8 +2,8 @@
 """A coordination server that turns bad: a clear word and another try, traffic goes on, nothing of ours ends or grows.
 And a node that says of itself what it likes: it costs nobody else anything.
 
-What each answer does to the protocol is in tests/unit/test_tailnet_coord.c and test_tailnet_netmap.c; here all of the
-gateway stands, the server that it knew is replaced under its name and certificate, or hands on claims.
+What each answer does to the protocol is in the unit tests of tailnet/coord and tailnet/netmap; here all of the gateway
+stands, the server that it knew is replaced under its name and certificate, or hands on claims.
 """
 import base64
 import os

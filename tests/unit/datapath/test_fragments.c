@@ -17,7 +17,7 @@
 
 #include "policy/addr.h"
 #include "fragments.h"
-#include "random.h"
+#include "tests/unit/random.h"
 #include "user/datapath/cut.h"
 #include "user/datapath/reassemble.h"
 

@@ -9,7 +9,7 @@
 
 #include "policy/alloc.h"
 #include "policy/filter.h"
-#include "random.h"
+#include "tests/unit/random.h"
 
 /*
  * Random rules, clients and packets in a small world: few addresses and ports, so

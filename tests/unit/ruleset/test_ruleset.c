@@ -4,7 +4,7 @@
  * what is remembered of the last policy. Files are
  * in a folder of the test's own.
  */
-#include "emulated.h"
+#include "tests/unit/emulated.h"
 #include "ruleset_setup.h"
 
 #define B2SUM "60998efedfb4000cb64da5fe9d4a89432de2824adf4e4fc5f56d336a2ebfa07f"

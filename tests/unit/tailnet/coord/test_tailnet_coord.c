@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "policy/alloc.h"
-#include "tests/tailnet_server.h"
+#include "tests/unit/tailnet/tailnet_server.h"
 #include "user/tailnet/coord/coord.h"
 #include "user/tailnet/coord/pings.h"
 #include "user/tailnet/ipc/roster.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/tailnet_server.h"
+#include "tests/unit/tailnet/tailnet_server.h"
 
 struct pair {
 	struct noise_control client;

@@ -9,7 +9,7 @@
 #include "policy/matrix.h"
 #include "policy/test.h"
 #include "policy_load.h"
-#include "random.h"
+#include "tests/unit/random.h"
 
 #define ROUNDS 400
 

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "emulated.h"
+#include "tests/unit/emulated.h"
 #include "user/config/config.h"
 #include "user/config/known_keys.h"
 

@@ -2,7 +2,7 @@
 /* Sets of prefixes, against a naive set on a small world; block lists. */
 #include "policy/blocklist.h"
 #include "policy_load.h"
-#include "random.h"
+#include "tests/unit/random.h"
 
 static struct prefix pfx(const char *text)
 {

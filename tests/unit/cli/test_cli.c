@@ -236,7 +236,7 @@ static void test_completion_is_bash(void **state)
 /* ---- arguments ------------------------------------------------------------------------------------- */
 
 #define GONE   "-s /nonexistent/s.sock"
-#define OFFICE "tests/unit/files/office.yaml"
+#define OFFICE "tests/unit/cli/files/office.yaml"
 
 static const struct {
 	const char *line;
