@@ -140,6 +140,8 @@ install: all
 	install -D -m 644 user/system/sluice.sysusers $(DESTDIR)/usr/lib/sysusers.d/sluice.conf
 	$(O)/sluice completion | install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
 	[ -e $(DESTDIR)/etc/sluice/gateway.yaml ] || install -D -m 600 gateway.yaml $(DESTDIR)/etc/sluice/gateway.yaml
+	# the group of people who may look, and the network process's user: now, where this is the machine that runs it
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers > /dev/null || systemd-sysusers sluice.conf
 	[ -e $(DESTDIR)/etc/sluice/policy/example.yaml ] || install -D -m 644 policy/example.yaml $(DESTDIR)/etc/sluice/policy/example.yaml
 
 clean:

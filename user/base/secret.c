@@ -29,7 +29,8 @@ void secret_shield(void)
 
 void *secret_memory(size_t size)
 {
-	void *memory = sodium_malloc(size);
+	/* sodium_malloc() aborts before the first sodium_init(); every later one is a test of a flag */
+	void *memory = sodium_init() < 0 ? NULL : sodium_malloc(size);
 
 	if (!memory) {
 		fputs("sluice: out of memory\n", stderr);
