@@ -33,7 +33,8 @@ static void check_sources(const struct checker *c, const struct policy_rule *r)
 		if (!resolve_is_empty(c->r, &r->src.v[i]))
 			continue;
 		empty++;
-		diag_warning(c->d, r->src.v[i].at, "src=\"%s\": nobody has this now", r->src.v[i].text);
+		if (r->src.v[i].kind != SEL_SHARED) /* that it is nobody was said */
+			diag_warning(c->d, r->src.v[i].at, "src=\"%s\": nobody has this now", r->src.v[i].text);
 	}
 	if (empty == r->src.n)
 		diag_warning(c->d, r->at, "can never match: %s", r->src.n ? "nobody is its source" : "src is empty");
@@ -159,7 +160,7 @@ static void check_destination(const struct checker *c, const struct policy_rule 
 	struct fates f;
 	char *why;
 
-	if (sel->kind == SEL_SELF || sel->kind == SEL_ANY)
+	if (sel->kind == SEL_SELF || sel->kind == SEL_ANY || sel->kind == SEL_SERVICE)
 		return;
 	if (resolve_is_empty(c->r, sel)) {
 		diag_warning(c->d, sel->at, "dst=\"%s\": nothing has this now", sel->text);
@@ -252,6 +253,8 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 		diag_warning(d, whole, "no acls and no grants: everything is denied");
 	check_collect(&c);
 	for (size_t i = 0; i < p->n_rules && inv->n_nodes && !budget_is_spent(budget); i++) {
+		if (p->rules[i].posture.n)
+			continue; /* that it holds for nobody was said */
 		budget_at(budget, p->rules[i].at);
 		check_sources(&c, &p->rules[i]);
 		check_destinations(&c, &p->rules[i]);

@@ -132,12 +132,15 @@ static void read_approver(struct parser *x, const struct doc_node *key, const st
 
 static void read_auto_approvers(struct parser *x, const struct doc_node *n)
 {
-	static const char *const known[] = {"routes", "exitNode", NULL};
-	const struct doc_node *map = want_map(x, n, "autoApprovers"), *routes;
+	static const char *const known[] = {"routes", "exitNode", "services", NULL};
+	const struct doc_node *map = want_map(x, n, "autoApprovers"), *routes, *services;
 
 	if (!map)
 		return;
-	doc_only_keys(map, "autoApprovers", known, x->d);
+	want_keys(x, map, "autoApprovers", known);
+	services = doc_get(map, "services");
+	if (!is_empty(services))
+		diag_warning(x->d, services->at, "\"autoApprovers.services\" is ignored: a gateway hosts no services");
 	read_selectors(x, doc_get(map, "exitNode"), "autoApprovers.exitNode", &x->p->exit_approvers);
 	routes = want_map(x, doc_get(map, "routes"), "autoApprovers.routes");
 	if (!routes)
@@ -147,19 +150,19 @@ static void read_auto_approvers(struct parser *x, const struct doc_node *n)
 		read_approver(x, &routes->keys[i], &routes->items[i]);
 }
 
-/* "add T" or "remove T" */
+/* "add T" or "remove T"; a target alone is added */
 static void read_ipset_op(struct parser *x, const struct policy_text *t, struct policy_ipset *set)
 {
 	struct policy_ipset_op *op = &set->ops[set->n];
-	const char *space = strchr(t->text, ' ');
+	const char *space = strchr(t->text, ' '), *target = space ? space : t->text;
 
 	op->remove = !strncmp(t->text, "remove ", 7);
-	if (!op->remove && strncmp(t->text, "add ", 4)) {
+	if (space && !op->remove && strncmp(t->text, "add ", 4)) {
 		diag_error(x->d, t->at, "ipsets[\"%s\"]: found \"%s\", expected \"add\" or \"remove\" and a target",
 			   set->name, t->text);
 		return;
 	}
-	set->n += parse_selector(x, set->name, space, strlen(space), t->at, &op->target);
+	set->n += parse_selector(x, set->name, target, strlen(target), t->at, &op->target);
 }
 
 static void read_ipsets(struct parser *x, const struct doc_node *n)
@@ -185,17 +188,20 @@ static void read_ipsets(struct parser *x, const struct doc_node *n)
 
 static void read_test(struct parser *x, const struct doc_node *map)
 {
-	static const char *const known[] = {"src", "proto", "accept", "deny", NULL};
+	static const char *const known[] = {"src", "user", "srcPostureAttrs", "proto", "accept", "allow", "deny", NULL};
 	struct policy_assertion *t = &x->p->tests[x->p->n_tests++];
-	const struct doc_node *src = doc_get(map, "src"), *proto = doc_get(map, "proto");
+	const struct doc_node *src, *proto;
 
 	t->at = map->at;
-	doc_only_keys(map, "tests", known, x->d);
+	want_keys(x, map, "tests", known);
+	src = get_renamed(x, map, "src", "user");
+	proto = doc_get(map, "proto");
+	t->posture = !is_empty(doc_get(map, "srcPostureAttrs"));
 	if (src && doc_string(src, "tests: src", &t->src.text, x->d))
 		t->src.at = src->at;
 	if (proto && doc_string(proto, "tests: proto", &t->proto.text, x->d))
 		t->proto.at = proto->at;
-	read_texts(x, doc_get(map, "accept"), "tests: accept", &t->accept);
+	read_texts(x, get_renamed(x, map, "accept", "allow"), "tests: accept", &t->accept);
 	read_texts(x, doc_get(map, "deny"), "tests: deny", &t->deny);
 }
 
@@ -228,7 +234,17 @@ static void read_grant_section(struct parser *x, const struct doc_node *n)
 	x->p->has_rules |= n->kind == DOC_LIST;
 }
 
-enum fate { READ, IGNORE, REFUSE };
+/* A condition on every rule: without it they would allow more, and rules that nobody can use are no policy. */
+static void read_default_posture(struct parser *x, const struct doc_node *n)
+{
+	const struct doc_node *list = want_list(x, n, "defaultSrcPosture");
+
+	if (list && list->n)
+		diag_error(x->d, list->at,
+			   "\"defaultSrcPosture\" is not supported: to ignore a condition would widen access");
+}
+
+enum fate { READ, IGNORE };
 
 static const struct section {
 	const char *name;
@@ -254,8 +270,10 @@ static const struct section {
 	{"derpMap", IGNORE, NULL},
 	{"disableIPv4", IGNORE, NULL},
 	{"OneCGNATRoute", IGNORE, NULL},
-	{"postures", REFUSE, NULL},
-	{"defaultSrcPosture", REFUSE, NULL},
+	{"attrConfig", IGNORE, NULL},
+	{"extraDNSRecords", IGNORE, NULL},
+	{"postures", IGNORE, NULL},
+	{"defaultSrcPosture", READ, read_default_posture},
 };
 
 #define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
@@ -269,9 +287,6 @@ static void read_section(struct parser *x, const struct doc_node *key, const str
 			continue;
 		if (s->fate == READ)
 			s->read(x, value);
-		else if (s->fate == REFUSE)
-			diag_error(x->d, key->at, "\"%s\" is not supported: to ignore a condition would widen access",
-				   s->name);
 		else
 			diag_warning(x->d, key->at, "\"%s\" is ignored: a gateway has no use for it", s->name);
 		if (s->fate == IGNORE)
@@ -290,12 +305,13 @@ static size_t parse_length_of(const struct doc_node *root, const char *section)
 static void read_sections(struct parser *x, const struct doc_node *root)
 {
 	const char *known[N_SECTIONS + 1];
-	size_t rules = parse_length_of(root, "acls") + parse_length_of(root, "grants") + parse_length_of(root, "deny");
+	size_t rules;
 
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		known[i] = sections[i].name;
 	known[N_SECTIONS] = NULL;
-	doc_only_keys(root, "policy", known, x->d);
+	want_keys(x, root, "policy", known);
+	rules = parse_length_of(root, "acls") + parse_length_of(root, "grants") + parse_length_of(root, "deny");
 	x->p->rules = arena_alloc(&x->p->mem, rules, sizeof(*x->p->rules));
 	x->p->ignored.v = arena_alloc(&x->p->mem, root->n, sizeof(*x->p->ignored.v));
 	for (size_t i = 0; i < root->n; i++)

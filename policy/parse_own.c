@@ -27,10 +27,11 @@ static void required(struct parser *x, const struct doc_node *map, const char *w
 static void read_blocklist(struct parser *x, const struct doc_node *map, struct policy_blocklist *b)
 {
 	static const char *const known[] = {"name", "file", "max_age", NULL};
-	const struct doc_node *age = doc_get(map, "max_age");
+	const struct doc_node *age;
 
 	b->at = map->at;
-	doc_only_keys(map, "blocklists", known, x->d);
+	want_keys(x, map, "blocklists", known);
+	age = doc_get(map, "max_age");
 	required(x, map, "blocklists", "name", &b->name);
 	required(x, map, "blocklists", "file", &b->file);
 	if (age)
@@ -105,7 +106,7 @@ static void read_quota(struct parser *x, const struct doc_node *map, struct poli
 	unsigned limits = 0;
 
 	q->at = map->at;
-	doc_only_keys(map, "quotas", known, x->d);
+	want_keys(x, map, "quotas", known);
 	read_selectors(x, doc_get(map, "src"), "src", &q->src);
 	limits += read_limit(x, map, "flows", &q->flows);
 	limits += read_limit(x, map, "new_flows", &q->new_flows);

@@ -10,7 +10,8 @@
 #define TAILSCALE_DOMAIN "tailscale.com/"
 
 /* Capabilities of Tailscale's own domain that its documentation lets a policy grant. */
-static const char *const own_caps[] = {"drive", "golink", "kubernetes", "relay", "tsidp", "webui"};
+static const char *const own_caps[] = {"drive",	  "golink",  "kubernetes", "relay",
+				       "secrets", "tailsql", "tsidp",	   "webui"};
 
 static struct policy_rule *new_rule(struct parser *x, const struct doc_node *map, enum policy_rule_kind kind)
 {
@@ -20,16 +21,6 @@ static struct policy_rule *new_rule(struct parser *x, const struct doc_node *map
 	r->id = (uint32_t)x->p->n_rules;
 	r->at = map->at;
 	return r;
-}
-
-/* src by its name of today or by its old one. */
-static const struct doc_node *renamed(struct parser *x, const struct doc_node *map, const char *name, const char *old)
-{
-	const struct doc_node *now = doc_get(map, name), *before = doc_get(map, old);
-
-	if (now && before)
-		diag_error(x->d, before->at, "\"%s\" is the old name of \"%s\": found both", old, name);
-	return now ? now : before;
 }
 
 static void read_targets(struct parser *x, const struct doc_node *list, struct policy_rule *r)
@@ -88,12 +79,24 @@ static void read_acl_proto(struct parser *x, const struct doc_node *n, struct po
 	parse_rules_check_ports(x, r, text);
 }
 
-static void refuse_posture(struct parser *x, const struct doc_node *map)
+/*
+ * A condition that a gateway cannot see. Without it the rule would allow more, so an accept holds for nobody; a deny
+ * would forbid less, so it is refused.
+ */
+static void read_posture(struct parser *x, const struct doc_node *map, struct policy_rule *r)
 {
 	const struct doc_node *n = doc_get(map, "srcPosture");
 
-	if (n)
-		diag_error(x->d, n->at, "\"srcPosture\" is not supported: to ignore a condition would widen access");
+	read_texts(x, n, "srcPosture", &r->posture);
+	if (!r->posture.n)
+		return;
+	if (r->kind == POLICY_DENY)
+		diag_error(x->d, n->at,
+			   "\"srcPosture\" is not supported in a deny: nobody can tell here whether it holds");
+	else
+		diag_warning(
+			x->d, n->at,
+			"\"srcPosture\" is a condition that a gateway cannot check: this rule allows nothing here");
 }
 
 static void read_acl(struct parser *x, const struct doc_node *map, enum policy_rule_kind kind)
@@ -101,11 +104,11 @@ static void read_acl(struct parser *x, const struct doc_node *map, enum policy_r
 	static const char *const known[] = {"action", "src", "users", "dst", "ports", "proto", "srcPosture", NULL};
 	struct policy_rule *r = new_rule(x, map, kind);
 
-	doc_only_keys(map, kind == POLICY_ACL ? "acls" : "deny", known, x->d);
-	refuse_posture(x, map);
+	want_keys(x, map, kind == POLICY_ACL ? "acls" : "deny", known);
+	read_posture(x, map, r);
 	check_action(x, map, kind);
-	read_selectors(x, renamed(x, map, "src", "users"), "src", &r->src);
-	read_targets(x, renamed(x, map, "dst", "ports"), r);
+	read_selectors(x, get_renamed(x, map, "src", "users"), "src", &r->src);
+	read_targets(x, get_renamed(x, map, "dst", "ports"), r);
 	read_acl_proto(x, doc_get(map, "proto"), r);
 }
 
@@ -195,8 +198,8 @@ static void read_grant(struct parser *x, const struct doc_node *map)
 	static const char *const known[] = {"src", "dst", "ip", "app", "via", "srcPosture", NULL};
 	struct policy_rule *r = new_rule(x, map, POLICY_GRANT);
 
-	doc_only_keys(map, "grants", known, x->d);
-	refuse_posture(x, map);
+	want_keys(x, map, "grants", known);
+	read_posture(x, map, r);
 	if (is_empty(doc_get(map, "ip")) && is_empty(doc_get(map, "app")))
 		diag_error(x->d, map->at, "ip and app can not both be empty");
 	read_selectors(x, doc_get(map, "src"), "src", &r->src);

@@ -31,6 +31,8 @@ enum policy_sel_kind {
 	SEL_INTERNET,	/* autogroup:internet, as a destination */
 	SEL_SELF,	/* autogroup:self, as a destination: the user's own nodes */
 	SEL_DANGER_ALL, /* autogroup:danger-all, as a source: anything at all */
+	SEL_SHARED,	/* autogroup:shared, as a source: guests of a tailnet, nobody here */
+	SEL_SERVICE,	/* svc:x, as a destination: a service of Tailscale's own, nothing here */
 };
 
 struct policy_sel {
@@ -89,6 +91,8 @@ struct policy_rule {
 	size_t n_ip;
 	struct policy_sels via;	 /* grant: tags of the routers that may carry it */
 	struct policy_texts app; /* grant: names of capabilities, ignored */
+	/* srcPosture: conditions on a client's device, which no gateway can see. The rule holds for nobody. */
+	struct policy_texts posture;
 	struct diag_at at;
 };
 
@@ -131,6 +135,7 @@ struct policy_approver { /* autoApprovers.routes; autoApprovers.exitNode is two 
 struct policy_assertion {	       /* one of section tests; checked when it is run */
 	struct policy_text src, proto; /* text NULL: absent */
 	struct policy_texts accept, deny;
+	bool posture; /* srcPostureAttrs: of a device that fulfils conditions, which no client does here */
 	struct diag_at at;
 };
 

@@ -165,6 +165,7 @@ static void acl(struct printer *pr, const struct policy_rule *r)
 		free(ports);
 	}
 	end_list(pr);
+	texts(pr, "srcPosture", &r->posture);
 }
 
 static void ips(struct printer *pr, const struct policy_rule *r)
@@ -201,6 +202,7 @@ static void grant(struct printer *pr, const struct policy_rule *r)
 	ips(pr, r);
 	if (r->via.n)
 		selectors(pr, "via", &r->via);
+	texts(pr, "srcPosture", &r->posture);
 	if (!r->app.n)
 		return;
 	print_text(pr, "app");
@@ -406,6 +408,15 @@ static void quotas(struct printer *pr, const struct policy *p)
 	end_list(pr);
 }
 
+/* Which conditions the device fulfils is of no use here, only that there are any. */
+static void posture_attrs(struct printer *pr)
+{
+	print_text(pr, "srcPostureAttrs");
+	begin_map(pr, YAML_FLOW_MAPPING_STYLE);
+	pair(pr, "node:any", "true");
+	print_end_map(pr);
+}
+
 static void tests(struct printer *pr, const struct policy *p)
 {
 	if (!p->n_tests)
@@ -418,6 +429,8 @@ static void tests(struct printer *pr, const struct policy *p)
 		begin_map(pr, YAML_BLOCK_MAPPING_STYLE);
 		if (a->src.text)
 			pair(pr, "src", a->src.text);
+		if (a->posture)
+			posture_attrs(pr);
 		if (a->proto.text)
 			pair(pr, "proto", a->proto.text);
 		texts(pr, "accept", &a->accept);

@@ -288,6 +288,8 @@ static void resolve_selector(const struct resolver *r, const struct policy_sel *
 		resolve_everything(out);
 		break;
 	case SEL_SELF:
+	case SEL_SHARED:
+	case SEL_SERVICE:
 		break;
 	}
 }

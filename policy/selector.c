@@ -18,7 +18,7 @@ static const struct {
 } autogroups[] = {
 	{"member", SEL_MEMBER},		{"tagged", SEL_TAGGED},	     {"internet", SEL_INTERNET}, {"self", SEL_SELF},
 	{"danger-all", SEL_DANGER_ALL}, {"admin", SEL_ROLE},	     {"owner", SEL_ROLE},	 {"it-admin", SEL_ROLE},
-	{"network-admin", SEL_ROLE},	{"billing-admin", SEL_ROLE}, {"auditor", SEL_ROLE},
+	{"network-admin", SEL_ROLE},	{"billing-admin", SEL_ROLE}, {"auditor", SEL_ROLE},	 {"shared", SEL_SHARED},
 };
 
 #define N_AUTOGROUPS (sizeof(autogroups) / sizeof(autogroups[0]))
@@ -138,6 +138,11 @@ static bool parse_autogroup(struct parser *x, const char *what, struct policy_se
 {
 	const char *names[N_AUTOGROUPS + 1], *name = s->text + strlen("autogroup:"), *near;
 
+	if (!strcmp(name, "members")) {
+		hint_old(x, s->at, s->text, "autogroup:member");
+		s->text = "autogroup:member";
+		name = "member";
+	}
 	for (size_t i = 0; i < N_AUTOGROUPS; i++) {
 		names[i] = autogroups[i].name;
 		if (!strcmp(name, names[i])) {
@@ -171,9 +176,14 @@ bool parse_selector(struct parser *x, const char *what, const char *text, size_t
 		s.kind = SEL_TAG;
 	else if (starts_with(text, len, "ipset:"))
 		s.kind = SEL_IPSET;
+	else if (starts_with(text, len, "svc:"))
+		s.kind = SEL_SERVICE;
 	else if (len && !memchr(text, ':', len))
 		s.kind = SEL_HOST;
-	else if (!starts_with(text, len, "autogroup:")) {
+	else if (starts_with(text, len, "host:") && s.text[strlen("host:")]) {
+		s.kind = SEL_HOST;
+		s.text += strlen("host:");
+	} else if (!starts_with(text, len, "autogroup:")) {
 		diag_error(x->d, at,
 			   "%s=\"%s\": expected an address, a CIDR, *, a user, group:, tag:, autogroup:, ipset: "
 			   "or the name of a host",
@@ -209,29 +219,52 @@ static bool unwrap(const char *text, size_t len, char *buf, size_t size, size_t 
 	return true;
 }
 
-bool parse_target(struct parser *x, const char *what, const char *text, struct diag_at at, struct policy_dst *out)
+/* The selector in front of the last colon. NULL: there is none, which is reported. */
+static const char *split_target(struct parser *x, const char *what, const char *text, struct diag_at at,
+				struct policy_sel *out)
 {
 	const char *colon = strrchr(text, ':'), *sel = text;
-	char whole[200], unwrapped[ADDR_STRLEN];
+	char unwrapped[ADDR_STRLEN];
 	size_t len;
 
-	snprintf(whole, sizeof(whole), "%s=\"%s\"", what, text);
 	if (!colon) {
-		diag_error(x->d, at, "%s: no ports: write \"%s:*\" for all of them", whole, text);
-		return false;
+		diag_error(x->d, at, "%s=\"%s\": no ports: write \"%s:*\" for all of them", what, text, text);
+		return NULL;
 	}
 	len = (size_t)(colon - text);
 	trim(&sel, &len);
-	if (!parse_ports(x, whole, colon + 1, strlen(colon + 1), at, &out->ports))
-		return false;
 	if (len && sel[0] == '[') {
 		if (!unwrap(sel, len, unwrapped, sizeof(unwrapped), &len)) {
-			diag_error(x->d, at, "%s: brackets go around an IPv6 address only", whole);
-			return false;
+			diag_error(x->d, at, "%s=\"%s\": brackets go around an IPv6 address only", what, text);
+			return NULL;
 		}
 		sel = unwrapped;
 	}
-	return parse_selector(x, what, sel, len, at, &out->sel);
+	return parse_selector(x, what, sel, len, at, out) ? colon + 1 : NULL;
+}
+
+bool parse_target(struct parser *x, const char *what, const char *text, struct diag_at at, struct policy_dst *out)
+{
+	const char *colon = strrchr(text, ':');
+	char whole[200];
+
+	snprintf(whole, sizeof(whole), "%s=\"%s\"", what, text);
+	if (colon && !parse_ports(x, whole, colon + 1, strlen(colon + 1), at, &out->ports))
+		return false;
+	return split_target(x, what, text, at, &out->sel);
+}
+
+bool parse_icmp_target(struct parser *x, const char *what, const char *text, struct diag_at at, struct policy_dst *out)
+{
+	const char *port = split_target(x, what, text, at, &out->sel);
+	uint64_t number;
+
+	if (!port)
+		return false;
+	if (digits_parse(port, strlen(port), PORT_MAX, &number))
+		return true;
+	diag_error(x->d, at, "%s=\"%s\": ICMP has no ports: expected \":0\" behind the host", what, text);
+	return false;
 }
 
 bool parse_ip(struct parser *x, const char *text, struct diag_at at, struct policy_ip *out)

@@ -72,4 +72,16 @@ size_t tables_inside(const struct tables *t, uint32_t class, const struct prefix
 const struct acl_rule *tables_find(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
 				   uint16_t port);
 
+/*
+ * What the tables say to a packet that opens a flow, as by_rules() of bpf/decide.h: every command that tells who
+ * reaches what asks here.
+ */
+struct tables_decision {
+	bool accept;
+	const struct acl_rule *rule; /* NULL: the default deny, or ICMP where a rule accepts something else */
+};
+
+struct tables_decision tables_decide(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
+				     uint16_t port);
+
 #endif

@@ -80,3 +80,15 @@ const struct acl_rule *tables_find(const struct tables *t, uint32_t class, const
 
 	return e ? ports_find(t->rules + e->value.first, e->value.count, proto, ported ? port : 0) : NULL;
 }
+
+struct tables_decision tables_decide(const struct tables *t, uint32_t class, const struct addr *dst, uint8_t proto,
+				     uint16_t port)
+{
+	const struct tables_entry *e = tables_match(t, class, dst);
+	const struct acl_rule *r = tables_find(t, class, dst, proto, port);
+	bool icmp = proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+
+	if (r)
+		return (struct tables_decision){r->verdict == VERDICT_ACCEPT, r};
+	return (struct tables_decision){icmp && e && e->value.flags & ACL_ACCEPTS, NULL};
+}

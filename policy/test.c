@@ -68,16 +68,23 @@ static bool read_src(struct cases *cs, const struct policy_assertion *a, struct 
 	return c->src.n || absent(cs, &a->src, "src", "nobody has this address");
 }
 
+static bool is_icmp(uint8_t proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
 static bool read_proto(struct cases *cs, const struct policy_assertion *a, struct policy_case *c)
 {
-	static const uint8_t any[2] = {IPPROTO_TCP, IPPROTO_UDP};
+	static const uint8_t any[2] = {IPPROTO_TCP, IPPROTO_UDP}, icmp[2] = {IPPROTO_ICMP, IPPROTO_ICMPV6};
 	const char *text = a->proto.text ? a->proto.text : "";
 	uint8_t proto;
 
-	if (!parse_proto(text, strlen(text), &proto) || !proto_has_ports(proto))
-		return unsound(cs, a->proto.at, "proto", text, "expected tcp, udp or sctp, or nothing");
-	memcpy(c->proto, any, sizeof(any));
+	if (!parse_proto(text, strlen(text), &proto) || (!proto_has_ports(proto) && !is_icmp(proto)))
+		return unsound(cs, a->proto.at, "proto", text, "expected tcp, udp, sctp or icmp, or nothing");
+	memcpy(c->proto, is_icmp(proto) ? icmp : any, sizeof(any));
 	c->n_proto = sizeof(any);
+	if (is_icmp(proto))
+		return true; /* each family has its own, whichever of them was written */
 	if (proto != POLICY_PROTO_DEFAULT) {
 		c->proto[0] = proto;
 		c->n_proto = 1;
@@ -87,14 +94,18 @@ static bool read_proto(struct cases *cs, const struct policy_assertion *a, struc
 
 static bool read_dst(struct cases *cs, const struct policy_text *to, struct policy_case *c)
 {
+	static struct policy_ports no_port;
 	struct policy_dst dst = {0};
 	const struct policy_sel *sel = &dst.sel;
+	bool icmp = is_icmp(c->proto[0]);
 
 	if (strchr(to->text, '/'))
 		return unsound(cs, to->at, "dst", to->text, "expected a single host, not a range");
-	if (!parse_target(&cs->x, "tests: dst", to->text, to->at, &dst) ||
+	if (!(icmp ? parse_icmp_target : parse_target)(&cs->x, "tests: dst", to->text, to->at, &dst) ||
 	    !validator_check(cs->v, &dst.sel, STANDS_DST) || !single(cs, "dst", sel, to->text, to->at))
 		return false;
+	if (icmp)
+		dst.ports = (struct policy_portlist){&no_port, 1};
 	if (dst.ports.n != 1 || dst.ports.v[0].first != dst.ports.v[0].last)
 		return unsound(cs, to->at, "dst", to->text, "expected a single port");
 	c->to = *to;
@@ -107,6 +118,12 @@ static bool read_dst(struct cases *cs, const struct policy_text *to, struct poli
 static void policy_test_read_list(struct cases *cs, const struct policy_assertion *a, const struct policy_texts *list,
 				  bool accept)
 {
+	if (accept && a->posture && list->n) {
+		diag_warning(cs->x.d, list->v[0].at,
+			     "tests: \"srcPostureAttrs\" is a condition that a gateway cannot check, so what it lets "
+			     "pass was not asked");
+		return;
+	}
 	for (size_t i = 0; i < list->n && !budget_is_spent(resolver_budget(cs->r)); i++) {
 		struct policy_case c = {.accept = accept};
 		bool sound;
@@ -235,6 +252,11 @@ static uint32_t policy_test_class_of(const struct run *run, const struct prefix 
 	return run->t->class_of[run->place->inv->n_nodes + low];
 }
 
+bool policy_case_asks(const struct policy_case *c, size_t k, bool v4)
+{
+	return !is_icmp(c->proto[k]) || (c->proto[k] == IPPROTO_ICMP) == v4;
+}
+
 static struct reached reach_of(const struct run *run, const struct policy_case *c, uint32_t class, bool v4,
 			       const struct prefixes *dst)
 {
@@ -246,11 +268,9 @@ static struct reached reach_of(const struct run *run, const struct policy_case *
 		if (prefix_is_v4(&dst->v[i]) != v4)
 			continue;
 		out.asked++;
-		for (size_t k = 0; k < c->n_proto; k++) {
-			const struct acl_rule *r = tables_find(run->t, class, &dst->v[i].addr, c->proto[k], c->port);
-
-			allowed |= r && r->verdict == VERDICT_ACCEPT;
-		}
+		for (size_t k = 0; k < c->n_proto; k++)
+			if (policy_case_asks(c, k, v4))
+				allowed |= tables_decide(run->t, class, &dst->v[i].addr, c->proto[k], c->port).accept;
 		if (allowed && run->place->blocked && prefixes_overlap(run->place->blocked, &dst->v[i]))
 			out.blocked++;
 		else

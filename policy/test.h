@@ -13,7 +13,7 @@ struct policy_case {
 	struct prefixes src;
 	struct prefixes dst; /* autogroup:self: empty, see below */
 	bool self;	     /* destinations are the source's owner's own nodes */
-	uint8_t proto[2];    /* TCP and UDP where none was written: either will do, ICMP has no port */
+	uint8_t proto[2];    /* TCP and UDP where none was written: either will do; of ICMP both families' */
 	size_t n_proto;
 	uint16_t port;
 	bool accept;	  /* what is expected: all of src reach all of dst, or none of them any */
@@ -27,6 +27,7 @@ struct policy_case {
  * there is a warning: a policy must not stand in the way of a client's removal. True:
  * all were sound.
  */
+bool policy_case_asks(const struct policy_case *c, size_t k, bool v4); /* proto[k] is one of the family's */
 bool policy_each_case(const struct policy *p, const struct resolver *r,
 		      void (*each)(const struct policy_case *c, void *arg), void *arg, struct diags *d);
 

@@ -37,9 +37,10 @@ static const struct {
 	const char *what;
 	unsigned allowed; /* bits of enum policy_sel_kind */
 } positions[] = {
-	[STANDS_SRC] = {"src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL)},
+	[STANDS_SRC] = {"src", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_DANGER_ALL) |
+				       BIT(SEL_SHARED)},
 	[STANDS_DST] = {"dst", PEOPLE | PLACES | BIT(SEL_ANY) | BIT(SEL_TAG) | BIT(SEL_TAGGED) | BIT(SEL_INTERNET) |
-				       BIT(SEL_SELF)},
+				       BIT(SEL_SELF) | BIT(SEL_SERVICE)},
 	[STANDS_VIA] = {"via", BIT(SEL_TAG)},
 	[STANDS_OWNER] = {"owner", PEOPLE | BIT(SEL_TAG)},
 	[STANDS_CLIENT] = {"egress", PEOPLE | BIT(SEL_TAG) | BIT(SEL_TAGGED)},
@@ -184,10 +185,38 @@ static void check_grant_dst(struct validator *v, const struct policy_rule *r, co
 		diag_error(v->x->d, dst->at, "dst=\"%s\": cannot use app grants with autogroup:internet", dst->text);
 }
 
+/*
+ * What exists in a tailnet alone is nobody and nothing on a gateway. An accept then allows less than its author
+ * wrote, which is safe; a deny or a quota would not hold for those whom it names.
+ */
+static void check_exists(struct validator *v, const struct policy_sel *s, const char *section)
+{
+	const char *why = s->kind == SEL_SHARED ? "guests of a tailnet are no clients of a gateway"
+						: "a service of Tailscale's own has no address here";
+
+	if (s->kind != SEL_SHARED && s->kind != SEL_SERVICE)
+		return;
+	if (section)
+		diag_error(v->x->d, s->at, "%s: \"%s\": %s, so this would hold for nothing", section, s->text, why);
+	else
+		diag_warning(v->x->d, s->at, "\"%s\" is ignored: %s", s->text, why);
+}
+
+static void check_all_exist(struct validator *v, const struct policy_rule *r)
+{
+	const char *section = r->kind == POLICY_DENY ? "deny" : NULL;
+
+	for (size_t i = 0; i < r->src.n; i++)
+		check_exists(v, &r->src.v[i], section);
+	for (size_t i = 0; i < r->n_dst; i++)
+		check_exists(v, &r->dst[i].sel, section);
+}
+
 static void check_rule(struct validator *v, struct policy_rule *r)
 {
 	check_sels(v, &r->src, STANDS_SRC);
 	check_sels(v, &r->via, STANDS_VIA);
+	check_all_exist(v, r);
 	for (size_t i = 0; i < r->n_dst; i++) {
 		validator_check(v, &r->dst[i].sel, STANDS_DST);
 		if (r->kind == POLICY_GRANT)
@@ -274,6 +303,13 @@ void validator_free(struct validator *v)
 	free(v);
 }
 
+static void check_quota(struct validator *v, struct policy_quota *q)
+{
+	check_sels(v, &q->src, STANDS_SRC);
+	for (size_t i = 0; i < q->src.n; i++)
+		check_exists(v, &q->src.v[i], "quotas");
+}
+
 void validate_policy(struct parser *x)
 {
 	struct policy *p = x->p;
@@ -289,7 +325,7 @@ void validate_policy(struct parser *x)
 	for (size_t i = 0; i < p->n_egress; i++)
 		validator_check(v, &p->egress[i].who, STANDS_CLIENT);
 	for (size_t i = 0; i < p->n_quotas; i++)
-		check_sels(v, &p->quotas[i].src, STANDS_SRC);
+		check_quota(v, &p->quotas[i]);
 	check_ipsets(v);
 	check_duplicate_lists(v);
 	validator_free(v);

@@ -74,10 +74,12 @@ CASES = [
     (to("h:80", proto="icmp"), "icmp"), (to("h:80", proto="gre"), "gre"), (to("h:80", proto="99"), "99"),
     (to("h:80", proto="sctp"), None), (to("h:80", proto="17"), None),
     # fields
-    (acl(foo=1), "foo"), (acl(srcPosture=["posture:x"]), "srcPosture"), ({"Acls": []}, "Acls"), ({"acl": []}, "acl"),
+    (acl(foo=1), "foo"), (acl(srcPosture=["posture:x"]), None), ({"Acls": []}, None), ({"acl": []}, "acl"),
+    ({"ACLs": [{"Action": "accept", "Users": ["*"], "Ports": ["*:22"]}]}, None), ({"acls": [], "ACLs": []}, "ACLs"),
     ({"acls": [{"action": "accept", "users": ["*"], "ports": ["*:22"]}]}, None),
-    ({"acls": [], "postures": {"posture:p": []}}, "postures"),
-    ({"acls": [], "defaultSrcPosture": []}, "defaultSrcPosture"),
+    ({"acls": [], "postures": {"posture:p": []}}, None), ({"acls": [], "attrConfig": {}}, None),
+    ({"acls": [], "defaultSrcPosture": []}, None),
+    ({"acls": [], "defaultSrcPosture": ["posture:p"]}, "defaultSrcPosture"),
     ({"acls": [], "sshTests": [], "randomizeClientPort": True, "disableIPv4": False, "OneCGNATRoute": "mac-always",
       "ssh": [{"action": "check", "src": ["a@x.com"], "dst": ["autogroup:self"], "users": ["root"]}],
       "nodeAttrs": [{"target": ["*"], "attr": ["funnel"]}], "derpMap": {"Regions": {"900": {}}}}, None),
@@ -108,7 +110,7 @@ CASES = [
     (grant(ip=["foo:80"]), "foo"), (grant(ip=["6:80"]), None), (grant(ip=[""]), "port range"),
     (grant(via=["a@x.com"]), "via can only be a tag"), (grant(via=["group:g"]), "via can only be a tag"),
     (grant(via=["*"]), "via can only be a tag"), (grant(via=["tag:x"]), 'tag "tag:x" not found'),
-    (grant(via=["tag:t"]), None), (grant(dst=["h:80"]), "h:80"), (grant(srcPosture=["posture:p"]), "srcPosture"),
+    (grant(via=["tag:t"]), None), (grant(dst=["h:80"]), "h:80"), (grant(srcPosture=["posture:p"]), None),
     (grant(dst=["0.0.0.0/0"]), f'dst "0.0.0.0/0"{ALL_IPS}'), (grant(dst=["::/0"]), f'dst "::/0"{ALL_IPS}'),
     (to("0.0.0.0/0:*"), None), (grant(dst=["autogroup:danger-all"]), "cannot use autogroup:danger-all as a dst"),
     (grant(src=["autogroup:member"], dst=["autogroup:self"]), None),
@@ -118,6 +120,13 @@ CASES = [
     (grant(ip=None, app={"x": []}), "capability name must have the form {domain}/{path}"),
     (grant(ip=None, app={"tailscale.com/cap/foo": []}), DOMAIN),
     (grant(ip=None, app={"tailscale.com/cap/drive": [{}]}), None),
+    (grant(ip=None, app={"tailscale.com/cap/tailsql": [], "tailscale.com/cap/secrets": []}), None),
+    # what exists in a tailnet alone
+    (grant(dst=["svc:db"]), None), (to("svc:db:443"), None), (grant(src=["svc:db"]), "svc:db"),
+    (of("autogroup:shared"), None), (to("autogroup:shared:*"), "autogroup:shared"), (of("autogroup:members"), None),
+    ({"autoApprovers": {"services": {"svc:db": ["tag:t"]}}}, None),
+    ({"ipsets": {"ipset:a": ["10.0.0.1", "host:h", "remove host:net"]}}, None), (of("host:h"), None),
+    (to("host:h:80"), None), (grant(dst=["host:h"]), None), (grant(dst=["host:none"]), "none"),
     # nothing at all
     ({}, None), ({"acls": []}, None), ({"grants": []}, None),
 ]
@@ -134,7 +143,9 @@ CASES += [
     (tests(), None), (tests(accept=["10.0.0.1:80"]), None), (tests(accept=["h:81"]), FAILED),
     (tests(deny=["h:81"]), None),
     (tests(accept=None, deny=["h:80"]), FAILED), (tests(proto="udp"), None), (tests(proto="6"), None),
-    (tests(proto="icmp"), FAILED), (tests(proto="1"), FAILED), (tests(proto="sctp"), FAILED),
+    (tests(proto="icmp", accept=["h:0"]), None), (tests(proto="1"), None),
+    (tests(proto="icmp", accept=["h:*"]), FAILED),
+    (tests(proto="icmp", accept=["10.0.0.9:0"]), FAILED), (tests(proto="sctp"), FAILED),
     (tests(src=None), FAILED), (tests(accept=None), FAILED), (tests(accept=[]), FAILED), (tests(src="*"), FAILED),
     (tests(src="10.0.0.0/8"), FAILED), (tests(src="tag:x"), FAILED), (tests(src="group:none"), FAILED),
     (tests(accept=["10.0.0.1/32:80"]), FAILED), (tests(accept=["net:80"]), FAILED), (tests(accept=["*:80"]), FAILED),
@@ -143,6 +154,8 @@ CASES += [
     (tests(src="tag:t", accept=None, deny=["h:80"]), None), (tests(src="group:g"), None),
     (tests(src="100.64.0.5"), None),
     (tests(src="100.64.0.9", accept=None, deny=["h:80"]), None), (tests(accept=["nohost:80"]), FAILED),
+    (tests(user="a@x.com", src=None), None), (tests(allow=["h:80"], accept=None), None),
+    (tests(srcPostureAttrs={"node:os": "macos"}, accept=["h:81"]), None),
 ]
 
 

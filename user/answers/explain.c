@@ -99,15 +99,10 @@ static bool explain_is_blocked(const struct ruleset *r, const struct addr *a)
 static enum drop_reason by_rules(const struct explain_source *s, uint32_t class, const struct explain_question *q,
 				 const struct addr *dst, uint32_t *rule)
 {
-	const struct tables *t = s->rules->reach.t;
-	const struct tables_entry *e = tables_match(t, class, dst);
-	const struct acl_rule *found = tables_find(t, class, dst, q->proto, q->port);
-	bool icmp = q->proto == IPPROTO_ICMP || q->proto == IPPROTO_ICMPV6;
+	struct tables_decision d = tables_decide(s->rules->reach.t, class, dst, q->proto, q->port);
 
-	if (!found)
-		return icmp && e && e->value.flags & ACL_ACCEPTS ? DROP_NONE : DROP_POLICY;
-	*rule = found->id;
-	return found->verdict == VERDICT_ACCEPT ? DROP_NONE : DROP_POLICY;
+	*rule = d.rule ? d.rule->id : 0;
+	return d.accept ? DROP_NONE : DROP_POLICY;
 }
 
 static bool explain_is_expired(const struct explain_source *s, size_t client)

@@ -192,6 +192,10 @@ const struct command commands[] = {
 	 COMMAND_OFFLINE, place_options, 2, 2, cmd_policy_diff},
 	{"policy matrix", "[FILE]", "who reaches what, as a table or a page", NULL, COMMAND_OFFLINE, matrix_options, 0,
 	 1, cmd_policy_matrix},
+	{"policy inventory", "", "who is who, in the form that --inventory reads",
+	 "From a gateway's configuration, or from a netmap: `tailscale debug netmap > netmap.json`, then\n"
+	 "`sluice policy inventory -i netmap.json`. A policy can then be tested elsewhere, without keys.",
+	 COMMAND_OFFLINE, place_options, 0, 0, cmd_policy_inventory},
 	{"genkey", "", "make a private key", NULL, COMMAND_OFFLINE, NULL, 0, 0, cmd_genkey},
 	{"pubkey", "", "read a private key from standard input, print its public key", NULL, COMMAND_OFFLINE, NULL, 0,
 	 0, cmd_pubkey},

@@ -94,6 +94,7 @@ int cmd_policy_check(int argc, char **argv);
 int cmd_policy_test(int argc, char **argv);
 int cmd_policy_diff(int argc, char **argv);
 int cmd_policy_matrix(int argc, char **argv);
+int cmd_policy_inventory(int argc, char **argv);
 int cmd_policy_apply(int argc, char **argv);
 int cmd_policy_rollback(int argc, char **argv);
 int cmd_policy_history(int argc, char **argv);

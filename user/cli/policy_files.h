@@ -2,6 +2,8 @@
 #ifndef SLUICE_POLICY_FILES_H
 #define SLUICE_POLICY_FILES_H
 
+#include <jansson.h>
+
 #include "commands.h"
 #include "user/ruleset/ruleset.h"
 
@@ -30,5 +32,9 @@ char *policy_files_text(const char *file, char **name, size_t *len, struct diags
 
 /* The ruleset of one file; NULL: mistakes are in @f->d. */
 struct ruleset *policy_files_build(struct policy_files *f, const char *file);
+
+/* cmd_policy_inventory.c: an inventory in the form of its file, and as YAML. */
+json_t *policy_inventory_json(const struct inventory *inv);
+void policy_show_inventory(const json_t *inventory, FILE *out);
 
 #endif

@@ -13,7 +13,9 @@
 #include <linux/pkt_cls.h>
 #include <net/ethernet.h>
 #include <netinet/ip.h>
+#include <netinet/icmp6.h>
 #include <netinet/ip6.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stddef.h>
@@ -143,6 +145,13 @@ static size_t put_transport(uint8_t *at, const struct packet_of *p)
 		memcpy(at, &tcp, sizeof(tcp));
 		return sizeof(tcp);
 	}
+	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) {
+		memcpy(at,
+		       &(struct icmp6_hdr){.icmp6_type = p->proto == IPPROTO_ICMP ? ICMP_ECHO : ICMP6_ECHO_REQUEST,
+					   .icmp6_id = htons(p->sport)},
+		       sizeof(struct icmp6_hdr)); /* an echo request looks alike in both */
+		return sizeof(struct icmp6_hdr);
+	}
 	memcpy(at, &udp, sizeof(udp));
 	return p->proto == IPPROTO_UDP ? sizeof(udp) : 12; /* SCTP's common header begins like UDP's */
 }
@@ -152,13 +161,16 @@ static void put_checksum(uint8_t *at, size_t len, const struct packet_of *p)
 {
 	bool v4 = addr_is_v4(&p->dst);
 	size_t skip = v4 ? 12 : 0;
-	uint64_t sum = csum_pseudo(p->src.b + skip, p->dst.b + skip, 16 - skip, p->proto, (uint32_t)len);
+	bool pseudo = p->proto != IPPROTO_ICMP;
+	uint64_t sum = pseudo ? csum_pseudo(p->src.b + skip, p->dst.b + skip, 16 - skip, p->proto, (uint32_t)len) : 0;
 	uint16_t check = csum_finish(csum_add(sum, at, len));
 
 	if (p->proto == IPPROTO_TCP)
 		memcpy(at + offsetof(struct tcphdr, th_sum), &check, sizeof(check));
 	else if (p->proto == IPPROTO_UDP)
 		memcpy(at + offsetof(struct udphdr, uh_sum), &check, sizeof(check));
+	else if (p->proto != IPPROTO_SCTP)
+		memcpy(at + offsetof(struct icmp6_hdr, icmp6_cksum), &check, sizeof(check));
 }
 
 static size_t put_v4(uint8_t *at, const struct packet_of *p)
@@ -255,6 +267,8 @@ static enum outcome try(struct prober *x, const struct policy_case *c, uint32_t 
 	for (size_t i = 0; i < c->n_proto; i++) {
 		enum drop_reason reason;
 
+		if (!policy_case_asks(c, i, addr_is_v4(dst)))
+			continue;
 		p.proto = c->proto[i];
 		p.sport = x->sport = x->sport == UINT16_MAX ? SPORT_FIRST : x->sport + 1;
 		reason = push(x, &p, client);

@@ -323,6 +323,53 @@ static void test_policy_test_as_json(void **state)
 	assert_null(strstr(r.out, "test(s) failed"));
 }
 
+/* What is printed is read back as the same, from a configuration and from a netmap. */
+static void test_fault_13_an_inventory_of_a_configuration(void **state)
+{
+	static struct ran yaml, json, again;
+	char name[] = "/tmp/sluice-inventory-XXXXXX", line[128];
+	int fd = mkstemp(name);
+
+	run("policy inventory -c " OFFICE, "", &yaml);
+	assert_int_equal(yaml.status, EXIT_YES);
+	assert_non_null(strstr(yaml.out, "tailnet: false\n"));
+	assert_non_null(strstr(yaml.out, "\"addresses\":["));
+	assert_int_equal(write(fd, yaml.out, strlen(yaml.out)), strlen(yaml.out));
+	run("policy inventory --json -c " OFFICE, "", &json);
+	snprintf(line, sizeof(line), "policy inventory --json -i %s", name);
+	run(line, "", &again);
+	assert_string_equal(again.out, json.out);
+	snprintf(line, sizeof(line), "policy inventory -i %s", name);
+	run(line, "", &again);
+	assert_string_equal(again.out, yaml.out);
+	close(fd);
+	unlink(name);
+}
+
+static void test_fault_13_an_inventory_of_a_netmap(void **state)
+{
+	static const char netmap[] =
+		"{\"SelfNode\": {\"ID\": 1, \"Name\": \"gw.ts.net.\", \"Tags\": [\"tag:gw\"], \"Addresses\": "
+		"[\"100.64.0.1/32\"], \"AllowedIPs\": [\"100.64.0.1/32\", \"203.0.113.0/24\"]},\n"
+		"\"Peers\": [{\"ID\": 2, \"Name\": \"lap.ts.net.\", \"User\": 7, \"Addresses\": "
+		"[\"100.64.0.5/32\"]}],\n"
+		"\"UserProfiles\": {\"7\": {\"ID\": 7, \"LoginName\": \"a@b.c\"}}}\n";
+	char name[] = "/tmp/sluice-netmap-XXXXXX", line[128];
+	int fd = mkstemp(name);
+	static struct ran r;
+
+	assert_int_equal(write(fd, netmap, strlen(netmap)), strlen(netmap));
+	snprintf(line, sizeof(line), "policy inventory -i %s", name);
+	run(line, "", &r);
+	assert_int_equal(r.status, EXIT_YES);
+	assert_non_null(strstr(r.out, "tailnet: true\nusers:\n- {\"name\":\"a@b.c\"}\nnodes:\n"
+				      "- {\"name\":\"gw\",\"tags\":[\"tag:gw\"],\"addresses\":[\"100.64.0.1\"],"
+				      "\"approved\":[\"203.0.113.0/24\"]}\n"
+				      "- {\"name\":\"lap\",\"user\":\"a@b.c\",\"addresses\":[\"100.64.0.5\"]}\n"));
+	close(fd);
+	unlink(name);
+}
+
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 static void test_genkey_gives_other_keys(void **state)
@@ -411,6 +458,8 @@ int main(void)
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_check_as_json),
 		cmocka_unit_test(test_policy_test_as_json),
+		cmocka_unit_test(test_fault_13_an_inventory_of_a_configuration),
+		cmocka_unit_test(test_fault_13_an_inventory_of_a_netmap),
 		cmocka_unit_test(test_genkey_gives_other_keys),
 		cmocka_unit_test(test_pubkey),
 		cmocka_unit_test(test_client_config),

@@ -46,8 +46,8 @@ static inline bool same_portlist(const struct policy_portlist *a, const struct p
 static inline bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
 {
 	bool same = a->kind == b->kind && a->id == b->id && same_sels(&a->src, &b->src) &&
-		    same_sels(&a->via, &b->via) && same_texts(&a->app, &b->app) && a->n_dst == b->n_dst &&
-		    a->n_ip == b->n_ip;
+		    same_sels(&a->via, &b->via) && same_texts(&a->app, &b->app) &&
+		    same_texts(&a->posture, &b->posture) && a->n_dst == b->n_dst && a->n_ip == b->n_ip;
 
 	for (size_t i = 0; same && i < a->n_dst; i++)
 		same = same_sel(&a->dst[i].sel, &b->dst[i].sel) && same_portlist(&a->dst[i].ports, &b->dst[i].ports);
@@ -67,8 +67,9 @@ static inline bool same_ipset(const struct policy_ipset *a, const struct policy_
 
 static inline bool same_test(const struct policy_assertion *a, const struct policy_assertion *b)
 {
-	return same_text(a->src.text, b->src.text) && same_text(a->proto.text, b->proto.text) &&
-	       same_texts(&a->accept, &b->accept) && same_texts(&a->deny, &b->deny);
+	return a->posture == b->posture && same_text(a->src.text, b->src.text) &&
+	       same_text(a->proto.text, b->proto.text) && same_texts(&a->accept, &b->accept) &&
+	       same_texts(&a->deny, &b->deny);
 }
 
 static inline bool same_names(const struct policy *a, const struct policy *b)

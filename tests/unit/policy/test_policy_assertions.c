@@ -61,6 +61,9 @@ static const char *const passing[] = {
 	"{src: 'group:both', proto: udp, accept: ['web:53']}",
 	"{src: 'tag:ci', deny: ['web:1']}", /* a ping is no connection to a port */
 	"{src: 'tag:ci', proto: tcp, deny: ['web:1']}",
+	"{src: 'tag:ci', proto: icmp, accept: ['web:0'], deny: ['10.0.0.2:0']}",
+	"{src: 'tag:ci', proto: ipv6-icmp, accept: ['web:1']}", /* either word is either family's ping */
+	"{src: alice@example.com, proto: icmp, accept: ['web:0'], deny: ['10.0.0.9:0']}", /* where anything may pass */
 	"{src: 100.64.0.7, proto: udp, accept: ['web:53']}",
 	"{src: alice@example.com, accept: ['autogroup:self:22', '100.64.0.6:22']}",
 	"{src: alice@example.com, deny: ['bob@example.com:22', 'autogroup:self:23']}",
@@ -79,6 +82,38 @@ static void test_passing(void **state)
 	}
 }
 
+/* Under a condition a rule allows nothing, so that what it would let pass cannot be asked; what it must not can. */
+static void test_fault_13_conditions(void **state)
+{
+	static const char yaml[] = "acls: [{action: accept, src: [alice@example.com], dst: ['10.0.0.1:80'], "
+				   "srcPosture: ['posture:mac']}]\n"
+				   "tests: [{src: alice@example.com, srcPostureAttrs: {'node:os': macos}, accept: "
+				   "['10.0.0.1:80', 10.0.0.1:81],\n"
+				   "  deny: ['10.0.0.1:82']}, {src: alice@example.com, deny: ['10.0.0.1:80']}]\n";
+	struct policy *p = load_policy(yaml);
+	struct inventory inv;
+	struct diags d = {0};
+	size_t passed = 0;
+	struct resolver *r;
+	struct filter *f;
+	char *text;
+
+	load_inventory(&inv, inventory_text);
+	r = resolver_new(p, &inv, NULL);
+	f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
+	assert_int_equal(f->n, 0);
+	assert_true(policy_run_tests(p, r, &(struct policy_test_place){&inv, f, NULL}, &passed, &d));
+	assert_int_equal(passed, 2);
+	assert_int_equal(d.warnings, 1);
+	text = said(&d);
+	assert_non_null(strstr(text, "\"srcPostureAttrs\" is a condition that a gateway cannot check"));
+	free(text);
+	filter_free(f);
+	resolver_free(r);
+	inventory_free(&inv);
+	policy_free(p);
+}
+
 static const struct {
 	const char *test, *says;
 } failing[] = {
@@ -94,6 +129,10 @@ static const struct {
 	{"{src: 'group:both', deny: ['web:443']}", "2 of 3 addresses of group:both reach web:443, expected deny"},
 	{"{src: alice@example.com, deny: ['autogroup:member:22']}", "alice@example.com reaches autogroup:member:22"},
 	{"{src: 'tag:ci', accept: ['web:1']}", "tag:ci does not reach web:1, expected accept"},
+	/* fault 13: a ping is what icmp asks */
+	{"{src: bob@example.com, proto: icmp, accept: ['100.64.0.9:0']}",
+	 "does not reach 100.64.0.9:0, expected accept"},
+	{"{src: 'tag:ci', proto: icmp, deny: ['web:0']}", "tag:ci reaches web:0, expected deny"},
 	/* not a case */
 	{"{src: alice@example.com}", "tests: no assertion"},
 	{"{src: alice@example.com, accept: []}", "tests: no assertion"},
@@ -117,9 +156,10 @@ static const struct {
 	{"{src: alice@example.com, deny: ['*:443']}", "dst=\"*:443\": expected a single host"},
 	{"{src: alice@example.com, deny: ['autogroup:internet:443']}", "expected a single host"},
 	{"{src: alice@example.com, deny: ['nix:443']}", "host not found: \"nix\""},
-	{"{src: alice@example.com, proto: icmp, accept: ['web:443']}", "proto=\"icmp\": expected tcp, udp or sctp"},
-	{"{src: alice@example.com, proto: '47', accept: ['web:443']}", "proto=\"47\": expected tcp, udp or sctp"},
-	{"{src: alice@example.com, proto: x, accept: ['web:443']}", "proto=\"x\": expected tcp, udp or sctp"},
+	{"{src: alice@example.com, proto: icmp, accept: ['web:*']}", "ICMP has no ports: expected \":0\" behind"},
+	{"{src: alice@example.com, proto: '1', accept: ['web:80-81']}", "ICMP has no ports: expected \":0\" behind"},
+	{"{src: alice@example.com, proto: '47', accept: ['web:443']}", "proto=\"47\": expected tcp, udp, sctp or icmp"},
+	{"{src: alice@example.com, proto: x, accept: ['web:443']}", "proto=\"x\": expected tcp, udp, sctp or icmp"},
 };
 
 static void test_failing(void **state)
@@ -258,6 +298,7 @@ static void test_example(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fault_13_conditions),
 		cmocka_unit_test(test_passing),
 		cmocka_unit_test(test_failing),
 		cmocka_unit_test(test_fault_41_as_the_gateway_decides),

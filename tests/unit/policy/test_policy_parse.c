@@ -2,6 +2,7 @@
 /* The policy's language: what is accepted, and what is said about what is not. */
 #include "policy/policy_parse.h"
 #include "policy_load.h"
+#include "policy_same.h"
 
 /* Names that the cases below refer to. */
 #define NAMES                                          \
@@ -94,10 +95,25 @@ static const struct bad bad[] = {
 	{"acls: [x]", "acls: found \"x\", expected a map"},
 	{"acls: [~]", "acls: found nothing, expected a map"},
 	{"[1]", "policy: found a list, expected a map"},
-	{"postures: {}", "\"postures\" is not supported: to ignore a condition would widen access"},
-	{"defaultSrcPosture: []", "\"defaultSrcPosture\" is not supported"},
-	{ACL("src: ['*'], dst: ['*:*'], srcPosture: []"), "\"srcPosture\" is not supported"},
-	{GRANT("src: ['*'], dst: ['*'], ip: ['*'], srcPosture: [x]"), "\"srcPosture\" is not supported"},
+	{"defaultSrcPosture: ['posture:x']",
+	 "\"defaultSrcPosture\" is not supported: to ignore a condition would widen"},
+	{NAMES "deny: [{src: ['*'], dst: ['*:*'], srcPosture: ['posture:x']}]",
+	 "\"srcPosture\" is not supported in a deny"},
+	{"ACLs: []\nacls: []", "policy: \"ACLs\" and \"acls\" are the same field: found both"},
+	{ACL("src: ['*'], Src: ['*'], dst: ['*:*']"), "acls: \"Src\" and \"src\" are the same field: found both"},
+	{"tests: [{src: a@b.c, allow: [], accept: []}]", "\"allow\" is the old name of \"accept\": found both"},
+
+	/* what is nobody here: in an accept it is left out, elsewhere it would hold for nothing */
+	{NAMES "deny: [{src: ['autogroup:shared'], dst: ['*:*']}]",
+	 "deny: \"autogroup:shared\": guests of a tailnet are no clients of a gateway"},
+	{NAMES "deny: [{src: ['*'], dst: ['svc:db:443']}]",
+	 "deny: \"svc:db\": a service of Tailscale's own has no address here"},
+	{"quotas: [{src: ['autogroup:shared'], flows: 1}]", "quotas: \"autogroup:shared\": guests of a tailnet"},
+	{"egress: {'autogroup:shared': pool}", "egress=\"autogroup:shared\": not valid here"},
+	{ACL("src: ['svc:db'], dst: ['*:*']"), "\"svc:db\" not valid on the src side of a rule"},
+	{ACL("src: ['*'], dst: ['autogroup:shared:*']"), "dst=\"autogroup:shared\": not valid here"},
+	{ACL("src: ['*'], dst: ['host:wbe:1']"), "dst=\"wbe\": host not found: \"wbe\"; did you mean \"web\"?"},
+	{ACL("src: ['host:'], dst: ['*:*']"), "src=\"host:\": expected an address"},
 
 	/* names */
 	{"groups: {eng: []}", "groups: found \"eng\", expected \"group:\" and a name"},
@@ -113,7 +129,8 @@ static const struct bad bad[] = {
 	{"autoApprovers: {routes: {x: []}}", "autoApprovers.routes: found \"x\", expected a CIDR"},
 	{"autoApprovers: {routes: {10.0.0.0/8: ['group:x']}}", "owner=\"group:x\": group not found"},
 	{"autoApprovers: {exitNodes: []}", "autoApprovers: unknown field \"exitNodes\"; did you mean \"exitNode\"?"},
-	{"ipsets: {'ipset:a': [10.0.0.0/8]}", "found \"10.0.0.0/8\", expected \"add\" or \"remove\" and a target"},
+	{"ipsets: {'ipset:a': ['take 10.0.0.0/8']}",
+	 "found \"take 10.0.0.0/8\", expected \"add\" or \"remove\" and a target"},
 	{"ipsets: {'ipset:a': ['add group:x']}", "ipsets=\"group:x\": not valid here"},
 	{"ipsets: {'ipset:a': ['add ipset:b'], 'ipset:b': ['add ipset:a']}", "contains itself"},
 	{"ipsets: {'ipset:a': ['add ipset:a']}", "ipsets[\"ipset:a\"]: contains itself"},
@@ -149,6 +166,68 @@ static void test_bad(void **state)
 		if (errors != 1 && !strstr(bad[i].says, "action=\"\""))
 			fail_msg("%s: %zu errors: %s", bad[i].yaml, errors, text);
 		free(text);
+	}
+}
+
+/*
+ * What people have published and Tailscale documents is accepted: @says is one of the @warnings; what it comes
+ * to is @same, written in the words of today.
+ */
+static const struct published {
+	const char *yaml, *same;
+	size_t warnings;
+	const char *says;
+} published[] = {
+	{ACL("users: ['group:eng'], ports: ['web:22']"), ACL("src: ['group:eng'], dst: ['web:22']"), 2,
+	 "\"users\" is an old word: write \"src\""},
+	{NAMES "ACLs: [{Action: accept, Users: ['*'], Ports: ['web:22']}]", ACL("src: ['*'], dst: ['web:22']"), 3,
+	 "policy: \"ACLs\" is read as \"acls\": keys have these capitals today"},
+	{"Groups: {'group:x': [a@b.c]}\nTagOwners: {'tag:x': ['group:x']}\nHosts: {A: 10.0.0.1}\n",
+	 "groups: {'group:x': [a@b.c]}\ntagOwners: {'tag:x': ['group:x']}\nhosts: {A: 10.0.0.1}\n", 1, "capitals"},
+	{ACL("src: ['autogroup:members'], dst: ['web:22']"), ACL("src: ['autogroup:member'], dst: ['web:22']"), 1,
+	 "\"autogroup:members\" is an old word: write \"autogroup:member\""},
+	{"tests: [{user: a@b.c, allow: ['10.0.0.1:1'], deny: ['10.0.0.2:1']}]",
+	 "tests: [{src: a@b.c, accept: ['10.0.0.1:1'], deny: ['10.0.0.2:1']}]", 2,
+	 "\"allow\" is an old word: write \"accept\""},
+	{NAMES "ipsets: {'ipset:a': [10.0.0.0/8, 'host:web', 'remove host:net']}",
+	 NAMES "ipsets: {'ipset:a': [add 10.0.0.0/8, add web, remove net]}", 0, ""},
+	{GRANT("src: ['host:web'], dst: ['host:net'], ip: ['22']"), GRANT("src: [web], dst: [net], ip: ['22']"), 0, ""},
+	{ACL("src: ['*'], dst: ['host:net:22']"), ACL("src: ['*'], dst: ['net:22']"), 0, ""},
+	{NAMES "autoApprovers: {routes: {10.0.0.0/8: ['tag:gw']}, services: {'svc:db': ['tag:gw']}}",
+	 NAMES "autoApprovers: {routes: {10.0.0.0/8: ['tag:gw']}}", 1, "\"autoApprovers.services\" is ignored"},
+	{"attrConfig: {}\nextraDNSRecords: []\n", "", 2, "\"attrConfig\" is ignored"},
+	{"postures: {'posture:mac': [\"node:os == 'macos'\"]}\n", "", 1, "\"postures\" is ignored"},
+	{"defaultSrcPosture: []\n", "", 0, ""},
+	{ACL("src: ['*'], dst: ['web:1'], srcPosture: []"), ACL("src: ['*'], dst: ['web:1']"), 0, ""},
+	{ACL("src: ['*'], dst: ['web:1'], srcPosture: ['posture:mac']"), NULL, 1, "this rule allows nothing here"},
+	{GRANT("src: ['*'], dst: [web], ip: ['1'], srcPosture: ['posture:mac']"), NULL, 1, "allows nothing here"},
+	{GRANT("src: ['autogroup:shared'], dst: ['svc:db'], ip: ['443']"), NULL, 2,
+	 "\"svc:db\" is ignored: a service of Tailscale's own has no address here"},
+	{ACL("src: ['autogroup:shared'], dst: ['svc:db:443']"), NULL, 2, "\"autogroup:shared\" is ignored"},
+	{GRANT("src: ['*'], dst: [web], app: {tailscale.com/cap/tailsql: [], tailscale.com/cap/secrets: []}"), NULL, 1,
+	 "\"app\" of grants is ignored"},
+	{"tests: [{src: a@b.c, srcPostureAttrs: {'node:os': macos}, accept: ['10.0.0.1:1']}]", NULL, 0, ""},
+};
+
+static void test_fault_13_published_words(void **state)
+{
+	for (size_t i = 0; i < sizeof(published) / sizeof(published[0]); i++) {
+		const struct published *c = &published[i];
+		struct policy *p, *same = c->same ? load_policy(c->same) : NULL;
+		struct diags d = {0};
+		size_t warnings;
+		char *text;
+
+		p = read_policy(c->yaml, DOC_YAML, &d);
+		warnings = d.warnings;
+		text = said(&d);
+		if (!p || warnings != c->warnings || !strstr(text, c->says))
+			fail_msg("%s: said %s, expected %zu warnings, %s", c->yaml, text, c->warnings, c->says);
+		if (same && !same_policy(p, same))
+			fail_msg("%s is not %s", c->yaml, c->same);
+		free(text);
+		policy_free(p);
+		policy_free(same);
 	}
 }
 
@@ -220,11 +299,15 @@ static void test_selectors(void **state)
 		{"autogroup:internet", SEL_INTERNET},
 		{"autogroup:self", SEL_SELF},
 		{"web", SEL_HOST},
+		{"host:web", SEL_HOST},
+		{"svc:web", SEL_SERVICE},
+		{"autogroup:members", SEL_MEMBER},
+		{"autogroup:shared", SEL_SHARED},
 		{"autogroup:danger-all", SEL_DANGER_ALL},
 	};
 	struct policy p = {0};
 	struct diags d = {0};
-	struct parser x = {&p, &d};
+	struct parser x = {.p = &p, .d = &d};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t len = strlen(cases[i].text);
@@ -255,7 +338,7 @@ static void test_targets(void **state)
 	};
 	struct policy p = {0};
 	struct diags d = {0};
-	struct parser x = {&p, &d};
+	struct parser x = {.p = &p, .d = &d};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct policy_dst dst;
@@ -365,11 +448,17 @@ static void test_ipset_bombs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad),	     cmocka_unit_test(test_all_at_once),
-		cmocka_unit_test(test_ignored_once), cmocka_unit_test(test_selectors),
-		cmocka_unit_test(test_targets),	     cmocka_unit_test(test_protocols),
-		cmocka_unit_test(test_empty),	     cmocka_unit_test(test_own_sections),
-		cmocka_unit_test(test_ids),	     cmocka_unit_test(test_ipset_bombs),
+		cmocka_unit_test(test_fault_13_published_words),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_all_at_once),
+		cmocka_unit_test(test_ignored_once),
+		cmocka_unit_test(test_selectors),
+		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_protocols),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_own_sections),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_ipset_bombs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,9 @@ static const char *const yaml[] = {
 	      "egress: {'group:eng': bank, a@b.c: '1'}\n"
 	      "quotas: [{src: ['*', 'tag:ci'], flows: 3, new_flows: 5/s, packets: 7k/s, bytes: 20M/s}, {src: ['*'], "
 	      "bytes: 1}]\n",
+	NAMES "acls: [{action: accept, src: ['autogroup:shared', 'host:web'], dst: ['svc:x:1'], srcPosture: [p]}]\n"
+	      "grants: [{src: ['*'], dst: ['svc:x'], ip: ['*'], srcPosture: [p, q]}]\nhosts: {web: 10.0.0.1}\n"
+	      "tests: [{user: a@b.c, srcPostureAttrs: {a: b}, allow: ['x:1']}]\n",
 	NAMES "tests: [{src: a@b.c, proto: tcp, accept: ['x:1', '*:*'], deny: ['[::1]:2']}, {}, {src: ''}]\n",
 };
 
