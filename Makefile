@@ -88,8 +88,8 @@ $(O)/flags: FORCE
 $(O)/user/datapath/csum.o: CFLAGS += -O3
 
 # The commit is in one object, made again only when it has changed.
-$(O)/user/cli/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
-$(O)/user/cli/version.o: $(O)/version
+$(O)/user/base/version.o: CFLAGS += -DSLUICE_VERSION='"$(VERSION)"'
+$(O)/user/base/version.o: $(O)/version
 $(O)/version: FORCE
 	@mkdir -p $(@D) && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 .PHONY: FORCE

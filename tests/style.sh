@@ -32,4 +32,5 @@ for f in $(printf '%s\n' "${files[@]}" | grep -E '\.[ch]$'); do
 done
 git ls-files '*.[ch]' | grep -v '^vmlinux.h$' | xargs clang-format-19 --dry-run --Werror || status=1
 tests/names.sh || status=1
+tests/rooms.sh || status=1
 exit $status

@@ -18,14 +18,14 @@
 
 #include "policy/alloc.h"
 #include "user/wireguard/crypto.h"
-#include "user/base/loop.h"
-#include "user/gateway/state.h"
 #include "user/tailnet/disco/disco.h"
 #include "user/tailnet/coord/hostinfo.h"
 #include "user/base/keys.h"
 #include "user/tailnet/disco/netcheck.h"
 #include "user/tailnet/network/process.h"
 #include "user/tailnet/tailnet.h"
+#include "user/base/clock.h"
+#include "user/base/file.h"
 
 #define ROUTES_MAX 16
 
@@ -188,8 +188,8 @@ static void read_udp(struct probe *p)
 	memcpy(&from.addr, &in6.sin6_addr, sizeof(from.addr));
 	endpoint.addr = from.addr;
 	if (disco_sender(buf, (size_t)n))
-		disco_input(p->disco, buf, (size_t)n, &endpoint, loop_now());
-	else if (!netcheck_input(p->netcheck, buf, (size_t)n, &from, loop_now()))
+		disco_input(p->disco, buf, (size_t)n, &endpoint, clock_now());
+	else if (!netcheck_input(p->netcheck, buf, (size_t)n, &from, clock_now()))
 		print(json_pack("{s:s, s:s, s:i, s:s}", "event", "udp", "from", addr_str(&from.addr, addr), "len",
 				(int)n, "kind", buf[0] == 1 ? "initiation" : "other"));
 }
@@ -236,14 +236,14 @@ static void on_map(void *ctx, const struct roster *r)
 		if (!m->peers[i].changed)
 			continue;
 		print(json_pack("{s:s, s:o}", "event", "peer", "node", node_json(m->peers[i].node)));
-		disco_peer_set(p->disco, m->peers[i].node, loop_now());
+		disco_peer_set(p->disco, m->peers[i].node, clock_now());
 	}
 	for (size_t i = 0; i < m->n_removed; i++)
 		print(json_pack("{s:s, s:I}", "event", "gone", "id", (json_int_t)m->removed[i]));
 	if (m->rules_changed)
 		print_rules(m);
 	if (m->derpmap_changed)
-		netcheck_set_map(p->netcheck, m->derpmap, loop_now());
+		netcheck_set_map(p->netcheck, m->derpmap, clock_now());
 }
 
 static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
@@ -253,7 +253,7 @@ static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], 
 	struct probe *p = ctx;
 
 	if (disco)
-		disco_input_relayed(p->disco, bytes, len, region, from, loop_now());
+		disco_input_relayed(p->disco, bytes, len, region, from, clock_now());
 
 	print(json_pack("{s:s, s:i, s:s, s:i, s:s}", "event", "relayed", "region", region, "from",
 			tailkey_text(TAILKEY_NODE, from, key), "len", (int)len, "kind",
@@ -284,7 +284,7 @@ static void ping(struct probe *p, const char *name)
 
 	for (size_t i = 0; i < m->n_peers; i++)
 		if (name && strcmp(m->peers[i].node->name, name) == 0)
-			disco_ping(p->disco, m->peers[i].node->node_key, loop_now());
+			disco_ping(p->disco, m->peers[i].node->node_key, clock_now());
 }
 
 /* Lines on stdin: "logout", "up", "up new", "ping NAME", "routes PREFIX...". */
@@ -324,7 +324,7 @@ static void read_stdin(struct probe *p, struct pollfd *in)
 
 static uint64_t tick(struct probe *p)
 {
-	uint64_t now = loop_now(), a = tailnet_tick(p->tailnet, now), b = disco_tick(p->disco, now),
+	uint64_t now = clock_now(), a = tailnet_tick(p->tailnet, now), b = disco_tick(p->disco, now),
 		 c = netcheck_tick(p->netcheck, now), ab = a < b ? a : b;
 
 	return ab < c ? ab : c;
@@ -334,8 +334,8 @@ static void run(struct probe *p, uint64_t until)
 {
 	struct pollfd in = {.fd = 0, .events = POLLIN};
 
-	while (!stopped && loop_now() < until) {
-		uint64_t next = tick(p), now = loop_now();
+	while (!stopped && clock_now() < until) {
+		uint64_t next = tick(p), now = clock_now();
 		struct pollfd fds[] = {
 			{.fd = tailnet_fd(p->tailnet), .events = POLLIN}, {.fd = p->udp, .events = POLLIN}, in};
 		int ms = next <= now ? 0 : next - now > NS_PER_SEC ? 1000 : (int)((next - now) / NS_PER_MS) + 1;
@@ -343,7 +343,7 @@ static void run(struct probe *p, uint64_t until)
 		if (poll(fds, 3, ms) < 0)
 			continue;
 		if (fds[0].revents)
-			tailnet_ready(p->tailnet, loop_now());
+			tailnet_ready(p->tailnet, clock_now());
 		if (fds[1].revents)
 			read_udp(p);
 		if (fds[2].revents)
@@ -389,7 +389,7 @@ static void parse(int argc, char **argv, struct probe *p, struct tailnet_config 
 			c->auth_key = optarg;
 		else if (o == 'n')
 			c->hostname = optarg;
-		else if (o == 'c' && !(c->ca = state_read_file(optarg, 65536, &len)))
+		else if (o == 'c' && !(c->ca = file_read(optarg, 65536, &len)))
 			usage();
 		else if (o == 'k' && !tailkey_parse(TAILKEY_MACHINE, optarg, server_key))
 			usage();
@@ -445,8 +445,8 @@ int main(int argc, char **argv)
 	tailnet_set_endpoints(p.tailnet, p.endpoints, p.n_endpoints);
 	if (p.home)
 		tailnet_set_netinfo(p.tailnet, p.home, true, false);
-	tailnet_start(p.tailnet, loop_now());
-	run(&p, loop_now() + seconds * NS_PER_SEC);
+	tailnet_start(p.tailnet, clock_now());
+	run(&p, clock_now() + seconds * NS_PER_SEC);
 	tailnet_free(p.tailnet);
 	disco_free(p.disco);
 	netcheck_free(p.netcheck);

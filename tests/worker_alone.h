@@ -20,6 +20,7 @@
 #include "user/datapath/pieces.h"
 #include "user/datapath/tap.h"
 #include "user/datapath/worker.h"
+#include "user/base/clock.h"
 
 #define ALONE_PEER 3
 #define ALONE_ROOM 66000 /* for any packet */

@@ -7,9 +7,9 @@
 
 #include "policy/diag.h"
 #include "user/cli/commands.h"
-#include "user/control/control.h"
 #include "user/tailnet/network/process.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 static bool is_help(const char *word)
 {

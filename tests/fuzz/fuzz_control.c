@@ -11,6 +11,7 @@
 #include "user/doctor/doctor.h"
 #include "user/base/log.h"
 #include "user/answers/report.h"
+#include "user/base/exit.h"
 #include "user/print/show.h"
 
 static bool changed;

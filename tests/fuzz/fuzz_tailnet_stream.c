@@ -12,6 +12,7 @@
 #include "user/tailnet/transport/http2.h"
 #include "user/tailnet/coord/register.h"
 #include "user/tailnet/coord/server_key.h"
+#include "user/base/url.h"
 
 static bool eat(void *ctx, const uint8_t *bytes, size_t len)
 {

@@ -8,6 +8,7 @@
 
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/uapi.h"
+#include "user/base/clock.h"
 
 #define MUST(condition)           \
 	do {                      \

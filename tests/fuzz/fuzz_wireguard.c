@@ -15,6 +15,7 @@
 #include "user/wireguard/engine.h"
 #include "user/wireguard/gate.h"
 #include "user/wireguard/noise.h"
+#include "user/base/clock.h"
 
 #define MUST(condition)           \
 	do {                      \

@@ -10,6 +10,7 @@
 #include "tests/worker_alone.h"
 #include "user/datapath/reassemble.h"
 #include "user/wireguard/packet.h"
+#include "user/base/clock.h"
 
 #define MTU_LEAST 1280
 #define MTU_MOST  9000

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/control/control.h"
 #include "user/kernel/drops.h"
 #include "user/kernel/maps.h"
 #include "report.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define NO_CLIENT SIZE_MAX
 #define NO_ROUTE  SIZE_MAX
@@ -39,11 +39,11 @@ bool explain_parse(const char *proto, const char *port, struct explain_question 
 	q->proto = proto ? text_proto_parse(proto) : IPPROTO_TCP;
 	q->port = 0;
 	if (!q->proto)
-		return control_fail(error, 0, "\"%s\": expected a protocol (tcp, udp, icmp, ...) or its number", proto);
+		return exit_fail(error, 0, "\"%s\": expected a protocol (tcp, udp, icmp, ...) or its number", proto);
 	if (port && !has_ports(q->proto))
-		return control_fail(error, 0, "\"%s\" has no ports", proto);
+		return exit_fail(error, 0, "\"%s\" has no ports", proto);
 	if (has_ports(q->proto) && (!port || !explain_parse_port(port, &q->port)))
-		return control_fail(error, 0, "\"%s\": expected a port, 1-65535", port ? port : "");
+		return exit_fail(error, 0, "\"%s\": expected a port, 1-65535", port ? port : "");
 	return true;
 }
 
@@ -337,9 +337,9 @@ static void explain_not_found(const struct explain_source *s, const char *word, 
 	const char *longer = strstr(text, "did you mean") ? NULL : longer_name(&s->rules->inventory, word);
 
 	if (longer)
-		control_fail(error, 0, "%s; did you mean \"%s\"?", text, longer);
+		exit_fail(error, 0, "%s; did you mean \"%s\"?", text, longer);
 	else
-		control_fail(error, 0, "%s", text);
+		exit_fail(error, 0, "%s", text);
 }
 
 /* A name's addresses; of a prefix the first. */
@@ -396,8 +396,7 @@ json_t *explain(const struct explain_source *s, const struct explain_question *q
 			own.proto = IPPROTO_ICMPV6;
 		result = answer_all(s, &own, &from, &to);
 		if (!json_array_size(json_object_get(result, "answers"))) {
-			control_fail(error, 0, "%s and %s have no address of the same family", q->source,
-				     q->destination);
+			exit_fail(error, 0, "%s and %s have no address of the same family", q->source, q->destination);
 			json_decref(result);
 			result = NULL;
 		}

@@ -8,7 +8,6 @@
 #include "user/kernel/drops.h"
 #include "user/base/key.h"
 #include "report.h"
-#include "user/control/control.h"
 #include "user/base/text.h"
 
 #define NS 1000000000ull
@@ -263,7 +262,7 @@ json_t *report_clients(const struct report_source *s, size_t after)
 	struct report_client c;
 	size_t i = after;
 
-	while (json_array_size(list) < CONTROL_PAGE && s->client(s->ctx, i, &c)) {
+	while (json_array_size(list) < REPORT_PAGE && s->client(s->ctx, i, &c)) {
 		json_array_append_new(list, client_json(&c));
 		i++;
 	}

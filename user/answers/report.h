@@ -78,6 +78,7 @@
  * down		{"schema", "removed": ["tap sluice0", ...]}
  */
 #define REPORT_SCHEMA	     1
+#define REPORT_PAGE	     1000 /* entries of one answer, of whatever is listed */
 #define REPORT_FLOWS_DEFAULT 1000 /* `limit` when none is given */
 #define REPORT_FLOWS_MAX     100000
 #define REPORT_DUMP_DEFAULT  1000

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/control/control.h"
 #include "report.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define NS 1000000000ull
 
@@ -55,7 +55,7 @@ static bool get_text(const json_t *args, const char *key, const char **out)
 
 static bool bad(char **error, const char *fmt, const char *found)
 {
-	control_fail(error, 0, fmt, found);
+	exit_fail(error, 0, fmt, found);
 	return false;
 }
 
@@ -242,7 +242,7 @@ json_t *report_flows(const struct report_source *s, const struct report_filter *
 
 	if (slot < end && end - slot > REPORT_FLOWS_VISIT)
 		end = slot + REPORT_FLOWS_VISIT;
-	for (; slot < end && json_array_size(list) < CONTROL_PAGE; slot++) {
+	for (; slot < end && json_array_size(list) < REPORT_PAGE; slot++) {
 		if (!copy_flow(s, slot, &flow) || !report_flows_matches(s, f, &flow))
 			continue;
 		if (matched++ < f->limit)

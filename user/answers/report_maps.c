@@ -15,9 +15,9 @@
 
 #include "policy/alloc.h"
 #include "policy/diag.h"
-#include "user/control/control.h"
 #include "map_text.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define COUNT_MAX 20000 /* what is larger is not counted: it takes a system call an entry */
 #define PINS_MAX  128
@@ -70,7 +70,7 @@ static bool open_pins(const char *folder, struct pins *p, char **error)
 
 	*p = (struct pins){0};
 	if (n < 0) {
-		control_fail(error, EXIT_NO, "%s: %s", folder, strerror(errno));
+		exit_fail(error, EXIT_NO, "%s: %s", folder, strerror(errno));
 		return false;
 	}
 	p->v = mem_alloc((size_t)n + 1, sizeof(*p->v));
@@ -308,15 +308,15 @@ static json_t *dump_fd(const struct report_source *s, const struct report_dump *
 	struct dump d = {.s = s, .info = &info, .fd = fd, .last = last};
 	int cpus = libbpf_num_possible_cpus();
 
-	d.limit = wanted->limit < CONTROL_PAGE ? wanted->limit : CONTROL_PAGE;
+	d.limit = wanted->limit < REPORT_PAGE ? wanted->limit : REPORT_PAGE;
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || cpus < 1 || !can_be_read(&info)) {
-		control_fail(error, EXIT_NO, "%s: a map of this type cannot be listed", name);
+		exit_fail(error, EXIT_NO, "%s: a map of this type cannot be listed", name);
 		return NULL;
 	}
 	d.stride = is_percpu(&info) ? ((info.value_size + 7) & ~7u) * (size_t)cpus : info.value_size;
 	d.layout = map_layout(name, info.key_size, info.value_size);
 	if (wanted->after && !read_cursor(wanted->after, last, info.key_size)) {
-		control_fail(error, EXIT_USAGE, "after: expected what \"next\" was");
+		exit_fail(error, EXIT_USAGE, "after: expected what \"next\" was");
 		return NULL;
 	}
 	d.entries = json_array();
@@ -334,8 +334,8 @@ static void no_such_map(const struct pins *pins, const char *name, char **error)
 	for (size_t i = 0; i < pins->n; i++)
 		names[i] = pins->v[i].name;
 	nearest = diag_nearest(name, names);
-	control_fail(error, EXIT_NO, "no such map: \"%s\"%s%s%s (sluice map list)", name,
-		     nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+	exit_fail(error, EXIT_NO, "no such map: \"%s\"%s%s%s (sluice map list)", name,
+		  nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
 }
 
 json_t *report_map_dump(const struct report_source *s, const char *folder, const struct report_dump *wanted,
@@ -361,7 +361,7 @@ json_t *report_map_dump(const struct report_source *s, const char *folder, const
 		if (inner >= 0)
 			result = dump_fd(s, wanted, inner, error);
 		else
-			control_fail(error, EXIT_NO, "%s: no policy was applied yet", name);
+			exit_fail(error, EXIT_NO, "%s: no policy was applied yet", name);
 		if (inner >= 0)
 			close(inner);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Files with a checksum, and in two copies (kept.h). */
 #include "kept.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,21 +44,6 @@ static size_t print_head(char head[HEAD_MAX], uint64_t serial, const char *text,
 
 /* ---- writing -------------------------------------------------------------------------- */
 
-int kept_write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 /* So that the new name survives a crash, too. */
 static int sync_folder(const char *path)
 {
@@ -84,7 +70,7 @@ static int write_copy(const char *path, unsigned copy, const char *head, size_t 
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	err = kept_write_all(fd, head, head_len) ?: kept_write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
+	err = file_write_all(fd, head, head_len) ?: file_write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
 	if (close(fd) && !err)
 		err = -errno;
 	if (!err && rename(temporary, to))

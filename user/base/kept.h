@@ -32,7 +32,4 @@ enum kept_result kept_read(const char *path, unsigned copies, size_t max, char *
 /* Needs no room on the disk. 0 or -errno of the first failure. */
 int kept_disown(const char *path, unsigned copies);
 
-/* Writes all of it to a descriptor, however many calls that takes. 0 or -errno. */
-int kept_write_all(int fd, const char *text, size_t len);
-
 #endif

@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "loop.h"
 
 #define EVENTS 32
-
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t loop_now(void)
-{
-	return read_clock(CLOCK_MONOTONIC);
-}
-
-uint64_t loop_wall(void)
-{
-	return read_clock(CLOCK_REALTIME);
-}
-
-uint64_t loop_boot(void)
-{
-	return read_clock(CLOCK_BOOTTIME);
-}
 
 int loop_init(struct loop *l)
 {
@@ -77,13 +54,13 @@ static bool is_watched(const struct loop *l, const struct loop_watch *w)
 
 static int timeout_until(uint64_t deadline)
 {
-	uint64_t now = loop_now(), ms;
+	uint64_t now = clock_now(), ms;
 
 	if (deadline == UINT64_MAX)
 		return -1;
 	if (deadline <= now)
 		return 0;
-	ms = (deadline - now + 999999) / 1000000;
+	ms = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
 	return ms > 3600000 ? 3600000 : (int)ms;
 }
 

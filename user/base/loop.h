@@ -32,8 +32,4 @@ void loop_remove(struct loop *l, struct loop_watch *w);
  * them. Returns after one round. */
 void loop_run_once(struct loop *l, uint64_t deadline);
 
-uint64_t loop_now(void);  /* CLOCK_MONOTONIC, ns */
-uint64_t loop_wall(void); /* CLOCK_REALTIME, ns since 1970 */
-uint64_t loop_boot(void); /* CLOCK_BOOTTIME, ns: goes on while the machine sleeps */
-
 #endif

@@ -13,6 +13,7 @@
 #include "user/config/config.h"
 #include "user/control/control.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 char *ask_socket(const struct command_args *a)
 {

@@ -8,10 +8,10 @@
 
 #include "commands.h"
 #include "user/config/config_private.h"
-#include "user/control/control.h"
 #include "user/gateway/gateway.h"
 #include "user/doctor/hostcheck.h"
 #include "user/answers/policy_report.h"
+#include "user/base/exit.h"
 
 /* Needs the clock, so it is not the configuration's: an expired client is no mistake, only surprising. */
 static void warn_expired(const struct config *cfg, struct diags *d)

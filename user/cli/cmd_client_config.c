@@ -15,12 +15,12 @@
 #include "commands.h"
 #include "user/ruleset/config_inventory.h"
 #include "user/config/config_private.h"
-#include "user/control/control.h"
 #include "user/doctor/outside.h"
 #include "user/base/key.h"
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define FILE_SIZE 65536 /* thousands of routes; a QR code holds 2,953 bytes */
 #define KEEPALIVE 25	/* holds the mappings of the NATs that clients sit behind */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "commands.h"
-#include "user/control/control.h"
+#include "user/base/exit.h"
 
 static void print_options(const struct command *c)
 {

@@ -10,6 +10,7 @@
 #include "user/doctor/doctor.h"
 #include "user/gateway/gateway.h"
 #include "user/print/show.h"
+#include "user/base/exit.h"
 
 /* Every mistake is a check of its own. Frees @d. */
 static void say_mistakes(struct doctor *doctor, const char *check, const char *file, struct diags *d)

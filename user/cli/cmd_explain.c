@@ -11,6 +11,7 @@
 #include "ask.h"
 #include "user/control/control.h"
 #include "user/answers/explain.h"
+#include "user/base/exit.h"
 #include "policy_files.h"
 
 struct words {
@@ -86,7 +87,7 @@ static bool from_gateway(const struct command_args *a, const struct words *w, in
 	json_t *result;
 
 	*status = args ? control_call(path, "explain", args, &result, &error)
-		       : control_fail(&error, EXIT_USAGE, "not valid UTF-8");
+		       : exit_fail(&error, EXIT_USAGE, "not valid UTF-8");
 	if (*status == EXIT_YES)
 		*status = cmd_explain_answer(a, result);
 	else if (*status != EXIT_NOT_RUNNING)

@@ -15,6 +15,7 @@
 #include "user/answers/report.h"
 #include "user/gateway/gateway.h"
 #include "user/answers/policy_report.h"
+#include "user/base/exit.h"
 #include "user/print/show.h"
 
 int cmd_status(int argc, char **argv)

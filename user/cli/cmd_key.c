@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "user/control/control.h"
 #include "user/base/key.h"
+#include "user/base/exit.h"
 
 static bool cmd_key_print(const uint8_t key[KEY_LEN])
 {

@@ -16,10 +16,11 @@
 #include "ask.h"
 #include "user/control/control.h"
 #include "metrics.h"
-#include "user/base/loop.h"
 #include "user/base/notify.h"
 #include "user/base/text.h"
 #include "user/wireguard/messages.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 #define TYPE		 "text/plain; version=0.0.4; charset=utf-8"
 #define CONNECTIONS	 32
@@ -91,7 +92,7 @@ static enum MHD_Result cmd_metrics_refuse(struct MHD_Connection *c, unsigned sta
 /* Makes s->text, unless it is fresh. False: no memory. */
 static bool refresh(struct source *s)
 {
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 	char *text = NULL, *error = NULL;
 	json_t *answers;
 	size_t len = 0;
@@ -114,7 +115,7 @@ static bool refresh(struct source *s)
 	free(s->text);
 	s->text = text;
 	s->len = len;
-	s->made = loop_now(); /* a gateway that is slow to answer is not asked again at once */
+	s->made = clock_now(); /* a gateway that is slow to answer is not asked again at once */
 	return true;
 }
 

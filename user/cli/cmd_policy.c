@@ -10,11 +10,11 @@
 #include "policy/matrix.h"
 #include "policy/print.h"
 #include "ask.h"
-#include "user/control/control.h"
 #include "policy_files.h"
 #include "policy_maps.h"
 #include "user/answers/policy_report.h"
 #include "user/answers/report.h"
+#include "user/base/exit.h"
 
 static void print_json(json_t *j)
 {

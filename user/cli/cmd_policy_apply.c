@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "ask.h"
-#include "user/control/control.h"
 #include "policy_files.h"
 #include "user/answers/policy_report.h"
+#include "user/base/exit.h"
 
 #define SETTLE_MS 200 /* an editor writes, renames and touches: once it is done is enough */
 

@@ -13,6 +13,7 @@
 #include "user/control/control.h"
 #include "user/print/show.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define POLL_MS	 10
 #define HOST_MAX 256

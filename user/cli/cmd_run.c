@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "user/gateway/gateway.h"
 #include "user/base/log.h"
-#include "user/control/control.h"
+#include "user/base/exit.h"
 
 #define TRY_AGAIN_SECONDS 3
 

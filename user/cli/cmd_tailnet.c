@@ -11,6 +11,7 @@
 #include "user/control/control.h"
 #include "user/print/show.h"
 #include "user/base/text.h"
+#include "user/base/exit.h"
 
 #define STEP_MS	      50
 #define PING_WAIT_MS  1000

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "user/control/control.h"
 #include "user/wireguard/crypto.h"
 #include "user/datapath/device.h"
 #include "user/base/log.h"
@@ -23,6 +22,8 @@
 #include "user/kernel/locks.h"
 #include "user/kernel/netlink.h"
 #include "user/datapath/uapi_socket.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 #define DEFAULT_MTU 1420
 #define LOOK_AFTER  NS_PER_SEC /* whether the socket file is still there */
@@ -105,7 +106,7 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 static void cmd_wireguard_run(struct plain *p)
 {
 	while (!p->loop.stop) {
-		loop_run_once(&p->loop, loop_now() + LOOK_AFTER);
+		loop_run_once(&p->loop, clock_now() + LOOK_AFTER);
 		if (access(p->socket_path, F_OK) || device_tap_gone(&p->device))
 			p->loop.stop = true;
 	}

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "user/config/config_value.h"
-#include "user/gateway/state.h"
 
 bool policy_files_open(struct policy_files *f, const struct command_args *a, bool needed)
 {

@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 
 #include "ca_file.h"
-#include "user/gateway/state.h"
-#include "user/tailnet/ipc/wire.h"
+#include "user/base/file.h"
 
 /* How many; negative: GnuTLS's error. */
 static int count_certificates(const char *pem, size_t len)
@@ -39,7 +38,7 @@ char *ca_file_read(const char *path, char *error, size_t size)
 		why = strerror(errno);
 	else if (!S_ISREG(st.st_mode))
 		why = "not a regular file";
-	else if (!(text = state_read_file(path, WIRE_CA_MAX, &len)))
+	else if (!(text = file_read(path, CA_FILE_MAX, &len)))
 		why = strerror(errno);
 	else if ((n = count_certificates(text, len)) <= 0)
 		why = n && n != GNUTLS_E_NO_CERTIFICATE_FOUND ? gnutls_strerror(n) : "has no certificate in it (PEM)";

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#define CA_FILE_MAX 49152 /* bytes, of all certificates */
+
 /*
  * Reads the certificates of an extra root: a regular file with at least one in PEM form.
  * Freed by the caller; NULL: @error has a line with the path in it.

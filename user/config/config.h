@@ -11,7 +11,6 @@
 #include "policy/alloc.h"
 #include "policy/diag.h"
 #include "policy/doc.h"
-#include "user/gateway/xdp_choose.h"
 
 /*
  * gateway.yaml: what this gateway is. Every mistake is a diag with its place;
@@ -23,6 +22,8 @@
 #define CONFIG_STATE  "/var/lib/sluice"
 #define CONFIG_SOCKET "/run/sluice/sluice.sock"
 #define CONFIG_PINS   "/sys/fs/bpf/sluice"
+
+enum xdp_wanted { XDP_AUTO, XDP_NATIVE, XDP_GENERIC, XDP_OFF };
 
 struct config_names { /* a list of words: tags, roles, interfaces */
 	const char **v;
@@ -173,6 +174,8 @@ struct config *config_load(const char *file, struct diags *d);
 
 void config_free(struct config *cfg);		  /* NULL is fine */
 void config_netmap_free(struct config_netmap *m); /* NULL is fine */
+/* Who has us serve a configured route, for people; NULL: nobody. */
+const char *config_netmap_serves(const struct config *cfg, const struct prefix *route);
 void config_clients_free(struct config_client *clients, size_t n);
 
 /* The client with this name; NULL: there is none. */

@@ -13,7 +13,7 @@
 #include "policy/alloc.h"
 #include "config_private.h"
 #include "config_value.h"
-#include "user/tailnet_gateway/netmap_config.h"
+#include "policy/tailnet_ranges.h"
 
 struct claim { /* somebody wants to be the only one with these bytes */
 	const void *bytes;
@@ -258,7 +258,7 @@ static void check_route(const struct config *cfg, const struct config_route *r, 
 			   "routes: found %s, expected a prefix outside tunnel.addresses: "
 			   "clients are reached without a route",
 			   text);
-	else if (cfg->tailnet.node && netmap_config_is_within(&r->prefix))
+	else if (cfg->tailnet.node && tailnet_range_covers(&r->prefix))
 		diag_error(d, r->at,
 			   "routes: found %s, expected a prefix outside the tailnet's own addresses: "
 			   "nodes are reached without a route",

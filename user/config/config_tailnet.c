@@ -8,8 +8,8 @@
 
 #include "config_value.h"
 #include "user/base/key.h"
-#include "user/tailnet/transport/http1.h"
 #include "user/base/keys.h"
+#include "user/base/url.h"
 
 #define TAILNET_LISTEN 41641 /* where firewalls expect a node of a tailnet */
 #define TAILNET_MTU    1280

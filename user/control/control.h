@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "user/base/exit.h"
+
 /*
  * The control socket: how commands talk to a running gateway. A UNIX stream
  * socket; a request is one line of JSON, its answer is one line:
@@ -36,11 +38,7 @@
 #define CONTROL_ANSWER_MAX	 (8u << 20)
 #define CONTROL_ANSWER_MAX_ROOT	 (64u << 20)
 #define CONTROL_HELD_MAX	 (16u << 20)
-#define CONTROL_PAGE		 1000 /* entries of one answer, of whatever is listed */
 #define CONTROL_PATIENCE	 10
-
-/* Exit statuses, of every command and in answers. */
-enum exit_status { EXIT_YES = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
 #define EXIT_LATER (-1) /* of a handler: control_finish() will bring the answer */
 
@@ -92,9 +90,6 @@ uint32_t control_asker(void);
 /* Closes all connections and removes the socket. A last answer that is still
  * unsent gets one more try. NULL is fine. */
 void control_close(struct control *c);
-
-/* Helpers for handlers: set *error by printf and return @status. */
-int control_fail(char **error, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Pure: one request line (@len bytes, without the newline) of a caller with this
  * uid to one answer object (new reference; NULL: it comes later, or there is no

@@ -15,6 +15,7 @@
 
 #include "control.h"
 #include "user/base/unix_socket.h"
+#include "user/base/exit.h"
 
 #define WAIT_SECONDS 120
 
@@ -24,13 +25,13 @@ static int control_client_explain(const char *path, int why, char **error)
 	switch (why) {
 	case ENOENT:
 	case ECONNREFUSED:
-		return control_fail(error, EXIT_NOT_RUNNING,
-				    "no gateway runs: nobody answers on %s (`systemctl start sluice`, or `sluice run`)",
-				    path);
+		return exit_fail(error, EXIT_NOT_RUNNING,
+				 "no gateway runs: nobody answers on %s (`systemctl start sluice`, or `sluice run`)",
+				 path);
 	case EACCES:
-		return control_fail(error, EXIT_NO, "%s: permission denied: try sudo, or join the group sluice", path);
+		return exit_fail(error, EXIT_NO, "%s: permission denied: try sudo, or join the group sluice", path);
 	default:
-		return control_fail(error, EXIT_NO, "%s: %s", path, strerror(why));
+		return exit_fail(error, EXIT_NO, "%s: %s", path, strerror(why));
 	}
 }
 
@@ -41,7 +42,7 @@ static int control_client_connect_to(const char *path, int *fd, char **error)
 	int status;
 
 	if (!unix_address(&sa, path))
-		return control_fail(error, EXIT_USAGE, "%s: too long for the name of a socket", path);
+		return exit_fail(error, EXIT_USAGE, "%s: too long for the name of a socket", path);
 	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (*fd >= 0 && !setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) &&
 	    !connect(*fd, (struct sockaddr *)&sa, sizeof(sa)))
@@ -91,9 +92,9 @@ static json_t *read_answer(int fd, char **error)
 	}
 	n = getline(&line, &cap, in);
 	if (n <= 0)
-		control_fail(error, 0, "the gateway did not answer (it may have stopped)");
+		exit_fail(error, 0, "the gateway did not answer (it may have stopped)");
 	else if (!(answer = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, &e)))
-		control_fail(error, 0, "the gateway's answer is not JSON: %s", e.text);
+		exit_fail(error, 0, "the gateway's answer is not JSON: %s", e.text);
 	free(line);
 	fclose(in);
 	return answer;
@@ -106,10 +107,10 @@ static int unpack(const json_t *answer, json_t **result, char **error)
 
 	if (json_is_true(json_object_get(answer, "ok"))) {
 		*result = json_incref(json_object_get(answer, "result"));
-		return *result ? EXIT_YES : control_fail(error, EXIT_NO, "the gateway's answer has no result");
+		return *result ? EXIT_YES : exit_fail(error, EXIT_NO, "the gateway's answer has no result");
 	}
-	return control_fail(error, status >= 1 && status <= 3 ? (int)status : EXIT_NO, "%s",
-			    text ? text : "the gateway refused");
+	return exit_fail(error, status >= 1 && status <= 3 ? (int)status : EXIT_NO, "%s",
+			 text ? text : "the gateway refused");
 }
 
 int control_call(const char *path, const char *command, json_t *args, json_t **result, char **error)
@@ -129,7 +130,7 @@ int control_call(const char *path, const char *command, json_t *args, json_t **r
 		if (answer)
 			status = unpack(answer, result, error);
 		else if (!*error)
-			control_fail(error, status, "%s: cannot send the request", path);
+			exit_fail(error, status, "%s: cannot send the request", path);
 	}
 	json_decref(answer);
 	json_decref(own);

@@ -3,26 +3,15 @@
  * One request of the control socket and its answer, without the socket: what is
  * asked, who may, and the line that goes back.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control_private.h"
 #include "user/base/log.h"
+#include "user/base/exit.h"
 
 #define ANSWER_STEP 16384u
-
-int control_fail(char **error, int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(error, fmt, ap) < 0)
-		*error = NULL;
-	va_end(ap);
-	return status;
-}
 
 json_t *control_refusal(int status, const char *error)
 {

@@ -11,6 +11,7 @@
 #include "user/base/log.h"
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/secret_pool.h"
+#include "user/base/clock.h"
 
 #define MESSAGES_A_TURN 16
 #define ANSWERS_OF	4 /* one message of so many is not an answer, where others wait */
@@ -72,7 +73,7 @@ static enum lane handshakes_take(struct handshakes *h, struct handshake *out)
 
 bool handshakes_relayed(struct handshakes *h, const void *msg, size_t len, const struct endpoint *from)
 {
-	return gate_source_allow(h->relayed, from, loop_now()) && handshakes_put(h, LANE_RELAYED, msg, len, from);
+	return gate_source_allow(h->relayed, from, clock_now()) && handshakes_put(h, LANE_RELAYED, msg, len, from);
 }
 
 /* ---- the keys of the gate ------------------------------------------------------- */
@@ -173,7 +174,7 @@ static bool take_messages(struct handshakes *h)
 	for (int i = 0; i < MESSAGES_A_TURN; i++) {
 		enum engine_result result = ENGINE_OK;
 		enum lane lane = handshakes_take(h, &m);
-		struct engine_time time = {.mono = loop_now(), .wall = loop_wall()};
+		struct engine_time time = {.mono = clock_now(), .wall = clock_wall()};
 
 		if (lane == LANES)
 			return false;
@@ -190,7 +191,7 @@ static bool take_messages(struct handshakes *h)
 /* What workers want, and what they are done with. */
 static void take_wishes(struct device *d, struct worker *w)
 {
-	struct engine_time time = {.mono = loop_now(), .wall = loop_wall()};
+	struct engine_time time = {.mono = clock_now(), .wall = clock_wall()};
 	uint32_t requests[MAIL_REQUESTS];
 	struct garbage garbage;
 	unsigned n;
@@ -223,7 +224,7 @@ static uint64_t turn(struct handshakes *h)
 	for (unsigned w = 0; w < d->n_workers; w++)
 		take_wishes(d, &d->workers[w]);
 	more = take_messages(h);
-	time = (struct engine_time){.mono = loop_now(), .wall = loop_wall()};
+	time = (struct engine_time){.mono = clock_now(), .wall = clock_wall()};
 	engine_set_under_load(d->engine, gate_is_loaded(&h->load, time.mono));
 	due = handshakes_sooner(engine_tick(d->engine, &time), renew_keys(h, time.mono));
 	if (retired_release(&d->retired, d->workers, d->n_workers))

@@ -14,6 +14,7 @@
 #include "pieces.h"
 #include "reassemble.h"
 #include "tap.h"
+#include "user/base/clock.h"
 
 #define IPV6_MIN_MTU 1280
 

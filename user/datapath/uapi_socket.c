@@ -11,6 +11,7 @@
 
 #include "user/base/log.h"
 #include "user/base/unix_socket.h"
+#include "user/base/clock.h"
 
 #define ANSWER_SECONDS 5 /* a reader slower than that is cut off */
 
@@ -58,7 +59,7 @@ static bool uapi_socket_send_all(int fd, const char *text, size_t len)
 static bool uapi_socket_answer(struct connection *c)
 {
 	struct uapi_socket *s = c->socket;
-	struct engine_time time = {.mono = loop_now(), .wall = loop_wall()};
+	struct engine_time time = {.mono = clock_now(), .wall = clock_wall()};
 	char *text;
 	size_t len;
 	bool sent;

@@ -126,6 +126,8 @@ bool worker_arrive(struct worker *w, const struct endpoint *from, const void *ms
 uint64_t worker_pass(const struct worker *w);
 bool worker_quiet(const struct worker *w, uint64_t pass);
 
+void worker_ring(int event); /* an eventfd: its reader has something to do */
+
 /* ---- inside the worker ---- */
 static inline void worker_drop(struct worker *w, enum drop_reason reason, uint64_t n)
 {
@@ -142,6 +144,10 @@ void worker_notice(struct worker *w, const struct notice *n);
 bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from);
 /* Moves out what came by relays. */
 struct parcels worker_arrivals(struct worker *w);
+/* The underlay's way out for what goes to a relay; called by other threads, too. */
+bool worker_leave(void *worker, const struct endpoint *to, const void *data, size_t len);
+/* Sessions and transports that are over go to the handshake thread, which frees them. */
+void worker_pass_garbage(struct worker *w);
 
 /* receive.c: underlay -> open -> coalesce -> TAP */
 void receive(struct worker *w, int family);

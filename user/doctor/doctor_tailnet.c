@@ -10,8 +10,8 @@
 
 #include "doctor.h"
 #include "user/print/show.h"
-#include "user/tailnet/transport/http1.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
 
 #define CONNECT_WAIT_MS 3000
 

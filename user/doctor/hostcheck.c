@@ -22,6 +22,7 @@
 #include "user/kernel/netlink.h"
 #include "user/base/secret.h"
 #include "user/base/unix_socket.h"
+#include "user/kernel/own_source.h"
 
 #define OVERHEAD      80 /* of WireGuard over UDP over IPv6 */
 #define ADDRESSES_MAX 64
@@ -128,26 +129,6 @@ static void hostcheck_list_addresses(const struct addr *list, int n, char *buf, 
 		len += (size_t)snprintf(buf + len, size - len, "%s%s", i ? ", " : "", addr_str(&list[i], text));
 }
 
-/* Asks the kernel by a socket that sends nothing: it chooses the address when it is connected. */
-bool hostcheck_is_own_source(const struct addr *a)
-{
-	struct sockaddr_in6 world6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)}, own6 = {0};
-	struct sockaddr_in world4 = {.sin_family = AF_INET, .sin_port = htons(9)}, own4 = {0};
-	bool v4 = addr_is_v4(a);
-	int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = v4 ? sizeof(own4) : sizeof(own6);
-	bool is = false;
-
-	inet_pton(AF_INET, "192.0.2.1", &world4.sin_addr);
-	inet_pton(AF_INET6, "2001:db8::1", &world6.sin6_addr);
-	if (fd >= 0 && !connect(fd, v4 ? (void *)&world4 : (void *)&world6, len) &&
-	    !getsockname(fd, v4 ? (void *)&own4 : (void *)&own6, &len))
-		is = v4 ? own4.sin_addr.s_addr == a->w[3] : !memcmp(&own6.sin6_addr, a, sizeof(*a));
-	if (fd >= 0)
-		close(fd);
-	return is;
-}
-
 /* Of an interface whose addresses the configuration does not name: where it does, the file itself is wrong. */
 static void check_private(const struct config_pool *pool, const struct addr *list, int n, struct diags *d)
 {
@@ -167,8 +148,8 @@ static void check_exclusive(const struct config_pool *pool, const struct addr *l
 	char text[ADDR_STRLEN];
 
 	for (int i = 0; i < n; i++)
-		if (hostcheck_is_own_source(&list[i]))
-			diag_warning(d, config_at(pool->node, "exclusive", CONFIG_NO_ITEM), HOSTCHECK_OWN_SOURCE,
+		if (is_own_source(&list[i]))
+			diag_warning(d, config_at(pool->node, "exclusive", CONFIG_NO_ITEM), OWN_SOURCE_WARNING,
 				     addr_str(&list[i], text));
 }
 

@@ -20,13 +20,4 @@ void hostcheck_locks(const struct config *cfg, struct diags *d);      /* no othe
 void hostcheck_pins(const struct config *cfg, struct diags *d);	      /* a start takes all flows over */
 void hostcheck_keys(const struct config *cfg, struct diags *d);	      /* readable by us alone */
 
-/*
- * Do this machine's own connections to the world leave from @a? An exclusive egress
- * address should be another one: their answers are dropped there.
- */
-bool hostcheck_is_own_source(const struct addr *a);
-#define HOSTCHECK_OWN_SOURCE                                                                                     \
-	"egress.exclusive: this machine's own connections leave from %s, and their answers (SSH, DNS, updates) " \
-	"would be dropped: it needs another address for itself"
-
 #endif

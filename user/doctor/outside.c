@@ -14,7 +14,8 @@
 
 #include "policy/alloc.h"
 #include "user/tailnet/disco/stun.h"
-#include "user/tailnet/transport/http1.h"
+#include "user/base/http1.h"
+#include "user/base/url.h"
 
 #define STUN_TRIES   3
 #define STUN_WAIT_MS 1000

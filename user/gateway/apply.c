@@ -9,6 +9,7 @@
 
 #include "gateway.h"
 #include "user/answers/policy_report.h"
+#include "user/base/exit.h"
 #include "user/ruleset/policy_store.h"
 
 #define MATCH_MIN 8 /* digits of a hash that are enough to name it */
@@ -40,9 +41,9 @@ static int apply_mismatch(const struct apply *a, char **error)
 {
 	const struct ruleset *running = rules_running(a->change.g);
 
-	return control_fail(error, EXIT_NO, "another policy runs: %s (%s), expected %s; `sluice policy show` prints it",
-			    *running->hash ? running->hash : "none", running->file ? running->file : "no file",
-			    a->if_match);
+	return exit_fail(error, EXIT_NO, "another policy runs: %s (%s), expected %s; `sluice policy show` prints it",
+			 *running->hash ? running->hash : "none", running->file ? running->file : "no file",
+			 a->if_match);
 }
 
 /* Index of the configured client by its id, for those who count live flows. */
@@ -131,8 +132,8 @@ static json_t *hash_json(const struct ruleset *r)
 static int no_such(const struct apply *a, char **error)
 {
 	if (!a->number)
-		return control_fail(error, EXIT_NO, "there is no earlier policy to return to");
-	return control_fail(error, EXIT_NO, "there is no policy %u: `sluice policy history` lists them", a->number);
+		return exit_fail(error, EXIT_NO, "there is no earlier policy to return to");
+	return exit_fail(error, EXIT_NO, "there is no policy %u: `sluice policy history` lists them", a->number);
 }
 
 /* It runs. 0, or an exit status with *error: it cannot be kept. */
@@ -145,15 +146,14 @@ static int apply_keep(const struct apply *a, char **error)
 	if (!err)
 		return EXIT_YES;
 	if (earlier)
-		return control_fail(
-			error, EXIT_NO,
-			"the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
-			"start before it can be would run an EARLIER policy",
-			g->config->state, strerror(-err));
-	return control_fail(error, EXIT_NO,
-			    "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
-			    "nothing pass (--not-kept: applies it for this run only)",
-			    g->config->state, strerror(-err));
+		return exit_fail(error, EXIT_NO,
+				 "the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
+				 "start before it can be would run an EARLIER policy",
+				 g->config->state, strerror(-err));
+	return exit_fail(error, EXIT_NO,
+			 "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
+			 "nothing pass (--not-kept: applies it for this run only)",
+			 g->config->state, strerror(-err));
 }
 
 static int apply_finish(struct change *c, json_t **result, char **error)
@@ -222,7 +222,7 @@ int verb_policy_apply(void *gateway, const json_t *args, json_t **result, char *
 	struct apply *a;
 
 	if (!json_is_string(text) || !file || !*file)
-		return control_fail(error, EXIT_USAGE, "expected a policy's text and the name of its file");
+		return exit_fail(error, EXIT_USAGE, "expected a policy's text and the name of its file");
 	a = new_apply(args);
 	a->file = mem_strdup(file);
 	a->len = json_string_length(text);
@@ -237,7 +237,7 @@ int verb_policy_rollback(void *gateway, const json_t *args, json_t **result, cha
 	struct apply *a;
 
 	if (number && (n < 1 || n > UINT32_MAX))
-		return control_fail(error, EXIT_USAGE, "expected a policy's number, as `sluice policy history` has it");
+		return exit_fail(error, EXIT_USAGE, "expected a policy's number, as `sluice policy history` has it");
 	a = new_apply(args);
 	a->number = (uint32_t)n;
 	return changes_ask(gateway, &a->change, error);

@@ -12,6 +12,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/exit.h"
 
 #define CHANGES_MAX 16 /* that wait */
 
@@ -140,7 +141,7 @@ void changes_add_first(struct gateway *g, struct change *c)
 int changes_ask(struct gateway *g, struct change *c, char **error)
 {
 	if (!changes_add(g, c))
-		return control_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
+		return exit_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
 	c->ticket = control_later(g->control);
 	return EXIT_LATER;
 }
@@ -156,7 +157,7 @@ void changes_close(struct gateway *g)
 		struct change *c = take_first(q);
 		char *error = NULL;
 
-		control_fail(&error, EXIT_NO, "the gateway stops: nothing was changed");
+		exit_fail(&error, EXIT_NO, "the gateway stops: nothing was changed");
 		control_finish(g->control, c->ticket, EXIT_NO, NULL, error);
 		c->kind->free(c);
 	}

@@ -12,8 +12,8 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
 #include "user/base/secret.h"
+#include "user/base/clock.h"
 
 struct psk {
 	bool set;
@@ -109,7 +109,7 @@ static void remove_address(struct gateway *g, struct client *c, const struct add
 static void set_options(struct gateway *g, struct client *c, const struct psk *psk, const struct config_client *old)
 {
 	const struct config_client *config = c->config;
-	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
+	struct engine_time now = {.mono = clock_now(), .wall = clock_wall()};
 	uint8_t was[KEY_LEN];
 
 	engine_peer_psk(c->peer, was);

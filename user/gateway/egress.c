@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "gateway.h"
-#include "user/doctor/hostcheck.h"
+#include "user/kernel/own_source.h"
 #include "user/base/log.h"
 #include "user/kernel/offload.h"
 #include "user/kernel/ports.h"
+#include "user/base/clock.h"
 
 #define PORTS_KEPT     MAX_PORT_RANGES
 #define FRAGMENTS_KEPT (5 * NS_PER_SEC) /* after we last said that we live */
@@ -286,7 +287,7 @@ void egress_refresh(struct gateway *g)
 
 void egress_keep_fragments(struct gateway *g)
 {
-	uint64_t until = loop_now() + FRAGMENTS_KEPT;
+	uint64_t until = clock_now() + FRAGMENTS_KEPT;
 
 	for (size_t i = 0; i < g->egress.n; i++)
 		for (size_t k = 0; k < g->egress.pool[i].n; k++)
@@ -301,8 +302,8 @@ static void warn_of_exclusive(const struct gateway *g)
 
 	for (size_t i = 0; i < g->egress.n; i++)
 		for (size_t k = 0; g->config->pools[i].exclusive && k < g->egress.pool[i].n; k++)
-			if (hostcheck_is_own_source(&g->egress.pool[i].address[k].addr))
-				log_warning(HOSTCHECK_OWN_SOURCE, addr_str(&g->egress.pool[i].address[k].addr, text));
+			if (is_own_source(&g->egress.pool[i].address[k].addr))
+				log_warning(OWN_SOURCE_WARNING, addr_str(&g->egress.pool[i].address[k].addr, text));
 }
 
 bool egress_open(struct gateway *g, char *error, size_t size)

@@ -21,6 +21,9 @@
 #include "user/tailnet_gateway/membership.h"
 #include "user/base/notify.h"
 #include "user/base/secret.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
+#include "user/base/file.h"
 
 #define REMOVE_TRIES 3
 
@@ -104,8 +107,8 @@ static void gateway_loop(struct gateway *g)
 			due = 0;
 		loop_run_once(&g->loop, due);
 		follow_host(g);
-		if (loop_now() >= g->second + NS_PER_SEC) {
-			g->second = loop_now();
+		if (clock_now() >= g->second + NS_PER_SEC) {
+			g->second = clock_now();
 			each_second(g);
 		}
 	}
@@ -278,7 +281,7 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 static bool load_state(struct gateway *g, char *error, size_t size)
 {
 	char why[512];
-	int err = state_folder(g->config->state);
+	int err = file_folder(g->config->state);
 	struct locks_of of;
 
 	g->fresh = !host_has_gateway(g->config);
@@ -415,7 +418,7 @@ int gateway_run(const char *file, struct config *config, struct rules_running *r
 		.config = config,
 		.rules = {.running = rules},
 		.locks = LOCKS_NONE,
-		.started = loop_now(),
+		.started = clock_now(),
 	};
 	g->second = g->started;
 	ok = gateway_start(g, error, sizeof(error));

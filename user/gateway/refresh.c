@@ -10,6 +10,8 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 #define LOOK_SECONDS 2
 
@@ -56,8 +58,8 @@ static int refresh_finish(struct change *c, json_t **result, char **error)
 	if (!f->read || (!f->laid && f->why) || (f->laid && maps_blocked_put(g->maps, f->laid, &generation, &f->why))) {
 		if (rules_running(g)->policy)
 			rules_lists_seen(g);
-		return control_fail(error, EXIT_NO, "the lists that are in force stay%s%s", f->why ? ": " : "",
-				    f->why ?: "");
+		return exit_fail(error, EXIT_NO, "the lists that are in force stay%s%s", f->why ? ": " : "",
+				 f->why ?: "");
 	}
 	if (f->laid)
 		log_info("block lists: %zu prefixes instead of %zu", f->lists.all.n, rules_running(g)->blocked.all.n);

@@ -12,10 +12,11 @@
 #include "gateway.h"
 #include "rules_build.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
 #include "user/base/notify.h"
 #include "user/answers/policy_report.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 struct reload {
 	struct change change;
@@ -149,7 +150,7 @@ static int name_restart_keys(const struct config_changes *changes, char **error)
 
 	for (size_t i = 0; i < changes->n_restart; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s %s", i ? "," : "", changes->restart[i]);
-	return control_fail(error, EXIT_USAGE, "%s", text);
+	return exit_fail(error, EXIT_USAGE, "%s", text);
 }
 
 static json_t *report(const struct gateway *g, struct diags *d)
@@ -209,9 +210,9 @@ static int reload_fail(struct reload *r, char **error)
 {
 	clients_revoke(r->change.g, r->next, true);
 	return r->d.errors ? policy_refuse(&r->d, EXIT_NO, error)
-			   : control_fail(error, EXIT_NO,
-					  "nothing was changed, but that clients who are out of the configuration, or "
-					  "have other rights in it, are cut off: see the log");
+			   : exit_fail(error, EXIT_NO,
+				       "nothing was changed, but that clients who are out of the configuration, or "
+				       "have other rights in it, are cut off: see the log");
 }
 
 /* The clients are in force, the policy's file is not. */
@@ -221,11 +222,10 @@ static int refuse_policy(struct reload *r, char **error)
 	char *mistakes;
 
 	policy_refuse(&r->d, EXIT_USAGE, &mistakes);
-	control_fail(
-		error, EXIT_USAGE,
-		"%sthe policy is not taken, the one that ran goes on; the clients are: %zu added, %zu removed, %zu "
-		"changed",
-		mistakes ? mistakes : "", g->clients.added, g->clients.removed, g->clients.changed);
+	exit_fail(error, EXIT_USAGE,
+		  "%sthe policy is not taken, the one that ran goes on; the clients are: %zu added, %zu removed, %zu "
+		  "changed",
+		  mistakes ? mistakes : "", g->clients.added, g->clients.removed, g->clients.changed);
 	free(mistakes);
 	return EXIT_USAGE;
 }
@@ -246,9 +246,9 @@ static int reload_finish(struct change *c, json_t **result, char **error)
 	if (!reload_take_over(r))
 		return reload_fail(r, error);
 	if (rules_shut(g))
-		return control_fail(error, EXIT_NO,
-				    "the clients are in force, but no memory was there to compile the policy for "
-				    "them: nothing passes until it can be (sluice status)");
+		return exit_fail(error, EXIT_NO,
+				 "the clients are in force, but no memory was there to compile the policy for "
+				 "them: nothing passes until it can be (sluice status)");
 	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
 		 g->clients.changed);
 	if (r->refused)
@@ -279,7 +279,7 @@ struct change *gateway_reload(struct gateway *g, bool dry)
 	r->change.kind = &reloading;
 	r->dry = dry;
 	if (!dry)
-		notify_reloading(loop_now());
+		notify_reloading(clock_now());
 	r->next = config_load(g->file, &r->d);
 	if (r->next && !dry)
 		clients_revoke(g, r->next, false); /* now, not in its turn: what is worked on may take long */

@@ -9,7 +9,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
+#include "user/base/clock.h"
 
 #define SAVE_AGAIN    (5 * NS_PER_SEC) /* after a failure */
 #define SAVE_SHARE    50	       /* writing the state takes at most this part of the time */
@@ -56,7 +56,7 @@ static bool worth_saving(const struct gateway *g)
 
 void gateway_remember(struct gateway *g)
 {
-	uint64_t begun = loop_now();
+	uint64_t begun = clock_now();
 	struct state_peer *peers;
 	size_t n = 0;
 	int err;
@@ -75,7 +75,7 @@ void gateway_remember(struct gateway *g)
 	if (err && !g->state.unsaved)
 		log_warning("%s: %s: a start would not know where clients are", g->config->state, strerror(-err));
 	g->state.unsaved = err;
-	g->save_after = begun + SAVE_SHARE * (loop_now() - begun) + (err ? SAVE_AGAIN : 0);
+	g->save_after = begun + SAVE_SHARE * (clock_now() - begun) + (err ? SAVE_AGAIN : 0);
 }
 
 static bool was_here(const struct state_peer *was, uint64_t wall)
@@ -85,7 +85,7 @@ static bool was_here(const struct state_peer *was, uint64_t wall)
 
 bool gateway_greet(struct gateway *g)
 {
-	struct engine_time now = {.mono = loop_now(), .wall = loop_wall()};
+	struct engine_time now = {.mono = clock_now(), .wall = clock_wall()};
 	uint64_t end = now.mono + GREET_TURN;
 
 	while (g->greeted < g->clients.n && now.mono < end) {
@@ -94,7 +94,7 @@ bool gateway_greet(struct gateway *g)
 		if (!c->peer || !was_here(state_peer_find(&g->state, c->config->public_key), now.wall))
 			continue;
 		engine_initiate(g->device.engine, engine_peer_id(c->peer), &now);
-		now.mono = loop_now();
+		now.mono = clock_now();
 	}
 	return g->greeted < g->clients.n;
 }

@@ -13,10 +13,11 @@
 #include "gateway.h"
 #include "rules_build.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
 #include "user/process/trial.h"
 #include "user/ruleset/policy_store.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 #include "user/ruleset/ruleset.h"
 
 #define SAVE_AGAIN_SECONDS    5
@@ -38,7 +39,7 @@ struct rules_running {
 
 static int64_t rules_wall_seconds(void)
 {
-	return (int64_t)(loop_wall() / NS_PER_SEC);
+	return (int64_t)(clock_wall() / NS_PER_SEC);
 }
 
 bool rules_check(const struct config *config, struct diags *d)
@@ -146,7 +147,7 @@ static int save(struct gateway *g)
 	now->unkept = err;
 	if (!err)
 		now->kept = KEPT_OK;
-	now->save_after = loop_now() + SAVE_AGAIN_SECONDS * NS_PER_SEC;
+	now->save_after = clock_now() + SAVE_AGAIN_SECONDS * NS_PER_SEC;
 	return err;
 }
 
@@ -345,7 +346,7 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 	if (!rules_install(g, r, d))
 		return false;
 	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
-	now->report.applied_ns = loop_now();
+	now->report.applied_ns = clock_now();
 	rules_log(d);
 	if (r->policy)
 		log_info("policy %u: %s, %.12s", now->report.generation, r->file, r->hash);

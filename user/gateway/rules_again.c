@@ -6,6 +6,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/exit.h"
 
 struct again {
 	struct change change;

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state.h"
 #include "user/base/beneath.h"
-#include "user/base/loop.h"
+#include "user/base/clock.h"
+#include "user/base/file.h"
 #include "user/process/trial.h"
 
 /* What one policy may cost; a million blocked prefixes take 2 s and 180 MiB. */
@@ -42,7 +42,7 @@ static struct ruleset *rules_build_compile(struct compile *c)
 	enum trial_end end;
 
 	c->given.folder = folder;
-	c->given.now = (int64_t)(loop_wall() / NS_PER_SEC);
+	c->given.now = (int64_t)(clock_wall() / NS_PER_SEC);
 	if (c->given.bound) {
 		bound = *c->given.bound;
 		bound.folder = bound_folder = ruleset_folder(c->place->config, bound.file);
@@ -86,7 +86,7 @@ struct ruleset *rules_compile_nothing(const struct config *config)
 
 static char *rules_build_read_policy(const struct config *config, size_t *len, struct diags *d)
 {
-	char *text = state_read_file(config->policy, DOC_MAX_SIZE, len);
+	char *text = file_read(config->policy, DOC_MAX_SIZE, len);
 	const struct doc_node *root = config->n_docs ? &config->docs[0]->root : NULL;
 
 	if (!text)
@@ -112,7 +112,7 @@ struct ruleset *rules_compile_file(const struct config *config, const char *kept
 void rules_hash_file(const struct config *config, char hash[RULESET_HASH_LEN + 1])
 {
 	size_t len;
-	char *text = config->policy ? state_read_file(config->policy, DOC_MAX_SIZE, &len) : NULL;
+	char *text = config->policy ? file_read(config->policy, DOC_MAX_SIZE, &len) : NULL;
 
 	hash[0] = '\0';
 	if (text)

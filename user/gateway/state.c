@@ -3,115 +3,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "user/base/kept.h"
+#include "user/base/file.h"
 
 #define STATE_SCHEMA 1
 #define STATE_MAX    (64u << 20)
 #define PATH_SIZE    4096
-
-/* ---- files -------------------------------------------------------------------- */
-
-int state_folder(const char *folder)
-{
-	struct stat st;
-
-	if (mkdir(folder, 0700) && errno != EEXIST)
-		return -errno;
-	if (stat(folder, &st))
-		return -errno;
-	if (!S_ISDIR(st.st_mode))
-		return -ENOTDIR;
-	return st.st_uid != geteuid() || st.st_mode & 077 ? -EPERM : 0;
-}
-
-char *state_read_fd(int fd, size_t max, size_t *len)
-{
-	char *text = NULL;
-	size_t cap = 0;
-
-	*len = 0;
-	for (;;) {
-		ssize_t n;
-
-		if (cap - *len < 2) {
-			char *more = cap >= max + 2 ? NULL : realloc(text, cap = cap ? 2 * cap : 8192);
-
-			if (!more) {
-				errno = cap >= max ? EFBIG : ENOMEM;
-				break;
-			}
-			text = more;
-		}
-		n = read(fd, text + *len, cap - *len - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		if (!n) {
-			text[*len] = '\0';
-			return text;
-		}
-		*len += (size_t)n;
-	}
-	free(text);
-	return NULL;
-}
-
-/* A pipe in the place of a file must not hold us. */
-static int open_regular(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-
-	if (fd < 0 || (!fstat(fd, &st) && S_ISREG(st.st_mode)))
-		return fd;
-	close(fd);
-	errno = S_ISDIR(st.st_mode) ? EISDIR : ENOTSUP;
-	return -1;
-}
-
-char *state_read_file(const char *path, size_t max, size_t *len)
-{
-	int fd = open_regular(path), err;
-	char *text;
-
-	*len = 0;
-	if (fd < 0)
-		return NULL;
-	text = state_read_fd(fd, max, len);
-	err = errno;
-	close(fd);
-	errno = err;
-	return text;
-}
-
-int state_write_file(const char *path, const char *text, size_t len)
-{
-	char temporary[PATH_SIZE];
-	int fd, err;
-
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
-		return -ENAMETOOLONG;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = kept_write_all(fd, text, len) ?: fsync(fd) ? -errno : 0;
-	close(fd);
-	if (!err && rename(temporary, path))
-		err = -errno;
-	if (err)
-		unlink(temporary);
-	return err;
-}
 
 /* ---- text ---------------------------------------------------------------------- */
 
@@ -208,7 +110,7 @@ bool state_load(const char *folder, struct state *s, char *error, size_t size)
 
 	*s = (struct state){0};
 	snprintf(path, sizeof(path), "%s/" STATE_FILE, folder);
-	text = state_read_file(path, STATE_MAX, &len);
+	text = file_read(path, STATE_MAX, &len);
 	if (!text) {
 		ok = errno == ENOENT;
 		snprintf(why, sizeof(why), "%s", strerror(errno));
@@ -239,7 +141,7 @@ int state_save(const char *folder, const struct state *s)
 	if (!text)
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "%s/" STATE_FILE, folder);
-	err = state_write_file(path, text, strlen(text));
+	err = file_write(path, text, strlen(text));
 	free(text);
 	return err;
 }

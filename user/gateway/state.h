@@ -35,10 +35,6 @@ struct state {
 	size_t n_offload;
 };
 
-/* Makes the folder (0700) if absent. 0 or -errno; -EPERM: it belongs to somebody
- * else or others may read it. */
-int state_folder(const char *folder);
-
 /* An absent file is an empty state. A file that cannot be understood is one too,
  * with false and one line in @error: the caller warns and goes on. */
 bool state_load(const char *folder, struct state *s, char *error, size_t size);
@@ -51,12 +47,5 @@ void state_free(struct state *s);
 const struct state_peer *state_peer_find(const struct state *s, const uint8_t public[KEY_LEN]);
 /* After the list of peers has changed. */
 void state_sort(struct state *s);
-
-/* Reads a whole file, at most @max; NULL with errno, EFBIG when it is longer. Freed by the caller; terminated. */
-char *state_read_fd(int fd, size_t max, size_t *len);
-/* The same by its name, if it is a regular one: ENOTSUP. */
-char *state_read_file(const char *path, size_t max, size_t *len);
-/* Writes a file by way of a temporary one and rename. 0 or -errno. */
-int state_write_file(const char *path, const char *text, size_t len);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "gateway.h"
 #include "user/base/log.h"
+#include "user/base/clock.h"
 
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
 #define MTU_DEFAULT  1420

@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "user/config/config.h"
+
 /*
  * Where the front runs: native XDP, generic XDP, or the socket filter alone. Attaching
  * native XDP costs something different on each driver (offloads, queues, the largest
  * MTU), so what is chosen comes with the reason that `status` shows.
  */
-enum xdp_wanted { XDP_AUTO, XDP_NATIVE, XDP_GENERIC, XDP_OFF };
-
 struct xdp_nic {	    /* what is known of an underlay interface */
 	const char *driver; /* of ethtool; "" when not known */
 	uint32_t mtu;

@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "view.h"
+#include "user/base/exit.h"
 
 /* ---- the verbs ----------------------------------------------------------------------- */
 
 static int verbs_give(json_t *report, json_t **result, char **error)
 {
 	*result = report;
-	return report ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+	return report ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }
 
 static int with_view(void *gateway, json_t *(*report)(const struct report_source *), json_t **result, char **error)
@@ -23,7 +24,7 @@ static int with_view(void *gateway, json_t *(*report)(const struct report_source
 	int status;
 
 	if (!v)
-		return control_fail(error, EXIT_NO, "out of memory");
+		return exit_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
 	status = verbs_give(report(&v->source), result, error);
 	free(v);
@@ -43,7 +44,7 @@ static int verb_clients(void *gateway, const json_t *args, json_t **result, char
 	int status;
 
 	if (!v)
-		return control_fail(error, EXIT_NO, "out of memory");
+		return exit_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
 	status = verbs_give(report_clients(&v->source, after > 0 ? (size_t)after : 0), result, error);
 	free(v);
@@ -71,7 +72,7 @@ static int with_client(struct gateway *g, const json_t *args, void (*act)(struct
 		act(g, &g->clients.list[i]);
 		return verbs_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
 	}
-	return control_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name ?: "");
+	return exit_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name ?: "");
 }
 
 static int verb_clients_kick(void *gateway, const json_t *args, json_t **result, char **error)
@@ -94,7 +95,7 @@ static int verb_flows(void *gateway, const json_t *args, json_t **result, char *
 		return EXIT_USAGE;
 	v = malloc(sizeof(*v));
 	if (!v)
-		return control_fail(error, EXIT_NO, "out of memory");
+		return exit_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
 	status = verbs_give(report_flows(&v->source, &filter), result, error);
 	free(v);
@@ -123,10 +124,10 @@ static int verb_flows_kill(void *gateway, const json_t *args, json_t **result, c
 	if (!report_filter_parse(args, &filter, error))
 		return EXIT_USAGE;
 	if (report_filter_is_empty(&filter) && !json_is_true(json_object_get(args, "all")))
-		return control_fail(error, EXIT_USAGE, "which flows? name some, or say --all");
+		return exit_fail(error, EXIT_USAGE, "which flows? name some, or say --all");
 	v = malloc(sizeof(*v));
 	if (!v)
-		return control_fail(error, EXIT_NO, "out of memory");
+		return exit_fail(error, EXIT_NO, "out of memory");
 	view_open(v, gateway);
 	filter.limit = UINT32_MAX;
 	report_each_flow(&v->source, &filter, kill_one, &k);
@@ -155,7 +156,7 @@ static int verb_map_dump(void *gateway, const json_t *args, json_t **result, cha
 	struct view *v = malloc(sizeof(*v));
 
 	if (!v)
-		return control_fail(error, EXIT_NO, "out of memory");
+		return exit_fail(error, EXIT_NO, "out of memory");
 	view_open(v, g);
 	*result = report_map_dump(&v->source, g->config->pins, &wanted, error);
 	free(v);

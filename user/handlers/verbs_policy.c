@@ -7,10 +7,11 @@
 #include "policy/print.h"
 #include "user/answers/explain.h"
 #include "user/gateway/gateway.h"
-#include "user/base/loop.h"
 #include "user/answers/policy_report.h"
 #include "user/ruleset/policy_store.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 /* ---- explain --------------------------------------------------------------------------- */
 
@@ -84,7 +85,7 @@ int verb_explain(void *gateway, const json_t *args, json_t **result, char **erro
 				   rule_use,	     verbs_policy_egress};
 
 	if (!src || !dst)
-		return control_fail(error, EXIT_USAGE, "expected a source and a destination");
+		return exit_fail(error, EXIT_USAGE, "expected a source and a destination");
 	if (!explain_parse(json_string_value(json_object_get(args, "proto")),
 			   json_string_value(json_object_get(args, "port")), &q, error))
 		return EXIT_USAGE;
@@ -103,21 +104,20 @@ int verb_policy_show(void *gateway, const json_t *args, json_t **result, char **
 	char *text;
 
 	if (!r->policy && g->membership)
-		return control_fail(error, EXIT_NO,
-				    "no local policy runs: the coordination server's rules are in force "
-				    "(`sluice netmap` lists them)");
+		return exit_fail(error, EXIT_NO,
+				 "no local policy runs: the coordination server's rules are in force "
+				 "(`sluice netmap` lists them)");
 	if (!r->policy)
-		return control_fail(error, EXIT_NO,
-				    "no policy runs: everything is refused (`sluice policy apply FILE`)");
+		return exit_fail(error, EXIT_NO, "no policy runs: everything is refused (`sluice policy apply FILE`)");
 	rules_compare(g);
 	text = policy_print(r->policy);
 	*result = json_pack("{s:i, s:s, s:s, s:s?, s:I, s:I, s:b, s:s, s:s%}", "schema", REPORT_SCHEMA, "file", r->file,
 			    "hash", r->hash, "previous", previous ? previous->hash : NULL, "applied",
-			    (json_int_t)((loop_now() - report->applied_ns) / NS_PER_SEC), "generation",
+			    (json_int_t)((clock_now() - report->applied_ns) / NS_PER_SEC), "generation",
 			    (json_int_t)report->generation, "differs", report->differs, "text", text, "source", r->text,
 			    r->len);
 	free(text);
-	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+	return *result ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }
 
 static json_t *saved_json(const struct policy_saved *p, bool runs)
@@ -136,5 +136,5 @@ int verb_policy_history(void *gateway, const json_t *args, json_t **result, char
 	for (size_t i = history->n; i--;)
 		json_array_append_new(list, saved_json(&history->list[i], history->list[i].number == running));
 	*result = json_pack("{s:i, s:o}", "schema", REPORT_SCHEMA, "policies", list);
-	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+	return *result ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }

@@ -12,9 +12,10 @@
 
 #include "user/kernel/drops.h"
 #include "user/gateway/gateway.h"
-#include "user/base/loop.h"
 #include "user/wireguard/messages.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 #include "user/base/text.h"
 
 #define TIMEOUT_DEFAULT 5 /* seconds */
@@ -42,7 +43,7 @@ static int send_syn(struct gateway *g)
 	uint8_t packet[PROBE_PACKET_MAX];
 	int err;
 
-	p->sent_at = loop_now();
+	p->sent_at = clock_now();
 	err = inject(g, packet, probe_syn(&p->ends, p->seq, packet));
 	p->sent += !err;
 	return err;
@@ -110,7 +111,7 @@ void probe_tick(struct gateway *g)
 	verbs_probe_look(g);
 	if (!waits(&g->probe))
 		return;
-	if (loop_now() >= g->probe.until)
+	if (clock_now() >= g->probe.until)
 		verbs_probe_end(g, PROBE_SILENT);
 	else
 		send_syn(g);
@@ -186,7 +187,7 @@ static int verbs_probe_give(struct gateway *g, json_t **result, char **error)
 			    "as", p->has_flow ? as : NULL, "sent", (int)p->sent, "timeout",
 			    (json_int_t)((p->until - p->started) / NS_PER_SEC), "answer", verbs_probe_answer_json(p),
 			    "reason", reason, "meaning", reason ? drop_meaning(p->reason) : NULL);
-	return *result ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+	return *result ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }
 
 /* ---- the verbs ------------------------------------------------------------------------------ */
@@ -198,12 +199,12 @@ static int verbs_probe_begin(struct gateway *g, const struct addr *dst, uint16_t
 	int err;
 
 	if (!src)
-		return control_fail(error, EXIT_NO, "the tunnel has no address of this family (tunnel.addresses)");
+		return exit_fail(error, EXIT_NO, "the tunnel has no address of this family (tunnel.addresses)");
 	*p = (struct probing){
 		.id = p->id + 1 ?: 1,
 		.seq = randombytes_random(),
 		.ends = {*src, *dst, (uint16_t)(PORT_LEAST + randombytes_uniform(UINT16_MAX - PORT_LEAST)), port},
-		.started = loop_now(),
+		.started = clock_now(),
 	};
 	p->until = p->started + timeout * NS_PER_SEC;
 	verbs_probe_watch(g)->to = *src;
@@ -211,7 +212,7 @@ static int verbs_probe_begin(struct gateway *g, const struct addr *dst, uint16_t
 	err = send_syn(g);
 	if (err) {
 		verbs_probe_end(g, PROBE_DROPPED);
-		return control_fail(error, EXIT_NO, "%s: %s", g->device.tap.name, strerror(-err));
+		return exit_fail(error, EXIT_NO, "%s: %s", g->device.tap.name, strerror(-err));
 	}
 	find_flow(g);
 	return 0;
@@ -227,13 +228,13 @@ int verb_probe(void *gateway, const json_t *args, json_t **result, char **error)
 	int status;
 
 	if (!address || !addr_parse(address, strlen(address), &dst) || port < 1 || port > UINT16_MAX)
-		return control_fail(error, EXIT_USAGE, "expected an address and a port");
+		return exit_fail(error, EXIT_USAGE, "expected an address and a port");
 	if (timeout < 1 || timeout > TIMEOUT_MOST)
-		return control_fail(error, EXIT_USAGE, "timeout: expected 1 to %d seconds", TIMEOUT_MOST);
+		return exit_fail(error, EXIT_USAGE, "timeout: expected 1 to %d seconds", TIMEOUT_MOST);
 	if (host_owns(g, &dst))
-		return control_fail(error, EXIT_USAGE, "%s is the gateway's own: nothing would leave", address);
-	if (waits(&g->probe) && loop_now() < g->probe.until)
-		return control_fail(error, EXIT_NO, "another probe is on its way: try again in a few seconds");
+		return exit_fail(error, EXIT_USAGE, "%s is the gateway's own: nothing would leave", address);
+	if (waits(&g->probe) && clock_now() < g->probe.until)
+		return exit_fail(error, EXIT_NO, "another probe is on its way: try again in a few seconds");
 	status = verbs_probe_begin(g, &dst, (uint16_t)port, (uint64_t)timeout, error);
 	return status ? status : verbs_probe_give(g, result, error);
 }
@@ -243,7 +244,7 @@ int verb_probe_result(void *gateway, const json_t *args, json_t **result, char *
 	struct gateway *g = gateway;
 
 	if (!g->probe.id || json_integer_value(json_object_get(args, "id")) != g->probe.id)
-		return control_fail(error, EXIT_NO, "no such probe: another has begun since");
+		return exit_fail(error, EXIT_NO, "no such probe: another has begun since");
 	verbs_probe_look(g);
 	return verbs_probe_give(g, result, error);
 }

@@ -19,22 +19,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/base/loop.h"
 #include "user/tailnet_gateway/membership.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 #include "user/base/keys.h"
 #include "user/base/text.h"
 
 static int no_tailnet(char **error)
 {
-	return control_fail(error, EXIT_NO,
-			    "this gateway is no node of a tailnet: its configuration has no section tailnet");
+	return exit_fail(error, EXIT_NO,
+			 "this gateway is no node of a tailnet: its configuration has no section tailnet");
 }
 
 static int verbs_tailnet_give(json_t *report, json_t **result, char **error)
 {
 	*result = report;
-	return report ? EXIT_YES : control_fail(error, EXIT_NO, "out of memory");
+	return report ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }
 
 /* ---- in and out -------------------------------------------------------------------------- */
@@ -47,9 +48,9 @@ int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
 	if (!m)
 		return no_tailnet(error);
 	if (!membership_up(m, json_is_true(json_object_get(args, "new_key")), why, sizeof(why)))
-		return control_fail(error, EXIT_NO, "%s", why);
+		return exit_fail(error, EXIT_NO, "%s", why);
 	return verbs_tailnet_give(json_pack("{s:i, s:s, s:s?}", "schema", REPORT_SCHEMA, "state",
-					    membership_state_name(m->state), "note", *why ? why : NULL),
+					    wire_state_name(m->state), "note", *why ? why : NULL),
 				  result, error);
 }
 
@@ -61,10 +62,9 @@ int verb_logout(void *gateway, const json_t *args, json_t **result, char **error
 	if (!m)
 		return no_tailnet(error);
 	if (!tailnet_logout(m->tailnet, why, sizeof(why)))
-		return control_fail(error, EXIT_NO, "%s", why);
-	return verbs_tailnet_give(
-		json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", membership_state_name(m->state)), result,
-		error);
+		return exit_fail(error, EXIT_NO, "%s", why);
+	return verbs_tailnet_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", wire_state_name(m->state)),
+				  result, error);
 }
 
 /* ---- the netmap ----------------------------------------------------------------------------- */
@@ -170,8 +170,8 @@ static int no_node(const struct membership *m, const json_t *args, char **error)
 	const struct tailnet_node *self = tailnet_roster(m->tailnet)->map.self.node;
 
 	if (word && self && !strcasecmp(word, self->name))
-		return control_fail(error, EXIT_NO, "%s is this gateway", self->name);
-	return control_fail(error, EXIT_NO, "no such node: \"%s\" (`sluice netmap` lists them)", word ? word : "");
+		return exit_fail(error, EXIT_NO, "%s is this gateway", self->name);
+	return exit_fail(error, EXIT_NO, "no such node: \"%s\" (`sluice netmap` lists them)", word ? word : "");
 }
 
 int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
@@ -186,8 +186,8 @@ int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
 	if (!c)
 		return no_node(m, args, error);
 	before = m->n_pongs;
-	if (!disco_ping(m->disco, c->public_key, loop_now()))
-		return control_fail(error, EXIT_NO, "%s has no disco key that works: it cannot be pinged", c->name);
+	if (!disco_ping(m->disco, c->public_key, clock_now()))
+		return exit_fail(error, EXIT_NO, "%s has no disco key that works: it cannot be pinged", c->name);
 	return verbs_tailnet_give(
 		json_pack("{s:i, s:s, s:I}", "schema", REPORT_SCHEMA, "name", c->name, "number", (json_int_t)before),
 		result, error);

@@ -9,11 +9,11 @@
 #include "user/wireguard/aead.h"
 #include "user/config/config_private.h"
 #include "user/gateway/gateway.h"
-#include "user/base/loop.h"
 #include "user/base/text.h"
-#include "user/cli/version.h"
+#include "user/base/version.h"
 
 #include "view.h"
+#include "user/base/clock.h"
 
 static struct report_who who_is(const struct config_client *c)
 {
@@ -37,7 +37,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.addresses = c->config->addresses.v,
 		.n_addresses = c->config->addresses.n,
 		.handshake_age = -1,
-		.seen = c->seen ? report_age(loop_wall(), c->seen * NS_PER_SEC) : -1,
+		.seen = c->seen ? report_age(clock_wall(), c->seen * NS_PER_SEC) : -1,
 		.worker = c->worker,
 		.expired = c->out,
 	};
@@ -60,7 +60,7 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 	out->received = s.rx_bytes;
 	out->sent = s.tx_bytes;
 	if (s.last_handshake)
-		out->seen = out->handshake_age = report_age(loop_wall(), s.last_handshake);
+		out->seen = out->handshake_age = report_age(clock_wall(), s.last_handshake);
 	return true;
 }
 
@@ -380,7 +380,7 @@ void view_open(struct view *v, struct gateway *g)
 	v->g = g;
 	v->source = (struct report_source){
 		.ctx = v,
-		.now_ns = loop_now(),
+		.now_ns = clock_now(),
 		.name = g->config->name,
 		.version = version_commit(),
 		.aead = aead_name,
@@ -421,7 +421,7 @@ void view_open(struct view *v, struct gateway *g)
 
 void verbs_sample(struct gateway *g)
 {
-	struct history_sample s = {.ns = loop_now()};
+	struct history_sample s = {.ns = clock_now()};
 	struct traffic totals[TOTAL_MAX];
 
 	if (maps_totals(g->maps, totals))

@@ -17,8 +17,8 @@
 
 #include "policy/blocklist.h"
 #include "user/base/kept.h"
-#include "user/gateway/state.h"
 #include "user/base/beneath.h"
+#include "user/base/file.h"
 #include "user/base/text.h"
 
 #define SETTLE_SECONDS 2
@@ -250,7 +250,7 @@ static bool read_one(const struct reading *x)
 	errno = -fd;
 	if (fd >= 0) {
 		l->stamp = make_stamp(x->b, x->where, &st);
-		l->text = state_read_fd(fd, BLOCKLIST_MAX, &l->len);
+		l->text = file_read_fd(fd, BLOCKLIST_MAX, &l->len);
 	}
 	ok = l->text ? blocklists_take(x, path, l) : missing(x, path, errno);
 	if (fd >= 0)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_inventory.h"
 
-#include "user/tailnet_gateway/netmap_config.h"
-
 #define BY_CONFIGURATION "configuration"
 
 static void config_inventory_add_client(struct inventory *inv, const struct config_client *c)
@@ -49,7 +47,7 @@ static void approve_served(const struct config *config, struct inventory_node *s
 {
 	for (size_t i = 0; i < config->n_routes; i++) {
 		const struct prefix *route = &config->routes[i].prefix;
-		const char *who = netmap_config_serves(config, route);
+		const char *who = config_netmap_serves(config, route);
 
 		if (who)
 			prefixes_add(&self->approved, route);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "user/tailnet/ipc/wire.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
 
 /*
  * For how long a netmap counts that the server does not confirm. While the server is away, peers are served as they

@@ -8,10 +8,9 @@
 #include "kept_clock.h"
 #include "policy/alloc.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
-#include "user/wireguard/messages.h"
-#include "user/gateway/state.h"
 #include "user/base/text.h"
+#include "user/base/clock.h"
+#include "user/base/file.h"
 
 #define FILE_NAME  "clock"
 #define FILE_MAX   4096
@@ -51,7 +50,7 @@ bool kept_clock_parse(const char *text, const char *server, const char *boot, st
 static char *boot_id(void)
 {
 	size_t len;
-	char *id = state_read_file(BOOT_FILE, FILE_MAX, &len);
+	char *id = file_read(BOOT_FILE, FILE_MAX, &len);
 
 	if (!id)
 		return mem_strdup("");
@@ -63,7 +62,7 @@ void kept_clock_open(struct kept_clock *k, const char *folder, const char *serve
 {
 	char *path = mem_printf("%s/" FILE_NAME, folder), *boot = boot_id();
 	size_t len;
-	char *text = state_read_file(path, FILE_MAX, &len);
+	char *text = file_read(path, FILE_MAX, &len);
 
 	*k = (struct kept_clock){.folder = folder, .server = server};
 	if (text && kept_clock_parse(text, server, boot, &k->clock))
@@ -77,7 +76,7 @@ static void kept_clock_keep(struct kept_clock *k)
 {
 	char *path = mem_printf("%s/" FILE_NAME, k->folder), *boot = boot_id();
 	char *text = kept_clock_text(k->server, boot, &k->clock);
-	int rc = state_write_file(path, text, strlen(text));
+	int rc = file_write(path, text, strlen(text));
 
 	if (rc)
 		log_warning("tailnet: %s: %s", path, strerror(-rc));
@@ -91,12 +90,12 @@ static void kept_clock_keep(struct kept_clock *k)
 
 static int64_t kept_clock_wall_seconds(void)
 {
-	return (int64_t)(loop_wall() / NS_PER_SEC);
+	return (int64_t)(clock_wall() / NS_PER_SEC);
 }
 
 static int64_t boot_seconds(void)
 {
-	return (int64_t)(loop_boot() / NS_PER_SEC);
+	return (int64_t)(clock_boot() / NS_PER_SEC);
 }
 
 static bool has_news(const struct kept_clock *k)

@@ -14,18 +14,18 @@
 #include <unistd.h>
 
 #include "user/base/secret.h"
-#include "user/tailnet/relay/derp.h"
 #include "kept_clock.h"
-#include "user/tailnet/netmap/kept_map.h"
-#include "user/process/link.h"
+#include "kept_netmap.h"
 #include "policy/alloc.h"
+#include "relay_box.h"
 #include "user/tailnet/network/process.h"
 #include "tailkeys.h"
 #include "tailnet.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
-#include "user/gateway/state.h"
+#include "user/tailnet/ipc/link.h"
+#include "user/base/clock.h"
+#include "user/base/file.h"
 
 #define OUT_FILE     "logged-out"      /* is there from `logout` to `up` */
 #define SAVE_DELAY   (2 * NS_PER_SEC)  /* many changes, one file */
@@ -220,13 +220,13 @@ static void tell_map(struct tailnet *t)
 
 static void save_map(struct tailnet *t)
 {
-	kept_map_save(t->folder, t->config.config.server, &t->roster);
+	kept_netmap_save(t->folder, t->config.config.server, &t->roster);
 	t->save_at = 0;
 }
 
 static void load_map(struct tailnet *t)
 {
-	if (kept_map_load(t->folder, t->config.config.server, &t->roster))
+	if (kept_netmap_load(t->folder, t->config.config.server, &t->roster))
 		tell_map(t);
 }
 
@@ -282,12 +282,12 @@ static void take_status(struct tailnet *t, const struct wire_status *s, uint64_t
 static void answer_hello(struct tailnet *t, const struct wire_relay_hello *hello)
 {
 	struct wire_message m = {.type = WIRE_RELAY_BOX};
-	uint8_t nonce[DERP_NONCE_LEN], info[WIRE_RELAY_BOX_MAX];
+	uint8_t nonce[RELAY_BOX_NONCE_LEN], info[WIRE_RELAY_BOX_MAX];
 
 	crypto_random(nonce, sizeof(nonce));
 	m.box.region = hello->region;
 	m.box.bytes = info;
-	m.box.len = derp_client_info(info, sizeof(info), tailkeys_in_force(&t->keys), hello->server_key, nonce);
+	m.box.len = relay_box_seal(info, sizeof(info), tailkeys_in_force(&t->keys), hello->server_key, nonce);
 	if (m.box.len)
 		tailnet_tell(t, &m);
 }
@@ -342,7 +342,7 @@ void tailnet_ready(struct tailnet *t, uint64_t now)
 /* Who was removed since then would stay a client for ever. */
 static void give_up_map(struct tailnet *t)
 {
-	kept_map_drop(t->folder);
+	kept_netmap_drop(t->folder);
 	t->save_at = 0;
 	roster_free(&t->roster);
 	t->roster = (struct roster){0};
@@ -437,7 +437,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 	t->ctx = ctx;
 	t->folder = mem_printf("%s/tailnet", config->state);
 	t->link.fd = -1;
-	rc = state_folder(t->folder);
+	rc = file_folder(t->folder);
 	if (rc)
 		snprintf(error, size, "%s: %s", t->folder, strerror(-rc));
 	if (!rc && tailkeys_load(t->folder, &t->keys, error, size)) {
@@ -538,7 +538,7 @@ void tailnet_relay(struct tailnet *t, uint16_t region, const uint8_t to[KEY_LEN]
 static bool mark_out(struct tailnet *t, bool out, char *error, size_t size)
 {
 	char *path = mem_printf("%s/" OUT_FILE, t->folder);
-	int rc = out ? state_write_file(path, "", 0) : unlink(path) && errno != ENOENT ? -errno : 0;
+	int rc = out ? file_write(path, "", 0) : unlink(path) && errno != ENOENT ? -errno : 0;
 
 	if (rc)
 		snprintf(error, size, "%s: %s", path, strerror(-rc));

@@ -7,6 +7,7 @@
  */
 #include "membership.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,13 @@
 #include "netmap_config.h"
 #include "user/base/notify.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 #include "user/ruleset/ruleset.h"
 #include "user/base/secret.h"
-#include "user/cli/version.h"
+#include "user/base/version.h"
+
+static_assert(CA_FILE_MAX <= WIRE_CA_MAX, "what is read is told to the network process whole");
 
 #define DOUBT_PAUSE	    (5 * NS_PER_SEC)
 #define DOUBT_PAUSE_MAX	    (3600 * NS_PER_SEC)
@@ -90,7 +95,7 @@ static void forget_peers(struct membership *m, const struct netmap *map)
 
 static void look_for_peers(struct membership *m, const struct netmap *map)
 {
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	for (size_t i = 0; i < map->n_peers; i++)
 		if (map->peers[i].changed)
@@ -104,7 +109,7 @@ static void look_for_peers(struct membership *m, const struct netmap *map)
  */
 static void ask_again(struct membership *m, const char *hint)
 {
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	if (now < m->doubt_at)
 		return;
@@ -174,7 +179,7 @@ static void watch_newcomers(struct membership *m, const struct netmap *map)
 		if (is_named(map, n))
 			continue;
 		m->newcomer = n->id;
-		m->newcomer_at = loop_now() + NEWCOMER_WAIT;
+		m->newcomer_at = clock_now() + NEWCOMER_WAIT;
 	}
 }
 
@@ -182,7 +187,7 @@ static void doubt_newcomer(struct membership *m)
 {
 	const struct netmap_peer *p = m->newcomer ? netmap_peer(netmap_of(m), m->newcomer) : NULL;
 
-	if (p && loop_now() < m->newcomer_at)
+	if (p && clock_now() < m->newcomer_at)
 		return;
 	m->newcomer = 0;
 	if (p && !is_named(netmap_of(m), p->node))
@@ -269,8 +274,8 @@ static int following_finish(struct change *c, json_t **result, char **error)
 	if (m->unsettled) { /* tried once a second, said once */
 		m->behind = true;
 		return again ? EXIT_YES
-			     : control_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
-					    f->d.n ? f->d.list[0].text : "");
+			     : exit_fail(error, EXIT_NO, "it is not in force%s%s", f->d.n ? ": " : "",
+					 f->d.n ? f->d.list[0].text : "");
 	}
 	if (news && m->waits)
 		membership_say_ready(m);
@@ -330,7 +335,7 @@ static void on_map(void *ctx, const struct roster *r)
 	forget_peers(m, &r->map);
 	look_for_peers(m, &r->map);
 	if (r->map.derpmap_changed)
-		netcheck_set_map(m->netcheck, r->map.derpmap, loop_now());
+		netcheck_set_map(m->netcheck, r->map.derpmap, clock_now());
 }
 
 /* ---- what else there is to know ----------------------------------------------------------- */
@@ -345,7 +350,7 @@ static void membership_on_status(void *ctx, enum wire_state state, const char *t
 	if (state == WIRE_STATE_CONNECTED)
 		set_text(&m->url, "");
 	if (new)
-		log_info("tailnet: %s%s%s", membership_state_name(state), *text ? ": " : "", text);
+		log_info("tailnet: %s%s%s", wire_state_name(state), *text ? ": " : "", text);
 	membership_changed(m);
 	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
 }
@@ -383,7 +388,7 @@ static void link_ready(void *ctx)
 {
 	struct membership *m = ctx;
 
-	tailnet_ready(m->tailnet, loop_now());
+	tailnet_ready(m->tailnet, clock_now());
 }
 
 static void on_fd(void *ctx, int fd)
@@ -512,7 +517,7 @@ void membership_begin(struct gateway *g)
 		return;
 	on_identity(m);
 	membership_tell_routes(m);
-	tailnet_start(m->tailnet, loop_now());
+	tailnet_start(m->tailnet, clock_now());
 }
 
 void membership_forward(struct gateway *g)
@@ -534,7 +539,7 @@ bool membership_waits(const struct gateway *g)
 uint64_t membership_tick(struct gateway *g)
 {
 	struct membership *m = g->membership;
-	uint64_t now = loop_now(), a, b;
+	uint64_t now = clock_now(), a, b;
 
 	if (!m)
 		return UINT64_MAX;
@@ -562,7 +567,7 @@ void membership_place(struct gateway *g, const struct client *c)
 
 int64_t membership_time(const struct gateway *g)
 {
-	return g->membership ? tailnet_time(g->membership->tailnet) : (int64_t)(loop_wall() / NS_PER_SEC);
+	return g->membership ? tailnet_time(g->membership->tailnet) : (int64_t)(clock_wall() / NS_PER_SEC);
 }
 
 void membership_configure(struct gateway *g, struct config *next)

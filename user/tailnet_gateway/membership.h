@@ -75,7 +75,6 @@ void membership_changed(struct membership *m);
 void membership_tire(struct membership *m);
 
 /* What a state is called in reports: "connected". */
-const char *membership_state_name(enum wire_state state);
 
 /*
  * `up`: the auth key is read again, and there is a new attempt (tailnet_up()). False: @error says

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How the gateway stands as a node of a tailnet, for reports and commands. */
-#include "user/base/loop.h"
 #include "membership.h"
 #include "netmap_config.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 #include "user/ruleset/ruleset.h"
-
-const char *membership_state_name(enum wire_state state)
-{
-	static const char *const names[WIRE_STATES] = {
-		[WIRE_STATE_CONNECTING] = "connecting", [WIRE_STATE_CONNECTED] = "connected",
-		[WIRE_STATE_LOGIN] = "login",		[WIRE_STATE_APPROVAL] = "approval",
-		[WIRE_STATE_EXPIRED] = "expired",	[WIRE_STATE_OFFLINE] = "offline",
-		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_UNREADABLE] = "unreadable",
-		[WIRE_STATE_LOGGED_OUT] = "logged out",
-	};
-
-	return state < WIRE_STATES ? names[state] : "unknown";
-}
 
 /* ---- news ------------------------------------------------------------------------------- */
 
@@ -41,7 +29,7 @@ void membership_changed(struct membership *m)
 void membership_tire(struct membership *m)
 {
 	for (int i = 0; i < NEWS_WAITERS; i++)
-		if (m->waiters[i].ticket && m->waiters[i].until <= loop_now())
+		if (m->waiters[i].ticket && m->waiters[i].until <= clock_now())
 			membership_report_tell(m, &m->waiters[i]);
 }
 
@@ -53,7 +41,7 @@ int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
 	struct news_waiter *place = m ? m->waiters : NULL;
 
 	if (!m)
-		return control_fail(error, EXIT_NO, "this gateway is no node of a tailnet");
+		return exit_fail(error, EXIT_NO, "this gateway is no node of a tailnet");
 	*result = json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news);
 	if ((uint64_t)seen != m->news || wait < 1)
 		return EXIT_YES;
@@ -66,7 +54,7 @@ int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
 		membership_report_tell(m, place);
 	*place = (struct news_waiter){
 		.ticket = control_later(m->g->control),
-		.until = loop_now() + (uint64_t)(wait < NEWS_WAIT_MAX ? wait : NEWS_WAIT_MAX) * NS_PER_SEC,
+		.until = clock_now() + (uint64_t)(wait < NEWS_WAIT_MAX ? wait : NEWS_WAIT_MAX) * NS_PER_SEC,
 	};
 	return EXIT_LATER;
 }
@@ -76,11 +64,11 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 	struct membership *m = g->membership;
 	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
 	const struct ruleset *rules = rules_running(g);
-	uint64_t unconfirmed = tailnet_unconfirmed(m->tailnet, loop_now());
+	uint64_t unconfirmed = tailnet_unconfirmed(m->tailnet, clock_now());
 
 	*out = (struct report_tailnet){
 		.server = g->config->tailnet.login_server,
-		.state = membership_state_name(m->state),
+		.state = wire_state_name(m->state),
 		.text = m->text,
 		.login = m->url,
 		.peers = map->n_peers,

@@ -15,41 +15,6 @@
 #define NAME_MAX_LEN	 63
 #define TUNNEL_ADDRESSES 4
 
-static struct prefix prefix_of(const char *text)
-{
-	struct prefix p = {0};
-
-	prefix_parse(text, strlen(text), &p, NULL);
-	return p;
-}
-
-/* The range of the tailnet that @a is in; false: it is no node's address. */
-static bool range_of(const struct addr *a, struct prefix *out)
-{
-	const struct prefix v4 = prefix_of(TAILNET_V4), v6 = prefix_of(TAILNET_V6);
-	const struct prefix chromeos = prefix_of(TAILNET_CHROMEOS);
-	const struct prefix service4 = prefix_of(TAILNET_SERVICE_V4), service6 = prefix_of(TAILNET_SERVICE_V6);
-
-	*out = addr_is_v4(a) ? v4 : v6;
-	return prefix_contains(out, a) && !prefix_contains(&chromeos, a) && !prefix_contains(&service4, a) &&
-	       !prefix_contains(&service6, a);
-}
-
-bool netmap_config_is_inside(const struct addr *a)
-{
-	struct prefix range;
-
-	return range_of(a, &range);
-}
-
-bool netmap_config_is_within(const struct prefix *p)
-{
-	struct prefix range;
-
-	range_of(&p->addr, &range);
-	return prefix_covers(&range, p);
-}
-
 /* ---- names -------------------------------------------------------------------------- */
 
 /* As in a configuration: letters, digits, ".", "_" and "-", the first a letter or digit. */
@@ -154,7 +119,7 @@ static struct config_addrs addresses_of(const struct config *cfg, const struct t
 	struct config_addrs list = {.v = mem_alloc(n->n_addresses + 1, sizeof(*list.v))};
 
 	for (size_t i = 0; i < n->n_addresses; i++)
-		if (netmap_config_is_inside(&n->addresses[i].addr) && !config_is_own(cfg, &n->addresses[i].addr))
+		if (tailnet_range_has(&n->addresses[i].addr) && !config_is_own(cfg, &n->addresses[i].addr))
 			list.v[list.n++] = n->addresses[i].addr;
 	return list;
 }
@@ -231,7 +196,7 @@ static void netmap_config_take_self(struct config *cfg, const struct tailnet_nod
 	for (size_t i = 0; i < self->n_addresses && t->n_addresses < TUNNEL_ADDRESSES; i++) {
 		struct config_address a = {.host = self->addresses[i].addr};
 
-		if (range_of(&a.host, &a.prefix))
+		if (tailnet_range_of(&a.host, &a.prefix))
 			t->addresses[t->n_addresses++] = a;
 	}
 	cfg->tags = tags_of(nm, self);
@@ -254,16 +219,6 @@ void netmap_config(struct config *cfg, const struct netmap *m)
 	cfg->netmap->left_out = left_out.n ? netmap_config_keep(cfg->netmap, left_out.why) : NULL;
 	netmap_config_take_self(cfg, m->self.node ? m->self.node : &nobody);
 	take_clients(cfg, m);
-}
-
-void config_netmap_free(struct config_netmap *nm)
-{
-	if (!nm)
-		return;
-	filter_free(nm->rules);
-	free(nm->serves);
-	arena_free(&nm->mem);
-	free(nm);
 }
 
 void netmap_config_free(struct config *cfg)
@@ -308,34 +263,6 @@ bool netmap_config_same(const struct config *a, const struct config *b)
 }
 
 /* ---- routes -------------------------------------------------------------------------------------- */
-
-static bool has_route(const struct filter_rule *r, const struct prefix *route)
-{
-	for (size_t i = 0; i < r->n_dst; i++)
-		if (prefix_overlaps(&r->dst[i].prefix, route))
-			return true;
-	return false;
-}
-
-/*
- * A node is told which of its routes it serves. But headscale (0.28) does not tell
- * it when that changes, and only if the rules let that very node in there; so that
- * the rules let others in is enough, as it is for tailscaled. A server that has not
- * approved a route gives it to no client. (A default route is told to every node
- * that serves it, and rules for "*" say nothing about it.)
- */
-const char *netmap_config_serves(const struct config *cfg, const struct prefix *route)
-{
-	const struct config_netmap *nm = cfg->netmap;
-
-	for (size_t i = 0; i < nm->n_serves; i++)
-		if (prefix_covers(&nm->serves[i], route))
-			return "coordination server";
-	for (size_t i = 0; i < nm->rules->n && !inventory_is_default_route(route); i++)
-		if (has_route(&nm->rules->rules[i], route))
-			return "coordination server, by its rules";
-	return NULL;
-}
 
 static bool is_primary(const struct tailnet_node *n, const struct prefix *route)
 {

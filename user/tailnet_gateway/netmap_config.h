@@ -22,18 +22,11 @@ void netmap_config_free(struct config *cfg);
 /* Whether two configurations have the same from a netmap. */
 bool netmap_config_same(const struct config *a, const struct config *b);
 
-/* Who has us serve a configured route, for people; NULL: nobody. */
-const char *netmap_config_serves(const struct config *cfg, const struct prefix *route);
-
 /*
  * The node whose route @route is now: of all that serve it, clients send to this one. Ours where the server says so of
  * us and of nobody else: headscale (0.28, 0.29) says of peers when it changes, of ourselves not. NULL: of none that we
  * are told of; it tells nobody whom its rules do not let in there, also not the primary itself.
  */
 const struct tailnet_node *netmap_config_primary(const struct netmap *m, const struct prefix *route);
-
-/* 100.64.0.0/10 less what ChromeOS uses of it, and fd7a:115c:a1e0::/48. */
-bool netmap_config_is_inside(const struct addr *a);
-bool netmap_config_is_within(const struct prefix *p); /* of the whole ranges */
 
 #endif

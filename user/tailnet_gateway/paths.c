@@ -10,10 +10,11 @@
 
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
 #include "membership.h"
 #include "netmap_config.h"
+#include "policy/tailnet_ranges.h"
 #include "user/answers/report.h"
+#include "user/base/clock.h"
 #include "user/tailnet/disco/candidates.h"
 
 #define RECENT (1500 * NS_PER_MS) /* since the last look, and a bit */
@@ -95,7 +96,7 @@ static void take_netcheck(void *ctx, const struct netcheck_result *r)
 
 static void add_endpoint(struct map_endpoint *list, size_t *n, const struct addr_port *at, enum endpoint_type type)
 {
-	if (*n == WIRE_ENDPOINTS_MAX || netmap_config_is_inside(&at->addr) || !candidate_is_reachable(at))
+	if (*n == WIRE_ENDPOINTS_MAX || tailnet_range_has(&at->addr) || !candidate_is_reachable(at))
 		return;
 	for (size_t i = 0; i < *n; i++)
 		if (addr_port_equal(&list[i].at, at))
@@ -153,8 +154,8 @@ void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct e
 	const struct addr_port at = {from->addr, from->port};
 
 	if (disco_sender(bytes, len))
-		count_disco(g, disco_input(m->disco, bytes, len, from, loop_now()));
-	else if (!netcheck_input(m->netcheck, bytes, len, &at, loop_now()))
+		count_disco(g, disco_input(m->disco, bytes, len, from, clock_now()));
+	else if (!netcheck_input(m->netcheck, bytes, len, &at, clock_now()))
 		g->device.drops[DROP_WG_RESERVED]++;
 }
 
@@ -170,7 +171,7 @@ void paths_relay(void *gateway, uint32_t peer, uint16_t region, const uint8_t *b
 	}
 	engine_peer_state(g->device.engine, p, &s);
 	tailnet_relay(g->membership->tailnet, region, s.public, bytes, len);
-	disco_traffic(g->membership->disco, s.public, loop_now()); /* looks for a shorter way */
+	disco_traffic(g->membership->disco, s.public, clock_now()); /* looks for a shorter way */
 }
 
 void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
@@ -179,7 +180,7 @@ void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN
 	struct peer *p = engine_peer(m->g->device.engine, from);
 
 	if (disco_sender(bytes, len)) {
-		count_disco(m->g, disco_input_relayed(m->disco, bytes, len, region, from, loop_now()));
+		count_disco(m->g, disco_input_relayed(m->disco, bytes, len, region, from, clock_now()));
 	} else if (p) {
 		device_relayed(&m->g->device, p, region, bytes, len);
 	} else {
@@ -265,7 +266,7 @@ static void paths_look_at(struct membership *m, const struct client *c, const st
 void paths_second(struct membership *m)
 {
 	const struct clients *all = &m->g->clients;
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	for (size_t i = 0; i < all->n; i++) {
 		const struct client *c = &all->list[i];

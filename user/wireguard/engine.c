@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine_private.h"
+#include "user/base/clock.h"
 
 #define PEERS_A_TICK	64
 #define FORGED_ANSWERS	8		      /* to one initiation; then the next one has to be answered */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gate.h"
+#include "user/base/clock.h"
 
 /* ---- keys ---------------------------------------------------------------------- */
 

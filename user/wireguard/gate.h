@@ -11,6 +11,7 @@
 #include "endpoint.h"
 #include "engine.h"
 #include "ratelimit.h"
+#include "user/base/clock.h"
 
 /*
  * The gate in front of the handshakes: whether a message is worth the curve operations

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "user/base/clock.h"
 #include "user/base/key.h"
 
 /*
@@ -76,9 +77,6 @@ static_assert(sizeof(struct message_cookie) == 64, "whitepaper 5.4.7");
 static_assert(sizeof(struct message_data) == 16, "whitepaper 5.4.6");
 
 /* Times are monotonic nanoseconds. A time of 0 means "never". */
-#define NS_PER_MS  1000000ull
-#define NS_PER_SEC 1000000000ull
-
 #define REKEY_AFTER_TIME     (120 * NS_PER_SEC)
 #define REJECT_AFTER_TIME    (180 * NS_PER_SEC)
 #define REKEY_TIMEOUT	     (5 * NS_PER_SEC)

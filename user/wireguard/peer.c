@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine_private.h"
+#include "user/base/clock.h"
 
 #define FIRST_SLOTS 64
 

@@ -8,6 +8,7 @@
 
 #include "crypto.h"
 #include "ratelimit.h"
+#include "user/base/clock.h"
 
 #define SETS  4096 /* 32,768 sources within the quarter of a second that a bucket takes to fill */
 #define WAYS  8

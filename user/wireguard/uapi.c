@@ -11,6 +11,7 @@
 
 #include "crypto.h"
 #include "uapi.h"
+#include "user/base/clock.h"
 
 #define FIRST_CAPACITY 4096
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "user/cli/commands.h"
-#include "user/control/control.h"
+#include "user/base/exit.h"
 
 #define WORDS_MAX 16
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "user/control/control.h"
+#include "user/base/exit.h"
 
 struct fixture {
 	char folder[64], path[128];
@@ -41,7 +42,7 @@ static int verb_echo(void *gateway, const json_t *args, json_t **result, char **
 
 static int verb_fail(void *gateway, const json_t *args, json_t **result, char **error)
 {
-	return control_fail(error, EXIT_USAGE, "no such client: \"%s\"", "bob");
+	return exit_fail(error, EXIT_USAGE, "no such client: \"%s\"", "bob");
 }
 
 static int verb_huge(void *gateway, const json_t *args, json_t **result, char **error)
@@ -80,7 +81,7 @@ static int verb_not_later(void *gateway, const json_t *args, json_t **result, ch
 	struct fixture *f = gateway;
 
 	f->ticket = control_later(f->control);
-	return control_fail(error, EXIT_NO, "too many wait");
+	return exit_fail(error, EXIT_NO, "too many wait");
 }
 
 static const struct control_verb verbs[] = {

@@ -14,12 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/control/control.h"
 #include "user/answers/explain.h"
 #include "user/answers/policy_report.h"
+#include "user/base/file.h"
 #include "user/ruleset/policy_store.h"
 #include "user/ruleset/ruleset.h"
-#include "user/gateway/state.h"
 
 /* A gateway with a policy, in a folder of the test's own. */
 #define N(list) (sizeof(list) / sizeof((list)[0]))
@@ -107,7 +106,7 @@ static inline void write_file(const struct setup *s, const char *name, const cha
 	char *path = mem_printf("%s/%s", s->folder, name);
 	struct timespec times[2] = {{.tv_sec = NOW}, {.tv_sec = NOW}};
 
-	assert_int_equal(state_write_file(path, text, strlen(text)), 0);
+	assert_int_equal(file_write(path, text, strlen(text)), 0);
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	free(path);
 }

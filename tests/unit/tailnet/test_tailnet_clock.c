@@ -11,6 +11,7 @@
 
 #include "user/wireguard/messages.h"
 #include "user/tailnet/kept_clock.h"
+#include "user/base/clock.h"
 
 #define T    INT64_C(1800000000)
 #define YEAR (365 * 86400)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "user/tailnet/confirmation.h"
+#include "user/base/clock.h"
 
 #define MINUTE (60 * NS_PER_SEC)
 

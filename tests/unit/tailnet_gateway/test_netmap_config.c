@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "policy/alloc.h"
+#include "policy/tailnet_ranges.h"
 #include "user/tailnet_gateway/netmap_config.h"
 #include "user/ruleset/ruleset.h"
 
@@ -160,7 +161,7 @@ static void test_T11_served_routes(void **state)
 		struct config *cfg = configured(json);
 
 		for (size_t k = 0; k < 3; k++) {
-			const char *by = netmap_config_serves(cfg, &cfg->routes[k].prefix);
+			const char *by = config_netmap_serves(cfg, &cfg->routes[k].prefix);
 
 			assert_string_equal(by ? by : "-", served[i].by[k] ? served[i].by[k] : "-");
 		}

@@ -5,6 +5,7 @@
 #include "wg_test.h"
 
 #include "user/wireguard/cookie.h"
+#include "user/base/clock.h"
 
 #define T0 (1000 * NS_PER_SEC)
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "wg_sim.h"
+#include "user/base/clock.h"
 
 #define SEC NS_PER_SEC
 

@@ -4,6 +4,7 @@
 
 #include "user/wireguard/cookie.h"
 #include "user/wireguard/noise.h"
+#include "user/base/clock.h"
 
 #define SEC NS_PER_SEC
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Whole nodes in virtual time (wg_sim.h): what happens when nothing arrives, and a day of rekeys. */
 #include "wg_sim.h"
+#include "user/base/clock.h"
 
 #define SEC NS_PER_SEC
 

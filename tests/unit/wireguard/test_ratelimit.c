@@ -7,6 +7,7 @@
 #include "policy/addr.h"
 #include "user/wireguard/messages.h"
 #include "user/wireguard/ratelimit.h"
+#include "user/base/clock.h"
 
 #define T0 (5 * NS_PER_SEC)
 

@@ -6,6 +6,7 @@
 #include "wg_sim.h"
 
 #include "user/wireguard/transport.h"
+#include "user/base/clock.h"
 
 #define T0  (1000 * NS_PER_SEC)
 #define MTU 1420

@@ -3,6 +3,7 @@
 #include "wg_test.h"
 
 #include "user/wireguard/timers.h"
+#include "user/base/clock.h"
 
 #define SEC NS_PER_SEC
 #define T0  (1000 * SEC)

@@ -17,6 +17,7 @@
 
 #include "user/wireguard/engine.h"
 #include "user/wireguard/gate.h"
+#include "user/base/clock.h"
 
 #define SIM_UNUSED  __attribute__((unused)) /* not every test uses everything here */
 #define SIM_NODES   2

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "user/base/clock.h"
+
 /*
  * Whether the coordination server knows what we last had to tell of ourselves, and
  * the one request that tells it. What was sent counts as told when it was answered

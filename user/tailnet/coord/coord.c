@@ -26,6 +26,7 @@
 #include "register.h"
 #include "server_key.h"
 #include "user/wireguard/crypto.h"
+#include "user/base/clock.h"
 
 enum state {
 	STATE_IDLE, /* no keys yet */

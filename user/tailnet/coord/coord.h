@@ -8,8 +8,8 @@
 
 #include "user/tailnet/types/derpmap.h"
 #include "user/tailnet/types/dial_plan.h"
-#include "user/tailnet/transport/http1.h"
 #include "user/tailnet/ipc/wire.h"
+#include "user/base/url.h"
 
 /*
  * The session with the coordination server: fetch its key, connect, register,

@@ -6,6 +6,7 @@
 #include "ourselves.h"
 #include "register.h"
 #include "user/wireguard/crypto.h"
+#include "user/base/url.h"
 
 /* One for each machine, and nothing can be learnt from it. */
 static void make_log_id(struct ourselves *o)

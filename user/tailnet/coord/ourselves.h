@@ -2,8 +2,8 @@
 #ifndef SLUICE_TAILNET_OURSELVES_H
 #define SLUICE_TAILNET_OURSELVES_H
 
-#include "user/tailnet/transport/http1.h"
 #include "user/tailnet/ipc/wire.h"
+#include "user/base/url.h"
 
 /* What the gateway has told the network process about us, and what of it the server is told. Pure. */
 struct ourselves {

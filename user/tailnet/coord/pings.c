@@ -5,6 +5,7 @@
 
 #include "pings.h"
 #include "policy/addr.h"
+#include "user/base/url.h"
 
 static bool same_url(const struct url *a, const struct url *b)
 {

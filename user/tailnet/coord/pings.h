@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/tailnet/transport/http1.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 /*
  * The server's pings: each names an address that wants a HEAD request, which shows that

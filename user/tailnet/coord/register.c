@@ -8,6 +8,7 @@
 #include "user/tailnet/transport/noise_control.h"
 #include "register.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
 
 static json_t *key_json(enum tailkey kind, const uint8_t key[KEY_LEN])
 {

@@ -6,9 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/tailnet/transport/http1.h"
 #include "hostinfo.h"
 #include "user/base/key.h"
+#include "user/base/url.h"
+#include "user/tailnet/types/node.h"
 
 /*
  * POST /machine/register: makes the machine (known by its Noise key) a node with
@@ -48,13 +49,6 @@ enum register_result register_response_read(const char *json, size_t len, struct
 void refusal_text(const char *what, int status, const char *body, size_t len, char *out, size_t size);
 
 /* ---- POST /machine/map --------------------------------------------------- */
-
-enum endpoint_type { ENDPOINT_LOCAL = 1, ENDPOINT_STUN = 2, ENDPOINT_CONFIGURED = 5 };
-
-struct map_endpoint {
-	struct addr_port at;
-	enum endpoint_type type;
-};
 
 struct map_request {
 	uint8_t node_key[KEY_LEN], disco_key[KEY_LEN];

@@ -5,6 +5,7 @@
 #include "user/tailnet/types/json_fields.h"
 #include "user/tailnet/transport/noise_control.h"
 #include "server_key.h"
+#include "user/base/url.h"
 
 size_t server_key_start(struct server_key *k, const struct url *server, char *buf, size_t size)
 {

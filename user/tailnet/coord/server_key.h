@@ -2,8 +2,9 @@
 #ifndef SLUICE_TAILNET_SERVER_KEY_H
 #define SLUICE_TAILNET_SERVER_KEY_H
 
-#include "user/tailnet/transport/http1.h"
+#include "user/base/http1.h"
 #include "user/base/key.h"
+#include "user/base/url.h"
 
 /* GET /key: the coordination server's public key, on a connection that is verified otherwise. Pure. */
 struct server_key {

@@ -3,7 +3,7 @@
 #define SLUICE_TAILNET_CANDIDATES_H
 
 #include "disco_message.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
 
 /*
  * Addresses at which a peer might be reached, bounded, the least useful forgotten first. Each is there for a reason:

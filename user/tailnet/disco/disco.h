@@ -9,7 +9,8 @@
 #include "disco_message.h"
 #include "user/tailnet/types/node.h"
 #include "user/wireguard/endpoint.h"
-#include "user/wireguard/messages.h"
+#include "user/base/key.h"
+#include "user/base/clock.h"
 
 /*
  * Which way to send to each peer: straight to one of its endpoints, or by its

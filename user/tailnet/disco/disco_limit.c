@@ -5,6 +5,7 @@
 
 #include "disco_limit.h"
 #include "policy/alloc.h"
+#include "user/base/clock.h"
 
 #define SETS 2048
 #define WAYS 4

@@ -7,7 +7,8 @@
 
 #include "policy/addr.h"
 #include "user/wireguard/crypto.h"
-#include "user/wireguard/messages.h"
+#include "user/base/key.h"
+#include "user/base/clock.h"
 
 /*
  * How many disco datagrams are opened, for opening costs a microsecond and anybody may send them in the name of a

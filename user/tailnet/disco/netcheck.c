@@ -14,8 +14,8 @@
 
 #include "netcheck.h"
 #include "policy/alloc.h"
-#include "user/wireguard/messages.h"
 #include "stun.h"
+#include "user/base/clock.h"
 
 #define ROUND_TIME  (3 * NS_PER_SEC)
 #define FIRST_TIME  (500 * NS_PER_MS) /* into the first round, a first result; names may still be looked up */

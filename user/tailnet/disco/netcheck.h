@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "user/base/bytes.h"
+#include "user/base/clock.h"
 #include "user/tailnet/types/derpmap.h"
-#include "user/wireguard/messages.h"
 
 /*
  * How the world sees us, and which relay is near: binding requests (RFC 8489) to

@@ -13,6 +13,7 @@
 #include "user/wireguard/crypto.h"
 #include "wire.h"
 #include "wire_fields.h"
+#include "user/base/url.h"
 
 static void put_status(struct writer *w, const struct wire_message *m)
 {
@@ -475,4 +476,17 @@ void wire_message_free(struct wire_message *m)
 	else if (m->type == WIRE_RELAY_BOX)
 		free(m->box.bytes);
 	*m = (struct wire_message){0};
+}
+
+const char *wire_state_name(enum wire_state state)
+{
+	static const char *const names[WIRE_STATES] = {
+		[WIRE_STATE_CONNECTING] = "connecting", [WIRE_STATE_CONNECTED] = "connected",
+		[WIRE_STATE_LOGIN] = "login",		[WIRE_STATE_APPROVAL] = "approval",
+		[WIRE_STATE_EXPIRED] = "expired",	[WIRE_STATE_OFFLINE] = "offline",
+		[WIRE_STATE_REFUSED] = "refused",	[WIRE_STATE_UNREADABLE] = "unreadable",
+		[WIRE_STATE_LOGGED_OUT] = "logged out",
+	};
+
+	return state < WIRE_STATES ? names[state] : "unknown";
 }

@@ -11,7 +11,6 @@
 #include "user/tailnet/types/node.h"
 #include "user/tailnet/types/remarks.h"
 #include "policy/filter.h"
-#include "user/tailnet/coord/register.h"
 #include "user/tailnet/types/trouble.h"
 
 /*
@@ -73,6 +72,8 @@ enum wire_state {
 	WIRE_STATE_LOGGED_OUT,
 	WIRE_STATES
 };
+
+const char *wire_state_name(enum wire_state state);
 
 #define WIRE_TEXT_MAX	      511
 #define WIRE_CA_MAX	      49152

@@ -5,6 +5,7 @@
 
 #include "policy/alloc.h"
 #include "wire_fields.h"
+#include "user/base/url.h"
 
 void wire_put_bool(struct writer *w, bool v)
 {

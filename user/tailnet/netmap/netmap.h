@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "user/base/bytes.h"
+#include "user/base/url.h"
 #include "user/tailnet/types/capability.h"
 #include "user/tailnet/types/derpmap.h"
 #include "user/tailnet/types/dial_plan.h"
-#include "user/tailnet/transport/http1.h"
 #include "user/tailnet/types/node.h"
 #include "user/tailnet/types/remarks.h"
 #include "policy/filter.h"

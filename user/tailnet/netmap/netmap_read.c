@@ -22,6 +22,7 @@
 #include "netmap.h"
 #include "policy/alloc.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
 
 #define ID_MAX INT64_MAX
 

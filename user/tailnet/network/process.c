@@ -17,7 +17,6 @@
 
 #include "user/tailnet/coord/coord.h"
 #include "user/tailnet/transport/conn.h"
-#include "user/process/link.h"
 #include "user/tailnet/coord/pings.h"
 #include "process.h"
 #include "user/tailnet/relay/relay.h"
@@ -25,7 +24,10 @@
 #include "user/process/sandbox.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
+#include "user/tailnet/ipc/link.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
+#include "user/base/http1.h"
 
 #define PAIR_FD	  3
 #define HEADS_MAX 4
@@ -78,14 +80,14 @@ static void control_opened(void *ctx)
 {
 	struct process *p = ctx;
 
-	coord_opened(p->coord, loop_now());
+	coord_opened(p->coord, clock_now());
 }
 
 static void control_received(void *ctx, const uint8_t *bytes, size_t len)
 {
 	struct process *p = ctx;
 
-	coord_received(p->coord, bytes, len, loop_now());
+	coord_received(p->coord, bytes, len, clock_now());
 }
 
 static void control_closed(void *ctx, const struct trouble *why)
@@ -95,7 +97,7 @@ static void control_closed(void *ctx, const struct trouble *why)
 
 	p->control = NULL;
 	snprintf(text, sizeof(text), "%s (%s)", trouble_text(why, what, sizeof(what)), trouble_advice(why));
-	coord_closed(p->coord, text, loop_now());
+	coord_closed(p->coord, text, clock_now());
 }
 
 static void do_open(void *ctx, const struct url *url, const struct dial_plan *plan)
@@ -107,7 +109,7 @@ static void do_open(void *ctx, const struct url *url, const struct dial_plan *pl
 				       .n_addrs = plan ? plan->n : 0,
 				       .unverified = p->unverified};
 
-	p->control = conn_open(&p->conns, &to, &ops, p, loop_now());
+	p->control = conn_open(&p->conns, &to, &ops, p, clock_now());
 	p->open_failed = !p->control;
 }
 
@@ -165,7 +167,7 @@ static void do_head(void *ctx, const struct url *url)
 	struct process *p = ctx;
 	enum ping_target target = ping_target(&p->server, url);
 	const struct conn_target to = {.url = *url, .unverified = p->unverified && target == PING_OWN};
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	if (target == PING_REFUSED) {
 		log_warning("tailnet: the server wants a request sent to %s, port %u, which is not its own: refused",
@@ -208,7 +210,7 @@ static void do_relays(void *ctx, struct derpmap *map)
 	relay_hosts_note(&p->hosts, map);
 	relay_hosts_fill(&p->hosts, map);
 	if (p->relays)
-		relays_set_map(p->relays, map, loop_now());
+		relays_set_map(p->relays, map, clock_now());
 }
 
 static void do_random(void *ctx, void *buf, size_t len)
@@ -263,7 +265,7 @@ static void tell_relays(struct process *p, struct wire_message *m, uint64_t now)
 
 static void process_take_message(struct process *p, struct wire_message *m)
 {
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	if (m->type == WIRE_CONFIG) {
 		process_configure(p, &m->config);
@@ -307,15 +309,15 @@ static uint64_t tick(struct process *p)
 
 	if (p->open_failed) {
 		p->open_failed = false;
-		coord_closed(p->coord, "too many connections", loop_now());
+		coord_closed(p->coord, "too many connections", clock_now());
 	}
-	if (relay_hosts_tick(&p->hosts, loop_now(), &next) && relay_hosts_fill(&p->hosts, p->map))
+	if (relay_hosts_tick(&p->hosts, clock_now(), &next) && relay_hosts_fill(&p->hosts, p->map))
 		coord_relays_filled(p->coord);
-	due = p->coord ? coord_tick(p->coord, loop_now()) : UINT64_MAX;
+	due = p->coord ? coord_tick(p->coord, clock_now()) : UINT64_MAX;
 	next = due < next ? due : next;
-	due = heads_tick(p, loop_now());
+	due = heads_tick(p, clock_now());
 	next = due < next ? due : next;
-	due = p->relays ? relays_tick(p->relays, loop_now()) : UINT64_MAX;
+	due = p->relays ? relays_tick(p->relays, clock_now()) : UINT64_MAX;
 	return due < next ? due : next;
 }
 
@@ -324,7 +326,7 @@ static void run_once(struct process *p)
 	struct pollfd fds[1 + CONNS_MAX + RELAY_HOSTS_MAX];
 	uint64_t deadline = tick(p), conns_deadline;
 	size_t n = conns_prepare(&p->conns, fds + 1, &conns_deadline);
-	uint64_t now = loop_now();
+	uint64_t now = clock_now();
 
 	if (conns_deadline < deadline)
 		deadline = conns_deadline;
@@ -336,7 +338,7 @@ static void run_once(struct process *p)
 		p->over = true;
 		return;
 	}
-	conns_handle(&p->conns, fds + 1, n, loop_now());
+	conns_handle(&p->conns, fds + 1, n, clock_now());
 	if (fds[0].revents & POLLOUT && !link_flush(&p->link))
 		p->over = true;
 	if (fds[0].revents & ~POLLOUT)

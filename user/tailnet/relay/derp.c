@@ -13,8 +13,6 @@
  *
  * Frames of other types are passed over: there will be more.
  */
-#include <assert.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +37,6 @@ enum frame_type {
 #define PING_LEN    8
 
 static const uint8_t magic[8] = {'D', 'E', 'R', 'P', 0xf0, 0x9f, 0x94, 0x91};
-static const char info[] = "{\"version\":2,\"CanAckPings\":true}";
 
 void derp_init(struct derp *d, const struct derp_ops *ops, void *ctx)
 {
@@ -199,20 +196,4 @@ bool derp_receive(struct derp *d, const uint8_t *bytes, size_t len)
 		}
 	}
 	return d->state != DERP_DEAD;
-}
-
-size_t derp_client_info(uint8_t *out, size_t size, const uint8_t node_secret[KEY_LEN],
-			const uint8_t server_key[KEY_LEN], const uint8_t nonce[DERP_NONCE_LEN])
-{
-	struct writer w = writer_to(out, size);
-	uint8_t public[KEY_LEN], *box;
-
-	static_assert(DERP_NONCE_LEN == crypto_box_NONCEBYTES, "NaCl box");
-	crypto_scalarmult_base(public, node_secret);
-	write_bytes(&w, public, KEY_LEN);
-	write_bytes(&w, nonce, DERP_NONCE_LEN);
-	box = write_room(&w, sizeof(info) - 1 + crypto_box_MACBYTES);
-	if (!box || crypto_box_easy(box, (const uint8_t *)info, sizeof(info) - 1, nonce, server_key, node_secret) != 0)
-		return 0;
-	return writer_len(&w);
 }

@@ -14,7 +14,6 @@
  * from node keys; what is in them the relay cannot read. Pure.
  */
 #define DERP_PACKET_MAX 65536
-#define DERP_NONCE_LEN	24
 #define DERP_WATCHDOG	120 /* seconds; the relay sends a keepalive at least once in 60 */
 
 struct derp_ops { /* must not call back, but derp_login() from server_key is fine */
@@ -47,15 +46,9 @@ void derp_free(struct derp *d);
 /* False: it is over, error says why. */
 bool derp_receive(struct derp *d, const uint8_t *bytes, size_t len);
 
-/* Answers the relay's key with what derp_client_info() made. */
+/* Answers the relay's key with what relay_box_seal() made (relay_box.h). */
 bool derp_login(struct derp *d, const uint8_t *info, size_t len);
 bool derp_send_packet(struct derp *d, const uint8_t to[KEY_LEN], const uint8_t *bytes, size_t len);
 bool derp_send_preferred(struct derp *d, bool home);
-
-/* The body of ClientInfo: our node key, a nonce, and a box from it to the relay's key, so that
- * only the key's owner gets its packets. Returns its length, 0: the relay's key is no key, or
- * @size is too small. */
-size_t derp_client_info(uint8_t *out, size_t size, const uint8_t node_secret[KEY_LEN],
-			const uint8_t server_key[KEY_LEN], const uint8_t nonce[DERP_NONCE_LEN]);
 
 #endif

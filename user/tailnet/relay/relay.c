@@ -23,7 +23,10 @@
 #include "policy/alloc.h"
 #include "relay.h"
 #include "user/wireguard/crypto.h"
-#include "user/wireguard/messages.h"
+#include "user/base/key.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
+#include "user/base/http1.h"
 
 #define RELAYS_MAX    32
 #define WAITING_MAX   32		/* packets */

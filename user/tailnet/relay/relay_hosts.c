@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "relay_hosts.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
 
 #define RETRY_TIME (30 * NS_PER_SEC)
 #define FRESH_TIME (600 * NS_PER_SEC)

@@ -9,6 +9,7 @@
 
 #include "user/tailnet/types/derpmap.h"
 #include "user/tailnet/transport/lookup.h"
+#include "user/base/url.h"
 
 /*
  * Addresses of relays that the DERP map knows only by name: the gateway sends STUN

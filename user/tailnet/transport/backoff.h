@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
 
 /* Half of @pause to one and a half: not all clients of a server come back at once. */
 static inline uint64_t jittered(uint64_t pause, uint32_t random)

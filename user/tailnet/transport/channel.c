@@ -11,6 +11,8 @@
 #include "user/base/secret.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
+#include "user/base/http1.h"
 
 struct channel {
 	const struct channel_ops *ops;

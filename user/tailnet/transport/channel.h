@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http1.h"
 #include "noise_control.h"
+#include "user/base/url.h"
 
 /*
  * The way to a coordination server, layer on layer over one connection (TCP or

@@ -23,7 +23,8 @@
 #include "conn.h"
 #include "lookup.h"
 #include "policy/alloc.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 #define CONNECT_TIMEOUT (4 * NS_PER_SEC) /* an address */
 #define QUEUE_MAX	(8u << 20)

@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http1.h"
 #include "policy/addr.h"
 #include "user/tailnet/types/trouble.h"
-#include "user/wireguard/messages.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 /*
  * TCP connections with or without TLS, none of which ever blocks. One thread

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #include "user/base/bytes.h"
-#include "user/wireguard/messages.h"
+#include "user/base/key.h"
+#include "user/wireguard/crypto.h"
 
 /*
  * The encrypted stream to the coordination server, client side. Pure: the

@@ -7,6 +7,7 @@
 #include "derpmap.h"
 #include "policy/alloc.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
 
 #define DERP_PORT 443
 #define STUN_PORT 3478

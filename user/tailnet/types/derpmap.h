@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "json_fields.h"
-#include "user/tailnet/transport/http1.h"
 #include "policy/addr.h"
+#include "user/base/url.h"
 
 /* The relays of a tailnet by region, as the coordination server tells them. */
 #define DERPMAP_REGIONS_MAX 256

@@ -52,4 +52,12 @@ bool node_is_expired(const struct tailnet_node *n, int64_t wall);
 /* Replaces a text by a copy of at most NODE_TEXT_MAX bytes of @text, NULL: of none. */
 void node_set_text(char **field, const char *text);
 
+/* An address at which we say that we can be reached, and how it is known. */
+enum endpoint_type { ENDPOINT_LOCAL = 1, ENDPOINT_STUN = 2, ENDPOINT_CONFIGURED = 5 };
+
+struct map_endpoint {
+	struct addr_port at;
+	enum endpoint_type type;
+};
+
 #endif

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/transport/http1.h"
 #include "remarks.h"
 #include "policy/alloc.h"
 #include "user/base/text.h"
+#include "user/base/url.h"
 
 static const char *const severities[REMARK_SEVERITIES] = {
 	[REMARK_LOW] = "low", [REMARK_MEDIUM] = "medium", [REMARK_HIGH] = "high"};

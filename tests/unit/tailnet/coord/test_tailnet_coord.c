@@ -19,6 +19,8 @@
 #include "user/tailnet/coord/pings.h"
 #include "user/tailnet/ipc/roster.h"
 #include "user/tailnet/tailnet.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 #define BUFFER	 (1 << 20)
 #define REQUESTS 32

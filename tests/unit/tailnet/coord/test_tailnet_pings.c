@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 #include "user/tailnet/coord/pings.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 static struct url url(const char *text)
 {

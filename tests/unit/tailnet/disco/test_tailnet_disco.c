@@ -21,6 +21,7 @@
 #include "user/tailnet/disco/candidates.h"
 #include "user/tailnet/disco/disco.h"
 #include "user/tailnet/disco/disco_limit.h"
+#include "user/base/clock.h"
 
 #define LATENCY (10 * NS_PER_MS)
 #define QUEUE	256

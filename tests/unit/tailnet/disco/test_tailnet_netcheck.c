@@ -12,6 +12,7 @@
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/messages.h"
 #include "user/tailnet/disco/netcheck.h"
+#include "user/base/clock.h"
 
 struct net {
 	struct netcheck *n;

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
-#include "user/process/link.h"
 #include "user/tailnet/ipc/wire.h"
+#include "user/tailnet/ipc/link.h"
 
 static uint8_t bytes[WIRE_MAX], again[WIRE_MAX];
 

@@ -28,6 +28,8 @@
 #include "user/wireguard/messages.h"
 #include "user/tailnet/relay/derp.h"
 #include "user/tailnet/relay/relay.h"
+#include "user/base/clock.h"
+#include "user/base/url.h"
 
 #define HOST   "relay.test"
 #define REGION 9

@@ -15,6 +15,7 @@
 #include "user/tailnet/relay/derp.h"
 #include "user/tailnet/relay/relay_hosts.h"
 #include "user/tailnet/ipc/relay_states.h"
+#include "user/tailnet/relay_box.h"
 
 /* ---- relay ------------------------------------------------------------------------- */
 
@@ -238,14 +239,14 @@ static void client_info(void **state)
 
 	crypto_public_key(node, node_public);
 	crypto_public_key(server, server_public);
-	len = derp_client_info(info, sizeof(info), node, server_public, nonce);
+	len = relay_box_seal(info, sizeof(info), node, server_public, nonce);
 	assert_true(len > 72);
 	assert_memory_equal(info, node_public, 32);
 	assert_memory_equal(info + 32, nonce, 24);
 	assert_int_equal(crypto_box_open_easy(plain, info + 56, len - 56, nonce, node_public, server), 0);
 	assert_string_equal((char *)plain, "{\"version\":2,\"CanAckPings\":true}");
-	assert_int_equal(derp_client_info(info, len - 1, node, server_public, nonce), 0);
-	assert_int_equal(derp_client_info(info, sizeof(info), node, (uint8_t[32]){0}, nonce), 0);
+	assert_int_equal(relay_box_seal(info, len - 1, node, server_public, nonce), 0);
+	assert_int_equal(relay_box_seal(info, sizeof(info), node, (uint8_t[32]){0}, nonce), 0);
 }
 
 static int setup(void **state)

@@ -14,6 +14,7 @@
 #include "user/wireguard/messages.h"
 #include "user/tailnet/transport/conn.h"
 #include "user/tailnet/transport/lookup.h"
+#include "user/base/clock.h"
 
 static struct addr address(const char *text)
 {

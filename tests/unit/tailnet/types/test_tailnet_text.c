@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "user/base/bytes.h"
-#include "user/tailnet/transport/http1.h"
+#include "user/base/http1.h"
 #include "user/tailnet/types/json_fields.h"
 #include "user/base/keys.h"
+#include "user/base/url.h"
 
 #define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 

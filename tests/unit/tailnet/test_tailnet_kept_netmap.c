@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "netmap_text.h"
-#include "user/gateway/state.h"
-#include "user/tailnet/netmap/kept_map.h"
+#include "tests/unit/tailnet/netmap/netmap_text.h"
+#include "user/tailnet/kept_netmap.h"
+#include "user/base/file.h"
 
 #define SERVER "https://hs.test/base"
 
@@ -25,7 +25,7 @@ static int tear_down(void **state)
 {
 	int rc;
 
-	kept_map_drop(*state);
+	kept_netmap_drop(*state);
 	rc = rmdir(*state);
 	free(*state);
 	return rc;
@@ -40,7 +40,7 @@ static void keep(const char *folder, const char *server)
 
 	apply(&m, "{" SELF ",\"Peers\":[" NODE("2", "02", "") "]}");
 	roster_tell(&m, true, &t);
-	kept_map_save(folder, server, &r);
+	kept_netmap_save(folder, server, &r);
 	netmap_free(&m);
 	roster_free(&r);
 }
@@ -48,7 +48,7 @@ static void keep(const char *folder, const char *server)
 static size_t peers_kept(const char *folder, const char *server)
 {
 	struct roster r = {0};
-	size_t n = kept_map_load(folder, server, &r) ? r.map.n_peers : 0;
+	size_t n = kept_netmap_load(folder, server, &r) ? r.map.n_peers : 0;
 
 	assert_true(n || !r.map.self.node);
 	roster_free(&r);
@@ -79,7 +79,7 @@ static void of_one_server(void **state)
 			fail_msg("%s: wanted %s", cases[i].server, cases[i].same ? "the same" : "another");
 	keep(*state, "HTTPS://hs.test:444"); /* and no older one's */
 	assert_int_equal(peers_kept(*state, SERVER), 0);
-	kept_map_drop(*state);
+	kept_netmap_drop(*state);
 	assert_int_equal(peers_kept(*state, "https://hs.test:444"), 0);
 }
 
@@ -90,17 +90,17 @@ static void damaged(void **state)
 	size_t len;
 
 	keep(*state, SERVER);
-	bytes = state_read_file(path, 1 << 20, &len);
+	bytes = file_read(path, 1 << 20, &len);
 	assert_non_null(bytes);
 	for (size_t cut = 0; cut < len; cut++) {
-		assert_int_equal(state_write_file(path, bytes, cut), 0);
+		assert_int_equal(file_write(path, bytes, cut), 0);
 		assert_int_equal(peers_kept(*state, SERVER), 0);
 		bytes[cut] ^= 1; /* it may say another key, or a later date */
-		assert_int_equal(state_write_file(path, bytes, len), 0);
+		assert_int_equal(file_write(path, bytes, len), 0);
 		assert_int_equal(peers_kept(*state, SERVER), 0);
 		bytes[cut] ^= 1;
 	}
-	assert_int_equal(state_write_file(path, bytes, len), 0);
+	assert_int_equal(file_write(path, bytes, len), 0);
 	assert_int_equal(peers_kept(*state, SERVER), 1);
 	free(bytes);
 	free(path);

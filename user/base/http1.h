@@ -1,29 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef SLUICE_TAILNET_HTTP1_H
-#define SLUICE_TAILNET_HTTP1_H
+#ifndef SLUICE_HTTP1_H
+#define SLUICE_HTTP1_H
 
 #include <http_parser.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "url.h"
+
 /*
  * What little HTTP/1.1 a node speaks: one request, one answer, after which the
  * connection is closed or speaks another protocol. Pure; libhttp-parser parses.
  */
-#define URL_HOST_MAX 253
-#define URL_PATH_MAX 1024
-
-struct url {
-	bool tls;
-	char host[URL_HOST_MAX + 1]; /* a name, or an address without brackets */
-	uint16_t port;
-	char path[URL_PATH_MAX + 1]; /* with query, starts with a slash */
-};
-
-/* http or https; no user name, no fragment, no character that would end a request's line. */
-bool url_parse(const char *text, struct url *out);
-
 enum http1_state {
 	HTTP1_HEAD, /* status and header */
 	HTTP1_BODY,

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The netmap on disk (kept_map.h): the server's URL with its zero, then the roster's bytes.
+ * The netmap on disk (kept_netmap.h): the server's URL with its zero, then the roster's bytes.
  */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "user/tailnet/transport/http1.h"
-#include "kept_map.h"
+#include "kept_netmap.h"
 #include "policy/alloc.h"
 #include "user/base/kept.h"
 #include "user/base/log.h"
+#include "user/base/url.h"
 
 #define FILE_MAX (256u << 20)
 
@@ -31,7 +31,7 @@ static char *same_spelling(const char *server)
 	return mem_printf("%s://%s:%u%s", u.tls ? "https" : "http", u.host, u.port, u.path);
 }
 
-void kept_map_save(const char *folder, const char *server, const struct roster *r)
+void kept_netmap_save(const char *folder, const char *server, const struct roster *r)
 {
 	char *path = path_in(folder), *whose = same_spelling(server);
 	size_t len, head = strlen(whose) + 1;
@@ -52,7 +52,7 @@ void kept_map_save(const char *folder, const char *server, const struct roster *
 	free(path);
 }
 
-bool kept_map_load(const char *folder, const char *server, struct roster *r)
+bool kept_netmap_load(const char *folder, const char *server, struct roster *r)
 {
 	char *path = path_in(folder), *whose = same_spelling(server), *bytes, why[512];
 	size_t len, head = strlen(whose) + 1;
@@ -71,7 +71,7 @@ bool kept_map_load(const char *folder, const char *server, struct roster *r)
 	return loaded;
 }
 
-void kept_map_drop(const char *folder)
+void kept_netmap_drop(const char *folder)
 {
 	char *path = path_in(folder);
 

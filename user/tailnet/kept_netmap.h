@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef SLUICE_TAILNET_KEPT_MAP_H
-#define SLUICE_TAILNET_KEPT_MAP_H
+#ifndef SLUICE_TAILNET_KEPT_NETMAP_H
+#define SLUICE_TAILNET_KEPT_NETMAP_H
 
 #include "user/tailnet/ipc/roster.h"
 
@@ -10,9 +10,9 @@
  * however that is spelled. A damaged one is none, and where the newest cannot be written no older one
  * is left: it may hold nodes that are out by now. What goes wrong is logged: the server has it all, too.
  */
-void kept_map_save(const char *folder, const char *server, const struct roster *r);
+void kept_netmap_save(const char *folder, const char *server, const struct roster *r);
 /* False: there is none, or none of that server's; the roster is as before. */
-bool kept_map_load(const char *folder, const char *server, struct roster *r);
-void kept_map_drop(const char *folder);
+bool kept_netmap_load(const char *folder, const char *server, struct roster *r);
+void kept_netmap_drop(const char *folder);
 
 #endif
