@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # style.sh: what a reviewer should not have to say. Lists lines over 120 columns, trailing blanks, files that
-# clang-format-19 would write otherwise, names that are defined twice, files over 600 lines and functions over 60, and
-# files without a licence line. Long files and functions are a question ("what is it really two of?"), not a mistake;
-# everything else makes the exit status 1.
+# clang-format-19 would write otherwise, names that are defined twice, includes that cross rooms or make circles, files
+# over 600 lines and functions over 60, and files without a licence line. Long files and functions are a question ("what
+# is it really two of?"), not a mistake; everything else makes the exit status 1.
 set -euo pipefail
 export LC_ALL=C.UTF-8 # lengths are of characters
 cd "$(dirname "$0")/.."
@@ -33,4 +33,5 @@ done
 git ls-files '*.[ch]' | grep -v '^vmlinux.h$' | xargs clang-format-19 --dry-run --Werror || status=1
 tests/names.sh || status=1
 tests/rooms.sh || status=1
+tests/circles.py || status=1
 exit $status

@@ -56,7 +56,7 @@ static void op_allowed(void *ctx, struct allowedips *snapshot)
 
 	if (!old)
 		return;
-	retired_add(&d->retired, d->workers, d->n_workers, old, release_allowed, NULL);
+	retired_add(&d->retired, old, release_allowed, NULL);
 	handshakes_wake(&d->handshakes); /* it releases the old one */
 }
 
@@ -245,9 +245,20 @@ static bool open_workers(struct device *d, char *error, size_t size)
 			underlay_close(&u);
 			return device_fail(error, size, "worker", err);
 		}
+		retired_reader(&d->retired, &d->workers[i].pass);
 	}
 	d->options.listen = port;
 	return true;
+}
+
+static void handshake_out(void *ctx, const void *msg, size_t len, const struct endpoint *to)
+{
+	device_send_handshake(ctx, msg, len, to);
+}
+
+static void handshake_drop(void *ctx, enum drop_reason reason)
+{
+	device_drop(ctx, reason);
 }
 
 static bool assemble(struct device *d, char *error, size_t size)
@@ -266,7 +277,15 @@ static bool assemble(struct device *d, char *error, size_t size)
 	d->shared.client_of_peer = calloc(MAX_CLIENTS, sizeof(*d->shared.client_of_peer));
 	if (!d->workers || !d->shared.client_of_peer)
 		return device_fail(error, size, "workers", -ENOMEM);
-	err = handshakes_open(&d->handshakes, d);
+	err = handshakes_open(&d->handshakes, &(struct handshakes_site){
+						      .engine = &d->engine,
+						      .workers = d->workers,
+						      .n_workers = d->n_workers,
+						      .retired = &d->retired,
+						      .send = handshake_out,
+						      .drop = handshake_drop,
+						      .ctx = d,
+					      });
 	if (err)
 		return device_fail(error, size, "handshakes: locked memory (raise RLIMIT_MEMLOCK)", err);
 	if (!open_tap(d, error, size))
@@ -343,10 +362,7 @@ void device_close(struct device *d)
 	for (unsigned i = 0; d->workers && i < d->n_workers; i++)
 		if (worker_exists(&d->workers[i]))
 			worker_free(&d->workers[i]);
-	if (d->handshakes.device) {
-		retired_release(&d->retired, d->workers, 0);
-		retired_close(&d->retired);
-	}
+	retired_close(&d->retired); /* into the handshakes' pool, too */
 	handshakes_close(&d->handshakes);
 	allowedips_free(atomic_load(&d->shared.allowed));
 	free(d->workers);

@@ -7,7 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "retired.h"
+#include "worker.h"
 #include "user/base/log.h"
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/secret_pool.h"
@@ -100,8 +101,7 @@ static void publish_keys(struct handshakes *h)
 	*snapshot = *h->own;
 	old = atomic_exchange(&h->keys, snapshot);
 	if (old)
-		retired_add(&h->device->retired, h->device->workers, h->device->n_workers, (void *)old, release_keys,
-			    h);
+		retired_add(h->site.retired, (void *)old, release_keys, h);
 }
 
 void handshakes_identity(struct handshakes *h, const uint8_t public[KEY_LEN], bool valid)
@@ -162,7 +162,7 @@ static enum engine_result judge_relayed(struct handshakes *h, const struct hands
 		gate_cookie(h->own, &reply, m->message, m->len, &m->from, nonce);
 	pthread_mutex_unlock(&h->keys_lock);
 	if (result == ENGINE_COOKIE_SENT)
-		device_send_handshake(h->device, &reply, sizeof(reply), &m->from);
+		h->site.send(h->site.ctx, &reply, sizeof(reply), &m->from);
 	return result;
 }
 
@@ -181,31 +181,24 @@ static bool take_messages(struct handshakes *h)
 		if (lane == LANE_RELAYED)
 			result = judge_relayed(h, &m, time.mono);
 		if (result == ENGINE_OK)
-			result = engine_input(h->device->engine, m.message, m.len, &m.from, &time);
+			result = engine_input(*h->site.engine, m.message, m.len, &m.from, &time);
 		if (result != ENGINE_OK && result != ENGINE_COOKIE_SENT)
-			device_drop(h->device, handshakes_drop_reason(result));
+			h->site.drop(h->site.ctx, handshakes_drop_reason(result));
 	}
 	return true;
 }
 
-/* What workers want, and what they are done with. */
-static void take_wishes(struct device *d, struct worker *w)
+/* Does what a worker wants, and takes back what it is done with. */
+static void take_wishes(struct engine *e, struct worker *w)
 {
 	struct engine_time time = {.mono = clock_now(), .wall = clock_wall()};
 	uint32_t requests[MAIL_REQUESTS];
 	struct garbage garbage;
-	unsigned n;
+	unsigned n = worker_take_wishes(w, requests, &garbage);
 
-	pthread_mutex_lock(&w->mail.lock);
-	n = w->mail.n_requests;
-	memcpy(requests, w->mail.requests, n * sizeof(requests[0]));
-	garbage = w->mail.garbage;
-	w->mail.n_requests = 0;
-	w->mail.garbage = (struct garbage){0};
-	pthread_mutex_unlock(&w->mail.lock);
 	for (unsigned i = 0; i < n; i++)
-		engine_initiate(d->engine, requests[i], &time);
-	engine_release(d->engine, &garbage);
+		engine_initiate(e, requests[i], &time);
+	engine_release(e, &garbage);
 }
 
 static uint64_t handshakes_sooner(uint64_t a, uint64_t b)
@@ -216,18 +209,18 @@ static uint64_t handshakes_sooner(uint64_t a, uint64_t b)
 /* Does what there is to do; returns when there will be more. */
 static uint64_t turn(struct handshakes *h)
 {
-	struct device *d = h->device;
+	struct engine *engine = *h->site.engine;
 	struct engine_time time;
 	uint64_t due;
 	bool more;
 
-	for (unsigned w = 0; w < d->n_workers; w++)
-		take_wishes(d, &d->workers[w]);
+	for (unsigned w = 0; w < h->site.n_workers; w++)
+		take_wishes(engine, &h->site.workers[w]);
 	more = take_messages(h);
 	time = (struct engine_time){.mono = clock_now(), .wall = clock_wall()};
-	engine_set_under_load(d->engine, gate_is_loaded(&h->load, time.mono));
-	due = handshakes_sooner(engine_tick(d->engine, &time), renew_keys(h, time.mono));
-	if (retired_release(&d->retired, d->workers, d->n_workers))
+	engine_set_under_load(engine, gate_is_loaded(&h->load, time.mono));
+	due = handshakes_sooner(engine_tick(engine, &time), renew_keys(h, time.mono));
+	if (retired_release(h->site.retired))
 		due = handshakes_sooner(due, time.mono + NS_PER_SEC);
 	return more ? 0 : due;
 }
@@ -253,13 +246,18 @@ static void *handshakes_run(void *arg)
 
 /* ---- life ------------------------------------------------------------------------ */
 
-int handshakes_open(struct handshakes *h, struct device *d)
+int handshakes_open(struct handshakes *h, const struct handshakes_site *site)
 {
 	static const uint8_t nobody[KEY_LEN];
 	uint8_t hash_key[CRYPTO_SHORT_KEY_LEN];
 	int err;
 
-	*h = (struct handshakes){.device = d, .event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .loop.epoll = -1};
+	*h = (struct handshakes){
+		.site = *site,
+		.is_open = true,
+		.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.loop.epoll = -1,
+	};
 	pthread_mutex_init(&h->lanes_lock, NULL);
 	pthread_mutex_init(&h->keys_lock, NULL);
 	err = h->event < 0 ? -errno : loop_init(&h->loop);
@@ -303,7 +301,7 @@ void handshakes_stop(struct handshakes *h)
 
 void handshakes_close(struct handshakes *h)
 {
-	if (!h->device)
+	if (!h->is_open)
 		return;
 	for (int i = 0; i < LANES; i++)
 		free(h->lanes[i].messages);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bpf/contract.h"
 #include "user/base/loop.h"
 #include "user/wireguard/gate.h"
 
@@ -38,10 +39,23 @@ struct handshake {
 	struct endpoint from;
 };
 
-struct device;
+struct worker;
+struct retired_list;
+
+/* What the thread works on; all of it belongs to the device and outlives the thread. */
+struct handshakes_site {
+	struct engine **engine; /* there by handshakes_start() */
+	struct worker *workers;
+	unsigned n_workers;
+	struct retired_list *retired;
+	void (*send)(void *ctx, const void *msg, size_t len, const struct endpoint *to);
+	void (*drop)(void *ctx, enum drop_reason reason);
+	void *ctx;
+};
 
 struct handshakes {
-	struct device *device;
+	struct handshakes_site site;
+	bool is_open;
 	struct gate_load load;
 	_Atomic(const struct gate_keys *) keys; /* what workers judge by: a snapshot, never NULL */
 	_Atomic bool stop;
@@ -67,10 +81,10 @@ struct handshakes {
 };
 
 /* 0 or -errno; handshakes_close() in either case. */
-int handshakes_open(struct handshakes *h, struct device *d);
-void handshakes_close(struct handshakes *h);
-int handshakes_start(struct handshakes *h); /* 0 or -errno */
-void handshakes_stop(struct handshakes *h); /* fine when it does not run */
+int handshakes_open(struct handshakes *h, const struct handshakes_site *site);
+void handshakes_close(struct handshakes *h); /* fine when it is not open */
+int handshakes_start(struct handshakes *h);  /* 0 or -errno */
+void handshakes_stop(struct handshakes *h);  /* fine when it does not run */
 
 /* Any thread. False: the lane is full. */
 bool handshakes_put(struct handshakes *h, enum lane lane, const void *msg, size_t len, const struct endpoint *from);

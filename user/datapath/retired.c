@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "retired.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct retired {
@@ -17,13 +18,12 @@ void retired_open(struct retired_list *l)
 	pthread_mutex_init(&l->lock, NULL);
 }
 
-void retired_close(struct retired_list *l)
+void retired_reader(struct retired_list *l, const _Atomic uint64_t *pass)
 {
-	pthread_mutex_destroy(&l->lock);
+	l->pass[l->n_readers++] = pass;
 }
 
-void retired_add(struct retired_list *l, const struct worker *workers, unsigned n, void *what,
-		 void (*release)(void *ctx, void *what), void *ctx)
+void retired_add(struct retired_list *l, void *what, void (*release)(void *ctx, void *what), void *ctx)
 {
 	struct retired *r = calloc(1, sizeof(*r));
 
@@ -32,31 +32,31 @@ void retired_add(struct retired_list *l, const struct worker *workers, unsigned 
 	r->what = what;
 	r->release = release;
 	r->ctx = ctx;
-	for (unsigned i = 0; i < n; i++)
-		r->pass[i] = worker_pass(&workers[i]);
+	for (unsigned i = 0; i < l->n_readers; i++)
+		r->pass[i] = atomic_load(l->pass[i]);
 	pthread_mutex_lock(&l->lock);
 	r->next = l->first;
 	l->first = r;
 	pthread_mutex_unlock(&l->lock);
 }
 
-static bool is_quiet(const struct retired *r, const struct worker *workers, unsigned n)
+static bool is_quiet(const struct retired_list *l, const struct retired *r)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (!worker_quiet(&workers[i], r->pass[i]))
+	for (unsigned i = 0; i < l->n_readers; i++)
+		if (r->pass[i] & 1 && atomic_load(l->pass[i]) == r->pass[i])
 			return false;
 	return true;
 }
 
 /* Takes those that nobody reads off the list. */
-static struct retired *take_quiet(struct retired_list *l, const struct worker *workers, unsigned n)
+static struct retired *take_quiet(struct retired_list *l)
 {
 	struct retired **at = &l->first, *quiet = NULL;
 
 	while (*at) {
 		struct retired *r = *at;
 
-		if (!is_quiet(r, workers, n)) {
+		if (!is_quiet(l, r)) {
 			at = &r->next;
 			continue;
 		}
@@ -67,13 +67,13 @@ static struct retired *take_quiet(struct retired_list *l, const struct worker *w
 	return quiet;
 }
 
-bool retired_release(struct retired_list *l, const struct worker *workers, unsigned n)
+bool retired_release(struct retired_list *l)
 {
 	struct retired *quiet;
 	bool left;
 
 	pthread_mutex_lock(&l->lock);
-	quiet = take_quiet(l, workers, n);
+	quiet = take_quiet(l);
 	left = l->first;
 	pthread_mutex_unlock(&l->lock);
 	while (quiet) { /* without the lock: what is released may take others */
@@ -84,4 +84,11 @@ bool retired_release(struct retired_list *l, const struct worker *workers, unsig
 		free(r);
 	}
 	return left;
+}
+
+void retired_close(struct retired_list *l)
+{
+	l->n_readers = 0;
+	retired_release(l);
+	pthread_mutex_destroy(&l->lock);
 }

@@ -185,13 +185,3 @@ void worker_free(struct worker *w)
 	pthread_mutex_destroy(&w->mail.lock);
 	memset(w, 0, sizeof(*w));
 }
-
-uint64_t worker_pass(const struct worker *w)
-{
-	return atomic_load(&w->pass);
-}
-
-bool worker_quiet(const struct worker *w, uint64_t pass)
-{
-	return !(pass & 1) || atomic_load(&w->pass) != pass;
-}

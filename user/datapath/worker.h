@@ -57,7 +57,7 @@ struct mail {
 /* What all workers of a device share. */
 struct worker_shared {
 	_Atomic(struct allowedips *) allowed; /* before a worker starts there is one; replaced by control, see
-						 worker_quiet() */
+						 retired.h */
 	_Atomic uint32_t mtu;		      /* of the tunnel */
 	_Atomic bool stop;
 	_Atomic bool tap_gone;		  /* somebody deleted the interface */
@@ -80,7 +80,7 @@ struct worker {
 	int epoll;
 	pthread_t thread;
 	struct mail mail;
-	_Atomic uint64_t pass; /* odd: inside the loop; even: holds no pointer of the shared ones */
+	_Atomic uint64_t pass; /* odd: inside the loop; even: holds no pointer of the shared ones (retired.h) */
 	_Atomic uint64_t drops[DROP_MAX];
 
 	struct transport_set transports;
@@ -122,10 +122,8 @@ int worker_retap(struct worker *w, int tap_fd);
 void worker_command(struct worker *w, const struct transport_command *c);
 /* Hands in a data message that came by a relay. False: too many wait already. */
 bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len);
-/* The pass now; what was unpublished before may be freed once worker_quiet(w, pass). */
-uint64_t worker_pass(const struct worker *w);
-bool worker_quiet(const struct worker *w, uint64_t pass);
-
+/* What the worker wants of the handshake thread: *requests has room for MAIL_REQUESTS peers; returns how many. */
+unsigned worker_take_wishes(struct worker *w, uint32_t *requests, struct garbage *garbage);
 void worker_ring(int event); /* an eventfd: its reader has something to do */
 
 /* ---- inside the worker ---- */

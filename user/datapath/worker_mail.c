@@ -145,3 +145,17 @@ struct parcels worker_arrivals(struct worker *w)
 	pthread_mutex_unlock(&w->mail.lock);
 	return got;
 }
+
+unsigned worker_take_wishes(struct worker *w, uint32_t *requests, struct garbage *garbage)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&w->mail.lock);
+	n = w->mail.n_requests;
+	memcpy(requests, w->mail.requests, n * sizeof(requests[0]));
+	*garbage = w->mail.garbage;
+	w->mail.n_requests = 0;
+	w->mail.garbage = (struct garbage){0};
+	pthread_mutex_unlock(&w->mail.lock);
+	return n;
+}
