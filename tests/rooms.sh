@@ -17,7 +17,7 @@ wireguard          base/key.h base/clock.h policy/addr.h
 kernel             base policy/addr.h policy/alloc.h bpf/contract.h gateway.skel.h
 control            base
 process            base policy/alloc.h
-datapath           base wireguard policy/addr.h bpf/contract.h
+datapath           base wireguard kernel/tap_link.h policy/addr.h bpf/contract.h
 config             base policy bpf/contract.h
 ruleset            base config kernel policy
 answers            base config kernel ruleset policy bpf/contract.h tailnet/types

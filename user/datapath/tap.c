@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "tap.h"
-#include "tap_link.h"
+#include "user/kernel/tap_link.h"
 
 #ifndef TUN_F_USO4 /* Linux 6.2 */
 #define TUN_F_USO4 0x20

@@ -9,7 +9,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-/* One request and its answers, for netlink.c and netlink_routes.c. */
+/* One request and its answers, for netlink.c, netlink_routes.c and tap_link.c. */
 struct netlink_request {
 	struct nlmsghdr *nlh;
 	char buf[1024];

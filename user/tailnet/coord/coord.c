@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/base/bytes.h"
 #include "user/base/secret.h"
 #include "user/tailnet/transport/backoff.h"
 #include "user/tailnet/transport/channel.h"
@@ -77,8 +78,7 @@ struct coord {
 	int32_t request; /* register, or the map */
 	int status;	 /* HTTP's, of request */
 	uint64_t rest;	 /* for so long its answer wants us to leave the server alone; ns */
-	char *answer;
-	size_t answer_len;
+	struct writer answer;
 	bool with_key;	/* the auth key has been asked for, on this connection */
 	char *followup; /* URL of the login */
 	uint64_t map_since;
@@ -106,7 +106,7 @@ static void drop_connection(struct coord *c)
 	channel_free(c->channel);
 	c->channel = NULL;
 	c->request = 0;
-	c->answer_len = 0;
+	c->answer = writer_to(c->answer.start, ANSWER_MAX);
 	c->rest = 0;
 	c->with_key = false;
 }
@@ -173,7 +173,7 @@ static void coord_enter(struct coord *c, enum state state, uint64_t timeout)
 
 static void send_register(struct coord *c)
 {
-	c->answer_len = 0;
+	c->answer = writer_to(c->answer.start, ANSWER_MAX);
 	c->status = 0;
 	c->request = channel_post(c->channel, "/machine/register",
 				  c->logout ? ourselves_logout_json(&c->self)
@@ -229,7 +229,7 @@ static void read_registration(struct coord *c)
 {
 	struct register_response r;
 
-	switch (register_response_read(c->answer, c->answer_len, &r)) {
+	switch (register_response_read((const char *)c->answer.start, writer_len(&c->answer), &r)) {
 	case REGISTER_DONE:
 		start_map(c);
 		return;
@@ -251,7 +251,7 @@ static void read_refusal(struct coord *c, const char *what)
 {
 	char text[WIRE_TEXT_MAX + 1];
 
-	refusal_text(what, c->status, c->answer, c->answer_len, text, sizeof(text));
+	refusal_text(what, c->status, (const char *)c->answer.start, writer_len(&c->answer), text, sizeof(text));
 	if (c->status >= 400 && c->status < 500)
 		coord_refuse(c, text);
 	else
@@ -344,15 +344,6 @@ static void coord_on_status(void *ctx, int32_t stream, int status, unsigned retr
 	follow_status(&c->follow, stream, status);
 }
 
-static bool append_answer(struct coord *c, const uint8_t *bytes, size_t len)
-{
-	if (len > ANSWER_MAX - c->answer_len)
-		return false;
-	memcpy(c->answer + c->answer_len, bytes, len);
-	c->answer_len += len;
-	return true;
-}
-
 static bool coord_on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_t len)
 {
 	struct coord *c = ctx;
@@ -361,7 +352,10 @@ static bool coord_on_body(void *ctx, int32_t stream, const uint8_t *bytes, size_
 		return false;
 	if (stream != c->request)
 		return true; /* nothing of interest is in the other answers */
-	return c->state == STATE_MAP && c->status == 200 ? coord_take_map(c, bytes, len) : append_answer(c, bytes, len);
+	if (c->state == STATE_MAP && c->status == 200)
+		return coord_take_map(c, bytes, len);
+	write_bytes(&c->answer, bytes, len);
+	return !c->answer.bad;
 }
 
 static void coord_on_closed(void *ctx, int32_t stream, bool whole)
@@ -584,7 +578,7 @@ struct coord *coord_new(struct wire_config *config, const struct coord_ops *ops,
 	c->ctx = ctx;
 	c->deadline = UINT64_MAX;
 	c->follow = (struct follow){.ops = ops, .ctx = ctx, .self = &c->self};
-	c->answer = mem_alloc(ANSWER_MAX, 1);
+	c->answer = writer_to(mem_alloc(ANSWER_MAX, 1), ANSWER_MAX);
 	c->has_server_key = c->self.config.pinned;
 	memcpy(c->server_key, c->self.config.server_key, KEY_LEN);
 	return c;
@@ -596,7 +590,7 @@ void coord_free(struct coord *c)
 		return;
 	drop_connection(c);
 	ourselves_free(&c->self);
-	free(c->answer);
+	free(c->answer.start);
 	free(c->followup);
 	follow_free(&c->follow);
 	secret_memory_free(c);

@@ -18,7 +18,6 @@
 #include "policy/alloc.h"
 #include "user/base/secret.h"
 #include "user/wireguard/crypto.h"
-#include "user/base/clock.h"
 
 #define CALL_INTERVAL	(1 * NS_PER_SEC) /* between answers to "call me maybe" */
 #define ANSWER_INTERVAL (1 * NS_PER_SEC) /* between pings because of a ping */

@@ -2,12 +2,10 @@
 /* Who may open a TAP and who has it open, as the kernel says it over rtnetlink (tap_link.h). */
 #include "tap_link.h"
 
-#include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <string.h>
+
+#include "netlink_private.h"
 
 static int take_data(const struct nlattr *attr, void *ctx)
 {
@@ -62,52 +60,35 @@ static int tap_link_take_link(const struct nlmsghdr *nlh, void *ctx)
 	return mnl_attr_parse(nlh, sizeof(*ifi), take_attribute, out);
 }
 
-/* Sends one request and reads until its acknowledgement. 0 or -errno. */
-static int tap_link_ask(struct nlmsghdr *nlh, mnl_cb_t each, void *ctx)
+static int tap_link_ask(struct netlink_request *r, mnl_cb_t each, void *ctx)
 {
-	_Alignas(struct nlmsghdr) char answer[16384];
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int more = 1, err;
+	struct netlink n;
+	int err = netlink_open(&n);
 
-	if (!socket)
-		return -errno;
-	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 || mnl_socket_sendto(socket, nlh, nlh->nlmsg_len) < 0)
-		more = -1;
-	while (more > 0) {
-		ssize_t len = mnl_socket_recvfrom(socket, answer, sizeof(answer));
-
-		if (len < 0 && errno == EINTR)
-			continue;
-		more = len < 0 ? -1 : mnl_cb_run(answer, (size_t)len, 0, mnl_socket_get_portid(socket), each, ctx);
-	}
-	err = more < 0 ? -errno : 0;
-	mnl_socket_close(socket);
+	if (err)
+		return err;
+	err = netlink_ask(&n, r, each, ctx);
+	netlink_close(&n);
 	return err;
 }
 
 int tap_link_get(const char *name, struct tap_link *out)
 {
-	_Alignas(struct nlmsghdr) char buf[256] = {0};
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct netlink_request r;
 
 	memset(out, 0, sizeof(*out));
 	if (strlen(name) >= IFNAMSIZ)
 		return -ENODEV;
-	nlh->nlmsg_type = RTM_GETLINK;
-	mnl_nlmsg_put_extra_header(nlh, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	return tap_link_ask(nlh, tap_link_take_link, out);
+	netlink_begin(&r, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, name);
+	return tap_link_ask(&r, tap_link_take_link, out);
 }
 
 int tap_link_delete(int ifindex)
 {
-	_Alignas(struct nlmsghdr) char buf[256] = {0};
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *ifi;
+	struct netlink_request r;
+	struct ifinfomsg *ifi = netlink_begin(&r, RTM_DELLINK, 0, sizeof(*ifi));
 
-	nlh->nlmsg_type = RTM_DELLINK;
-	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
 	ifi->ifi_index = ifindex;
-	return tap_link_ask(nlh, NULL, NULL);
+	return tap_link_ask(&r, NULL, NULL);
 }
