@@ -25,6 +25,16 @@ static void check_collect(struct checker *c)
 	prefixes_merge(&c->routes);
 }
 
+static void warn_nobody(const struct checker *c, const struct policy_sel *s)
+{
+	const char *other = NULL;
+
+	if (s->kind == SEL_USER && resolve_login(c->r, s->text, &other) == LOGIN_OTHER_CASE)
+		diag_warning(c->d, s->at, "src=\"%s\": nobody has this now; did you mean \"%s\"?", s->text, other);
+	else
+		diag_warning(c->d, s->at, "src=\"%s\": nobody has this now", s->text);
+}
+
 static void check_sources(const struct checker *c, const struct policy_rule *r)
 {
 	size_t empty = 0;
@@ -34,7 +44,7 @@ static void check_sources(const struct checker *c, const struct policy_rule *r)
 			continue;
 		empty++;
 		if (r->src.v[i].kind != SEL_SHARED) /* that it is nobody was said */
-			diag_warning(c->d, r->src.v[i].at, "src=\"%s\": nobody has this now", r->src.v[i].text);
+			warn_nobody(c, &r->src.v[i]);
 	}
 	if (empty == r->src.n)
 		diag_warning(c->d, r->at, "can never match: %s", r->src.n ? "nobody is its source" : "src is empty");

@@ -20,4 +20,11 @@ struct policy_check_place {
 void policy_check(const struct policy *p, const struct policy_check_place *place, struct budget *budget,
 		  struct diags *d);
 
+/*
+ * Whether the logins that a sound policy names are somebody's: in deny, quotas and egress a name that nobody has is a
+ * mistake, in an accept one that two users have but for capitals. In a tailnet these are warnings: its netmap does not
+ * show everybody. This is asked before a policy goes live; one that runs is not ended by it.
+ */
+bool policy_check_owners(const struct policy *p, const struct inventory *inv, struct diags *d);
+
 #endif

@@ -30,14 +30,16 @@ struct compiler {
 
 /* ---- sources ------------------------------------------------------------------------ */
 
+/* A deny's logins mean more than an accept's: the key begins with which it is. */
 static char *source_key(const struct policy_sels *src)
 {
-	size_t len = 1, at = 0;
+	size_t len = 2, at = 0;
 	char *key;
 
 	for (size_t i = 0; i < src->n; i++)
 		len += strlen(src->v[i].text) + 1;
 	key = mem_alloc(len, 1);
+	key[at++] = src->n && src->v[0].any_case ? 'd' : 'a';
 	for (size_t i = 0; i < src->n; i++) {
 		size_t n = strlen(src->v[i].text);
 

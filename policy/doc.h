@@ -61,6 +61,9 @@ bool doc_uint(const struct doc_node *n, const char *what, uint64_t min, uint64_t
 /* "300s", "5m", "2h", "1d", or "0s"; a bare number is refused with a hint. Seconds. */
 bool doc_duration(const struct doc_node *n, const char *what, uint64_t *seconds, struct diags *d);
 
+/* No key and no scalar beneath it has a character that nobody sees; each that has is reported with its code point. */
+bool doc_is_visible(const struct doc_node *n, struct diags *d);
+
 /* Reports every key of @map that is not in @known (NULL-terminated), with the nearest known one. */
 void doc_only_keys(const struct doc_node *map, const char *what, const char *const *known, struct diags *d);
 

@@ -94,6 +94,8 @@ static void read_lists(struct inventory *inv, const struct doc *doc, struct inve
 	static const char *const known[] = {"tailnet", "users", "nodes", NULL};
 	const struct doc_node *users, *nodes, *tailnet = doc_get(&doc->root, "tailnet");
 
+	if (!doc_is_visible(&doc->root, d))
+		return;
 	users = inventory_list(&doc->root, "users", d);
 	nodes = inventory_list(&doc->root, "nodes", d);
 	if (doc->root.kind != DOC_MAP)

@@ -302,7 +302,19 @@ static size_t parse_length_of(const struct doc_node *root, const char *section)
 	return n && n->kind == DOC_LIST ? n->n : 0;
 }
 
-static void read_sections(struct parser *x, const struct doc_node *root)
+/* What is read over may have a flag or a heart in a name. */
+static bool sections_are_visible(const struct parser *x, const struct doc_node *root)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < root->n; i++)
+		for (size_t k = 0; k < N_SECTIONS; k++)
+			if (sections[k].fate == READ && !strcmp(root->keys[i].text, sections[k].name))
+				ok &= doc_is_visible(&root->items[i], x->d);
+	return ok;
+}
+
+static bool read_sections(struct parser *x, const struct doc_node *root)
 {
 	const char *known[N_SECTIONS + 1];
 	size_t rules;
@@ -311,11 +323,14 @@ static void read_sections(struct parser *x, const struct doc_node *root)
 		known[i] = sections[i].name;
 	known[N_SECTIONS] = NULL;
 	want_keys(x, root, "policy", known);
+	if (!sections_are_visible(x, root))
+		return false; /* nothing that follows would be what its author sees */
 	rules = parse_length_of(root, "acls") + parse_length_of(root, "grants") + parse_length_of(root, "deny");
 	x->p->rules = arena_alloc(&x->p->mem, rules, sizeof(*x->p->rules));
 	x->p->ignored.v = arena_alloc(&x->p->mem, root->n, sizeof(*x->p->ignored.v));
 	for (size_t i = 0; i < root->n; i++)
 		read_section(x, &root->keys[i], &root->items[i]);
+	return true;
 }
 
 struct policy *policy_parse(struct doc *doc, struct diags *d)
@@ -325,10 +340,8 @@ struct policy *policy_parse(struct doc *doc, struct diags *d)
 	const struct doc_node *root = want_map(&x, &doc->root, "policy");
 
 	x.p->doc = doc;
-	if (root) {
-		read_sections(&x, root);
+	if (root && read_sections(&x, root))
 		validate_policy(&x);
-	}
 	if (d->errors == errors)
 		return x.p;
 	policy_free(x.p);

@@ -37,6 +37,7 @@ enum policy_sel_kind {
 
 struct policy_sel {
 	enum policy_sel_kind kind;
+	bool any_case;	      /* of a deny or a quota: it is for every login that differs by capitals alone, too */
 	uint32_t def;	      /* group, tag, ipset, host: index of its definition */
 	struct prefix prefix; /* SEL_PREFIX */
 	const char *text;     /* as written, trimmed, without ports */

@@ -2,18 +2,25 @@
 /* Selectors -> addresses, with the owners, tags and roles of an inventory. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "resolve_private.h"
 
+/* How a login of the policy is compared with one of the inventory: a deny is for it whatever its capitals are. */
+static int by_login_as(bool any_case, const char *a, const char *b)
+{
+	return any_case ? strcasecmp(a, b) : resolve_by_login(a, b);
+}
+
 /* Index of the first entry with @key or a later one. */
-static size_t resolve_lower_bound(const struct ownership *o, const char *key)
+static size_t resolve_lower_bound(const struct ownership *o, const char *key, bool any_case)
 {
 	size_t low = 0, high = o->n;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (strcmp(o->v[mid].key, key) < 0)
+		if (by_login_as(any_case, o->v[mid].key, key) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -26,15 +33,56 @@ static void add_addrs(const struct inventory_node *node, struct prefixes *out)
 	prefixes_add_all(out, node->addrs.v, node->addrs.n);
 }
 
-static void add_owned(const struct ownership *o, const char *key, struct prefixes *out)
+static void add_owned(const struct ownership *o, const char *key, bool any_case, struct prefixes *out)
 {
-	for (size_t i = resolve_lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
+	for (size_t i = resolve_lower_bound(o, key, any_case); i < o->n && !by_login_as(any_case, o->v[i].key, key);
+	     i++)
 		add_addrs(o->v[i].node, out);
 }
 
 void resolve_user(const struct resolver *r, const char *user, struct prefixes *out)
 {
-	add_owned(&r->by_user, user, out);
+	add_owned(&r->by_user, user, false, out);
+}
+
+enum resolve_login resolve_login(const struct resolver *r, const char *login, const char **other)
+{
+	size_t low = 0, high = r->n_logins;
+	bool exact = false;
+	size_t same = 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcasecmp(r->logins[mid], login) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	*other = NULL;
+	for (; low < r->n_logins && !strcasecmp(r->logins[low], login); low++, same++)
+		if (!strcmp(r->logins[low], login))
+			exact = true;
+		else
+			*other = r->logins[low];
+	if (!same)
+		return LOGIN_NOBODY;
+	return same > 1 ? LOGIN_EITHER : exact ? LOGIN_EXACT : LOGIN_OTHER_CASE;
+}
+
+/* A login of the policy that is for nobody, since two have it but for capitals and it allows something. */
+static bool is_either(const struct resolver *r, const char *login, bool any_case)
+{
+	const char *other;
+
+	return !any_case && resolve_login(r, login, &other) == LOGIN_EITHER;
+}
+
+/* The nodes of those whom a login of the policy names. */
+static void add_named(const struct resolver *r, const char *login, bool any_case, struct prefixes *out)
+{
+	if (!is_either(r, login, any_case))
+		add_owned(&r->by_user, login, any_case, out);
 }
 
 /* Index of the first place that does not begin before @a. */
@@ -91,11 +139,11 @@ void resolve_each_user(const struct resolver *r, void (*each)(const char *user, 
 
 /* ---- people ---------------------------------------------------------------------- */
 
-static bool in_domain(const char *user, const char *sel)
+static bool in_domain(const char *user, const struct policy_sel *sel)
 {
-	const char *at = strchr(user, '@'), *domain = strchr(sel, '@');
+	const char *at = strchr(user, '@'), *domain = strchr(sel->text, '@');
 
-	return at && !strcmp(at, domain);
+	return at && !(sel->any_case ? strcasecmp : strcmp)(at, domain);
 }
 
 static bool has_role(const struct resolver *r, const char *user, const char *sel)
@@ -114,9 +162,16 @@ static bool has_role(const struct resolver *r, const char *user, const char *sel
 	return false;
 }
 
-static bool in_group(const struct resolver *r, uint32_t group, const char *user)
+static int by_member_any_case(const void *a, const void *b)
 {
-	return bsearch(&user, r->members[group], r->p->groups[group].users.n, sizeof(user), resolve_by_member);
+	return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool in_group(const struct resolver *r, const struct policy_sel *sel, const char *user)
+{
+	return !is_either(r, user, sel->any_case) &&
+	       bsearch(&user, r->members[sel->def], r->p->groups[sel->def].users.n, sizeof(user),
+		       sel->any_case ? by_member_any_case : resolve_by_member);
 }
 
 struct spelled { /* room for a set of one */
@@ -143,11 +198,11 @@ static bool names_user(const struct resolver *r, const struct policy_sel *sel, c
 {
 	switch (sel->kind) {
 	case SEL_USER:
-		return !strcmp(sel->text, user);
+		return !by_login_as(sel->any_case, sel->text, user) && !is_either(r, user, sel->any_case);
 	case SEL_DOMAIN:
-		return in_domain(user, sel->text);
+		return in_domain(user, sel);
 	case SEL_GROUP:
-		return in_group(r, sel->def, user);
+		return in_group(r, sel, user);
 	case SEL_MEMBER:
 	case SEL_ANY:
 		return true;
@@ -183,12 +238,20 @@ static uint32_t resolve_index_of(const struct resolver *r, const struct inventor
 	return (uint32_t)(node - r->inv->nodes);
 }
 
-static void each_owned(const struct resolver *r, const struct ownership *o, const char *key,
+static void each_owned(const struct resolver *r, const struct ownership *o, const char *key, bool any_case,
 		       void (*each)(uint32_t node, void *arg), void *arg)
 {
-	for (size_t i = resolve_lower_bound(o, key); i < o->n && !strcmp(o->v[i].key, key); i++)
+	for (size_t i = resolve_lower_bound(o, key, any_case); i < o->n && !by_login_as(any_case, o->v[i].key, key);
+	     i++)
 		if (budget_pay(r->budget, 1))
 			each(resolve_index_of(r, o->v[i].node), arg);
+}
+
+static void each_named(const struct resolver *r, const char *login, bool any_case,
+		       void (*each)(uint32_t node, void *arg), void *arg)
+{
+	if (!is_either(r, login, any_case))
+		each_owned(r, &r->by_user, login, any_case, each, arg);
 }
 
 void resolve_each_node(const struct resolver *r, const struct policy_sel *sel, void (*each)(uint32_t node, void *arg),
@@ -202,12 +265,12 @@ void resolve_each_node(const struct resolver *r, const struct policy_sel *sel, v
 	if (set)
 		return;
 	if (sel->kind == SEL_USER) {
-		each_owned(r, &r->by_user, sel->text, each, arg);
+		each_named(r, sel->text, sel->any_case, each, arg);
 	} else if (sel->kind == SEL_TAG) {
-		each_owned(r, &r->by_tag, sel->text, each, arg);
+		each_owned(r, &r->by_tag, sel->text, false, each, arg);
 	} else if (sel->kind == SEL_GROUP) {
 		for (size_t i = 0; i < r->p->groups[sel->def].users.n; i++)
-			each_owned(r, &r->by_user, r->members[sel->def][i], each, arg);
+			each_named(r, r->members[sel->def][i], sel->any_case, each, arg);
 	} else {
 		for (size_t i = 0; i < r->inv->n_nodes && !budget_is_spent(r->budget); i++)
 			if (resolve_matches(r, sel, &r->inv->nodes[i]))
@@ -236,10 +299,12 @@ static void add_people(const struct resolver *r, const struct policy_sel *sel, s
 			add_addrs(r->by_user.v[i].node, out);
 }
 
-static void add_group(const struct resolver *r, const struct policy_group *g, struct prefixes *out)
+static void add_group(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out)
 {
+	const struct policy_group *g = &r->p->groups[sel->def];
+
 	for (size_t i = 0; i < g->users.n; i++)
-		resolve_user(r, g->users.v[i].text, out);
+		add_named(r, g->users.v[i].text, sel->any_case, out);
 }
 
 static void add_tagged(const struct resolver *r, struct prefixes *out)
@@ -265,10 +330,10 @@ static void resolve_selector(const struct resolver *r, const struct policy_sel *
 			prefixes_add_all(out, set->v, set->n);
 		break;
 	case SEL_USER:
-		resolve_user(r, sel->text, out);
+		add_named(r, sel->text, sel->any_case, out);
 		break;
 	case SEL_GROUP:
-		add_group(r, &r->p->groups[sel->def], out);
+		add_group(r, sel, out);
 		break;
 	case SEL_DOMAIN:
 	case SEL_MEMBER:
@@ -278,7 +343,7 @@ static void resolve_selector(const struct resolver *r, const struct policy_sel *
 		add_role(r, sel, out);
 		break;
 	case SEL_TAG:
-		add_owned(&r->by_tag, sel->text, out);
+		add_owned(&r->by_tag, sel->text, false, out);
 		break;
 	case SEL_TAGGED:
 		add_tagged(r, out);
@@ -316,7 +381,7 @@ bool resolve_is_empty(const struct resolver *r, const struct policy_sel *sel)
 		return !r->ipsets[sel->def].n;
 	if (sel->kind == SEL_GROUP) {
 		for (size_t i = 0; i < r->p->groups[sel->def].users.n && empty; i++) {
-			resolve_user(r, r->members[sel->def][i], &set);
+			add_named(r, r->members[sel->def][i], sel->any_case, &set);
 			empty = !set.n;
 			budget_pay(r->budget, 1 + set.n);
 		}

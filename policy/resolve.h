@@ -29,6 +29,14 @@ void resolver_set_budget(struct resolver *r, struct budget *budget);
 /* Whether the selector means no address now. */
 bool resolve_is_empty(const struct resolver *r, const struct policy_sel *sel);
 
+/*
+ * Whose a login is. @other: the login that differs by capitals alone, or the nearest one where nobody has it; NULL.
+ * LOGIN_EITHER: two users have it but for capitals, so that an accept for it is for nobody.
+ */
+enum resolve_login { LOGIN_EXACT, LOGIN_OTHER_CASE, LOGIN_EITHER, LOGIN_NOBODY };
+
+enum resolve_login resolve_login(const struct resolver *r, const char *login, const char **other);
+
 /* Addresses of a user's untagged nodes. */
 void resolve_user(const struct resolver *r, const char *user, struct prefixes *out);
 

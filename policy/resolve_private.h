@@ -10,7 +10,7 @@ struct owned { /* a node under its user or under one of its tags */
 	const struct inventory_node *node;
 };
 
-struct ownership { /* sorted by key, then in the inventory's order */
+struct ownership { /* sorted by key (resolve_by_login()), then in the inventory's order */
 	struct owned *v;
 	size_t n;
 };
@@ -27,8 +27,10 @@ struct resolver {
 	struct ownership by_user, by_tag;
 	struct node_place *places; /* by the first address */
 	size_t n_places;
-	uint8_t shortest;	      /* prefix among them */
-	const char ***members;	      /* by group: its users, sorted */
+	uint8_t shortest;      /* prefix among them */
+	const char ***members; /* by group: its users, sorted as logins are */
+	const char **logins;   /* of everybody, each once, sorted */
+	size_t n_logins;
 	uint32_t *pool_of, *quota_of; /* by node: index of the section's entry, and 1; 0: none */
 	struct prefixes anybody;      /* "*" as a source */
 	struct prefixes internet;
@@ -36,6 +38,9 @@ struct resolver {
 };
 
 void resolve_everything(struct prefixes *out);
-int resolve_by_member(const void *a, const void *b); /* strings behind pointers, for qsort() and bsearch() */
+/* Without capitals first, so that logins that differ by them alone stand together. */
+int resolve_by_login(const char *a, const char *b);
+int resolve_by_member(const void *a,
+		      const void *b); /* the same of strings behind pointers, for qsort() and bsearch() */
 
 #endif

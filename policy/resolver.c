@@ -2,14 +2,22 @@
 /* What is worked out once, before selectors are asked for: indices of people and nodes, ipsets, pools, quotas. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "resolve_private.h"
 #include "tailnet_ranges.h"
 
+int resolve_by_login(const char *a, const char *b)
+{
+	int order = strcasecmp(a, b);
+
+	return order ? order : strcmp(a, b);
+}
+
 static int by_key(const void *pa, const void *pb)
 {
 	const struct owned *a = pa, *b = pb;
-	int order = strcmp(a->key, b->key);
+	int order = resolve_by_login(a->key, b->key);
 
 	return order ? order : (a->node > b->node) - (a->node < b->node);
 }
@@ -45,7 +53,7 @@ static void index_places(struct resolver *r)
 
 int resolve_by_member(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return resolve_by_login(*(const char *const *)a, *(const char *const *)b);
 }
 
 static void index_members(struct resolver *r)
@@ -76,6 +84,23 @@ static void index_nodes(struct resolver *r)
 		qsort(r->by_user.v, r->by_user.n, sizeof(*r->by_user.v), by_key);
 	if (r->by_tag.n)
 		qsort(r->by_tag.v, r->by_tag.n, sizeof(*r->by_tag.v), by_key);
+}
+
+/* Of users that are listed, and of those who have nodes. */
+static void index_logins(struct resolver *r)
+{
+	size_t kept = 0;
+
+	r->logins = mem_alloc(r->inv->n_users + r->by_user.n, sizeof(*r->logins));
+	for (size_t i = 0; i < r->inv->n_users; i++)
+		r->logins[r->n_logins++] = r->inv->users[i].name;
+	for (size_t i = 0; i < r->by_user.n; i++)
+		r->logins[r->n_logins++] = r->by_user.v[i].key;
+	qsort(r->logins, r->n_logins, sizeof(*r->logins), resolve_by_member);
+	for (size_t i = 0; i < r->n_logins; i++)
+		if (!kept || strcmp(r->logins[kept - 1], r->logins[i]))
+			r->logins[kept++] = r->logins[i];
+	r->n_logins = kept;
 }
 
 /* ---- what does not depend on a rule --------------------------------------------- */
@@ -239,6 +264,7 @@ struct resolver *resolver_new(const struct policy *p, const struct inventory *in
 	r->inv = inv;
 	r->budget = budget;
 	index_nodes(r);
+	index_logins(r);
 	index_places(r);
 	index_members(r);
 	make_internet(&r->internet);
@@ -271,6 +297,7 @@ void resolver_free(struct resolver *r)
 	free(r->ipsets);
 	prefixes_free(&r->anybody);
 	prefixes_free(&r->internet);
+	free(r->logins);
 	free(r->by_user.v);
 	free(r->by_tag.v);
 	free(r->places);

@@ -212,12 +212,21 @@ static void check_all_exist(struct validator *v, const struct policy_rule *r)
 		check_exists(v, &r->dst[i].sel, section);
 }
 
+static void mean_any_case(struct policy_sels *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		list->v[i].any_case = true;
+}
+
 static void check_rule(struct validator *v, struct policy_rule *r)
 {
+	if (r->kind == POLICY_DENY)
+		mean_any_case(&r->src);
 	check_sels(v, &r->src, STANDS_SRC);
 	check_sels(v, &r->via, STANDS_VIA);
 	check_all_exist(v, r);
 	for (size_t i = 0; i < r->n_dst; i++) {
+		r->dst[i].sel.any_case = r->kind == POLICY_DENY;
 		validator_check(v, &r->dst[i].sel, STANDS_DST);
 		if (r->kind == POLICY_GRANT)
 			check_grant_dst(v, r, &r->dst[i].sel);
@@ -305,6 +314,7 @@ void validator_free(struct validator *v)
 
 static void check_quota(struct validator *v, struct policy_quota *q)
 {
+	mean_any_case(&q->src);
 	check_sels(v, &q->src, STANDS_SRC);
 	for (size_t i = 0; i < q->src.n; i++)
 		check_exists(v, &q->src.v[i], "quotas");

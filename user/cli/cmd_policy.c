@@ -46,12 +46,16 @@ int cmd_policy_check(int argc, char **argv)
 {
 	struct policy_files f;
 	struct command_args a;
+	struct ruleset *r = NULL;
 	int status;
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
 	if (policy_files_open(&f, &a, false))
-		ruleset_free(policy_files_build(&f, a.words[0]));
+		r = policy_files_build(&f, a.words[0]);
+	if (r)
+		ruleset_owners(r, &f.d);
+	ruleset_free(r);
 	cmd_policy_say(&a, &f.d, true, json_object());
 	status = f.d.errors ? EXIT_USAGE : EXIT_YES;
 	policy_files_close(&f);
@@ -115,8 +119,10 @@ int cmd_policy_test(int argc, char **argv)
 		return give_up(&a, &f);
 	}
 	r = policy_files_build(&f, a.words[0]);
-	if (!r)
+	if (!r || !ruleset_owners(r, &f.d)) {
+		ruleset_free(r);
 		return give_up(&a, &f);
+	}
 	status = run_tests(r, &f, maps, &t);
 	cmd_policy_say(&a, &f.d, false,
 		       json_pack("{s:I, s:I, s:I}", "passed", (json_int_t)t.passed, "failed", (json_int_t)t.failed,
@@ -135,7 +141,7 @@ static json_t *cmd_policy_compare(struct policy_files *f, const struct ruleset *
 	json_t *diff = policy_diff_json(old, new, f->config, NULL);
 	size_t passed;
 
-	if (!ruleset_test(new, &passed, &f->d)) {
+	if (!ruleset_owners(new, &f->d) || !ruleset_test(new, &passed, &f->d)) {
 		json_decref(diff);
 		return NULL;
 	}

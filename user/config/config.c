@@ -340,7 +340,7 @@ struct config *config_parse(struct doc *doc, const char *hostname, struct diags 
 	struct config_reader r = {.cfg = cfg, .d = d, .dir = dir};
 
 	config_own(cfg, doc);
-	if (config_read_map(&r, "gateway", "", &doc->root, top_fields, cfg)) {
+	if (doc_is_visible(&doc->root, d) && config_read_map(&r, "gateway", "", &doc->root, top_fields, cfg)) {
 		if (!doc_get(&doc->root, "version"))
 			diag_error(d, doc->root.at, "version: missing, expected version: 1");
 		if (!doc_get(&doc->root, "tunnel") && !cfg->tailnet.node)

@@ -181,7 +181,9 @@ bool config_parse_clients(struct config *cfg, struct doc *doc, struct diags *d)
 	size_t before = d->errors;
 
 	config_own(cfg, doc);
-	if (doc->root.kind == DOC_LIST)
+	if (!doc_is_visible(&doc->root, d))
+		; /* a client of another name than it shows */
+	else if (doc->root.kind == DOC_LIST)
 		config_clients_read_list(&r, &doc->root);
 	else if (doc->root.kind == DOC_MAP)
 		read_client(&r, &doc->root);

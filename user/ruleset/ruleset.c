@@ -330,6 +330,14 @@ bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d)
 	return ok;
 }
 
+bool ruleset_owners(const struct ruleset *r, struct diags *d)
+{
+	bool known = r->inventory.n_users || r->inventory.n_nodes > (r->gateway != NULL);
+
+	/* a tailnet's gateway that has no netmap yet knows nobody */
+	return !r->policy || !known || policy_check_owners(r->policy, &r->inventory, d);
+}
+
 static bool says_nothing(const struct doc_node *n)
 {
 	return n->kind == DOC_NULL || ((n->kind == DOC_LIST || n->kind == DOC_MAP) && !n->n);

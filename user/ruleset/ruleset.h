@@ -66,6 +66,8 @@ struct ruleset {
 struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ruleset_source *source, struct diags *d);
 void ruleset_free(struct ruleset *r); /* NULL is fine */
 
+/* Whether the logins that the policy names are somebody's (policy_check_owners()): asked before it goes live. */
+bool ruleset_owners(const struct ruleset *r, struct diags *d);
 /* The policy's own tests, wherever a destination is. False: a failed one is in @d. */
 bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d);
 
