@@ -84,6 +84,8 @@ static void each_second(struct gateway *g)
 	host_guard(g);
 	if (g->egress.unsure || g->hooks.unsure)
 		g->changes |= NETLINK_ADDRESS;
+	if (g->second / NS_PER_SEC % NETLINK_ROUTES_AGAIN == 0)
+		g->changes |= NETLINK_ROUTES;
 	hooks_verify(g);
 	routing_retry(g);
 	changes_go_on(g);
