@@ -198,9 +198,10 @@ static json_t *totals_json(const struct report_source *s)
 {
 	const struct traffic *out = &s->totals[TOTAL_OUT], *in = &s->totals[TOTAL_IN];
 
-	return json_pack("{s:I, s:I, s:I, s:I}", "packets_out", (json_int_t)out->packets, "bytes_out",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "packets_out", (json_int_t)out->packets, "bytes_out",
 			 (json_int_t)out->bytes, "packets_in", (json_int_t)in->packets, "bytes_in",
-			 (json_int_t)in->bytes);
+			 (json_int_t)in->bytes, "resets_out", (json_int_t)s->totals[TOTAL_RESET_OUT].packets,
+			 "resets_in", (json_int_t)s->totals[TOTAL_RESET_IN].packets);
 }
 
 json_t *report_status(const struct report_source *s)

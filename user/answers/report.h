@@ -38,7 +38,7 @@
  *			"program" ("tcx", "clsact" or "missing")}],
  *		 "front": {"mode" ("off", "native", "generic"), "reason"},
  *		 "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients),
- *		 "totals": {"packets_out", "bytes_out", "packets_in", "bytes_in"},
+ *		 "totals": {"packets_out", "bytes_out", "packets_in", "bytes_in", "resets_out", "resets_in"},
  *		 "flows": {"used", "max"},
  *		 "busiest": null | {"service", "proto", "used", "ports"},
  *		 "drops": {"policy": 12, ...}  (the last minute, only what is not 0),

@@ -40,7 +40,7 @@ static int inject(struct gateway *g, const uint8_t *packet, size_t len)
 static int send_syn(struct gateway *g)
 {
 	struct probing *p = &g->probe;
-	uint8_t packet[PROBE_PACKET_MAX];
+	uint8_t packet[SEGMENT_MAX];
 	int err;
 
 	p->sent_at = clock_now();
@@ -68,7 +68,7 @@ static void find_flow(struct gateway *g)
 static void verbs_probe_end(struct gateway *g, enum probe_outcome outcome)
 {
 	struct probing *p = &g->probe;
-	uint8_t packet[PROBE_PACKET_MAX];
+	uint8_t packet[SEGMENT_MAX];
 
 	if (outcome == PROBE_CONNECTED)
 		inject(g, packet, probe_reset(&p->ends, p->seq + 1, packet));
