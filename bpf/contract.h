@@ -189,7 +189,8 @@ struct settings {	   /* map `settings`, one element, changed while programs run 
 	__u8 front_disco;  /* the front lets Tailscale's disco through */
 	__u8 front_stun;   /* the front lets STUN through */
 	__u8 resets;	   /* who has lost a flow hears of it; not while another gateway may know the flow */
-	__u8 pad[3];
+	__u8 hide_routers; /* a time exceeded by a router that no route holds comes as from the service */
+	__u8 pad[2];
 	__u64 udp_ns; /* idle times after which state is gone */
 	__u64 tcp_established_ns;
 	__u64 tcp_transitory_ns;

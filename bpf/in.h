@@ -203,10 +203,20 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 }
 
 /*
- * An error about something that a client sent. A client's tunnel takes packets from what the
- * gateway serves: a router on the way that is not within speaks as the service (RFC 5508
- * REQ-4 leaves the source alone, and the client's WireGuard would drop the word about the MTU).
+ * RFC 5508 REQ-4 leaves the source of an error alone. But a client's tunnel may take packets
+ * from nobody but the services: what the sender must hear, the MTU or that there is no way,
+ * the service says in the place of a router that no route holds. A time exceeded names the
+ * router, for which traceroute asks: a client whose tunnel takes nothing from it sees a star,
+ * which is better than a wrong address. The gateway itself takes everything (`probe`).
  */
+static __always_inline bool hides_router(const struct inbound *in, const struct settings *s, __u32 client)
+{
+	if (client == CLIENT_GATEWAY || route_of(in->word, &in->p.t.src))
+		return false;
+	return s->hide_routers || in->p.icmp_type != (in->p.v6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED);
+}
+
+/* An error about something that a client sent. */
 static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
 	struct decision d;
@@ -232,7 +242,7 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 	to.port = f->out.sport;
 	if (icmp_translate(skb, &in->p, &in->q, &to, false))
 		return drop(DROP_REWRITE);
-	if (!route_of(in->word, &in->p.t.src) && icmp_from_service(skb, &in->p, &in->q, &to.addr))
+	if (hides_router(in, s, f->client) && icmp_from_service(skb, &in->p, &in->q, &to.addr))
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_IN, 1, in->p.len);
 	return to_client(skb, s, f->client);

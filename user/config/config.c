@@ -222,6 +222,7 @@ static void read_nat(struct config_reader *r, const char *what, const struct doc
 		CONFIG_FIELD(config_nat, icmp, "icmp", config_read_seconds),
 		CONFIG_FIELD(config_nat, filtering, "filtering", read_filtering),
 		CONFIG_FIELD(config_nat, tcp_endpoint_independent, "tcp", read_tcp),
+		CONFIG_FIELD(config_nat, hide_routers, "hide_routers", config_read_bool),
 		CONFIG_FIELD(config_nat, resets, "resets", config_read_bool),
 		CONFIG_FIELD(config_nat, unsafe, "unsafe", config_read_bool),
 		{0},

@@ -76,8 +76,9 @@ struct config_nat { /* times in seconds */
 	uint32_t udp, tcp_established, tcp_transitory, icmp;
 	enum filtering filtering;
 	bool tcp_endpoint_independent;
-	bool resets; /* who has lost a TCP connection hears of it */
-	bool unsafe; /* times below the floors of the RFCs were asked for */
+	bool hide_routers; /* a time exceeded comes as from the service, where no route holds the router */
+	bool resets;	   /* who has lost a TCP connection hears of it */
+	bool unsafe;	   /* times below the floors of the RFCs were asked for */
 };
 
 struct config_client {

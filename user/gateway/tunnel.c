@@ -65,6 +65,7 @@ static void fill_settings(const struct gateway *g, struct settings *s)
 	s->client_share = nat->client_share < 100 && g->config->n_clients > 1 ? nat->client_share : 0;
 	s->tcp_endpoint_independent = nat->tcp_endpoint_independent;
 	s->resets = nat->resets;
+	s->hide_routers = nat->hide_routers;
 	s->udp_ns = nat->udp * NS_PER_SEC;
 	s->tcp_established_ns = nat->tcp_established * NS_PER_SEC;
 	s->tcp_transitory_ns = nat->tcp_transitory * NS_PER_SEC;
