@@ -253,6 +253,7 @@ static json_t *client_json(const struct report_client *c)
 	json_object_set_new(j, "held", json_integer((json_int_t)c->held));
 	json_object_set_new(j, "worker", json_integer(c->worker));
 	json_object_set_new(j, "expired", json_boolean(c->expired));
+	json_object_set_new(j, "removed", json_boolean(c->removed));
 	json_object_set_new(j, "public_key", json_string(key_to_base64(c->public_key, key)));
 	return j;
 }

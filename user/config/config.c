@@ -312,7 +312,7 @@ static const struct config_field top_fields[] = {
 	{0},
 };
 
-static struct config *with_defaults(const char *hostname)
+struct config *config_blank(const char *hostname)
 {
 	struct config *cfg = mem_alloc(1, sizeof(*cfg));
 
@@ -338,7 +338,7 @@ static struct config *with_defaults(const char *hostname)
 
 struct config *config_parse(struct doc *doc, const char *hostname, struct diags *d)
 {
-	struct config *cfg = with_defaults(hostname);
+	struct config *cfg = config_blank(hostname);
 	char *dir = config_folder(doc->file);
 	struct config_reader r = {.cfg = cfg, .d = d, .dir = dir};
 

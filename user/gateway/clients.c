@@ -401,6 +401,7 @@ static void carry_over(struct gateway *g, struct clients_plan *p)
 
 		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
 		c->revoked = false; /* it is in this one */
+		c->until = 0;
 		if (c->id)
 			g->clients.by_id[c->id] = c;
 		else
@@ -539,7 +540,8 @@ void clients_settle(struct gateway *g)
 	for (size_t i = 0; i < g->clients.n; i++) {
 		struct client *c = &g->clients.list[i];
 
-		bool out = c->revoked || is_out(g, c->config);
+		bool late = c->until && membership_time(g) >= c->until;
+		bool out = c->revoked || late || is_out(g, c->config);
 
 		if (!c->id || (c->out == out && (out || !lacks_peer(c))))
 			continue;
@@ -549,9 +551,9 @@ void clients_settle(struct gateway *g)
 			continue;
 		}
 		log_info("client %s %s", c->config->name,
-			 c->revoked			    ? "was taken out of the configuration"
-			 : clients_is_expired(g, c->config) ? "has expired"
-							    : "is out of the tailnet");
+			 c->revoked				    ? "was taken out of the configuration"
+			 : late || clients_is_expired(g, c->config) ? "has expired"
+								    : "is out of the tailnet");
 		withdraw(g, c);
 		c->out = true;
 	}

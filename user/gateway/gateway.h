@@ -35,9 +35,10 @@ struct client {
 	uint32_t worker;
 	const struct config_client *config; /* in the running configuration */
 	uint64_t seen;			    /* its last handshake before this run, Unix seconds; 0: there was none */
-	bool revoked; /* by a configuration that is not in force yet, or could not be put into force */
-	bool refused; /* there was no memory for its peer, which is in the log */
-	bool out;     /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
+	int64_t until; /* UTC seconds, when it expires by a configuration that could not be put into force; 0: none */
+	bool revoked;  /* by a configuration that is not in force yet, or could not be put into force */
+	bool refused;  /* there was no memory for its peer, which is in the log */
+	bool out;      /* it is revoked, its date has passed, or the netmap has it no more: it has no peer */
 };
 
 struct clients {
@@ -68,11 +69,15 @@ void clients_plan_free(struct clients_plan *p); /* NULL is fine */
 void clients_take(struct gateway *g, struct clients_plan *p);
 
 /*
- * revoke.c: cuts off, ahead of the change to @next and whatever becomes of it, who is not in it or has expired by it;
- * and lets in again who is. @strict: that change was not made, so that also those go whose rights or addresses are
- * others in it. Not in a tailnet, where the netmap says who is in.
+ * revoke.c: cuts off, ahead of the change to @next and whatever becomes of it, who is not in it or has expired by it.
+ * @strict: that change was not made, so that also those go whose rights or addresses are others in it, and whose time
+ * ends earlier by it are out by then. Returns how many were cut off. Not in a tailnet, where the netmap says who is in.
  */
-void clients_revoke(struct gateway *g, const struct config *next, bool strict);
+size_t clients_revoke(struct gateway *g, const struct config *next, bool strict);
+/* The same for files with mistakes, as far as these are understood. Where that is not enough to tell who was taken out,
+ * named->unsure says why. */
+struct config_named;
+size_t clients_revoke_unnamed(struct gateway *g, struct config_named *named);
 
 /* Which id each client of @next has, or will have by clients_take(); 0: none is free. To be freed. Any thread
  * that may read the clients. */

@@ -13,6 +13,7 @@
 #include "rules_build.h"
 #include "user/base/log.h"
 #include "user/base/notify.h"
+#include "user/config/config_named.h"
 #include "user/answers/policy_report.h"
 #include "user/answers/report.h"
 #include "user/base/clock.h"
@@ -20,7 +21,9 @@
 
 struct reload {
 	struct change change;
-	struct config *next; /* NULL: mistakes; in the end the old one, where @next is in force */
+	struct config *next;	   /* NULL: mistakes; in the end the old one, where @next is in force */
+	struct config_named named; /* whom it names all the same, where it has mistakes, */
+	size_t cut_off;		   /* and how many lost by it at once */
 	struct config_changes changes;
 	struct ruleset *rules; /* NULL: mistakes, not asked for, or taken over */
 	bool stays;	       /* the policy that runs does: it was applied by hand, */
@@ -164,11 +167,15 @@ static json_t *report(const struct gateway *g, struct diags *d)
 /* Later configurations have been read already: whom they take out does not come back in between. */
 static void revoke_by_those_that_wait(struct gateway *g)
 {
-	for (const struct change *c = g->changing.first; c; c = c->next) {
-		const struct reload *r = (const struct reload *)c;
+	for (struct change *c = g->changing.first; c; c = c->next) {
+		struct reload *r = (struct reload *)c;
 
-		if (c->kind == &reloading && r->next && !r->dry)
+		if (c->kind != &reloading || r->dry)
+			continue;
+		if (r->next)
 			clients_revoke(g, r->next, false);
+		else
+			clients_revoke_unnamed(g, &r->named);
 	}
 }
 
@@ -230,13 +237,31 @@ static int refuse_policy(struct reload *r, char **error)
 	return EXIT_USAGE;
 }
 
+/* Nothing is taken of files with mistakes, but whom they take away. */
+static int refuse_files(struct reload *r, char **error)
+{
+	char *mistakes, cut[96] = "";
+
+	policy_refuse(&r->d, EXIT_USAGE, &mistakes);
+	if (r->cut_off)
+		snprintf(cut, sizeof(cut), ", but that %zu client%s cut off (see the log)", r->cut_off,
+			 r->cut_off == 1 ? " is" : "s are");
+	if (r->named.unsure && !r->dry && !r->change.g->membership)
+		exit_fail(error, EXIT_USAGE, "%snothing was changed%s; clients that are not found stay, for %s",
+			  mistakes ? mistakes : "", cut, r->named.unsure);
+	else
+		exit_fail(error, EXIT_USAGE, "%snothing was changed%s", mistakes ? mistakes : "", cut);
+	free(mistakes);
+	return EXIT_USAGE;
+}
+
 static int reload_finish(struct change *c, json_t **result, char **error)
 {
 	struct reload *r = (struct reload *)c;
 	struct gateway *g = c->g;
 
 	if (!r->next)
-		return policy_refuse(&r->d, EXIT_USAGE, error);
+		return refuse_files(r, error);
 	if (r->dry)
 		return reload_tell(r, result, error);
 	if (r->changes.n_restart) {
@@ -262,6 +287,7 @@ static void free_reload(struct change *c)
 	struct reload *r = (struct reload *)c;
 
 	config_free(r->next);
+	config_named_free(&r->named);
 	ruleset_free(r->rules);
 	json_decref(r->diff);
 	diags_free(&r->d);
@@ -280,8 +306,12 @@ struct change *gateway_reload(struct gateway *g, bool dry)
 	r->dry = dry;
 	if (!dry)
 		notify_reloading(clock_now());
-	r->next = config_load(g->file, &r->d);
-	if (r->next && !dry)
-		clients_revoke(g, r->next, false); /* now, not in its turn: what is worked on may take long */
+	r->next = config_load_again(g->file, g->config->clients_dir, &r->named, &r->d);
+	if (dry)
+		return &r->change;
+	if (r->next) /* now, not in its turn: what is worked on may take long */
+		r->cut_off = clients_revoke(g, r->next, false);
+	else
+		r->cut_off = clients_revoke_unnamed(g, &r->named);
 	return &r->change;
 }

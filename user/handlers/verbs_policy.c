@@ -75,14 +75,21 @@ static bool verbs_policy_egress(void *ctx, uint32_t pool, size_t client, const s
 	return true;
 }
 
+static bool verbs_policy_is_out(void *gateway, size_t client)
+{
+	const struct gateway *g = gateway;
+
+	return client < g->clients.n && g->clients.list[client].out;
+}
+
 int verb_explain(void *gateway, const json_t *args, json_t **result, char **error)
 {
 	struct gateway *g = gateway;
 	const char *src = json_string_value(json_object_get(args, "source"));
 	const char *dst = json_string_value(json_object_get(args, "destination"));
 	struct explain_question q = {.source = src, .destination = dst};
-	struct explain_source s = {rules_running(g), g->config,		 g, membership_time(g), is_own,
-				   rule_use,	     verbs_policy_egress};
+	struct explain_source s = {rules_running(g), g->config,		  g,	    membership_time(g),
+				   is_own,	     verbs_policy_is_out, rule_use, verbs_policy_egress};
 
 	if (!src || !dst)
 		return exit_fail(error, EXIT_USAGE, "expected a source and a destination");

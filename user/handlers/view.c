@@ -39,7 +39,8 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.handshake_age = -1,
 		.seen = c->seen ? report_age(clock_wall(), c->seen * NS_PER_SEC) : -1,
 		.worker = c->worker,
-		.expired = c->out,
+		.expired = c->out && !c->revoked,
+		.removed = c->revoked,
 	};
 	memcpy(out->public_key, c->config->public_key, sizeof(out->public_key));
 	out->flows = maps_client_flows(g->maps, c->id);
