@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "revoke.h"
 #include "user/config/config_named.h"
 
 /* The clients of one configuration, by who they are; where a key stands twice in files with mistakes, both. */
@@ -48,16 +48,16 @@ static bool has_all_addresses(const struct config_client *next, const struct con
 }
 
 /* What one entry says of a client that it is of. */
-static bool revoke_by_entry(const struct gateway *g, struct client *c, const struct config_client *next, bool strict)
+static bool revoke_by_entry(const struct clients *all, struct client *c, const struct config_client *next, bool strict)
 {
-	if (next->expires && membership_time(g) >= next->expires)
+	if (next->expires && all->origin->ops->time(all->origin->ctx) >= next->expires)
 		return true;
 	if (strict && next->expires && (!c->until || next->expires < c->until))
 		c->until = next->expires;
 	return strict && !(has_all_addresses(next, c->config) && config_client_same_rights(c->config, next));
 }
 
-static bool revoke_loses(const struct gateway *g, struct client *c, const struct revocation *r)
+static bool revoke_loses(const struct clients *all, struct client *c, const struct revocation *r)
 {
 	const struct config_client *const *end = r->index + r->n, *const * is;
 	bool loses = true;
@@ -68,59 +68,59 @@ static bool revoke_loses(const struct gateway *g, struct client *c, const struct
 	while (is > r->index && !by_identity(is - 1, is))
 		is--;
 	for (const struct config_client *const *first = is; is < end && !by_identity(first, is); is++)
-		loses &= revoke_by_entry(g, c, *is, r->strict);
+		loses &= revoke_by_entry(all, c, *is, r->strict);
 	return loses;
 }
 
-static size_t revoke(struct gateway *g, const struct revocation *r)
+static size_t revoke(struct clients *all, const struct site *s, const struct revocation *r)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < g->clients.n; i++) {
-		struct client *c = &g->clients.list[i];
+	for (size_t i = 0; i < all->n; i++) {
+		struct client *c = &all->list[i];
 
-		if (c->revoked || !revoke_loses(g, c, r))
+		if (c->revoked || !revoke_loses(all, c, r))
 			continue;
 		c->revoked = true;
 		n++;
 	}
-	clients_settle(g);
+	clients_settle(all, s);
 	return n;
 }
 
-size_t clients_revoke(struct gateway *g, const struct config *next, bool strict)
+size_t clients_revoke(struct clients *all, const struct site *s, const struct config *next, bool strict)
 {
 	struct revocation r = {.strict = strict};
 	size_t n;
 
-	if (g->membership)
+	if (all->origin->ops->netmap)
 		return 0;
 	revoke_index(&r, next);
-	n = revoke(g, &r);
+	n = revoke(all, s, &r);
 	free(r.index);
 	return n;
 }
 
 /* Files that are no list of clients any more do not tell that there are none. */
-static bool names_nobody(const struct gateway *g, const struct config_named *named)
+static bool names_nobody(const struct clients *all, const struct config_named *named)
 {
-	for (size_t i = 0; i < g->clients.n; i++)
-		if (config_named_has(named, g->clients.list[i].config->public_key))
+	for (size_t i = 0; i < all->n; i++)
+		if (config_named_has(named, all->list[i].config->public_key))
 			return false;
 	return true;
 }
 
-size_t clients_revoke_unnamed(struct gateway *g, struct config_named *named)
+size_t clients_revoke_unnamed(struct clients *all, const struct site *s, const char *file, struct config_named *named)
 {
 	struct revocation r = {.named = named, .strict = true};
 	size_t n;
 
-	if (g->membership)
+	if (all->origin->ops->netmap)
 		return 0;
-	if (!named->whole && !named->unsure && names_nobody(g, named))
-		named->unsure = mem_printf("%s names none of the clients", g->file);
+	if (!named->whole && !named->unsure && names_nobody(all, named))
+		named->unsure = mem_printf("%s names none of the clients", file);
 	revoke_index(&r, named->read);
-	n = revoke(g, &r);
+	n = revoke(all, s, &r);
 	free(r.index);
 	return n;
 }
