@@ -282,7 +282,8 @@ static void carry_over(struct clients *all, struct clients_plan *p)
 		const struct identity *was = identity_find(index, all->n, next);
 		struct client *c = &p->list[i];
 
-		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
+		*c = was ? *was->client : (struct client){.config = next};
+		c->id = p->ids[i];  /* the same, or one at last */
 		c->revoked = false; /* it is in this one */
 		c->until = 0;
 		if (c->id)

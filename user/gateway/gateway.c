@@ -326,9 +326,11 @@ static int gateway_watch_signals(struct gateway *g)
 static bool open_loop(struct gateway *g, char *error, size_t size)
 {
 	struct changes_answer answers = {answer_later, g};
-	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: gateway_watch_signals(g) ?: changes_open(&g->changes, &g->loop, &g->running, answers);
-	int monitor = err ? err : netlink_monitor_open();
+	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: gateway_watch_signals(g);
+	int monitor;
 
+	err = err ?: changes_open(&g->changes, &g->loop, &g->running, answers);
+	monitor = err ?: netlink_monitor_open();
 	if (monitor >= 0)
 		err = loop_add(&g->loop, &g->monitor, monitor, host_changed, g);
 	g->netlink.mark = owner_mark(g->site.config->pins);
