@@ -22,8 +22,9 @@ CC := $(CROSS)gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 
-# One output folder; a variant of the build (sanitizers, another AEAD, another machine) has a folder in it.
+# One output folder; a variant of the build (sanitizers, another AEAD, machine or clang) has a folder in it.
 variant := $(if $(filter sodium,$(AEAD)),-sodium)$(if $(filter 1,$(SAN)),-san)$(if $(CROSS),-$(CROSS:-=))
+variant := $(variant)$(if $(filter-out clang,$(CLANG)),-$(notdir $(CLANG)))
 O := build$(if $(variant),/variant$(variant))
 
 PKGS := libbpf libsodium yaml-0.1 jansson libmnl libcap-ng libseccomp libqrencode libb2 libnghttp2 gnutls libmicrohttpd
@@ -63,8 +64,8 @@ unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-fuzz check-long flake-rate \
-	check-conformance bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
+.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-clangs check-fuzz check-long \
+	check-conformance flake-rate bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -173,6 +174,8 @@ check-lab: all $(O)/tests/tailnet_probe
 	$(Q)tests/check.py lab
 check-kernels: all $(bpf_tests)
 	$(Q)tests/check.py kernels
+check-clangs:
+	$(Q)tests/check.py clangs
 check-san:
 	$(Q)tests/check.py san san-lab
 check-arm64:
@@ -195,7 +198,7 @@ differential: $(O)/tests/bpf/test_differential
 # What takes too long for check: the lab's tests that are marked long, each system call of a gateway's life fails once,
 # ten million random packets, half an hour of churn, and how often a test fails for no fault. check was run before.
 check-long: all $(O)/tests/bpf/test_differential $(O)/tests/tailnet_probe
-	$(Q)tests/check.py lab-long
+	$(Q)tests/check.py lab-long clangs
 	$(Q)$(MAKE) --no-print-directory differential soak flake-rate
 
 # Each test of the lab 10 times at three times its normal load: at most 3 failures in all of them. To look at some:
@@ -222,7 +225,8 @@ bench-scale: all $(scale)
 	$(Q)tests/bench/scale_gateway.py
 
 # For check.py: the test programs of this variant of the build.
-.PHONY: unit-programs
+.PHONY: unit-programs bpf-programs
 unit-programs: $(unit)
+bpf-programs: $(bpf_tests)
 
 -include $(shell find $(O) build/fuzz -name '*.d' 2>/dev/null)

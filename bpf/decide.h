@@ -51,10 +51,8 @@ static __always_inline bool kind_is_host(__u32 kind)
 	return kind == RESERVED_OWN || kind == RESERVED_TUNNEL;
 }
 
-static __always_inline bool bit_is_set(const __u32 bits[8], __u8 n)
-{
-	return bits[n >> 5 & 7] >> (n & 31) & 1;
-}
+/* Of the 256 bits of a block16 or block24. */
+#define bit_is_set(bits, n) ((bits)[INDEX(bits, (n) >> 5)] >> ((n) & 31) & 1)
 
 /* Most addresses are decided by one element of an array: their /24 is blocked, or nothing in it. */
 static __always_inline bool is_blocked_v4(__u32 slot, const struct addr *a)

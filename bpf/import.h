@@ -94,7 +94,7 @@ static long import_one(__u32 i, struct import_walk *w)
 
 	if (r && import_flow(i, w->now))
 		r->life = 0;
-	return 0;
+	return loop_on();
 }
 
 static __always_inline void import_all(void)

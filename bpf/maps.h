@@ -299,4 +299,47 @@ static __always_inline void *element(void *map, __u32 i)
 	return bpf_map_lookup_elem(map, &i);
 }
 
+/*
+ * The verifier believes a bound only of the register that is used, in the width that is
+ * used. Compilers know no such thing: clang 16 and later compare a copy of 32 bits and use
+ * another of 64, merge two comparisons into one of a difference, or leave out a mask that they
+ * have found to change nothing. So wherever a value from a packet, a map or a remainder is an
+ * index into memory or a length that a helper is told, one of these two stands last before the use.
+ */
+
+/* The value of @x, of which the compiler forgets here all that it knew. */
+#define FORGOTTEN(x)                                 \
+	({                                           \
+		__u64 forgotten_ = (x);              \
+		asm volatile("" : "+r"(forgotten_)); \
+		forgotten_;                          \
+	})
+
+/* An index into @array, which has a power of two elements: @i itself where it is one, the rest is masked. */
+#define INDEX(array, i)                                                                                     \
+	({                                                                                                  \
+		enum { elements_ = sizeof(array) / sizeof(*(array)) };                                      \
+		__u64 index_ = (i);                                                                         \
+		_Static_assert((elements_ & (elements_ - 1)) == 0, "a mask needs a power of two elements"); \
+		asm volatile("%0 &= %1" : "+r"(index_) : "i"(elements_ - 1));                               \
+		index_;                                                                                     \
+	})
+
+/* What a callback of bpf_loop() returns: to the verifier the very constants, which no compiler takes from elsewhere. */
+static __always_inline long loop_on(void)
+{
+	long next;
+
+	asm volatile("%0 = 0" : "=r"(next));
+	return next;
+}
+
+static __always_inline long loop_end(void)
+{
+	long end;
+
+	asm volatile("%0 = 1" : "=r"(end));
+	return end;
+}
+
 #endif

@@ -33,7 +33,7 @@ static __always_inline bool may_notify(const struct answer *a)
 CHECKED_ALONE bool notify(struct __sk_buff *skb, const struct packet *p, const struct answer *a)
 {
 	struct notice *n;
-	__u32 len;
+	__u64 len;
 
 	if (!p || !a || (a->kind != NOTICE_FULL && !may_notify(a)))
 		return false;
@@ -54,10 +54,13 @@ CHECKED_ALONE bool notify(struct __sk_buff *skb, const struct packet *p, const s
 	n->tuple = p->t;
 	if (p->l3 + len > skb->len)
 		len = skb->len - p->l3;
-	if (len > NOTICE_BYTES)
-		len = NOTICE_BYTES;
-	if (len >= sizeof(struct iphdr) && !bpf_skb_load_bytes(skb, p->l3, n->bytes, len))
-		n->len = len;
+	if (len >= sizeof(struct iphdr)) {
+		len = FORGOTTEN(len);
+		if (len > NOTICE_BYTES)
+			len = NOTICE_BYTES;
+		if (!bpf_skb_load_bytes(skb, p->l3, n->bytes, len))
+			n->len = len;
+	}
 	bpf_ringbuf_submit(n, 0);
 	return true;
 }
@@ -73,7 +76,7 @@ static __always_inline void answer_ttl(struct __sk_buff *skb, const struct packe
 	struct answer a = {
 		.kind = NOTICE_ICMP,
 		.reason = DROP_TTL,
-		.type = p->v6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED,
+		.type = p->v6 ? 3 : 11,
 		.client = client,
 		.to_remote = to_remote,
 	};

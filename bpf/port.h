@@ -84,20 +84,20 @@ static long port_try(__u32 i, struct port_search *search)
 	__u16 port;
 
 	if (!e || !f || !e->prime)
-		return 1;
+		return loop_end();
 	search->at = (search->at + search->stride) % e->prime;
 	port = port_of(e, search->at);
 	if (!port)
-		return 0;
+		return loop_on();
 	f->back.dport = bpf_htons(port);
 	if (flow_link(&f->back, search->slot, flow_serial(f)))
-		return 0;
+		return loop_on();
 	if (port_is_wireguards(&f->back) || (!e->exclusive && port_is_hosts(search->skb, &f->back))) {
 		flow_unlink(&f->back, search->slot, flow_serial(f));
-		return 0;
+		return loop_on();
 	}
 	search->found = true;
-	return 1;
+	return loop_end();
 }
 
 static __always_inline void notice_full(struct __sk_buff *skb, const struct packet *p, struct pair_use *use,
@@ -155,12 +155,10 @@ static __always_inline __u32 egress_of(__u32 pool, __u32 client, bool v6)
 	__u32 n = list ? (v6 ? list->n6 : list->n4) : 0;
 
 	for (__u32 i = 0; i < POOL_ADDRESSES && i < n; i++) {
-		__u32 at = (client + i) % n, id;
+		__u64 at = INDEX(list->v4, (client + i) % n);
+		__u32 id = v6 ? list->v6[at] : list->v4[at];
 		struct egress *e;
 
-		if (at >= POOL_ADDRESSES)
-			break;
-		id = v6 ? list->v6[at] : list->v4[at];
 		e = element(&egresses, id);
 		if (id && e && e->state == EGRESS_HERE)
 			return id;

@@ -62,24 +62,24 @@ static long sweep_slot(__u32 i, struct sweep_walk *w)
 	__u32 state;
 
 	if (!f)
-		return 0;
+		return loop_on();
 	state = flow_state(f);
 	if (state == FLOW_FREE)
-		return 0;
+		return loop_on();
 	if (state == FLOW_DEAD) {
 		if (f->expires > w->now) /* written just as it died */
 			f->expires = w->now;
 		if (w->now - f->expires <= SECOND || is_shared(f))
-			return 0;
+			return loop_on();
 		flow_free(f, slot);
 	} else if (state == FLOW_KILLED || f->expires <= w->now || !has_egress(f)) {
 		flow_end(slot, w->now);
 	} else if (is_outdated(f, w->word)) {
 		decide_again(slot, w->word, w->now, &d);
 	} else {
-		return 0;
+		return loop_on();
 	}
-	return ++w->done == SWEEP_DONE;
+	return ++w->done == SWEEP_DONE ? loop_end() : loop_on();
 }
 
 /* Visits the next slots. Returns how long to wait for the following tick. */

@@ -17,6 +17,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -383,17 +384,43 @@ def san_lab(count, args):
         count.left = 0  # told by the lab
 
 
+def in_machine(count, what, *command, timeout=3000):
+    """A script of tests/kernels: what runs in an emulated machine counts as cmocka does, or by lines of "ok   "."""
+    def read(count, line):
+        tap(what)(count, line)
+        if re.match(r"^ok   ", line):
+            count.passed += 1
+        elif line.startswith("FAILED: "):
+            count.fail(f"{what}: {line}")
+    run(count, what, command, read, {"CMOCKA_MESSAGE_OUTPUT": "TAP"}, timeout)
+
+
 def kernels(count, args):
     """Linux 6.1, the oldest supported, in an emulated machine."""
-    def read(count, line):
-        tap("linux 6.1")(count, line)
-        if re.match(r"^ok   ", line):  # of wireguard.sh
-            count.passed += 1
-    run(count, "kernels", ["tests/kernels/check.sh"], read, {"CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    in_machine(count, "linux 6.1", "tests/kernels/check.sh")
+
+
+OLDEST_CLANG, NEWEST_CLANG = "clang-14", "clang-19"
+
+
+def clangs(count, args):
+    """The programs of every clang that is here: this kernel takes them and they work; those of the oldest and the newest
+    on the oldest and the newest kernel that a supported Debian has, too (of clang 14 on 6.1: `kernels`)."""
+    found = [clang for clang in (f"clang-{n}" for n in range(14, 30)) if shutil.which(clang)]
+    for clang in (OLDEST_CLANG, NEWEST_CLANG):
+        if clang not in found:
+            count.fail(f"{clang}: not installed: make deps-check")
+    for clang in found:
+        build = f"build/variant-{clang}"
+        if not make(count, f"CLANG={clang}", "all", "bpf-programs"):
+            continue
+        cmocka(count, build, "tests/bpf/test_*.c", f"bpf ({clang})")
+        for series in ("6.1", "6.12") if clang in (OLDEST_CLANG, NEWEST_CLANG) else ():
+            in_machine(count, f"{clang}, linux {series}", "tests/kernels/check.sh", "-k", series, build)
 
 
 SUITES = {f.__name__.replace("_", "-"): f for f in
-          (style, unit, sodium, bpf, conformance, fuzz, san, peers, lab, san_lab, lab_long, flake_rate, arm64, kernels)}
+          (style, unit, sodium, bpf, conformance, fuzz, san, peers, lab, san_lab, lab_long, flake_rate, arm64, kernels, clangs)}
 
 
 ALONE = (lab, san_lab, lab_long, flake_rate)  # their peers have deadlines of their own
@@ -402,6 +429,8 @@ ALONE = (lab, san_lab, lab_long, flake_rate)  # their peers have deadlines of th
 def run_suite(name, args):
     count, start = Count(), time.monotonic()
     SUITES[name](count, args)
+    if not count.passed + count.failed:  # skipped altogether, or without a program to run
+        count.fail(f"{name}: counted no test")
     print(f"{name:12} {count}   {time.monotonic() - start:.0f} s", flush=True)
     return count
 

@@ -345,6 +345,31 @@ static void test_daemon_drops(void **state)
 	assert_int_equal(drops[DROP_WG_REPLAY], 7);
 }
 
+/* ---- the verifier ------------------------------------------------------------------------- */
+
+/*
+ * What the kernel had to look at before it took each program. It gives up at a million, and how
+ * much it is depends on kernel and compiler: ten times as much must still pass.
+ */
+#define VERIFIED_MAX 100000
+
+static void test_fault_06_verifier(void **state)
+{
+	struct scratch *s = *state;
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, s->m->skel->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+
+		must(bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len));
+		print_message("# %-14s %6u instructions, %6u verified\n", bpf_program__name(prog),
+			      info.xlated_prog_len / (uint32_t)sizeof(struct bpf_insn), info.verified_insns);
+		assert_in_range(info.verified_insns, 1, VERIFIED_MAX);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +384,7 @@ int main(void)
 		T(test_clients),
 		T(test_sessions),
 		T(test_daemon_drops),
+		T(test_fault_06_verifier),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);

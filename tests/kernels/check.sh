@@ -1,13 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# check.sh [BUILD]: what `make check-kernels` runs on the oldest supported kernel, from a build folder (build/): every
-# program of BUILD/tests/bpf, and 50 MB each way between that kernel's own WireGuard module and BUILD/sluice.
+# check.sh [-k SERIES] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported without a
+# word), from a build folder (build/): every program of BUILD/tests/bpf, and 50 MB each way between that kernel's own
+# WireGuard module and BUILD/sluice.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-build=$(cd "${1:-$here/../../build}" && pwd)
 PROGRAMS="ip tc wg nsenter ping sysctl md5sum seq sleep head mktemp stat date grep socat cat mount"
+kernel=()
+while getopts k: option; do
+	case $option in
+	k) kernel=(-k "$OPTARG") ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+build=$(cd "${1:-$here/../../build}" && pwd)
 
 tests=("$build"/tests/bpf/test_*)
 programs=()
@@ -19,7 +28,7 @@ done
 
 options=()
 for file in "${programs[@]}"; do options+=(-f "$file"); done
-"$here/run.sh" -t 1500 "${options[@]}" busybox sh -c '
+"$here/run.sh" "${kernel[@]}" -t 1500 "${options[@]}" busybox sh -c '
 	failed=0
 	for test; do
 		echo "== ${test##*/} on $(uname -r)"
@@ -29,4 +38,4 @@ for file in "${programs[@]}"; do options+=(-f "$file"); done
 
 options=()
 for name in $PROGRAMS; do options+=(-f "$name"); done
-exec "$here/run.sh" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
+exec "$here/run.sh" "${kernel[@]}" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"

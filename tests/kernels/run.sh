@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# run.sh [-t SECONDS] [-f FILE]... COMMAND [ARGUMENT]...
+# run.sh [-k SERIES] [-t SECONDS] [-m MODULE]... [-f FILE]... COMMAND [ARGUMENT]...
 #
-# Runs a command in a virtual machine with Debian's 6.1 cloud kernel: its output is this script's, and so is its exit
-# status (124: the machine did not end in time, 125: it died). The machine is a kernel and an initramfs: busybox, the
-# modules of MODULES, COMMAND and each FILE, at their own absolute paths, with the libraries that ldd names. A script
+# Runs a command in a virtual machine with a cloud kernel of Debian's (fetch.sh; 6.1 without a word): its output is this
+# script's, and so is its exit status (124: the machine did not end in time, 125: it died). The machine is a kernel and an
+# initramfs: busybox, the modules of MODULES and each MODULE, COMMAND and each FILE, at their own absolute paths, with the libraries that ldd names. A script
 # brings its interpreter, but not the programs in it: they are FILEs, by name or path. There is no disk, and no network
 # but what the command makes itself. QEMU emulates, with no need of KVM: it starts in 4 s and computes slowly.
 # What the kernel has to say (warnings, crashes) is shown on stderr at the end.
@@ -15,13 +15,16 @@ MODULES="wireguard tun veth sch_ingress cls_bpf nf_tables nft_chain_nat"
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 timeout=300
+series=
 files=()
 
 die() { echo "run.sh: $*" >&2; exit 125; }
 
-while getopts t:f: option; do
+while getopts k:t:m:f: option; do
 	case $option in
+	k) series=$OPTARG ;;
 	t) timeout=$OPTARG ;;
+	m) MODULES+=" $OPTARG" ;;
 	f) files+=("$OPTARG") ;;
 	*) exit 2 ;;
 	esac
@@ -31,7 +34,7 @@ shift $((OPTIND - 1))
 command -v qemu-system-x86_64 > /dev/null || die "no qemu-system-x86_64: apt-get install qemu-system-x86"
 busybox=$(command -v busybox) || die "no busybox: apt-get install busybox-static"
 
-kernel=$("$here/fetch.sh")
+kernel=$("$here/fetch.sh" ${series:+"$series"})
 version=$(ls "$kernel/lib/modules")
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/sluice-kernel-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
@@ -70,8 +73,12 @@ make_tree() {
 		modprobe -d "$kernel" -S "$version" --show-depends "$name" || die "no module $name"
 	done | sed -n 's/^insmod //p' | awk '!seen[$1]++ { print $1 }' > "$tmp/modules"
 	while read -r module; do
-		cp "$module" "$tree/modules/"
-		echo "insmod /modules/${module##*/}"
+		name=${module##*/}
+		case $module in
+		*.xz) xz -dc "$module" > "$tree/modules/${name%.xz}" ;;
+		*) cp "$module" "$tree/modules/" ;;
+		esac
+		echo "insmod /modules/${name%.xz}"
 	done < "$tmp/modules" > "$tree/modules/load"
 	for name in "${files[@]}"; do
 		put "$(full "$name")"
@@ -111,10 +118,11 @@ make_init "$program" "$@"
 (cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) > "$tmp/initramfs"
 rm -rf "$tree"
 
+# no_timer_check: on a busy machine the emulated timer is late, which the kernel takes for a broken one
 status=0
 timeout --foreground "$timeout" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
 	-accel tcg,thread=multi -cpu max -smp 2 -m 1G -kernel "$kernel/vmlinuz" -initrd "$tmp/initramfs" \
-	-append "console=ttyS0 quiet loglevel=3 panic=-1" \
+	-append "console=ttyS0 no_timer_check quiet loglevel=3 panic=-1" \
 	-serial "file:$tmp/kernel" -serial stdio -serial "file:$tmp/status" < /dev/null || status=$?
 sed -e '/reboot: Power down/d' -e '/^[[:space:]]*$/d' "$tmp/kernel" >&2
 [ "$status" != 124 ] || { echo "run.sh: not done after $timeout s" >&2; exit 124; }
