@@ -402,5 +402,5 @@ int main(int argc, char **argv)
 		read &= run_file(files.gl_pathv[i], &t);
 	globfree(&files);
 	printf("%u differ on purpose\n%u passed, %u failed\n", t.odd, t.passed, t.failed);
-	return t.failed || !read;
+	return t.failed || !read || !(t.passed + t.failed + t.odd);
 }

@@ -152,3 +152,23 @@ def test_what_is_tested_is_what_runs(world):
     done = gateway.command("policy", "test", "--maps", *files, check=False)
     assert done.returncode == 1 and "block list" in done.stderr and "1 failed" in done.stdout
     assert not (world.net.gateway.path("/sys/fs/bpf/sluice")).exists(), "a scratch instance pins nothing"
+
+
+def test_fault_06_a_test_that_cannot_run_is_a_failure(world):
+    """It said "0 passed, 0 failed" where the kernel loads nothing."""
+    world = world()
+    gateway = world.gateway
+    gateway.admit(world.client("alice"))
+    gateway.policy["tests"] = [{"src": "alice@example.com", "deny": ["203.0.113.10:443"]}]
+    gateway.write()
+    files = ["-c", str(gateway.folder / "gateway.yaml"), str(gateway.folder / "policy.yaml")]
+    powerless = ["setpriv", "--bounding-set", "-bpf,-sys_admin"]
+    test = [*powerless, str(SLUICE), "policy", "test", "--maps"]
+    done = gateway.host.run([*test, *files], check=False)
+    assert done.returncode == 1 and "CAP_BPF" in done.stderr and "could not be run" in done.stdout, done
+    assert "passed" not in done.stdout
+    done = gateway.host.run([*test, "--json", *files], check=False)
+    assert done.returncode == 1 and json.loads(done.stdout)["ran"] is False
+    gateway.policy.pop("tests")
+    gateway.write()
+    assert gateway.command("policy", "test", *files).stdout == "tests: the policy has none\n"

@@ -66,9 +66,10 @@ int cmd_policy_check(int argc, char **argv)
 
 struct tests {
 	size_t passed, failed, elsewhere;
+	bool ran; /* else the counts say nothing */
 };
 
-/* A message for each that failed. */
+/* A message for each that failed, or why none could be run. */
 static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struct tests *t)
 {
 	size_t before = f->d.errors;
@@ -76,15 +77,18 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 	char *error = NULL;
 
 	t->failed = ok ? 0 : f->d.errors - before;
+	t->ran = true;
 	if (!ok || !maps)
 		return ok ? EXIT_YES : EXIT_NO;
 	t->passed = 0;
+	t->ran = false;
 	if (!policy_maps_test(r, f->config, &(struct policy_maps_result){&t->passed, &t->failed, &t->elsewhere}, &f->d,
 			      &error)) {
 		diag_error(&f->d, (struct diag_at){0}, "%s", error ? error : "out of memory");
 		free(error);
 		return EXIT_NO;
 	}
+	t->ran = true;
 	if (t->elsewhere && !t->passed && !t->failed) {
 		diag_error(&f->d, (struct diag_at){0}, "none of the tests is about this gateway: nothing was asked");
 		return EXIT_NO;
@@ -94,6 +98,10 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 
 static void show_tests(const struct tests *t, bool maps)
 {
+	if (!t->ran || !(t->passed + t->failed + t->elsewhere)) {
+		puts(t->ran ? "tests: the policy has none" : "tests: could not be run");
+		return;
+	}
 	printf("tests: %zu passed, %zu failed%s", t->passed, t->failed, maps ? " in the programs and maps" : "");
 	if (t->elsewhere)
 		printf("; %zu not asked, for they are not about this gateway", t->elsewhere);
@@ -125,8 +133,8 @@ int cmd_policy_test(int argc, char **argv)
 	}
 	status = run_tests(r, &f, maps, &t);
 	cmd_policy_say(&a, &f.d, false,
-		       json_pack("{s:I, s:I, s:I}", "passed", (json_int_t)t.passed, "failed", (json_int_t)t.failed,
-				 "elsewhere", (json_int_t)t.elsewhere));
+		       json_pack("{s:b, s:I, s:I, s:I}", "ran", t.ran, "passed", (json_int_t)t.passed, "failed",
+				 (json_int_t)t.failed, "elsewhere", (json_int_t)t.elsewhere));
 	if (!command_option(&a, "json"))
 		show_tests(&t, maps);
 	ruleset_free(r);

@@ -285,9 +285,9 @@ void hostcheck_locks(const struct config *cfg, struct diags *d)
 	if (is_running(cfg))
 		return; /* they are this configuration's own */
 	err = locks_take_present(&locks, &of, error, sizeof(error));
-	if (err == -EWOULDBLOCK)
+	if (err)
 		diag_error(d, (struct diag_at){0}, "%s", error);
-	if (!err)
+	else
 		locks_drop(&locks);
 }
 
@@ -297,8 +297,12 @@ void hostcheck_locks(const struct config *cfg, struct diags *d)
 void hostcheck_pins(const struct config *cfg, struct diags *d)
 {
 	struct maps_pinned p;
+	int err = maps_look(cfg->pins, &p);
 
-	if (maps_look(cfg->pins, &p) || !p.used)
+	if (err && err != -ENOENT)
+		diag_error(d, (struct diag_at){0}, "pins: cannot look at the maps in %s: %s", cfg->pins,
+			   strerror(-err));
+	if (err || !p.used)
 		return;
 	if (!p.readable)
 		diag_error(d, (struct diag_at){0},
