@@ -170,6 +170,7 @@ struct tap_mac {
  */
 #define ETH_P_REASSEMBLE 0x88b5
 #define ETH_P_CUT	 0x88b6
+#define ETH_P_RESET	 0x88b7 /* a segment, for whose sender a reset is to be made */
 
 /* ---- settings ------------------------------------------------------------- */
 
@@ -187,7 +188,9 @@ struct settings {	   /* map `settings`, one element, changed while programs run 
 	__u8 client_share; /* percent of the flow table, and of a pair's ports, for one client; 0: no limit */
 	__u8 front_disco;  /* the front lets Tailscale's disco through */
 	__u8 front_stun;   /* the front lets STUN through */
-	__u8 pad[4];
+	__u8 resets;	   /* who has lost a flow hears of it; not while another gateway may know the flow */
+	__u8 hide_routers; /* a time exceeded by a router that no route holds comes as from the service */
+	__u8 pad[2];
 	__u64 udp_ns; /* idle times after which state is gone */
 	__u64 tcp_established_ns;
 	__u64 tcp_transitory_ns;
@@ -550,7 +553,15 @@ enum admit {
 	ADMIT_MAX,
 };
 
-enum total { TOTAL_OUT, TOTAL_IN, TOTAL_HOST_IN, TOTAL_FRONT_PASS, TOTAL_MAX }; /* array `totals` */
+enum total { /* array `totals` */
+	     TOTAL_OUT,
+	     TOTAL_IN,
+	     TOTAL_HOST_IN,
+	     TOTAL_FRONT_PASS,
+	     TOTAL_RESET_OUT, /* segments of clients that were answered with a reset */
+	     TOTAL_RESET_IN,  /* and of services */
+	     TOTAL_MAX
+};
 
 struct rule_use { /* array `rule_use`, by rule id; traffic is added when a flow ends */
 	__u64 flows, refused;

@@ -103,6 +103,12 @@ static __always_inline int to_daemon(struct __sk_buff *skb, const struct setting
 
 /* ---- in ---------------------------------------------------------------------------- */
 
+/* These bits depend on all of the address. */
+static __always_inline __u32 addr_hash(const struct addr *a)
+{
+	return ((a->w[0] ^ a->w[1] ^ a->w[2] ^ a->w[3]) * 0x9e3779b1) >> 24;
+}
+
 static __always_inline bool within_budget(__u32 source, __u64 now)
 {
 	struct fragment_budget *b = element(&fragment_budget, 0);
@@ -126,11 +132,10 @@ static __always_inline int fragment_in(struct __sk_buff *skb, const struct packe
 				       __u64 now, bool joined)
 {
 	__u64 *until = bpf_map_lookup_elem(&reassembled, &p->t.dst);
-	__u32 hash = p->t.src.w[0] ^ p->t.src.w[1] ^ p->t.src.w[2] ^ p->t.src.w[3];
+	__u32 hash = addr_hash(&p->t.src);
 
 	if (!until || *until <= now || !s->tap_ifindex)
 		return TC_ACT_UNSPEC;
-	hash = (hash * 0x9e3779b1) >> 24; /* these bits depend on all of them */
 	if (!within_budget(hash, now))
 		return drop(DROP_FRAGMENT_RATE);
 	if (joined)

@@ -16,7 +16,7 @@
  * What goes to an address of the host's and to no mapping there is for the host.
  */
 #include "create.h"
-#include "fragment.h"
+#include "reset.h"
 
 /* The mapping at an external endpoint, which @p is for; NULL: none. */
 static __always_inline struct flow *mapping_at(const struct settings *s, const struct packet *p, __u64 now, __u32 *slot)

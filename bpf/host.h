@@ -8,8 +8,9 @@
  *
  *   TCP, UDP    a socket of the host is connected to just this sender, and no socket serves
  *               on that port: what a service accepted is the policy's, so that a rule that is
- *               taken back ends it. A listener, or a connection that has just begun, knows
- *               nobody: whoever sent the SYN chose what it says
+ *               taken back ends it (a reset passes: it ends it, too). A listener, or a
+ *               connection that has just begun, knows nobody: whoever sent the SYN chose what
+ *               it says
  *   echo reply  the host sent the request by the TAP, where fence_tap remembers it
  *
  * All else is for the policy. A client's quotas hold for what it exchanges with the host, too.
@@ -112,7 +113,7 @@ CHECKED_ALONE bool host_knows(struct __sk_buff *skb, const struct packet *p)
 		return false;
 	switch (p->kind) {
 	case KIND_TCP:
-		return host_is_connected(skb, &p->t) && !host_serves(skb, &p->t);
+		return host_is_connected(skb, &p->t) && (p->tcp_flags & TCP_RST || !host_serves(skb, &p->t));
 	case KIND_UDP:
 		return host_waits(skb, &p->t) && !host_serves(skb, &p->t);
 	case KIND_ECHO_REPLY:

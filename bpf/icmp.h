@@ -137,7 +137,7 @@ CHECKED_ALONE long icmp_translate(struct __sk_buff *skb, const struct packet *p,
 
 /*
  * Behind icmp_translate() of an error to @client: says that the quoted packet's destination
- * sent it, where the client's tunnel would not take anything from who did.
+ * sent it (hides_router(), in.h).
  */
 static __always_inline long icmp_from_service(struct __sk_buff *skb, const struct packet *p, const struct quote *q,
 					      const struct addr *client)

@@ -44,12 +44,28 @@ static __always_inline bool comes_by(struct __sk_buff *skb, const struct inbound
 	return false;
 }
 
+/* To a port that clients' flows have, by an interface that their answers come by. */
+static __always_inline bool is_clients(struct __sk_buff *skb, const struct inbound *in)
+{
+	struct egress *e = egress_at(&in->p.t.dst);
+
+	return e && in->p.kind == KIND_TCP && port_is_ours(e, in->p.t.dport) && comes_by(skb, in, e);
+}
+
 /* Of no flow. What turned round (hairpin.h) found no mapping any more. */
 static __always_inline int no_flow(struct __sk_buff *skb, const struct inbound *in)
 {
 	int reason = in->round & ROUND_TURNED ? DROP_NO_FLOW : stray(skb, &in->p, &in->q.p);
 
-	return reason ? drop(reason) : NOT_OURS;
+	if (!reason)
+		return NOT_OURS;
+	return reason == DROP_EXCLUSIVE && is_clients(skb, in) ? reset_remote(skb, &in->p, reason) : drop(reason);
+}
+
+/* A packet of what the gateway does not know any more: who sent it by way of the outside, hears of it. */
+static __always_inline int lost_in(struct __sk_buff *skb, const struct inbound *in, int reason)
+{
+	return in->p.kind == KIND_TCP && !(in->round & ROUND_TURNED) ? reset_remote(skb, &in->p, reason) : drop(reason);
 }
 
 /* Marks the packet with its client's worker, for steer_tap, and hands it to the TAP. */
@@ -108,8 +124,9 @@ static __always_inline int flow_in(struct __sk_buff *skb, struct inbound *in, co
 	if (!comes_by(skb, in, e))
 		return drop(DROP_WRONG_WAY);
 	reason = decide_again(in->slot, in->word, in->now, &d);
-	if (!reason)
-		reason = check_way_in(skb, in, f->client, f->traits);
+	if (reason)
+		return lost_in(skb, in, reason);
+	reason = check_way_in(skb, in, f->client, f->traits);
 	if (reason)
 		return drop(reason);
 	if (in->p.kind == KIND_TCP)
@@ -144,9 +161,9 @@ static __always_inline bool may_enter(const struct packet *p, const struct flow 
  */
 static __always_inline int keep_out(struct __sk_buff *skb, const struct inbound *in, const struct egress *e, int reason)
 {
-	if (e->exclusive || in->round & ROUND_TURNED)
-		return drop(reason);
-	return port_is_hosts(skb, &in->p.t) ? NOT_OURS : drop(reason);
+	if (!e->exclusive && !(in->round & ROUND_TURNED) && port_is_hosts(skb, &in->p.t))
+		return NOT_OURS;
+	return reason == DROP_WRONG_WAY ? drop(reason) : lost_in(skb, in, reason);
 }
 
 /*
@@ -186,10 +203,20 @@ static __always_inline int mapping_in(struct __sk_buff *skb, struct inbound *in,
 }
 
 /*
- * An error about something that a client sent. A client's tunnel takes packets from what the
- * gateway serves: a router on the way that is not within speaks as the service (RFC 5508
- * REQ-4 leaves the source alone, and the client's WireGuard would drop the word about the MTU).
+ * RFC 5508 REQ-4 leaves the source of an error alone. But a client's tunnel may take packets
+ * from nobody but the services: what the sender must hear, the MTU or that there is no way,
+ * the service says in the place of a router that no route holds. A time exceeded names the
+ * router, for which traceroute asks: a client whose tunnel takes nothing from it sees a star,
+ * which is better than a wrong address. The gateway itself takes everything (`probe`).
  */
+static __always_inline bool hides_router(const struct inbound *in, const struct settings *s, __u32 client)
+{
+	if (client == CLIENT_GATEWAY || route_of(in->word, &in->p.t.src))
+		return false;
+	return s->hide_routers || in->p.icmp_type != (in->p.v6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED);
+}
+
+/* An error about something that a client sent. */
 static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *in, const struct settings *s)
 {
 	struct decision d;
@@ -215,7 +242,7 @@ static __always_inline int icmp_error_in(struct __sk_buff *skb, struct inbound *
 	to.port = f->out.sport;
 	if (icmp_translate(skb, &in->p, &in->q, &to, false))
 		return drop(DROP_REWRITE);
-	if (!route_of(in->word, &in->p.t.src) && icmp_from_service(skb, &in->p, &in->q, &to.addr))
+	if (hides_router(in, s, f->client) && icmp_from_service(skb, &in->p, &in->q, &to.addr))
 		return drop(DROP_REWRITE);
 	count_total(TOTAL_IN, 1, in->p.len);
 	return to_client(skb, s, f->client);

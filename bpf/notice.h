@@ -76,7 +76,7 @@ static __always_inline void answer_ttl(struct __sk_buff *skb, const struct packe
 	struct answer a = {
 		.kind = NOTICE_ICMP,
 		.reason = DROP_TTL,
-		.type = p->v6 ? 3 : 11,
+		.type = p->v6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED,
 		.client = client,
 		.to_remote = to_remote,
 	};

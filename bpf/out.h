@@ -20,6 +20,7 @@ struct outbound {
 	__u32 ifindex;	   /* to leave by, once it may */
 	__u16 fragments;   /* how large those were that it came in; 0: it came whole */
 	__u16 cut;	   /* into pieces of so many bytes; 0: it leaves whole */
+	bool lost;	   /* a segment of a connection that there is not: its client hears of it */
 	struct quote q;	   /* of an ICMP error */
 };
 
@@ -59,18 +60,26 @@ static __always_inline void notice_table_full(struct __sk_buff *skb, const struc
 		notify(skb, p, &a);
 }
 
-/* Refuses a new flow, and has the client told. */
+/* Refuses a new flow, or one that another policy had allowed, and has the client told. */
 static __always_inline int refuse(struct __sk_buff *skb, struct outbound *o, int reason)
 {
 	struct answer a = {.reason = reason, .client = o->c.client, .rule = o->c.decision.rule};
 
 	count_refused(a.client, a.rule);
-	answer_refused(skb, &o->p, &a);
+	o->lost = reset_fits(&o->p);
+	if (!o->lost)
+		answer_refused(skb, &o->p, &a);
 	if (is_quota(reason))
 		quota_notice(skb, &o->p, a.client, reason);
 	else if (reason == DROP_FLOWS_FULL)
 		notice_table_full(skb, &o->p, a.client);
 	return reason;
+}
+
+/* The end of a packet that does not pass. */
+static __always_inline int drop_out(struct __sk_buff *skb, struct outbound *o, int reason)
+{
+	return o->lost ? reset_client(skb, &o->p, o->c.client, reason) : drop(reason);
 }
 
 /* A SYN; where mappings are for every remote, the answer to one that came in, too (RFC 5382 REQ-3). */
@@ -125,8 +134,10 @@ static __always_inline int open_flow(struct __sk_buff *skb, struct outbound *o, 
 {
 	int reason;
 
-	if (o->p.kind == KIND_TCP && !tcp_begins(&o->p, s)) /* whatever the rules say; cheap */
+	if (o->p.kind == KIND_TCP && !tcp_begins(&o->p, s)) { /* whatever the rules say; cheap */
+		o->lost = reset_fits(&o->p);
 		return DROP_NO_FLOW;
+	}
 	reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
 	if (!reason)
 		reason = may_open(&o->p);
@@ -240,7 +251,7 @@ static __always_inline int host_packet(struct __sk_buff *skb, struct outbound *o
 	reason = decide(o->c.word, o->c.client, &o->p.t, &o->c.decision);
 	if (!reason && o->p.kind == KIND_TCP && tcp_opens(&o->p))
 		reason = quota_open(o->c.client, o->c.word, o->c.now);
-	return reason ? drop(refuse(skb, o, reason)) : to_host(skb, o);
+	return reason ? drop_out(skb, o, refuse(skb, o, reason)) : to_host(skb, o);
 }
 
 /* The client's external endpoint, for an error about what came in by one of its flows. */
@@ -369,7 +380,7 @@ static __always_inline int outbound(struct __sk_buff *skb)
 	if (f) {
 		reason = decide_again(o->c.slot, o->c.word, o->c.now, &o->c.decision);
 		if (reason)
-			return drop(refuse(skb, o, reason));
+			return drop_out(skb, o, refuse(skb, o, reason));
 		o->c.egress = f->egress;
 		o->c.decision.traits = f->traits;
 		reason = check_way(skb, o);
@@ -386,7 +397,7 @@ static __always_inline int outbound(struct __sk_buff *skb)
 	if (!reason && f && f->traits & FLOW_LIMITED)
 		reason = quota_pass(skb, &o->p, o->c.client, o->c.word, WAY_OUT);
 	if (reason)
-		return drop(reason);
+		return drop_out(skb, o, reason);
 	return f ? send_out(skb, o, f, s) : drop(DROP_NO_FLOW);
 }
 

@@ -32,6 +32,9 @@
 #define IP_OFFSET 0x1fff
 #define IP_DF	  0x4000
 
+#define ICMP_TIME_EXCEEDED   11
+#define ICMPV6_TIME_EXCEEDED 3
+
 #define IPOPT_END  0
 #define IPOPT_NOP  1
 #define IPOPT_LSRR 131

@@ -3,12 +3,41 @@
 #define SLUICE_STRAY_H
 
 /*
- * What comes in by a NIC and belongs to no flow is the host's and goes on unchanged,
- * but for what the host must not answer:
+ * What is done with a packet that belongs to no flow, or whose flow ends at it. "Clients'
+ * ports" are those that translation may take (port_is_ours()); sluice(8) has this table, too.
  *
- *   - anything to an exclusive address, but for WireGuard, neighbour discovery and DHCP;
- *   - a SYN to a port that is translation's and that no socket of the host has: the
- *     reset would end a simultaneous open (RFC 5382 REQ-4).
+ *   from a service, or anybody outside  | exclusive address     | shared address
+ *   ------------------------------------+-----------------------+-------------------------------
+ *   TCP to clients' ports:        SYN   | dropped               | dropped (no socket has the port)
+ *                                 RST   | dropped               | to the host
+ *                                 other | RST                   | to the host, which sends a RST
+ *   TCP to other ports                  | dropped               | to the host
+ *   UDP, ping, other protocols          | dropped               | to the host
+ *   WireGuard, neighbour discovery,     | to the host           | to the host
+ *     DHCP that a socket waits for      |                       |
+ *   ICMP error about no flow            | dropped               | to the host
+ *   fragment                            | put together; as above, once it is whole
+ *   TCP, its flow refused now (policy)  | RST                   | RST
+ *   TCP, kept out by a mapping's filter | RST, a SYN: dropped   | RST, a SYN: dropped (or a socket's)
+ *   UDP, either of these                | dropped               | dropped
+ *   by a wrong interface; forged source | dropped               | dropped
+ *
+ *   from a client                       |
+ *   ------------------------------------+------------------------------------------------------
+ *   TCP:  SYN that is refused           | ICMP, administratively prohibited
+ *         RST                           | dropped, or by its mapping to the service
+ *         other                         | RST
+ *         its flow refused now (policy) | RST
+ *         to the host, refused          | RST; a SYN: ICMP
+ *   UDP, ping that are refused          | ICMP, administratively prohibited
+ *   echo reply, ICMP error of no flow   | dropped
+ *
+ * Never a RST: to a RST; to an unsolicited SYN from outside (it would end a simultaneous
+ * open, RFC 5382 REQ-4); to or from multicast; past the sender's budget (reset.h); where
+ * nat.resets is off. settings.resets is also for a gateway that shares its flows with
+ * another: unless it is active and in sync, a flow that it does not know may be alive, so
+ * it says nothing. While an egress address is held (EGRESS_HELD) its flows are known, and
+ * what belongs to them is dropped in silence.
  */
 #include "hairpin.h"
 

@@ -128,8 +128,15 @@ static void error_in(struct scratch *s, const struct family *f, size_t i)
 {
 	struct addr router = addr_of(f->v6 ? "2001:db8:77::1" : "192.0.2.77");
 
+	bool exceeded = (f->v6 ? errors[i].type6 == 3 : errors[i].type4 == 11);
+
 	error_from(s, f, i, f->remote2, f->remote2); /* 5508-5: who says it stays, within what we serve */
-	error_from(s, f, i, router, f->remote);	     /* else the client's tunnel would not take it */
+	/* Item 9 of the second faults: else what the sender must hear comes from the service, and a hop is a router. */
+	error_from(s, f, i, router, exceeded ? router : f->remote);
+	s->settings.hide_routers = 1;
+	must(maps_settings_set(s->m, &s->settings));
+	error_from(s, f, i, router, f->remote);
+	scratch_settings(s);
 }
 
 /* From the client, about something that a service sent it. */

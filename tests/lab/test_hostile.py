@@ -289,7 +289,8 @@ def test_fault_17_what_is_taken_back_ends(world):
     wait_for("the download", lambda: world.gateway.client_report(alice)["sent"] > 500000)
     world.gateway.policy["acls"] = world.gateway.policy["acls"][:1]
     world.gateway.reload()
-    assert job.popen.wait(20) == 0 and "timeout" in job.output()
+    assert job.popen.wait(20) == 0 and "ECONNRESET" in job.output(), "and its client hears of it"
+    wait_for("the gateway's own end", lambda: "ESTAB" not in world.net.gateway.out(f"ss -Htn sport = {SSH}"))
 
 
 INSIDE = {4: "100.64.7.7", 6: "[fd7a:115c:a1e0::7:7]"}

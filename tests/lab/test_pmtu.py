@@ -6,13 +6,14 @@
 What is larger than 1300 dies at the router or at narrow, which say so. The router's word is about a packet of the
 gateway's: only translated back, quote and all, can alice's kernel believe it. It comes from the router's own address
 (RFC 5508 REQ-5) where the gateway serves that too; else as from the service: a client's WireGuard takes nothing from
-where it does not send to.
+where it does not send to. A hop of traceroute is always the router's, unless nat.hide_routers says otherwise.
 """
 import pytest
 
 from net import ROUTES, SERVICE, STATIC, TUNNEL_SOURCES
 from test_forward import url
 from test_fragments import GATEWAY
+from test_probe import NOWHERE, probe
 
 NARROW = 1300
 MEGABYTES = 4
@@ -133,3 +134,42 @@ def test_traceroute_shows_the_path(world, version):
         out = alice.host.out(f"traceroute -{version} -n -q 2 -w 1 -m 6 {method} {SERVICE[version]}")
         hops = [line.split()[1] for line in out.splitlines()[1:]]
         assert hops == path, f"{method}:\n{out}"
+
+
+def hops(host, version, method="-I"):
+    out = host.out(f"traceroute -{version} -n -q 2 -w 1 -m 6 {method} {SERVICE[version]}")
+    return [line.split()[1] for line in out.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("version", (4, 6))
+def test_fault_9_a_hop_is_the_routers(world, version):
+    """The gateway does not serve the routers. A client whose tunnel takes everything sees them, any other sees that
+    somebody is there; nobody is told a wrong address, unless it is asked for."""
+    world = world()
+    narrow(world)
+    alice = world.joined("alice")
+    path = [GATEWAY[version], *ROUTERS[version], SERVICE[version]]
+    assert hops(alice.host, version) == [path[0], "*", "*", path[-1]]
+    alice.join(world.gateway, [f"{address}/{32 if version == 4 else 128}" for address in ROUTERS[version]])
+    for method in ("-U -p 33434", "-I", "-T -p 80"):
+        assert hops(alice.host, version, method) == path, method
+    world.gateway.config["nat"] = {"hide_routers": True}
+    world.gateway.reload()
+    assert hops(alice.host, version)[:2] == [path[0], SERVICE[version]]
+
+
+@pytest.mark.parametrize("version", (4, 6))
+def test_fault_9_probe_prints_the_wires_source(world, version):
+    """Who says that there is no way is a router that no route holds; a client hears it from the service."""
+    world = world()
+    narrow(world)
+    alice = world.joined("alice")
+    nobody = NOWHERE[version]
+    answer = probe(world, nobody, 80, "--timeout", "10")[1]
+    assert answer["outcome"] == "unreachable" and answer["answer"]["from"] == ROUTERS[version][1]
+    world.gateway.allow(nobody)
+    world.gateway.reload()
+    told = f"host {nobody} and " + ("icmp[icmptype] == icmp-unreach" if version == 4 else "icmp6[icmp6type] == 1")
+    with alice.host.capture("wg0", told) as capture:
+        assert alice.host.probe("connect", nobody, 80, "--timeout", 9)["error"] in ("EHOSTUNREACH", "ENETUNREACH")
+        assert capture.packets()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Who is out stays out: removals that nothing stands in the way of, one source of the policy, state that is damaged."""
+import calendar
 import copy
+import time
 
 import pytest
 
@@ -22,7 +24,8 @@ def refused(client):
 
 
 def is_out(gateway, client):
-    return client.name not in {entry["name"] for entry in gateway.json("clients")["clients"] if not entry["expired"]}
+    return client.name not in {entry["name"] for entry in gateway.json("clients")["clients"]
+                               if not entry["expired"] and not entry.get("removed")}
 
 
 def remove(gateway, client):
@@ -80,6 +83,99 @@ def test_fault_2_a_removal_applies_whatever_stands_in_the_way(world, what, statu
         assert reaches(alice)
     if status:
         assert done.stderr.strip()
+
+
+# What is wrong with the files beside the removal of carol, as a change of their texts (gateway.yaml and
+# clients.d/all.yaml), and whether that still tells that she was removed.
+def a_route_is_none(main, clients):
+    return main.replace('"routes": [', '"routes": ["198.51.100.256/32",'), clients
+
+
+def nobody_knows_the_key(main, clients):
+    return main.replace('"clients"', '"cleints"'), clients
+
+
+def does_not_parse(main, clients):
+    return main + "nat: {\n", clients
+
+
+def another_entry_is_wrong(main, clients):
+    return main, clients.replace('"user"', '"keepalive": "often", "user"')
+
+
+def clients_do_not_parse(main, clients):
+    return main, clients.replace('"user":', '"user"', 1) + "# " + "carol was here\n"
+
+
+def is_empty(main, clients):
+    return "", clients
+
+
+def is_cut(main, clients):
+    return main, clients[:len(clients) // 2]
+
+
+def is_something_else(main, clients):
+    return "hello: world\n", "- hello\n"
+
+
+MISTAKES = [(a_route_is_none, True), (nobody_knows_the_key, True), (does_not_parse, True),
+            (another_entry_is_wrong, True), (clients_do_not_parse, True), (is_empty, True), (is_cut, False),
+            (is_something_else, False)]
+
+
+def edited(gateway, edit):
+    """Writes the files, edited, and reloads them."""
+    gateway.write()
+    files = [gateway.folder / "gateway.yaml", gateway.folder / "clients.d" / "all.yaml"]
+    for file, text in zip(files, edit(*(file.read_text() for file in files))):
+        file.write_text(text)
+    return gateway.command("reload", check=False)
+
+
+@pytest.mark.parametrize("edit, tells", MISTAKES, ids=[row[0].__name__ for row in MISTAKES])
+def test_fault_2_a_removal_applies_from_files_with_mistakes(world, edit, tells):
+    """Nobody but the removed loses anything; where half of a file is missing, nobody does."""
+    world = world()
+    alice, carol = world.joined("alice", "carol")
+    gateway = world.gateway
+    settle(carol, gateway)
+    remove(gateway, carol)
+    done = edited(gateway, edit)
+    assert done.returncode == 2 and "error" in done.stderr, done.stderr
+    assert passes(alice)
+    assert not is_out(gateway, alice)
+    assert passes(carol) != tells
+    assert is_out(gateway, carol) == tells
+    assert ("1 client is cut off" if tells else "clients that are not found stay") in done.stderr
+    verdict = gateway.command("explain", "carol@example.com", SERVICE[4], "tcp", "80", check=False)
+    assert ("was removed" in verdict.stdout) == tells, verdict.stdout
+    gateway.admit(carol)
+    assert gateway.reload().returncode == 0
+    assert not is_out(gateway, carol) and not is_out(gateway, alice)
+
+
+@pytest.mark.parametrize("what", [is_broken, needs_a_restart, has_no_psk, a_route_is_none],
+                         ids=lambda what: what.__name__)
+def test_fault_2_an_earlier_expiry_applies_whatever_stands_in_the_way(world, what):
+    """It lies in the future when the configuration is refused, and the client is out when it has come."""
+    world = world()
+    alice, carol = world.joined("alice", "carol")
+    gateway = world.gateway
+    settle(carol, gateway)
+    soon = time.gmtime(time.time() + 6)
+    gateway.clients[1]["expires"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", soon)
+    if what is a_route_is_none:
+        done = edited(gateway, what)
+    else:
+        what(gateway)
+        done = gateway.reload(check=False)
+    assert done.returncode, done.stdout
+    assert passes(carol) or time.time() > calendar.timegm(soon)
+    wait_for("carol out", lambda: not passes(carol), seconds=20)
+    assert time.time() >= calendar.timegm(soon)
+    wait_for("said", lambda: is_out(gateway, carol))
+    assert what is has_no_psk or passes(alice)
 
 
 def test_fault_2_a_refused_policy_keeps_the_old_one_for_the_new_clients(world):

@@ -105,8 +105,10 @@ static enum drop_reason by_rules(const struct explain_source *s, uint32_t class,
 	return d.accept ? DROP_NONE : DROP_POLICY;
 }
 
-static bool explain_is_expired(const struct explain_source *s, size_t client)
+static bool explain_is_out(const struct explain_source *s, size_t client)
 {
+	if (client != NO_CLIENT && s->is_out && s->is_out(s->ctx, client))
+		return true;
 	return s->config && client < s->config->n_clients && s->config->clients[client].expires &&
 	       s->now >= s->config->clients[client].expires;
 }
@@ -120,7 +122,7 @@ static struct decided explain_decide(const struct explain_source *s, size_t clie
 	enum reserved kind = explain_kind_of(s, dst);
 	struct decided d = {.route = NO_ROUTE, .host = kind == RESERVED_OWN || kind == RESERVED_TUNNEL};
 
-	if (explain_is_expired(s, client))
+	if (explain_is_out(s, client))
 		d.reason = DROP_WG_HANDSHAKE;
 	else if (is_multicast(dst))
 		d.reason = DROP_MULTICAST;
@@ -189,7 +191,7 @@ static json_t *why_json(const struct asked *x)
 	char *text;
 
 	if (x->d.reason == DROP_WG_HANDSHAKE)
-		return json_string("the client has expired: it cannot connect, whatever the rules say");
+		return json_string("the client has expired or was removed: it cannot connect, whatever the rules say");
 	if (x->d.reason && x->d.reason != DROP_POLICY)
 		return json_string(drop_meaning(x->d.reason));
 	policy_explain(x->s->rules->reach.f, &p, &e);

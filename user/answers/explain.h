@@ -48,6 +48,7 @@ struct explain_source {
 	int64_t now; /* UTC seconds since 1970: who has expired by then cannot connect */
 	/* Of a running gateway; NULL without one. */
 	bool (*is_own)(void *ctx, const struct addr *a); /* the host has this address */
+	bool (*is_out)(void *ctx, size_t client);	 /* it cannot connect, whatever its entry says */
 	bool (*use)(void *ctx, uint32_t rule, struct explain_use *out);
 	bool (*egress)(void *ctx, uint32_t pool, size_t client, const struct addr *dst, struct explain_egress *out);
 };

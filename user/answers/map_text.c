@@ -272,7 +272,7 @@ static void text_reason(struct map_printer *p, const void *data)
 
 static void text_total(struct map_printer *p, const void *data)
 {
-	static const char *const names[TOTAL_MAX] = {"out", "in", "host_in", "front_pass"};
+	static const char *const names[TOTAL_MAX] = {"out", "in", "host_in", "front_pass", "reset_out", "reset_in"};
 	uint32_t v;
 
 	memcpy(&v, data, sizeof(v));
@@ -414,6 +414,7 @@ static const struct map_layout layouts[] = {
 	{"routes", sizeof(struct route_key), sizeof(struct route), text_lpm, text_route, false},
 	{"blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false},
 	{"client_worker", 4, 4, text_client_id, text_u32, true},
+	{"resets", 4, 8, text_u32, text_expires, true},
 	{"admissions", 4, 8, text_u32, text_expires, true},
 	{"drops", 4, 8, text_reason, text_count, true},
 	{"daemon_drops", 4, 8, text_reason, text_count, true},

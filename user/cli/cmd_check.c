@@ -8,7 +8,7 @@
 
 #include "commands.h"
 #include "user/config/config_private.h"
-#include "user/gateway/gateway.h"
+#include "user/gateway/rules.h"
 #include "user/doctor/hostcheck.h"
 #include "user/answers/policy_report.h"
 #include "user/base/exit.h"

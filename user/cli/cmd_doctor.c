@@ -8,7 +8,7 @@
 #include "user/config/config_private.h"
 #include "user/control/control.h"
 #include "user/doctor/doctor.h"
-#include "user/gateway/gateway.h"
+#include "user/gateway/rules.h"
 #include "user/print/show.h"
 #include "user/base/exit.h"
 

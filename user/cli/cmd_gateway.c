@@ -13,7 +13,8 @@
 #include "ask.h"
 #include "user/control/control.h"
 #include "user/answers/report.h"
-#include "user/gateway/gateway.h"
+#include "user/gateway/host.h"
+#include "user/gateway/remove.h"
 #include "user/answers/policy_report.h"
 #include "user/base/exit.h"
 #include "user/print/show.h"
@@ -233,7 +234,7 @@ static int remove_leftovers(const struct command_args *a, json_t **result)
 		return EXIT_USAGE;
 	}
 	diags_free(&d);
-	of = gateway_locks(cfg);
+	of = host_locks(cfg);
 	if (locks_take_present(&locks, &of, error, sizeof(error))) {
 		fprintf(stderr, "sluice down: %s\n", error);
 		config_free(cfg);

@@ -7,7 +7,13 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "user/config/config.h"
 #include "user/gateway/gateway.h"
+#include "user/gateway/host.h"
+#include "user/gateway/rules.h"
+#include "user/gateway/state.h"
+#include "user/handlers/handlers.h"
+#include "user/tailnet_gateway/membership.h"
 #include "user/base/log.h"
 #include "user/base/exit.h"
 
@@ -57,7 +63,13 @@ int cmd_run(int argc, char **argv)
 		diags_print(&d, stderr, true);
 	diags_free(&d);
 	if (rules)
-		return gateway_run(file, config, rules);
+		return gateway_run(&(struct gateway_options){
+			.file = file,
+			.config = config,
+			.rules = rules,
+			.origin = config->tailnet.node ? &membership_origin : &origin_configuration,
+			.verbs = gateway_verbs,
+		});
 	config_free(config);
 	return may_try_again(file) ? EXIT_NO : EXIT_USAGE;
 }

@@ -222,6 +222,8 @@ static void read_nat(struct config_reader *r, const char *what, const struct doc
 		CONFIG_FIELD(config_nat, icmp, "icmp", config_read_seconds),
 		CONFIG_FIELD(config_nat, filtering, "filtering", read_filtering),
 		CONFIG_FIELD(config_nat, tcp_endpoint_independent, "tcp", read_tcp),
+		CONFIG_FIELD(config_nat, hide_routers, "hide_routers", config_read_bool),
+		CONFIG_FIELD(config_nat, resets, "resets", config_read_bool),
 		CONFIG_FIELD(config_nat, unsafe, "unsafe", config_read_bool),
 		{0},
 	};
@@ -310,7 +312,7 @@ static const struct config_field top_fields[] = {
 	{0},
 };
 
-static struct config *with_defaults(const char *hostname)
+struct config *config_blank(const char *hostname)
 {
 	struct config *cfg = mem_alloc(1, sizeof(*cfg));
 
@@ -329,13 +331,14 @@ static struct config *with_defaults(const char *hostname)
 				       .tcp_established = 7440,
 				       .tcp_transitory = 240,
 				       .icmp = 60,
-				       .filtering = FILTER_ADDRESS};
+				       .filtering = FILTER_ADDRESS,
+				       .resets = true};
 	return cfg;
 }
 
 struct config *config_parse(struct doc *doc, const char *hostname, struct diags *d)
 {
-	struct config *cfg = with_defaults(hostname);
+	struct config *cfg = config_blank(hostname);
 	char *dir = config_folder(doc->file);
 	struct config_reader r = {.cfg = cfg, .d = d, .dir = dir};
 

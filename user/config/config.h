@@ -76,7 +76,9 @@ struct config_nat { /* times in seconds */
 	uint32_t udp, tcp_established, tcp_transitory, icmp;
 	enum filtering filtering;
 	bool tcp_endpoint_independent;
-	bool unsafe; /* times below the floors of the RFCs were asked for */
+	bool hide_routers; /* a time exceeded comes as from the service, where no route holds the router */
+	bool resets;	   /* who has lost a TCP connection hears of it */
+	bool unsafe;	   /* times below the floors of the RFCs were asked for */
 };
 
 struct config_client {
@@ -91,6 +93,7 @@ struct config_client {
 	uint16_t keepalive;	     /* seconds, 0: off */
 	uint64_t tailnet_id;	     /* of the node, which may change its key; 0: it is its key */
 	int64_t expires;	     /* UTC seconds since 1970, the first at which it is out; 0: never */
+	bool mistaken;		     /* there are mistakes in it: its configuration is never in force */
 	const struct doc_node *node; /* where it stands */
 };
 
@@ -158,6 +161,8 @@ struct config {
  * to config_free().
  */
 struct config *config_parse(struct doc *doc, const char *hostname, struct diags *d);
+/* The defaults of a file that says nothing. Never NULL. */
+struct config *config_blank(const char *hostname);
 
 /* Pure: adds the clients of one file of the folder (a list, or one client). Takes
  * @doc over. False when there were errors. */
@@ -171,6 +176,14 @@ bool config_check(const struct config *cfg, struct diags *d);
 /* Reads @file and the clients' folder, all of the above. NULL when there were
  * errors (they are in @d, files that cannot be read too). */
 struct config *config_load(const char *file, struct diags *d);
+
+/*
+ * The same for a gateway that runs: where there were errors, *named tells which clients the files still name
+ * (config_named.h). @folder: that of the running configuration's clients or NULL, which counts where @file does not
+ * tell another. config_named_free() in any case.
+ */
+struct config_named;
+struct config *config_load_again(const char *file, const char *folder, struct config_named *named, struct diags *d);
 
 void config_free(struct config *cfg);		  /* NULL is fine */
 void config_netmap_free(struct config_netmap *m); /* NULL is fine */

@@ -145,6 +145,7 @@ static void check_client(struct config_reader *r, const struct doc_node *n, cons
 static void read_client(struct config_reader *r, const struct doc_node *n)
 {
 	struct config *cfg = r->cfg;
+	size_t before = r->d->errors;
 	struct config_client *c;
 
 	if (cfg->n_clients == CLIENT_GATEWAY - 1) {
@@ -156,6 +157,7 @@ static void read_client(struct config_reader *r, const struct doc_node *n)
 	*c = (struct config_client){.node = n};
 	if (config_read_map(r, "client", "client.", n, client_fields, c))
 		check_client(r, n, c);
+	c->mistaken = r->d->errors != before;
 }
 
 static void config_clients_read_list(struct config_reader *r, const struct doc_node *n)

@@ -143,7 +143,8 @@ static bool same_nat(const struct config *a, const struct config *b)
 
 	return x->client_share == y->client_share && x->udp == y->udp && x->tcp_established == y->tcp_established &&
 	       x->tcp_transitory == y->tcp_transitory && x->icmp == y->icmp && x->filtering == y->filtering &&
-	       x->tcp_endpoint_independent == y->tcp_endpoint_independent;
+	       x->tcp_endpoint_independent == y->tcp_endpoint_independent && x->resets == y->resets &&
+	       x->hide_routers == y->hide_routers;
 }
 
 static bool same_routes(const struct config *a, const struct config *b)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
+#include "config_named.h"
 #include "config_value.h"
 #include "user/base/beneath.h"
 
@@ -43,27 +44,56 @@ static char *config_load_read_all(int fd, size_t *len)
 	return NULL;
 }
 
-struct doc *config_read_doc(const char *file, struct diags *d)
+/* NULL after a report. */
+static char *load_text(const char *file, size_t *len, struct diags *d)
 {
-	struct diag_at at = {.file = file};
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	struct doc *doc = NULL;
 	char *text = NULL;
-	size_t len;
 
 	if (fd >= 0) {
-		text = config_load_read_all(fd, &len);
+		text = config_load_read_all(fd, len);
 		close(fd);
 	}
-	if (text)
-		doc = doc_parse(file, text, len, doc_format_of(file), d);
-	else
-		diag_error(d, at, "cannot be read: %s%s", strerror(errno),
+	if (!text)
+		diag_error(d, (struct diag_at){.file = file}, "cannot be read: %s%s", strerror(errno),
 			   errno == ENOENT && !strcmp(file, CONFIG_FILE)
 				   ? "; name another, or begin with the example that `make install` puts there"
 				   : "");
+	return text;
+}
+
+struct doc *config_read_doc(const char *file, struct diags *d)
+{
+	size_t len;
+	char *text = load_text(file, &len, d);
+	struct doc *doc = text ? doc_parse(file, text, len, doc_format_of(file), d) : NULL;
+
 	free(text);
 	return doc;
+}
+
+/* ---- the files of one configuration ---------------------------------------------------------- */
+
+struct loading {
+	struct config *cfg;
+	struct config_named *named; /* NULL: nobody asks */
+	struct diags *d;
+};
+
+/* Hands one file to @take as it was parsed, and frees its text; NULL: it could not be read, which was reported. */
+static void load_file(struct loading *l, const char *file, char *text, size_t len,
+		      void (*take)(struct loading *l, struct doc *doc))
+{
+	size_t before = l->d->errors;
+	struct doc *doc = text ? doc_parse(file, text, len, doc_format_of(file), l->d) : NULL;
+
+	if (doc)
+		take(l, doc); /* the configuration keeps it */
+	if (l->named && text)
+		config_named_file(l->named, file, doc ? &doc->root : NULL, text, len, l->d->errors != before);
+	else if (l->named)
+		config_named_unread(l->named, file);
+	free(text);
 }
 
 static int is_clients_file(const struct dirent *e)
@@ -74,70 +104,121 @@ static int is_clients_file(const struct dirent *e)
 }
 
 /* One file of the clients' folder, where others may put a pipe, or a link to what only we may read. */
-static struct doc *read_clients(const char *folder, const char *name, const char *file, struct diags *d)
+static char *load_clients_text(const char *folder, const char *name, const char *file, size_t *len, struct diags *d)
 {
 	struct stat st;
 	int fd = beneath_open(folder, name, O_RDONLY, &st);
-	struct doc *doc = NULL;
 	char *text = NULL;
-	size_t len;
 	int err = fd;
 
 	if (fd >= 0) {
-		text = config_load_read_all(fd, &len);
+		text = config_load_read_all(fd, len);
 		err = -errno;
 		close(fd);
 	}
-	if (text)
-		doc = doc_parse(file, text, len, doc_format_of(file), d);
-	else
+	if (!text)
 		diag_error(d, (struct diag_at){.file = file}, "cannot be read: %s", beneath_error(err));
-	free(text);
-	return doc;
+	return text;
 }
 
-static void load_clients(struct config *cfg, struct diags *d)
+static void load_clients_take(struct loading *l, struct doc *doc)
 {
-	struct diag_at at = {.file = cfg->clients_dir};
-	struct dirent **entries;
-	int n = scandir(cfg->clients_dir, &entries, is_clients_file, alphasort);
+	config_parse_clients(l->cfg, doc, l->d);
+}
 
+static void load_clients_file(struct loading *l, const char *folder, const char *name)
+{
+	size_t len = strlen(folder);
+	char *file = mem_printf("%s%s%s", folder, len && folder[len - 1] == '/' ? "" : "/", name);
+	char *text = load_clients_text(folder, name, file, &len, l->d);
+
+	load_file(l, file, text, len, load_clients_take);
+	free(file);
+}
+
+static void load_clients(struct loading *l, const char *folder)
+{
+	struct dirent **entries;
+	int n = scandir(folder, &entries, is_clients_file, alphasort);
+	size_t before = l->d->errors;
+
+	if (l->named)
+		config_named_elsewhere(l->named);
 	if (n < 0) {
-		diag_error(d, at, "the clients' folder cannot be read: %s", strerror(errno));
+		diag_error(l->d, (struct diag_at){.file = folder}, "the clients' folder cannot be read: %s",
+			   strerror(errno));
+		if (l->named)
+			config_named_unread(l->named, folder);
 		return;
 	}
 	for (int i = 0; i < n; i++) {
-		size_t len = strlen(cfg->clients_dir);
-		bool slash = len && cfg->clients_dir[len - 1] == '/';
-		char *file = mem_printf("%s%s%s", cfg->clients_dir, slash ? "" : "/", entries[i]->d_name);
-		struct doc *doc = read_clients(cfg->clients_dir, entries[i]->d_name, file, d);
-
-		if (doc)
-			config_parse_clients(cfg, doc, d);
-		free(file);
+		load_clients_file(l, folder, entries[i]->d_name);
 		free(entries[i]);
 	}
 	free(entries);
+	if (l->named)
+		l->named->whole = l->d->errors == before;
+}
+
+/* Did the file itself list clients, and all of them without a mistake? */
+static bool lists_whole(const struct config *cfg, const struct doc_node *clients)
+{
+	bool whole = clients && clients->kind == DOC_LIST;
+
+	for (size_t i = 0; i < cfg->n_clients; i++)
+		whole &= !cfg->clients[i].mistaken;
+	return whole;
+}
+
+static void load_main(struct loading *l, struct doc *doc)
+{
+	char hostname[65] = "";
+
+	gethostname(hostname, sizeof(hostname) - 1);
+	l->cfg = config_parse(doc, hostname, l->d);
+	if (l->named)
+		l->named->whole = lists_whole(l->cfg, doc_get(&doc->root, "clients"));
+}
+
+/* All files. @folder: where the clients were, should @file have mistakes and not tell where they are. */
+static void load_all(struct loading *l, const char *file, const char *folder)
+{
+	size_t before = l->d->errors, len = 0;
+	char *text = load_text(file, &len, l->d);
+	bool parsed;
+
+	load_file(l, file, text, len, load_main);
+	parsed = l->cfg;
+	if (!parsed)
+		l->cfg = config_blank("");
+	if (l->cfg->clients_dir)
+		load_clients(l, l->cfg->clients_dir);
+	else if (folder && l->d->errors != before && !l->cfg->n_clients && !l->named->whole)
+		load_clients(l, folder);
+	if (parsed)
+		config_check(l->cfg, l->d);
+}
+
+struct config *config_load_again(const char *file, const char *folder, struct config_named *named, struct diags *d)
+{
+	struct loading l = {.named = named, .d = d};
+	size_t before = d->errors;
+
+	load_all(&l, file, folder);
+	if (d->errors == before)
+		return l.cfg;
+	if (named) {
+		named->read = l.cfg;
+		config_named_settle(named);
+	} else {
+		config_free(l.cfg);
+	}
+	return NULL;
 }
 
 struct config *config_load(const char *file, struct diags *d)
 {
-	size_t before = d->errors;
-	struct doc *doc = config_read_doc(file, d);
-	char hostname[65] = "";
-	struct config *cfg;
-
-	if (!doc)
-		return NULL;
-	gethostname(hostname, sizeof(hostname) - 1);
-	cfg = config_parse(doc, hostname, d);
-	if (cfg->clients_dir)
-		load_clients(cfg, d);
-	config_check(cfg, d);
-	if (d->errors == before)
-		return cfg;
-	config_free(cfg);
-	return NULL;
+	return config_load_again(file, NULL, NULL, d);
 }
 
 /* The path that one key names. */

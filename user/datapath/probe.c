@@ -6,81 +6,31 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "csum.h"
 #include "probe.h"
 
-#define HOPS	   64
-#define WINDOW	   65535
-#define TCPOPT_LEN 4	/* the MSS option, the only one */
-#define MSS	   1220 /* what any tunnel carries */
+#define MSS 1220 /* what any tunnel carries */
 
-static size_t put_header(const struct probe_ends *e, size_t payload, uint8_t *out)
+static size_t probe_segment(const struct probe_ends *e, uint32_t seq, uint8_t flags, uint16_t mss, uint8_t *out)
 {
-	if (addr_is_v4(&e->src)) {
-		struct iphdr ip = {
-			.version = 4,
-			.ihl = 5,
-			.tot_len = htons((uint16_t)(sizeof(ip) + payload)),
-			.frag_off = htons(IP_DF),
-			.ttl = HOPS,
-			.protocol = IPPROTO_TCP,
-			.saddr = e->src.w[3],
-			.daddr = e->dst.w[3],
-		};
+	struct segment s = {.src = e->src,
+			    .dst = e->dst,
+			    .sport = e->sport,
+			    .dport = e->dport,
+			    .seq = seq,
+			    .flags = flags,
+			    .mss = mss};
 
-		ip.check = csum_finish(csum_add(0, &ip, sizeof(ip)));
-		memcpy(out, &ip, sizeof(ip));
-		return sizeof(ip);
-	}
-
-	struct ip6_hdr ip = {.ip6_plen = htons((uint16_t)payload), .ip6_nxt = IPPROTO_TCP, .ip6_hlim = HOPS};
-
-	ip.ip6_vfc = 0x60;
-	memcpy(&ip.ip6_src, &e->src, sizeof(ip.ip6_src));
-	memcpy(&ip.ip6_dst, &e->dst, sizeof(ip.ip6_dst));
-	memcpy(out, &ip, sizeof(ip));
-	return sizeof(ip);
+	return segment_put(&s, out);
 }
 
-static uint64_t probe_pseudo(const struct probe_ends *e, size_t len)
+size_t probe_syn(const struct probe_ends *e, uint32_t seq, uint8_t out[SEGMENT_MAX])
 {
-	bool v4 = addr_is_v4(&e->src);
-
-	return csum_pseudo(v4 ? &e->src.b[12] : e->src.b, v4 ? &e->dst.b[12] : e->dst.b, v4 ? 4 : 16, IPPROTO_TCP,
-			   (uint32_t)len);
+	return probe_segment(e, seq, TH_SYN, MSS, out);
 }
 
-static size_t put_tcp(const struct probe_ends *e, uint32_t seq, uint8_t flags, const uint8_t *options, size_t n,
-		      uint8_t *out)
+size_t probe_reset(const struct probe_ends *e, uint32_t seq, uint8_t out[SEGMENT_MAX])
 {
-	size_t len = sizeof(struct tcphdr) + n, header = put_header(e, len, out);
-	struct tcphdr tcp = {
-		.source = htons(e->sport),
-		.dest = htons(e->dport),
-		.seq = htonl(seq),
-		.doff = len / 4,
-		.window = htons(flags & TH_RST ? 0 : WINDOW),
-	};
-
-	tcp.th_flags = flags;
-	memcpy(out + header, &tcp, sizeof(tcp));
-	if (n)
-		memcpy(out + header + sizeof(tcp), options, n);
-	tcp.check = csum_finish(csum_add(probe_pseudo(e, len), out + header, len));
-	memcpy(out + header, &tcp, sizeof(tcp));
-	return header + len;
-}
-
-size_t probe_syn(const struct probe_ends *e, uint32_t seq, uint8_t out[PROBE_PACKET_MAX])
-{
-	static const uint8_t mss[TCPOPT_LEN] = {TCPOPT_MAXSEG, TCPOLEN_MAXSEG, MSS >> 8, MSS & 0xff};
-
-	return put_tcp(e, seq, TH_SYN, mss, sizeof(mss), out);
-}
-
-size_t probe_reset(const struct probe_ends *e, uint32_t seq, uint8_t out[PROBE_PACKET_MAX])
-{
-	return put_tcp(e, seq, TH_RST, NULL, 0, out);
+	return probe_segment(e, seq, TH_RST, 0, out);
 }
 
 /* ---- what came back ------------------------------------------------------------------- */

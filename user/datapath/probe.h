@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/addr.h"
+#include "segment.h"
 
 /*
  * `sluice probe`: does a service answer the gateway? The gateway opens a TCP
@@ -24,11 +24,9 @@ struct probe_ends { /* in the tunnel's view; ports in host order */
 	uint16_t sport, dport;
 };
 
-#define PROBE_PACKET_MAX 64
-
 /* Write an IP packet to @out and return its length. */
-size_t probe_syn(const struct probe_ends *e, uint32_t seq, uint8_t out[PROBE_PACKET_MAX]);
-size_t probe_reset(const struct probe_ends *e, uint32_t seq, uint8_t out[PROBE_PACKET_MAX]);
+size_t probe_syn(const struct probe_ends *e, uint32_t seq, uint8_t out[SEGMENT_MAX]);
+size_t probe_reset(const struct probe_ends *e, uint32_t seq, uint8_t out[SEGMENT_MAX]);
 
 enum probe_outcome {
 	PROBE_WAITING,

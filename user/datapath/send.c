@@ -11,6 +11,7 @@
 
 #include "user/wireguard/ecn.h"
 #include "pieces.h"
+#include "reset.h"
 #include "split.h"
 #include "tap.h"
 #include "worker.h"
@@ -114,6 +115,9 @@ static void send_one_frame(struct worker *w, size_t frame_len)
 	size_t len;
 
 	if (pieces_take(w, w->frame, frame_len))
+		return;
+	frame_len = reset_frame(w, frame_len);
+	if (!frame_len)
 		return;
 	if (!split_begin(&walk.split, w->frame, frame_len)) {
 		worker_drop(w, DROP_MALFORMED, 1);

@@ -249,7 +249,8 @@ void doctor_clients(struct doctor *doctor, const json_t *clients)
 	const json_t *c;
 
 	json_array_foreach (json_object_get(clients, "clients"), i, c) {
-		if (json_is_integer(json_object_get(c, "seen")) || json_is_true(json_object_get(c, "expired")))
+		if (json_is_integer(json_object_get(c, "seen")) || json_is_true(json_object_get(c, "expired")) ||
+		    json_is_true(json_object_get(c, "removed")))
 			continue;
 		if (n < NEVER_NAMED && len < sizeof(names))
 			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", n ? ", " : "",

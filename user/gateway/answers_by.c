@@ -14,7 +14,7 @@
 #include <net/if.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "answers_by.h"
 
 /* The programs read Ethernet frames: another device's are none of theirs. */
 static void answers_by_add(struct egress_pool *pool, const struct netlink_link *link)
@@ -29,14 +29,14 @@ static void answers_by_add(struct egress_pool *pool, const struct netlink_link *
 		pool->answers[n] = (unsigned)link->ifindex;
 }
 
-static int answers_by_add_ports(struct gateway *g, const struct netlink_link *vrf, struct egress_pool *pool)
+static int answers_by_add_ports(const struct site *s, const struct netlink_link *vrf, struct egress_pool *pool)
 {
 	struct if_nameindex *list = if_nameindex();
 	int err = list ? 0 : -errno;
 
 	for (size_t i = 0; !err && list[i].if_index; i++) {
 		struct netlink_link port;
-		int one = netlink_link(&g->netlink, list[i].if_name, &port);
+		int one = netlink_link(s->netlink, list[i].if_name, &port);
 
 		if (!one && port.master == vrf->ifindex)
 			answers_by_add(pool, &port);
@@ -47,33 +47,33 @@ static int answers_by_add_ports(struct gateway *g, const struct netlink_link *vr
 	return err;
 }
 
-static int add_with_relatives(struct gateway *g, const char *name, struct egress_pool *pool)
+static int add_with_relatives(const struct site *s, const char *name, struct egress_pool *pool)
 {
 	struct netlink_link link, master;
-	int err = netlink_link(&g->netlink, name, &link);
+	int err = netlink_link(s->netlink, name, &link);
 
 	if (err)
 		return err == -ENODEV ? 0 : err; /* it may come yet: status says that it is not there */
 	answers_by_add(pool, &link);
 	if (link.vrf)
-		return answers_by_add_ports(g, &link, pool);
+		return answers_by_add_ports(s, &link, pool);
 	if (!link.port || !link.master)
 		return 0;
-	err = netlink_link_at(&g->netlink, link.master, &master);
+	err = netlink_link_at(s->netlink, link.master, &master);
 	if (!err)
 		answers_by_add(pool, &master);
 	return err == -ENODEV ? 0 : err;
 }
 
-int answers_by(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+int answers_by(const struct site *s, const struct config_pool *config, struct egress_pool *pool)
 {
 	int err;
 
 	memset(pool->answers, 0, sizeof(pool->answers));
 	pool->answers_left_out = false;
-	err = pool->ifindex ? add_with_relatives(g, pool->interface, pool) : 0;
+	err = pool->ifindex ? add_with_relatives(s, pool->interface, pool) : 0;
 	for (size_t i = 0; !err && i < config->answers_by.n; i++)
-		err = add_with_relatives(g, config->answers_by.v[i], pool);
+		err = add_with_relatives(s, config->answers_by.v[i], pool);
 	return err;
 }
 

@@ -5,23 +5,25 @@
  * the control thread then makes it so, at once.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "gateway.h"
+#include "changes.h"
+#include "user/control/control.h"
 #include "user/base/log.h"
 #include "user/base/exit.h"
 
 #define CHANGES_MAX 16 /* that wait */
 
 /* The first of the queue can go on: it has become the first, or its thread is done. */
-static void poke(const struct gateway *g)
+static void poke(const struct changes *q)
 {
 	uint64_t one = 1;
 
-	if (write(g->changing.event.fd, &one, sizeof(one)) < 0)
+	if (write(q->event.fd, &one, sizeof(one)) < 0)
 		log_error("changes: eventfd: %s", strerror(errno)); /* changes_go_on() comes within a second */
 }
 
@@ -29,19 +31,17 @@ static void *changes_work(void *arg)
 {
 	struct change *c = arg;
 
-	c->kind->work(c);
-	atomic_store(&c->g->changing.done, true);
-	poke(c->g);
+	c->kind->work(c, c->queue->running);
+	atomic_store(&c->queue->done, true);
+	poke(c->queue);
 	return NULL;
 }
 
-static void changes_begin(struct gateway *g)
+static void changes_begin(struct changes *q)
 {
-	struct changes *q = &g->changing;
-
 	q->working = true;
 	atomic_store(&q->done, false);
-	q->first->kind->begin(q->first);
+	q->first->kind->begin(q->first, q->running);
 	q->threaded = !pthread_create(&q->thread, NULL, changes_work, q->first);
 	if (!q->threaded) /* then everybody has to wait */
 		changes_work(q->first);
@@ -63,9 +63,8 @@ static void changes_join(struct changes *q)
 	q->threaded = false;
 }
 
-static void changes_end(struct gateway *g)
+static void changes_end(struct changes *q)
 {
-	struct changes *q = &g->changing;
 	json_t *result = NULL;
 	char *error = NULL;
 	struct change *c;
@@ -73,43 +72,45 @@ static void changes_end(struct gateway *g)
 
 	q->working = false;
 	c = take_first(q);
-	status = c->kind->finish(c, &result, &error);
+	status = c->kind->finish(c, q->running, &result, &error);
 	if (status && !c->ticket)
 		log_error("%s: %s", c->kind->name, error ? error : "out of memory");
-	control_finish(g->control, c->ticket, status, result, error);
+	q->to.answer(q->to.ctx, c->ticket, status, result, error);
 	c->kind->free(c);
 }
 
-void changes_go_on(struct gateway *g)
+void changes_go_on(struct changes *q)
 {
-	if (g->changing.working && !atomic_load(&g->changing.done))
+	if (q->working && !atomic_load(&q->done))
 		return; /* somebody was added */
-	changes_join(&g->changing);
-	if (g->changing.working)
-		changes_end(g);
-	if (g->changing.first)
-		changes_begin(g);
+	changes_join(q);
+	if (q->working)
+		changes_end(q);
+	if (q->first)
+		changes_begin(q);
 }
 
 static void poked(void *ctx)
 {
-	struct gateway *g = ctx;
+	struct changes *q = ctx;
 	uint64_t count;
 
-	if (read(g->changing.event.fd, &count, sizeof(count)) >= 0)
-		changes_go_on(g);
+	if (read(q->event.fd, &count, sizeof(count)) >= 0)
+		changes_go_on(q);
 }
 
-int changes_open(struct gateway *g)
+int changes_open(struct changes *q, struct loop *loop, struct running *running, struct changes_answer to)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	return fd < 0 ? -errno : loop_add(&g->loop, &g->changing.event, fd, poked, g);
+	q->loop = loop;
+	q->running = running;
+	q->to = to;
+	return fd < 0 ? -errno : loop_add(loop, &q->event, fd, poked, q);
 }
 
-bool changes_add(struct gateway *g, struct change *c)
+bool changes_add(struct changes *q, struct change *c)
 {
-	struct changes *q = &g->changing;
 	struct change **last = &q->first;
 
 	if (q->n == CHANGES_MAX) {
@@ -120,36 +121,33 @@ bool changes_add(struct gateway *g, struct change *c)
 		last = &(*last)->next;
 	*last = c;
 	c->next = NULL;
-	c->g = g;
+	c->queue = q;
 	if (!q->n++)
-		poke(g);
+		poke(q);
 	return true;
 }
 
-void changes_add_first(struct gateway *g, struct change *c)
+void changes_add_first(struct changes *q, struct change *c)
 {
-	struct changes *q = &g->changing;
 	struct change **at = q->working ? &q->first->next : &q->first;
 
 	c->next = *at;
 	*at = c;
-	c->g = g;
+	c->queue = q;
 	if (!q->n++)
-		poke(g);
+		poke(q);
 }
 
-int changes_ask(struct gateway *g, struct change *c, char **error)
+int changes_ask(struct changes *q, struct control *control, struct change *c, char **error)
 {
-	if (!changes_add(g, c))
+	if (!changes_add(q, c))
 		return exit_fail(error, EXIT_NO, "%d other changes wait to be made: try again", CHANGES_MAX);
-	c->ticket = control_later(g->control);
+	c->ticket = control_later(control);
 	return EXIT_LATER;
 }
 
-void changes_close(struct gateway *g)
+void changes_close(struct changes *q)
 {
-	struct changes *q = &g->changing;
-
 	if (!q->event.ready)
 		return;
 	changes_join(q);
@@ -158,10 +156,10 @@ void changes_close(struct gateway *g)
 		char *error = NULL;
 
 		exit_fail(&error, EXIT_NO, "the gateway stops: nothing was changed");
-		control_finish(g->control, c->ticket, EXIT_NO, NULL, error);
+		q->to.answer(q->to.ctx, c->ticket, EXIT_NO, NULL, error);
 		c->kind->free(c);
 	}
-	loop_remove(&g->loop, &q->event);
+	loop_remove(q->loop, &q->event);
 	close(q->event.fd);
 	*q = (struct changes){0};
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "client_ids.h"
 #include "user/base/log.h"
 #include "user/base/secret.h"
 #include "user/base/clock.h"
@@ -25,28 +25,31 @@ static struct prefix whole(const struct addr *a)
 	return (struct prefix){.addr = *a, .len = 128};
 }
 
-static bool clients_is_expired(const struct gateway *g, const struct config_client *c)
+static bool clients_is_expired(const struct clients *all, const struct config_client *c)
 {
-	return c->expires && membership_time(g) >= c->expires;
+	return c->expires && all->origin->ops->time(all->origin->ctx) >= c->expires;
 }
 
 /* Is it to have no peer? */
-static bool is_out(const struct gateway *g, const struct config_client *c)
+static bool is_out(const struct clients *all, const struct config_client *c)
 {
-	return clients_is_expired(g, c) || membership_revokes(g, c);
+	return clients_is_expired(all, c) || all->origin->ops->revokes(all->origin->ctx, c);
 }
 
-bool clients_open(struct gateway *g)
+bool clients_open(struct clients *all, const struct origin *origin, const struct state *remembered)
 {
-	g->clients.by_id = calloc(MAX_CLIENTS, sizeof(*g->clients.by_id));
-	return g->clients.by_id;
+	all->origin = origin;
+	all->remembered = remembered;
+	all->by_id = calloc(MAX_CLIENTS, sizeof(*all->by_id));
+	return all->by_id;
 }
 
-void clients_close(struct gateway *g)
+void clients_close(struct clients *all)
 {
-	free(g->clients.list);
-	free(g->clients.by_id);
-	g->clients = (struct clients){0};
+	free(all->list);
+	free(all->by_id);
+	routing_close(&all->routing);
+	*all = (struct clients){0};
 }
 
 static bool clients_has_address(const struct config_client *c, const struct addr *a)
@@ -59,10 +62,10 @@ static bool clients_has_address(const struct config_client *c, const struct addr
 
 /* ---- flows --------------------------------------------------------------------------- */
 
-static bool is_orphan(const void *gateway, const struct flow *f)
+static bool is_orphan(const void *clients, const struct flow *f)
 {
-	const struct gateway *g = gateway;
-	const struct client *c = f->client < MAX_CLIENTS ? g->clients.by_id[f->client] : NULL;
+	const struct clients *all = clients;
+	const struct client *c = clients_by_id(all, f->client);
 
 	return f->client != CLIENT_GATEWAY && !(c && c->peer && clients_has_address(c->config, &f->out.src));
 }
@@ -71,11 +74,11 @@ static bool is_orphan(const void *gateway, const struct flow *f)
  * Ends the flows and mappings whose client, or whose client's address, is gone. All at once,
  * for the table may hold a million: a walk for each of some hundred clients would take seconds.
  */
-static void end_orphans(struct gateway *g)
+static void end_orphans(struct clients *all, const struct site *s)
 {
-	if (g->clients.orphans)
-		maps_flows_end(g->maps, is_orphan, g);
-	g->clients.orphans = false;
+	if (all->orphans)
+		maps_flows_end(s->maps, is_orphan, all);
+	all->orphans = false;
 }
 
 /* ---- one client --------------------------------------------------------------------- */
@@ -86,27 +89,27 @@ static void clients_tell(int err, const struct client *c, const char *what)
 		log_error("client %s: %s: %s", c->config->name, what, strerror(-err));
 }
 
-static void add_address(struct gateway *g, struct client *c, const struct addr *a)
+static void add_address(struct clients *all, const struct site *s, struct client *c, const struct addr *a)
 {
 	struct prefix p = whole(a);
 
-	clients_tell(maps_client_set(g->maps, &p, c->id, c->worker), c, "map of clients");
-	if (!engine_peer_allow(g->device.engine, c->peer, &p))
+	clients_tell(maps_client_set(s->maps, &p, c->id, c->worker), c, "map of clients");
+	if (!engine_peer_allow(s->device->engine, c->peer, &p))
 		clients_tell(-ENOMEM, c, "allowed address");
-	routing_add(g, &p);
+	routing_add(&all->routing, s, &p);
 }
 
-static void remove_address(struct gateway *g, struct client *c, const struct addr *a)
+static void remove_address(struct clients *all, const struct site *s, struct client *c, const struct addr *a)
 {
 	struct prefix p = whole(a);
 
-	clients_tell(maps_client_delete(g->maps, &p), c, "map of clients");
+	clients_tell(maps_client_delete(s->maps, &p), c, "map of clients");
 	if (c->peer)
-		engine_peer_disallow(g->device.engine, c->peer, &p);
-	routing_remove(g, &p);
+		engine_peer_disallow(s->device->engine, c->peer, &p);
+	routing_remove(&all->routing, s, &p);
 }
 
-static void set_options(struct gateway *g, struct client *c, const struct psk *psk, const struct config_client *old)
+static void set_options(const struct site *s, struct client *c, const struct psk *psk, const struct config_client *old)
 {
 	const struct config_client *config = c->config;
 	struct engine_time now = {.mono = clock_now(), .wall = clock_wall()};
@@ -114,23 +117,23 @@ static void set_options(struct gateway *g, struct client *c, const struct psk *p
 
 	engine_peer_psk(c->peer, was);
 	if (sodium_memcmp(was, psk->key, KEY_LEN))
-		engine_peer_set_psk(g->device.engine, c->peer, psk->key, &now);
+		engine_peer_set_psk(s->device->engine, c->peer, psk->key, &now);
 	sodium_memzero(was, sizeof(was));
 	if (!old || old->keepalive != config->keepalive)
-		engine_peer_set_keepalive(g->device.engine, c->peer, config->keepalive, &now);
+		engine_peer_set_keepalive(s->device->engine, c->peer, config->keepalive, &now);
 	if (config->endpoint_port && (!old || old->endpoint_port != config->endpoint_port ||
 				      memcmp(&old->endpoint, &config->endpoint, sizeof(old->endpoint)))) {
 		struct endpoint to = {.addr = config->endpoint, .port = config->endpoint_port};
 
-		engine_peer_set_endpoint(g->device.engine, c->peer, &to);
+		engine_peer_set_endpoint(s->device->engine, c->peer, &to);
 	}
 }
 
-static void clients_add(struct gateway *g, struct client *c, const struct psk *psk)
+static void clients_add(struct clients *all, const struct site *s, struct client *c, const struct psk *psk)
 {
-	const struct state_peer *was = state_peer_find(&g->state, c->config->public_key);
+	const struct state_peer *was = state_peer_find(all->remembered, c->config->public_key);
 
-	c->peer = engine_peer_add(g->device.engine, c->config->public_key);
+	c->peer = engine_peer_add(s->device->engine, c->config->public_key);
 	if (!c->peer) {
 		if (!c->refused)
 			clients_tell(-errno, c, "it cannot connect, for it has no peer: trying again");
@@ -144,59 +147,60 @@ static void clients_add(struct gateway *g, struct client *c, const struct psk *p
 	if (was)
 		engine_peer_restore_timestamp(c->peer, was->timestamp);
 	if (was && was->endpoint.port)
-		engine_peer_set_endpoint(g->device.engine, c->peer, &was->endpoint);
+		engine_peer_set_endpoint(s->device->engine, c->peer, &was->endpoint);
 	else
-		membership_place(g, c);
+		all->origin->ops->place(all->origin->ctx, c);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
-		add_address(g, c, &c->config->addresses.v[i]);
-	set_options(g, c, psk, NULL);
-	device_set_client(&g->device, engine_peer_id(c->peer), c->id);
+		add_address(all, s, c, &c->config->addresses.v[i]);
+	set_options(s, c, psk, NULL);
+	device_set_client(s->device, engine_peer_id(c->peer), c->id);
 }
 
-static void clients_remove_peer(struct gateway *g, struct client *c)
+static void clients_remove_peer(const struct site *s, struct client *c)
 {
 	if (!c->peer)
 		return;
-	device_set_client(&g->device, engine_peer_id(c->peer), 0);
-	engine_peer_remove(g->device.engine, c->peer);
+	device_set_client(s->device, engine_peer_id(c->peer), 0);
+	engine_peer_remove(s->device->engine, c->peer);
 	c->peer = NULL;
 }
 
-static void withdraw(struct gateway *g, struct client *c)
+static void withdraw(struct clients *all, const struct site *s, struct client *c)
 {
 	if (c->peer)
-		device_set_client(&g->device, engine_peer_id(c->peer), 0);
+		device_set_client(s->device, engine_peer_id(c->peer), 0);
 	for (size_t i = 0; i < c->config->addresses.n; i++)
-		remove_address(g, c, &c->config->addresses.v[i]);
-	clients_remove_peer(g, c);
-	g->clients.orphans = true;
+		remove_address(all, s, c, &c->config->addresses.v[i]);
+	clients_remove_peer(s, c);
+	all->orphans = true;
 }
 
 /* Addresses that it will have no longer: before anybody gets another, for it may be one of these. */
-static void remove_lost(struct gateway *g, struct client *c, const struct config_client *next)
+static void remove_lost(struct clients *all, const struct site *s, struct client *c, const struct config_client *next)
 {
 	for (size_t i = 0; i < c->config->addresses.n; i++) {
 		if (clients_has_address(next, &c->config->addresses.v[i]))
 			continue;
-		remove_address(g, c, &c->config->addresses.v[i]);
-		g->clients.orphans = true;
+		remove_address(all, s, c, &c->config->addresses.v[i]);
+		all->orphans = true;
 	}
 }
 
 /* @c->config is the new one already. */
-static void change(struct gateway *g, struct client *c, const struct config_client *old, const struct psk *psk)
+static void change(struct clients *all, const struct site *s, struct client *c, const struct config_client *old,
+		   const struct psk *psk)
 {
 	for (size_t i = 0; i < c->config->addresses.n; i++)
 		if (!clients_has_address(old, &c->config->addresses.v[i]))
-			add_address(g, c, &c->config->addresses.v[i]);
-	set_options(g, c, psk, old);
+			add_address(all, s, c, &c->config->addresses.v[i]);
+	set_options(s, c, psk, old);
 }
 
 /* A node of a tailnet with another key: its flows go on. @c->config is the new one already. */
-static void change_key(struct gateway *g, struct client *c, const struct psk *psk)
+static void change_key(struct clients *all, const struct site *s, struct client *c, const struct psk *psk)
 {
-	clients_remove_peer(g, c);
-	clients_add(g, c, psk);
+	clients_remove_peer(s, c);
+	clients_add(all, s, c, psk);
 }
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -229,138 +233,19 @@ static struct psk *read_psks(const struct config *config)
 	return psks;
 }
 
-/* Ten thousand clients are looked up among ten thousand: sorted by who they are. */
-struct identity {
-	const struct config_client *config;
-	struct client *client; /* NULL in an index of configured clients */
-};
-
-static int compare_identities(const void *a, const void *b)
-{
-	return config_client_cmp(((const struct identity *)a)->config, ((const struct identity *)b)->config);
-}
-
-static const struct identity *clients_find(const struct identity *index, size_t n, const struct config_client *c)
-{
-	struct identity wanted = {.config = c};
-
-	return bsearch(&wanted, index, n, sizeof(*index), compare_identities);
-}
-
-/* Of the running clients; @index has room for all of them. */
-static void index_running(struct identity *index, const struct gateway *g)
-{
-	for (size_t i = 0; i < g->clients.n; i++)
-		index[i] = (struct identity){g->clients.list[i].config, &g->clients.list[i]};
-	qsort(index, g->clients.n, sizeof(*index), compare_identities);
-}
-
-static void index_configured(struct identity *index, const struct config *config)
-{
-	for (size_t i = 0; i < config->n_clients; i++)
-		index[i] = (struct identity){.config = &config->clients[i]};
-	qsort(index, config->n_clients, sizeof(*index), compare_identities);
-}
-
-struct pinned { /* what an earlier run left in the map of clients */
-	struct pinned_address {
-		struct prefix prefix;
-		uint32_t client;
-	} *v;
-	size_t n, cap;
-};
-
-static int compare_pinned(const void *a, const void *b)
-{
-	return prefix_cmp(&((const struct pinned_address *)a)->prefix, &((const struct pinned_address *)b)->prefix);
-}
-
-static bool take_pinned(void *arg, const struct prefix *p, uint32_t client)
-{
-	struct pinned *s = arg;
-
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? 2 * s->cap : 256;
-		struct pinned_address *v = reallocarray(s->v, cap, sizeof(*v));
-
-		if (!v)
-			return false;
-		s->v = v;
-		s->cap = cap;
-	}
-	s->v[s->n++] = (struct pinned_address){*p, client};
-	return true;
-}
-
-/* The id that @c had before, by any of its addresses; 0: none, or another has it now. @s is sorted. */
-static uint32_t former_id(const struct gateway *g, const struct pinned *s, const bool *taken,
-			  const struct config_client *c)
-{
-	for (size_t i = 0; i < c->addresses.n; i++) {
-		const struct pinned_address wanted = {.prefix = whole(&c->addresses.v[i])};
-		const struct pinned_address *was =
-			s->n ? bsearch(&wanted, s->v, s->n, sizeof(*s->v), compare_pinned) : NULL;
-
-		if (was && was->client < MAX_CLIENTS && !g->clients.by_id[was->client] && !taken[was->client])
-			return was->client;
-	}
-	return 0;
-}
-
-/* One that nobody has. That of one who goes is not free yet: rules come into force before clients do. */
-static uint32_t free_id(const struct gateway *g, const bool *taken)
-{
-	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)
-		if (!g->clients.by_id[id] && !taken[id])
-			return id;
-	return 0;
-}
-
-/* Those who stay keep theirs, so that newcomers never take one that is in use. */
-static uint32_t *plan_ids(const struct gateway *g, const struct config *next, const struct pinned *pinned)
-{
-	struct identity *index = mem_alloc(g->clients.n + 1, sizeof(*index));
-	uint32_t *ids = mem_alloc(next->n_clients + 1, sizeof(*ids));
-	bool *taken = mem_alloc(MAX_CLIENTS, sizeof(*taken));
-
-	index_running(index, g);
-	for (size_t i = 0; i < next->n_clients; i++) {
-		const struct identity *was = clients_find(index, g->clients.n, &next->clients[i]);
-
-		ids[i] = was ? was->client->id : 0;
-		taken[ids[i]] = true;
-	}
-	for (size_t i = 0; i < next->n_clients; i++) {
-		if (ids[i])
-			continue;
-		ids[i] = former_id(g, pinned, taken, &next->clients[i]) ?: free_id(g, taken);
-		taken[ids[i]] = true;
-	}
-	free(taken);
-	free(index);
-	return ids;
-}
-
-uint32_t *clients_ids(const struct gateway *g, const struct config *next)
-{
-	static const struct pinned none;
-
-	return plan_ids(g, next, &none);
-}
-
 /* Leftovers of clients that were removed while no gateway ran. */
-static void sweep_pinned(struct gateway *g, const struct pinned *s)
+static void sweep_pinned(struct clients *all, const struct site *s, const struct pinned *pinned)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		const struct pinned_address *p = &s->v[i];
-		struct client *c = p->client < MAX_CLIENTS ? g->clients.by_id[p->client] : NULL;
+	for (size_t i = 0; i < pinned->n; i++) {
+		const struct pinned_address *p = &pinned->v[i];
+		struct client *c = p->client < MAX_CLIENTS ? all->by_id[p->client] : NULL;
 
 		if (!c || !clients_has_address(c->config, &p->prefix.addr) || c->out) {
-			maps_client_delete(g->maps, &p->prefix);
-			routing_remove(g, &p->prefix);
+			maps_client_delete(s->maps, &p->prefix);
+			routing_remove(&all->routing, s, &p->prefix);
 		}
 	}
-	g->clients.orphans = true;
+	all->orphans = true;
 }
 
 struct clients_plan {
@@ -372,53 +257,55 @@ struct clients_plan {
 	uint32_t *ids;
 };
 
-static void withdraw_missing(struct gateway *g, struct clients_plan *p)
+static void withdraw_missing(struct clients *all, const struct site *s, struct clients_plan *p)
 {
-	struct clients *s = &g->clients;
+	identity_configured(p->index, p->next);
+	for (size_t i = 0; i < all->n; i++) {
+		struct client *c = &all->list[i];
 
-	index_configured(p->index, p->next);
-	for (size_t i = 0; i < s->n; i++) {
-		struct client *c = &s->list[i];
-
-		if (clients_find(p->index, p->next->n_clients, c->config))
+		if (identity_find(p->index, p->next->n_clients, c->config))
 			continue;
-		withdraw(g, c);
-		s->by_id[c->id] = NULL;
-		s->removed++;
+		withdraw(all, s, c);
+		all->by_id[c->id] = NULL;
+		all->removed++;
 	}
 }
 
 /* Builds the new list. */
-static void carry_over(struct gateway *g, struct clients_plan *p)
+static void carry_over(struct clients *all, struct clients_plan *p)
 {
 	struct identity *index = p->index;
 
-	index_running(index, g);
+	identity_running(index, all);
 	for (size_t i = 0; i < p->next->n_clients; i++) {
 		const struct config_client *next = &p->next->clients[i];
-		const struct identity *was = clients_find(index, g->clients.n, next);
+		const struct identity *was = identity_find(index, all->n, next);
 		struct client *c = &p->list[i];
 
-		*c = was ? *was->client : (struct client){.config = next, .id = p->ids[i]};
+		*c = was ? *was->client : (struct client){.config = next};
+		c->id = p->ids[i];  /* the same, or one at last */
 		c->revoked = false; /* it is in this one */
+		c->until = 0;
 		if (c->id)
-			g->clients.by_id[c->id] = c;
+			all->by_id[c->id] = c;
 		else
 			clients_tell(-ENOSPC, c, "no id is free");
 	}
 }
 
-static void clients_make_room(struct gateway *g, struct client *c, const struct config_client *next)
+static void clients_make_room(struct clients *all, const struct site *s, struct client *c,
+			      const struct config_client *next)
 {
-	c->out = is_out(g, next);
+	c->out = is_out(all, next);
 	if (c->peer && c->out)
-		withdraw(g, c);
+		withdraw(all, s, c);
 	else if (c->peer)
-		remove_lost(g, c, next);
+		remove_lost(all, s, c, next);
 }
 
 /* After make_room() of all of them. */
-static void make_so(struct gateway *g, struct client *c, const struct config_client *next, const struct psk *psk)
+static void make_so(struct clients *all, const struct site *s, struct client *c, const struct config_client *next,
+		    const struct psk *psk)
 {
 	const struct config_client *old = c->config;
 	bool known = c->peer;
@@ -427,15 +314,15 @@ static void make_so(struct gateway *g, struct client *c, const struct config_cli
 	if (c->out || !c->id)
 		return;
 	if (!known) {
-		clients_add(g, c, psk);
-		g->clients.added++;
+		clients_add(all, s, c, psk);
+		all->added++;
 		return;
 	}
 	if (memcmp(old->public_key, next->public_key, KEY_LEN))
-		change_key(g, c, psk);
+		change_key(all, s, c, psk);
 	else
-		change(g, c, old, psk);
-	g->clients.changed += !config_client_same(old, next);
+		change(all, s, c, old, psk);
+	all->changed += !config_client_same(old, next);
 }
 
 void clients_plan_free(struct clients_plan *p)
@@ -450,7 +337,7 @@ void clients_plan_free(struct clients_plan *p)
 	free(p);
 }
 
-struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
+struct clients_plan *clients_plan(const struct clients *all, const struct site *s, const struct config *next)
 {
 	struct clients_plan *p = mem_alloc(1, sizeof(*p));
 
@@ -461,55 +348,53 @@ struct clients_plan *clients_plan(struct gateway *g, const struct config *next)
 		return NULL;
 	}
 	p->list = mem_alloc(next->n_clients + 1, sizeof(*p->list));
-	p->index = mem_alloc(next->n_clients + g->clients.n + 1, sizeof(*p->index));
-	if (!g->clients.list)
-		maps_client_each(g->maps, take_pinned, &p->pinned);
-	if (p->pinned.n)
-		qsort(p->pinned.v, p->pinned.n, sizeof(*p->pinned.v), compare_pinned);
-	p->ids = plan_ids(g, next, &p->pinned);
+	p->index = mem_alloc(next->n_clients + all->n + 1, sizeof(*p->index));
+	if (!all->list)
+		pinned_read(&p->pinned, s->maps);
+	p->ids = client_ids_plan(all, next, &p->pinned);
 	return p;
 }
 
 /* Every client has its addresses, whatever the order in which they changed hands. */
-static void clients_claim(struct gateway *g)
+static void clients_claim(const struct clients *all, const struct site *s)
 {
-	for (size_t i = 0; i < g->clients.n; i++) {
-		const struct client *c = &g->clients.list[i];
+	for (size_t i = 0; i < all->n; i++) {
+		const struct client *c = &all->list[i];
 
 		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++)
-			engine_peer_allow(g->device.engine, c->peer, &(struct prefix){c->config->addresses.v[k], 128});
+			engine_peer_allow(s->device->engine, c->peer, &(struct prefix){c->config->addresses.v[k], 128});
 	}
-	engine_publish_allowed(g->device.engine);
+	engine_publish_allowed(s->device->engine);
 }
 
-void clients_take(struct gateway *g, struct clients_plan *p)
+void clients_take(struct clients *all, const struct site *s, struct clients_plan *p)
 {
-	bool first = !g->clients.list;
+	bool first = !all->list;
 
-	g->clients.added = g->clients.removed = g->clients.changed = 0;
-	withdraw_missing(g, p);
-	carry_over(g, p);
-	free(g->clients.list);
-	g->clients.list = p->list;
-	g->clients.n = p->next->n_clients;
+	all->added = all->removed = all->changed = 0;
+	withdraw_missing(all, s, p);
+	carry_over(all, p);
+	free(all->list);
+	all->list = p->list;
+	all->n = p->next->n_clients;
 	p->list = NULL;
-	for (size_t i = 0; i < g->clients.n; i++)
-		clients_make_room(g, &g->clients.list[i], &p->next->clients[i]);
-	for (size_t i = 0; i < g->clients.n; i++)
-		make_so(g, &g->clients.list[i], &p->next->clients[i], &p->psks[i]);
-	clients_claim(g);
+	for (size_t i = 0; i < all->n; i++)
+		clients_make_room(all, s, &all->list[i], &p->next->clients[i]);
+	for (size_t i = 0; i < all->n; i++)
+		make_so(all, s, &all->list[i], &p->next->clients[i], &p->psks[i]);
+	clients_claim(all, s);
 	if (first)
-		sweep_pinned(g, &p->pinned);
-	end_orphans(g);
+		sweep_pinned(all, s, &p->pinned);
+	end_orphans(all, s);
 	clients_plan_free(p);
 }
 
-static void let_in(struct gateway *g, struct client *c)
+static void let_in(struct clients *all, const struct site *s, struct client *c)
 {
 	struct psk psk = {0};
 
 	if (read_psk(c->config, &psk)) {
-		clients_add(g, c, &psk);
+		clients_add(all, s, c, &psk);
 		c->out = false;
 	}
 	if (c->peer)
@@ -523,75 +408,86 @@ static bool lacks_peer(const struct client *c)
 	return !c->peer && !c->out;
 }
 
-size_t clients_without_peer(const struct gateway *g)
+size_t clients_without_peer(const struct clients *all)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < g->clients.n; i++)
-		n += lacks_peer(&g->clients.list[i]);
+	for (size_t i = 0; i < all->n; i++)
+		n += lacks_peer(&all->list[i]);
 	return n;
 }
 
-void clients_settle(struct gateway *g)
+void clients_settle(struct clients *all, const struct site *s)
 {
 	bool any = false;
 
-	for (size_t i = 0; i < g->clients.n; i++) {
-		struct client *c = &g->clients.list[i];
+	for (size_t i = 0; i < all->n; i++) {
+		struct client *c = &all->list[i];
 
-		bool out = c->revoked || is_out(g, c->config);
+		bool late = c->until && all->origin->ops->time(all->origin->ctx) >= c->until;
+		bool out = c->revoked || late || is_out(all, c->config);
 
 		if (!c->id || (c->out == out && (out || !lacks_peer(c))))
 			continue;
 		any = true;
 		if (!out) {
-			let_in(g, c);
+			let_in(all, s, c);
 			continue;
 		}
 		log_info("client %s %s", c->config->name,
-			 c->revoked			    ? "was taken out of the configuration"
-			 : clients_is_expired(g, c->config) ? "has expired"
-							    : "is out of the tailnet");
-		withdraw(g, c);
+			 c->revoked				      ? "was taken out of the configuration"
+			 : late || clients_is_expired(all, c->config) ? "has expired"
+								      : "is out of the tailnet");
+		withdraw(all, s, c);
 		c->out = true;
 	}
 	if (any)
-		engine_publish_allowed(g->device.engine);
-	end_orphans(g);
+		engine_publish_allowed(s->device->engine);
+	end_orphans(all, s);
 }
 
-void clients_kick(struct gateway *g, struct client *c)
+void clients_kick(struct clients *all, const struct site *s, struct client *c)
 {
 	struct psk psk = {0};
 
 	if (!c->peer)
 		return;
 	engine_peer_psk(c->peer, psk.key);
-	withdraw(g, c);
-	end_orphans(g);
-	clients_add(g, c, &psk);
+	withdraw(all, s, c);
+	end_orphans(all, s);
+	clients_add(all, s, c, &psk);
 	sodium_memzero(&psk, sizeof(psk));
-	engine_publish_allowed(g->device.engine);
+	engine_publish_allowed(s->device->engine);
 }
 
-void clients_reset(struct gateway *g, struct client *c)
+void clients_route(struct clients *all, const struct site *s)
 {
-	for (size_t i = 0; i < g->state.n_peers; i++)
-		if (!memcmp(g->state.peers[i].public, c->config->public_key, KEY_LEN))
-			memset(g->state.peers[i].timestamp, 0, TIMESTAMP_LEN);
-	clients_kick(g, c);
-	gateway_remember(g);
-}
-
-void clients_route(struct gateway *g)
-{
-	for (size_t i = 0; i < g->clients.n; i++) {
-		const struct client *c = &g->clients.list[i];
+	for (size_t i = 0; i < all->n; i++) {
+		const struct client *c = &all->list[i];
 
 		for (size_t k = 0; c->peer && k < c->config->addresses.n; k++) {
 			struct prefix p = whole(&c->config->addresses.v[k]);
 
-			routing_add(g, &p);
+			routing_add(&all->routing, s, &p);
 		}
 	}
+}
+
+void clients_second(struct clients *all, const struct site *s)
+{
+	clients_settle(all, s);
+	routing_retry(&all->routing, s);
+}
+
+const struct client *clients_by_id(const struct clients *all, uint32_t id)
+{
+	return id < MAX_CLIENTS ? all->by_id[id] : NULL;
+}
+
+struct client *clients_by_name(const struct clients *all, const char *name)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (!strcmp(all->list[i].config->name, name))
+			return &all->list[i];
+	return NULL;
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "answers_by.h"
 #include "user/kernel/own_source.h"
 #include "user/base/log.h"
 #include "user/kernel/offload.h"
@@ -42,23 +42,23 @@ static uint32_t egress_id_of(struct egress_state *s, const struct addr *a)
 }
 
 /* Ids that an earlier run gave. */
-static void remember_ids(struct gateway *g)
+static void remember_ids(struct egress_state *e, const struct site *s)
 {
 	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
-		struct egress e;
+		struct egress known;
 
-		if (!maps_egress_get(g->maps, id, &e))
-			g->egress.by_id[id] = e.addr;
+		if (!maps_egress_get(s->maps, id, &known))
+			e->by_id[id] = known.addr;
 	}
 }
 
 /* 0, also where there is none (pool->ifindex is 0 then); -errno: the kernel did not answer, and nothing is known. */
-static int find_interface(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+static int find_interface(const struct site *s, const struct config_pool *config, struct egress_pool *pool)
 {
 	struct netlink_link link;
-	int ifindex = config->interface ? 0 : netlink_default_interface(&g->netlink);
-	int err = config->interface ? netlink_link(&g->netlink, config->interface, &link)
-		  : ifindex > 0	    ? netlink_link_at(&g->netlink, ifindex, &link)
+	int ifindex = config->interface ? 0 : netlink_default_interface(s->netlink);
+	int err = config->interface ? netlink_link(s->netlink, config->interface, &link)
+		  : ifindex > 0	    ? netlink_link_at(s->netlink, ifindex, &link)
 				    : ifindex;
 
 	pool->ifindex = 0;
@@ -91,10 +91,11 @@ static bool listed(const struct addr *list, int n, const struct addr *a)
 }
 
 /* The pool's addresses as they are now: the configured ones, or the interface's own. 0 or -errno, as above. */
-static int find_addresses(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+static int find_addresses(struct egress_state *e, const struct site *s, const struct config_pool *config,
+			  struct egress_pool *pool)
 {
 	struct addr own[EGRESS_POOL_MAX];
-	int n = pool->ifindex ? netlink_addresses(&g->netlink, pool->ifindex, own, EGRESS_POOL_MAX) : 0;
+	int n = pool->ifindex ? netlink_addresses(s->netlink, pool->ifindex, own, EGRESS_POOL_MAX) : 0;
 	const struct addr *wanted = config->addresses.n ? config->addresses.v : own;
 	size_t n_wanted = config->addresses.n ?: n > 0 ? (size_t)n : 0;
 
@@ -105,13 +106,13 @@ static int find_addresses(struct gateway *g, const struct config_pool *config, s
 		pool->address[pool->n++] = (struct egress_address){
 			.addr = wanted[i],
 			.public = *public_of(config, &wanted[i], i),
-			.id = egress_id_of(&g->egress, &wanted[i]),
+			.id = egress_id_of(e, &wanted[i]),
 			.present = listed(own, n, &wanted[i]),
 		};
 	return 0;
 }
 
-static void publish_address(struct gateway *g, const struct egress_pool *pool, const struct egress_address *a,
+static void publish_address(const struct site *s, const struct egress_pool *pool, const struct egress_address *a,
 			    bool exclusive)
 {
 	struct maps_ports kept[PORTS_KEPT];
@@ -128,12 +129,12 @@ static void publish_address(struct gateway *g, const struct egress_pool *pool, c
 	for (size_t i = 0; i < MAX_ANSWERS; i++)
 		e.answers[i] = pool->answers[i];
 	maps_port_ranges(kept, n, e.range);
-	err = maps_egress_set(g->maps, a->id, &e);
+	err = maps_egress_set(s->maps, a->id, &e);
 	if (err)
 		log_error("egress: %s", strerror(-err));
 }
 
-static void publish_pool(struct gateway *g, uint32_t index, const struct egress_pool *pool)
+static void publish_pool(const struct site *s, uint32_t index, const struct egress_pool *pool)
 {
 	struct pool p = {0};
 
@@ -148,7 +149,7 @@ static void publish_pool(struct gateway *g, uint32_t index, const struct egress_
 		else if (!v4 && p.n6 < POOL_ADDRESSES)
 			p.v6[p.n6++] = (uint16_t)a->id;
 	}
-	maps_pool_set(g->maps, index, &p);
+	maps_pool_set(s->maps, index, &p);
 }
 
 static bool in_a_pool(const struct egress_state *s, uint32_t id)
@@ -161,16 +162,16 @@ static bool in_a_pool(const struct egress_state *s, uint32_t id)
 }
 
 /* Addresses that no pool has any more end their flows. */
-static void retire(struct gateway *g)
+static void retire(const struct egress_state *e, const struct site *s)
 {
 	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
-		struct egress e;
+		struct egress known;
 
-		if (is_none(&g->egress.by_id[id]) || in_a_pool(&g->egress, id) || maps_egress_get(g->maps, id, &e) ||
-		    e.state == EGRESS_GONE)
+		if (is_none(&e->by_id[id]) || in_a_pool(e, id) || maps_egress_get(s->maps, id, &known) ||
+		    known.state == EGRESS_GONE)
 			continue;
-		e.state = EGRESS_GONE;
-		maps_egress_set(g->maps, id, &e);
+		known.state = EGRESS_GONE;
+		maps_egress_set(s->maps, id, &known);
 	}
 }
 
@@ -198,22 +199,12 @@ static void report_change(const struct egress_pool *was, const struct egress_poo
  * Without it every datagram from a service is a super-packet of its own (offload.h).
  * Written down before it is done, so that `down` finds it whatever happens.
  */
-static void gather_udp(struct gateway *g, const char *interface)
+static void gather_udp(const struct egress_state *e, const char *interface)
 {
-	struct state *s = &g->state;
-	bool on = true, known = false;
+	bool on = true;
 
-	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on)
+	if (offload_get(interface, OFFLOAD_UDP_GRO_FORWARDING, &on) || on || !e->write_down(e->ctx, interface))
 		return;
-	for (size_t i = 0; i < s->n_offload; i++)
-		known |= !strcmp(s->offload[i], interface);
-	if (!known) {
-		if (s->n_offload == STATE_OFFLOADS)
-			return;
-		snprintf(s->offload[s->n_offload++], IFNAMSIZ, "%s", interface);
-		if (state_save(g->config->state, s))
-			return;
-	}
 	offload_set(interface, OFFLOAD_UDP_GRO_FORWARDING, true);
 }
 
@@ -233,87 +224,89 @@ static void stop_lro(const char *interface)
 }
 
 /* Those by which answers come, and did not before. */
-static void prepare_interfaces(struct gateway *g, const struct egress_pool *pool, const struct egress_pool *was)
+static void prepare_interfaces(const struct egress_state *e, const struct egress_pool *pool,
+			       const struct egress_pool *was)
 {
 	char name[IFNAMSIZ];
 
 	for (size_t i = 0; i < MAX_ANSWERS && pool->answers[i]; i++) {
 		if (answers_come_by(was, pool->answers[i]) || !if_indextoname(pool->answers[i], name))
 			continue;
-		gather_udp(g, name);
+		gather_udp(e, name);
 		stop_lro(name);
 	}
 }
 
 /* What the kernel did not tell stays as it was known: taken for an absence, it would end live flows. */
-static bool learn(struct gateway *g, const struct config_pool *config, struct egress_pool *pool)
+static bool learn(struct egress_state *e, const struct site *s, const struct config_pool *config,
+		  struct egress_pool *pool)
 {
 	struct egress_pool now = *pool;
-	int err = find_interface(g, config, &now) ?: find_addresses(g, config, &now) ?: answers_by(g, config, &now);
+	int err = find_interface(s, config, &now) ?: find_addresses(e, s, config, &now) ?: answers_by(s, config, &now);
 
 	if (!err) {
 		*pool = now;
 		return true;
 	}
-	if (!g->egress.unsure)
+	if (!e->unsure)
 		log_warning("egress: the kernel does not tell interfaces and addresses (%s): asking again",
 			    strerror(-err));
 	return false;
 }
 
-void egress_refresh(struct gateway *g)
+void egress_refresh(struct egress_state *e, const struct site *s)
 {
 	bool unsure = false;
 
-	for (size_t i = 0; i < g->config->n_pools; i++) {
-		struct egress_pool was = g->egress.pool[i], *pool = &g->egress.pool[i];
+	for (size_t i = 0; i < s->config->n_pools; i++) {
+		struct egress_pool was = e->pool[i], *pool = &e->pool[i];
 
-		if (!learn(g, &g->config->pools[i], pool)) {
+		if (!learn(e, s, &s->config->pools[i], pool)) {
 			unsure = true;
 			continue;
 		}
-		prepare_interfaces(g, pool, &was);
+		prepare_interfaces(e, pool, &was);
 		report_change(&was, pool);
 		for (size_t k = 0; k < pool->n; k++)
 			if (pool->address[k].id)
-				publish_address(g, pool, &pool->address[k], g->config->pools[i].exclusive);
-		publish_pool(g, (uint32_t)i, pool);
+				publish_address(s, pool, &pool->address[k], s->config->pools[i].exclusive);
+		publish_pool(s, (uint32_t)i, pool);
 	}
-	g->egress.n = g->config->n_pools;
-	g->egress.unsure = unsure;
+	e->n = s->config->n_pools;
+	e->unsure = unsure;
 	if (!unsure)
-		retire(g);
+		retire(e, s);
 }
 
-void egress_keep_fragments(struct gateway *g)
+void egress_keep_fragments(const struct egress_state *e, const struct site *s)
 {
 	uint64_t until = clock_now() + FRAGMENTS_KEPT;
 
-	for (size_t i = 0; i < g->egress.n; i++)
-		for (size_t k = 0; k < g->egress.pool[i].n; k++)
-			if (g->egress.pool[i].address[k].present)
-				maps_reassemble(g->maps, &g->egress.pool[i].address[k].addr, until);
+	for (size_t i = 0; i < e->n; i++)
+		for (size_t k = 0; k < e->pool[i].n; k++)
+			if (e->pool[i].address[k].present)
+				maps_reassemble(s->maps, &e->pool[i].address[k].addr, until);
 }
 
 /* Said, and done nevertheless: it may be meant, on a machine with a console. */
-static void warn_of_exclusive(const struct gateway *g)
+static void warn_of_exclusive(const struct egress_state *e, const struct site *s)
 {
 	char text[ADDR_STRLEN];
 
-	for (size_t i = 0; i < g->egress.n; i++)
-		for (size_t k = 0; g->config->pools[i].exclusive && k < g->egress.pool[i].n; k++)
-			if (is_own_source(&g->egress.pool[i].address[k].addr))
-				log_warning(OWN_SOURCE_WARNING, addr_str(&g->egress.pool[i].address[k].addr, text));
+	for (size_t i = 0; i < e->n; i++)
+		for (size_t k = 0; s->config->pools[i].exclusive && k < e->pool[i].n; k++)
+			if (is_own_source(&e->pool[i].address[k].addr))
+				log_warning(OWN_SOURCE_WARNING, addr_str(&e->pool[i].address[k].addr, text));
 }
 
-bool egress_open(struct gateway *g, char *error, size_t size)
+bool egress_open(struct egress_state *e, const struct site *s, char *error, size_t size)
 {
-	remember_ids(g);
-	for (size_t i = 0; i < g->config->n_pools; i++) {
-		const struct config_pool *config = &g->config->pools[i];
+	remember_ids(e, s);
+	for (size_t i = 0; i < s->config->n_pools; i++) {
+		const struct config_pool *config = &s->config->pools[i];
 		struct egress_pool pool = {0};
 
-		int err = find_interface(g, config, &pool);
+		int err = find_interface(s, config, &pool);
 
 		if (pool.ifindex)
 			continue;
@@ -326,8 +319,7 @@ bool egress_open(struct gateway *g, char *error, size_t size)
 				 "no egress interface: there is no default route; name one with egress.interface");
 		return false;
 	}
-	egress_refresh(g);
-	warn_of_exclusive(g);
-	ways_refresh(g);
+	egress_refresh(e, s);
+	warn_of_exclusive(e, s);
 	return true;
 }

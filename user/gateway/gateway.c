@@ -14,18 +14,145 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "user/config/known_keys.h"
-#include "user/wireguard/crypto.h"
+#include "change_blocklists.h"
+#include "change_compile.h"
+#include "change_config.h"
+#include "changes.h"
+#include "counters.h"
+#include "egress.h"
+#include "hooks.h"
+#include "host.h"
+#include "identity.h"
+#include "notices.h"
+#include "parts.h"
+#include "probing.h"
+#include "programs.h"
+#include "remember.h"
+#include "remove.h"
+#include "running.h"
+#include "tunnel.h"
+#include "ways.h"
 #include "user/base/log.h"
-#include "user/base/loop.h"
-#include "user/tailnet_gateway/membership.h"
 #include "user/base/notify.h"
-#include "user/base/secret.h"
+#include "user/control/control.h"
+#include "user/datapath/uapi_socket.h"
+#include "user/kernel/locks.h"
+#include "user/wireguard/crypto.h"
 #include "user/base/clock.h"
 #include "user/base/exit.h"
-#include "user/base/file.h"
 
-#define REMOVE_TRIES 3
+struct gateway {
+	const struct gateway_options *options;
+	struct loop loop;
+	struct netlink netlink;
+	struct device device;
+	struct site site; /* these, and the configuration, as the parts see them */
+	struct loop_watch monitor, signals, commands;
+	uint64_t second; /* the last, monotonic ns */
+	struct locks locks;
+	bool fresh;	  /* nothing was there when the locks were taken: a failed start leaves nothing */
+	bool remove;	  /* `down`: leave nothing behind */
+	unsigned changed; /* enum netlink_change, not looked at yet */
+
+	struct origin origin;
+	struct running running;
+	struct changes changes;
+	struct refresh refresh;
+	struct remember remember;
+	struct tunnel tunnel;
+	struct host host;
+	struct egress_state egress;
+	struct ways ways;
+	struct hooks hooks;
+	struct notices notices;
+	struct probing probing;
+	struct history history;
+	struct uapi_socket *uapi;
+	struct parts parts; /* for the handlers of commands */
+};
+
+/* ---- what parts have to tell each other ------------------------------------------------------ */
+
+static void answer_later(void *ctx, uint64_t ticket, int status, json_t *result, char *error)
+{
+	struct gateway *g = ctx;
+
+	control_finish(g->parts.control, ticket, status, result, error);
+}
+
+/* Those that follow the configuration. */
+static void running_was_taken(void *ctx, enum running_why why, const struct config *old)
+{
+	struct gateway *g = ctx;
+
+	tunnel_readdress(&g->tunnel, &g->site, old);
+	host_reserve(&g->host, &g->site);
+	if (why != RUNNING_RELOADED)
+		return;
+	g->origin.ops->reloaded(g->origin.ctx);
+	ways_refresh(&g->ways, &g->site, &g->egress);
+}
+
+static bool write_offload_down(void *ctx, const char *interface)
+{
+	struct gateway *g = ctx;
+
+	return remember_offload(&g->remember, &g->site, interface);
+}
+
+static void packet_was_unrouted(void *ctx, const struct addr *dst)
+{
+	struct gateway *g = ctx;
+
+	g->origin.ops->unrouted(g->origin.ctx, dst);
+}
+
+static void probe_was_refused(void *ctx, enum drop_reason reason)
+{
+	struct gateway *g = ctx;
+
+	probing_refused(&g->probing, &g->site, reason);
+}
+
+/* ---- what commands may have done ------------------------------------------------------------- */
+
+static const struct client *do_kick(void *ctx, const char *name)
+{
+	struct gateway *g = ctx;
+	struct client *c = clients_by_name(&g->running.clients, name);
+
+	if (c)
+		clients_kick(&g->running.clients, &g->site, c);
+	return c;
+}
+
+static const struct client *do_reset(void *ctx, const char *name)
+{
+	struct gateway *g = ctx;
+	struct client *c = clients_by_name(&g->running.clients, name);
+
+	if (!c)
+		return NULL;
+	remember_no_timestamp(&g->remember, c->config->public_key);
+	clients_kick(&g->running.clients, &g->site, c);
+	remember_save(&g->remember, &g->site, &g->running.clients);
+	return c;
+}
+
+static struct change *do_reload(void *ctx, bool dry)
+{
+	struct gateway *g = ctx;
+
+	return change_config(g->options->file, &g->running, dry);
+}
+
+static void do_down(void *ctx)
+{
+	struct gateway *g = ctx;
+
+	g->remove = true;
+	g->loop.stop = true;
+}
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
@@ -37,7 +164,7 @@ static void gateway_signalled(void *ctx)
 	while (read(g->signals.fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo != SIGHUP)
 			g->loop.stop = true;
-		else if (!changes_add(g, gateway_reload(g, false)))
+		else if (!changes_add(&g->changes, do_reload(g, false)))
 			log_error("reload: too many changes wait");
 	}
 }
@@ -46,51 +173,60 @@ static void host_changed(void *ctx)
 {
 	struct gateway *g = ctx;
 
-	g->changes |= netlink_monitor_read(g->monitor.fd, &g->netlink, g->device.tap.ifindex);
+	g->changed |= netlink_monitor_read(g->monitor.fd, &g->netlink, g->device.tap.ifindex);
 }
 
 static void command_waits(void *ctx)
 {
 	struct gateway *g = ctx;
 
-	control_serve(g->control);
+	control_serve(g->parts.control);
 }
 
 static void follow_host(struct gateway *g)
 {
-	tunnel_keep(g);
-	if (g->changes & NETLINK_OWN_ROUTES) {
+	const struct site *s = &g->site;
+	enum tunnel_kept kept = tunnel_keep(&g->tunnel, s, g->changed);
+
+	if (kept != TUNNEL_WHOLE)
+		clients_route(&g->running.clients, s);
+	if (kept == TUNNEL_ANEW)
+		g->changed = NETLINK_LINK;
+	if (g->changed & NETLINK_OWN_ROUTES) {
 		log_warning("routes to clients were removed: putting them back");
-		clients_route(g);
+		clients_route(&g->running.clients, s);
 	}
-	g->changes &= ~(unsigned)NETLINK_OWN_ROUTES;
-	if (!g->changes)
+	g->changed &= ~(unsigned)NETLINK_OWN_ROUTES;
+	if (!g->changed)
 		return;
-	g->changes = 0;
-	host_guard(g); /* somebody may have flushed the rules */
-	egress_refresh(g);
-	ways_refresh(g);
-	host_reserve(g);
-	hooks_follow(g);
+	g->changed = 0;
+	host_guard(s); /* somebody may have flushed the rules */
+	egress_refresh(&g->egress, s);
+	ways_refresh(&g->ways, s, &g->egress);
+	host_reserve(&g->host, s);
+	hooks_follow(&g->hooks, s, &g->egress);
 }
 
 static void each_second(struct gateway *g)
 {
-	verbs_sample(g);
-	refresh_lists(g);
-	rules_second(g);
-	clients_settle(g);
-	membership_second(g);
-	host_guard(g);
+	const struct site *s = &g->site;
+
+	counters_sample(&g->history, s);
+	refresh_second(&g->refresh, &g->changes, g->second);
+	if (rules_second(&g->running.rules, s, g->second, !g->changes.n))
+		change_compile(&g->changes);
+	clients_second(&g->running.clients, s);
+	g->origin.ops->second(g->origin.ctx);
+	host_guard(s);
 	if (g->egress.unsure || g->hooks.unsure)
-		g->changes |= NETLINK_ADDRESS;
-	hooks_verify(g);
-	routing_retry(g);
-	changes_go_on(g);
-	egress_keep_fragments(g);
-	probe_tick(g);
-	if (g->second >= g->save_after)
-		gateway_remember(g);
+		g->changed |= NETLINK_ADDRESS;
+	if (g->second / NS_PER_SEC % NETLINK_ROUTES_AGAIN == 0)
+		g->changed |= NETLINK_ROUTES;
+	hooks_verify(&g->hooks, s);
+	changes_go_on(&g->changes);
+	egress_keep_fragments(&g->egress, s);
+	probing_second(&g->probing, s);
+	remember_second(&g->remember, s, &g->running.clients, g->second);
 }
 
 static uint64_t gateway_earlier(uint64_t a, uint64_t b)
@@ -101,9 +237,9 @@ static uint64_t gateway_earlier(uint64_t a, uint64_t b)
 static void gateway_loop(struct gateway *g)
 {
 	while (!g->loop.stop) {
-		uint64_t due = gateway_earlier(membership_tick(g), g->second + NS_PER_SEC);
+		uint64_t due = gateway_earlier(g->origin.ops->tick(g->origin.ctx), g->second + NS_PER_SEC);
 
-		if (gateway_greet(g))
+		if (remember_greet(&g->remember, &g->site, &g->running.clients))
 			due = 0;
 		loop_run_once(&g->loop, due);
 		follow_host(g);
@@ -115,39 +251,6 @@ static void gateway_loop(struct gateway *g)
 }
 
 /* ---- start -------------------------------------------------------------------------------------- */
-
-/* In a tailnet the node's key is made, and replaced, as the coordination server wants it. */
-static bool load_key(struct gateway *g, char *error, size_t size)
-{
-	const char *file = g->config->tunnel.private_key_file;
-	enum secret_result result;
-	uint8_t key[KEY_LEN];
-
-	if (g->membership)
-		return true;
-	result = secret_read(file, key, error, size);
-	if (result == SECRET_ABSENT && g->state.has_identity) {
-		snprintf(error, size,
-			 "%s is missing, but clients know this gateway by another key: restore it, or remove %s/%s to "
-			 "begin anew",
-			 file, g->config->state, STATE_FILE);
-		return false;
-	}
-	if (result == SECRET_ABSENT) {
-		crypto_random(key, sizeof(key));
-		result = secret_create(file, key, error, size);
-		if (result == SECRET_OK)
-			log_info("made a private key: %s", file);
-	}
-	if (result == SECRET_OK && known_private_key(key)) {
-		snprintf(error, size, "%s holds %s: " KNOWN_KEY_ADVICE, file, known_private_key(key));
-		result = SECRET_BAD;
-	}
-	if (result == SECRET_OK)
-		engine_set_identity(g->device.engine, key);
-	explicit_bzero(key, sizeof(key));
-	return result == SECRET_OK;
-}
 
 static unsigned worker_count(const struct config *config)
 {
@@ -161,64 +264,48 @@ static unsigned worker_count(const struct config *config)
 static void on_index(void *ctx, uint32_t index, unsigned worker, bool used)
 {
 	struct gateway *g = ctx;
-	int err = used ? maps_session_set(g->maps, index, worker, 0) : maps_session_delete(g->maps, index);
+	int err = used ? maps_session_set(g->site.maps, index, worker, 0) : maps_session_delete(g->site.maps, index);
 
 	if (err)
 		log_error("map of sessions: %s", strerror(-err));
 }
 
+static void other_came(void *ctx, const uint8_t *bytes, size_t len, const struct endpoint *from)
+{
+	struct gateway *g = ctx;
+
+	g->origin.ops->other(g->origin.ctx, bytes, len, from);
+}
+
+static void relay_wanted(void *ctx, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len)
+{
+	struct gateway *g = ctx;
+
+	g->origin.ops->relay(g->origin.ctx, peer, region, bytes, len);
+}
+
+static void notice_wanted(void *ctx, const struct notice *notice)
+{
+	struct gateway *g = ctx;
+
+	notices_send(&g->notices, notice);
+}
+
 static bool open_device(struct gateway *g, char *error, size_t size)
 {
 	struct device_options options = {
-		.listen = g->config->tunnel.listen,
-		.workers = worker_count(g->config),
-		.mtu = g->mtu,
+		.listen = g->site.config->tunnel.listen,
+		.workers = worker_count(g->site.config),
+		.mtu = g->tunnel.mtu,
 		.index = on_index,
-		.other = g->membership ? paths_other : NULL,
-		.relay = g->membership ? paths_relay : NULL,
-		.notice = notices_send,
+		.other = g->origin.ops->other ? other_came : NULL,
+		.relay = g->origin.ops->relay ? relay_wanted : NULL,
+		.notice = notice_wanted,
 		.ctx = g,
 	};
 
-	snprintf(options.interface, sizeof(options.interface), "%s", g->config->tunnel.interface);
+	snprintf(options.interface, sizeof(options.interface), "%s", g->site.config->tunnel.interface);
 	return device_open(&g->device, &g->loop, &options, error, size);
-}
-
-/* Of maps that were replaced: which of their flows live on. */
-static void say_carried(const struct gateway *g)
-{
-	const struct maps_carried *c = maps_carried(g->maps);
-
-	if (!c->layout)
-		return;
-	if (c->taken == c->flows)
-		log_info("%s: maps of layout %u were replaced: all their %u live flows and mappings go on",
-			 g->config->pins, c->layout, c->flows);
-	else if (c->taken)
-		log_warning("%s: maps of layout %u were replaced: %u of their %u live flows and mappings go on, the "
-			    "others ended: %s",
-			    g->config->pins, c->layout, c->taken, c->flows,
-			    c->error ? strerror(-c->error) : "there was no room for them (nat.flows)");
-	else
-		log_warning("%s: maps of layout %u were replaced, and their %u flows and mappings ended: %s",
-			    g->config->pins, c->layout, c->flows,
-			    c->error ? strerror(-c->error) : "this program does not read that layout");
-}
-
-static bool open_maps(struct gateway *g, char *error, size_t size)
-{
-	struct maps_options options = {.pins = g->config->pins, .flows = g->config->nat.flows};
-	char *why = NULL;
-
-	g->maps = maps_open(&options, &why);
-	if (!g->maps) {
-		snprintf(error, size, "%s", why ? why : "the BPF programs do not load");
-		free(why);
-		return false;
-	}
-	say_carried(g);
-	maps_sessions_clear(g->maps);
-	return true;
 }
 
 static int gateway_watch_signals(struct gateway *g)
@@ -238,12 +325,15 @@ static int gateway_watch_signals(struct gateway *g)
 
 static bool open_loop(struct gateway *g, char *error, size_t size)
 {
-	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: gateway_watch_signals(g) ?: changes_open(g);
-	int monitor = err ? err : netlink_monitor_open();
+	struct changes_answer answers = {answer_later, g};
+	int err = loop_init(&g->loop) ?: netlink_open(&g->netlink) ?: gateway_watch_signals(g);
+	int monitor;
 
+	err = err ?: changes_open(&g->changes, &g->loop, &g->running, answers);
+	monitor = err ?: netlink_monitor_open();
 	if (monitor >= 0)
 		err = loop_add(&g->loop, &g->monitor, monitor, host_changed, g);
-	g->netlink.mark = owner_mark(g->config->pins);
+	g->netlink.mark = owner_mark(g->site.config->pins);
 	if (err || monitor < 0)
 		snprintf(error, size, "starting: %s", strerror(err ? -err : -monitor));
 	return !err && monitor >= 0;
@@ -256,7 +346,7 @@ static void wg_refused(void *ctx, const char *name)
 
 	log_warning("wg set %s: refused (%s), nothing was changed: peers, keys and addresses are the configuration's: "
 		    "edit %s and `sluice reload`",
-		    g->device.tap.name, name, g->file);
+		    g->device.tap.name, name, g->options->file);
 }
 
 static bool open_commands(struct gateway *g, char *error, size_t size)
@@ -267,10 +357,10 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 		.refused = wg_refused,
 	};
 
-	g->control = control_open(g->config->socket, gateway_verbs, g, error, size);
-	if (!g->control)
+	g->parts.control = control_open(g->site.config->socket, g->options->verbs, &g->parts, error, size);
+	if (!g->parts.control)
 		return false;
-	if (loop_add(&g->loop, &g->commands, control_fd(g->control), command_waits, g)) {
+	if (loop_add(&g->loop, &g->commands, control_fd(g->parts.control), command_waits, g)) {
 		snprintf(error, size, "control socket: %s", strerror(errno));
 		return false;
 	}
@@ -278,30 +368,21 @@ static bool open_commands(struct gateway *g, char *error, size_t size)
 	return g->uapi;
 }
 
-static bool load_state(struct gateway *g, char *error, size_t size)
+/* The state is ours alone, as are the names on the host. */
+static bool open_state(struct gateway *g, char *error, size_t size)
 {
-	char why[512];
-	int err = file_folder(g->config->state);
-	struct locks_of of;
+	const struct config *config = g->site.config;
+	struct locks_of of = host_locks(config);
 
-	g->fresh = !host_has_gateway(g->config);
-	of = gateway_locks(g->config);
-	if (!err && locks_take(&g->locks, &of, error, size))
-		return false;
-	if (err) {
-		snprintf(error, size, "%s: %s", g->config->state,
-			 err == -EPERM ? "the folder must be ours alone (chmod 700)" : strerror(-err));
-		return false;
-	}
-	if (!state_load(g->config->state, &g->state, why, sizeof(why)))
-		log_warning("%s: what it remembered is lost", why);
-	return true;
+	g->fresh = !host_has_gateway(config);
+	return remember_folder(config->state, error, size) && !locks_take(&g->locks, &of, error, size) &&
+	       remember_load(&g->remember, config->state);
 }
 
 static bool apply_rules(struct gateway *g, char *error, size_t size)
 {
 	struct diags d = {0};
-	bool ok = rules_start(g, &d);
+	bool ok = rules_start(&g->running.rules, &g->site, &g->running.clients, &d);
 
 	if (!ok) {
 		diags_print(&d, stderr, false); /* warnings are in the log */
@@ -314,137 +395,198 @@ static bool apply_rules(struct gateway *g, char *error, size_t size)
 /* Last of all: nothing is visible before everything is there. */
 static bool go(struct gateway *g, char *error, size_t size)
 {
-	int err = tunnel_tell(g) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
+	int err = tunnel_tell(&g->tunnel, &g->site) ?: device_start(&g->device) ?: tap_persist(&g->device.tap, true);
 	if (err)
 		snprintf(error, size, "starting: %s", strerror(-err));
 	else
-		egress_keep_fragments(g);
+		egress_keep_fragments(&g->egress, &g->site);
 	return !err;
+}
+
+static bool open_origin(struct gateway *g, char *error, size_t size)
+{
+	static struct origin_host host;
+
+	host = (struct origin_host){.site = &g->site,
+				    .running = &g->running,
+				    .changes = &g->changes,
+				    .host = &g->host,
+				    .answer = answer_later,
+				    .ctx = g};
+	g->origin.ops = g->options->origin;
+	return g->origin.ops->open(&g->origin, &host, error, size);
+}
+
+static bool open_identity(struct gateway *g, char *error, size_t size)
+{
+	return g->origin.ops->netmap || identity_load(&g->site, &g->remember.state, error, size);
+}
+
+static bool open_clients(struct gateway *g, char *error, size_t size)
+{
+	struct clients *clients = &g->running.clients;
+	struct clients_plan *plan = clients_open(clients, &g->origin, &g->remember.state)
+					    ? clients_plan(clients, &g->site, g->site.config)
+					    : NULL;
+
+	if (plan)
+		clients_take(clients, &g->site, plan);
+	else
+		snprintf(error, size, "clients could not be set up");
+	return plan;
+}
+
+static bool open_egress(struct gateway *g, char *error, size_t size)
+{
+	if (!egress_open(&g->egress, &g->site, error, size))
+		return false;
+	ways_refresh(&g->ways, &g->site, &g->egress);
+	return true;
+}
+
+static bool open_notices(struct gateway *g, char *error, size_t size)
+{
+	struct notices_listener to = {packet_was_unrouted, probe_was_refused, g};
+
+	return notices_open(&g->notices, &g->site, &g->running.clients, to, error, size);
 }
 
 static bool gateway_start(struct gateway *g, char *error, size_t size)
 {
-	struct clients_plan *plan;
+	const struct site *s = &g->site;
 	const char *failed;
 
 	if (!crypto_init(&failed)) {
 		snprintf(error, size, "cryptography does not work on this machine: %s", failed);
 		return false;
 	}
-	if (!open_loop(g, error, size) || !host_underlay(g, error, size) || !load_state(g, error, size))
+	if (!open_loop(g, error, size) || !host_underlay(s, error, size) || !open_state(g, error, size))
 		return false;
-	g->mtu = tunnel_mtu(g);
-	if (!membership_open(g, error, size) || !open_device(g, error, size) || !load_key(g, error, size) ||
-	    !open_commands(g, error, size) || !open_maps(g, error, size))
+	tunnel_measure(&g->tunnel, s);
+	if (!open_origin(g, error, size) || !open_device(g, error, size) || !open_identity(g, error, size) ||
+	    !open_commands(g, error, size))
 		return false;
-	membership_begin(g);
-	if (!tunnel_open(g, error, size))
+	g->site.maps = programs_open(s->config, error, size);
+	if (!s->maps)
 		return false;
-	plan = clients_open(g) ? clients_plan(g, g->config) : NULL;
-	if (!plan) {
-		snprintf(error, size, "clients could not be set up");
-		return false;
-	}
-	clients_take(g, plan);
-	return egress_open(g, error, size) && host_routes(g, error, size) && host_reserve(g) &&
-	       apply_rules(g, error, size) && notices_open(g, error, size) && hooks_open(g, error, size) &&
-	       go(g, error, size);
+	g->origin.ops->begin(g->origin.ctx);
+	return tunnel_open(&g->tunnel, s, error, size) && open_clients(g, error, size) && open_egress(g, error, size) &&
+	       host_routes(s, error, size) && host_reserve(&g->host, s) && apply_rules(g, error, size) &&
+	       open_notices(g, error, size) && hooks_open(&g->hooks, s, &g->egress, error, size) && go(g, error, size);
 }
 
 /* ---- end ------------------------------------------------------------------------------------------ */
 
 static void gateway_stop(struct gateway *g)
 {
-	changes_close(g);
+	changes_close(&g->changes);
 	if (g->device.n_running)
-		gateway_remember(g);
-	if (g->maps)
-		maps_reassemble_none(g->maps);
+		remember_save(&g->remember, &g->site, &g->running.clients);
+	if (g->site.maps)
+		maps_reassemble_none(g->site.maps);
 	uapi_socket_close(g->uapi);
-	membership_close(g);
+	g->origin.ops->close(g->origin.ctx);
 	if (g->device.loop)
 		device_close(&g->device);
-	hooks_close(g);
-	notices_close(g);
-	rules_close(g);
-	ways_close(g);
-	clients_close(g);
-	maps_close(g->maps);
-	routing_close(g);
+	hooks_close(&g->hooks);
+	notices_close(&g->notices);
+	rules_close(&g->running.rules);
+	ways_close(&g->ways);
+	clients_close(&g->running.clients);
+	maps_close(g->site.maps);
 	netlink_close(&g->netlink);
 	loop_free(&g->loop);
-	state_free(&g->state);
+	state_free(&g->remember.state);
 }
 
 /* Ready means forwarding: in a tailnet, once there is a netmap. */
 static void gateway_say_ready(const struct gateway *g)
 {
-	if (membership_waits(g)) {
-		log_info("started: %s; nobody is served before there is a netmap", g->config->name);
+	if (g->origin.ops->waits(g->origin.ctx)) {
+		log_info("started: %s; nobody is served before there is a netmap", g->site.config->name);
 		return;
 	}
-	log_info("ready: %s", g->config->name);
+	log_info("ready: %s", g->site.config->name);
 	notify_ready(NULL);
 }
 
-static void log_removed(void *ctx, const char *what)
+/* What each part is given of the others. */
+static void gateway_join(struct gateway *g, struct config *config, struct rules_running *rules)
 {
-	log_info("removed %s", what);
+	g->site = (struct site){.config = config, .loop = &g->loop, .netlink = &g->netlink, .device = &g->device};
+	g->running = (struct running){.site = &g->site,
+				      .config = config,
+				      .rules = {.running = rules},
+				      .changes = &g->changes,
+				      .taken = running_was_taken,
+				      .ctx = g};
+	g->egress.write_down = write_offload_down;
+	g->egress.ctx = g;
+	g->parts = (struct parts){
+		.site = &g->site,
+		.running = &g->running,
+		.tunnel = &g->tunnel,
+		.egress = &g->egress,
+		.ways = &g->ways,
+		.hooks = &g->hooks,
+		.host = &g->host,
+		.history = &g->history,
+		.origin = &g->origin,
+		.started = g->second,
+		.probing = &g->probing,
+		.changes = &g->changes,
+		.ctx = g,
+		.kick = do_kick,
+		.reset = do_reset,
+		.reload = do_reload,
+		.down = do_down,
+	};
 }
 
-/* What cannot be removed at once, for the kernel had no answer or no memory, is tried again. */
-static bool remove_all(const struct config *config, void (*each)(void *ctx, const char *what))
+/* Until it is stopped. False: it could not start. */
+static bool gateway_live(struct gateway *g)
 {
-	int err = -EAGAIN;
+	char error[1024] = "";
 
-	for (int i = 0; i < REMOVE_TRIES && err; i++)
-		err = gateway_remove(config, each, NULL);
-	if (err)
-		log_error("not all of %s could be removed (%s): sluice down does it again", config->name,
-			  strerror(-err));
-	return !err;
+	if (!gateway_start(g, error, sizeof(error))) {
+		log_error("%s", error);
+		if (!g->fresh && g->device.loop) /* what was there before a failed start stays as it was */
+			tap_persist(&g->device.tap, true);
+		return false;
+	}
+	counters_sample(&g->history, &g->site); /* what dies in the first second has died in the last minute, too */
+	g->origin.ops->forward(g->origin.ctx);
+	gateway_say_ready(g);
+	gateway_loop(g);
+	notify_stopping();
+	return true;
 }
 
-int gateway_run(const char *file, struct config *config, struct rules_running *rules)
+int gateway_run(const struct gateway_options *options)
 {
 	static struct gateway gateway; /* one a process; large */
+	struct config *config = options->config;
 	struct gateway *g = &gateway;
-	char error[1024] = "";
 	struct locks_of of;
-	bool ok;
+	bool ok, clean;
 
 	*g = (struct gateway){
-		.file = file,
-		.config = config,
-		.rules = {.running = rules},
+		.options = options,
+		.origin = {.ops = &origin_configuration}, /* until it is open */
 		.locks = LOCKS_NONE,
-		.started = clock_now(),
+		.second = clock_now(),
 	};
-	g->second = g->started;
-	ok = gateway_start(g, error, sizeof(error));
-	if (ok) {
-		verbs_sample(g); /* what dies in the first second has died in the last minute, too */
-		membership_forward(g);
-		gateway_say_ready(g);
-		gateway_loop(g);
-		notify_stopping();
-	} else {
-		log_error("%s", error);
-	}
-	if (!ok && !g->fresh && g->device.loop) /* what was there before a failed start stays as it was */
-		tap_persist(&g->device.tap, true);
-
-	bool clean = g->remove || (!ok && g->fresh && locks_held(&g->locks));
-
-	config = g->config;
+	gateway_join(g, config, options->rules);
+	ok = gateway_live(g);
+	clean = g->remove || (!ok && g->fresh && locks_held(&g->locks));
 	gateway_stop(g);
-	if (clean && !remove_all(config, ok ? log_removed : NULL))
+	if (clean && !remove_whole(config, ok))
 		ok = false;
 	if (ok)
 		log_info("stopped: %s", config->name);
-	of = gateway_locks(config);
+	of = host_locks(config);
 	locks_release(&g->locks, &of);
-	control_close(g->control); /* last: who asked for it sees by this that all is gone */
+	control_close(g->parts.control); /* last: whoever asked for it sees by this that all is gone */
 	config_free(config);
 	return ok ? EXIT_YES : EXIT_NO;
 }

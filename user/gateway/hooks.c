@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway.h"
+#include "hooks.h"
 #include "user/base/log.h"
 
 #ifndef SO_ATTACH_REUSEPORT_EBPF
@@ -40,32 +40,32 @@ static void hooks_want(struct hooks *h, enum program program, enum attach_point 
  * Interfaces of the underlay that are there: as configured, or the default route's. Their number, or -errno: the
  * kernel did not answer.
  */
-static int underlay(struct gateway *g, struct netlink_link *links, size_t max)
+static int underlay(const struct site *s, struct netlink_link *links, size_t max)
 {
-	const struct config_names *configured = &g->config->tunnel.underlay;
+	const struct config_names *configured = &s->config->tunnel.underlay;
 	int n = 0, err = 0;
 
 	for (size_t i = 0; i < configured->n && (size_t)n < max && (!err || err == -ENODEV); i++) {
-		err = netlink_link(&g->netlink, configured->v[i], &links[n]);
+		err = netlink_link(s->netlink, configured->v[i], &links[n]);
 		n += !err;
 	}
 	if (!configured->n) {
-		int ifindex = netlink_default_interface(&g->netlink);
+		int ifindex = netlink_default_interface(s->netlink);
 
-		err = ifindex > 0 ? netlink_link_at(&g->netlink, ifindex, &links[0]) : ifindex;
+		err = ifindex > 0 ? netlink_link_at(s->netlink, ifindex, &links[0]) : ifindex;
 		n = ifindex > 0 && !err;
 	}
 	return err && err != -ENODEV ? err : n;
 }
 
-static void choose_front(struct gateway *g, const struct netlink_link *link, struct hooks *h)
+static void choose_front(const struct site *s, const struct netlink_link *link, struct hooks *h)
 {
 	struct xdp_nic nic;
 	char driver[32];
 
 	if (xdp_nic_read(link->name, &nic, driver))
 		return;
-	xdp_choose(&nic, g->config->tunnel.xdp, &h->front);
+	xdp_choose(&nic, s->config->tunnel.xdp, &h->front);
 	if (h->front.mode != XDP_MODE_OFF)
 		hooks_want(h, PROGRAM_FRONT, ATTACH_XDP, (unsigned)link->ifindex);
 }
@@ -75,14 +75,14 @@ static void choose_front(struct gateway *g, const struct netlink_link *link, str
  * tunnel of the host's, this one, wg0, tailscale0 or an OpenVPN, is for that tunnel to know:
  * the same addresses may be its own. False: the kernel did not tell which there are.
  */
-static bool want_fences(struct gateway *g, struct hooks *h)
+static bool want_fences(const struct hooks *now, const struct site *s, struct hooks *h)
 {
 	struct if_nameindex *list = if_nameindex();
 	struct netlink_link link;
 	bool told = list;
 
 	for (size_t i = 0; list && list[i].if_index; i++) {
-		int err = netlink_link(&g->netlink, list[i].if_name, &link);
+		int err = netlink_link(s->netlink, list[i].if_name, &link);
 
 		told &= !err || err == -ENODEV;
 		if (!err && link.ethernet && !link.tun && !link.port &&
@@ -91,21 +91,22 @@ static bool want_fences(struct gateway *g, struct hooks *h)
 	}
 	if (list) /* NULL crashes it */
 		if_freenameindex(list);
-	if (h->full && !g->hooks.full)
+	if (h->full && !now->full)
 		log_warning("more than %d programs are wanted: the last interfaces go without", HOOKS_MAX);
 	return told;
 }
 
 /* False: the kernel did not tell which interfaces there are. */
-static bool hooks_wanted(struct gateway *g, struct hooks *h)
+static bool hooks_wanted(const struct hooks *now, const struct site *s, const struct egress_state *egress,
+			 struct hooks *h)
 {
 	struct netlink_link links[HOOKS_MAX];
-	int n = underlay(g, links, HOOKS_MAX);
+	int n = underlay(s, links, HOOKS_MAX);
 
 	*h = (struct hooks){.front = {.mode = XDP_MODE_OFF, .reason = "no underlay interface"}};
-	hooks_want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)g->device.tap.ifindex);
-	for (size_t i = 0; i < g->egress.n; i++) {
-		const struct egress_pool *pool = &g->egress.pool[i];
+	hooks_want(h, PROGRAM_TAP_IN, ATTACH_INGRESS, (unsigned)s->device->tap.ifindex);
+	for (size_t i = 0; i < egress->n; i++) {
+		const struct egress_pool *pool = &egress->pool[i];
 
 		for (size_t k = 0; k < MAX_ANSWERS && pool->answers[k]; k++) {
 			hooks_want(h, PROGRAM_NIC_IN, ATTACH_INGRESS, pool->answers[k]);
@@ -114,9 +115,9 @@ static bool hooks_wanted(struct gateway *g, struct hooks *h)
 	}
 	for (int i = 0; i < n; i++) {
 		hooks_want(h, PROGRAM_NIC_OUT, ATTACH_EGRESS, (unsigned)links[i].ifindex);
-		choose_front(g, &links[i], h);
+		choose_front(s, &links[i], h);
 	}
-	return want_fences(g, h) && n >= 0;
+	return want_fences(now, s, h) && n >= 0;
 }
 
 static const struct hook *hooks_find(const struct hooks *h, const struct hook *like)
@@ -127,26 +128,26 @@ static const struct hook *hooks_find(const struct hooks *h, const struct hook *l
 	return NULL;
 }
 
-static int attach(struct gateway *g, struct hook *h, const struct hooks *all, char **error)
+static int attach(const struct site *s, struct hook *h, const struct hooks *all, char **error)
 {
 	int err;
 
 	if (h->point != ATTACH_XDP)
-		return attach_tc(g->maps, g->config->pins, h->program, h->ifindex, h->point, &h->way, &h->link, error);
-	err = attach_xdp(g->maps, g->config->pins, h->ifindex, all->front.mode == XDP_MODE_GENERIC, &h->link, error);
+		return attach_tc(s->maps, s->config->pins, h->program, h->ifindex, h->point, &h->way, &h->link, error);
+	err = attach_xdp(s->maps, s->config->pins, h->ifindex, all->front.mode == XDP_MODE_GENERIC, &h->link, error);
 	if (!err)
 		h->way = all->front.mode == XDP_MODE_GENERIC ? ATTACH_XDP_GENERIC : ATTACH_XDP_NATIVE;
 	return err;
 }
 
 /* Is it still where it was put? */
-static bool holds(const struct gateway *g, const struct hook *h)
+static bool holds(const struct site *s, const struct hook *h)
 {
-	return h->way != ATTACH_NONE && attach_verify(g->maps, h->program, h->ifindex, h->point) != ATTACH_NONE;
+	return h->way != ATTACH_NONE && attach_verify(s->maps, h->program, h->ifindex, h->point) != ATTACH_NONE;
 }
 
 /* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
-static bool hooks_put(struct gateway *g, struct hook *h, const struct hooks *all, char *error, size_t size)
+static bool hooks_put(const struct site *s, struct hook *h, const struct hooks *all, char *error, size_t size)
 {
 	char *why = NULL, name[IFNAMSIZ] = "its device"; /* unless that is gone, too */
 	bool was_there = h->way != ATTACH_NONE;
@@ -158,7 +159,7 @@ static bool hooks_put(struct gateway *g, struct hook *h, const struct hooks *all
 		close(h->link);
 	h->way = ATTACH_NONE;
 	h->link = -1;
-	if (!attach(g, h, all, &why)) {
+	if (!attach(s, h, all, &why)) {
 		h->refused = false;
 		return true;
 	}
@@ -185,62 +186,62 @@ static bool is_gone(const struct hook *h)
 }
 
 /* Makes @next true; returns false when a program that forwarding needs is not there. */
-static bool hooks_settle(struct gateway *g, struct hooks *next, char *error, size_t size)
+static bool hooks_settle(struct hooks *now, const struct site *s, struct hooks *next, char *error, size_t size)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < g->hooks.n; i++)
-		if (!hooks_find(next, &g->hooks.list[i]))
-			attach_remove(g->config->pins, g->hooks.list[i].ifindex, g->hooks.list[i].point);
+	for (size_t i = 0; i < now->n; i++)
+		if (!hooks_find(next, &now->list[i]))
+			attach_remove(s->config->pins, now->list[i].ifindex, now->list[i].point);
 	for (size_t i = 0; i < next->n; i++) {
 		struct hook *h = &next->list[i];
-		const struct hook *was = hooks_find(&g->hooks, h);
+		const struct hook *was = hooks_find(now, h);
 
 		if (was)
 			*h = *was;
-		if (!holds(g, h) && !is_gone(h) && !hooks_put(g, h, next, error, size))
+		if (!holds(s, h) && !is_gone(h) && !hooks_put(s, h, next, error, size))
 			ok &= !is_needed(h);
 	}
-	g->hooks = *next;
+	*now = *next;
 	return ok;
 }
 
-void hooks_follow(struct gateway *g)
+void hooks_follow(struct hooks *h, const struct site *s, const struct egress_state *egress)
 {
 	struct hooks next;
 	char error[256];
 
-	g->hooks.unsure = !hooks_wanted(g, &next); /* then no program is taken off an interface */
-	if (!g->hooks.unsure)
-		hooks_settle(g, &next, error, sizeof(error));
+	h->unsure = !hooks_wanted(h, s, egress, &next); /* then no program is taken off an interface */
+	if (!h->unsure)
+		hooks_settle(h, s, &next, error, sizeof(error));
 }
 
-void hooks_verify(struct gateway *g)
+void hooks_verify(struct hooks *h, const struct site *s)
 {
-	struct hooks same = g->hooks;
+	struct hooks same = *h;
 	char error[256];
 
-	hooks_settle(g, &same, error, sizeof(error));
+	hooks_settle(h, s, &same, error, sizeof(error));
 }
 
-int hooks_tap(struct gateway *g)
+int hooks_tap(const struct site *s)
 {
-	return tap_steer(&g->device.tap, maps_program(g->maps, PROGRAM_STEER_TAP))
-		       ?: tap_fence(&g->device.tap, maps_program(g->maps, PROGRAM_FENCE_TAP));
+	return tap_steer(&s->device->tap, maps_program(s->maps, PROGRAM_STEER_TAP))
+		       ?: tap_fence(&s->device->tap, maps_program(s->maps, PROGRAM_FENCE_TAP));
 }
 
 /* Which worker gets a datagram, and what does not even wake it. */
-static int steer_sockets(struct gateway *g)
+static int steer_sockets(const struct site *s)
 {
-	int steer = maps_program(g->maps, PROGRAM_STEER_UDP), front = maps_program(g->maps, PROGRAM_FRONT_SOCKET);
+	int steer = maps_program(s->maps, PROGRAM_STEER_UDP), front = maps_program(s->maps, PROGRAM_FRONT_SOCKET);
 
-	for (unsigned w = 0; w < g->device.n_workers; w++) {
+	for (unsigned w = 0; w < s->device->n_workers; w++) {
 		for (int family = 0; family < UNDERLAY_FAMILIES; family++) {
-			int fd = g->device.workers[w].underlay.fd[family], err;
+			int fd = s->device->workers[w].underlay.fd[family], err;
 
 			if (fd < 0)
 				continue;
-			err = maps_worker_socket(g->maps, w, family == UNDERLAY_6, fd);
+			err = maps_worker_socket(s->maps, w, family == UNDERLAY_6, fd);
 			if (!err && setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &front, sizeof(front)))
 				err = -errno;
 			if (!err && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &steer, sizeof(steer)))
@@ -252,26 +253,26 @@ static int steer_sockets(struct gateway *g)
 	return 0;
 }
 
-bool hooks_open(struct gateway *g, char *error, size_t size)
+bool hooks_open(struct hooks *h, const struct site *s, const struct egress_state *egress, char *error, size_t size)
 {
 	struct hooks next;
-	int err = steer_sockets(g);
+	int err = steer_sockets(s);
 
 	if (err) {
 		snprintf(error, size, "steering packets to workers: %s", strerror(-err));
 		return false;
 	}
-	if (!hooks_wanted(g, &next)) {
+	if (!hooks_wanted(h, s, egress, &next)) {
 		snprintf(error, size, "the kernel does not tell which interfaces there are");
 		return false;
 	}
-	return hooks_settle(g, &next, error, size);
+	return hooks_settle(h, s, &next, error, size);
 }
 
-void hooks_close(struct gateway *g)
+void hooks_close(struct hooks *h)
 {
-	for (size_t i = 0; i < g->hooks.n; i++)
-		if (g->hooks.list[i].link >= 0)
-			close(g->hooks.list[i].link); /* what is pinned stays on its interface */
-	g->hooks = (struct hooks){0};
+	for (size_t i = 0; i < h->n; i++)
+		if (h->list[i].link >= 0)
+			close(h->list[i].link); /* what is pinned stays on its interface */
+	*h = (struct hooks){0};
 }

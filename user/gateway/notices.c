@@ -15,20 +15,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "notices.h"
+#include "tunnel.h"
 #include "user/datapath/csum.h"
 #include "user/kernel/drops.h"
-#include "gateway.h"
 #include "user/base/log.h"
 #include "user/base/loop.h"
 #include "user/base/text.h"
 
-struct notices {
-	struct ring_buffer *ring;
-	struct loop_watch watch;
-	int icmp4, icmp6;
-};
-
-static void send4(struct notices *n, const struct notice *notice, const struct addr *from, const struct addr *to)
+static void send4(const struct notices *n, const struct notice *notice, const struct addr *from, const struct addr *to)
 {
 	struct {
 		struct icmphdr icmp;
@@ -59,7 +54,7 @@ static void send4(struct notices *n, const struct notice *notice, const struct a
 		log_debug("icmp: %s", strerror(errno));
 }
 
-static void send6(struct notices *n, const struct notice *notice, const struct addr *from, const struct addr *to)
+static void send6(const struct notices *n, const struct notice *notice, const struct addr *from, const struct addr *to)
 {
 	struct {
 		struct icmp6_hdr icmp;
@@ -90,34 +85,33 @@ static void send6(struct notices *n, const struct notice *notice, const struct a
 		log_debug("icmp: %s", strerror(errno));
 }
 
-void notices_send(void *ctx, const struct notice *notice)
+void notices_send(const struct notices *n, const struct notice *notice)
 {
-	struct gateway *g = ctx;
 	const struct addr *to = &notice->tuple.src;
-	const struct addr *from = notice->to_remote ? &notice->tuple.dst : tunnel_address(g, addr_is_v4(to));
+	const struct addr *from = notice->to_remote ? &notice->tuple.dst : tunnel_address(n->site, addr_is_v4(to));
 
 	if (!from)
 		return;
 	if (addr_is_v4(to))
-		send4(g->notices, notice, from, to);
+		send4(n, notice, from, to);
 	else
-		send6(g->notices, notice, from, to);
+		send6(n, notice, from, to);
 }
 
 /* What is used up, and for whom. */
-static void log_full(struct gateway *g, const struct notice *notice, const char *client)
+static void log_full(const struct notices *n, const struct notice *notice, const char *client)
 {
 	char remote[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE], addr[ADDR_STRLEN];
 	const struct tuple *t = &notice->tuple;
 	struct egress e = {0};
 
 	if (notice->reason == DROP_PORTS_FULL) {
-		maps_egress_get(g->maps, notice->egress, &e);
+		maps_egress_get(n->site->maps, notice->egress, &e);
 		log_warning("ports_full: %s has no port left for %s to %s: new flows there are refused",
 			    addr_str(&e.addr, addr), text_proto(t->proto, proto),
 			    text_endpoint(&t->dst, ntohs(t->dport), remote));
 	} else if (notice->reason == DROP_FLOWS_FULL) {
-		log_warning("flows_full: all %u flows are in use: new ones are refused", maps_flows_max(g->maps));
+		log_warning("flows_full: all %u flows are in use: new ones are refused", maps_flows_max(n->site->maps));
 	} else {
 		log_warning("%s: %s: %s (%s to %s; said once a minute)", drop_name(notice->reason), client,
 			    drop_meaning(notice->reason), text_proto(t->proto, proto),
@@ -125,15 +119,15 @@ static void log_full(struct gateway *g, const struct notice *notice, const char 
 	}
 }
 
-static void log_event(struct gateway *g, const struct notice *notice)
+static void log_event(const struct notices *n, const struct notice *notice)
 {
-	const struct client *c = notice->client < MAX_CLIENTS ? g->clients.by_id[notice->client] : NULL;
+	const struct client *c = clients_by_id(n->clients, notice->client);
 	char from[TEXT_ENDPOINT_SIZE], to[TEXT_ENDPOINT_SIZE], proto[TEXT_SIZE];
 	const char *client = c ? c->config->name : "?";
 	const struct tuple *t = &notice->tuple;
 
 	if (notice->kind == NOTICE_FULL)
-		log_full(g, notice, client);
+		log_full(n, notice, client);
 	else if (notice->kind == NOTICE_DENIED)
 		log_info("refused (%s): %s %s %s -> %s", drop_name(notice->reason), client, text_proto(t->proto, proto),
 			 text_endpoint(&t->src, ntohs(t->sport), from), text_endpoint(&t->dst, ntohs(t->dport), to));
@@ -141,7 +135,7 @@ static void log_event(struct gateway *g, const struct notice *notice)
 
 static int notices_take(void *ctx, void *data, size_t size)
 {
-	struct gateway *g = ctx;
+	struct notices *n = ctx;
 	struct notice notice;
 
 	if (size < sizeof(notice))
@@ -150,55 +144,50 @@ static int notices_take(void *ctx, void *data, size_t size)
 	if (notice.len > NOTICE_BYTES)
 		notice.len = NOTICE_BYTES;
 	if (notice.reason == DROP_NO_ROUTE)
-		membership_unrouted(g, &notice.tuple.dst);
+		n->to.unrouted(n->to.ctx, &notice.tuple.dst);
 	if (notice.client == CLIENT_GATEWAY)
-		probe_refused(g, notice.reason);
+		n->to.refused(n->to.ctx, notice.reason);
 	else if (notice.kind == NOTICE_ICMP)
-		notices_send(g, &notice);
+		notices_send(n, &notice);
 	else
-		log_event(g, &notice);
+		log_event(n, &notice);
 	return 0;
 }
 
 static void notices_readable(void *ctx)
 {
-	struct gateway *g = ctx;
+	struct notices *n = ctx;
 
-	ring_buffer__consume(g->notices->ring);
+	ring_buffer__consume(n->ring);
 }
 
-bool notices_open(struct gateway *g, char *error, size_t size)
+bool notices_open(struct notices *n, const struct site *s, const struct clients *clients, struct notices_listener to,
+		  char *error, size_t size)
 {
-	struct notices *n = calloc(1, sizeof(*n));
-	int err = -ENOMEM;
+	int err;
 
-	g->notices = n;
-	if (n) {
-		n->icmp4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
-		n->icmp6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6); /* -1: no IPv6, nothing to say */
-		n->ring = ring_buffer__new(maps_notices_fd(g->maps), notices_take, g, NULL);
-		err = n->icmp4 < 0 || !n->ring ? -errno : 0;
-	}
+	*n = (struct notices){.site = s, .clients = clients, .to = to};
+	n->icmp4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	n->icmp6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6); /* -1: no IPv6, nothing to say */
+	n->ring = ring_buffer__new(maps_notices_fd(s->maps), notices_take, n, NULL);
+	err = n->icmp4 < 0 || !n->ring ? -errno : 0;
 	if (!err)
-		err = loop_add(&g->loop, &n->watch, ring_buffer__epoll_fd(n->ring), notices_readable, g);
+		err = loop_add(s->loop, &n->watch, ring_buffer__epoll_fd(n->ring), notices_readable, n);
 	if (err)
 		snprintf(error, size, "notices of the programs: %s", strerror(-err));
 	return !err;
 }
 
-void notices_close(struct gateway *g)
+void notices_close(struct notices *n)
 {
-	struct notices *n = g->notices;
-
-	if (!n)
+	if (!n->site)
 		return;
 	if (n->watch.ready)
-		loop_remove(&g->loop, &n->watch);
+		loop_remove(n->site->loop, &n->watch);
 	ring_buffer__free(n->ring);
 	if (n->icmp4 >= 0)
 		close(n->icmp4);
 	if (n->icmp6 >= 0)
 		close(n->icmp6);
-	free(n);
-	g->notices = NULL;
+	*n = (struct notices){0};
 }

@@ -5,12 +5,33 @@
  * lets such a client in again, and none does while a later one waits that has taken it out.
  */
 #include <stdlib.h>
+#include <string.h>
 
-#include "gateway.h"
+#include "revoke.h"
+#include "user/config/config_named.h"
+
+/* The clients of one configuration, by who they are; where a key stands twice in files with mistakes, both. */
+struct revocation {
+	const struct config_client **index;
+	size_t n;
+	const struct config_named *named; /* of files with mistakes; NULL: the index has all clients */
+	bool strict;
+};
 
 static int by_identity(const void *a, const void *b)
 {
 	return config_client_cmp(*(const struct config_client *const *)a, *(const struct config_client *const *)b);
+}
+
+static void revoke_index(struct revocation *r, const struct config *next)
+{
+	size_t n = next ? next->n_clients : 0;
+
+	r->index = mem_alloc(n + 1, sizeof(*r->index));
+	for (size_t i = 0; i < n; i++)
+		if (!next->clients[i].mistaken)
+			r->index[r->n++] = &next->clients[i];
+	qsort(r->index, r->n, sizeof(*r->index), by_identity);
 }
 
 static bool has_all_addresses(const struct config_client *next, const struct config_client *now)
@@ -26,32 +47,80 @@ static bool has_all_addresses(const struct config_client *next, const struct con
 	return true;
 }
 
-/* @next: the client's entry in that configuration; NULL: none. */
-static bool revoke_loses(const struct gateway *g, const struct config_client *now, const struct config_client *next,
-			 bool strict)
+/* What one entry says of a client that it is of. */
+static bool revoke_by_entry(const struct clients *all, struct client *c, const struct config_client *next, bool strict)
 {
-	if (!next || (next->expires && membership_time(g) >= next->expires))
+	if (next->expires && all->origin->ops->time(all->origin->ctx) >= next->expires)
 		return true;
-	return strict && !(has_all_addresses(next, now) && config_client_same_rights(now, next));
+	if (strict && next->expires && (!c->until || next->expires < c->until))
+		c->until = next->expires;
+	return strict && !(has_all_addresses(next, c->config) && config_client_same_rights(c->config, next));
 }
 
-void clients_revoke(struct gateway *g, const struct config *next, bool strict)
+static bool revoke_loses(const struct clients *all, struct client *c, const struct revocation *r)
 {
-	const struct config_client **index;
+	const struct config_client *const *end = r->index + r->n, *const * is;
+	bool loses = true;
 
-	if (g->membership)
-		return;
-	index = mem_alloc(next->n_clients + 1, sizeof(*index));
-	for (size_t i = 0; i < next->n_clients; i++)
-		index[i] = &next->clients[i];
-	qsort(index, next->n_clients, sizeof(*index), by_identity);
-	for (size_t i = 0; i < g->clients.n; i++) {
-		struct client *c = &g->clients.list[i];
-		const struct config_client **is =
-			bsearch(&c->config, index, next->n_clients, sizeof(*index), by_identity);
+	is = bsearch(&c->config, r->index, r->n, sizeof(*r->index), by_identity);
+	if (!is)
+		return !r->named || !(r->named->unsure || config_named_has(r->named, c->config->public_key));
+	while (is > r->index && !by_identity(is - 1, is))
+		is--;
+	for (const struct config_client *const *first = is; is < end && !by_identity(first, is); is++)
+		loses &= revoke_by_entry(all, c, *is, r->strict);
+	return loses;
+}
 
-		c->revoked = c->revoked || revoke_loses(g, c->config, is ? *is : NULL, strict);
+static size_t revoke(struct clients *all, const struct site *s, const struct revocation *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->n; i++) {
+		struct client *c = &all->list[i];
+
+		if (c->revoked || !revoke_loses(all, c, r))
+			continue;
+		c->revoked = true;
+		n++;
 	}
-	free(index);
-	clients_settle(g);
+	clients_settle(all, s);
+	return n;
+}
+
+size_t clients_revoke(struct clients *all, const struct site *s, const struct config *next, bool strict)
+{
+	struct revocation r = {.strict = strict};
+	size_t n;
+
+	if (all->origin->ops->netmap)
+		return 0;
+	revoke_index(&r, next);
+	n = revoke(all, s, &r);
+	free(r.index);
+	return n;
+}
+
+/* Files that are no list of clients any more do not tell that there are none. */
+static bool names_nobody(const struct clients *all, const struct config_named *named)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (config_named_has(named, all->list[i].config->public_key))
+			return false;
+	return true;
+}
+
+size_t clients_revoke_unnamed(struct clients *all, const struct site *s, const char *file, struct config_named *named)
+{
+	struct revocation r = {.named = named, .strict = true};
+	size_t n;
+
+	if (all->origin->ops->netmap)
+		return 0;
+	if (!named->whole && !named->unsure && names_nobody(all, named))
+		named->unsure = mem_printf("%s names none of the clients", file);
+	revoke_index(&r, named->read);
+	n = revoke(all, s, &r);
+	free(r.index);
+	return n;
 }

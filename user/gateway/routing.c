@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "routing.h"
 #include "policy/alloc.h"
 #include "user/base/log.h"
 
@@ -17,14 +17,14 @@
 static const enum netlink_route routing_kinds[ROUTING_ROUTES_EACH] = {NETLINK_ROUTE_UNREACHABLE, NETLINK_ROUTE_DEVICE};
 
 /* 0 or -errno of the first failure; the other route is changed all the same. */
-static int routing_change(struct gateway *g, const struct prefix *p, bool add)
+static int routing_change(const struct site *s, const struct prefix *p, bool add)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < ROUTING_ROUTES_EACH; i++) {
-		int ifindex = routing_kinds[i] == NETLINK_ROUTE_DEVICE ? g->device.tap.ifindex : 0;
-		int one = add ? netlink_route_add(&g->netlink, p, routing_kinds[i], ifindex)
-			      : netlink_route_delete(&g->netlink, p, routing_kinds[i], ifindex);
+		int ifindex = routing_kinds[i] == NETLINK_ROUTE_DEVICE ? s->device->tap.ifindex : 0;
+		int one = add ? netlink_route_add(s->netlink, p, routing_kinds[i], ifindex)
+			      : netlink_route_delete(s->netlink, p, routing_kinds[i], ifindex);
 
 		err = err ?: one;
 	}
@@ -32,53 +32,53 @@ static int routing_change(struct gateway *g, const struct prefix *p, bool add)
 }
 
 /* The place of @p among those that are tried again; routing.n: it is not there. */
-static size_t routing_place(const struct gateway *g, const struct prefix *p)
+static size_t routing_place(const struct routing *r, const struct prefix *p)
 {
 	size_t i = 0;
 
-	while (i < g->routing.n && memcmp(&g->routing.again[i].prefix, p, sizeof(*p)))
+	while (i < r->n && memcmp(&r->again[i].prefix, p, sizeof(*p)))
 		i++;
 	return i;
 }
 
 /* What the last call wanted of @p is what is tried again. */
-static void routing_want(struct gateway *g, const struct prefix *p, bool add)
+static void routing_want(struct routing *r, const struct site *s, const struct prefix *p, bool add)
 {
-	size_t i = routing_place(g, p);
+	size_t i = routing_place(r, p);
 	char text[ADDR_STRLEN];
-	int err = routing_change(g, p, add);
+	int err = routing_change(s, p, add);
 
-	if (!err && i < g->routing.n)
-		g->routing.again[i] = g->routing.again[--g->routing.n];
+	if (!err && i < r->n)
+		r->again[i] = r->again[--r->n];
 	if (!err)
 		return;
 	log_error("client address %s: its route cannot be %s (%s): trying again", prefix_str(p, text),
 		  add ? "added" : "removed",
 		  err == -EEXIST ? "another one leads there: ip route get shows it" : strerror(-err));
-	if (i == g->routing.n)
-		g->routing.again = mem_grow(g->routing.again, g->routing.n++, sizeof(*g->routing.again));
-	g->routing.again[i] = (struct routing_again){*p, add};
+	if (i == r->n)
+		r->again = mem_grow(r->again, r->n++, sizeof(*r->again));
+	r->again[i] = (struct routing_again){*p, add};
 }
 
-void routing_add(struct gateway *g, const struct prefix *p)
+void routing_add(struct routing *r, const struct site *s, const struct prefix *p)
 {
-	routing_want(g, p, true);
+	routing_want(r, s, p, true);
 }
 
-void routing_remove(struct gateway *g, const struct prefix *p)
+void routing_remove(struct routing *r, const struct site *s, const struct prefix *p)
 {
-	routing_want(g, p, false);
+	routing_want(r, s, p, false);
 }
 
-void routing_retry(struct gateway *g)
+void routing_retry(struct routing *r, const struct site *s)
 {
-	for (size_t i = g->routing.n; i-- > 0;)
-		if (!routing_change(g, &g->routing.again[i].prefix, g->routing.again[i].add))
-			g->routing.again[i] = g->routing.again[--g->routing.n];
+	for (size_t i = r->n; i-- > 0;)
+		if (!routing_change(s, &r->again[i].prefix, r->again[i].add))
+			r->again[i] = r->again[--r->n];
 }
 
-void routing_close(struct gateway *g)
+void routing_close(struct routing *r)
 {
-	free(g->routing.again);
-	g->routing = (struct routing){0};
+	free(r->again);
+	*r = (struct routing){0};
 }

@@ -10,15 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "rules.h"
+#include "changes.h"
 #include "rules_build.h"
 #include "user/base/log.h"
 #include "user/process/trial.h"
 #include "user/ruleset/policy_store.h"
 #include "user/answers/report.h"
+#include "user/ruleset/ruleset.h"
 #include "user/base/clock.h"
 #include "user/base/exit.h"
-#include "user/ruleset/ruleset.h"
 
 #define SAVE_AGAIN_SECONDS    5
 #define COMPILE_AGAIN_SECONDS 5
@@ -50,12 +51,12 @@ bool rules_check(const struct config *config, struct diags *d)
 	return r;
 }
 
-struct ruleset *rules_build(const struct gateway *g, const char *file, const char *text, size_t len, size_t *passed,
+struct ruleset *rules_build(const struct site *s, const char *file, const char *text, size_t len, size_t *passed,
 			    struct diags *d)
 {
-	struct ruleset_source given = {.file = file, .text = text, .len = len, .kept = g->config->state};
+	struct ruleset_source given = {.file = file, .text = text, .len = len, .kept = s->config->state};
 
-	return rules_compile_tested(g->config, given, passed, d);
+	return rules_compile_tested(s->config, given, passed, d);
 }
 
 static void say_stays(const struct rules_running *now, const struct config *config, struct diags *d)
@@ -75,29 +76,30 @@ static void say_stays(const struct rules_running *now, const struct config *conf
 			     now->rules->file, config->policy);
 }
 
-struct ruleset *rules_build_configured(const struct gateway *g, const struct config *config, bool *stays,
+struct ruleset *rules_build_configured(const struct rules *rules, const struct config *config, bool *stays,
 				       struct diags *d)
 {
-	*stays = g->rules.running->by_hand;
+	*stays = rules->running->by_hand;
 	if (!*stays)
 		return rules_compile_file(config, config->state, d);
-	say_stays(g->rules.running, config, d);
-	return rules_build_again(g, config, d);
+	say_stays(rules->running, config, d);
+	return rules_build_again(rules, config, d);
 }
 
-static bool blocks_other(const struct gateway *g, const struct ruleset *r)
+static bool blocks_other(const struct rules *rules, const struct ruleset *r)
 {
-	const struct ruleset *now = g->rules.running->rules;
+	const struct ruleset *now = rules->running->rules;
 
 	return !r->lists_stay && (!now || !blocklists_same(&now->blocked, &r->blocked));
 }
 
-bool rules_lay(const struct gateway *g, const struct config *config, struct ruleset *r, struct diags *d)
+bool rules_lay(const struct rules *rules, const struct site *s, const struct clients *clients,
+	       const struct config *config, struct ruleset *r, struct diags *d)
 {
-	uint32_t *ids = clients_ids(g, config);
+	uint32_t *ids = clients_ids(clients, config);
 	char *why = NULL;
-	bool ok = (!blocks_other(g, r) || ruleset_lay_blocked(r, g->maps, &why)) &&
-		  ruleset_lay(r, config, ids, g->maps, &why);
+	bool ok = (!blocks_other(rules, r) || ruleset_lay_blocked(r, s->maps, &why)) &&
+		  ruleset_lay(r, config, ids, s->maps, &why);
 	int err;
 
 	free(ids);
@@ -107,16 +109,16 @@ bool rules_lay(const struct gateway *g, const struct config *config, struct rule
 		free(why);
 		return false;
 	}
-	err = blocklists_keep(&r->blocked, g->config->state);
+	err = blocklists_keep(&r->blocked, s->config->state);
 	if (err)
-		diag_warning(d, (struct diag_at){.file = g->config->state},
+		diag_warning(d, (struct diag_at){.file = s->config->state},
 			     "the block lists are in force, but their copies cannot be written: %s", strerror(-err));
 	return true;
 }
 
 /* ---- into the maps ----------------------------------------------------------------------- */
 
-static bool put_into_maps(struct gateway *g, struct ruleset *r, struct diags *d)
+static bool put_into_maps(struct rules *rules, struct ruleset *r, struct diags *d)
 {
 	uint32_t generation = 0;
 	char *why = NULL;
@@ -126,7 +128,7 @@ static bool put_into_maps(struct gateway *g, struct ruleset *r, struct diags *d)
 		diag_error(d, (struct diag_at){.file = r->file}, "the policy cannot be put into the maps: %s",
 			   why ? why : strerror(-err));
 	else
-		g->rules.running->report.generation = generation;
+		rules->running->report.generation = generation;
 	free(why);
 	return !err;
 }
@@ -134,16 +136,16 @@ static bool put_into_maps(struct gateway *g, struct ruleset *r, struct diags *d)
 /* ---- for the next start -------------------------------------------------------------------- */
 
 /* What can be written is; what cannot is tried again (rules_second()). 0 or -errno. */
-static int save(struct gateway *g)
+static int save(struct rules *rules, const struct site *s)
 {
-	struct rules_running *now = g->rules.running;
-	int err = policy_store_save(g->config->state, &now->store);
+	struct rules_running *now = rules->running;
+	int err = policy_store_save(s->config->state, &now->store);
 
 	if (err && !now->unkept)
-		log_warning("%s: the policy runs, but cannot be kept for the next start: %s", g->config->state,
+		log_warning("%s: the policy runs, but cannot be kept for the next start: %s", s->config->state,
 			    strerror(-err));
 	else if (!err && now->unkept)
-		log_info("%s: the policy is kept", g->config->state);
+		log_info("%s: the policy is kept", s->config->state);
 	now->unkept = err;
 	if (!err)
 		now->kept = KEPT_OK;
@@ -162,15 +164,15 @@ static void rules_settle(struct rules_running *now, bool by_hand)
 }
 
 /* What could not be read at the start may be readable now: its history and its serial are not to be lost. */
-static void read_store_again(struct gateway *g)
+static void read_store_again(struct rules *rules, const struct site *s)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 	struct policy_store store;
 	char why[512];
 
 	if (now->kept != KEPT_FAILED)
 		return;
-	if (policy_store_load(g->config->state, &store, why, sizeof(why)) == KEPT_OK) {
+	if (policy_store_load(s->config->state, &store, why, sizeof(why)) == KEPT_OK) {
 		policy_store_free(&now->store);
 		now->store = store;
 	} else {
@@ -179,64 +181,64 @@ static void read_store_again(struct gateway *g)
 }
 
 /* The running policy is the one of the next start. Whether it has to be written. */
-static bool rules_enter(struct gateway *g, uint32_t number)
+static bool rules_enter(struct rules *rules, const struct site *s, uint32_t number)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
-	read_store_again(g);
+	read_store_again(rules, s);
 	return policy_store_add(&now->store, now->rules, number, now->by_hand, rules_wall_seconds()) || now->unkept ||
 	       now->kept != KEPT_OK;
 }
 
-void rules_took_file(struct gateway *g)
+void rules_took_file(struct rules *rules, const struct site *s)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
 	rules_settle(now, false);
-	if (now->rules->policy && rules_enter(g, 0))
-		save(g);
+	if (now->rules->policy && rules_enter(rules, s, 0))
+		save(rules, s);
 }
 
-int rules_took_by_hand(struct gateway *g, uint32_t number, bool keep, bool *earlier)
+int rules_took_by_hand(struct rules *rules, const struct site *s, uint32_t number, bool keep, bool *earlier)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 	char hash[RULESET_HASH_LEN + 1];
 	int err;
 
-	rules_hash_file(g->config, hash);
+	rules_hash_file(s->config, hash);
 	*earlier = false;
 	rules_settle(now, !keep || strcmp(hash, now->rules->hash));
 	now->passing = !keep;
-	if (!keep || !rules_enter(g, number))
+	if (!keep || !rules_enter(rules, s, number))
 		return 0;
-	err = save(g);
-	*earlier = err && policy_store_disown(g->config->state);
+	err = save(rules, s);
+	*earlier = err && policy_store_disown(s->config->state);
 	if (*earlier)
 		log_error("%s: what a restart will run is an earlier policy: its file cannot be changed at all",
-			  g->config->state);
+			  s->config->state);
 	return err;
 }
 
-void rules_second(struct gateway *g)
+bool rules_second(struct rules *rules, const struct site *s, uint64_t time, bool idle)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
-	if ((now->unkept || now->store.heal) && now->store.n && g->second >= now->save_after)
-		save(g);
-	if (now->shut && !g->changing.n && g->second >= now->compile_after) {
-		now->compile_after = g->second + COMPILE_AGAIN_SECONDS * NS_PER_SEC;
-		rules_compile_again(g);
-	}
+	if ((now->unkept || now->store.heal) && now->store.n && time >= now->save_after)
+		save(rules, s);
+	if (!now->shut || !idle || time < now->compile_after)
+		return false;
+	now->compile_after = time + COMPILE_AGAIN_SECONDS * NS_PER_SEC;
+	return true;
 }
 
-bool rules_shut(const struct gateway *g)
+bool rules_shut(const struct rules *rules)
 {
-	return g->rules.running->shut;
+	return rules->running->shut;
 }
 
-void rules_each_note(const struct gateway *g, void (*each)(void *ctx, const char *line), void *ctx)
+void rules_each_note(const struct rules *rules, void (*each)(void *ctx, const char *line), void *ctx)
 {
-	const struct rules_running *now = g->rules.running;
+	const struct rules_running *now = rules->running;
 
 	if (now->trouble)
 		each(ctx, now->trouble);
@@ -287,45 +289,48 @@ struct tidying {
 	struct ruleset_laid *laid;
 };
 
-static void tidy(struct change *c)
+static void tidy(struct tidying *t)
 {
-	struct tidying *t = (struct tidying *)c;
-
 	ruleset_unlay(t->laid);
 	t->laid = NULL;
 }
 
-static void tidy_begin(struct change *c)
+static void tidy_work(struct change *c, const struct running *now)
+{
+	tidy((struct tidying *)c);
+}
+
+static void tidy_begin(struct change *c, const struct running *now)
 {
 }
 
-static int tidy_finish(struct change *c, json_t **result, char **error)
+static int tidy_finish(struct change *c, struct running *now, json_t **result, char **error)
 {
 	return EXIT_YES;
 }
 
 static void tidy_free(struct change *c)
 {
-	tidy(c);
+	tidy((struct tidying *)c);
 	free(c);
 }
 
-static void tidy_up(struct gateway *g, struct ruleset *r)
+static void tidy_up(struct changes *changes, struct ruleset *r)
 {
-	static const struct change_kind kind = {"old tables", tidy_begin, tidy, tidy_finish, tidy_free};
+	static const struct change_kind kind = {"old tables", tidy_begin, tidy_work, tidy_finish, tidy_free};
 	struct tidying *t = mem_alloc(1, sizeof(*t));
 
 	t->change.kind = &kind;
 	t->laid = ruleset_take_laid(r);
-	changes_add_first(g, &t->change);
+	changes_add_first(changes, &t->change);
 }
 
 /* Into the maps, and in the place of the running one, whose tables are the caller's to remove. */
-static bool rules_install(struct gateway *g, struct ruleset *r, struct diags *d)
+static bool rules_install(struct rules *rules, struct ruleset *r, struct diags *d)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
-	if (!put_into_maps(g, r, d))
+	if (!put_into_maps(rules, r, d))
 		return false;
 	if (r->lists_stay && now->rules)
 		hand_lists_over(now->rules, r);
@@ -335,15 +340,15 @@ static bool rules_install(struct gateway *g, struct ruleset *r, struct diags *d)
 	now->report.file = r->file;
 	now->report.hash = r->hash;
 	now->shut = r->shut && !now->closed;
-	g->rules.report = r->policy ? &now->report : NULL;
+	rules->report = r->policy ? &now->report : NULL;
 	return true;
 }
 
-bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
+bool rules_swap(struct rules *rules, const struct site *s, struct ruleset *r, struct diags *d)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
-	if (!rules_install(g, r, d))
+	if (!rules_install(rules, r, d))
 		return false;
 	ruleset_unlay(ruleset_take_laid(r)); /* who asked for it is answered when no program knows the old ones */
 	now->report.applied_ns = clock_now();
@@ -354,10 +359,10 @@ bool rules_swap(struct gateway *g, struct ruleset *r, struct diags *d)
 }
 
 /* Its tests are not asked: they were about the policy, and who is there must count at once. */
-struct ruleset *rules_build_again(const struct gateway *g, const struct config *config, struct diags *d)
+struct ruleset *rules_build_again(const struct rules *rules, const struct config *config, struct diags *d)
 {
-	const struct ruleset *old = g->rules.running->rules;
-	struct ruleset_place place = {.config = config, .shut = g->rules.running->closed};
+	const struct ruleset *old = rules->running->rules;
+	struct ruleset_place place = {.config = config, .shut = rules->running->closed};
 	struct ruleset_source bound = {.file = old->bound_file, .text = old->bound_text, .len = old->bound_len};
 	struct ruleset_source given = {.file = old->policy ? old->file : NULL,
 				       .text = old->text,
@@ -375,11 +380,12 @@ struct ruleset *rules_build_again(const struct gateway *g, const struct config *
 	return r;
 }
 
-bool rules_replace(struct gateway *g, struct ruleset *r, struct diags *d)
+bool rules_replace(struct rules *rules, const struct site *s, struct changes *changes, struct ruleset *r,
+		   struct diags *d)
 {
-	if (!rules_install(g, r, d))
+	if (!rules_install(rules, r, d))
 		return false;
-	tidy_up(g, r);
+	tidy_up(changes, r);
 	return true;
 }
 
@@ -412,16 +418,16 @@ struct rules_running *rules_prepare(const struct config *config, struct diags *d
 	return NULL;
 }
 
-bool rules_start(struct gateway *g, struct diags *d)
+bool rules_start(struct rules *rules, const struct site *s, const struct clients *clients, struct diags *d)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 	struct ruleset *r;
 
-	if (g->config->netmap) /* it was not known then */
-		rules_take_choice(now, g->config, d);
+	if (s->config->netmap) /* it was not known then */
+		rules_take_choice(now, s->config, d);
 	r = now->rules;
 	now->rules = NULL; /* nothing of it is in the maps yet */
-	if (!r || !rules_lay(g, g->config, r, d) || !rules_swap(g, r, d)) {
+	if (!r || !rules_lay(rules, s, clients, s->config, r, d) || !rules_swap(rules, s, r, d)) {
 		ruleset_free(r);
 		return false;
 	}
@@ -430,7 +436,7 @@ bool rules_start(struct gateway *g, struct diags *d)
 	else if (now->by_hand)
 		rules_settle(now, true);
 	else
-		rules_took_file(g);
+		rules_took_file(rules, s);
 	return true;
 }
 
@@ -444,19 +450,19 @@ void rules_free(struct rules_running *r)
 	free(r);
 }
 
-void rules_close(struct gateway *g)
+void rules_close(struct rules *rules)
 {
-	rules_free(g->rules.running);
-	g->rules = (struct rules){0};
+	rules_free(rules->running);
+	*rules = (struct rules){0};
 }
 
 /* ---- block lists that change ------------------------------------------------------------------ */
 
 /* To be closed by lists_leave(). */
-static struct blocklists_where lists_place(const struct gateway *g)
+static struct blocklists_where lists_place(const struct rules *rules, const struct site *s)
 {
-	return (struct blocklists_where){ruleset_folder(g->config, rules_running(g)->file),
-					 &g->config->blocklist_folders, g->config->state, rules_wall_seconds()};
+	return (struct blocklists_where){ruleset_folder(s->config, rules_running(rules)->file),
+					 &s->config->blocklist_folders, s->config->state, rules_wall_seconds()};
 }
 
 static void lists_leave(struct blocklists_where *where)
@@ -464,9 +470,9 @@ static void lists_leave(struct blocklists_where *where)
 	free((char *)where->folder);
 }
 
-bool rules_lists_changed(const struct gateway *g)
+bool rules_lists_changed(const struct rules *rules, const struct site *s)
 {
-	const struct ruleset *r = rules_running(g);
+	const struct ruleset *r = rules_running(rules);
 	struct blocklists_where where;
 	bool changed;
 
@@ -474,33 +480,33 @@ bool rules_lists_changed(const struct gateway *g)
 		return false;
 	if (r->bound) /* what is in force is blocked by two policies */
 		return false;
-	where = lists_place(g);
+	where = lists_place(rules, s);
 	changed = blocklists_changed(r->policy, &where, &r->blocked);
 	lists_leave(&where);
 	return changed;
 }
 
-bool rules_lists_read(const struct gateway *g, struct blocklists *out, struct diags *d)
+bool rules_lists_read(const struct rules *rules, const struct site *s, struct blocklists *out, struct diags *d)
 {
-	struct blocklists_where where = lists_place(g);
-	bool ok = blocklists_read(rules_running(g)->policy, &where, out, d);
+	struct blocklists_where where = lists_place(rules, s);
+	bool ok = blocklists_read(rules_running(rules)->policy, &where, out, d);
 
 	lists_leave(&where);
 	return ok;
 }
 
-void rules_lists_seen(struct gateway *g)
+void rules_lists_seen(struct rules *rules, const struct site *s)
 {
-	struct ruleset *r = g->rules.running->rules;
-	struct blocklists_where where = lists_place(g);
+	struct ruleset *r = rules->running->rules;
+	struct blocklists_where where = lists_place(rules, s);
 
 	blocklists_seen(r->policy, &where, &r->blocked);
 	lists_leave(&where);
 }
 
-void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t generation)
+void rules_lists_swap(struct rules *rules, struct blocklists *lists, uint32_t generation)
 {
-	struct rules_running *now = g->rules.running;
+	struct rules_running *now = rules->running;
 
 	blocklists_free(&now->rules->blocked);
 	now->rules->blocked = *lists;
@@ -511,40 +517,40 @@ void rules_lists_swap(struct gateway *g, struct blocklists *lists, uint32_t gene
 
 /* ---- for reports ---------------------------------------------------------------------------- */
 
-const struct ruleset *rules_running(const struct gateway *g)
+const struct ruleset *rules_running(const struct rules *rules)
 {
-	return g->rules.running ? g->rules.running->rules : NULL;
+	return rules->running ? rules->running->rules : NULL;
 }
 
-const struct policy_store *rules_history(const struct gateway *g)
+const struct policy_store *rules_history(const struct rules *rules)
 {
-	return &g->rules.running->store;
+	return &rules->running->store;
 }
 
-uint32_t rules_number(const struct gateway *g)
+uint32_t rules_number(const struct rules *rules)
 {
-	const struct policy_saved *p = policy_store_running(&g->rules.running->store);
+	const struct policy_saved *p = policy_store_running(&rules->running->store);
 
-	return p && !strcmp(p->hash, g->rules.running->rules->hash) ? p->number : 0;
+	return p && !strcmp(p->hash, rules->running->rules->hash) ? p->number : 0;
 }
 
-bool rules_approved(const struct gateway *g, size_t route, const char **by)
+bool rules_approved(const struct rules *rules, size_t route, const char **by)
 {
-	const struct ruleset *r = rules_running(g);
+	const struct ruleset *r = rules_running(rules);
 
 	*by = r ? r->approved_by[route] : NULL;
 	return *by;
 }
 
-void rules_compare(struct gateway *g)
+void rules_compare(const struct rules *rules, const struct site *s)
 {
-	const struct ruleset *r = rules_running(g);
+	const struct ruleset *r = rules_running(rules);
 	char hash[RULESET_HASH_LEN + 1];
 
 	if (!r || !r->policy)
 		return;
-	g->rules.running->report.number = rules_number(g);
-	g->rules.running->report.kept = !g->rules.running->unkept && !g->rules.running->passing;
-	rules_hash_file(g->config, hash);
-	g->rules.running->report.differs = g->config->policy && strcmp(hash, r->hash);
+	rules->running->report.number = rules_number(rules);
+	rules->running->report.kept = !rules->running->unkept && !rules->running->passing;
+	rules_hash_file(s->config, hash);
+	rules->running->report.differs = s->config->policy && strcmp(hash, r->hash);
 }

@@ -8,134 +8,137 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "tunnel.h"
+#include "hooks.h"
+#include "host.h"
 #include "user/base/log.h"
 #include "user/base/clock.h"
 
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
 #define MTU_DEFAULT  1420
 
-const struct addr *tunnel_address(const struct gateway *g, bool v4)
+const struct addr *tunnel_address(const struct site *s, bool v4)
 {
-	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
-		if (addr_is_v4(&g->config->tunnel.addresses[i].host) == v4)
-			return &g->config->tunnel.addresses[i].host;
+	for (size_t i = 0; i < s->config->tunnel.n_addresses; i++)
+		if (addr_is_v4(&s->config->tunnel.addresses[i].host) == v4)
+			return &s->config->tunnel.addresses[i].host;
 	return NULL;
 }
 
-uint32_t tunnel_mtu(struct gateway *g)
+void tunnel_measure(struct tunnel *t, const struct site *s)
 {
-	uint32_t underlay = host_underlay_mtu(g);
+	uint32_t underlay = host_underlay_mtu(s);
 
-	if (g->config->tunnel.mtu)
-		return g->config->tunnel.mtu;
-	return underlay && underlay - UDP_OVERHEAD < MTU_DEFAULT ? underlay - UDP_OVERHEAD : MTU_DEFAULT;
+	t->mtu = MTU_DEFAULT;
+	if (s->config->tunnel.mtu)
+		t->mtu = s->config->tunnel.mtu;
+	else if (underlay && underlay - UDP_OVERHEAD < MTU_DEFAULT)
+		t->mtu = underlay - UDP_OVERHEAD;
 }
 
-bool tunnel_open(struct gateway *g, char *error, size_t size)
+bool tunnel_open(const struct tunnel *t, const struct site *s, char *error, size_t size)
 {
-	int err = hooks_tap(g) ?: netlink_link_setup(&g->netlink, g->device.tap.ifindex, g->mtu, true);
+	int err = hooks_tap(s) ?: netlink_link_setup(s->netlink, s->device->tap.ifindex, t->mtu, true);
 
-	if (!host_guard(g)) {
+	if (!host_guard(s)) {
 		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
 		return false;
 	}
-	for (size_t i = 0; i < g->config->tunnel.n_addresses && !err; i++)
-		err = netlink_address_add(&g->netlink, g->device.tap.ifindex, &g->config->tunnel.addresses[i].host);
+	for (size_t i = 0; i < s->config->tunnel.n_addresses && !err; i++)
+		err = netlink_address_add(s->netlink, s->device->tap.ifindex, &s->config->tunnel.addresses[i].host);
 	if (err)
-		snprintf(error, size, "%s: %s", g->device.tap.name, strerror(-err));
+		snprintf(error, size, "%s: %s", s->device->tap.name, strerror(-err));
 	return !err;
 }
 
-static void fill_settings(const struct gateway *g, struct settings *s)
+static void fill_settings(const struct tunnel *t, const struct site *site, struct settings *s)
 {
-	const struct config_nat *nat = &g->config->nat;
+	const struct config_nat *nat = &site->config->nat;
 
-	maps_settings_get(g->maps, s);
-	s->tap_ifindex = (uint32_t)g->device.tap.ifindex;
-	s->wg_port = g->device.options.listen;
+	maps_settings_get(site->maps, s);
+	s->tap_ifindex = (uint32_t)site->device->tap.ifindex;
+	s->wg_port = site->device->options.listen;
 	s->front_armed = 1;
-	s->front_disco = s->front_stun = g->membership != NULL;
+	s->front_disco = s->front_stun = site->config->tailnet.node != NULL;
 	s->filtering = (uint8_t)nat->filtering;
-	s->mtu = (uint16_t)g->mtu;
-	s->mss4 = (uint16_t)(g->mtu - 40);
-	s->mss6 = (uint16_t)(g->mtu - 60);
-	s->workers = (uint16_t)g->device.n_workers;
+	s->mtu = (uint16_t)t->mtu;
+	s->mss4 = (uint16_t)(t->mtu - 40);
+	s->mss6 = (uint16_t)(t->mtu - 60);
+	s->workers = (uint16_t)site->device->n_workers;
 	/* One client alone has nobody to leave anything to. */
-	s->client_share = nat->client_share < 100 && g->config->n_clients > 1 ? nat->client_share : 0;
+	s->client_share = nat->client_share < 100 && site->config->n_clients > 1 ? nat->client_share : 0;
 	s->tcp_endpoint_independent = nat->tcp_endpoint_independent;
+	s->resets = nat->resets;
+	s->hide_routers = nat->hide_routers;
 	s->udp_ns = nat->udp * NS_PER_SEC;
 	s->tcp_established_ns = nat->tcp_established * NS_PER_SEC;
 	s->tcp_transitory_ns = nat->tcp_transitory * NS_PER_SEC;
 	s->icmp_ns = nat->icmp * NS_PER_SEC;
 	s->other_ns = nat->icmp * NS_PER_SEC;
 	memset(s->tunnel, 0, sizeof(s->tunnel));
-	for (size_t i = 0; i < g->config->tunnel.n_addresses && i < 4; i++)
-		s->tunnel[i] = g->config->tunnel.addresses[i].prefix;
+	for (size_t i = 0; i < site->config->tunnel.n_addresses && i < 4; i++)
+		s->tunnel[i] = site->config->tunnel.addresses[i].prefix;
 }
 
-int tunnel_tell(struct gateway *g)
+int tunnel_tell(const struct tunnel *t, const struct site *s)
 {
-	struct settings s;
+	struct settings settings;
 
-	fill_settings(g, &s);
-	return maps_settings_set(g->maps, &s);
+	fill_settings(t, s, &settings);
+	return maps_settings_set(s->maps, &settings);
 }
 
-void tunnel_readdress(struct gateway *g, const struct config *old)
+void tunnel_readdress(const struct tunnel *t, const struct site *s, const struct config *old)
 {
 	char error[512];
 	int err;
 
 	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
-		if (!config_is_own(g->config, &old->tunnel.addresses[i].host))
-			netlink_address_delete(&g->netlink, g->device.tap.ifindex, &old->tunnel.addresses[i].host);
-	if (!tunnel_open(g, error, sizeof(error)))
+		if (!config_is_own(s->config, &old->tunnel.addresses[i].host))
+			netlink_address_delete(s->netlink, s->device->tap.ifindex, &old->tunnel.addresses[i].host);
+	if (!tunnel_open(t, s, error, sizeof(error)))
 		log_error("%s", error);
-	err = tunnel_tell(g);
+	err = tunnel_tell(t, s);
 	if (err)
 		log_error("settings: %s", strerror(-err));
-	host_reserve(g);
 }
 
 /* ---- kept ------------------------------------------------------------------------ */
 
 /* Somebody deleted the TAP: flows wait in their maps meanwhile. */
-static void mend(struct gateway *g)
+static bool mend(const struct tunnel *t, const struct site *s)
 {
 	char error[512];
 	int err;
 
-	log_warning("%s was deleted: making it anew", g->config->tunnel.interface);
-	if (!device_replace_tap(&g->device, error, sizeof(error)) || !tunnel_open(g, error, sizeof(error))) {
+	log_warning("%s was deleted: making it anew", s->config->tunnel.interface);
+	if (!device_replace_tap(s->device, error, sizeof(error)) || !tunnel_open(t, s, error, sizeof(error))) {
 		log_error("%s", error);
-		return;
+		return false;
 	}
-	err = tunnel_tell(g) ?: tap_persist(&g->device.tap, true);
+	err = tunnel_tell(t, s) ?: tap_persist(&s->device->tap, true);
 	if (err)
-		log_error("%s: %s", g->device.tap.name, strerror(-err));
-	clients_route(g);
-	g->changes = NETLINK_LINK;
+		log_error("%s: %s", s->device->tap.name, strerror(-err));
+	return true;
 }
 
 /* Down, the TAP loses its routes and its IPv6 addresses. */
-static void raise_again(struct gateway *g)
+static bool raise_again(const struct tunnel *t, const struct site *s)
 {
 	struct netlink_link link;
 	char error[512];
 
-	if (netlink_link(&g->netlink, g->device.tap.name, &link) || (link.up && link.mtu == g->mtu))
-		return;
-	log_warning("%s was changed: putting it right", g->device.tap.name);
-	if (!tunnel_open(g, error, sizeof(error)))
+	if (netlink_link(s->netlink, s->device->tap.name, &link) || (link.up && link.mtu == t->mtu))
+		return false;
+	log_warning("%s was changed: putting it right", s->device->tap.name);
+	if (!tunnel_open(t, s, error, sizeof(error)))
 		log_error("%s", error);
-	clients_route(g);
+	return true;
 }
 
-void tunnel_keep(struct gateway *g)
+enum tunnel_kept tunnel_keep(const struct tunnel *t, const struct site *s, bool changed)
 {
-	if (device_tap_gone(&g->device))
-		mend(g);
-	if (g->changes)
-		raise_again(g);
+	if (device_tap_gone(s->device) && mend(t, s))
+		return TUNNEL_ANEW;
+	return changed && raise_again(t, s) ? TUNNEL_RAISED : TUNNEL_WHOLE;
 }

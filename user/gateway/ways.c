@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "policy/alloc.h"
-#include "gateway.h"
+#include "ways.h"
 #include "user/base/log.h"
 
 #define NAMED_MAX 3 /* routes in a line; the others are counted */
@@ -28,7 +28,7 @@ static bool ways_is_no_route(int err)
 }
 
 /* Does the kernel lead what comes from one of the pool's addresses by its interface? Yes where it does not tell. */
-static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const struct addr *to, bool *has_address)
+static bool pool_leads(const struct site *s, const struct egress_pool *pool, const struct addr *to, bool *has_address)
 {
 	int ifindex, err;
 	struct addr hop;
@@ -39,7 +39,7 @@ static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const 
 		if (!a->present || addr_is_v4(&a->addr) != addr_is_v4(to))
 			continue;
 		*has_address = true;
-		err = netlink_route_get(&g->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop);
+		err = netlink_route_get(s->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop);
 		if (err ? !ways_is_no_route(err)
 			: ifindex == pool->ifindex || ifindex == LOOPBACK_IFINDEX) /* an address of this host */
 			return true;
@@ -48,17 +48,17 @@ static bool pool_leads(struct gateway *g, const struct egress_pool *pool, const 
 }
 
 /* NULL: one of the pools leads there. */
-static const char *why_not(struct gateway *g, const struct prefix *route)
+static const char *why_not(const struct site *s, const struct egress_state *egress, const struct prefix *route)
 {
 	struct addr to = prefix_host(route);
 	bool has_interface = false, has_address = false, by_default = false;
 
-	for (size_t i = 0; i < g->egress.n; i++) {
-		const struct egress_pool *pool = &g->egress.pool[i];
+	for (size_t i = 0; i < egress->n; i++) {
+		const struct egress_pool *pool = &egress->pool[i];
 
-		by_default |= !g->config->pools[i].interface;
+		by_default |= !s->config->pools[i].interface;
 		has_interface |= pool->ifindex != 0;
-		if (pool->ifindex && pool_leads(g, pool, &to, &has_address))
+		if (pool->ifindex && pool_leads(s, pool, &to, &has_address))
 			return NULL;
 	}
 	return has_address ? no_route : has_interface ? no_address : by_default ? no_default : no_interface;
@@ -108,15 +108,15 @@ static void ways_warn(void *ctx, const char *line)
 }
 
 /* Of those that were lost: which are still advertised, and are reached now? */
-static void say_mended(const struct gateway *g, const struct ways *was)
+static void say_mended(const struct site *s, const struct ways *now, const struct ways *was)
 {
 	struct ways mended = {.lost = mem_alloc(was->n, sizeof(*mended.lost))};
 	char routes[(NAMED_MAX + 1) * ADDR_STRLEN];
 
-	for (size_t i = 0; i < g->config->n_routes; i++) {
-		const struct prefix *route = &g->config->routes[i].prefix;
+	for (size_t i = 0; i < s->config->n_routes; i++) {
+		const struct prefix *route = &s->config->routes[i].prefix;
 
-		if (mended.n < was->n && ways_trouble(was, route) && !ways_trouble(&g->ways, route))
+		if (mended.n < was->n && ways_trouble(was, route) && !ways_trouble(now, route))
 			mended.lost[mended.n++] = (struct way_lost){*route, no_route};
 	}
 	if (name_routes(&mended, NULL, no_route, routes, sizeof(routes)))
@@ -124,25 +124,25 @@ static void say_mended(const struct gateway *g, const struct ways *was)
 	free(mended.lost);
 }
 
-void ways_refresh(struct gateway *g)
+void ways_refresh(struct ways *w, const struct site *s, const struct egress_state *egress)
 {
-	struct ways was = g->ways, now = {.lost = mem_alloc(g->config->n_routes, sizeof(*now.lost))};
+	struct ways was = *w, now = {.lost = mem_alloc(s->config->n_routes, sizeof(*now.lost))};
 
-	for (size_t i = 0; i < g->config->n_routes; i++) {
-		const struct prefix *route = &g->config->routes[i].prefix;
-		const char *why = why_not(g, route);
+	for (size_t i = 0; i < s->config->n_routes; i++) {
+		const struct prefix *route = &s->config->routes[i].prefix;
+		const char *why = why_not(s, egress, route);
 
 		if (why)
 			now.lost[now.n++] = (struct way_lost){*route, why};
 	}
-	g->ways = now;
+	*w = now;
 	ways_each(&now, &was, ways_warn, NULL);
-	say_mended(g, &was);
+	say_mended(s, w, &was);
 	free(was.lost);
 }
 
-void ways_close(struct gateway *g)
+void ways_close(struct ways *w)
 {
-	free(g->ways.lost);
-	g->ways = (struct ways){0};
+	free(w->lost);
+	*w = (struct ways){0};
 }

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handlers.h"
+#include "user/control/control.h"
+#include "user/gateway/changes.h"
+#include "user/gateway/parts.h"
+#include "user/gateway/running.h"
 #include "view.h"
 #include "user/base/exit.h"
 
@@ -18,26 +23,28 @@ static int verbs_give(json_t *report, json_t **result, char **error)
 	return report ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
 }
 
-static int with_view(void *gateway, json_t *(*report)(const struct report_source *), json_t **result, char **error)
+static int with_view(void *parts, json_t *(*report)(const struct report_source *), json_t **result, char **error)
 {
 	struct view *v = malloc(sizeof(*v));
 	int status;
 
 	if (!v)
 		return exit_fail(error, EXIT_NO, "out of memory");
-	view_open(v, gateway);
+	view_open(v, parts);
 	status = verbs_give(report(&v->source), result, error);
 	free(v);
 	return status;
 }
 
-static int verb_status(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_status(void *parts, const json_t *args, json_t **result, char **error)
 {
-	rules_compare(gateway);
-	return with_view(gateway, report_status, result, error);
+	const struct parts *p = parts;
+
+	rules_compare(&p->running->rules, p->site);
+	return with_view(parts, report_status, result, error);
 }
 
-static int verb_clients(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_clients(void *parts, const json_t *args, json_t **result, char **error)
 {
 	json_int_t after = json_integer_value(json_object_get(args, "after"));
 	struct view *v = malloc(sizeof(*v));
@@ -45,47 +52,46 @@ static int verb_clients(void *gateway, const json_t *args, json_t **result, char
 
 	if (!v)
 		return exit_fail(error, EXIT_NO, "out of memory");
-	view_open(v, gateway);
+	view_open(v, parts);
 	status = verbs_give(report_clients(&v->source, after > 0 ? (size_t)after : 0), result, error);
 	free(v);
 	return status;
 }
 
-static int verb_drops(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_drops(void *parts, const json_t *args, json_t **result, char **error)
 {
-	return with_view(gateway, report_drops, result, error);
+	return with_view(parts, report_drops, result, error);
 }
 
-static int verb_routes(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_routes(void *parts, const json_t *args, json_t **result, char **error)
 {
-	return with_view(gateway, report_routes, result, error);
+	return with_view(parts, report_routes, result, error);
 }
 
-static int with_client(struct gateway *g, const json_t *args, void (*act)(struct gateway *g, struct client *c),
-		       json_t **result, char **error)
+static int with_client(const struct client *c, const char *name, json_t **result, char **error)
 {
-	const char *name = json_string_value(json_object_get(args, "client"));
-
-	for (size_t i = 0; name && i < g->clients.n; i++) {
-		if (strcmp(g->clients.list[i].config->name, name))
-			continue;
-		act(g, &g->clients.list[i]);
-		return verbs_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
-	}
-	return exit_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name ?: "");
+	if (!c)
+		return exit_fail(error, EXIT_NO, "no such client: \"%s\" (`sluice clients` lists them)", name);
+	return verbs_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "client", name), result, error);
 }
 
-static int verb_clients_kick(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_clients_kick(void *parts, const json_t *args, json_t **result, char **error)
 {
-	return with_client(gateway, args, clients_kick, result, error);
+	const char *name = json_string_value(json_object_get(args, "client")) ?: "";
+	const struct parts *p = parts;
+
+	return with_client(p->kick(p->ctx, name), name, result, error);
 }
 
-static int verb_clients_reset(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_clients_reset(void *parts, const json_t *args, json_t **result, char **error)
 {
-	return with_client(gateway, args, clients_reset, result, error);
+	const char *name = json_string_value(json_object_get(args, "client")) ?: "";
+	const struct parts *p = parts;
+
+	return with_client(p->reset(p->ctx, name), name, result, error);
 }
 
-static int verb_flows(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_flows(void *parts, const json_t *args, json_t **result, char **error)
 {
 	struct report_filter filter;
 	struct view *v;
@@ -96,14 +102,14 @@ static int verb_flows(void *gateway, const json_t *args, json_t **result, char *
 	v = malloc(sizeof(*v));
 	if (!v)
 		return exit_fail(error, EXIT_NO, "out of memory");
-	view_open(v, gateway);
+	view_open(v, parts);
 	status = verbs_give(report_flows(&v->source, &filter), result, error);
 	free(v);
 	return status;
 }
 
 struct killing {
-	struct gateway *g;
+	struct maps *maps;
 	json_int_t killed;
 };
 
@@ -111,13 +117,13 @@ static bool kill_one(void *arg, uint32_t slot, const struct flow *flow)
 {
 	struct killing *k = arg;
 
-	k->killed += !maps_flow_kill(k->g->maps, slot, LIFE_ID(flow->life));
+	k->killed += !maps_flow_kill(k->maps, slot, LIFE_ID(flow->life));
 	return true;
 }
 
-static int verb_flows_kill(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_flows_kill(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct killing k = {.g = gateway};
+	struct killing k = {.maps = ((const struct parts *)parts)->site->maps};
 	struct report_filter filter;
 	struct view *v;
 
@@ -128,24 +134,24 @@ static int verb_flows_kill(void *gateway, const json_t *args, json_t **result, c
 	v = malloc(sizeof(*v));
 	if (!v)
 		return exit_fail(error, EXIT_NO, "out of memory");
-	view_open(v, gateway);
+	view_open(v, parts);
 	filter.limit = UINT32_MAX;
 	report_each_flow(&v->source, &filter, kill_one, &k);
 	free(v);
 	return verbs_give(json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "killed", k.killed), result, error);
 }
 
-static int verb_map_list(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_map_list(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
+	const struct parts *p = parts;
 
-	*result = report_map_list(g->config->pins, error);
+	*result = report_map_list(p->site->config->pins, error);
 	return *result ? EXIT_YES : EXIT_NO;
 }
 
-static int verb_map_dump(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_map_dump(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
+	const struct parts *p = parts;
 	const char *name = json_string_value(json_object_get(args, "map"));
 	json_int_t limit = json_integer_value(json_object_get(args, "limit"));
 	const struct report_dump wanted = {
@@ -157,27 +163,27 @@ static int verb_map_dump(void *gateway, const json_t *args, json_t **result, cha
 
 	if (!v)
 		return exit_fail(error, EXIT_NO, "out of memory");
-	view_open(v, g);
-	*result = report_map_dump(&v->source, g->config->pins, &wanted, error);
+	view_open(v, p);
+	*result = report_map_dump(&v->source, p->site->config->pins, &wanted, error);
 	free(v);
 	return *result ? EXIT_YES : EXIT_NO;
 }
 
-static int verb_reload(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_reload(void *parts, const json_t *args, json_t **result, char **error)
 {
+	const struct parts *p = parts;
 	bool dry = json_is_true(json_object_get(args, "dry_run"));
 
-	return changes_ask(gateway, gateway_reload(gateway, dry), error);
+	return changes_ask(p->changes, p->control, p->reload(p->ctx, dry), error);
 }
 
-static int verb_down(void *gateway, const json_t *args, json_t **result, char **error)
+static int verb_down(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
+	const struct parts *p = parts;
 	char text[IFNAMSIZ + 8];
 
-	g->remove = true;
-	g->loop.stop = true;
-	snprintf(text, sizeof(text), "tap %s", g->device.tap.name);
+	p->down(p->ctx);
+	snprintf(text, sizeof(text), "tap %s", p->site->device->tap.name);
 	return verbs_give(json_pack("{s:i, s:[s, s, s]}", "schema", REPORT_SCHEMA, "removed", "programs and maps",
 				    "routes", text),
 			  result, error);

@@ -19,12 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "handlers.h"
+#include "user/control/control.h"
+#include "user/gateway/origin.h"
+#include "user/gateway/parts.h"
+#include "user/gateway/site.h"
 #include "user/tailnet_gateway/membership.h"
 #include "user/answers/report.h"
-#include "user/base/clock.h"
-#include "user/base/exit.h"
 #include "user/base/keys.h"
 #include "user/base/text.h"
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 static int no_tailnet(char **error)
 {
@@ -40,9 +45,9 @@ static int verbs_tailnet_give(json_t *report, json_t **result, char **error)
 
 /* ---- in and out -------------------------------------------------------------------------- */
 
-int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
+int verb_up(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct membership *m = ((struct gateway *)gateway)->membership;
+	struct membership *m = membership_of(((const struct parts *)parts)->origin);
 	char why[512];
 
 	if (!m)
@@ -54,9 +59,9 @@ int verb_up(void *gateway, const json_t *args, json_t **result, char **error)
 				  result, error);
 }
 
-int verb_logout(void *gateway, const json_t *args, json_t **result, char **error)
+int verb_logout(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct membership *m = ((struct gateway *)gateway)->membership;
+	struct membership *m = membership_of(((const struct parts *)parts)->origin);
 	char why[512];
 
 	if (!m)
@@ -65,6 +70,22 @@ int verb_logout(void *gateway, const json_t *args, json_t **result, char **error
 		return exit_fail(error, EXIT_NO, "%s", why);
 	return verbs_tailnet_give(json_pack("{s:i, s:s}", "schema", REPORT_SCHEMA, "state", wire_state_name(m->state)),
 				  result, error);
+}
+
+int verb_news(void *parts, const json_t *args, json_t **result, char **error)
+{
+	const struct parts *p = parts;
+	struct membership *m = membership_of(p->origin);
+	json_int_t seen = json_integer_value(json_object_get(args, "seen"));
+	json_int_t wait = json_integer_value(json_object_get(args, "wait"));
+
+	if (!m)
+		return no_tailnet(error);
+	if ((uint64_t)seen != m->news || wait < 1)
+		return verbs_tailnet_give(json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news),
+					  result, error);
+	membership_await(m, control_later(p->control), wait);
+	return EXIT_LATER;
 }
 
 /* ---- the netmap ----------------------------------------------------------------------------- */
@@ -110,9 +131,9 @@ static json_t *node_json(const struct membership *m, const struct tailnet_node *
 	return j;
 }
 
-int verb_netmap(void *gateway, const json_t *args, json_t **result, char **error)
+int verb_netmap(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct membership *m = ((struct gateway *)gateway)->membership;
+	struct membership *m = membership_of(((const struct parts *)parts)->origin);
 	json_t *peers = json_array(), *rules = json_array();
 	const struct netmap *map;
 	struct filter list;
@@ -143,10 +164,10 @@ static bool verbs_tailnet_has_address(const struct config_client *c, const struc
 }
 
 /* By name, by its full name in the tailnet's DNS, or by an address inside the tailnet. */
-static const struct config_client *verbs_tailnet_find_node(const struct gateway *g, const json_t *args)
+static const struct config_client *verbs_tailnet_find_node(const struct config *config, const json_t *args)
 {
 	const char *word = json_string_value(json_object_get(args, "node"));
-	const struct config_client *c = word ? config_client(g->config, word) : NULL;
+	const struct config_client *c = word ? config_client(config, word) : NULL;
 	char label[64];
 	struct addr a;
 
@@ -156,11 +177,11 @@ static const struct config_client *verbs_tailnet_find_node(const struct gateway 
 		snprintf(label, sizeof(label), "%.*s", (int)strcspn(word, "."), word);
 		for (char *l = label; *l; l++)
 			*l = (char)tolower((unsigned char)*l); /* as a server writes them */
-		return config_client(g->config, label);
+		return config_client(config, label);
 	}
-	for (size_t i = 0; i < g->config->n_clients; i++)
-		if (verbs_tailnet_has_address(&g->config->clients[i], &a))
-			return &g->config->clients[i];
+	for (size_t i = 0; i < config->n_clients; i++)
+		if (verbs_tailnet_has_address(&config->clients[i], &a))
+			return &config->clients[i];
 	return NULL;
 }
 
@@ -174,11 +195,11 @@ static int no_node(const struct membership *m, const json_t *args, char **error)
 	return exit_fail(error, EXIT_NO, "no such node: \"%s\" (`sluice netmap` lists them)", word ? word : "");
 }
 
-int verb_ping(void *gateway, const json_t *args, json_t **result, char **error)
+int verb_ping(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
-	struct membership *m = g->membership;
-	const struct config_client *c = m ? verbs_tailnet_find_node(g, args) : NULL;
+	const struct parts *p = parts;
+	struct membership *m = membership_of(p->origin);
+	const struct config_client *c = m ? verbs_tailnet_find_node(p->site->config, args) : NULL;
 	uint64_t before;
 
 	if (!m)
@@ -219,11 +240,11 @@ static json_t *trouble_json(const struct membership *m, const struct config_clie
 			    trouble_text(&s->why, why, sizeof(why)));
 }
 
-int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
+int verb_pong(void *parts, const json_t *args, json_t **result, char **error)
 {
-	struct gateway *g = gateway;
-	struct membership *m = g->membership;
-	const struct config_client *c = m ? verbs_tailnet_find_node(g, args) : NULL;
+	const struct parts *p = parts;
+	struct membership *m = membership_of(p->origin);
+	const struct config_client *c = m ? verbs_tailnet_find_node(p->site->config, args) : NULL;
 	uint64_t after = (uint64_t)json_integer_value(json_object_get(args, "number")), first;
 	json_t *list;
 
@@ -234,10 +255,10 @@ int verb_pong(void *gateway, const json_t *args, json_t **result, char **error)
 	list = json_array();
 	first = m->n_pongs > PONGS_KEPT ? m->n_pongs - PONGS_KEPT : 0;
 	for (uint64_t n = first; n < m->n_pongs; n++) {
-		const struct pong *p = &m->pongs[n % PONGS_KEPT];
+		const struct pong *pong = &m->pongs[n % PONGS_KEPT];
 
-		if (p->number > after && !memcmp(p->node, c->public_key, KEY_LEN))
-			json_array_append_new(list, pong_json(m, p));
+		if (pong->number > after && !memcmp(pong->node, c->public_key, KEY_LEN))
+			json_array_append_new(list, pong_json(m, pong));
 	}
 	return verbs_tailnet_give(
 		json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", trouble_json(m, c)),

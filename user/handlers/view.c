@@ -8,7 +8,13 @@
 
 #include "user/wireguard/aead.h"
 #include "user/config/config_private.h"
-#include "user/gateway/gateway.h"
+#include "user/control/control.h"
+#include "user/gateway/answers_by.h"
+#include "user/gateway/counters.h"
+#include "user/gateway/hooks.h"
+#include "user/gateway/running.h"
+#include "user/gateway/tunnel.h"
+#include "user/gateway/ways.h"
 #include "user/base/text.h"
 #include "user/base/version.h"
 
@@ -23,14 +29,15 @@ static struct report_who who_is(const struct config_client *c)
 static bool view_client(void *ctx, size_t i, struct report_client *out)
 {
 	struct view *v = ctx;
-	struct gateway *g = v->g;
+	const struct clients *clients = &v->p->running->clients;
+	const struct site *site = v->p->site;
 	const struct client *c;
 	struct engine_peer_state s;
 	struct client_use use;
 
-	if (i >= g->clients.n)
+	if (i >= clients->n)
 		return false;
-	c = &g->clients.list[i];
+	c = &clients->list[i];
 	*out = (struct report_client){
 		.id = c->id,
 		.who = who_is(c->config),
@@ -39,20 +46,22 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 		.handshake_age = -1,
 		.seen = c->seen ? report_age(clock_wall(), c->seen * NS_PER_SEC) : -1,
 		.worker = c->worker,
-		.expired = c->out,
+		.expired = c->out && !c->revoked,
+		.removed = c->revoked,
 	};
 	memcpy(out->public_key, c->config->public_key, sizeof(out->public_key));
-	out->flows = maps_client_flows(g->maps, c->id);
-	if (!maps_client_use(g->maps, c->id, &use)) {
+	out->flows = maps_client_flows(site->maps, c->id);
+	if (!maps_client_use(site->maps, c->id, &use)) {
 		out->refused = use.refused;
 		out->held = use.held;
 	}
 	if (!c->peer)
 		return true;
-	engine_peer_state(g->device.engine, c->peer, &s);
+	engine_peer_state(site->device->engine, c->peer, &s);
 	if (endpoint_is_relay(&s.endpoint)) {
-		out->relay = membership_region(g, s.endpoint.port, v->relay, sizeof(v->relay));
-		out->relay_away = membership_relay_away(g, s.endpoint.port);
+		out->relay_away =
+			v->p->origin->ops->relay_away(v->p->origin->ctx, s.endpoint.port, v->relay, sizeof(v->relay));
+		out->relay = v->relay;
 	} else {
 		out->endpoint = s.endpoint.addr;
 		out->endpoint_port = s.endpoint.port;
@@ -66,40 +75,42 @@ static bool view_client(void *ctx, size_t i, struct report_client *out)
 
 static bool view_who(void *ctx, uint32_t id, struct report_who *out)
 {
-	struct gateway *g = ((struct view *)ctx)->g;
-	const struct client *c = id < MAX_CLIENTS ? g->clients.by_id[id] : NULL;
+	const struct client *c = clients_by_id(&((struct view *)ctx)->p->running->clients, id);
 
 	if (c)
 		*out = who_is(c->config);
 	return c;
 }
 
-static const char *pool_name(const struct gateway *g, uint32_t pool)
+static const char *pool_name(const struct config *config, uint32_t pool)
 {
-	return pool < g->config->n_pools ? g->config->pools[pool].name : NULL;
+	return pool < config->n_pools ? config->pools[pool].name : NULL;
 }
 
 static bool view_route(void *ctx, size_t i, struct report_route *out)
 {
-	struct gateway *g = ((struct view *)ctx)->g;
+	const struct parts *p = ((struct view *)ctx)->p;
+	const struct origin *origin = p->origin;
 	const struct config_route *r;
 	struct addr to, hop;
 	int ifindex;
+	bool waits;
 	static _Thread_local char name[IFNAMSIZ];
 
-	if (i >= g->config->n_routes)
+	if (i >= p->site->config->n_routes)
 		return false;
-	r = &g->config->routes[i];
+	r = &p->site->config->routes[i];
 	*out = (struct report_route){.prefix = r->prefix, .advertised = true};
-	out->approved = !membership_waits(g) && rules_approved(g, i, &out->by);
-	out->reason = membership_waits(g) ? "there is no netmap yet"
-		      : out->approved	  ? ways_trouble(&g->ways, &r->prefix)
-					  : "not approved";
+	waits = origin->ops->waits(origin->ctx);
+	out->approved = !waits && rules_approved(&p->running->rules, i, &out->by);
+	out->reason = waits	      ? "there is no netmap yet"
+		      : out->approved ? ways_trouble(p->ways, &r->prefix)
+				      : "not approved";
 	out->active = !out->reason;
-	if (g->membership)
-		membership_primary(g, out);
+	origin->ops->primary(origin->ctx, out);
 	to = prefix_host(&r->prefix);
-	if (!netlink_route_get(&g->netlink, &to, NULL, 0, &ifindex, &hop) && if_indextoname((unsigned)ifindex, name)) {
+	if (!netlink_route_get(p->site->netlink, &to, NULL, 0, &ifindex, &hop) &&
+	    if_indextoname((unsigned)ifindex, name)) {
 		static const struct addr none;
 
 		out->interface = name;
@@ -111,30 +122,30 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 
 static struct addr view_public(void *ctx, const struct addr *egress)
 {
-	const struct gateway *g = ((struct view *)ctx)->g;
+	const struct egress_state *e = ((struct view *)ctx)->p->egress;
 
-	for (size_t i = 0; i < g->egress.n; i++)
-		for (size_t k = 0; k < g->egress.pool[i].n; k++)
-			if (!memcmp(&g->egress.pool[i].address[k].addr, egress, sizeof(*egress)))
-				return g->egress.pool[i].address[k].public;
+	for (size_t i = 0; i < e->n; i++)
+		for (size_t k = 0; k < e->pool[i].n; k++)
+			if (!memcmp(&e->pool[i].address[k].addr, egress, sizeof(*egress)))
+				return e->pool[i].address[k].public;
 	return *egress;
 }
 
 static const char *view_pool(void *ctx, uint32_t pool)
 {
-	return pool_name(((struct view *)ctx)->g, pool);
+	return pool_name(((struct view *)ctx)->p->site->config, pool);
 }
 
 static bool view_busiest(void *ctx, struct pair *pair, uint32_t *used, uint32_t *ports)
 {
-	return maps_busiest(((struct view *)ctx)->g->maps, pair, used, ports);
+	return maps_busiest(((struct view *)ctx)->p->site->maps, pair, used, ports);
 }
 
-static const char *hook_way(const struct gateway *g, enum program program, unsigned ifindex)
+static const char *hook_way(const struct hooks *hooks, enum program program, unsigned ifindex)
 {
-	for (size_t i = 0; i < g->hooks.n; i++)
-		if (g->hooks.list[i].program == program && g->hooks.list[i].ifindex == ifindex)
-			return attach_way_name(g->hooks.list[i].way);
+	for (size_t i = 0; i < hooks->n; i++)
+		if (hooks->list[i].program == program && hooks->list[i].ifindex == ifindex)
+			return attach_way_name(hooks->list[i].way);
 	return attach_way_name(ATTACH_NONE);
 }
 
@@ -187,11 +198,12 @@ static void note_answers(struct view *v, const struct config_pool *config, const
 
 static void view_egress(struct view *v)
 {
-	struct gateway *g = v->g;
+	const struct config *config = v->p->site->config;
+	const struct egress_state *e = v->p->egress;
 	char text[ADDR_STRLEN];
 
-	for (size_t i = 0; i < g->egress.n; i++) {
-		const struct egress_pool *pool = &g->egress.pool[i];
+	for (size_t i = 0; i < e->n; i++) {
+		const struct egress_pool *pool = &e->pool[i];
 
 		for (size_t k = 0; k < pool->n; k++) {
 			const struct egress_address *a = &pool->address[k];
@@ -201,56 +213,47 @@ static void view_egress(struct view *v)
 				view_note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
 					  pool->interface);
 		}
-		note_private(v, &g->config->pools[i], pool);
-		note_answers(v, &g->config->pools[i], pool);
+		note_private(v, &config->pools[i], pool);
+		note_answers(v, &config->pools[i], pool);
 		if (pool->ifindex && !pool->n)
-			view_note(v, "pool %s has no address: %s has none", g->config->pools[i].name, pool->interface);
+			view_note(v, "pool %s has no address: %s has none", config->pools[i].name, pool->interface);
 		v->egress[i] = (struct report_egress){
-			.pool = g->config->pools[i].name,
+			.pool = config->pools[i].name,
 			.interface = pool->ifindex ? pool->interface : NULL,
-			.program = pool->ifindex ? hook_way(g, PROGRAM_NIC_IN, (unsigned)pool->ifindex) : NULL,
+			.program =
+				pool->ifindex ? hook_way(v->p->hooks, PROGRAM_NIC_IN, (unsigned)pool->ifindex) : NULL,
 			.addresses = v->addresses[i],
 			.n_addresses = pool->n,
 		};
 	}
 	v->source.egress = v->egress;
-	v->source.n_egress = g->egress.n;
-	ways_each(&g->ways, NULL, note_line, v);
+	v->source.n_egress = e->n;
+	ways_each(v->p->ways, NULL, note_line, v);
 }
 
-static const char *front_mode(const struct gateway *g)
+static const char *front_mode(const struct hooks *hooks)
 {
-	for (size_t i = 0; i < g->hooks.n; i++)
-		if (g->hooks.list[i].program == PROGRAM_FRONT)
-			return attach_way_name(g->hooks.list[i].way);
+	for (size_t i = 0; i < hooks->n; i++)
+		if (hooks->list[i].program == PROGRAM_FRONT)
+			return attach_way_name(hooks->list[i].way);
 	return "off";
-}
-
-static void gather_drops(struct gateway *g, uint64_t out[DROP_MAX])
-{
-	uint64_t own[DROP_MAX];
-
-	maps_drops(g->maps, out);
-	device_drops(&g->device, own);
-	for (int i = 0; i < DROP_MAX; i++)
-		out[i] += own[i];
 }
 
 static void view_modes(struct view *v)
 {
-	struct gateway *g = v->g;
-	const struct tap *tap = &g->device.tap;
-	const struct underlay *u = &g->device.workers[0].underlay;
+	const struct hooks *hooks = v->p->hooks;
+	const struct tap *tap = &v->p->site->device->tap;
+	const struct underlay *u = &v->p->site->device->workers[0].underlay;
 
 	v->source.gso_in = !u->gro    ? "off: the kernel has no UDP_GRO"
 			   : tap->uso ? "on"
 			   : tap->gso ? "on for TCP: the kernel's TAP takes no UDP segments (6.2 does)"
 				      : "off: the kernel's TAP takes no super-packets";
 	v->source.gso_out = u->gso ? "on" : "off: the kernel has no UDP_SEGMENT";
-	v->source.front_mode = front_mode(g);
-	v->source.front_reason = g->hooks.front.reason;
-	for (size_t i = 0; i < g->hooks.n; i++) {
-		const struct hook *h = &g->hooks.list[i];
+	v->source.front_mode = front_mode(hooks);
+	v->source.front_reason = hooks->front.reason;
+	for (size_t i = 0; i < hooks->n; i++) {
+		const struct hook *h = &hooks->list[i];
 		char name[IFNAMSIZ];
 
 		if (h->way == ATTACH_NONE && h->program != PROGRAM_NIC_FENCE)
@@ -324,11 +327,8 @@ static void view_confirmation(struct view *v)
 
 static void view_tailnet(struct view *v)
 {
-	struct gateway *g = v->g;
-
-	if (!g->membership)
+	if (!v->p->origin->ops->report(v->p->origin->ctx, &v->tailnet))
 		return;
-	membership_report(g, &v->tailnet);
 	v->source.tailnet = &v->tailnet;
 	if (v->tailnet.text)
 		view_note(v, "tailnet: %s", v->tailnet.text);
@@ -349,52 +349,54 @@ static void view_tailnet(struct view *v)
 
 static void view_clients(struct view *v)
 {
-	size_t n = clients_without_peer(v->g);
+	size_t n = clients_without_peer(&v->p->running->clients);
 
 	if (n)
 		view_note(
 			v,
 			"%zu client%s cannot connect, for want of memory that can be locked (LimitMEMLOCK, ulimit -l)",
 			n, n == 1 ? "" : "s");
-	if (!v->g->clients.n && !v->g->membership)
+	if (!v->p->running->clients.n && !v->p->origin->ops->netmap)
 		view_note(v, "no client is configured: nobody can connect");
 }
 
 static void view_policy(struct view *v)
 {
-	rules_each_note(v->g, note_line, v);
+	rules_each_note(&v->p->running->rules, note_line, v);
 }
 
 static void view_blocklists(struct view *v)
 {
-	const struct ruleset *r = rules_running(v->g);
+	const struct ruleset *r = rules_running(&v->p->running->rules);
 
 	for (size_t i = 0; r && i < r->blocked.n; i++)
 		if (r->blocked.list[i].trouble)
 			view_note(v, "%s", r->blocked.list[i].trouble);
 }
 
-void view_open(struct view *v, struct gateway *g)
+void view_open(struct view *v, const struct parts *p)
 {
+	const struct site *s = p->site;
+
 	memset(v, 0, sizeof(*v));
-	v->g = g;
+	v->p = p;
 	v->source = (struct report_source){
 		.ctx = v,
 		.now_ns = clock_now(),
-		.name = g->config->name,
+		.name = s->config->name,
 		.version = version_commit(),
 		.aead = aead_name,
-		.started_ns = g->started,
+		.started_ns = p->started,
 		.pid = getpid(),
-		.tunnel = g->device.tap.name,
-		.listen = g->device.options.listen,
-		.mtu = (uint16_t)g->mtu,
-		.workers = g->device.n_workers,
+		.tunnel = s->device->tap.name,
+		.listen = s->device->options.listen,
+		.mtu = (uint16_t)p->tunnel->mtu,
+		.workers = s->device->n_workers,
 		.tunnel_addresses = v->tunnel,
-		.n_tunnel_addresses = g->config->tunnel.n_addresses,
-		.policy = g->rules.report,
+		.n_tunnel_addresses = s->config->tunnel.n_addresses,
+		.policy = p->running->rules.report,
 		.notes = v->notes,
-		.history = &g->history,
+		.history = p->history,
 		.totals = v->totals,
 		.drops = v->drops,
 		.client = view_client,
@@ -404,30 +406,17 @@ void view_open(struct view *v, struct gateway *g)
 		.pool = view_pool,
 		.busiest = view_busiest,
 	};
-	for (size_t i = 0; i < g->config->tunnel.n_addresses; i++)
-		v->tunnel[i] = g->config->tunnel.addresses[i].host;
-	maps_totals(g->maps, v->totals);
-	gather_drops(g, v->drops);
-	v->source.flows = maps_flows(g->maps, &v->source.n_flows);
-	v->source.used_flows = maps_flows_used(g->maps);
-	v->source.max_flows = maps_flows_max(g->maps);
+	for (size_t i = 0; i < s->config->tunnel.n_addresses; i++)
+		v->tunnel[i] = s->config->tunnel.addresses[i].host;
+	maps_totals(s->maps, v->totals);
+	counters_drops(s, v->drops);
+	v->source.flows = maps_flows(s->maps, &v->source.n_flows);
+	v->source.used_flows = maps_flows_used(s->maps);
+	v->source.max_flows = maps_flows_max(s->maps);
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);
 	view_policy(v);
 	view_tailnet(v);
 	view_blocklists(v);
-}
-
-void verbs_sample(struct gateway *g)
-{
-	struct history_sample s = {.ns = clock_now()};
-	struct traffic totals[TOTAL_MAX];
-
-	if (maps_totals(g->maps, totals))
-		return;
-	s.out = totals[TOTAL_OUT];
-	s.in = totals[TOTAL_IN];
-	gather_drops(g, s.drops);
-	history_add(&g->history, &s);
 }

@@ -3,13 +3,14 @@
 #define SLUICE_VIEW_H
 
 #include "user/answers/report.h"
-#include "user/gateway/gateway.h"
+#include "user/gateway/egress.h"
+#include "user/gateway/parts.h"
 
 #define NOTES_MAX 16
 
 /* One report's worth of what the gateway knows; the source points into it. */
 struct view {
-	struct gateway *g;
+	const struct parts *p;
 	struct report_source source;
 	struct report_egress egress[MAX_POOLS];
 	struct report_egress_address addresses[MAX_POOLS][EGRESS_POOL_MAX];
@@ -23,6 +24,6 @@ struct view {
 };
 
 /* Gathers all of it, for a report that is made before the next event. */
-void view_open(struct view *v, struct gateway *g);
+void view_open(struct view *v, const struct parts *p);
 
 #endif

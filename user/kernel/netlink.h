@@ -115,7 +115,10 @@ enum netlink_change {
 	NETLINK_OWN_ROUTES = 16, /* somebody deleted some of this gateway's */
 };
 
-/* A socket that becomes readable when links, addresses, routes or rules change. fd or -errno. */
+/* Routes of routing daemons change unheard, default routes excepted: ask where they lead once in so many seconds. */
+#define NETLINK_ROUTES_AGAIN 10
+
+/* A socket that becomes readable when links, addresses, other routes or rules change. fd or -errno. */
 int netlink_monitor_open(void);
 /* Reads everything that waits; what it was about, as bits of enum netlink_change
  * (all of them when the kernel had to drop some). @n, @ifindex: as netlink_own_route_lost() has them. */

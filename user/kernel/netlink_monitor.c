@@ -2,11 +2,47 @@
 /* That something about links, addresses, routes or rules has changed; what it is now, netlink.c asks. */
 #include "netlink.h" /* first: see there */
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define TYPE_AT	    offsetof(struct nlmsghdr, nlmsg_type)
+#define DST_LEN_AT  (NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_dst_len))
+#define PROTOCOL_AT (NLMSG_HDRLEN + offsetof(struct rtmsg, rtm_protocol))
+
+/*
+ * Passes every message but those about routes of routing daemons, default routes excepted: a full table that changes
+ * all the time would keep the control thread busy. Where such a route leads is asked every NETLINK_ROUTES_AGAIN
+ * seconds. A filter sees the type, which is in the machine's order, in the network's.
+ */
+static int leave_out_full_tables(int fd)
+{
+#define PASS_IF(value) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1), BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, TYPE_AT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, DST_LEN_AT),
+		PASS_IF(0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, PROTOCOL_AT),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, RTPROT_STATIC, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		PASS_IF(RTPROT_RA),
+		PASS_IF(RTPROT_DHCP),
+		PASS_IF(RTPROT_KEEPALIVED),
+		PASS_IF(NETLINK_PROTOCOL),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+#undef PASS_IF
+	const struct sock_fprog program = {sizeof(code) / sizeof(*code), code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
+}
 
 int netlink_monitor_open(void)
 {
@@ -19,13 +55,14 @@ int netlink_monitor_open(void)
 
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (void *)&name, sizeof(name))) {
-		int err = -errno;
+	int err = leave_out_full_tables(fd);
 
-		close(fd);
-		return err;
-	}
-	return fd;
+	if (!err && bind(fd, (void *)&name, sizeof(name)))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
 }
 
 static unsigned change_of(uint16_t type)

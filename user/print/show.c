@@ -152,6 +152,9 @@ int show_sorts_by(const char *key)
 static void show_add_client(struct table *t, const json_t *c)
 {
 	const char *relay = show_text(c, "relay");
+	const char *out = json_is_true(json_object_get(c, "removed"))	? "removed"
+			  : json_is_true(json_object_get(c, "expired")) ? "expired"
+									: NULL;
 	char owner[256];
 
 	table_add(t, show_text(c, "name"));
@@ -161,7 +164,7 @@ static void show_add_client(struct table *t, const json_t *c)
 		table_addf(t, "relay %s%s", relay, json_is_true(json_object_get(c, "relay_away")) ? " (away)" : "");
 	else
 		table_add(t, show_text(c, "endpoint"));
-	table_add(t, json_is_true(json_object_get(c, "expired")) ? "expired" : show_text(c, "path"));
+	table_add(t, out ? out : show_text(c, "path"));
 	add_duration(t, c, "handshake");
 	add_bytes(t, c, "received");
 	add_bytes(t, c, "sent");

@@ -12,7 +12,7 @@
  * list that is missing, broken or older than its max_age is replaced by its copy,
  * and that is said. Without a copy an old list is better than none, but a missing
  * or broken one refuses the policy: less would be blocked than its author thinks.
- * While a policy runs, refresh.c looks after the files.
+ * While a policy runs, change_blocklists.c looks after the files.
  *
  * A policy's author may name the gateway's lists, and no other file of it: a list is a
  * regular file beneath the policy's folder or one that the configuration names. A

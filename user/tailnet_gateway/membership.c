@@ -7,7 +7,6 @@
  */
 #include "membership.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +19,11 @@
 #include "netmap_config.h"
 #include "user/base/notify.h"
 #include "user/answers/report.h"
-#include "user/base/clock.h"
-#include "user/base/exit.h"
 #include "user/ruleset/ruleset.h"
 #include "user/base/secret.h"
 #include "user/base/version.h"
-
-static_assert(CA_FILE_MAX <= WIRE_CA_MAX, "what is read is told to the network process whole");
-
-#define DOUBT_PAUSE	    (5 * NS_PER_SEC)
-#define DOUBT_PAUSE_MAX	    (3600 * NS_PER_SEC)
-#define DOUBT_FORGOTTEN	    (3600 * NS_PER_SEC) /* so long without one: the next is as the first */
-#define NEWCOMERS_LOOKED_AT 16			/* each among all sources of all rules */
-#define NEWCOMER_WAIT	    (2 * NS_PER_SEC)	/* the rules may come behind it */
+#include "user/base/clock.h"
+#include "user/base/exit.h"
 
 /* "" is kept as NULL: there is none. */
 static void set_text(char **field, const char *text)
@@ -45,7 +36,7 @@ static void set_text(char **field, const char *text)
 
 /* ---- the netmap becomes so ------------------------------------------------------------- */
 
-static const struct netmap *netmap_of(const struct membership *m)
+const struct netmap *membership_netmap(const struct membership *m)
 {
 	return &tailnet_roster(m->tailnet)->map;
 }
@@ -53,24 +44,11 @@ static const struct netmap *netmap_of(const struct membership *m)
 /* Before the start is over it is the configuration that the start works with. */
 static void take_at_start(struct membership *m)
 {
-	struct config *config = m->g->config, old = *config;
+	struct config next = *m->host.site->config;
 
-	netmap_config(config, netmap_of(m));
-	netmap_config_free(&old);
-}
-
-static int membership_by_id(const void *a, const void *b)
-{
-	const struct known *x = a, *y = b;
-
-	return (x->id > y->id) - (x->id < y->id);
-}
-
-static bool membership_is_known(const struct membership *m, uint64_t id)
-{
-	const struct known wanted = {.id = id};
-
-	return bsearch(&wanted, m->known, m->n_known, sizeof(wanted), membership_by_id);
+	netmap_config(&next, membership_netmap(m));
+	running_exchange(m->host.running, &next);
+	netmap_config_free(&next);
 }
 
 /* Those who are gone, or have another key, are not looked for any more. */
@@ -102,110 +80,18 @@ static void look_for_peers(struct membership *m, const struct netmap *map)
 			disco_peer_set(m->disco, map->peers[i].node, now);
 }
 
-/*
- * Servers lose updates: headscale (0.28) gives up on a session that did not take one
- * within 50 ms, and lets an older one overtake a newer; it says so to nobody. What hints
- * at it is a reason to ask for all again. Less and less often, for it may be as it should.
- */
-static void ask_again(struct membership *m, const char *hint)
-{
-	uint64_t now = clock_now();
-
-	if (now < m->doubt_at)
-		return;
-	m->doubt_pause = !m->doubt_pause || now - m->doubt_at > DOUBT_FORGOTTEN ? DOUBT_PAUSE : 2 * m->doubt_pause;
-	if (m->doubt_pause > DOUBT_PAUSE_MAX)
-		m->doubt_pause = DOUBT_PAUSE_MAX;
-	m->doubt_at = now + m->doubt_pause;
-	log_info("tailnet: %s: asking for the netmap again", hint);
-	tailnet_refresh(m->tailnet);
-}
-
-/* Who reaches us by a relay has learnt our key from the server. It may be somebody who was removed. */
-void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN])
-{
-	for (size_t i = 0; i < m->n_known; i++)
-		if (!memcmp(m->known[i].key, node, KEY_LEN))
-			return; /* it has expired, or has no address that counts */
-	ask_again(m, "a node speaks with us that the netmap does not have");
-}
-
-void membership_unrouted(struct gateway *g, const struct addr *dst)
-{
-	const struct ruleset *rules = rules_running(g);
-
-	if (!g->membership || !rules || !rules->approved_by)
-		return;
-	for (size_t i = 0; i < g->config->n_routes; i++)
-		if (!rules->approved_by[i] && prefix_contains(&g->config->routes[i].prefix, dst)) {
-			ask_again(g->membership,
-				  "a client uses a route that the server has not approved, as far as we know");
-			return;
-		}
-}
-
-static bool is_from(const struct filter_rule *r, const struct tailnet_node *n)
-{
-	for (size_t a = 0; a < n->n_addresses; a++)
-		if (filter_rule_from(r, &n->addresses[a].addr))
-			return true;
-	return false;
-}
-
-/* Is it among the sources of any rule? */
-static bool is_named(const struct netmap *map, const struct tailnet_node *n)
-{
-	for (size_t f = 0; f < map->n_filters; f++)
-		for (size_t r = 0; r < map->filters[f].rules.n; r++)
-			if (is_from(&map->filters[f].rules.rules[r], n))
-				return true;
-	return false;
-}
-
-/*
- * A server shows us whom its rules connect with us: it is odd when a newcomer is in none of them
- * (but for one that we may reach, and that may not reach us). A few are enough to go by.
- */
-static void watch_newcomers(struct membership *m, const struct netmap *map)
-{
-	unsigned looked = 0;
-
-	for (size_t i = 0; i < map->n_peers && looked < NEWCOMERS_LOOKED_AT; i++) {
-		const struct tailnet_node *n = map->peers[i].node;
-
-		if (membership_is_known(m, n->id))
-			continue;
-		looked++;
-		if (is_named(map, n))
-			continue;
-		m->newcomer = n->id;
-		m->newcomer_at = clock_now() + NEWCOMER_WAIT;
-	}
-}
-
-static void doubt_newcomer(struct membership *m)
-{
-	const struct netmap_peer *p = m->newcomer ? netmap_peer(netmap_of(m), m->newcomer) : NULL;
-
-	if (p && clock_now() < m->newcomer_at)
-		return;
-	m->newcomer = 0;
-	if (p && !is_named(netmap_of(m), p->node))
-		ask_again(m, "no rule names a node that is new");
-}
-
 static void membership_say_ready(struct membership *m)
 {
 	m->waits = false;
-	log_info("tailnet: %zu clients in the netmap", m->g->config->n_clients);
+	log_info("tailnet: %zu clients in the netmap", m->host.site->config->n_clients);
 	notify_ready(NULL);
 }
 
-bool membership_revokes(const struct gateway *g, const struct config_client *c)
+static bool membership_revokes(const void *membership, const struct config_client *c)
 {
-	const struct netmap_peer *p = g->membership ? netmap_peer(netmap_of(g->membership), c->tailnet_id) : NULL;
+	const struct netmap_peer *p = netmap_peer(membership_netmap(membership), c->tailnet_id);
 
-	return g->membership && (!p || p->node->expired);
+	return !p || p->node->expired;
 }
 
 static void membership_follow(struct membership *m);
@@ -214,63 +100,55 @@ static void membership_follow(struct membership *m);
 
 struct following {
 	struct change change;
+	struct membership *m;
 	struct config next;    /* the running one with what the netmap says; netmap NULL: nothing new */
 	struct ruleset *rules; /* NULL: nothing new, or they could not be made */
 	struct diags d;
 };
 
-static void following_begin(struct change *c)
+static void following_begin(struct change *c, const struct running *now)
 {
 	struct following *f = (struct following *)c;
-	struct membership *m = c->g->membership;
+	struct membership *m = f->m;
 
-	f->next = *c->g->config;
-	netmap_config(&f->next, netmap_of(m));
+	f->next = *now->config;
+	netmap_config(&f->next, membership_netmap(m));
 	m->behind = false;
-	if (!c->g->config->netmap || m->unsettled || !netmap_config_same(c->g->config, &f->next))
+	if (!now->config->netmap || m->unsettled || !netmap_config_same(now->config, &f->next))
 		return;
 	netmap_config_free(&f->next);
 	f->next.netmap = NULL;
 }
 
-static void following_work(struct change *c)
+static void following_work(struct change *c, const struct running *now)
 {
 	struct following *f = (struct following *)c;
 
-	f->rules = f->next.netmap ? rules_build_again(c->g, &f->next, &f->d) : NULL;
-	if (!f->rules || rules_lay(c->g, &f->next, f->rules, &f->d))
+	f->rules = f->next.netmap ? rules_build_again(&now->rules, &f->next, &f->d) : NULL;
+	if (!f->rules || rules_lay(&now->rules, now->site, &now->clients, &f->next, f->rules, &f->d))
 		return;
 	ruleset_free(f->rules);
 	f->rules = NULL;
 }
 
 /* Rules and clients, or neither. */
-static bool membership_take_over(struct following *f)
+static bool membership_take_over(struct following *f, struct running *now)
 {
-	struct gateway *g = f->change.g;
-	struct clients_plan *plan = f->rules ? clients_plan(g, &f->next) : NULL;
-	struct config old = *g->config;
-
-	if (!plan || !rules_replace(g, f->rules, &f->d)) {
-		clients_plan_free(plan);
+	if (!f->rules || !running_take(now, RUNNING_NETMAP, &f->next, f->rules, &f->d))
 		return false;
-	}
 	f->rules = NULL;
-	clients_take(g, plan);
-	*g->config = f->next;
-	f->next = old; /* to be freed */
-	tunnel_readdress(g, &old);
+	running_taken(now, RUNNING_NETMAP, &f->next);
 	return true;
 }
 
-static int following_finish(struct change *c, json_t **result, char **error)
+static int following_finish(struct change *c, struct running *now, json_t **result, char **error)
 {
 	struct following *f = (struct following *)c;
-	struct membership *m = c->g->membership;
+	struct membership *m = f->m;
 	bool news = f->next.netmap, again = m->unsettled;
 
 	m->following = false;
-	m->unsettled = news && !membership_take_over(f);
+	m->unsettled = news && !membership_take_over(f, now);
 	if (m->unsettled) { /* tried once a second, said once */
 		m->behind = true;
 		return again ? EXIT_YES
@@ -309,11 +187,12 @@ static void membership_follow(struct membership *m)
 		return;
 	f = mem_alloc(1, sizeof(*f));
 	f->change.kind = &kind;
+	f->m = m;
 	m->following = true;
-	if (m->g->changing.working)
-		changes_add_first(m->g, &f->change);
+	if (m->host.changes->working)
+		changes_add_first(m->host.changes, &f->change);
 	else
-		m->following = changes_add(m->g, &f->change);
+		m->following = changes_add(m->host.changes, &f->change);
 }
 
 static void on_map(void *ctx, const struct roster *r)
@@ -321,7 +200,7 @@ static void on_map(void *ctx, const struct roster *r)
 	struct membership *m = ctx;
 
 	if (m->forwarding) /* the rest may have to wait for the change under way, and for the compiler */
-		clients_settle(m->g);
+		clients_settle(&m->host.running->clients, m->host.site);
 	if (!r->map.self.node) { /* who we are is not known yet, or any more */
 		forget_peers(m, &r->map);
 		return;
@@ -331,7 +210,7 @@ static void on_map(void *ctx, const struct roster *r)
 	else
 		take_at_start(m);
 	if (m->known && m->state == WIRE_STATE_CONNECTED)
-		watch_newcomers(m, &r->map);
+		doubt_watch(m, &r->map);
 	forget_peers(m, &r->map);
 	look_for_peers(m, &r->map);
 	if (r->map.derpmap_changed)
@@ -396,10 +275,10 @@ static void on_fd(void *ctx, int fd)
 	struct membership *m = ctx;
 
 	if (m->link.ready)
-		loop_remove(&m->g->loop, &m->link);
+		loop_remove(m->host.site->loop, &m->link);
 	m->link = (struct loop_watch){.fd = -1};
 	relay_states_clear(&m->relays);
-	if (fd >= 0 && loop_add(&m->g->loop, &m->link, fd, link_ready, m))
+	if (fd >= 0 && loop_add(m->host.site->loop, &m->link, fd, link_ready, m))
 		log_error("tailnet: %s", strerror(errno));
 }
 
@@ -411,7 +290,7 @@ static void on_identity(void *ctx)
 
 	tailnet_secrets(m->tailnet, &secrets);
 	crypto_public_key(secrets.node, public);
-	engine_set_identity(m->g->device.engine, secrets.node);
+	engine_set_identity(m->host.site->device->engine, secrets.node);
 	paths_identity(m, &secrets, public);
 	crypto_wipe(&secrets, sizeof(secrets));
 }
@@ -420,7 +299,7 @@ static void on_identity(void *ctx)
 
 static void membership_tell_routes(struct membership *m)
 {
-	const struct config *config = m->g->config;
+	const struct config *config = m->host.site->config;
 	struct prefix *list = mem_alloc(config->n_routes + 1, sizeof(*list));
 	size_t n = config->n_routes < WIRE_ROUTES_MAX ? config->n_routes : WIRE_ROUTES_MAX;
 
@@ -457,10 +336,10 @@ static bool make_node(struct membership *m, const char *ca, char *error, size_t 
 {
 	static const struct tailnet_ops ops = {membership_on_status, on_login,		on_remarks, on_map,
 					       paths_relayed,	     paths_relay_state, on_fd,	    on_identity};
-	const struct config_tailnet *t = &m->g->config->tailnet;
+	const struct config_tailnet *t = &m->host.site->config->tailnet;
 	char *auth_key = read_auth_key(t, error, size);
 	const struct tailnet_config config = {
-		.state = m->g->config->state,
+		.state = m->host.site->config->state,
 		.server = t->login_server,
 		.auth_key = auth_key,
 		.hostname = t->hostname,
@@ -477,7 +356,7 @@ static bool make_node(struct membership *m, const char *ca, char *error, size_t 
 
 bool membership_up(struct membership *m, bool new_key, char *error, size_t size)
 {
-	char *auth_key = read_auth_key(&m->g->config->tailnet, error, size);
+	char *auth_key = read_auth_key(&m->host.site->config->tailnet, error, size);
 
 	/* What was said of the last attempt is no longer so. */
 	m->state = WIRE_STATE_CONNECTING;
@@ -488,105 +367,96 @@ bool membership_up(struct membership *m, bool new_key, char *error, size_t size)
 	return tailnet_up(m->tailnet, new_key, error, size);
 }
 
-bool membership_open(struct gateway *g, char *error, size_t size)
+static bool membership_open(struct origin *o, const struct origin_host *host, char *error, size_t size)
 {
-	const char *ca_file = g->config->tailnet.ca_file;
+	const char *ca_file = host->site->config->tailnet.ca_file;
 	struct membership *m;
 	char *ca = NULL;
 	bool ok;
 
-	if (!g->config->tailnet.node)
-		return true;
 	if (ca_file && !(ca = ca_file_read(ca_file, error, size)))
 		return false;
 	m = mem_alloc(1, sizeof(*m));
-	m->g = g;
+	m->host = *host;
 	m->link.fd = -1;
-	g->membership = m;
+	o->ctx = m;
 	paths_open(m);
 	ok = make_node(m, ca, error, size);
 	free(ca);
 	return ok;
 }
 
-void membership_begin(struct gateway *g)
+static void membership_begin(void *membership)
 {
-	struct membership *m = g->membership;
+	struct membership *m = membership;
 
-	if (!m)
-		return;
 	on_identity(m);
 	membership_tell_routes(m);
 	tailnet_start(m->tailnet, clock_now());
 }
 
-void membership_forward(struct gateway *g)
+static bool membership_waits(const void *membership)
 {
-	struct membership *m = g->membership;
+	const struct membership *m = membership;
 
-	if (!m)
-		return;
+	return !m->host.site->config->netmap;
+}
+
+static void membership_forward(void *membership)
+{
+	struct membership *m = membership;
+
 	m->forwarding = true;
-	m->waits = membership_waits(g);
+	m->waits = membership_waits(m);
 	paths_second(m);
 }
 
-bool membership_waits(const struct gateway *g)
+static uint64_t membership_tick(void *membership)
 {
-	return g->membership && !g->config->netmap;
-}
-
-uint64_t membership_tick(struct gateway *g)
-{
-	struct membership *m = g->membership;
+	struct membership *m = membership;
 	uint64_t now = clock_now(), a, b;
 
-	if (!m)
-		return UINT64_MAX;
 	a = paths_tick(m, now);
 	b = tailnet_tick(m->tailnet, now); /* last: it sends what the others have queued */
 	return a < b ? a : b;
 }
 
-void membership_second(struct gateway *g)
+static void membership_second(void *membership)
 {
-	if (!g->membership)
-		return;
-	if (g->membership->behind && g->membership->forwarding)
-		membership_follow(g->membership);
-	doubt_newcomer(g->membership);
-	membership_tire(g->membership);
-	paths_second(g->membership);
+	struct membership *m = membership;
+
+	if (m->behind && m->forwarding)
+		membership_follow(m);
+	doubt_second(m);
+	membership_tire(m);
+	paths_second(m);
 }
 
-void membership_place(struct gateway *g, const struct client *c)
+static int64_t membership_time(const void *membership)
 {
-	if (g->membership)
-		paths_place(g->membership, c);
+	const struct membership *m = membership;
+
+	return tailnet_time(m->tailnet);
 }
 
-int64_t membership_time(const struct gateway *g)
+static void membership_configure(const void *membership, struct config *next)
 {
-	return g->membership ? tailnet_time(g->membership->tailnet) : (int64_t)(clock_wall() / NS_PER_SEC);
+	const struct membership *m = membership;
+
+	if (m->host.site->config->netmap)
+		netmap_config(next, membership_netmap(m));
 }
 
-void membership_configure(struct gateway *g, struct config *next)
+static void membership_reloaded(void *membership)
 {
-	if (g->membership && g->config->netmap)
-		netmap_config(next, netmap_of(g->membership));
+	membership_tell_routes(membership);
 }
 
-void membership_reloaded(struct gateway *g)
+static void membership_close(void *membership)
 {
-	if (g->membership)
-		membership_tell_routes(g->membership);
-}
+	struct membership *m = membership;
 
-void membership_close(struct gateway *g)
-{
-	struct membership *m = g->membership;
-
-	if (!m)
+	if (!m) /* its certificates could not be read */
 		return;
 	on_fd(m, -1);
 	tailnet_free(m->tailnet);
@@ -596,5 +466,31 @@ void membership_close(struct gateway *g)
 	free(m->text);
 	free(m->url);
 	free(m);
-	g->membership = NULL;
+}
+
+const struct origin_ops membership_origin = {
+	.netmap = true,
+	.open = membership_open,
+	.begin = membership_begin,
+	.forward = membership_forward,
+	.waits = membership_waits,
+	.tick = membership_tick,
+	.second = membership_second,
+	.close = membership_close,
+	.time = membership_time,
+	.revokes = membership_revokes,
+	.place = paths_place,
+	.configure = membership_configure,
+	.reloaded = membership_reloaded,
+	.unrouted = doubt_unrouted,
+	.report = membership_report,
+	.primary = membership_primary,
+	.relay_away = membership_relay_away,
+	.other = paths_other,
+	.relay = paths_relay,
+};
+
+struct membership *membership_of(const struct origin *o)
+{
+	return o->ops == &membership_origin ? o->ctx : NULL;
 }

@@ -2,7 +2,10 @@
 #ifndef SLUICE_MEMBERSHIP_H
 #define SLUICE_MEMBERSHIP_H
 
-#include "user/gateway/gateway.h"
+#include "user/gateway/changes.h"
+#include "user/gateway/host.h"
+#include "user/gateway/origin.h"
+#include "user/gateway/running.h"
 #include "user/tailnet/disco/disco.h"
 #include "user/tailnet/disco/netcheck.h"
 #include "user/tailnet/ipc/relay_states.h"
@@ -13,8 +16,9 @@
  *
  *   membership.c     life; the netmap becomes clients, addresses and rules
  *   membership_report.c   how it stands, for reports
+ *   doubt.c          what hints at a netmap that is old
  *   paths.c          how peers are reached: disco, STUN, relays
- *   verbs_tailnet.c  what commands may ask
+ *   verbs_tailnet.c  what commands may ask (user/handlers)
  *
  * All of it belongs to the control thread.
  */
@@ -34,7 +38,7 @@ struct known { /* the peers of the last netmap, by id */
 };
 
 struct membership {
-	struct gateway *g;
+	struct origin_host host; /* of the gateway */
 	struct tailnet *tailnet;
 	struct loop_watch link; /* with the network process; fd -1: none */
 	bool forwarding;	/* the start is over: what the netmap says is made so at once */
@@ -69,10 +73,22 @@ struct membership {
 	uint64_t n_pongs;
 };
 
+/* The origin of clients that are nodes of a tailnet. */
+extern const struct origin_ops membership_origin;
+/* NULL: it is another one. */
+struct membership *membership_of(const struct origin *o);
+
 /* state, text or url has changed: who waits for that hears of it. */
 void membership_changed(struct membership *m);
 /* Once a second: who has waited long enough hears that nothing has changed. */
 void membership_tire(struct membership *m);
+/* The command with this ticket hears of the next change, or after so many seconds that there was none. */
+void membership_await(struct membership *m, uint64_t ticket, int64_t seconds);
+
+/* For struct origin_ops, membership_report.c. */
+bool membership_report(void *membership, struct report_tailnet *out);
+void membership_primary(const void *membership, struct report_route *route);
+bool membership_relay_away(const void *membership, uint16_t region, char *name, size_t size);
 
 /* What a state is called in reports: "connected". */
 
@@ -82,8 +98,17 @@ void membership_tire(struct membership *m);
  */
 bool membership_up(struct membership *m, bool new_key, char *error, size_t size);
 
-/* Somebody whom the netmap does not have speaks with us: it may be old. */
-void membership_doubt(struct membership *m, const uint8_t node[KEY_LEN]);
+const struct netmap *membership_netmap(const struct membership *m); /* the newest */
+
+/* ---- doubt.c: what hints at a netmap that is old ---------------------------------- */
+
+/* A node that the netmap does not have speaks with us. */
+void doubt_stranger(struct membership *m, const uint8_t node[KEY_LEN]);
+/* For struct origin_ops. */
+void doubt_unrouted(void *membership, const struct addr *dst);
+/* A netmap has come, whose nodes are not known yet. */
+void doubt_watch(struct membership *m, const struct netmap *map);
+void doubt_second(struct membership *m); /* once a second */
 
 /* ---- paths.c ----------------------------------------------------------------- */
 
@@ -91,13 +116,13 @@ void paths_open(struct membership *m);
 void paths_close(struct membership *m);
 /* The node key or the disco key is another one. */
 void paths_identity(struct membership *m, const struct tailnet_secrets *secrets, const uint8_t node[KEY_LEN]);
-void paths_place(struct membership *m, const struct client *c);
+void paths_place(void *membership, const struct client *c);
 void paths_second(struct membership *m); /* once a second: who is being talked to, and our own addresses */
 uint64_t paths_tick(struct membership *m, uint64_t now);
 
-/* For struct device_options. */
-void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct endpoint *from);
-void paths_relay(void *gateway, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
+/* For struct origin_ops. */
+void paths_other(void *membership, const uint8_t *bytes, size_t len, const struct endpoint *from);
+void paths_relay(void *membership, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
 /* For struct tailnet_ops. */
 void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
 

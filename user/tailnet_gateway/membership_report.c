@@ -3,9 +3,9 @@
 #include "membership.h"
 #include "netmap_config.h"
 #include "user/answers/report.h"
+#include "user/ruleset/ruleset.h"
 #include "user/base/clock.h"
 #include "user/base/exit.h"
-#include "user/ruleset/ruleset.h"
 
 /* ---- news ------------------------------------------------------------------------------- */
 
@@ -14,7 +14,7 @@ static void membership_report_tell(struct membership *m, struct news_waiter *w)
 	uint64_t ticket = w->ticket;
 
 	w->ticket = 0;
-	control_finish(m->g->control, ticket, EXIT_YES,
+	m->host.answer(m->host.ctx, ticket, EXIT_YES,
 		       json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news), NULL);
 }
 
@@ -33,41 +33,31 @@ void membership_tire(struct membership *m)
 			membership_report_tell(m, &m->waiters[i]);
 }
 
-int verb_news(void *gateway, const json_t *args, json_t **result, char **error)
+void membership_await(struct membership *m, uint64_t ticket, int64_t seconds)
 {
-	struct membership *m = ((struct gateway *)gateway)->membership;
-	json_int_t seen = json_integer_value(json_object_get(args, "seen"));
-	json_int_t wait = json_integer_value(json_object_get(args, "wait"));
-	struct news_waiter *place = m ? m->waiters : NULL;
+	struct news_waiter *place = m->waiters;
 
-	if (!m)
-		return exit_fail(error, EXIT_NO, "this gateway is no node of a tailnet");
-	*result = json_pack("{s:i, s:I}", "schema", REPORT_SCHEMA, "news", (json_int_t)m->news);
-	if ((uint64_t)seen != m->news || wait < 1)
-		return EXIT_YES;
-	json_decref(*result);
-	*result = NULL;
 	for (struct news_waiter *w = m->waiters; w < m->waiters + NEWS_WAITERS; w++)
 		if (!w->ticket || (place->ticket && w->until < place->until))
 			place = w;
-	if (place->ticket) /* who waits longest makes room */
+	if (place->ticket) /* the one that waits longest makes room */
 		membership_report_tell(m, place);
 	*place = (struct news_waiter){
-		.ticket = control_later(m->g->control),
-		.until = clock_now() + (uint64_t)(wait < NEWS_WAIT_MAX ? wait : NEWS_WAIT_MAX) * NS_PER_SEC,
+		.ticket = ticket,
+		.until = clock_now() + (uint64_t)(seconds < NEWS_WAIT_MAX ? seconds : NEWS_WAIT_MAX) * NS_PER_SEC,
 	};
-	return EXIT_LATER;
 }
 
-void membership_report(const struct gateway *g, struct report_tailnet *out)
+bool membership_report(void *membership, struct report_tailnet *out)
 {
-	struct membership *m = g->membership;
+	struct membership *m = membership;
+	const struct config *config = m->host.site->config;
 	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
-	const struct ruleset *rules = rules_running(g);
+	const struct ruleset *rules = rules_running(&m->host.running->rules);
 	uint64_t unconfirmed = tailnet_unconfirmed(m->tailnet, clock_now());
 
 	*out = (struct report_tailnet){
-		.server = g->config->tailnet.login_server,
+		.server = config->tailnet.login_server,
 		.state = wire_state_name(m->state),
 		.text = m->text,
 		.login = m->url,
@@ -84,18 +74,20 @@ void membership_report(const struct gateway *g, struct report_tailnet *out)
 		out->left_out_why = rules->left_out;
 	}
 	out->n_relays = paths_report_relays(m, out->relays, REPORT_RELAYS_MAX);
-	out->homeless = m->looked && !m->seen.home && g->config->tailnet.derp;
-	if (m->seen.home && g->config->tailnet.derp)
+	out->homeless = m->looked && !m->seen.home && config->tailnet.derp;
+	if (m->seen.home && config->tailnet.derp)
 		out->home = paths_region_name(m, m->seen.home, m->home, sizeof(m->home));
 	if (map->self.node) {
 		out->node = map->self.node->name;
 		out->expires = map->self.node->key_expiry;
 	}
+	return true;
 }
 
-void membership_primary(const struct gateway *g, struct report_route *route)
+void membership_primary(const void *membership, struct report_route *route)
 {
-	const struct netmap *map = &tailnet_roster(g->membership->tailnet)->map;
+	const struct membership *m = membership;
+	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
 	const struct tailnet_node *n = netmap_config_primary(map, &route->prefix);
 
 	route->in_tailnet = true;
@@ -103,14 +95,11 @@ void membership_primary(const struct gateway *g, struct report_route *route)
 	route->primary = n ? n->name : NULL;
 }
 
-const char *membership_region(const struct gateway *g, uint16_t region, char *buf, size_t size)
+bool membership_relay_away(const void *membership, uint16_t region, char *name, size_t size)
 {
-	return paths_region_name(g->membership, region, buf, size);
-}
+	const struct membership *m = membership;
+	const struct wire_relay_state *s = relay_states_find(&m->relays, region);
 
-bool membership_relay_away(const struct gateway *g, uint16_t region)
-{
-	const struct wire_relay_state *s = relay_states_find(&g->membership->relays, region);
-
+	paths_region_name(m, region, name, size);
 	return s && s->state == WIRE_RELAY_AWAY;
 }

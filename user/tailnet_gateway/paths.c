@@ -12,10 +12,10 @@
 #include "user/base/log.h"
 #include "membership.h"
 #include "netmap_config.h"
-#include "policy/tailnet_ranges.h"
 #include "user/answers/report.h"
-#include "user/base/clock.h"
 #include "user/tailnet/disco/candidates.h"
+#include "user/base/clock.h"
+#include "policy/tailnet_ranges.h"
 
 #define RECENT (1500 * NS_PER_MS) /* since the last look, and a bit */
 #define SILENT (5 * NS_PER_SEC)	  /* not heard from, though we send: is the endpoint the one that disco means? */
@@ -27,8 +27,8 @@ static void send_disco(void *ctx, const void *bytes, size_t len, const struct en
 	struct membership *m = ctx;
 
 	/* A node may say that it is where we are. */
-	if (to->port != m->g->device.options.listen || !host_owns(m->g, &to->addr))
-		device_send(&m->g->device, to, bytes, len);
+	if (to->port != m->host.site->device->options.listen || !host_owns(m->host.host, &to->addr))
+		device_send(m->host.site->device, to, bytes, len);
 }
 
 static void relay_disco(void *ctx, uint16_t region, const uint8_t node[KEY_LEN], const void *bytes, size_t len)
@@ -44,15 +44,15 @@ static void set_path(struct membership *m, struct peer *p, const struct endpoint
 	struct endpoint to = direct ? *direct : endpoint_of_relay(region, engine_peer_id(p));
 	struct engine_peer_state now;
 
-	engine_peer_state(m->g->device.engine, p, &now);
-	if ((direct || (region && m->g->config->tailnet.derp)) && !endpoint_equal(&now.endpoint, &to))
-		engine_peer_set_endpoint(m->g->device.engine, p, &to);
+	engine_peer_state(m->host.site->device->engine, p, &now);
+	if ((direct || (region && m->host.site->config->tailnet.derp)) && !endpoint_equal(&now.endpoint, &to))
+		engine_peer_set_endpoint(m->host.site->device->engine, p, &to);
 }
 
 static void paths_take_path(void *ctx, const uint8_t node[KEY_LEN], const struct endpoint *to, uint16_t region)
 {
 	struct membership *m = ctx;
-	struct peer *p = engine_peer(m->g->device.engine, node);
+	struct peer *p = engine_peer(m->host.site->device->engine, node);
 
 	if (p) /* else it has expired, or has no address that counts */
 		set_path(m, p, to, region);
@@ -88,7 +88,7 @@ static void take_netcheck(void *ctx, const struct netcheck_result *r)
 
 	m->seen = *r;
 	m->looked = true;
-	tailnet_set_netinfo(m->tailnet, m->g->config->tailnet.derp ? r->home : 0, r->udp, r->ipv6);
+	tailnet_set_netinfo(m->tailnet, m->host.site->config->tailnet.derp ? r->home : 0, r->udp, r->ipv6);
 	paths_tell_endpoints(m);
 }
 
@@ -119,13 +119,14 @@ static void paths_tell_endpoints(struct membership *m)
 {
 	struct addr_port plain[WIRE_ENDPOINTS_MAX];
 	struct map_endpoint list[WIRE_ENDPOINTS_MAX];
-	const struct gateway *g = m->g;
+	const struct host *host = m->host.host;
 	size_t n = 0;
 
 	for (size_t i = 0; i < 2; i++)
 		add_endpoint(list, &n, &m->seen.seen[i], ENDPOINT_STUN);
-	for (size_t i = 0; i < g->n_own; i++)
-		add_endpoint(list, &n, &(struct addr_port){g->own[i], g->device.options.listen}, ENDPOINT_LOCAL);
+	for (size_t i = 0; i < host->n_own; i++)
+		add_endpoint(list, &n, &(struct addr_port){host->own[i], m->host.site->device->options.listen},
+			     ENDPOINT_LOCAL);
 	if (as_told(m, list, n))
 		return;
 	memcpy(m->endpoints, list, n * sizeof(*list));
@@ -139,53 +140,53 @@ static void paths_tell_endpoints(struct membership *m)
 
 /* ---- datagrams ------------------------------------------------------------------------------ */
 
-static void count_disco(struct gateway *g, enum disco_input result)
+static void count_disco(struct membership *m, enum disco_input result)
 {
 	if (result == DISCO_STRANGER)
-		device_drop(&g->device, DROP_WG_HANDSHAKE);
+		device_drop(m->host.site->device, DROP_WG_HANDSHAKE);
 	else if (result == DISCO_TOO_MANY)
-		device_drop(&g->device, DROP_WG_RATE);
+		device_drop(m->host.site->device, DROP_WG_RATE);
 }
 
-void paths_other(void *gateway, const uint8_t *bytes, size_t len, const struct endpoint *from)
+void paths_other(void *membership, const uint8_t *bytes, size_t len, const struct endpoint *from)
 {
-	struct gateway *g = gateway;
-	struct membership *m = g->membership;
+	struct membership *m = membership;
 	const struct addr_port at = {from->addr, from->port};
 
 	if (disco_sender(bytes, len))
-		count_disco(g, disco_input(m->disco, bytes, len, from, clock_now()));
+		count_disco(m, disco_input(m->disco, bytes, len, from, clock_now()));
 	else if (!netcheck_input(m->netcheck, bytes, len, &at, clock_now()))
-		g->device.drops[DROP_WG_RESERVED]++;
+		m->host.site->device->drops[DROP_WG_RESERVED]++;
 }
 
-void paths_relay(void *gateway, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len)
+void paths_relay(void *membership, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len)
 {
-	struct gateway *g = gateway;
-	struct peer *p = engine_peer_by_id(g->device.engine, peer);
+	struct membership *m = membership;
+	struct device *device = m->host.site->device;
+	struct peer *p = engine_peer_by_id(device->engine, peer);
 	struct engine_peer_state s;
 
 	if (!p) {
-		g->device.drops[DROP_NO_PEER]++;
+		device->drops[DROP_NO_PEER]++;
 		return;
 	}
-	engine_peer_state(g->device.engine, p, &s);
-	tailnet_relay(g->membership->tailnet, region, s.public, bytes, len);
-	disco_traffic(g->membership->disco, s.public, clock_now()); /* looks for a shorter way */
+	engine_peer_state(device->engine, p, &s);
+	tailnet_relay(m->tailnet, region, s.public, bytes, len);
+	disco_traffic(m->disco, s.public, clock_now()); /* looks for a shorter way */
 }
 
 void paths_relayed(void *membership, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len)
 {
 	struct membership *m = membership;
-	struct peer *p = engine_peer(m->g->device.engine, from);
+	struct peer *p = engine_peer(m->host.site->device->engine, from);
 
 	if (disco_sender(bytes, len)) {
-		count_disco(m->g, disco_input_relayed(m->disco, bytes, len, region, from, clock_now()));
+		count_disco(m, disco_input_relayed(m->disco, bytes, len, region, from, clock_now()));
 	} else if (p) {
-		device_relayed(&m->g->device, p, region, bytes, len);
+		device_relayed(m->host.site->device, p, region, bytes, len);
 	} else {
-		m->g->device.drops[DROP_NO_PEER]++;
-		membership_doubt(m, from);
+		m->host.site->device->drops[DROP_NO_PEER]++;
+		doubt_stranger(m, from);
 	}
 }
 
@@ -223,7 +224,7 @@ static void report_relay(const struct membership *m, uint16_t region, struct rep
 
 size_t paths_report_relays(const struct membership *m, struct report_relay *out, size_t max)
 {
-	uint16_t home = m->g->config->tailnet.derp ? m->seen.home : 0;
+	uint16_t home = m->host.site->config->tailnet.derp ? m->seen.home : 0;
 	size_t n = 0;
 
 	if (home && m->state == WIRE_STATE_CONNECTED)
@@ -256,7 +257,7 @@ static void paths_look_at(struct membership *m, const struct client *c, const st
 		disco_came(m->disco, c->config->public_key, &elsewhere, now);
 	}
 	if (is_within(&s->heard, RECENT, now)) {
-		engine_peer_state(m->g->device.engine, c->peer, &state);
+		engine_peer_state(m->host.site->device->engine, c->peer, &state);
 		disco_heard(m->disco, c->config->public_key, &state.endpoint, atomic_load(&s->heard));
 	} else if (!is_within(&s->heard, SILENT, now)) {
 		paths_place(m, c); /* it was remembered from before a restart */
@@ -265,7 +266,7 @@ static void paths_look_at(struct membership *m, const struct client *c, const st
 
 void paths_second(struct membership *m)
 {
-	const struct clients *all = &m->g->clients;
+	const struct clients *all = &m->host.running->clients;
 	uint64_t now = clock_now();
 
 	for (size_t i = 0; i < all->n; i++) {
@@ -285,8 +286,9 @@ uint64_t paths_tick(struct membership *m, uint64_t now)
 	return a < b ? a : b;
 }
 
-void paths_place(struct membership *m, const struct client *c)
+void paths_place(void *membership, const struct client *c)
 {
+	struct membership *m = membership;
 	struct disco_result r;
 
 	if (disco_path(m->disco, c->config->public_key, &r))

@@ -88,6 +88,8 @@ static void test_defaults(void **state)
 	assert_int_equal(cfg->nat.icmp, 60);
 	assert_int_equal(cfg->nat.filtering, FILTER_ADDRESS);
 	assert_false(cfg->nat.tcp_endpoint_independent);
+	assert_true(cfg->nat.resets);
+	assert_false(cfg->nat.hide_routers);
 	assert_null(cfg->policy);
 	assert_int_equal(cfg->n_clients, 0);
 	config_free(cfg);
@@ -116,7 +118,7 @@ static const char whole[] =
 	"  exclusive: true\n"
 	"  pools: {bank: {interface: eth1, addresses: [10.1.0.4]}}\n"
 	"nat: {flows: 4096, client_share: 50%, udp: 10m, tcp_established: 3h, tcp_transitory: 240s, icmp: 61s,\n"
-	"      filtering: endpoint-independent, tcp: endpoint-independent}\n"
+	"      filtering: endpoint-independent, tcp: endpoint-independent, resets: false, hide_routers: true}\n"
 	"routes: [203.0.113.0/24, \"2001:db8:9::/48\", 192.0.2.7]\n"
 	"tags: [\"tag:gateway\"]\n"
 	"policy: policy/example.yaml\n"
@@ -156,6 +158,8 @@ static void test_every_key(void **state)
 	assert_int_equal(cfg->nat.udp, 600);
 	assert_int_equal(cfg->nat.filtering, FILTER_ENDPOINT_INDEPENDENT);
 	assert_true(cfg->nat.tcp_endpoint_independent);
+	assert_false(cfg->nat.resets);
+	assert_true(cfg->nat.hide_routers);
 	assert_int_equal(cfg->n_routes, 3);
 	assert_string_equal(prefix_str(&cfg->routes[2].prefix, text), "192.0.2.7");
 	assert_string_equal(cfg->users[0].roles.v[1], "auditor");

@@ -4,7 +4,8 @@
  */
 #include <stdlib.h>
 
-#include "gateway.h"
+#include "change_compile.h"
+#include "running.h"
 #include "user/base/log.h"
 #include "user/base/exit.h"
 
@@ -14,32 +15,31 @@ struct again {
 	struct diags d;
 };
 
-static void again_begin(struct change *c)
+static void again_begin(struct change *c, const struct running *now)
 {
 }
 
-static void again_work(struct change *c)
+static void again_work(struct change *c, const struct running *now)
 {
 	struct again *a = (struct again *)c;
 
-	if (!rules_shut(c->g))
+	if (!rules_shut(&now->rules))
 		return;
-	a->rules = rules_build_again(c->g, c->g->config, &a->d);
-	if (!a->rules || rules_lay(c->g, c->g->config, a->rules, &a->d))
+	a->rules = rules_build_again(&now->rules, now->config, &a->d);
+	if (!a->rules || rules_lay(&now->rules, now->site, &now->clients, now->config, a->rules, &a->d))
 		return;
 	ruleset_free(a->rules);
 	a->rules = NULL;
 }
 
-static int again_finish(struct change *c, json_t **result, char **error)
+static int again_finish(struct change *c, struct running *now, json_t **result, char **error)
 {
 	struct again *a = (struct again *)c;
-	struct gateway *g = c->g;
 
-	if (!a->rules || !rules_replace(g, a->rules, &a->d))
+	if (!a->rules || !rules_replace(&now->rules, now->site, now->changes, a->rules, &a->d))
 		return EXIT_YES; /* it is said in status, and tried again */
 	a->rules = NULL;
-	if (!rules_shut(g))
+	if (!rules_shut(&now->rules))
 		log_info("the policy is in force again");
 	return EXIT_YES;
 }
@@ -53,12 +53,12 @@ static void again_free(struct change *c)
 	free(a);
 }
 
-void rules_compile_again(struct gateway *g)
+void change_compile(struct changes *q)
 {
 	static const struct change_kind kind = {"the policy once more", again_begin, again_work, again_finish,
 						again_free};
 	struct again *a = mem_alloc(1, sizeof(*a));
 
 	a->change.kind = &kind;
-	changes_add(g, &a->change);
+	changes_add(q, &a->change);
 }

@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway.h"
+#include "change_config.h"
+#include "revoke.h"
 #include "rules_build.h"
+#include "running.h"
 #include "user/base/log.h"
 #include "user/base/notify.h"
+#include "user/config/config_named.h"
 #include "user/answers/policy_report.h"
 #include "user/answers/report.h"
 #include "user/base/clock.h"
@@ -20,7 +23,10 @@
 
 struct reload {
 	struct change change;
-	struct config *next; /* NULL: mistakes; in the end the old one, where @next is in force */
+	const char *file;
+	struct config *next;	   /* NULL: mistakes; in the end the old one, where @next is in force */
+	struct config_named named; /* whom it names all the same, where it has mistakes, */
+	size_t cut_off;		   /* and how many lost by it at once */
 	struct config_changes changes;
 	struct ruleset *rules; /* NULL: mistakes, not asked for, or taken over */
 	bool stays;	       /* the policy that runs does: it was applied by hand, */
@@ -32,15 +38,15 @@ struct reload {
 
 static const struct change_kind reloading;
 
-static void reload_begin(struct change *c)
+static void reload_begin(struct change *c, const struct running *now)
 {
 	struct reload *r = (struct reload *)c;
 
 	if (!r->next)
 		return;
-	config_diff(c->g->config, r->next, &r->changes);
+	config_diff(now->config, r->next, &r->changes);
 	if (!r->changes.n_restart)
-		membership_configure(c->g, r->next);
+		now->clients.origin->ops->configure(now->clients.origin->ctx, r->next);
 }
 
 static json_t *reload_names_of(const struct config *of, const struct config *but)
@@ -80,20 +86,19 @@ static struct ruleset *compile_for_today(const struct config *today, const struc
 }
 
 /* The policy for today's clients, for two are compared by client; and whether it can be taken for those to come. */
-static void look_at_policy(struct reload *r)
+static void look_at_policy(struct reload *r, const struct running *running)
 {
-	struct gateway *g = r->change.g;
-	struct ruleset *now = NULL, *next = rules_build_configured(g, r->next, &r->stays, &r->d);
+	struct ruleset *now = NULL, *next = rules_build_configured(&running->rules, r->next, &r->stays, &r->d);
 	struct diags ignored = {0};
 
 	if (next && !r->stays)
-		now = compile_for_today(g->config, r->next, &ignored);
+		now = compile_for_today(running->config, r->next, &ignored);
 	if (next && !r->stays && !now)
 		diag_warning(&r->d, (struct diag_at){.file = r->next->policy},
 			     "what it would change for today's clients is not known: %s",
 			     ignored.n ? ignored.list[0].text : "it cannot be compiled for them");
 	if (now)
-		r->diff = policy_diff_json(rules_running(g), now, g->config, NULL);
+		r->diff = policy_diff_json(rules_running(&running->rules), now, running->config, NULL);
 	else if (next)
 		r->diff = json_pack("{s:i, s:[], s:I, s:[]}", "schema", REPORT_SCHEMA, "changes", "left_out",
 				    (json_int_t)0, "other");
@@ -103,14 +108,14 @@ static void look_at_policy(struct reload *r)
 }
 
 /* What a reload would change. */
-static void reload_look(struct reload *r)
+static void reload_look(struct reload *r, const struct running *now)
 {
-	const struct config *old = r->change.g->config;
+	const struct config *old = now->config;
 	json_t *restart = json_array();
 
 	for (size_t i = 0; i < r->changes.n_restart; i++)
 		json_array_append_new(restart, json_string(r->changes.restart[i]));
-	look_at_policy(r);
+	look_at_policy(r, now);
 	if (r->diff)
 		json_object_set_new(r->diff, "clients",
 				    json_pack("{s:o, s:o, s:o}", "added", reload_names_of(r->next, old), "removed",
@@ -121,7 +126,7 @@ static void reload_look(struct reload *r)
 	json_object_set_new(r->diff, "restart", restart);
 }
 
-static void reload_work(struct change *c)
+static void reload_work(struct change *c, const struct running *now)
 {
 	struct reload *r = (struct reload *)c;
 	struct diags again = {0};
@@ -129,16 +134,16 @@ static void reload_work(struct change *c)
 	if (!r->next || (r->changes.n_restart && !r->dry))
 		return;
 	if (r->dry) {
-		reload_look(r);
+		reload_look(r, now);
 		return;
 	}
-	r->rules = rules_build_configured(c->g, r->next, &r->stays, &r->d);
+	r->rules = rules_build_configured(&now->rules, r->next, &r->stays, &r->d);
 	r->refused = !r->rules;
 	if (r->refused) {
-		r->rules = rules_build_again(c->g, r->next, &again);
+		r->rules = rules_build_again(&now->rules, r->next, &again);
 		diags_free(&again);
 	}
-	if (!r->rules || rules_lay(c->g, r->next, r->rules, &r->d))
+	if (!r->rules || rules_lay(&now->rules, now->site, &now->clients, r->next, r->rules, &r->d))
 		return;
 	ruleset_free(r->rules);
 	r->rules = NULL;
@@ -153,46 +158,39 @@ static int name_restart_keys(const struct config_changes *changes, char **error)
 	return exit_fail(error, EXIT_USAGE, "%s", text);
 }
 
-static json_t *report(const struct gateway *g, struct diags *d)
+static json_t *reload_report(const struct running *now, struct diags *d)
 {
 	return json_pack("{s:i, s:{s:I, s:I, s:I}, s:I, s:o}", "schema", REPORT_SCHEMA, "clients", "added",
-			 (json_int_t)g->clients.added, "removed", (json_int_t)g->clients.removed, "changed",
-			 (json_int_t)g->clients.changed, "policy", (json_int_t)maps_generation(g->maps), "notes",
-			 policy_lines_json(d, DIAG_WARNING));
+			 (json_int_t)now->clients.added, "removed", (json_int_t)now->clients.removed, "changed",
+			 (json_int_t)now->clients.changed, "policy", (json_int_t)maps_generation(now->site->maps),
+			 "notes", policy_lines_json(d, DIAG_WARNING));
 }
 
 /* Later configurations have been read already: whom they take out does not come back in between. */
-static void revoke_by_those_that_wait(struct gateway *g)
+static void revoke_by_those_that_wait(struct running *now)
 {
-	for (const struct change *c = g->changing.first; c; c = c->next) {
-		const struct reload *r = (const struct reload *)c;
+	for (struct change *c = now->changes->first; c; c = c->next) {
+		struct reload *r = (struct reload *)c;
 
-		if (c->kind == &reloading && r->next && !r->dry)
-			clients_revoke(g, r->next, false);
+		if (c->kind != &reloading || r->dry)
+			continue;
+		if (r->next)
+			clients_revoke(&now->clients, now->site, r->next, false);
+		else
+			clients_revoke_unnamed(&now->clients, now->site, r->file, &r->named);
 	}
 }
 
 /* Clients and rules go together: both of the new configuration, or both of the old. */
-static bool reload_take_over(struct reload *r)
+static bool reload_take_over(struct reload *r, struct running *now)
 {
-	struct gateway *g = r->change.g;
-	struct clients_plan *plan = r->rules ? clients_plan(g, r->next) : NULL;
-	struct config *old = g->config;
-
-	if (!plan || !rules_swap(g, r->rules, &r->d)) {
-		clients_plan_free(plan);
+	if (!r->rules || !running_take(now, RUNNING_RELOADED, r->next, r->rules, &r->d))
 		return false;
-	}
-	clients_take(g, plan);
 	r->rules = NULL;
-	g->config = r->next;
-	r->next = old; /* to be freed */
 	if (!r->stays && !r->refused)
-		rules_took_file(g);
-	revoke_by_those_that_wait(g);
-	membership_reloaded(g);
-	ways_refresh(g);
-	tunnel_tell(g);
+		rules_took_file(&now->rules, now->site);
+	revoke_by_those_that_wait(now);
+	running_taken(now, RUNNING_RELOADED, r->next);
 	return true;
 }
 
@@ -206,9 +204,9 @@ static int reload_tell(struct reload *r, json_t **result, char **error)
 }
 
 /* All is as before, but for those who lose by the new configuration. */
-static int reload_fail(struct reload *r, char **error)
+static int reload_fail(struct reload *r, struct running *now, char **error)
 {
-	clients_revoke(r->change.g, r->next, true);
+	clients_revoke(&now->clients, now->site, r->next, true);
 	return r->d.errors ? policy_refuse(&r->d, EXIT_NO, error)
 			   : exit_fail(error, EXIT_NO,
 				       "nothing was changed, but that clients who are out of the configuration, or "
@@ -216,44 +214,60 @@ static int reload_fail(struct reload *r, char **error)
 }
 
 /* The clients are in force, the policy's file is not. */
-static int refuse_policy(struct reload *r, char **error)
+static int refuse_policy(struct reload *r, const struct running *now, char **error)
 {
-	struct gateway *g = r->change.g;
 	char *mistakes;
 
 	policy_refuse(&r->d, EXIT_USAGE, &mistakes);
 	exit_fail(error, EXIT_USAGE,
 		  "%sthe policy is not taken, the one that ran goes on; the clients are: %zu added, %zu removed, %zu "
 		  "changed",
-		  mistakes ? mistakes : "", g->clients.added, g->clients.removed, g->clients.changed);
+		  mistakes ? mistakes : "", now->clients.added, now->clients.removed, now->clients.changed);
 	free(mistakes);
 	return EXIT_USAGE;
 }
 
-static int reload_finish(struct change *c, json_t **result, char **error)
+/* Nothing is taken of files with mistakes, but whom they take away. */
+static int refuse_files(struct reload *r, const struct running *now, char **error)
+{
+	char *mistakes, cut[96] = "";
+
+	policy_refuse(&r->d, EXIT_USAGE, &mistakes);
+	if (r->cut_off)
+		snprintf(cut, sizeof(cut), ", but that %zu client%s cut off (see the log)", r->cut_off,
+			 r->cut_off == 1 ? " is" : "s are");
+	if (r->named.unsure && !r->dry && !now->clients.origin->ops->netmap)
+		exit_fail(error, EXIT_USAGE, "%snothing was changed%s; clients that are not found stay, for %s",
+			  mistakes ? mistakes : "", cut, r->named.unsure);
+	else
+		exit_fail(error, EXIT_USAGE, "%snothing was changed%s", mistakes ? mistakes : "", cut);
+	free(mistakes);
+	return EXIT_USAGE;
+}
+
+static int reload_finish(struct change *c, struct running *now, json_t **result, char **error)
 {
 	struct reload *r = (struct reload *)c;
-	struct gateway *g = c->g;
 
 	if (!r->next)
-		return policy_refuse(&r->d, EXIT_USAGE, error);
+		return refuse_files(r, now, error);
 	if (r->dry)
 		return reload_tell(r, result, error);
 	if (r->changes.n_restart) {
-		clients_revoke(g, r->next, true);
+		clients_revoke(&now->clients, now->site, r->next, true);
 		return name_restart_keys(&r->changes, error);
 	}
-	if (!reload_take_over(r))
-		return reload_fail(r, error);
-	if (rules_shut(g))
+	if (!reload_take_over(r, now))
+		return reload_fail(r, now, error);
+	if (rules_shut(&now->rules))
 		return exit_fail(error, EXIT_NO,
 				 "the clients are in force, but no memory was there to compile the policy for "
 				 "them: nothing passes until it can be (sluice status)");
-	log_info("reloaded: %zu clients added, %zu removed, %zu changed", g->clients.added, g->clients.removed,
-		 g->clients.changed);
+	log_info("reloaded: %zu clients added, %zu removed, %zu changed", now->clients.added, now->clients.removed,
+		 now->clients.changed);
 	if (r->refused)
-		return refuse_policy(r, error);
-	*result = report(g, &r->d);
+		return refuse_policy(r, now, error);
+	*result = reload_report(now, &r->d);
 	return EXIT_YES;
 }
 
@@ -262,6 +276,7 @@ static void free_reload(struct change *c)
 	struct reload *r = (struct reload *)c;
 
 	config_free(r->next);
+	config_named_free(&r->named);
 	ruleset_free(r->rules);
 	json_decref(r->diff);
 	diags_free(&r->d);
@@ -272,7 +287,7 @@ static void free_reload(struct change *c)
 
 static const struct change_kind reloading = {"reload", reload_begin, reload_work, reload_finish, free_reload};
 
-struct change *gateway_reload(struct gateway *g, bool dry)
+struct change *change_config(const char *file, struct running *now, bool dry)
 {
 	struct reload *r = mem_alloc(1, sizeof(*r));
 
@@ -280,8 +295,13 @@ struct change *gateway_reload(struct gateway *g, bool dry)
 	r->dry = dry;
 	if (!dry)
 		notify_reloading(clock_now());
-	r->next = config_load(g->file, &r->d);
-	if (r->next && !dry)
-		clients_revoke(g, r->next, false); /* now, not in its turn: what is worked on may take long */
+	r->file = file;
+	r->next = config_load_again(file, now->config->clients_dir, &r->named, &r->d);
+	if (dry)
+		return &r->change;
+	if (r->next) /* now, not in its turn: what is worked on may take long */
+		r->cut_off = clients_revoke(&now->clients, now->site, r->next, false);
+	else
+		r->cut_off = clients_revoke_unnamed(&now->clients, now->site, file, &r->named);
 	return &r->change;
 }

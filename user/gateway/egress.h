@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SLUICE_EGRESS_H
+#define SLUICE_EGRESS_H
+
+#include "site.h"
+
+/* External addresses and pools. */
+#define EGRESS_POOL_MAX (2 * POOL_ADDRESSES)
+
+struct egress_pool {
+	int ifindex; /* 0: the interface is not there */
+	char interface[IFNAMSIZ];
+	uint32_t mtu;
+	unsigned answers[MAX_ANSWERS]; /* interfaces by which answers may come; the first 0 ends the list */
+	bool answers_left_out;	       /* there are more of them */
+	struct egress_address {
+		struct addr addr, public;
+		uint32_t id; /* egress id; 0: none yet */
+		bool present;
+	} address[EGRESS_POOL_MAX];
+	size_t n;
+};
+
+struct egress_state {
+	struct egress_pool pool[MAX_POOLS];
+	size_t n;
+	bool unsure;		       /* the kernel did not answer about some pool: asked again once a second */
+	struct addr by_id[MAX_EGRESS]; /* all zero: unused */
+	/* Writes down, for `down`, that we switch an interface's UDP GRO on. False: it could not, so it is left off. */
+	bool (*write_down)(void *ctx, const char *interface);
+	void *ctx;
+};
+
+/* At start: the interfaces must be there. False with one line in @error. */
+bool egress_open(struct egress_state *e, const struct site *s, char *error, size_t size);
+/* After any change of links or addresses: pools, ends of flows, notes. */
+void egress_refresh(struct egress_state *e, const struct site *s);
+/* Once a second: the programs give us fragments as long as we say that we live. */
+void egress_keep_fragments(const struct egress_state *e, const struct site *s);
+
+#endif
