@@ -175,23 +175,46 @@ static void retire(const struct egress_state *e, const struct site *s)
 	}
 }
 
-static void report_change(const struct egress_pool *was, const struct egress_pool *now)
+static const struct egress_address *pool_address(const struct egress_pool *pool, const struct addr *a)
+{
+	for (size_t i = 0; i < pool->n; i++)
+		if (!addr_cmp(&pool->address[i].addr, a))
+			return &pool->address[i];
+	return NULL;
+}
+
+static void report_new(const struct egress_pool *now, const struct egress_address *a, bool first)
 {
 	char text[ADDR_STRLEN];
 
-	for (size_t i = 0; now->ifindex && i < now->n; i++) { /* without, ways.c tells */
-		bool before = false;
+	addr_str(&a->addr, text);
+	if (!a->id)
+		log_error(
+			"egress address %s cannot be used: %d others were seen before it, which `sluice down` forgets",
+			text, MAX_EGRESS - 1);
+	else if (a->present && !first)
+		log_info("egress address %s is on %s", text, now->interface);
+	else if (!a->present && first)
+		log_warning("egress address %s is not on %s yet: waiting for it", text, now->interface);
+}
 
-		for (size_t k = 0; k < was->n; k++)
-			before |= was->address[k].id == now->address[i].id && was->address[k].present;
-		if (before && !now->address[i].present)
+static void report_change(const struct egress_pool *was, const struct egress_pool *now)
+{
+	const struct egress_address *a, *before;
+	char text[ADDR_STRLEN];
+
+	if (!now->ifindex) /* ways.c tells */
+		return;
+	for (size_t i = 0; i < was->n; i++) {
+		a = pool_address(now, &was->address[i].addr);
+		if (was->address[i].present && !(a && a->present))
 			log_warning("egress address %s is gone from %s: its flows end",
-				    addr_str(&now->address[i].addr, text), now->interface);
-		else if (!before && now->address[i].present && was->n)
-			log_info("egress address %s is on %s", addr_str(&now->address[i].addr, text), now->interface);
-		else if (!was->n && !now->address[i].present)
-			log_warning("egress address %s is not on %s yet: waiting for it",
-				    addr_str(&now->address[i].addr, text), now->interface);
+				    addr_str(&was->address[i].addr, text), now->interface);
+	}
+	for (size_t i = 0; i < now->n; i++) {
+		before = pool_address(was, &now->address[i].addr);
+		if (!before || before->present < now->address[i].present)
+			report_new(now, &now->address[i], !was->n);
 	}
 }
 
