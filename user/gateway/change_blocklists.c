@@ -69,8 +69,8 @@ static int refresh_finish(struct change *c, struct running *now, json_t **result
 	if (f->laid)
 		log_info("block lists: %zu prefixes instead of %zu", f->lists.all.n,
 			 rules_running(&now->rules)->blocked.all.n);
-	if (blocklists_keep(&f->lists, now->config->state))
-		log_warning("%s: the copies of the block lists cannot be written", now->config->state);
+	if (blocklists_keep(&f->lists, now->site->config->state))
+		log_warning("%s: the copies of the block lists cannot be written", now->site->config->state);
 	rules_lists_swap(&now->rules, &f->lists, generation);
 	return EXIT_YES;
 }

@@ -25,8 +25,8 @@ static void again_work(struct change *c, const struct running *now)
 
 	if (!rules_shut(&now->rules))
 		return;
-	a->rules = rules_build_again(&now->rules, now->config, &a->d);
-	if (!a->rules || rules_lay(&now->rules, now->site, &now->clients, now->config, a->rules, &a->d))
+	a->rules = rules_build_again(&now->rules, now->site->config, &a->d);
+	if (!a->rules || rules_lay(&now->rules, now->site, &now->clients, now->site->config, a->rules, &a->d))
 		return;
 	ruleset_free(a->rules);
 	a->rules = NULL;

@@ -44,7 +44,7 @@ static void reload_begin(struct change *c, const struct running *now)
 
 	if (!r->next)
 		return;
-	config_diff(now->config, r->next, &r->changes);
+	config_diff(now->site->config, r->next, &r->changes);
 	if (!r->changes.n_restart)
 		now->clients.origin->ops->configure(now->clients.origin->ctx, r->next);
 }
@@ -92,13 +92,13 @@ static void look_at_policy(struct reload *r, const struct running *running)
 	struct diags ignored = {0};
 
 	if (next && !r->stays)
-		now = compile_for_today(running->config, r->next, &ignored);
+		now = compile_for_today(running->site->config, r->next, &ignored);
 	if (next && !r->stays && !now)
 		diag_warning(&r->d, (struct diag_at){.file = r->next->policy},
 			     "what it would change for today's clients is not known: %s",
 			     ignored.n ? ignored.list[0].text : "it cannot be compiled for them");
 	if (now)
-		r->diff = policy_diff_json(rules_running(&running->rules), now, running->config, NULL);
+		r->diff = policy_diff_json(rules_running(&running->rules), now, running->site->config, NULL);
 	else if (next)
 		r->diff = json_pack("{s:i, s:[], s:I, s:[]}", "schema", REPORT_SCHEMA, "changes", "left_out",
 				    (json_int_t)0, "other");
@@ -110,7 +110,7 @@ static void look_at_policy(struct reload *r, const struct running *running)
 /* What a reload would change. */
 static void reload_look(struct reload *r, const struct running *now)
 {
-	const struct config *old = now->config;
+	const struct config *old = now->site->config;
 	json_t *restart = json_array();
 
 	for (size_t i = 0; i < r->changes.n_restart; i++)
@@ -296,7 +296,7 @@ struct change *change_config(const char *file, struct running *now, bool dry)
 	if (!dry)
 		notify_reloading(clock_now());
 	r->file = file;
-	r->next = config_load_again(file, now->config->clients_dir, &r->named, &r->d);
+	r->next = config_load_again(file, now->site->config->clients_dir, &r->named, &r->d);
 	if (dry)
 		return &r->change;
 	if (r->next) /* now, not in its turn: what is worked on may take long */

@@ -65,7 +65,7 @@ static json_t *apply_compare(const struct running *now, const struct ruleset *ne
 	json_t *j;
 
 	live.flows = maps_flows(now->site->maps, &live.n_flows);
-	j = policy_diff_json(rules_running(&now->rules), next, now->config, &live);
+	j = policy_diff_json(rules_running(&now->rules), next, now->site->config, &live);
 	free(index);
 	return j;
 }
@@ -99,11 +99,11 @@ static bool is_sound(const struct apply *a, const struct running *now, struct di
 	if (ruleset_is_empty(a->next) && !a->allow_empty) {
 		diag_error(d, (struct diag_at){.file = a->next->file},
 			   "the document is empty, so %s; expected a policy (--allow-empty applies it)",
-			   now->config->tailnet.node ? "the coordination server's rules alone would stand"
-						     : "nobody might do anything");
+			   now->site->config->tailnet.node ? "the coordination server's rules alone would stand"
+							   : "nobody might do anything");
 		return false;
 	}
-	return a->dry || rules_lay(&now->rules, now->site, &now->clients, now->config, a->next, d);
+	return a->dry || rules_lay(&now->rules, now->site, &now->clients, now->site->config, a->next, d);
 }
 
 static void apply_work(struct change *c, const struct running *now)
@@ -150,11 +150,11 @@ static int apply_keep(const struct apply *a, struct running *now, char **error)
 		return exit_fail(error, EXIT_NO,
 				 "the policy runs, but cannot be kept, and what is kept cannot be changed: %s: %s. A "
 				 "start before it can be would run an EARLIER policy",
-				 now->config->state, strerror(-err));
+				 now->site->config->state, strerror(-err));
 	return exit_fail(error, EXIT_NO,
 			 "the policy runs, but cannot be kept: %s: %s. It is tried again; until then a start lets "
 			 "nothing pass (--not-kept: applies it for this run only)",
-			 now->config->state, strerror(-err));
+			 now->site->config->state, strerror(-err));
 }
 
 static int apply_finish(struct change *c, struct running *now, json_t **result, char **error)

@@ -13,7 +13,7 @@ enum running_why { RUNNING_RELOADED, RUNNING_NETMAP };
 
 struct running {
 	const struct site *site;
-	struct config *config; /* that the site shows to all others: written here alone */
+	struct config *config; /* for running.c alone; all others see it by the site */
 	struct rules rules;
 	struct clients clients;
 	struct changes *changes;

@@ -111,10 +111,10 @@ static void following_begin(struct change *c, const struct running *now)
 	struct following *f = (struct following *)c;
 	struct membership *m = f->m;
 
-	f->next = *now->config;
+	f->next = *now->site->config;
 	netmap_config(&f->next, membership_netmap(m));
 	m->behind = false;
-	if (!now->config->netmap || m->unsettled || !netmap_config_same(now->config, &f->next))
+	if (!now->site->config->netmap || m->unsettled || !netmap_config_same(now->site->config, &f->next))
 		return;
 	netmap_config_free(&f->next);
 	f->next.netmap = NULL;
