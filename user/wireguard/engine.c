@@ -19,7 +19,7 @@
 #include "user/base/clock.h"
 
 #define PEERS_A_TICK	64
-#define FORGED_ANSWERS	8		      /* to one initiation; then the next one has to be answered */
+#define FORGED_ANSWERS	8		      /* to one message; then the next one has to be answered */
 #define TAI_EPOCH	0x400000000000000aull /* 1970 in TAI64 */
 #define TIMESTAMP_GRAIN (1u << 24)	      /* ns; our clock is nobody's business in more detail */
 
@@ -146,6 +146,13 @@ void engine_abandon(struct engine *e, struct peer *p)
 	crypto_wipe(&p->pending, sizeof(p->pending));
 }
 
+/* The last thing that is written into a message; it may be answered with a cookie from now on. */
+static void write_macs(struct peer *p, void *msg, size_t len, uint64_t now)
+{
+	cookie_macs_write(&p->cookies, msg, len, now);
+	p->cookies_forged = 0;
+}
+
 /* A new initiation, in place of the one before. */
 static bool write_initiation(struct engine *e, struct peer *p, struct message_initiation *msg,
 			     const struct engine_time *now)
@@ -191,7 +198,7 @@ static void send_initiation(struct engine *e, struct peer *p, bool retry, const 
 	timers_initiation_sent(&p->timers, retry, jitter % REKEY_JITTER_MAX, now->mono);
 	if (!write_initiation(e, p, &msg, now))
 		return; /* no memory, which a retry may find; or a key nobody can have */
-	cookie_macs_write(&p->cookies, &msg, sizeof(msg), now->mono);
+	write_macs(p, &msg, sizeof(msg), now->mono);
 	e->ops->send(e->ctx, &msg, sizeof(msg), &to);
 }
 
@@ -268,7 +275,7 @@ static enum engine_result engine_answer(struct engine *e, struct peer *p, struct
 	session_init(s, &keys, index, false, p->transport, now->mono);
 	crypto_wipe(&keys, sizeof(keys));
 	engine_install(e, p, s, from, now);
-	cookie_macs_write(&p->cookies, &msg, sizeof(msg), now->mono);
+	write_macs(p, &msg, sizeof(msg), now->mono);
 	e->ops->send(e->ctx, &msg, sizeof(msg), from);
 	return ENGINE_OK;
 }
@@ -352,8 +359,17 @@ static enum engine_result input_cookie(struct engine *e, const struct message_co
 
 	if (!p)
 		return ENGINE_UNKNOWN_INDEX;
+	/*
+	 * Whoever saw an index of ours on the wire sends as many as it likes, and each would be opened. Not one try
+	 * alone: then the first forged one would be the end of the true one.
+	 */
+	if (p->cookies_forged >= FORGED_ANSWERS)
+		return ENGINE_RATE_LIMITED;
 	/* Used with the next message; where it came from means nothing (W12). */
-	return cookie_reply_read(&p->cookies, msg, now) ? ENGINE_OK : ENGINE_FORGED;
+	if (cookie_reply_read(&p->cookies, msg, now))
+		return ENGINE_OK;
+	p->cookies_forged++;
+	return ENGINE_FORGED;
 }
 
 enum engine_result engine_input(struct engine *e, const void *msg, size_t len, const struct endpoint *from,

@@ -19,6 +19,7 @@ struct peer { /* in locked memory */
 	struct noise_state pending; /* our initiation that is not answered yet */
 	uint32_t pending_index;	    /* 0: there is none */
 	unsigned pending_forged;    /* answers to it that were none */
+	unsigned cookies_forged;    /* the same of cookies, since our last message */
 
 	uint32_t id;
 	struct engine *engine;

@@ -469,6 +469,41 @@ static void test_W12_cookie_reply_does_not_move_the_peer(void **state)
 	sim_free(s);
 }
 
+/* Forged cookies cost an opening each: of one message's answers a few are tried, and a true one among them counts. */
+static void test_fault_22_forged_cookies_are_bounded(void **state)
+{
+	struct sim_datagram forged, real;
+	struct sim *s = sim_new();
+
+	sim_set_load(s, 1, true);
+	s->drop = catch_cookie;
+	sim_say(s, 0);
+	sim_run(s, SEC);
+	real = forged = caught;
+	forged.bytes[sizeof(struct message_cookie) - 1] ^= 1;
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(input(s, 0, &forged), ENGINE_FORGED);
+	assert_int_equal(input(s, 0, &real), ENGINE_OK);
+	sim_run(s, 5 * SEC); /* the next initiation has the cookie, and whether it is answered or not begins anew */
+	assert_int_equal(s->nodes[1].input[ENGINE_OK], 1);
+	sim_free(s);
+
+	s = sim_new();
+	sim_set_load(s, 1, true);
+	s->drop = catch_cookie;
+	sim_say(s, 0);
+	sim_run(s, SEC);
+	real = forged = caught;
+	forged.bytes[sizeof(struct message_cookie) - 1] ^= 1;
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(input(s, 0, &forged), i < 8 ? ENGINE_FORGED : ENGINE_RATE_LIMITED);
+	assert_int_equal(input(s, 0, &real), ENGINE_RATE_LIMITED);
+	sim_run(s, 5 * SEC); /* it asks again, and there is another cookie */
+	real = caught;
+	assert_int_equal(input(s, 0, &real), ENGINE_OK);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_W11_low_order_ephemeral),
 		cmocka_unit_test(test_W10_replayed_response),
 		cmocka_unit_test(test_W12_cookie_reply_does_not_move_the_peer),
+		cmocka_unit_test(test_fault_22_forged_cookies_are_bounded),
 	};
 
 	return cmocka_run_group_tests_name("engine_attack", tests, test_init, NULL);
