@@ -371,6 +371,11 @@ enum {
 	BPF_F_IPV6 = 128,
 };
 
+enum bpf_hdr_start_off {
+	BPF_HDR_START_MAC = 0,
+	BPF_HDR_START_NET = 1,
+};
+
 struct bpf_sock_tuple {
 	union {
 		struct {

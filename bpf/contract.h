@@ -545,12 +545,43 @@ struct traffic {
 	__u64 packets, bytes;
 };
 
-/* Of what strangers may put into the sockets of the port (admit.h). */
+/* What strangers may put into the sockets of the port (admit.h): budgets, one for all of a kind, */
 enum admit {
-	ADMIT_STRANGERS, /* initiations without a cookie */
-	ADMIT_COOKIES,	 /* initiations with one, true or not */
+	ADMIT_LOOKS,	 /* initiations that are looked into */
+	ADMIT_STRANGERS, /* initiations for this gateway, without a true cookie */
 	ADMIT_OTHERS,	 /* disco, STUN */
 	ADMIT_MAX,
+};
+
+/* and buckets of sources, by their hashes. Each twice, for it is asked for at two places. */
+enum admit_place { ADMIT_AT_XDP, ADMIT_AT_SOCKET, ADMIT_PLACES };
+
+#define ADMIT_SOURCES 4096
+
+struct admissions { /* array `admissions`, by enum admit_place: when each is full again, ns */
+	__u64 kinds[ADMIT_MAX];
+	__u64 strangers[ADMIT_SOURCES]; /* who has not shown to be there */
+	__u64 proven[ADMIT_SOURCES];	/* who has, by a cookie */
+};
+
+#define ASKED_SETS (1 << 19)
+
+struct asked_set { /* array `asked_work`, by a hash of a source: when it was let in as a stranger (asked.h) */
+	__u32 marks[2];
+};
+
+/* A state of BLAKE2s (blake2s.h). */
+struct blake2s {
+	__u32 h[8];
+};
+
+/* What the macs of strangers are checked by (gate.h): the states behind the block that holds the key. */
+struct gate { /* array `gate_work`, one element */
+	struct blake2s mac1;
+	struct blake2s cookies[2]; /* of the two secrets that cookies are made with, the young one first */
+	__u64 hash;		   /* of sources: odd, and nobody's guess */
+	__u32 known;		   /* 0: nothing of this is */
+	__u32 n_cookies;
 };
 
 enum total { /* array `totals` */

@@ -101,8 +101,8 @@ static __always_inline bool front_head(void *ctx, bool xdp, __u32 off, struct wg
 
 /* ---- finding the message in a frame: XDP ------------------------------------------- */
 
-/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. */
-static __always_inline __u32 front_udp(struct xdp_md *ctx)
+/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. @from: who sent it. */
+static __always_inline __u32 front_udp(struct xdp_md *ctx, struct addr *from)
 {
 	__u32 off = sizeof(struct ethhdr);
 	struct ipv6hdr ip6;
@@ -121,39 +121,13 @@ static __always_inline __u32 front_udp(struct xdp_md *ctx)
 			return 0;
 		if (ip.protocol != IPPROTO_UDP || ip.frag_off & bpf_htons(IP_OFFSET))
 			return 0;
+		addr_v4(from, ip.saddr);
 		return off + ip.ihl * 4;
 	}
 	if (type != bpf_htons(ETH_P_IPV6) || bpf_xdp_load_bytes(ctx, off, &ip6, sizeof(ip6)))
 		return 0;
+	__builtin_memcpy(from, &ip6.saddr, sizeof(*from));
 	return ip6.nexthdr == IPPROTO_UDP ? off + sizeof(ip6) : 0;
-}
-
-/* DROP_NONE: passes, the front's business or not. */
-static __always_inline int front_check(struct xdp_md *ctx)
-{
-	struct settings *s = element(&settings, 0);
-	struct wg_head h = {};
-	struct udphdr udp;
-	__u32 off, len;
-	int reason;
-
-	if (!s || !s->front_armed)
-		return DROP_NONE;
-	off = front_udp(ctx);
-	if (!off || bpf_xdp_load_bytes(ctx, off, &udp, sizeof(udp)) || udp.dest != bpf_htons(s->wg_port))
-		return DROP_NONE;
-	len = bpf_ntohs(udp.len);
-	if (len < sizeof(udp))
-		return DROP_NONE; /* the stack counts and drops it */
-	len -= sizeof(udp);
-	if (!front_head(ctx, true, off + sizeof(udp), &h, len))
-		return DROP_NONE;
-	reason = wg_check(s, &h, len);
-	if (reason)
-		count_drop(reason);
-	else
-		count_total(TOTAL_FRONT_PASS, 1, len);
-	return reason;
 }
 
 #endif

@@ -242,12 +242,26 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } notices SEC(".maps");
 
-struct { /* buckets: when each is full again (admit.h) */
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ADMIT_MAX);
+	__uint(max_entries, ADMIT_PLACES);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct admissions);
 } admissions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ASKED_SETS);
+	__type(key, __u32);
+	__type(value, struct asked_set);
+} asked_work SEC(".maps");
+
+struct { /* secrets: gone with the programs, and pinned nowhere */
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gate);
+} gate_work SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

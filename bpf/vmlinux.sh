@@ -10,7 +10,7 @@ btf=${1:-/sys/kernel/btf/vmlinux}
 
 # An anonymous enum is named by one of its constants.
 wanted='__sk_buff xdp_md sk_reuseport_md bpf_sock bpf_sock_tuple bpf_timer bpf_map_type
-	ethhdr iphdr ipv6hdr tcphdr udphdr icmphdr sk_action xdp_action
+	ethhdr iphdr ipv6hdr tcphdr udphdr icmphdr sk_action xdp_action bpf_hdr_start_off
 	BPF_ANY BPF_F_INGRESS BPF_F_NO_PREALLOC BPF_F_RECOMPUTE_CSUM BPF_F_PSEUDO_HDR BPF_F_CURRENT_NETNS
 	BPF_RB_NO_WAKEUP IPPROTO_TCP true
 	__u8 __u16 __u32 __u64 __s8 __s16 __s32 __s64 __be16 __be32 __be64 __le16 __le32 __sum16 __wsum bool'

@@ -14,7 +14,7 @@ cd "${1:-$(dirname "$0")/..}"
 rooms='
 base               policy/addr.h policy/alloc.h
 wireguard          base/key.h base/clock.h policy/addr.h
-kernel             base policy/addr.h policy/alloc.h bpf/contract.h gateway.skel.h
+kernel             base policy/addr.h policy/alloc.h bpf/contract.h bpf/blake2s.h gateway.skel.h
 control            base
 process            base policy/alloc.h
 datapath           base wireguard kernel/tap_link.h policy/addr.h bpf/contract.h

@@ -394,6 +394,16 @@ static void text_route(struct map_printer *p, const void *data)
 		map_text_put(p, "route %u  pool %u", v.id, v.pool);
 }
 
+static void text_admissions(struct map_printer *p, const void *value)
+{
+	const struct admissions *a = value;
+
+	map_text_put(p, "strangers ");
+	text_expires(p, &a->kinds[ADMIT_STRANGERS]);
+	map_text_put(p, ", others ");
+	text_expires(p, &a->kinds[ADMIT_OTHERS]);
+}
+
 static const struct map_layout layouts[] = {
 	{"clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false},
 	{"reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false},
@@ -415,7 +425,7 @@ static const struct map_layout layouts[] = {
 	{"blocked", sizeof(struct route_key), 4, text_lpm, text_u32, false},
 	{"client_worker", 4, 4, text_client_id, text_u32, true},
 	{"resets", 4, 8, text_u32, text_expires, true},
-	{"admissions", 4, 8, text_u32, text_expires, true},
+	{"admissions", 4, sizeof(struct admissions), text_u32, text_admissions, true},
 	{"drops", 4, 8, text_reason, text_count, true},
 	{"daemon_drops", 4, 8, text_reason, text_count, true},
 	{"totals", 4, sizeof(struct traffic), text_total, text_traffic, true},

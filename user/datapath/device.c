@@ -261,6 +261,14 @@ static void handshake_drop(void *ctx, enum drop_reason reason)
 	device_drop(ctx, reason);
 }
 
+static void handshake_keys(void *ctx, const struct gate_keys *keys)
+{
+	struct device *d = ctx;
+
+	if (d->options.gate)
+		d->options.gate(d->options.ctx, keys);
+}
+
 static bool assemble(struct device *d, char *error, size_t size)
 {
 	int err = underlay_port_free(d->options.listen);
@@ -284,6 +292,7 @@ static bool assemble(struct device *d, char *error, size_t size)
 						      .retired = &d->retired,
 						      .send = handshake_out,
 						      .drop = handshake_drop,
+						      .keys = handshake_keys,
 						      .ctx = d,
 					      });
 	if (err)

@@ -99,6 +99,7 @@ static void publish_keys(struct handshakes *h)
 		return;
 	}
 	*snapshot = *h->own;
+	h->site.keys(h->site.ctx, snapshot);
 	old = atomic_exchange(&h->keys, snapshot);
 	if (old)
 		retired_add(h->site.retired, (void *)old, release_keys, h);

@@ -50,6 +50,7 @@ struct handshakes_site {
 	struct retired_list *retired;
 	void (*send)(void *ctx, const void *msg, size_t len, const struct endpoint *to);
 	void (*drop)(void *ctx, enum drop_reason reason);
+	void (*keys)(void *ctx, const struct gate_keys *keys); /* what macs are checked by from now on */
 	void *ctx;
 };
 

@@ -291,6 +291,11 @@ static void notice_wanted(void *ctx, const struct notice *notice)
 	notices_send(&g->notices, notice);
 }
 
+static void on_gate(void *ctx, const struct gate_keys *keys)
+{
+	hooks_gate(&((struct gateway *)ctx)->site, keys);
+}
+
 static bool open_device(struct gateway *g, char *error, size_t size)
 {
 	struct device_options options = {
@@ -301,6 +306,7 @@ static bool open_device(struct gateway *g, char *error, size_t size)
 		.other = g->origin.ops->other ? other_came : NULL,
 		.relay = g->origin.ops->relay ? relay_wanted : NULL,
 		.notice = notice_wanted,
+		.gate = on_gate,
 		.ctx = g,
 	};
 

@@ -253,6 +253,16 @@ static int steer_sockets(const struct site *s)
 	return 0;
 }
 
+void hooks_gate(const struct site *s, const struct gate_keys *keys)
+{
+	const uint8_t *const secrets[] = {gate_keys_secret(keys, 0), gate_keys_secret(keys, 1)};
+	/* Without maps yet: there is a first secret to come. */
+	int err = s->maps ? maps_gate_set(s->maps, gate_keys_mac1(keys), secrets) : 0;
+
+	if (err)
+		log_error("the gate in front of the port: %s", strerror(-err));
+}
+
 bool hooks_open(struct hooks *h, const struct site *s, const struct egress_state *egress, char *error, size_t size)
 {
 	struct hooks next;

@@ -33,6 +33,8 @@ void hooks_follow(struct hooks *h, const struct site *s, const struct egress_sta
 void hooks_verify(struct hooks *h, const struct site *s);
 /* Which client gets in by the TAP, and to which worker: before it is up; 0 or -errno. */
 int hooks_tap(const struct site *s);
+/* What the programs check strangers' macs by. Any thread. */
+void hooks_gate(const struct site *s, const struct gate_keys *keys);
 void hooks_close(struct hooks *h);
 
 #endif

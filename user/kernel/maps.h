@@ -113,6 +113,12 @@ int maps_reserved_delete(struct maps *m, const struct prefix *p); /* 0 also when
 int maps_reserved_defaults(struct maps *m);
 enum reserved maps_reserved_default(const struct addr *a); /* pure: the same for one address; 0: none */
 
+/*
+ * The key that mac1 is made with, 32 bytes (NULL: none, nothing is checked), and the secrets that cookies are, the
+ * young one first, NULL behind the last. A message that comes at that very moment may be refused.
+ */
+int maps_gate_set(struct maps *m, const uint8_t *mac1, const uint8_t *const secrets[2]);
+
 /* @index: receiver index as it stands in messages (little-endian). */
 int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t client);
 int maps_session_delete(struct maps *m, uint32_t index);

@@ -32,6 +32,18 @@ void gate_keys_renew(struct gate_keys *k, const uint8_t secret[KEY_LEN], uint64_
 	cookie_checker_renew(&k->of[k->young], secret, now);
 }
 
+const uint8_t *gate_keys_mac1(const struct gate_keys *k)
+{
+	return k->valid ? k->of[0].mac1_key : NULL;
+}
+
+const uint8_t *gate_keys_secret(const struct gate_keys *k, unsigned older)
+{
+	const struct cookie_checker *c = &k->of[older ? !k->young : k->young];
+
+	return c->secret_birth ? c->secret : NULL;
+}
+
 uint64_t gate_keys_next(const struct gate_keys *k)
 {
 	uint64_t birth = k->of[k->young].secret_birth;

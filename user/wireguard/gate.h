@@ -32,7 +32,7 @@
  */
 #define GATE_STRANGERS_PER_SECOND 2000	/* handshakes without a cookie; more is load */
 #define GATE_STRANGERS_BURST	  4096	/* everybody at once, after a restart */
-#define GATE_COOKIES_PER_SECOND	  20000 /* the socket's filter lets as many initiations through (bpf/front.h) */
+#define GATE_COOKIES_PER_SECOND	  20000 /* no less than the front lets through (bpf/admit.h) */
 #define GATE_COOKIES_BURST	  1000
 #define GATE_SECRET_TURN	  (COOKIE_SECRET_MAX_AGE / 2)
 
@@ -50,6 +50,9 @@ void gate_keys_init(struct gate_keys *k, const uint8_t our_public[KEY_LEN], bool
 /* Is a new secret due? Then gate_keys_renew(). */
 bool gate_keys_stale(const struct gate_keys *k, uint64_t now);
 void gate_keys_renew(struct gate_keys *k, const uint8_t secret[KEY_LEN], uint64_t now);
+/* For who checks macs elsewhere: the key of mac1; a secret of cookies, the young one first. NULL: there is none. */
+const uint8_t *gate_keys_mac1(const struct gate_keys *k);
+const uint8_t *gate_keys_secret(const struct gate_keys *k, unsigned older);
 uint64_t gate_keys_next(const struct gate_keys *k); /* when one is due */
 
 #define GATE_LOAD_MEMORY (60 * NS_PER_SEC)
