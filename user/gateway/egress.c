@@ -322,27 +322,9 @@ static void warn_of_exclusive(const struct egress_state *e, const struct site *s
 				log_warning(OWN_SOURCE_WARNING, addr_str(&e->pool[i].address[k].addr, text));
 }
 
-bool egress_open(struct egress_state *e, const struct site *s, char *error, size_t size)
+void egress_open(struct egress_state *e, const struct site *s)
 {
 	remember_ids(e, s);
-	for (size_t i = 0; i < s->config->n_pools; i++) {
-		const struct config_pool *config = &s->config->pools[i];
-		struct egress_pool pool = {0};
-
-		int err = find_interface(s, config, &pool);
-
-		if (pool.ifindex)
-			continue;
-		if (err)
-			snprintf(error, size, "egress interface: %s", strerror(-err));
-		else if (config->interface)
-			snprintf(error, size, "egress interface %s is absent", config->interface);
-		else
-			snprintf(error, size,
-				 "no egress interface: there is no default route; name one with egress.interface");
-		return false;
-	}
 	egress_refresh(e, s);
 	warn_of_exclusive(e, s);
-	return true;
 }

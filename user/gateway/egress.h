@@ -31,8 +31,8 @@ struct egress_state {
 	void *ctx;
 };
 
-/* At start: the interfaces must be there. False with one line in @error. */
-bool egress_open(struct egress_state *e, const struct site *s, char *error, size_t size);
+/* At start. Interfaces and addresses that are not there yet are waited for. */
+void egress_open(struct egress_state *e, const struct site *s);
 /* After any change of links or addresses: pools, ends of flows, notes. */
 void egress_refresh(struct egress_state *e, const struct site *s);
 /* Once a second: the programs give us fragments as long as we say that we live. */

@@ -200,6 +200,7 @@ static void follow_host(struct gateway *g)
 	if (!g->changed)
 		return;
 	g->changed = 0;
+	tunnel_follow(&g->tunnel, s);
 	host_guard(s); /* somebody may have flushed the rules */
 	egress_refresh(&g->egress, s);
 	ways_refresh(&g->ways, s, &g->egress);
@@ -442,12 +443,11 @@ static bool open_clients(struct gateway *g, char *error, size_t size)
 	return plan;
 }
 
-static bool open_egress(struct gateway *g, char *error, size_t size)
+static bool open_egress(struct gateway *g)
 {
-	if (!egress_open(&g->egress, &g->site, error, size))
-		return false;
+	egress_open(&g->egress, &g->site);
 	ways_refresh(&g->ways, &g->site, &g->egress);
-	return true;
+	return host_reserve(&g->host, &g->site);
 }
 
 static bool open_notices(struct gateway *g, char *error, size_t size)
@@ -466,8 +466,9 @@ static bool gateway_start(struct gateway *g, char *error, size_t size)
 		snprintf(error, size, "cryptography does not work on this machine: %s", failed);
 		return false;
 	}
-	if (!open_loop(g, error, size) || !host_underlay(s, error, size) || !open_state(g, error, size))
+	if (!open_loop(g, error, size) || !open_state(g, error, size))
 		return false;
+	host_underlay(s);
 	tunnel_measure(&g->tunnel, s);
 	if (!open_origin(g, error, size) || !open_device(g, error, size) || !open_identity(g, error, size) ||
 	    !open_commands(g, error, size))
@@ -476,9 +477,9 @@ static bool gateway_start(struct gateway *g, char *error, size_t size)
 	if (!s->maps)
 		return false;
 	g->origin.ops->begin(g->origin.ctx);
-	return tunnel_open(&g->tunnel, s, error, size) && open_clients(g, error, size) && open_egress(g, error, size) &&
-	       host_routes(s, error, size) && host_reserve(&g->host, s) && apply_rules(g, error, size) &&
-	       open_notices(g, error, size) && hooks_open(&g->hooks, s, &g->egress, error, size) && go(g, error, size);
+	return tunnel_open(&g->tunnel, s, error, size) && open_clients(g, error, size) && open_egress(g) &&
+	       apply_rules(g, error, size) && open_notices(g, error, size) &&
+	       hooks_open(&g->hooks, s, &g->egress, error, size) && go(g, error, size);
 }
 
 /* ---- end ------------------------------------------------------------------------------------------ */

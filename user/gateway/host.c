@@ -86,37 +86,13 @@ bool host_has_gateway(const struct config *config)
 	return if_nametoindex(config->tunnel.interface) || !access(config->pins, F_OK);
 }
 
-bool host_routes(const struct site *s, char *error, size_t size)
-{
-	char text[ADDR_STRLEN];
-
-	for (size_t i = 0; i < s->config->n_routes; i++) {
-		const struct prefix *p = &s->config->routes[i].prefix;
-		struct addr to = prefix_host(p), hop;
-		int ifindex, err = netlink_route_get(s->netlink, &to, NULL, 0, &ifindex, &hop);
-
-		if (err == -ENETUNREACH || err == -EHOSTUNREACH) {
-			snprintf(error, size,
-				 "no route to %s: this host cannot reach the service it is to serve: "
-				 "give the host one, or take it out of routes",
-				 prefix_str(p, text));
-			return false;
-		}
-	}
-	return true;
-}
-
-bool host_underlay(const struct site *s, char *error, size_t size)
+void host_underlay(const struct site *s)
 {
 	const struct config_names *names = &s->config->tunnel.underlay;
-	struct netlink_link link;
 
 	for (size_t i = 0; i < names->n; i++)
-		if (netlink_link(s->netlink, names->v[i], &link) == -ENODEV) {
-			snprintf(error, size, "underlay interface %s is absent", names->v[i]);
-			return false;
-		}
-	return true;
+		if (!if_nametoindex(names->v[i]))
+			log_warning("underlay interface %s is absent: waiting for it", names->v[i]);
 }
 
 uint32_t host_underlay_mtu(const struct site *s)

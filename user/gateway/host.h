@@ -19,10 +19,8 @@ bool host_able(char *error, size_t size);
 bool host_has_gateway(const struct config *config);
 /* What the gateway of a configuration has for itself alone. */
 struct locks_of host_locks(const struct config *config);
-/* Every advertised route leads somewhere. False with one line in @error. */
-bool host_routes(const struct site *s, char *error, size_t size);
-/* Every interface that the configuration names for the tunnel is there. False with one line in @error. */
-bool host_underlay(const struct site *s, char *error, size_t size);
+/* At start: logs which of the interfaces that the configuration names for the tunnel are waited for. */
+void host_underlay(const struct site *s);
 uint32_t host_underlay_mtu(const struct site *s); /* the smallest; 0: not known */
 /* What comes in by the TAP is never forwarded by the kernel; cheap when it is so already. */
 bool host_guard(const struct site *s);

@@ -29,11 +29,12 @@ void tunnel_measure(struct tunnel *t, const struct site *s)
 {
 	uint32_t underlay = host_underlay_mtu(s);
 
-	t->mtu = MTU_DEFAULT;
 	if (s->config->tunnel.mtu)
 		t->mtu = s->config->tunnel.mtu;
-	else if (underlay && underlay - UDP_OVERHEAD < MTU_DEFAULT)
-		t->mtu = underlay - UDP_OVERHEAD;
+	else if (underlay)
+		t->mtu = underlay - UDP_OVERHEAD < MTU_DEFAULT ? underlay - UDP_OVERHEAD : MTU_DEFAULT;
+	else if (!t->mtu) /* an underlay that is away for a moment changes nothing */
+		t->mtu = MTU_DEFAULT;
 }
 
 bool tunnel_open(const struct tunnel *t, const struct site *s, char *error, size_t size)
@@ -96,6 +97,24 @@ void tunnel_readdress(const struct tunnel *t, const struct site *s, const struct
 	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
 		if (!config_is_own(s->config, &old->tunnel.addresses[i].host))
 			netlink_address_delete(s->netlink, s->device->tap.ifindex, &old->tunnel.addresses[i].host);
+	if (!tunnel_open(t, s, error, sizeof(error)))
+		log_error("%s", error);
+	err = tunnel_tell(t, s);
+	if (err)
+		log_error("settings: %s", strerror(-err));
+}
+
+void tunnel_follow(struct tunnel *t, const struct site *s)
+{
+	uint32_t was = t->mtu;
+	char error[512];
+	int err;
+
+	tunnel_measure(t, s);
+	if (t->mtu == was)
+		return;
+	log_info("the underlay's MTU is another: the tunnel's is %u now, and was %u", t->mtu, was);
+	device_set_mtu(s->device, t->mtu);
 	if (!tunnel_open(t, s, error, sizeof(error)))
 		log_error("%s", error);
 	err = tunnel_tell(t, s);

@@ -11,8 +11,10 @@ struct tunnel {
 
 enum tunnel_kept { TUNNEL_WHOLE, TUNNEL_RAISED, TUNNEL_ANEW };
 
-/* As configured, or what the underlay leaves. Before the device is made. */
+/* The MTU: as configured, or what the underlay leaves. Before the device is made. */
 void tunnel_measure(struct tunnel *t, const struct site *s);
+/* After a change of the host's links or routes: an underlay of another MTU gives the tunnel another. */
+void tunnel_follow(struct tunnel *t, const struct site *s);
 /* Up, fenced, with its addresses. False with one line in @error. */
 bool tunnel_open(const struct tunnel *t, const struct site *s, char *error, size_t size);
 /* What the programs are told of interface and configuration. 0 or -errno. */

@@ -153,13 +153,27 @@ static __attribute__((format(printf, 2, 3))) void view_note(struct view *v, cons
 {
 	va_list ap;
 
-	if (v->source.n_notes == NOTES_MAX)
+	v->left_out += v->source.n_notes == NOTES_MAX;
+	if (v->left_out) { /* in the place of the last one */
+		snprintf(v->note_text[NOTES_MAX - 1], sizeof(v->note_text[0]),
+			 "and %zu more that have no place here: see the log", v->left_out + 1);
 		return;
+	}
 	va_start(ap, fmt);
 	vsnprintf(v->note_text[v->source.n_notes], sizeof(v->note_text[0]), fmt, ap);
 	va_end(ap);
 	v->notes[v->source.n_notes] = v->note_text[v->source.n_notes];
 	v->source.n_notes++;
+}
+
+/* Clients may be configured to come by it. */
+static void view_underlay(struct view *v)
+{
+	const struct config_names *names = &v->p->site->config->tunnel.underlay;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (!if_nametoindex(names->v[i]))
+			view_note(v, "underlay interface %s is absent: waiting for it", names->v[i]);
 }
 
 static void note_line(void *view, const char *line)
@@ -413,6 +427,7 @@ void view_open(struct view *v, const struct parts *p)
 	v->source.flows = maps_flows(s->maps, &v->source.n_flows);
 	v->source.used_flows = maps_flows_used(s->maps);
 	v->source.max_flows = maps_flows_max(s->maps);
+	view_underlay(v);
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);

@@ -21,6 +21,7 @@ struct view {
 	char relay[64]; /* of the last client */
 	char note_text[NOTES_MAX][512];
 	const char *notes[NOTES_MAX];
+	size_t left_out; /* notes beyond them */
 };
 
 /* Gathers all of it, for a report that is made before the next event. */
