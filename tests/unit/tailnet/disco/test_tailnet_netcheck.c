@@ -166,78 +166,66 @@ static void nearest_is_home(void **state)
 	netcheck_free(net.n);
 }
 
+static const struct {
+	const char *name;
+	uint64_t first[3], then[3]; /* ms of regions 10, 11, 12; 0: silent */
+	uint32_t score[3];
+	enum derp_use use[3];
+	uint16_t home, moved;
+} choices[] = {
+	{"the nearest", {30, 20, 40}, {30, 20, 40}, {1000, 1000, 1000}, {0}, 11, 11},
+	{"a score below 1 draws", {30, 20, 40}, {30, 20, 40}, {500, 1000, 1000}, {0}, 10, 10},
+	{"a score above 1 repels", {30, 20, 40}, {30, 20, 40}, {1000, 3000, 1000}, {0}, 10, 10},
+	{"much nearer now", {30, 20, 40}, {5, 20, 40}, {1000, 1000, 1000}, {0}, 11, 10},
+	{"nearer by a third of little", {30, 9, 40}, {3, 9, 40}, {1000, 1000, 1000}, {0}, 11, 11},
+	{"nearer by 10 ms of much", {120, 100, 140}, {88, 100, 140}, {1000, 1000, 1000}, {0}, 11, 11},
+	{"home is slow for once", {30, 20, 40}, {30, 45, 40}, {1000, 1000, 1000}, {0}, 11, 11},
+	{"home is silent", {30, 20, 40}, {30, 0, 40}, {1000, 1000, 1000}, {0}, 11, 10},
+	{"all are silent", {30, 20, 40}, {0, 0, 0}, {1000, 1000, 1000}, {0}, 11, 11},
+	{"to be avoided", {30, 20, 40}, {30, 20, 40}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 10, 10},
+	{"avoided until nothing else", {30, 20, 40}, {0, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 10, 11},
+	{"avoided as soon as another", {0, 20, 0}, {90, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 11, 10},
+	{"never", {30, 20, 40}, {0, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_NEVER}, 10, 10},
+	{"nobody answers", {0}, {0}, {1000, 1000, 1000}, {DERP_USE_NEVER, DERP_USE_AVOID}, 12, 12},
+	{"only one to be avoided",
+	 {0},
+	 {0},
+	 {1000, 1000, 1000},
+	 {DERP_USE_NEVER, DERP_USE_AVOID, DERP_USE_NEVER},
+	 11,
+	 11},
+	{"none but those never",
+	 {0},
+	 {0},
+	 {1000, 1000, 1000},
+	 {DERP_USE_NEVER, DERP_USE_NEVER, DERP_USE_NEVER},
+	 10,
+	 10},
+};
+
 /* T12: how Tailscale's client chooses: by score, not for a few milliseconds, not for a moment's trouble. */
 static void choice_of_home(void **state)
 {
-	static const struct {
-		const char *name;
-		uint64_t first[3], then[3]; /* ms of regions 10, 11, 12; 0: silent */
-		uint32_t score[3];
-		enum derp_use use[3];
-		uint16_t home, moved;
-	} cases[] = {
-		{"the nearest", {30, 20, 40}, {30, 20, 40}, {1000, 1000, 1000}, {0}, 11, 11},
-		{"a score below 1 draws", {30, 20, 40}, {30, 20, 40}, {500, 1000, 1000}, {0}, 10, 10},
-		{"a score above 1 repels", {30, 20, 40}, {30, 20, 40}, {1000, 3000, 1000}, {0}, 10, 10},
-		{"much nearer now", {30, 20, 40}, {5, 20, 40}, {1000, 1000, 1000}, {0}, 11, 10},
-		{"nearer by a third of little", {30, 9, 40}, {3, 9, 40}, {1000, 1000, 1000}, {0}, 11, 11},
-		{"nearer by 10 ms of much", {120, 100, 140}, {88, 100, 140}, {1000, 1000, 1000}, {0}, 11, 11},
-		{"home is slow for once", {30, 20, 40}, {30, 45, 40}, {1000, 1000, 1000}, {0}, 11, 11},
-		{"home is silent", {30, 20, 40}, {30, 0, 40}, {1000, 1000, 1000}, {0}, 11, 10},
-		{"all are silent", {30, 20, 40}, {0, 0, 0}, {1000, 1000, 1000}, {0}, 11, 11},
-		{"to be avoided", {30, 20, 40}, {30, 20, 40}, {1000, 1000, 1000}, {0, DERP_USE_AVOID}, 10, 10},
-		{"avoided until nothing else",
-		 {30, 20, 40},
-		 {0, 20, 0},
-		 {1000, 1000, 1000},
-		 {0, DERP_USE_AVOID},
-		 10,
-		 11},
-		{"avoided as soon as another",
-		 {0, 20, 0},
-		 {90, 20, 0},
-		 {1000, 1000, 1000},
-		 {0, DERP_USE_AVOID},
-		 11,
-		 10},
-		{"never", {30, 20, 40}, {0, 20, 0}, {1000, 1000, 1000}, {0, DERP_USE_NEVER}, 10, 10},
-		{"nobody answers", {0}, {0}, {1000, 1000, 1000}, {DERP_USE_NEVER, DERP_USE_AVOID}, 12, 12},
-		{"only one to be avoided",
-		 {0},
-		 {0},
-		 {1000, 1000, 1000},
-		 {DERP_USE_NEVER, DERP_USE_AVOID, DERP_USE_NEVER},
-		 11,
-		 11},
-		{"none but those never",
-		 {0},
-		 {0},
-		 {1000, 1000, 1000},
-		 {DERP_USE_NEVER, DERP_USE_NEVER, DERP_USE_NEVER},
-		 10,
-		 10},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < sizeof(choices) / sizeof(*choices); i++) {
 		struct derp_node nodes[NODES];
 		struct derp_region *regions = regions_of(nodes);
 		struct net net;
 
 		for (int k = 0; k < 3; k++) {
-			regions[k].score = cases[i].score[k];
-			regions[k].use = cases[i].use[k];
+			regions[k].score = choices[i].score[k];
+			regions[k].use = choices[i].use[k];
 		}
 		net_start_with(&net, regions, 3);
 		for (int k = 0; k < 3; k++)
-			net.latency[k] = cases[i].first[k] * NS_PER_MS;
+			net.latency[k] = choices[i].first[k] * NS_PER_MS;
 		net_run(&net, 4 * NS_PER_SEC);
-		if (net.result.home != cases[i].home)
-			fail_msg("%s: first %u", cases[i].name, net.result.home);
+		if (net.result.home != choices[i].home)
+			fail_msg("%s: first %u", choices[i].name, net.result.home);
 		for (int k = 0; k < 3; k++)
-			net.latency[k] = cases[i].then[k] * NS_PER_MS;
+			net.latency[k] = choices[i].then[k] * NS_PER_MS;
 		net_run(&net, 240 * NS_PER_SEC); /* one full round in it */
-		if (net.result.home != cases[i].moved)
-			fail_msg("%s: then %u", cases[i].name, net.result.home);
+		if (net.result.home != choices[i].moved)
+			fail_msg("%s: then %u", choices[i].name, net.result.home);
 		netcheck_free(net.n);
 	}
 }

@@ -4,6 +4,7 @@
 
 /* Messages of a coordination server as text, read into a netmap, and told to a gateway's. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/alloc.h"
@@ -65,6 +66,14 @@ static inline void carry(void *ctx, const struct wire_message *m)
 	assert_int_not_equal(c->last, ROSTER_REFUSED);
 	wire_message_free(&copy);
 	c->n++;
+}
+
+static inline size_t rule_count(const struct netmap *m)
+{
+	struct filter f = netmap_rules(m);
+
+	free(f.rules);
+	return f.n;
 }
 
 #endif

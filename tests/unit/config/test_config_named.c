@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "emulated.h"
+#include "tests/unit/emulated.h"
 #include "user/config/config_named.h"
 
 #define ALICE "3H3Xl7JIpTlwFX+Fiw9PL6GMVgngMlEX8ZwxDToP+zQ="
