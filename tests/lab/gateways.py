@@ -27,6 +27,9 @@ POLICY = {
 }
 
 
+ALONE = ["chrt", "--rr", "10"]      # a machine of its own, whatever other tests run beside this one
+
+
 class Sluice:
     """`sluice run` on the gateway of an Internet. Its files are written from .config, .clients and .policy."""
     name = "sluice"
@@ -139,6 +142,15 @@ class Sluice:
     def client_report(self, client):
         return next(entry for entry in self.json("clients")["clients"] if entry["name"] == client.name)
 
+    def flows_of(self, client, service=":80"):
+        return self.json("flows", "--client", client.name, "--service", service)["flows"]
+
+    def await_download(self, *clients):
+        """Until data comes in for each of them, from a service on port 80."""
+        for client in clients:
+            wait_for(f"{client.name}'s download", lambda client=client: any(
+                flow["bytes_in"] > 100000 for flow in self.flows_of(client)))
+
     def pids(self):
         """The daemon, and the process that speaks with a coordination server."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -183,6 +195,12 @@ class Baseline:
 
     def pids(self):
         return [self.device.process.pid]
+
+
+def greet(client, gateway):
+    """Wait for the session of a client, whom the rules may let reach nothing: what it sends next waits for none."""
+    wait_for(f"{client.name}'s session", every=0.1, condition=lambda: client.host.run(
+        f"ping -c 1 -W 0.2 {SERVICE[4]}", check=False, quiet=True) and client.handshake(gateway.key.public))
 
 
 def settle(client, gateway, version=4, seconds=10):

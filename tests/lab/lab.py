@@ -98,8 +98,9 @@ def reap():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_for(what, condition, seconds=10.0, every=0.02):
-    """Poll until the condition returns something true, which is the result; an error names what was awaited."""
+def wait_for(what, condition, seconds=20.0, every=0.02):
+    """Poll until the condition returns something true, which is the result; an error names what was awaited. A
+    time that is promised is given; the default is for what has to come, on a machine that does much else."""
     end = time.monotonic() + seconds
     while True:
         got = condition()
@@ -238,8 +239,14 @@ class Capture:
         return self
 
     def __exit__(self, *_):
+        """A signal would lose what tcpdump has not read yet. It has read all when it sleeps, on a busy machine too."""
         time.sleep(0.1)
+        wait_for("tcpdump to have read all", self.sleeps, every=0.01)
         self.process.stop(signal.SIGINT)
+
+    def sleeps(self):
+        state = pathlib.Path(f"/proc/{self.process.pid}/stat")
+        return not self.process.alive() or state.read_text().rpartition(")")[2].split()[0] == "S"
 
     def count(self):
         return len(self.packets())
@@ -276,6 +283,12 @@ class Lab:
     def host(self, name):
         self.hosts[name] = Host(self, name)
         return self.hosts[name]
+
+    def library(self, source):
+        """C source as a library for LD_PRELOAD, whose functions a program gets instead of the C library's."""
+        library = self.file(f"{source.stem}.so")
+        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+        return library
 
     def cable(self, a, device_a, b, device_b, mtu=1500):
         say(f"# {a.name}:{device_a} --- {b.name}:{device_b}")

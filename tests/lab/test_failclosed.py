@@ -168,7 +168,7 @@ def test_while_the_daemon_is_dead_flows_are_not_forwarded_elsewhere(world):
     world = world()
     alice = world.joined("alice")
     job = alice.host.probing("get", "get", f"http://{SERVICE[4]}/slow/4000000/1000000")
-    time.sleep(1)
+    world.gateway.await_download(alice)
     with world.net.far.capture("eth0", "tcp[tcpflags] & tcp-rst != 0") as resets:
         world.gateway.kill9()
         time.sleep(1)

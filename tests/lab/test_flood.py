@@ -131,7 +131,7 @@ def test_fault_22_a_flood_of_initiations(world, kind):
     world.gateway.start()
     alice.join(world.gateway)
     wait_for("alice", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/").get("status") == 200)
-    before, flood = world.gateway.drops(), Flood(world, 55000, 60, **FLOODS[kind])
+    before, flood = world.gateway.drops(), Flood(world, 55000, 300, **FLOODS[kind])
     with flood:
         result = timed("20 MB", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/bytes/20000000"))
         assert result["bytes"] == 20000000 and result["intact"]

@@ -7,6 +7,7 @@ do tell differences.
 """
 import pytest
 
+from gateways import settle
 from lab import wait_for
 from net import OTHER, SERVICE
 
@@ -29,6 +30,7 @@ def judged(world):
     world.gateway.admit(world.client("alice"))
     world.gateway.start()
     alice = world.clients["alice"].join(world.gateway)
+    settle(alice, world.gateway)
     turnserver(world.net.far)
     return alice
 

@@ -29,7 +29,7 @@ def run_suite(world, client, promise, select):
     done = subprocess.run([*PYTEST, str(SUITE), "--nat", ",".join(STATIC.values()), "--promise", promise,
                            *place("client", client.host, inner), *place("remote", world.net.far, SERVICE.values()),
                            *place("other", world.net.far, OTHER.values()), "-k", select],
-                          capture_output=True, text=True, timeout=120, env=world.lab.env())
+                          capture_output=True, text=True, timeout=600, env=world.lab.env())
     rows = (line.split("|") for line in done.stdout.splitlines() if line.startswith("| "))
     return {fields[1].strip(): (fields[3].strip(), fields[4].strip()) for fields in rows}
 

@@ -131,7 +131,7 @@ def test_traceroute_shows_the_path(world, version):
     alice = traveller(world)
     path = [GATEWAY[version], *ROUTERS[version], SERVICE[version]]
     for method in ("-U -p 33434", "-I", "-T -p 80"):
-        out = alice.host.out(f"traceroute -{version} -n -q 2 -w 1 -m 6 {method} {SERVICE[version]}")
+        out = alice.host.out(f"traceroute -{version} -n -q 2 -w 5 -m 6 {method} {SERVICE[version]}")
         hops = [line.split()[1] for line in out.splitlines()[1:]]
         assert hops == path, f"{method}:\n{out}"
 

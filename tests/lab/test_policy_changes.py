@@ -41,15 +41,18 @@ def test_commands_are_answered_while_a_policy_is_compiled(world):
     gateway.start()
     alice.join(gateway)
     settle(alice, gateway)
-    file = world.lab.file("large.json")
-    file.write_text(json.dumps(large(gateway.policy)))
-    before, answered = running(gateway), 0
-    job = applying(gateway, file)
-    while job.alive():
-        gateway.command("status")
-        answered += job.alive()
+    answered, file = 0, world.lab.file("large.json")
+    for rules in (6000, 12000, 24000):      # on a machine that does much else, a command may take as long as a policy
+        file.write_text(json.dumps(large(gateway.policy, rules)))
+        before = running(gateway)
+        job = applying(gateway, file, f"apply-{rules}")
+        while job.alive():
+            gateway.command("status")
+            answered += job.alive()
+        assert json.loads(job.output())["applied"] and running(gateway) != before
+        if answered:
+            break
     assert answered >= 1, "a command asked and answered before the policy was there"
-    assert json.loads(job.output())["applied"] and running(gateway) != before
 
 
 def test_changes_take_turns(world):
@@ -112,7 +115,7 @@ def test_a_block_list_that_is_written_anew_is_in_force_by_itself(world):
     wait_for("blocked", lambda: not alice.host.probe("connect", SERVICE[4], 80, "--timeout", 1)["connected"])
     refused_with_icmp(alice.host, 4, SERVICE[4])
     assert gateway.json("status")["policy"]["generation"] > generation, "live flows are decided again"
-    assert "block lists: 1 prefixes instead of 1" in gateway.process.output()
+    wait_for("the log", lambda: "block lists: 1 prefixes instead of 1" in gateway.process.output())
     (gateway.folder / "drop.txt").write_text("")
     wait_for("free again", lambda: alice.host.probe("connect", SERVICE[4], 80, "--timeout", 1)["connected"])
 
@@ -136,7 +139,7 @@ def test_a_block_list_that_is_spoiled_stays_as_it_was_good(world, spoil):
     assert gateway.process.output().count("last good copy") == 1, "said once"
     (gateway.folder / "drop.txt").write_text("203.0.113.78\n")
     wait_for("good again", lambda: alice.host.probe("connect", SERVICE[4], 80, "--timeout", 1)["connected"])
-    assert gateway.json("status")["notes"] == []
+    wait_for("no notes", lambda: gateway.json("status")["notes"] == [])
 
 
 def test_a_block_list_grows_too_old_by_itself(world):
@@ -145,10 +148,10 @@ def test_a_block_list_grows_too_old_by_itself(world):
     gateway = world.gateway
     gateway.policy = blocking(gateway, "203.0.113.9\n", max_age="1h")
     file = gateway.folder / "drop.txt"
-    almost = time.time() - 3600 + 5
+    almost = time.time() - 3600 + 10
     os.utime(file, (almost, almost))
     assert "max_age" not in gateway.reload().stdout
-    wait_for("an event", lambda: "max_age is" in gateway.process.output(), seconds=15)
+    wait_for("an event", lambda: "max_age is" in gateway.process.output(), seconds=40)
     refused_with_icmp(alice.host, 4, SERVICE[4])
 
 

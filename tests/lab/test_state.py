@@ -14,7 +14,7 @@ from test_policy_live import applied, apply, running, start_as_it_is, without
 
 
 def reaches(client):
-    return client.host.probe("connect", SERVICE[4], 80, "--timeout", "2").get("connected", False)
+    return client.host.probe("connect", SERVICE[4], 80).get("connected", False)
 
 
 def refused(client):
@@ -452,6 +452,7 @@ def test_fault_51_no_descriptors_left_at_a_start(world):
     gateway.down()
 
 
+@pytest.mark.long
 def test_fault_51_a_full_disk(world):
     """An apply that cannot be kept is in force, exit status 1, and never undone by a restart."""
     world = world()

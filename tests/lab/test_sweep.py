@@ -5,8 +5,8 @@ client, gets a narrower policy, is asked for numbers, and goes down.
     strace -f -e inject=CALL:error=E:when=N   sluice run        N = 1, 2, ... as often as a whole life calls it
 
 Whatever fails: no crash; a start that is refused says why and leaves nothing behind; one that is not refused answers,
-and its down leaves nothing behind. check tries one occurrence of the calls that fail first on a real machine, another one
-each day; check-long tries each occurrence of every call (SWEEP_EVERY=1), for hours.
+and its down leaves nothing behind. check tries one occurrence of the calls that fail first on a
+real machine, another one each day; check-long tries each occurrence of every call (SWEEP_EVERY=1), for hours.
 """
 import collections
 import json

@@ -420,7 +420,7 @@ def test_a_local_policy_narrows(world):
     mine = [f"{OTHER[4]}:*", f"{SERVICE[6]}:80"]
     gateway.policy = {**LOCAL, "acls": [{"action": "accept", "src": ["alice@"], "dst": mine}]}
     gateway.reload()
-    assert connect(alice, SERVICE[6])["connected"]
+    await_service(alice, SERVICE[6])
     for address in (SERVICE[4], OTHER[4]):  # only the server allows the one, only we the other
         assert not connect(alice, address)["connected"]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a test of the lab happens in: an Internet, a gateway on it, clients that join."""
-from gateways import Baseline, Sluice, settle
+from gateways import Baseline, Sluice, greet, settle
 from net import Internet
 from wg import Client
 
@@ -25,7 +25,7 @@ class World:
         return client
 
     def joined(self, *names, **options):
-        """Admit these clients, start the gateway, join and wait until the allowed ones pass."""
+        """Admit these clients, start the gateway, join and wait: until the first passes, the others have a session."""
         clients = [self.client(name, **options) for name in names]
         for client in clients:
             self.gateway.admit(client)
@@ -33,4 +33,6 @@ class World:
         for client in clients:
             client.join(self.gateway)
         settle(clients[0], self.gateway)
+        for client in clients[1:]:
+            greet(client, self.gateway)
         return clients[0] if len(clients) == 1 else clients
