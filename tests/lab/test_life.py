@@ -51,23 +51,14 @@ def test_commands_without_a_gateway_exit_3(world):
         assert "no gateway runs" in done.stderr
 
 
-def test_restart_during_a_download(world):
+@pytest.mark.parametrize("end", ("stop", "kill9"))
+def test_a_restart_during_a_download(world, end):
     world = world()
     alice = world.joined("alice")
     job = alice.host.probing("get", "get", SLOW)
     world.gateway.await_download(alice)
     world.gateway.under = ALONE
-    world.gateway.restart()
-    check_download(job)
-
-
-def test_kill_9_during_a_download(world):
-    world = world()
-    alice = world.joined("alice")
-    job = alice.host.probing("get", "get", SLOW)
-    world.gateway.await_download(alice)
-    world.gateway.kill9()
-    world.gateway.under = ALONE
+    getattr(world.gateway, end)()
     world.gateway.start()
     check_download(job)
 

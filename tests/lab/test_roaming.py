@@ -92,15 +92,20 @@ def test_restart_of_the_gateway_between_pings(world, peer):
     settle(alice, world.gateway, seconds=2)
 
 
-@pytest.mark.parametrize("peer", PEERS)
-def test_w16_preshared_key(world, peer):
-    world = world()
-    alice = world.client("alice", implementation=peer)
+def joined_with_psk(world, **options):
+    alice = world.client("alice", **options)
     alice.psk = wg("genpsk")
     world.gateway.admit(alice)
     world.gateway.start()
     alice.join(world.gateway)
     settle(alice, world.gateway)
+    return alice
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_w16_preshared_key(world, peer):
+    world = world()
+    alice = joined_with_psk(world, implementation=peer)
     # changed on the client alone: no new session comes about
     alice.psk = wg("genpsk")
     alice.set("peer", world.gateway.key.public, "remove")
@@ -114,12 +119,7 @@ def test_w16_preshared_key(world, peer):
 
 def test_w16_a_changed_preshared_key_in_the_same_file(world):
     world = world()
-    alice = world.client("alice")
-    alice.psk = wg("genpsk")
-    world.gateway.admit(alice)
-    world.gateway.start()
-    alice.join(world.gateway)
-    settle(alice, world.gateway)
+    alice = joined_with_psk(world)
     alice.psk = wg("genpsk")
     with open(world.gateway.clients[0]["preshared_key_file"], "w") as file:
         file.write(alice.psk + "\n")

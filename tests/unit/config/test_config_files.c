@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gateway.yaml: what differs between two of them, its files, and the shipped example, the one real file. */
 #include "config_setup.h"
+#include "tests/unit/write_file.h"
 
 /* ---- differences ---------------------------------------------------------------------------- */
 
@@ -64,18 +65,6 @@ static void test_diff(void **state)
 }
 
 /* ---- files ------------------------------------------------------------------------------------ */
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-	char path[512];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	out = fopen(path, "w");
-	assert_non_null(out);
-	fputs(text, out);
-	fclose(out);
-}
 
 static char *load(const char *folder, struct config **cfg)
 {

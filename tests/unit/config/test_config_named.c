@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/emulated.h"
+#include "tests/unit/write_file.h"
 #include "user/config/config_named.h"
 
 #define ALICE "3H3Xl7JIpTlwFX+Fiw9PL6GMVgngMlEX8ZwxDToP+zQ="
@@ -72,18 +73,6 @@ static const struct {
 	 NULL, false, true, false, false, NULL},
 };
 
-static void put(const char *folder, const char *name, const char *text)
-{
-	char path[512];
-	FILE *out;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	out = fopen(path, "w");
-	assert_non_null(out);
-	fputs(text, out);
-	fclose(out);
-}
-
 static bool names(const struct config_named *named, const char *text)
 {
 	uint8_t key[KEY_LEN];
@@ -103,11 +92,11 @@ static void try_row(size_t i)
 	snprintf(file, sizeof(file), "%s/%s", folder, main);
 	snprintf(clients, sizeof(clients), "%s/clients.d", folder);
 	if (rows[i].file)
-		put(folder, main, rows[i].file);
+		write_file(folder, main, rows[i].file);
 	if (rows[i].folder)
 		mkdir(clients, 0700);
 	if (rows[i].folder && *rows[i].folder)
-		put(folder, "clients.d/all.yaml", rows[i].folder);
+		write_file(folder, "clients.d/all.yaml", rows[i].folder);
 	if (config_load_again(file, rows[i].had_folder ? clients : NULL, &named, &d))
 		fail_msg("%s: taken", rows[i].name);
 	if (names(&named, ALICE) != rows[i].alice || names(&named, BOB) != rows[i].bob || named.whole != rows[i].whole)
@@ -138,7 +127,7 @@ static void test_a_good_one(void **state)
 	struct config *cfg;
 
 	assert_non_null(mkdtemp(folder));
-	put(folder, "gateway.yaml", TOP "clients:\n" ENTRY_A ENTRY_B);
+	write_file(folder, "gateway.yaml", TOP "clients:\n" ENTRY_A ENTRY_B);
 	snprintf(file, sizeof(file), "%s/gateway.yaml", folder);
 	cfg = config_load_again(file, NULL, &named, &d);
 	assert_non_null(cfg);

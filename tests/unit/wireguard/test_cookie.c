@@ -50,6 +50,18 @@ static struct message_cookie ask_cookie(struct both *b)
 	return reply;
 }
 
+/* A message has gone, a cookie came for it, and a message with the cookie has gone. */
+static void with_cookie(struct both *b)
+{
+	struct message_cookie reply;
+
+	setup(b);
+	send_msg(b, T0);
+	reply = ask_cookie(b);
+	assert_true(cookie_reply_read(&b->maker, &reply, T0));
+	send_msg(b, T0);
+}
+
 static void test_W10_mac1(void **state)
 {
 	struct both b;
@@ -84,15 +96,10 @@ static void test_W9_cookie_round_trip(void **state)
 
 static void test_W9_cookie_is_for_one_address_and_port(void **state)
 {
-	struct message_cookie reply;
 	struct endpoint other;
 	struct both b;
 
-	setup(&b);
-	send_msg(&b, T0);
-	reply = ask_cookie(&b);
-	assert_true(cookie_reply_read(&b.maker, &reply, T0));
-	send_msg(&b, T0);
+	with_cookie(&b);
 	assert_true(accepted(&b, &b.from));
 	other = b.from;
 	other.port ^= 0x100;
@@ -113,14 +120,9 @@ static void test_W9_cookie_is_for_one_address_and_port(void **state)
 static void test_W9_secret_rotates(void **state)
 {
 	uint8_t secret[KEY_LEN] = {3};
-	struct message_cookie reply;
 	struct both b;
 
-	setup(&b);
-	send_msg(&b, T0);
-	reply = ask_cookie(&b);
-	assert_true(cookie_reply_read(&b.maker, &reply, T0));
-	send_msg(&b, T0);
+	with_cookie(&b);
 	assert_false(cookie_checker_stale(&b.checker, T0 + 120 * NS_PER_SEC - 1));
 	assert_true(cookie_checker_stale(&b.checker, T0 + 120 * NS_PER_SEC));
 	cookie_checker_renew(&b.checker, secret, T0 + 120 * NS_PER_SEC);

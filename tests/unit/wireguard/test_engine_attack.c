@@ -206,23 +206,32 @@ static void test_W9_both_under_load(void **state)
 	sim_free(s);
 }
 
+/* An initiation under load, which is answered with a cookie. */
+static struct message_cookie cookie_asked(struct forge *f, struct sim *s)
+{
+	struct sim_datagram d = forge_initiation(f, s), *reply;
+	struct message_cookie cookie;
+
+	assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
+	reply = sim_next(s);
+	memcpy(&cookie, reply->bytes, sizeof(cookie));
+	reply->at = 0;
+	return cookie;
+}
+
 /* An initiation that was answered with a cookie has used up nothing: the same peer's next
  * one, a millisecond later with the cookie, is neither a flood nor too many. */
 static void test_W9_cookie_does_not_count(void **state)
 {
 	struct sim *s = sim_new();
-	struct sim_datagram d, *reply;
+	struct sim_datagram d;
 	struct message_cookie cookie;
 	struct forge f;
 
 	forge_init(&f, s);
 	sim_set_load(s, 1, true);
 	for (int i = 0; i < 100; i++) {
-		d = forge_initiation(&f, s);
-		assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
-		reply = sim_next(s);
-		memcpy(&cookie, reply->bytes, sizeof(cookie));
-		reply->at = 0;
+		cookie = cookie_asked(&f, s);
 	}
 	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
 	s->now += NS_PER_MS;
@@ -240,7 +249,7 @@ static void test_W9_secret_is_random_and_rotates(void **state)
 {
 	struct cookie_checker guess;
 	struct sim *s = sim_new();
-	struct sim_datagram d, *reply;
+	struct sim_datagram d;
 	struct message_cookie cookie;
 	uint8_t nonce[XNONCE_LEN] = {0};
 	struct forge f;
@@ -251,11 +260,7 @@ static void test_W9_secret_is_random_and_rotates(void **state)
 	d = forge_initiation(&f, s);
 	cookie_reply_write(&guess, &cookie, d.bytes, d.len, &d.from, nonce);
 	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
-	d = forge_initiation(&f, s);
-	assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
-	reply = sim_next(s);
-	memcpy(&cookie, reply->bytes, sizeof(cookie));
-	reply->at = 0;
+	cookie = cookie_asked(&f, s);
 	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
 	d = forge_initiation(&f, s);
 	assert_int_equal(input(s, 1, &d), ENGINE_OK);
@@ -320,17 +325,13 @@ static void test_fault_22_under_load_no_rekey_for_the_silent(void **state)
 static void test_W7_rate_by_source_under_load(void **state)
 {
 	struct sim *s = sim_new();
-	struct sim_datagram d, *reply;
+	struct sim_datagram d;
 	struct message_cookie cookie;
 	struct forge f;
 
 	forge_init(&f, s);
 	sim_set_load(s, 1, true);
-	d = forge_initiation(&f, s);
-	assert_int_equal(input(s, 1, &d), ENGINE_COOKIE_SENT);
-	reply = sim_next(s);
-	memcpy(&cookie, reply->bytes, sizeof(cookie));
-	reply->at = 0;
+	cookie = cookie_asked(&f, s);
 	assert_true(cookie_reply_read(&f.cookies, &cookie, s->now));
 	d = forge_initiation(&f, s);
 	assert_int_equal(input(s, 1, &d), ENGINE_OK);

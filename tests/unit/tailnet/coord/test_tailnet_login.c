@@ -4,6 +4,19 @@
 
 #include "user/tailnet/tailnet.h"
 
+/* People take their time. */
+static void somebody_logs_in(struct world *w)
+{
+	w->now += 300 * NS_PER_SEC;
+	pump(w);
+	assert_int_equal(w->state, WIRE_STATE_LOGIN);
+	answer(w, find_request(w, "/machine/register", "Followup")->stream,
+	       (struct answer){200, "{\"MachineAuthorized\":true}", 0, false});
+	flush_http2(w);
+	pump(w);
+	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+}
+
 static void interactive_login(void **state)
 {
 	struct world *w = begin();
@@ -14,14 +27,7 @@ static void interactive_login(void **state)
 	assert_int_equal(w->state, WIRE_STATE_LOGIN);
 	assert_string_equal(w->url, "https://hs.test/register/abc");
 	assert_non_null(find_request(w, "/machine/register", "\"Followup\":\"https://hs.test/register/abc\""));
-	w->now += 300 * NS_PER_SEC; /* people take their time */
-	pump(w);
-	assert_int_equal(w->state, WIRE_STATE_LOGIN);
-	answer(w, find_request(w, "/machine/register", "Followup")->stream,
-	       (struct answer){200, "{\"MachineAuthorized\":true}", 0, false});
-	flush_http2(w);
-	pump(w);
-	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	somebody_logs_in(w);
 	end(w);
 }
 
@@ -40,14 +46,7 @@ static void login_over_two_connections(void **state)
 	pump(w);
 	assert_int_equal(w->state, WIRE_STATE_LOGIN);
 	assert_string_equal(w->url, "https://hs.test/register/abc");
-	w->now += 300 * NS_PER_SEC;
-	pump(w);
-	assert_int_equal(w->state, WIRE_STATE_LOGIN);
-	answer(w, find_request(w, "/machine/register", "Followup")->stream,
-	       (struct answer){200, "{\"MachineAuthorized\":true}", 0, false});
-	flush_http2(w);
-	pump(w);
-	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
+	somebody_logs_in(w);
 	end(w);
 }
 
