@@ -95,11 +95,11 @@ static void on_login(void *ctx, const char *url)
 	print(json_pack("{s:s, s:s}", "event", "login", "url", url));
 }
 
-static void on_remarks(void *ctx, struct remarks *list)
+static void on_health(void *ctx, struct health *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		print(json_pack("{s:s, s:s, s:s}", "event", "remark", "severity",
-				remark_severity_name(list->v[i].severity), "text", list->v[i].text));
+				health_severity_name(list->v[i].severity), "text", list->v[i].text));
 }
 
 static void print_rules(const struct netmap *m)
@@ -225,7 +225,7 @@ static void set_identity(struct probe *p)
 
 /* ---- what the tailnet says ------------------------------------------------------- */
 
-static void on_map(void *ctx, const struct roster *r)
+static void on_map(void *ctx, const struct netmap_copy *r)
 {
 	const struct netmap *m = &r->map;
 	struct probe *p = ctx;
@@ -265,7 +265,7 @@ static void on_relayed(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], 
 static void on_relay(void *ctx, const struct wire_relay_state *s)
 {
 	print(json_pack("{s:s, s:i, s:b, s:s, s:s?}", "event", "relay", "region", s->region, "up",
-			s->state == WIRE_RELAY_UP, "trouble", trouble_name(&s->why), "host", s->host));
+			s->state == WIRE_RELAY_UP, "trouble", conn_error_name(&s->why), "host", s->host));
 }
 
 static void on_fd(void *ctx, int fd)
@@ -280,7 +280,7 @@ static void on_identity(void *ctx)
 
 static void ping(struct probe *p, const char *name)
 {
-	const struct netmap *m = &tailnet_roster(p->tailnet)->map;
+	const struct netmap *m = &tailnet_netmap(p->tailnet)->map;
 
 	for (size_t i = 0; i < m->n_peers; i++)
 		if (name && strcmp(m->peers[i].node->name, name) == 0)
@@ -418,8 +418,8 @@ static void parse(int argc, char **argv, struct probe *p, struct tailnet_config 
 
 int main(int argc, char **argv)
 {
-	static const struct tailnet_ops ops = {on_status,  on_login, on_remarks, on_map,
-					       on_relayed, on_relay, on_fd,	 on_identity};
+	static const struct tailnet_ops ops = {on_status,  on_login, on_health, on_map,
+					       on_relayed, on_relay, on_fd,	on_identity};
 	struct tailnet_config config = {.hostname = "probe", .version = "probe", .relays = true};
 	struct probe p = {0};
 	unsigned seconds = 3600;

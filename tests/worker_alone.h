@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "user/datapath/handshakes.h"
-#include "user/datapath/pieces.h"
+#include "user/datapath/worker_fragments.h"
 #include "user/datapath/tap.h"
 #include "user/datapath/worker.h"
 #include "user/base/clock.h"
@@ -82,7 +82,7 @@ static inline struct alone *alone_open(size_t mtu)
 	memset(t, 0, sizeof(*t));
 	MUST(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, tap));
 	t->outside = tap[1];
-	t->shared.parcels = true;
+	t->shared.datagrams = true;
 	t->shared.control_event = eventfd(0, EFD_NONBLOCK);
 	t->handshakes.event = eventfd(0, EFD_NONBLOCK);
 	t->shared.handshakes = &t->handshakes;
@@ -144,7 +144,7 @@ static inline void alone_run(struct alone *t)
  */
 static inline bool alone_take(struct alone *t, uint8_t *out, size_t *len)
 {
-	struct parcel *p = parcels_take(&t->w.mail.leaving);
+	struct datagram *p = datagrams_take(&t->w.mail.leaving);
 	const struct message_data *m;
 
 	if (!p)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "policy/diag.h"
-#include "user/cli/commands.h"
+#include "user/cli/command.h"
 #include "user/tailnet/network/process.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"

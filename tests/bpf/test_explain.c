@@ -6,7 +6,7 @@
  */
 #include "scratch.h"
 
-#include "user/answers/explain.h"
+#include "user/answers/report_explain.h"
 
 static const char gateway[] =
 	"version: 1\n"

@@ -12,7 +12,7 @@
 #include "user/base/log.h"
 #include "user/answers/report.h"
 #include "user/base/exit.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 
 static bool changed;
 
@@ -36,14 +36,14 @@ static const struct control_verb verbs[] = {{"flows", false, look}, {"flows kill
 
 static void show_by_user(const json_t *result, FILE *out)
 {
-	show_clients(result, "user", out);
+	print_clients(result, "user", out);
 }
 
 static void show_all(const char *text, size_t len)
 {
 	static void (*const shows[])(const json_t *, FILE *) = {
-		show_status,   show_by_user,  show_flows,  show_drops, show_routes,
-		show_map_list, show_map_dump, show_reload, show_down,  doctor_show,
+		print_status,	show_by_user,	print_flows,  print_drops, print_routes,
+		print_map_list, print_map_dump, print_reload, print_down,  doctor_show,
 	};
 	json_t *result = json_loadb(text, len, JSON_DECODE_ANY, NULL);
 	FILE *out = result ? fopen("/dev/null", "w") : NULL;

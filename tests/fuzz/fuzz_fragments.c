@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/datapath/cut.h"
+#include "user/datapath/fragment.h"
 #include "user/wireguard/packet.h"
 #include "user/datapath/reassemble.h"
 
@@ -25,21 +25,21 @@ static void lose(void *ctx, enum drop_reason reason, unsigned n)
 /* Cuts @packet for @mtu, and joins it last fragment first. */
 static void cut_and_join(const uint8_t *packet, size_t len, size_t mtu)
 {
-	static uint8_t parts[REASSEMBLE_PIECES][2048];
+	static uint8_t parts[REASSEMBLE_FRAGMENTS][2048];
 	static struct reassembly *r;
-	size_t sizes[REASSEMBLE_PIECES], most, n = 0;
+	size_t sizes[REASSEMBLE_FRAGMENTS], most, n = 0;
 	struct joined whole;
 	uint8_t *got = NULL;
-	struct cut c;
+	struct fragmenter c;
 
 	if (!r)
 		r = reassembly_new(lose, NULL, NULL);
-	if (!cut_begin(&c, packet, len, mtu, 1))
+	if (!fragment_begin(&c, packet, len, mtu, 1))
 		return;
 	most = (c.len + c.room - 1) / c.room;
-	if (most > REASSEMBLE_PIECES)
+	if (most > REASSEMBLE_FRAGMENTS)
 		return;
-	while ((sizes[n] = cut_next(&c, parts[n]))) {
+	while ((sizes[n] = fragment_next(&c, parts[n]))) {
 		assert(sizes[n] <= mtu);
 		n++;
 	}

@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "bpf/contract.h"
-#include "user/datapath/coalesce.h"
+#include "user/datapath/gro.h"
 #include "user/datapath/csum.h"
-#include "user/datapath/split.h"
+#include "user/datapath/gso.h"
 
 #define PACKETS 128 /* of a batch */
 #define ROOM	1600
@@ -125,7 +125,7 @@ static void take(void *context, const struct iovec *iov, unsigned n)
 {
 	static uint8_t frame[FRAME];
 	struct tap_mac mac;
-	struct split split;
+	struct gso split;
 	struct packet p;
 	size_t len = 0;
 	uint8_t *out;
@@ -137,18 +137,18 @@ static void take(void *context, const struct iovec *iov, unsigned n)
 		len += iov[i].iov_len;
 	}
 	memcpy(&mac, frame + sizeof(struct virtio_net_hdr) + ETH_ALEN, sizeof(mac));
-	if (mac.local != TAP_MAC_0 || mac.kind != TAP_CLIENT || !split_begin(&split, frame, len))
+	if (mac.local != TAP_MAC_0 || mac.kind != TAP_CLIENT || !gso_begin(&split, frame, len))
 		abort();
-	while ((out = split_next(&split, &len))) {
+	while ((out = gso_next(&split, &len))) {
 		if (!packet_parse(out, len, &p) || p.len != len)
 			abort();
 		balance -= digest(&p, mac.id[3]);
 	}
 }
 
-static void flush(struct coalesce *c, size_t *n)
+static void flush(struct gro *c, size_t *n)
 {
-	coalesce_flush(c);
+	gro_flush(c);
 	if (balance)
 		abort();
 	*n = 0;
@@ -158,14 +158,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct coalesce c;
+	static struct gro c;
 	struct packet p;
 	size_t n = 0, last = 0; /* bytes of the packet before */
 
 	if (!size)
 		return 0;
 	balance = 0;
-	coalesce_init(&c, data[0] & 1, data[0] & 2, take, NULL);
+	gro_init(&c, data[0] & 1, data[0] & 2, take, NULL);
 	data++, size--;
 	while (size >= 3) {
 		uint8_t flags = data[0];
@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (flags & MEND)
 				mend(&p);
 			balance += digest(&p, flags % CLIENTS);
-			coalesce_add(&c, &p, flags % CLIENTS);
+			gro_add(&c, &p, flags % CLIENTS);
 			n++;
 		}
 		if (flags & FLUSH || n == PACKETS)

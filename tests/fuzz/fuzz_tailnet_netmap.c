@@ -11,11 +11,11 @@
 
 #include "policy/alloc.h"
 #include "user/tailnet/netmap/netmap.h"
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 
 struct state {
 	struct netmap map;
-	struct roster roster;
+	struct netmap_copy roster;
 };
 
 static void carry(void *ctx, const struct wire_message *m)
@@ -26,7 +26,7 @@ static void carry(void *ctx, const struct wire_message *m)
 	size_t len = wire_encode(m, bytes, sizeof(bytes));
 
 	if (!len || !wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy) ||
-	    roster_take(&s->roster, &copy) == ROSTER_REFUSED)
+	    netmap_copy_take(&s->roster, &copy) == NETMAP_COPY_REFUSED)
 		abort();
 	wire_message_free(&copy);
 }
@@ -42,7 +42,7 @@ static bool take(void *ctx, const uint8_t *bytes, size_t len)
 		return false;
 	netmap_apply(&s->map, u);
 	netmap_update_free(u);
-	roster_tell(&s->map, false, &t);
+	netmap_copy_tell(&s->map, false, &t);
 	netmap_settle(&s->map);
 	return true;
 }
@@ -129,6 +129,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	compare(&s);
 	netmap_stream_free(&stream);
 	netmap_free(&s.map);
-	roster_free(&s.roster);
+	netmap_copy_free(&s.roster);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/transport/channel.h"
+#include "user/tailnet/transport/ts2021.h"
 #include "user/tailnet/relay/derp.h"
 #include "user/tailnet/transport/http2.h"
 #include "user/tailnet/coord/register.h"
@@ -38,14 +38,14 @@ static void on_closed(void *ctx, int32_t stream, bool whole)
 
 static void fuzz_channel(const uint8_t *data, size_t size)
 {
-	static const struct channel_ops ops = {eat, on_ready, on_status, on_body, on_closed};
+	static const struct ts2021_ops ops = {eat, on_ready, on_status, on_body, on_closed};
 	const struct url url = {.tls = true, .host = "h", .port = 443, .path = "/"};
-	const struct channel_keys keys = {{1}, {9}, {3}};
-	struct channel *c = channel_new(&url, &keys, &ops, NULL);
+	const struct ts2021_keys keys = {{1}, {9}, {3}};
+	struct ts2021 *c = ts2021_new(&url, &keys, &ops, NULL);
 
 	if (c)
-		channel_receive(c, data, size);
-	channel_free(c);
+		ts2021_receive(c, data, size);
+	ts2021_free(c);
 }
 
 static void fuzz_http2(const uint8_t *data, size_t size)

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 #include "user/tailnet/ipc/wire.h"
 
 static uint8_t again[WIRE_MAX];
 
-static void try(struct roster *r, const uint8_t *bytes, size_t len, enum wire_direction direction)
+static void try(struct netmap_copy *r, const uint8_t *bytes, size_t len, enum wire_direction direction)
 {
 	struct wire_message m;
 
@@ -20,7 +20,7 @@ static void try(struct roster *r, const uint8_t *bytes, size_t len, enum wire_di
 		return;
 	if (wire_encode(&m, again, sizeof(again)) != len || memcmp(bytes, again, len) != 0)
 		abort();
-	if (direction == WIRE_TO_GATEWAY && roster_take(r, &m) == ROSTER_CHANGED)
+	if (direction == WIRE_TO_GATEWAY && netmap_copy_take(r, &m) == NETMAP_COPY_CHANGED)
 		netmap_settle(&r->map);
 	wire_message_free(&m);
 }
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* BE16 length and message, again and again; the whole also as a file that was kept. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct roster r = {0}, kept = {0};
+	struct netmap_copy r = {0}, kept = {0};
 
 	for (size_t at = 0; at + 2 <= size;) {
 		size_t len = (size_t)(data[at] << 8 | data[at + 1]);
@@ -41,8 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try(&r, data + at, len, WIRE_TO_NETWORK);
 		at += len;
 	}
-	roster_load(&kept, data, size);
-	roster_free(&r);
-	roster_free(&kept);
+	netmap_copy_load(&kept, data, size);
+	netmap_copy_free(&r);
+	netmap_copy_free(&kept);
 	return 0;
 }

@@ -60,10 +60,10 @@ static void from_client(struct alone *t, const uint8_t *bytes, size_t len)
 	if (!packet_parse(copy, len, &p))
 		return;
 	if (!p.proto && reassemble_is_fragment(p.data, p.len))
-		pieces_from_client(&t->w, &p, 1 + bytes[0] % 3);
+		worker_fragments_from_client(&t->w, &p, 1 + bytes[0] % 3);
 	else
-		coalesce_add(&t->w.coalesce, &p, 1 + bytes[0] % 3);
-	coalesce_flush(&t->w.coalesce);
+		gro_add(&t->w.gro, &p, 1 + bytes[0] % 3);
+	gro_flush(&t->w.gro);
 }
 
 static void take_step(struct alone *t, enum step step, const uint8_t *bytes, size_t len)
@@ -90,7 +90,7 @@ static void take_step(struct alone *t, enum step step, const uint8_t *bytes, siz
 	case WAIT:
 		t->w.now += (uint64_t)number * NS_PER_MS;
 		t->w.mtu = MTU_LEAST + number % (MTU_MOST - MTU_LEAST);
-		pieces_timeout(&t->w);
+		worker_fragments_timeout(&t->w);
 		break;
 	case NO_SESSION:
 		alone_command(t, TRANSPORT_CLEAR);

@@ -78,9 +78,9 @@ static json_t *relay_json(const struct report_relay *r)
 			      r->home, "state", r->state, "host", report_text(r->host));
 	char why[256];
 
-	json_object_set_new(j, "trouble", report_text(r->why.kind ? trouble_name(&r->why) : NULL));
-	json_object_set_new(j, "reason", report_text(r->why.kind ? trouble_text(&r->why, why, sizeof(why)) : NULL));
-	json_object_set_new(j, "advice", report_text(r->why.kind ? trouble_advice(&r->why) : NULL));
+	json_object_set_new(j, "trouble", report_text(r->why.kind ? conn_error_name(&r->why) : NULL));
+	json_object_set_new(j, "reason", report_text(r->why.kind ? conn_error_text(&r->why, why, sizeof(why)) : NULL));
+	json_object_set_new(j, "advice", report_text(r->why.kind ? conn_error_advice(&r->why) : NULL));
 	return j;
 }
 
@@ -97,10 +97,10 @@ static json_t *health_json(const struct report_tailnet *t)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; t->remarks && i < t->remarks->n; i++)
+	for (size_t i = 0; t->health && i < t->health->n; i++)
 		json_array_append_new(list, json_pack("{s:s, s:o}", "severity",
-						      remark_severity_name(t->remarks->v[i].severity), "text",
-						      report_text(t->remarks->v[i].text)));
+						      health_severity_name(t->health->v[i].severity), "text",
+						      report_text(t->health->v[i].text)));
 	return list;
 }
 
@@ -168,7 +168,7 @@ static json_t *minute_json(const struct report_source *s)
 	json_t *drops = json_object();
 	uint64_t minute[DROP_MAX];
 
-	history_drops(s->history, s->drops, minute);
+	rates_drops(s->rates, s->drops, minute);
 	for (int i = 1; i < DROP_MAX; i++)
 		if (minute[i])
 			json_object_set_new(drops, drop_name((uint32_t)i), json_integer((json_int_t)minute[i]));
@@ -188,7 +188,7 @@ static json_t *clients_count_json(const struct report_source *s)
 
 static json_t *now_json(const struct report_source *s)
 {
-	struct history_rate rate = history_rate(s->history);
+	struct rate rate = rates_now(s->rates);
 
 	return json_pack("{s:I, s:I, s:I}", "bits_out", (json_int_t)rate.bits_out, "bits_in", (json_int_t)rate.bits_in,
 			 "packets", (json_int_t)rate.packets);
@@ -279,7 +279,7 @@ json_t *report_drops(const struct report_source *s)
 	json_t *list = json_array();
 	uint64_t minute[DROP_MAX];
 
-	history_drops(s->history, s->drops, minute);
+	rates_drops(s->rates, s->drops, minute);
 	for (int i = 1; i < DROP_MAX; i++)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "reason", drop_name((uint32_t)i),
 						      "meaning", drop_meaning((uint32_t)i), "packets",

@@ -9,9 +9,9 @@
 
 #include "bpf/contract.h"
 #include "policy/addr.h"
-#include "history.h"
-#include "user/tailnet/types/remarks.h"
-#include "user/tailnet/types/trouble.h"
+#include "rates.h"
+#include "user/tailnet/types/health.h"
+#include "user/tailnet/types/conn_error.h"
 
 /*
  * The answers of a running gateway: what it knows, as JSON. Commands print them
@@ -145,7 +145,7 @@ struct report_relay {
 	char name[64];
 	bool home;
 	const char *state, *host; /* "connected", ...; NULL: not known */
-	struct trouble why;
+	struct conn_error why;
 };
 
 #define REPORT_RELAYS_MAX 33 /* as many as there can be connections, and our home */
@@ -163,7 +163,7 @@ struct report_tailnet {
 	size_t left_out;	  /* rules of the server that are not in force */
 	const char *left_out_why; /* of the first; NULL: there are none */
 	int64_t expires;	  /* of our key, Unix seconds; 0: never */
-	const struct remarks *remarks;
+	const struct health *health;
 	int64_t clock_ahead;			       /* seconds, of the server's; 0: they agree */
 	struct report_relay relays[REPORT_RELAYS_MAX]; /* our home first */
 	size_t n_relays;
@@ -189,7 +189,7 @@ struct report_source {
 	const struct report_tailnet *tailnet; /* NULL: no tailnet */
 	const char *const *notes;
 	size_t n_notes;
-	const struct history *history;
+	const struct rates *rates;
 	const struct traffic *totals; /* TOTAL_MAX of them */
 	const uint64_t *drops;	      /* DROP_MAX of them, since the maps were made */
 	const struct flow *flows;     /* maps_flows(): the array of slots, read while programs write it */

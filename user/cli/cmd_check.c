@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/config/config_private.h"
 #include "user/gateway/rules.h"
 #include "user/doctor/hostcheck.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/base/exit.h"
 
 /* Needs the clock, so it is not the configuration's: an expired client is no mistake, only surprising. */

@@ -12,7 +12,7 @@
 
 #include "policy/compile.h"
 #include "client_routes.h"
-#include "commands.h"
+#include "command.h"
 #include "user/ruleset/config_inventory.h"
 #include "user/config/config_private.h"
 #include "user/doctor/outside.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/base/exit.h"
 
 static void print_options(const struct command *c)

@@ -4,12 +4,12 @@
  */
 #include <stdlib.h>
 
-#include "ask.h"
+#include "command_ask.h"
 #include "user/config/config_private.h"
 #include "user/control/control.h"
 #include "user/doctor/doctor.h"
 #include "user/gateway/rules.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 #include "user/base/exit.h"
 
 /* Every mistake is a check of its own. Frees @d. */
@@ -66,7 +66,7 @@ static void check_running(struct doctor *doctor, const struct command_args *a, c
 {
 	json_t *status = ask_gateway(doctor, a, "status"), *clients = NULL;
 
-	doctor_firewall(doctor, cfg, show_number(json_object_get(status, "clients"), "active") > 0);
+	doctor_firewall(doctor, cfg, field_number(json_object_get(status, "clients"), "active") > 0);
 	doctor_tailnet(doctor, cfg, status);
 	if (status) {
 		doctor_gateway(doctor, cfg, status);

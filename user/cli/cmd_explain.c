@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "ask.h"
+#include "command_ask.h"
 #include "user/control/control.h"
-#include "user/answers/explain.h"
+#include "user/answers/report_explain.h"
 #include "user/base/exit.h"
 #include "policy_files.h"
 
@@ -34,7 +34,7 @@ static int cmd_explain_answer(const struct command_args *a, json_t *result)
 {
 	int status = json_is_true(json_object_get(result, "allowed")) ? EXIT_YES : EXIT_NO;
 
-	ask_show(a, result, explain_show);
+	ask_show(a, result, print_explain);
 	return status;
 }
 

@@ -10,33 +10,33 @@
 #include <time.h>
 
 #include "policy/diag.h"
-#include "ask.h"
+#include "command_ask.h"
 #include "user/control/control.h"
 #include "user/answers/report.h"
 #include "user/gateway/host.h"
 #include "user/gateway/remove.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/base/exit.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 
 int cmd_status(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_status);
+	return ask_and_show(argc, argv, NULL, print_status);
 }
 
 int cmd_drops(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_drops);
+	return ask_and_show(argc, argv, NULL, print_drops);
 }
 
 int cmd_routes(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_routes);
+	return ask_and_show(argc, argv, NULL, print_routes);
 }
 
 int cmd_map_list(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_map_list);
+	return ask_and_show(argc, argv, NULL, print_map_list);
 }
 
 static json_t *reload_arguments(const struct command_args *a)
@@ -47,9 +47,9 @@ static json_t *reload_arguments(const struct command_args *a)
 static void show_reloaded(const json_t *r, FILE *out)
 {
 	if (json_object_get(r, "restart"))
-		policy_show_reload(r, out);
+		print_policy_reload(r, out);
 	else
-		show_reload(r, out);
+		print_reload(r, out);
 }
 
 int cmd_reload(int argc, char **argv)
@@ -67,7 +67,7 @@ int cmd_clients(int argc, char **argv)
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
 	sort = command_option(&a, "sort");
-	if (sort && !show_sorts_by(sort)) {
+	if (sort && !print_sorts_by(sort)) {
 		command_refuse_value(&a, "sort", "name, user, bytes, received, sent or handshake");
 		return EXIT_USAGE;
 	}
@@ -78,7 +78,7 @@ int cmd_clients(int argc, char **argv)
 	if (command_option(&a, "json")) {
 		ask_show(&a, result, NULL);
 	} else {
-		show_clients(result, sort, stdout);
+		print_clients(result, sort, stdout);
 		json_decref(result);
 	}
 	return EXIT_YES;
@@ -86,7 +86,7 @@ int cmd_clients(int argc, char **argv)
 
 static void show_kicked(const json_t *r, FILE *out)
 {
-	fprintf(out, "kicked %s\n", show_text(r, "client"));
+	fprintf(out, "kicked %s\n", field_text(r, "client"));
 }
 
 /* Puts the one word of a command into its arguments; NULL after a message. */
@@ -113,7 +113,7 @@ int cmd_clients_kick(int argc, char **argv)
 
 static void show_reset(const json_t *r, FILE *out)
 {
-	fprintf(out, "reset %s: the next time it comes, its clock is believed\n", show_text(r, "client"));
+	fprintf(out, "reset %s: the next time it comes, its clock is believed\n", field_text(r, "client"));
 }
 
 int cmd_clients_reset(int argc, char **argv)
@@ -155,7 +155,7 @@ int cmd_map_dump(int argc, char **argv)
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	return ask_and_list(&a, limited(&a, word(&a, "map")), "entries", REPORT_DUMP_DEFAULT, show_map_dump);
+	return ask_and_list(&a, limited(&a, word(&a, "map")), "entries", REPORT_DUMP_DEFAULT, print_map_dump);
 }
 
 /* ---- flows ------------------------------------------------------------------------- */
@@ -177,12 +177,12 @@ int cmd_flows(int argc, char **argv)
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	return ask_and_list(&a, limited(&a, flow_filter(&a)), "flows", REPORT_FLOWS_DEFAULT, show_flows);
+	return ask_and_list(&a, limited(&a, flow_filter(&a)), "flows", REPORT_FLOWS_DEFAULT, print_flows);
 }
 
 static void show_killed(const json_t *r, FILE *out)
 {
-	unsigned long long n = show_number(r, "killed");
+	unsigned long long n = field_number(r, "killed");
 
 	fprintf(out, "ended %llu flow%s\n", n, n == 1 ? "" : "s");
 }
@@ -289,7 +289,7 @@ int cmd_down(int argc, char **argv)
 	else
 		fprintf(stderr, "sluice down: %s\n", error ? error : "failed");
 	if (result)
-		ask_show(&a, result, show_down);
+		ask_show(&a, result, print_down);
 	free(error);
 	free(path);
 	return status;

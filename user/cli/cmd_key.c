@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/base/key.h"
 #include "user/base/exit.h"
 

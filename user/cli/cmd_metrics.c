@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "policy/addr.h"
-#include "ask.h"
+#include "command_ask.h"
 #include "user/control/control.h"
 #include "metrics.h"
-#include "user/base/notify.h"
+#include "user/base/systemd.h"
 #include "user/base/text.h"
 #include "user/wireguard/messages.h"
 #include "user/base/clock.h"
@@ -185,9 +185,9 @@ static int cmd_metrics_serve(struct source *s, const struct command_args *a)
 		fprintf(stderr, "sluice metrics: %s: %s\n", word, strerror(errno));
 		return EXIT_NO;
 	}
-	notify_ready(NULL);
+	systemd_ready(NULL);
 	sigwait(&ends, &which);
-	notify_stopping();
+	systemd_stopping();
 	MHD_stop_daemon(server);
 	free(s->text);
 	return EXIT_YES;

@@ -9,10 +9,10 @@
 
 #include "policy/matrix.h"
 #include "policy/print.h"
-#include "ask.h"
+#include "command_ask.h"
 #include "policy_files.h"
-#include "policy_maps.h"
-#include "user/answers/policy_report.h"
+#include "policy_test_maps.h"
+#include "user/answers/report_policy.h"
 #include "user/answers/report.h"
 #include "user/base/exit.h"
 
@@ -82,8 +82,8 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 		return ok ? EXIT_YES : EXIT_NO;
 	t->passed = 0;
 	t->ran = false;
-	if (!policy_maps_test(r, f->config, &(struct policy_maps_result){&t->passed, &t->failed, &t->elsewhere}, &f->d,
-			      &error)) {
+	if (!policy_test_maps(r, f->config, &(struct policy_test_maps_result){&t->passed, &t->failed, &t->elsewhere},
+			      &f->d, &error)) {
 		diag_error(&f->d, (struct diag_at){0}, "%s", error ? error : "out of memory");
 		free(error);
 		return EXIT_NO;
@@ -178,7 +178,7 @@ int cmd_policy_diff(int argc, char **argv)
 	if (!diff)
 		return give_up(&a, &f);
 	status = policy_diff_is_empty(diff) ? EXIT_YES : EXIT_NO;
-	ask_show(&a, diff, policy_show_diff);
+	ask_show(&a, diff, print_policy_diff);
 	policy_files_close(&f);
 	return status;
 }
@@ -199,7 +199,7 @@ int cmd_policy_show(int argc, char **argv)
 	if (!a.n) {
 		status = ask(&a, NULL, &result);
 		if (status == EXIT_YES)
-			ask_show(&a, result, policy_show_policy);
+			ask_show(&a, result, print_policy);
 		return status;
 	}
 	r = policy_files_build(&f, a.words[0]);

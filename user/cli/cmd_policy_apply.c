@@ -11,9 +11,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "ask.h"
+#include "command_ask.h"
 #include "policy_files.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/base/exit.h"
 
 #define SETTLE_MS 200 /* an editor writes, renames and touches: once it is done is enough */
@@ -33,7 +33,7 @@ static int send(const struct command_args *a, json_t *args)
 	int status = ask(a, args, &result);
 
 	if (status == EXIT_YES)
-		ask_show(a, result, policy_show_apply);
+		ask_show(a, result, print_policy_apply);
 	return status;
 }
 
@@ -167,5 +167,5 @@ int cmd_policy_rollback(int argc, char **argv)
 
 int cmd_policy_history(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, policy_show_history);
+	return ask_and_show(argc, argv, NULL, print_policy_history);
 }

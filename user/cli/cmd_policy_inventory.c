@@ -3,9 +3,9 @@
  * policy inventory: who is who, in the form that --inventory reads, so that CI can test a policy without the
  * gateway's configuration or the tailnet's netmap.
  */
-#include "ask.h"
+#include "command_ask.h"
 #include "policy_files.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/control/control.h"
 
 static json_t *inventory_texts_json(const char **v, size_t n)
@@ -77,7 +77,7 @@ static void show_list(const char *name, const json_t *list, FILE *out)
 }
 
 /* YAML, a line for each; what is in a line is JSON, so that no name can be read as something else. */
-void policy_show_inventory(const json_t *inventory, FILE *out)
+void print_policy_inventory(const json_t *inventory, FILE *out)
 {
 	fputs("# Who is who, for `sluice policy check|test|diff|matrix --inventory FILE` (sluice.8, INVENTORY).\n",
 	      out);
@@ -103,7 +103,7 @@ int cmd_policy_inventory(int argc, char **argv)
 		policy_files_close(&f);
 		return EXIT_USAGE;
 	}
-	ask_show(&a, policy_inventory_json(&r->inventory), policy_show_inventory);
+	ask_show(&a, policy_inventory_json(&r->inventory), print_policy_inventory);
 	ruleset_free(r);
 	policy_files_close(&f);
 	return EXIT_YES;

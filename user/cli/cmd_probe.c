@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "ask.h"
+#include "command_ask.h"
 #include "user/control/control.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
 
@@ -57,18 +57,18 @@ static void cmd_probe_show_egress(const json_t *e, FILE *out)
 {
 	if (!json_is_object(e))
 		return;
-	fprintf(out, "egress    %s on %s", show_text(e, "address"), show_text(e, "interface"));
-	if (*show_text(e, "next_hop"))
-		fprintf(out, ", next hop %s", show_text(e, "next_hop"));
-	if (strcmp(show_text(e, "public"), show_text(e, "address")))
-		fprintf(out, "; the service sees %s", show_text(e, "public"));
-	fprintf(out, " (pool %s)\n", show_text(e, "pool"));
+	fprintf(out, "egress    %s on %s", field_text(e, "address"), field_text(e, "interface"));
+	if (*field_text(e, "next_hop"))
+		fprintf(out, ", next hop %s", field_text(e, "next_hop"));
+	if (strcmp(field_text(e, "public"), field_text(e, "address")))
+		fprintf(out, "; the service sees %s", field_text(e, "public"));
+	fprintf(out, " (pool %s)\n", field_text(e, "pool"));
 }
 
 static void cmd_probe_show_answer(const json_t *r, FILE *out)
 {
 	const json_t *a = json_object_get(r, "answer");
-	const char *outcome = show_text(r, "outcome");
+	const char *outcome = field_text(r, "outcome");
 	double ms = json_real_value(json_object_get(a, "ms"));
 
 	if (!strcmp(outcome, "connected"))
@@ -77,32 +77,32 @@ static void cmd_probe_show_answer(const json_t *r, FILE *out)
 		fprintf(out, "answer    reset after %.3f ms\nrefused: nothing listens, or a firewall says so\n", ms);
 	else if (!strcmp(outcome, "unreachable"))
 		fprintf(out, "answer    ICMP %s (type %llu, code %llu) from %s after %.3f ms\nunreachable\n",
-			show_text(a, "icmp"), (unsigned long long)show_number(a, "icmp_type"),
-			(unsigned long long)show_number(a, "icmp_code"), show_text(a, "from"), ms);
+			field_text(a, "icmp"), (unsigned long long)field_number(a, "icmp_type"),
+			(unsigned long long)field_number(a, "icmp_code"), field_text(a, "from"), ms);
 	else if (!strcmp(outcome, "dropped"))
-		fprintf(out, "dropped by the gateway: %s (%s)\n", show_text(r, "meaning"), show_text(r, "reason"));
+		fprintf(out, "dropped by the gateway: %s (%s)\n", field_text(r, "meaning"), field_text(r, "reason"));
 	else
 		fprintf(out,
 			"answer    none in %llu s\n"
 			"silent: does the service admit the egress address? does the next hop answer?\n",
-			(unsigned long long)show_number(r, "timeout"));
+			(unsigned long long)field_number(r, "timeout"));
 }
 
 static void show_probe(const json_t *r, FILE *out)
 {
 	const json_t *addresses = json_object_get(r, "addresses");
-	const char *route = show_text(r, "route");
+	const char *route = field_text(r, "route");
 	size_t n = json_array_size(addresses);
 
-	fprintf(out, "name      %s is %s", show_text(r, "name"), json_string_value(json_array_get(addresses, 0)));
+	fprintf(out, "name      %s is %s", field_text(r, "name"), json_string_value(json_array_get(addresses, 0)));
 	if (n > 1)
 		fprintf(out, ", the first of %zu addresses", n);
 	fprintf(out, "\nroute     %s\n", *route ? route : "none of the configuration's: clients would be refused");
 	cmd_probe_show_egress(json_object_get(r, "egress"), out);
-	if (*show_text(r, "as"))
-		fprintf(out, "flow      %s -> %s\nsent      SYN, %llu time%s\n", show_text(r, "as"),
-			show_text(r, "service"), (unsigned long long)show_number(r, "sent"),
-			show_number(r, "sent") == 1 ? "" : "s");
+	if (*field_text(r, "as"))
+		fprintf(out, "flow      %s -> %s\nsent      SYN, %llu time%s\n", field_text(r, "as"),
+			field_text(r, "service"), (unsigned long long)field_number(r, "sent"),
+			field_number(r, "sent") == 1 ? "" : "s");
 	cmd_probe_show_answer(r, out);
 }
 
@@ -117,7 +117,7 @@ static int cmd_probe_fail(int status, char *error)
 
 static bool cmd_probe_is_over(const json_t *r)
 {
-	return strcmp(show_text(r, "outcome"), "waiting") != 0;
+	return strcmp(field_text(r, "outcome"), "waiting") != 0;
 }
 
 /* Asks until it is over; the gateway knows the time. */
@@ -128,7 +128,7 @@ static int cmd_probe_follow(const char *path, json_t **r)
 	int status = EXIT_YES;
 
 	while (status == EXIT_YES && !cmd_probe_is_over(*r)) {
-		json_t *args = json_pack("{s:I}", "id", (json_int_t)show_number(*r, "id"));
+		json_t *args = json_pack("{s:I}", "id", (json_int_t)field_number(*r, "id"));
 
 		nanosleep(&pause, NULL);
 		json_decref(*r);
@@ -156,7 +156,7 @@ static int probe(const struct command_args *a, const struct target *t, json_t *a
 		return status;
 	json_object_set_new(result, "name", json_string(t->host));
 	json_object_set(result, "addresses", addresses);
-	status = strcmp(show_text(result, "outcome"), "connected") ? EXIT_NO : EXIT_YES;
+	status = strcmp(field_text(result, "outcome"), "connected") ? EXIT_NO : EXIT_YES;
 	ask_show(a, result, show_probe);
 	return status;
 }

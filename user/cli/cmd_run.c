@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/config/config.h"
 #include "user/gateway/gateway.h"
 #include "user/gateway/host.h"

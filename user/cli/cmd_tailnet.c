@@ -7,9 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "ask.h"
+#include "command_ask.h"
 #include "user/control/control.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
 
@@ -78,7 +78,7 @@ static int cmd_tailnet_look(struct progress *p, const char *command)
 
 static void tell_login(struct progress *p)
 {
-	const char *url = show_text(p->tailnet, "login");
+	const char *url = field_text(p->tailnet, "login");
 	char escaped[1024];
 
 	if (!*url || !strcmp(url, p->login))
@@ -100,29 +100,29 @@ static int cmd_tailnet_follow(struct progress *p, long seconds)
 		status = wait_for_news(p, "up", left) ?: cmd_tailnet_look(p, "up");
 		if (status != EXIT_YES)
 			return status;
-		state = show_text(p->tailnet, "state");
+		state = field_text(p->tailnet, "state");
 		tell_login(p);
 		if (!strcmp(state, "connected"))
 			return EXIT_YES;
 		if (!strcmp(state, "refused")) {
 			fprintf(stderr, "sluice up: %s\n",
-				text_escape(show_text(p->tailnet, "text"), text, sizeof(text)));
+				text_escape(field_text(p->tailnet, "text"), text, sizeof(text)));
 			return EXIT_NO;
 		}
 	}
 	fprintf(stderr, "sluice up: not within %ld s: %s; it goes on, and `sluice status` tells how\n", seconds,
-		text_escape(show_text(p->tailnet, "text"), text, sizeof(text)));
+		text_escape(field_text(p->tailnet, "text"), text, sizeof(text)));
 	return EXIT_NO;
 }
 
 static void show_up(const json_t *t, FILE *out)
 {
-	unsigned long long peers = show_number(t, "peers");
+	unsigned long long peers = field_number(t, "peers");
 	char node[256], server[512];
 
 	fprintf(out, "connected to %s as %s, %llu peer%s\n",
-		text_escape(show_text(t, "server"), server, sizeof(server)),
-		text_escape(show_text(t, "node"), node, sizeof(node)), peers, peers == 1 ? "" : "s");
+		text_escape(field_text(t, "server"), server, sizeof(server)),
+		text_escape(field_text(t, "node"), node, sizeof(node)), peers, peers == 1 ? "" : "s");
 }
 
 int cmd_up(int argc, char **argv)
@@ -141,8 +141,8 @@ int cmd_up(int argc, char **argv)
 	status = ask(&a, json_pack("{s:b}", "new_key", command_option(&a, "new-key") != NULL), &result);
 	if (status != EXIT_YES)
 		return status;
-	if (*show_text(result, "note"))
-		fprintf(stderr, "sluice up: %s\n", text_escape(show_text(result, "note"), note, sizeof(note)));
+	if (*field_text(result, "note"))
+		fprintf(stderr, "sluice up: %s\n", text_escape(field_text(result, "note"), note, sizeof(note)));
 	json_decref(result);
 	p.path = ask_socket(&a);
 	status = cmd_tailnet_follow(&p, seconds);
@@ -161,7 +161,7 @@ static int await_out(struct progress *p)
 
 	for (long left = LOGOUT_WAIT_S; status == EXIT_YES && left > 0; left = end - now_s()) {
 		status = wait_for_news(p, "logout", left) ?: cmd_tailnet_look(p, "logout");
-		if (strncmp(show_text(p->tailnet, "state"), "connect", strlen("connect")))
+		if (strncmp(field_text(p->tailnet, "state"), "connect", strlen("connect")))
 			break;
 	}
 	return status;
@@ -169,10 +169,10 @@ static int await_out(struct progress *p)
 
 static void show_logout(const json_t *t, FILE *out)
 {
-	bool told = !strcmp(show_text(t, "state"), "logged out");
+	bool told = !strcmp(field_text(t, "state"), "logged out");
 	char text[600];
 
-	text_escape(show_text(t, "text"), text, sizeof(text));
+	text_escape(field_text(t, "text"), text, sizeof(text));
 	fprintf(out, "%s: the gateway serves nobody until `sluice up`\n", told ? text : "logged out here");
 	if (!told)
 		fprintf(out, "the server hears of it when it can be reached: %s\n", text);
@@ -204,7 +204,7 @@ int cmd_logout(int argc, char **argv)
 
 int cmd_netmap(int argc, char **argv)
 {
-	return ask_and_show(argc, argv, NULL, show_netmap);
+	return ask_and_show(argc, argv, NULL, print_netmap);
 }
 
 /* ---- ping ---------------------------------------------------------------------------------------- */
@@ -233,12 +233,12 @@ static int cmd_tailnet_call(const struct pinger *p, const char *verb, json_t *ar
 
 static void print_pong(const char *name, const json_t *pong)
 {
-	bool direct = !strcmp(show_text(pong, "path"), "direct");
-	double ms = (double)show_number(pong, "microseconds") / 1000;
+	bool direct = !strcmp(field_text(pong, "path"), "direct");
+	double ms = (double)field_number(pong, "microseconds") / 1000;
 	char escaped[128];
 
 	printf("pong from %s by %s%s in %.1f ms\n", name, direct ? "" : "relay ",
-	       text_escape(show_text(pong, direct ? "endpoint" : "relay"), escaped, sizeof(escaped)), ms);
+	       text_escape(field_text(pong, direct ? "endpoint" : "relay"), escaped, sizeof(escaped)), ms);
 	fflush(stdout);
 }
 
@@ -252,8 +252,8 @@ static int cmd_tailnet_collect(struct pinger *p, const char *name, bool *direct)
 	if (status != EXIT_YES)
 		return status;
 	json_array_foreach (json_object_get(result, "pongs"), i, pong) {
-		p->seen = show_number(pong, "number");
-		*direct |= !strcmp(show_text(pong, "path"), "direct");
+		p->seen = field_number(pong, "number");
+		*direct |= !strcmp(field_text(pong, "path"), "direct");
 		json_array_append(p->pongs, pong);
 		if (!command_option(p->a, "json"))
 			print_pong(name, pong);
@@ -282,8 +282,8 @@ static int ping_once(struct pinger *p, bool *direct)
 
 	if (status != EXIT_YES)
 		return status;
-	p->seen = show_number(started, "number");
-	text_escape(show_text(started, "name"), name, sizeof(name));
+	p->seen = field_number(started, "number");
+	text_escape(field_text(started, "name"), name, sizeof(name));
 	json_decref(started);
 	for (int ms = 0; ms < PING_WAIT_MS && !*direct && status == EXIT_YES; ms += STEP_MS) {
 		wait_step();

@@ -11,7 +11,7 @@
 #include <yaml.h>
 
 #include "bpf/contract.h"
-#include "commands.h"
+#include "command.h"
 #include "user/base/exit.h"
 #include "user/base/version.h"
 #include "user/wireguard/aead.h"

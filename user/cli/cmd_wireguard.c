@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/wireguard/crypto.h"
 #include "user/datapath/device.h"
 #include "user/base/log.h"

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "commands.h"
+#include "command.h"
 #include "user/ruleset/ruleset.h"
 
 /*
@@ -35,6 +35,6 @@ struct ruleset *policy_files_build(struct policy_files *f, const char *file);
 
 /* cmd_policy_inventory.c: an inventory in the form of its file, and as YAML. */
 json_t *policy_inventory_json(const struct inventory *inv);
-void policy_show_inventory(const json_t *inventory, FILE *out);
+void print_policy_inventory(const json_t *inventory, FILE *out);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "control.h"
 
-/* control_request.c, for control.c: answers as objects and as lines. New references. */
+/* control_answer.c, for control_server.c: answers as objects and as lines. New references. */
 
 json_t *control_refusal(int status, const char *error); /* NULL: no reason is known */
 

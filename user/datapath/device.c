@@ -98,7 +98,7 @@ static const struct engine_ops engine_ops = {
 struct bag { /* one worker's mail, out of its lock */
 	struct notice notices[MAIL_NOTICES];
 	unsigned n_notices;
-	struct parcels leaving, others;
+	struct datagrams leaving, others;
 };
 
 static void device_collect(struct mail *m, struct bag *bag)
@@ -109,20 +109,20 @@ static void device_collect(struct mail *m, struct bag *bag)
 	m->n_notices = 0;
 	bag->leaving = m->leaving;
 	bag->others = m->others;
-	m->leaving = m->others = (struct parcels){0};
+	m->leaving = m->others = (struct datagrams){0};
 	pthread_mutex_unlock(&m->lock);
 }
 
 static void take_parcels(struct device *d, struct bag *bag)
 {
-	struct parcel *p;
+	struct datagram *p;
 	uint32_t peer;
 
-	while ((p = parcels_take(&bag->others))) {
+	while ((p = datagrams_take(&bag->others))) {
 		d->options.other(d->options.ctx, p->bytes, p->len, &p->at);
 		free(p);
 	}
-	while ((p = parcels_take(&bag->leaving))) {
+	while ((p = datagrams_take(&bag->leaving))) {
 		if (endpoint_relay_peer(&p->at, &peer))
 			d->options.relay(d->options.ctx, peer, p->at.port, p->bytes, p->len);
 		free(p);
@@ -320,7 +320,7 @@ bool device_open(struct device *d, struct loop *loop, const struct device_option
 		.loop = loop,
 		.n_workers = options->workers,
 		.shared = {.to_host = options->to_host,
-			   .parcels = options->other,
+			   .datagrams = options->other,
 			   .n_peers = MAX_CLIENTS,
 			   .control_event = -1},
 	};

@@ -51,7 +51,7 @@ struct waiting {
 	unsigned n;
 	struct {
 		uint32_t at, len;
-	} pieces[REASSEMBLE_PIECES];
+	} fragments[REASSEMBLE_FRAGMENTS];
 	/* The header ends where the data begin, so that the whole lies in one piece. */
 	uint8_t header[HEADERS_MAX];
 	uint8_t data[UINT16_MAX];
@@ -316,7 +316,7 @@ static enum fit reassemble_compare(const struct waiting *w, const struct piece *
 	uint32_t end = p->at + p->len;
 
 	for (unsigned i = 0; i < w->n; i++) {
-		uint32_t at = w->pieces[i].at, len = w->pieces[i].len;
+		uint32_t at = w->fragments[i].at, len = w->fragments[i].len;
 
 		if (at == p->at && len == p->len && p->more == (w->total != end))
 			return memcmp(w->data + at, p->data, len) ? CONTRADICTS : REPEATED;
@@ -335,8 +335,8 @@ static void reassemble_keep(struct waiting *w, const struct piece *p)
 	uint32_t size = (uint32_t)(p->data - p->header) + p->len;
 
 	memcpy(w->data + p->at, p->data, p->len);
-	w->pieces[w->n].at = p->at;
-	w->pieces[w->n++].len = p->len;
+	w->fragments[w->n].at = p->at;
+	w->fragments[w->n++].len = p->len;
 	w->have += p->len;
 	if (size > w->largest)
 		w->largest = size;
@@ -411,7 +411,7 @@ static uint8_t *reassemble_add(struct reassembly *r, struct waiting *w, const st
 		r->drop(r->ctx, DROP_FRAGMENT_REPEATED, 1);
 	else if (fit == CONTRADICTS)
 		reassemble_refuse(r, w, DROP_FRAGMENT_OVERLAP);
-	else if (w->n == REASSEMBLE_PIECES)
+	else if (w->n == REASSEMBLE_FRAGMENTS)
 		reassemble_refuse(r, w, DROP_FRAGMENT);
 	else
 		reassemble_keep(w, p);

@@ -24,7 +24,7 @@
 #define REASSEMBLE_PACKETS    128 /* that wait at once; 66 KB each, touched as far as fragments reach */
 #define REASSEMBLE_OF_SENDER  32  /* of one client, or of one address outside */
 #define REASSEMBLE_OF_OUTSIDE 64  /* of all addresses outside */
-#define REASSEMBLE_PIECES     128 /* of one packet: 64 KB over an MTU of 576 */
+#define REASSEMBLE_FRAGMENTS  128 /* of one packet: 64 KB over an MTU of 576 */
 #define REASSEMBLE_NS	      (30 * 1000000000ull)
 
 #define REASSEMBLE_OUTSIDE 0x80000000u /* in a scope: an interface where all the world comes in; else a client */

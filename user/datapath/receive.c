@@ -2,7 +2,7 @@
 /*
  * What a worker does with datagrams: tell WireGuard's message types apart, open
  * data messages where they lie, and write what was inside to the TAP, merged into
- * super-packets (coalesce.h). Handshakes are judged here, and done by their own thread.
+ * super-packets (gro.h). Handshakes are judged here, and done by their own thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "user/base/log.h"
 #include "user/wireguard/crypto.h"
-#include "pieces.h"
+#include "worker_fragments.h"
 #include "reassemble.h"
 #include "tap.h"
 #include "worker.h"
@@ -35,11 +35,11 @@ static void write_frame(void *context, const struct iovec *iov, unsigned n)
 
 void receive_init(struct worker *w, bool gso, bool uso)
 {
-	coalesce_init(&w->coalesce, gso, uso, write_frame, w);
+	gro_init(&w->gro, gso, uso, write_frame, w);
 	if (w->shared->to_host)
-		memcpy(w->coalesce.eth.h_dest, w->shared->tap_mac, ETH_ALEN);
+		memcpy(w->gro.eth.h_dest, w->shared->tap_mac, ETH_ALEN);
 	else
-		tap_mac_put(w->coalesce.eth.h_dest, TAP_CLIENT, 0); /* somebody else's */
+		tap_mac_put(w->gro.eth.h_dest, TAP_CLIENT, 0); /* somebody else's */
 }
 
 static void deliver(struct worker *w, const struct opened *o)
@@ -55,9 +55,9 @@ static void deliver(struct worker *w, const struct opened *o)
 		}
 	}
 	if (client && !o->packet.proto && reassemble_is_fragment(o->packet.data, o->packet.len))
-		pieces_from_client(w, &o->packet, client);
+		worker_fragments_from_client(w, &o->packet, client);
 	else
-		coalesce_add(&w->coalesce, &o->packet, client);
+		gro_add(&w->gro, &o->packet, client);
 }
 
 static void receive_data(struct worker *w, uint8_t *msg, size_t len, const struct rx_message *m)
@@ -156,7 +156,7 @@ void receive(struct worker *w, int family)
 			for (size_t at = 0; at < m.len; at += m.segment)
 				receive_datagram(w, m.data + at, m.len - at < m.segment ? m.len - at : m.segment, &m);
 		}
-		coalesce_flush(&w->coalesce);
+		gro_flush(&w->gro);
 		if (n < RX_MESSAGES)
 			break;
 	}
@@ -164,16 +164,16 @@ void receive(struct worker *w, int family)
 
 void receive_arrivals(struct worker *w)
 {
-	struct parcels arrived = worker_arrivals(w);
-	struct parcel *p;
+	struct datagrams arrived = worker_arrivals(w);
+	struct datagram *p;
 
 	if (!arrived.n)
 		return;
-	while ((p = parcels_take(&arrived))) {
+	while ((p = datagrams_take(&arrived))) {
 		const struct rx_message m = {.data = p->bytes, .len = p->len, .segment = p->len, .from = p->at};
 
 		receive_datagram(w, p->bytes, p->len, &m);
-		coalesce_flush(&w->coalesce); /* it holds pointers into the message */
+		gro_flush(&w->gro); /* it holds pointers into the message */
 		free(p);
 	}
 }

@@ -75,7 +75,7 @@ size_t reset_frame(struct worker *w, size_t len)
 		worker_drop(w, DROP_MALFORMED, 1);
 	else if (eth.h_source[offsetof(struct tap_mac, kind)] == TAP_CLIENT)
 		return reset_refill(w, packet, n);
-	else if (tap_write(w->tap_fd, w->coalesce.eth.h_dest, eth.h_source, packet, n))
+	else if (tap_write(w->tap_fd, w->gro.eth.h_dest, eth.h_source, packet, n))
 		worker_drop(w, DROP_TAP, 1);
 	return 0;
 }

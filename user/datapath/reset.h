@@ -3,7 +3,7 @@
 #define SLUICE_RESET_H
 
 #include "segment.h"
-#include "split.h"
+#include "gso.h"
 #include "worker.h"
 
 /*

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "user/wireguard/ecn.h"
-#include "pieces.h"
+#include "worker_fragments.h"
 #include "reset.h"
-#include "split.h"
+#include "gso.h"
 #include "tap.h"
 #include "worker.h"
 
@@ -88,17 +88,17 @@ static uint8_t outer_tos(const uint8_t *packet)
 }
 
 /* No session: what is cut is kept until there is one. */
-static void stage(struct worker *w, struct transport *t, struct pieces_walk *walk)
+static void stage(struct worker *w, struct transport *t, struct fragments_walk *walk)
 {
 	const uint8_t *packet;
 	size_t len;
 
-	while ((packet = pieces_next(w, walk, w->mtu, &len)))
+	while ((packet = worker_fragments_next(w, walk, w->mtu, &len)))
 		if (!transport_stage(t, packet, len))
 			worker_drop(w, DROP_NO_SESSION, 1);
 }
 
-static unsigned packets_of(const struct split *s)
+static unsigned packets_of(const struct gso *s)
 {
 	size_t payload = (size_t)(s->end - s->next);
 
@@ -107,19 +107,19 @@ static unsigned packets_of(const struct split *s)
 
 static void send_one_frame(struct worker *w, size_t frame_len)
 {
-	struct pieces_walk walk = {.cut = {0}};
-	const struct split *split = &walk.split;
+	struct fragments_walk walk = {.cut = {0}};
+	const struct gso *split = &walk.split;
 	struct transport *t;
 	const uint8_t *packet;
 	uint32_t peer;
 	size_t len;
 
-	if (pieces_take(w, w->frame, frame_len))
+	if (worker_fragments_take(w, w->frame, frame_len))
 		return;
 	frame_len = reset_frame(w, frame_len);
 	if (!frame_len)
 		return;
-	if (!split_begin(&walk.split, w->frame, frame_len)) {
+	if (!gso_begin(&walk.split, w->frame, frame_len)) {
 		worker_drop(w, DROP_MALFORMED, 1);
 		return;
 	}
@@ -134,7 +134,7 @@ static void send_one_frame(struct worker *w, size_t frame_len)
 	case SEAL_OK: {
 		uint8_t tos = outer_tos(split->whole.data);
 
-		while ((packet = pieces_next(w, &walk, w->mtu, &len)))
+		while ((packet = worker_fragments_next(w, &walk, w->mtu, &len)))
 			seal_one(w, t, packet, len, tos);
 		break;
 	}

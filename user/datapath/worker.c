@@ -9,7 +9,7 @@
 
 #include "user/base/log.h"
 #include "user/wireguard/crypto.h"
-#include "pieces.h"
+#include "worker_fragments.h"
 #include "tap.h"
 #include "worker.h"
 #include "user/base/clock.h"
@@ -52,7 +52,7 @@ static void *worker_run(void *arg)
 	snprintf(name, sizeof(name), "worker %u", w->id);
 	pthread_setname_np(pthread_self(), name);
 	while (!atomic_load(&w->shared->stop)) { /* asked after the eventfd was emptied: no wake-up is lost */
-		int n = epoll_wait(w->epoll, events, SOURCES, pieces_timeout(w));
+		int n = epoll_wait(w->epoll, events, SOURCES, worker_fragments_timeout(w));
 
 		atomic_fetch_add(&w->pass, 1);
 		w->now = clock_now();
@@ -93,7 +93,7 @@ static int allocate(struct worker *w)
 	crypto_random(hash_key, sizeof(hash_key));
 	w->sources = ratelimit_new(hash_key);
 	w->frame = malloc(TAP_FRAME_MAX);
-	if (!w->sources || !w->frame || !pieces_open(w))
+	if (!w->sources || !w->frame || !worker_fragments_open(w))
 		return -ENOMEM;
 	for (int i = 0; i < TX_BATCHES; i++) {
 		w->tx[i].data = malloc(TX_SIZE);
@@ -107,7 +107,7 @@ static void take_underlay(struct worker *w, const struct underlay *underlay)
 {
 	w->underlay = *underlay;
 	w->transports.port = underlay->port;
-	if (w->shared->parcels) {
+	if (w->shared->datagrams) {
 		w->underlay.relay = worker_leave;
 		w->underlay.relay_ctx = w;
 	}
@@ -176,11 +176,11 @@ void worker_free(struct worker *w)
 		free(w->tx[i].data);
 	free(w->frame);
 	ratelimit_free(w->sources);
-	pieces_close(w);
+	worker_fragments_close(w);
 	free(w->mail.commands);
-	parcels_clear(&w->mail.arrived);
-	parcels_clear(&w->mail.leaving);
-	parcels_clear(&w->mail.others);
+	datagrams_clear(&w->mail.arrived);
+	datagrams_clear(&w->mail.leaving);
+	datagrams_clear(&w->mail.others);
 	transport_set_free(&w->transports);
 	pthread_mutex_destroy(&w->mail.lock);
 	memset(w, 0, sizeof(*w));

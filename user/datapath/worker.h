@@ -9,10 +9,10 @@
 
 #include "bpf/contract.h"
 #include "user/wireguard/allowedips.h"
-#include "coalesce.h"
+#include "gro.h"
 #include "user/wireguard/messages.h"
 #include "handshakes.h"
-#include "parcel.h"
+#include "datagrams.h"
 #include "probe.h"
 #include "user/wireguard/transport.h"
 #include "underlay.h"
@@ -33,16 +33,16 @@
  */
 
 /* What others and the worker tell each other; a lock each, taken once a batch. */
-#define MAIL_REQUESTS 256
-#define MAIL_NOTICES  32   /* more are forgotten: they are a courtesy */
-#define MAIL_PARCELS  1024 /* of each kind; more are dropped, counted */
+#define MAIL_REQUESTS  256
+#define MAIL_NOTICES   32   /* more are forgotten: they are a courtesy */
+#define MAIL_DATAGRAMS 1024 /* of each kind; more are dropped, counted */
 
 struct mail {
 	pthread_mutex_t lock;
 	_Atomic unsigned waiting;	    /* commands; looked at without the lock */
 	struct transport_command *commands; /* to the worker */
 	unsigned n_commands, cap_commands;
-	struct parcels arrived; /* to the worker: data messages that came by a relay */
+	struct datagrams arrived; /* to the worker: data messages that came by a relay */
 	_Atomic bool has_arrived;
 
 	uint32_t requests[MAIL_REQUESTS]; /* to the handshake thread: peers that need one */
@@ -50,8 +50,8 @@ struct mail {
 	struct garbage garbage;		     /* to it, too */
 	struct notice notices[MAIL_NOTICES]; /* to control: errors to send, as the programs ask for them, too */
 	unsigned n_notices;
-	struct parcels leaving; /* for a relay */
-	struct parcels others;	/* disco, STUN, or nonsense */
+	struct datagrams leaving; /* for a relay */
+	struct datagrams others;  /* disco, STUN, or nonsense */
 };
 
 /* What all workers of a device share. */
@@ -62,7 +62,7 @@ struct worker_shared {
 	_Atomic bool stop;
 	_Atomic bool tap_gone;		  /* somebody deleted the interface */
 	bool to_host;			  /* a plain device: every packet is the host's */
-	bool parcels;			  /* in a tailnet: datagrams of other protocols and of relays are mail */
+	bool datagrams;			  /* in a tailnet: datagrams of other protocols and of relays are mail */
 	_Atomic uint32_t *client_of_peer; /* by peer id, 0: no identity, forwards nothing; NULL when to_host */
 	uint32_t n_peers;		  /* of client_of_peer */
 	uint8_t tap_mac[ETH_ALEN];
@@ -89,13 +89,13 @@ struct worker {
 	const struct gate_keys *keys;	  /* likewise */
 	uint64_t now;			  /* of this batch */
 	size_t mtu;
-	struct coalesce coalesce;
+	struct gro gro;
 	struct rx_batch rx;
 	struct tx_batch tx[TX_BATCHES];
 	const struct transport *tx_owner[TX_BATCHES]; /* NULL: takes no more */
 	unsigned n_tx;
-	uint8_t *frame;	       /* TAP_FRAME_MAX */
-	struct pieces *pieces; /* pieces.h */
+	uint8_t *frame;			    /* TAP_FRAME_MAX */
+	struct worker_fragments *fragments; /* worker_fragments.h */
 };
 
 /* Takes over @underlay's sockets on success. Returns 0, or -errno with a worker that is none. */
@@ -141,7 +141,7 @@ void worker_notice(struct worker *w, const struct notice *n);
 /* A datagram that is not WireGuard's, for the control thread. False: not wanted, or too many wait already. */
 bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from);
 /* Moves out what came by relays. */
-struct parcels worker_arrivals(struct worker *w);
+struct datagrams worker_arrivals(struct worker *w);
 /* The underlay's way out for what goes to a relay; called by other threads, too. */
 bool worker_leave(void *worker, const struct endpoint *to, const void *data, size_t len);
 /* Sessions and transports that are over go to the handshake thread, which frees them. */

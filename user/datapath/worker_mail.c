@@ -94,20 +94,20 @@ void worker_notice(struct worker *w, const struct notice *n)
 }
 
 /* The caller rings. False: too many wait already. */
-static bool worker_mail_queue(struct worker *w, struct parcels *in, const struct endpoint *who, const void *data,
+static bool worker_mail_queue(struct worker *w, struct datagrams *in, const struct endpoint *who, const void *data,
 			      size_t len)
 {
 	bool room;
 
 	pthread_mutex_lock(&w->mail.lock);
-	room = parcels_add(in, who, data, len, MAIL_PARCELS);
+	room = datagrams_add(in, who, data, len, MAIL_DATAGRAMS);
 	pthread_mutex_unlock(&w->mail.lock);
 	return room;
 }
 
 bool worker_pass_other(struct worker *w, const void *bytes, size_t len, const struct endpoint *from)
 {
-	if (!w->shared->parcels || !worker_mail_queue(w, &w->mail.others, from, bytes, len))
+	if (!w->shared->datagrams || !worker_mail_queue(w, &w->mail.others, from, bytes, len))
 		return false;
 	worker_ring(w->shared->control_event);
 	return true;
@@ -132,15 +132,15 @@ bool worker_arrive(struct worker *w, const struct endpoint *from, const void *ms
 	return true;
 }
 
-struct parcels worker_arrivals(struct worker *w)
+struct datagrams worker_arrivals(struct worker *w)
 {
-	struct parcels got = {0};
+	struct datagrams got = {0};
 
 	if (!atomic_load_explicit(&w->mail.has_arrived, memory_order_acquire))
 		return got;
 	pthread_mutex_lock(&w->mail.lock);
 	got = w->mail.arrived;
-	w->mail.arrived = (struct parcels){0};
+	w->mail.arrived = (struct datagrams){0};
 	atomic_store_explicit(&w->mail.has_arrived, false, memory_order_relaxed);
 	pthread_mutex_unlock(&w->mail.lock);
 	return got;

@@ -13,7 +13,7 @@
 #include "policy/alloc.h"
 #include "doctor.h"
 #include "user/kernel/drops.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 #include "user/print/table.h"
 #include "user/base/text.h"
 
@@ -141,7 +141,7 @@ static void check_programs(struct doctor *d, const json_t *status)
 	size_t i, j;
 
 	json_array_foreach (json_object_get(status, "egress"), i, e) {
-		const char *program = show_text(e, "program"), *interface = show_text(e, "interface");
+		const char *program = field_text(e, "program"), *interface = field_text(e, "interface");
 
 		if (!*interface) /* a note says it, and the interfaces' check what to do */
 			continue;
@@ -155,7 +155,7 @@ static void check_programs(struct doctor *d, const json_t *status)
 			if (json_is_false(json_object_get(a, "present")))
 				doctor_say(d, "egress", DOCTOR_FAIL,
 					   "ip address add it, or take it out of the configuration", "%s is not on %s",
-					   show_text(a, "address"), interface);
+					   field_text(a, "address"), interface);
 	}
 }
 
@@ -163,8 +163,8 @@ static void check_programs(struct doctor *d, const json_t *status)
 static void check_silence(struct doctor *d, const struct config *cfg, const json_t *status)
 {
 	const json_t *drops = json_object_get(status, "drops");
-	unsigned long long not_ours = show_number(drops, drop_name(DROP_WG_MAC1));
-	unsigned long long refused = show_number(drops, drop_name(DROP_WG_HANDSHAKE));
+	unsigned long long not_ours = field_number(drops, drop_name(DROP_WG_MAC1));
+	unsigned long long refused = field_number(drops, drop_name(DROP_WG_HANDSHAKE));
 
 	if (not_ours && !cfg->tailnet.node)
 		doctor_say(d, "clients", DOCTOR_WARN,
@@ -183,7 +183,7 @@ static void check_silence(struct doctor *d, const struct config *cfg, const json
 static void check_clients(struct doctor *d, const struct config *cfg, const json_t *status)
 {
 	const json_t *clients = json_object_get(status, "clients");
-	unsigned long long active = show_number(clients, "active"), all = show_number(clients, "configured");
+	unsigned long long active = field_number(clients, "active"), all = field_number(clients, "configured");
 
 	if (!all && cfg->tailnet.node)
 		doctor_say(d, "clients", DOCTOR_WARN,
@@ -201,7 +201,7 @@ static void check_clients(struct doctor *d, const struct config *cfg, const json
 static void check_offloads_in_use(struct doctor *d, const json_t *status)
 {
 	const json_t *tunnel = json_object_get(status, "tunnel");
-	const char *in = show_text(tunnel, "gso_in"), *out = show_text(tunnel, "gso_out");
+	const char *in = field_text(tunnel, "gso_in"), *out = field_text(tunnel, "gso_out");
 	bool all = !strcmp(in, "on") && !strcmp(out, "on");
 
 	doctor_say(d, "gso", all ? DOCTOR_OK : DOCTOR_WARN, all ? NULL : "a newer kernel or NIC driver is faster",
@@ -212,12 +212,12 @@ static void check_policy(struct doctor *d, const struct config *cfg, const json_
 {
 	if (json_is_true(json_object_get(policy, "differs")))
 		doctor_say(d, "policy", DOCTOR_WARN,
-			   strcmp(show_text(policy, "source"), "apply")
+			   strcmp(field_text(policy, "source"), "apply")
 				   ? "sluice reload, if the file is what is wanted"
 				   : "sluice policy apply FILE, if the file is what is wanted",
 			   "the configured file differs from what runs");
 	else if (json_is_object(policy))
-		doctor_say(d, "policy", DOCTOR_OK, NULL, "%s runs", show_text(policy, "file"));
+		doctor_say(d, "policy", DOCTOR_OK, NULL, "%s runs", field_text(policy, "file"));
 	else if (cfg->tailnet.node)
 		doctor_say(d, "policy", DOCTOR_OK, NULL, "the coordination server's rules alone");
 	else
@@ -232,7 +232,7 @@ void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_
 	size_t i;
 
 	doctor_say(doctor, "gateway", DOCTOR_OK, NULL, "runs, up %s, version %s",
-		   text_duration(show_number(status, "uptime"), up), show_text(status, "version"));
+		   text_duration(field_number(status, "uptime"), up), field_text(status, "version"));
 	check_policy(doctor, cfg, json_object_get(status, "policy"));
 	check_programs(doctor, status);
 	check_offloads_in_use(doctor, status);
@@ -254,7 +254,7 @@ void doctor_clients(struct doctor *doctor, const json_t *clients)
 			continue;
 		if (n < NEVER_NAMED && len < sizeof(names))
 			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", n ? ", " : "",
-						show_text(c, "name"));
+						field_text(c, "name"));
 		n++;
 	}
 	if (n)
@@ -269,13 +269,13 @@ void doctor_clients(struct doctor *doctor, const json_t *clients)
 
 static void show_check(const json_t *c, FILE *out)
 {
-	const char *result = show_text(c, "result"), *advice = show_text(c, "advice");
+	const char *result = field_text(c, "result"), *advice = field_text(c, "advice");
 	bool fail = !strcmp(result, "fail"), ok = !strcmp(result, "ok");
 	char word[8];
 
 	snprintf(word, sizeof(word), "%-5s", result);
 	colour_print(out, ok ? COLOUR_GREEN : fail ? COLOUR_RED : COLOUR_YELLOW, word);
-	fprintf(out, " %-11s %s\n", show_text(c, "check"), show_text(c, "text"));
+	fprintf(out, " %-11s %s\n", field_text(c, "check"), field_text(c, "text"));
 	if (*advice)
 		fprintf(out, "%18s-> %s\n", "", advice);
 }
@@ -288,8 +288,8 @@ void doctor_show(const json_t *result, FILE *out)
 
 	json_array_foreach (json_object_get(result, "checks"), i, c) {
 		show_check(c, out);
-		failed += !strcmp(show_text(c, "result"), "fail");
-		warned += !strcmp(show_text(c, "result"), "warn");
+		failed += !strcmp(field_text(c, "result"), "fail");
+		warned += !strcmp(field_text(c, "result"), "warn");
 	}
 	fprintf(out, "%u failed, %u warning%s\n", failed, warned, warned == 1 ? "" : "s");
 }

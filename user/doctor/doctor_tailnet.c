@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 #include "user/base/text.h"
 #include "user/base/url.h"
 
@@ -69,35 +69,36 @@ static void say_relays(struct doctor *d, const json_t *relays)
 	size_t i;
 
 	json_array_foreach (relays, i, r) {
-		const char *trouble = show_text(r, "trouble"), *host = show_text(r, "host");
+		const char *trouble = field_text(r, "trouble"), *host = field_text(r, "host");
 
 		if (*trouble)
-			doctor_say(d, "relay", DOCTOR_WARN, show_text(r, "advice"), "%s%s%s cannot be reached: %s",
-				   show_text(r, "name"), *host ? ", " : "", host, show_text(r, "reason"));
+			doctor_say(d, "relay", DOCTOR_WARN, field_text(r, "advice"), "%s%s%s cannot be reached: %s",
+				   field_text(r, "name"), *host ? ", " : "", host, field_text(r, "reason"));
 		else
-			doctor_say(d, "relay", DOCTOR_OK, NULL, "%s%s: %s", show_text(r, "name"),
-				   json_is_true(json_object_get(r, "home")) ? ", our home" : "", show_text(r, "state"));
+			doctor_say(d, "relay", DOCTOR_OK, NULL, "%s%s: %s", field_text(r, "name"),
+				   json_is_true(json_object_get(r, "home")) ? ", our home" : "",
+				   field_text(r, "state"));
 	}
 }
 
 static void say_state(struct doctor *d, const json_t *tailnet)
 {
-	const char *state = show_text(tailnet, "state"), *text = show_text(tailnet, "text");
-	const char *home = show_text(tailnet, "home"), *login = show_text(tailnet, "login");
+	const char *state = field_text(tailnet, "state"), *text = field_text(tailnet, "text");
+	const char *home = field_text(tailnet, "home"), *login = field_text(tailnet, "login");
 
 	if (!strcmp(state, "connected"))
 		doctor_say(d, "tailnet", DOCTOR_OK, NULL, "connected to %s as %s, %u nodes, home relay %s",
-			   show_text(tailnet, "server"), show_text(tailnet, "node"),
-			   (unsigned)show_number(tailnet, "peers"), *home ? home : "none");
+			   field_text(tailnet, "server"), field_text(tailnet, "node"),
+			   (unsigned)field_number(tailnet, "peers"), *home ? home : "none");
 	else if (*login)
 		doctor_say(d, "tailnet", DOCTOR_WARN, "open it, and log in", "waits for a login: %s", login);
 	else
 		doctor_say(d, "tailnet", DOCTOR_WARN,
-			   show_number(tailnet, "peers")
+			   field_number(tailnet, "peers")
 				   ? "sluice up tries again at once and tells what happens; traffic goes on by the "
 				     "last netmap"
 				   : "sluice up tries again at once and tells what happens",
-			   "%s: %s", state, *text ? text : show_text(tailnet, "server"));
+			   "%s: %s", state, *text ? text : field_text(tailnet, "server"));
 }
 
 void doctor_tailnet(struct doctor *doctor, const struct config *cfg, const json_t *status)

@@ -14,9 +14,9 @@
 #include "rules_build.h"
 #include "running.h"
 #include "user/base/log.h"
-#include "user/base/notify.h"
+#include "user/base/systemd.h"
 #include "user/config/config_named.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/answers/report.h"
 #include "user/base/clock.h"
 #include "user/base/exit.h"
@@ -281,7 +281,7 @@ static void free_reload(struct change *c)
 	json_decref(r->diff);
 	diags_free(&r->d);
 	if (!r->dry)
-		notify_ready(NULL); /* the service manager was told that we reload */
+		systemd_ready(NULL); /* the service manager was told that we reload */
 	free(r);
 }
 
@@ -294,7 +294,7 @@ struct change *change_config(const char *file, struct running *now, bool dry)
 	r->change.kind = &reloading;
 	r->dry = dry;
 	if (!dry)
-		notify_reloading(clock_now());
+		systemd_reloading(clock_now());
 	r->file = file;
 	r->next = config_load_again(file, now->site->config->clients_dir, &r->named, &r->d);
 	if (dry)

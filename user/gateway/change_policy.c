@@ -9,7 +9,7 @@
 
 #include "change_policy.h"
 #include "running.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/ruleset/policy_store.h"
 #include "user/base/exit.h"
 

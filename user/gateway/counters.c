@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Counters of programs and workers, added up and remembered for a while (history.h). */
+/* Counters of programs and workers, added up and remembered for a while (rates.h). */
 #include "counters.h"
 #include "user/base/clock.h"
 
@@ -13,9 +13,9 @@ void counters_drops(const struct site *s, uint64_t out[DROP_MAX])
 		out[i] += own[i];
 }
 
-void counters_sample(struct history *h, const struct site *s)
+void counters_sample(struct rates *h, const struct site *s)
 {
-	struct history_sample sample = {.ns = clock_now()};
+	struct rates_sample sample = {.ns = clock_now()};
 	struct traffic totals[TOTAL_MAX];
 
 	if (maps_totals(s->maps, totals))
@@ -23,5 +23,5 @@ void counters_sample(struct history *h, const struct site *s)
 	sample.out = totals[TOTAL_OUT];
 	sample.in = totals[TOTAL_IN];
 	counters_drops(s, sample.drops);
-	history_add(h, &sample);
+	rates_add(h, &sample);
 }

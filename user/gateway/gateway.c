@@ -33,7 +33,7 @@
 #include "tunnel.h"
 #include "ways.h"
 #include "user/base/log.h"
-#include "user/base/notify.h"
+#include "user/base/systemd.h"
 #include "user/control/control.h"
 #include "user/datapath/uapi_socket.h"
 #include "user/kernel/locks.h"
@@ -66,7 +66,7 @@ struct gateway {
 	struct hooks hooks;
 	struct notices notices;
 	struct probing probing;
-	struct history history;
+	struct rates rates;
 	struct uapi_socket *uapi;
 	struct parts parts; /* for the handlers of commands */
 };
@@ -212,7 +212,7 @@ static void each_second(struct gateway *g)
 {
 	const struct site *s = &g->site;
 
-	counters_sample(&g->history, s);
+	counters_sample(&g->rates, s);
 	refresh_second(&g->refresh, &g->changes, g->second);
 	if (rules_second(&g->running.rules, s, g->second, !g->changes.n))
 		change_compile(&g->changes);
@@ -514,7 +514,7 @@ static void gateway_say_ready(const struct gateway *g)
 		return;
 	}
 	log_info("ready: %s", g->site.config->name);
-	notify_ready(NULL);
+	systemd_ready(NULL);
 }
 
 /* What each part is given of the others. */
@@ -537,7 +537,7 @@ static void gateway_join(struct gateway *g, struct config *config, struct rules_
 		.ways = &g->ways,
 		.hooks = &g->hooks,
 		.host = &g->host,
-		.history = &g->history,
+		.rates = &g->rates,
 		.origin = &g->origin,
 		.started = g->second,
 		.probing = &g->probing,
@@ -561,11 +561,11 @@ static bool gateway_live(struct gateway *g)
 			tap_persist(&g->device.tap, true);
 		return false;
 	}
-	counters_sample(&g->history, &g->site); /* what dies in the first second has died in the last minute, too */
+	counters_sample(&g->rates, &g->site); /* what dies in the first second has died in the last minute, too */
 	g->origin.ops->forward(g->origin.ctx);
 	gateway_say_ready(g);
 	gateway_loop(g);
-	notify_stopping();
+	systemd_stopping();
 	return true;
 }
 

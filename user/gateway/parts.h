@@ -10,7 +10,7 @@ struct changes;
 struct client;
 struct control;
 struct egress_state;
-struct history;
+struct rates;
 struct hooks;
 struct host;
 struct origin;
@@ -32,7 +32,7 @@ struct parts {
 	const struct ways *ways;
 	const struct hooks *hooks;
 	const struct host *host;
-	const struct history *history;
+	const struct rates *rates;
 	const struct origin *origin;
 	uint64_t started; /* monotonic ns */
 

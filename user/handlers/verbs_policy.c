@@ -5,14 +5,14 @@
 #include <string.h>
 
 #include "policy/print.h"
-#include "user/answers/explain.h"
+#include "user/answers/report_explain.h"
 #include "handlers.h"
 #include "user/gateway/change_policy.h"
 #include "user/gateway/egress.h"
 #include "user/gateway/host.h"
 #include "user/gateway/parts.h"
 #include "user/gateway/running.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_policy.h"
 #include "user/ruleset/policy_store.h"
 #include "user/answers/report.h"
 #include "user/base/clock.h"

@@ -140,7 +140,7 @@ int verb_netmap(void *parts, const json_t *args, json_t **result, char **error)
 
 	if (!m)
 		return no_tailnet(error);
-	map = &tailnet_roster(m->tailnet)->map;
+	map = &tailnet_netmap(m->tailnet)->map;
 	for (size_t i = 0; i < map->n_peers; i++)
 		json_array_append_new(peers, node_json(m, map->peers[i].node));
 	list = netmap_rules(map);
@@ -188,7 +188,7 @@ static const struct config_client *verbs_tailnet_find_node(const struct config *
 static int no_node(const struct membership *m, const json_t *args, char **error)
 {
 	const char *word = json_string_value(json_object_get(args, "node"));
-	const struct tailnet_node *self = tailnet_roster(m->tailnet)->map.self.node;
+	const struct tailnet_node *self = tailnet_netmap(m->tailnet)->map.self.node;
 
 	if (word && self && !strcasecmp(word, self->name))
 		return exit_fail(error, EXIT_NO, "%s is this gateway", self->name);
@@ -228,16 +228,16 @@ static json_t *pong_json(const struct membership *m, const struct pong *p)
 }
 
 /* Of the relay where the node is to be found. */
-static json_t *trouble_json(const struct membership *m, const struct config_client *c)
+static json_t *conn_error_json(const struct membership *m, const struct config_client *c)
 {
-	const struct netmap_peer *p = netmap_peer(&tailnet_roster(m->tailnet)->map, c->tailnet_id);
+	const struct netmap_peer *p = netmap_peer(&tailnet_netmap(m->tailnet)->map, c->tailnet_id);
 	const struct wire_relay_state *s = p ? relay_states_find(&m->relays, p->node->region) : NULL;
 	char name[64], why[256];
 
 	if (!s || s->state != WIRE_RELAY_AWAY)
 		return json_null();
 	return json_sprintf("relay %s cannot be reached: %s", paths_region_name(m, s->region, name, sizeof(name)),
-			    trouble_text(&s->why, why, sizeof(why)));
+			    conn_error_text(&s->why, why, sizeof(why)));
 }
 
 int verb_pong(void *parts, const json_t *args, json_t **result, char **error)
@@ -261,6 +261,6 @@ int verb_pong(void *parts, const json_t *args, json_t **result, char **error)
 			json_array_append_new(list, pong_json(m, pong));
 	}
 	return verbs_tailnet_give(
-		json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", trouble_json(m, c)),
+		json_pack("{s:i, s:o, s:o}", "schema", REPORT_SCHEMA, "pongs", list, "trouble", conn_error_json(m, c)),
 		result, error);
 }

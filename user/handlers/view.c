@@ -288,17 +288,17 @@ static void view_relays(struct view *v)
 		if (r->why.kind)
 			view_note(v, "tailnet: %srelay %s%s%s cannot be reached: %s (%s)", r->home ? "our home " : "",
 				  r->name, r->host ? ", " : "", r->host ? r->host : "",
-				  trouble_text(&r->why, why, sizeof(why)), trouble_advice(&r->why));
+				  conn_error_text(&r->why, why, sizeof(why)), conn_error_advice(&r->why));
 	}
 }
 
 /* What is of little weight is for who asks: in the JSON. */
 static void view_health(struct view *v)
 {
-	const struct remarks *list = v->tailnet.remarks;
+	const struct health *list = v->tailnet.health;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (list->v[i].severity != REMARK_LOW)
+		if (list->v[i].severity != HEALTH_LOW)
 			view_note(v, "tailnet: the coordination server says: %s", list->v[i].text);
 }
 
@@ -410,7 +410,7 @@ void view_open(struct view *v, const struct parts *p)
 		.n_tunnel_addresses = s->config->tunnel.n_addresses,
 		.policy = p->running->rules.report,
 		.notes = v->notes,
-		.history = p->history,
+		.rates = p->rates,
 		.totals = v->totals,
 		.drops = v->drops,
 		.client = view_client,

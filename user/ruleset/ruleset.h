@@ -94,7 +94,7 @@ const struct filter_rule *ruleset_rule(const struct ruleset *r, uint32_t id);
  * when it came by standard input. To be freed. */
 char *ruleset_folder(const struct config *config, const char *policy);
 
-/* ---- ruleset_maps.c ---------------------------------------------------------------- */
+/* ---- ruleset_apply.c ---------------------------------------------------------------- */
 
 struct maps;
 

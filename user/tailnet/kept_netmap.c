@@ -31,11 +31,11 @@ static char *same_spelling(const char *server)
 	return mem_printf("%s://%s:%u%s", u.tls ? "https" : "http", u.host, u.port, u.path);
 }
 
-void kept_netmap_save(const char *folder, const char *server, const struct roster *r)
+void kept_netmap_save(const char *folder, const char *server, const struct netmap_copy *r)
 {
 	char *path = path_in(folder), *whose = same_spelling(server);
 	size_t len, head = strlen(whose) + 1;
-	uint8_t *bytes = roster_save(r, &len), *file = mem_alloc(head + len, 1);
+	uint8_t *bytes = netmap_copy_save(r, &len), *file = mem_alloc(head + len, 1);
 	int rc;
 
 	memcpy(file, whose, head);
@@ -52,14 +52,14 @@ void kept_netmap_save(const char *folder, const char *server, const struct roste
 	free(path);
 }
 
-bool kept_netmap_load(const char *folder, const char *server, struct roster *r)
+bool kept_netmap_load(const char *folder, const char *server, struct netmap_copy *r)
 {
 	char *path = path_in(folder), *whose = same_spelling(server), *bytes, why[512];
 	size_t len, head = strlen(whose) + 1;
 	uint64_t serial;
 	enum kept_result result = kept_read(path, 1, FILE_MAX, &bytes, &len, &serial, why, sizeof(why));
 	bool loaded = result == KEPT_OK && len >= head && !memcmp(bytes, whose, head) &&
-		      roster_load(r, (uint8_t *)bytes + head, len - head);
+		      netmap_copy_load(r, (uint8_t *)bytes + head, len - head);
 
 	if (!loaded && *why)
 		log_warning("tailnet: %s; waiting for the server's netmap", why);

@@ -23,7 +23,7 @@
 #include "tailnet.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
-#include "user/tailnet/ipc/link.h"
+#include "user/tailnet/ipc/ipc.h"
 #include "user/base/clock.h"
 #include "user/base/file.h"
 
@@ -41,13 +41,13 @@ struct tailnet {
 	char *folder;
 	struct wire_message config; /* WIRE_CONFIG, ready to be sent */
 	struct tailkeys keys;
-	struct roster roster;
+	struct netmap_copy roster;
 	struct kept_clock clock;
 	uint64_t save_at; /* 0: nothing to save */
 
 	/* the network process */
 	bool running;
-	struct link link;
+	struct ipc ipc;
 	pid_t pid;
 	uint64_t started, restart_at;
 	unsigned failures;
@@ -115,10 +115,10 @@ static void stop_process(struct tailnet *t)
 	if (!t->running)
 		return;
 	t->running = false;
-	link_free(&t->link);
+	ipc_free(&t->ipc);
 	kill(t->pid, SIGKILL); /* it has nothing to put in order */
 	waitpid(t->pid, NULL, 0);
-	roster_abandon(&t->roster);
+	netmap_copy_abandon(&t->roster);
 }
 
 static void lose_process(struct tailnet *t, const char *why, uint64_t now)
@@ -140,7 +140,7 @@ static void lose_process(struct tailnet *t, const char *why, uint64_t now)
 static void tailnet_tell(struct tailnet *t, const struct wire_message *m)
 {
 	if (t->running)
-		link_send(&t->link, m);
+		ipc_send(&t->ipc, m);
 }
 
 static void tell_keys(struct tailnet *t)
@@ -197,7 +197,7 @@ static void start_process(struct tailnet *t, uint64_t now)
 		log_error("tailnet: the network process does not start: %s", strerror(-fd));
 		return;
 	}
-	link_init(&t->link, fd, WIRE_TO_GATEWAY);
+	ipc_init(&t->ipc, fd, WIRE_TO_GATEWAY);
 	t->running = true;
 	t->ops->fd(t->ctx, fd);
 	tailnet_tell(t, &t->config);
@@ -232,17 +232,17 @@ static void load_map(struct tailnet *t)
 
 static void tailnet_take_map(struct tailnet *t, struct wire_message *m, uint64_t now)
 {
-	enum roster_result result;
+	enum netmap_copy_result result;
 
 	if (t->logged_out) /* on its way when that was said */
 		return;
-	result = roster_take(&t->roster, m);
-	if (result == ROSTER_REFUSED) {
+	result = netmap_copy_take(&t->roster, m);
+	if (result == NETMAP_COPY_REFUSED) {
 		confirmation_state(&t->confirmation, WIRE_STATE_UNREADABLE, now);
 		lose_process(t, "told an impossible netmap", now);
 		return;
 	}
-	if (result != ROSTER_CHANGED)
+	if (result != NETMAP_COPY_CHANGED)
 		return;
 	tell_map(t);
 	if (!t->save_at)
@@ -301,9 +301,9 @@ static void tailnet_take(struct tailnet *t, struct wire_message *m, uint64_t now
 	case WIRE_CLOCK:
 		kept_clock_heard(&t->clock, m->clock, now);
 		return;
-	case WIRE_REMARKS:
+	case WIRE_HEALTH:
 		if (!t->logged_out)
-			t->ops->remarks(t->ctx, &m->remarks);
+			t->ops->health(t->ctx, &m->health);
 		return;
 	case WIRE_LOGIN:
 		t->ops->login(t->ctx, m->url);
@@ -326,12 +326,12 @@ void tailnet_ready(struct tailnet *t, uint64_t now)
 {
 	for (int i = 0; i < MESSAGES_MAX && t->running; i++) {
 		struct wire_message m;
-		enum link_result result = link_receive(&t->link, &m);
+		enum ipc_result result = ipc_receive(&t->ipc, &m);
 
-		if (result == LINK_NOTHING)
+		if (result == IPC_NOTHING)
 			return;
-		if (result != LINK_MESSAGE) {
-			lose_process(t, result == LINK_GONE ? "has ended" : "does not keep to the protocol", now);
+		if (result != IPC_MESSAGE) {
+			lose_process(t, result == IPC_GONE ? "has ended" : "does not keep to the protocol", now);
 			return;
 		}
 		tailnet_take(t, &m, now);
@@ -344,8 +344,8 @@ static void give_up_map(struct tailnet *t)
 {
 	kept_netmap_drop(t->folder);
 	t->save_at = 0;
-	roster_free(&t->roster);
-	t->roster = (struct roster){0};
+	netmap_copy_free(&t->roster);
+	t->roster = (struct netmap_copy){0};
 	tell_map(t);
 }
 
@@ -380,7 +380,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 
 	if (!t->running && now >= t->restart_at)
 		start_process(t, now);
-	if (t->running && !link_flush(&t->link))
+	if (t->running && !ipc_flush(&t->ipc))
 		lose_process(t, "has ended", now);
 	if (t->save_at && now >= t->save_at)
 		save_map(t);
@@ -392,7 +392,7 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		next = now + EXPIRY_CHECK < next ? now + EXPIRY_CHECK : next;
 	if (!t->running)
 		next = t->restart_at < next ? t->restart_at : next;
-	else if (link_wants_write(&t->link))
+	else if (ipc_wants_write(&t->ipc))
 		next = now + 10 * NS_PER_MS < next ? now + 10 * NS_PER_MS : next;
 	return t->save_at && t->save_at < next ? t->save_at : next;
 }
@@ -436,7 +436,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 	t->ops = ops;
 	t->ctx = ctx;
 	t->folder = mem_printf("%s/tailnet", config->state);
-	t->link.fd = -1;
+	t->ipc.fd = -1;
 	rc = file_folder(t->folder);
 	if (rc)
 		snprintf(error, size, "%s: %s", t->folder, strerror(-rc));
@@ -467,7 +467,7 @@ void tailnet_free(struct tailnet *t)
 		save_map(t);
 	kept_clock_close(&t->clock);
 	stop_process(t);
-	roster_free(&t->roster);
+	netmap_copy_free(&t->roster);
 	wire_message_free(&t->config);
 	free(t->routes.v);
 	free(t->endpoints.v);
@@ -478,7 +478,7 @@ void tailnet_free(struct tailnet *t)
 
 int tailnet_fd(const struct tailnet *t)
 {
-	return t->running ? t->link.fd : -1;
+	return t->running ? t->ipc.fd : -1;
 }
 
 void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out)
@@ -487,7 +487,7 @@ void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out)
 	memcpy(out->disco, t->keys.disco, KEY_LEN);
 }
 
-const struct roster *tailnet_roster(const struct tailnet *t)
+const struct netmap_copy *tailnet_netmap(const struct tailnet *t)
 {
 	return &t->roster;
 }
@@ -587,12 +587,12 @@ void tailnet_refresh(struct tailnet *t)
 bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 {
 	const struct wire_message m = {.type = WIRE_LOGOUT};
-	struct remarks none = {0};
+	struct health none = {0};
 
 	if (!mark_out(t, true, error, size))
 		return false;
 	confirmation_state(&t->confirmation, WIRE_STATE_LOGGED_OUT, 0);
-	t->ops->remarks(t->ctx, &none); /* they were of a node that is none any more */
+	t->ops->health(t->ctx, &none); /* they were of a node that is none any more */
 	give_up_map(t);
 	tailnet_tell(t, &m);
 	return true;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "user/tailnet/confirmation.h"
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 #include "user/tailnet/ipc/wire.h"
 
 /*
@@ -21,10 +21,10 @@ struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet
 	void (*status)(void *ctx, enum wire_state state, const char *text);
 	void (*login)(void *ctx, const char *url);
 	/* What the server wants people to know now; what is needed of @list is moved out. */
-	void (*remarks)(void *ctx, struct remarks *list);
+	void (*health)(void *ctx, struct health *list);
 	/* The netmap has changed: what did is marked in @r->map, and is settled when this
 	 * returns. First of all, after a start, the one kept on disk. */
-	void (*map)(void *ctx, const struct roster *r);
+	void (*map)(void *ctx, const struct netmap_copy *r);
 	/* A packet for us by a relay: WireGuard's or disco's; from this node key if the relay is honest. */
 	void (*relayed)(void *ctx, uint16_t region, const uint8_t from[KEY_LEN], const uint8_t *bytes, size_t len);
 	void (*relay)(void *ctx, const struct wire_relay_state *s);
@@ -67,7 +67,7 @@ struct tailnet_secrets { /* wipe it */
 };
 
 void tailnet_secrets(const struct tailnet *t, struct tailnet_secrets *out);
-const struct roster *tailnet_roster(const struct tailnet *t);
+const struct netmap_copy *tailnet_netmap(const struct tailnet *t);
 
 /* Unix time at the coordination server, where keys expire, as far as it is known. */
 int64_t tailnet_time(const struct tailnet *t);

@@ -17,7 +17,7 @@
 #include "user/base/log.h"
 #include "user/base/loop.h"
 #include "netmap_config.h"
-#include "user/base/notify.h"
+#include "user/base/systemd.h"
 #include "user/answers/report.h"
 #include "user/ruleset/ruleset.h"
 #include "user/base/secret.h"
@@ -38,7 +38,7 @@ static void set_text(char **field, const char *text)
 
 const struct netmap *membership_netmap(const struct membership *m)
 {
-	return &tailnet_roster(m->tailnet)->map;
+	return &tailnet_netmap(m->tailnet)->map;
 }
 
 /* Before the start is over it is the configuration that the start works with. */
@@ -84,7 +84,7 @@ static void membership_say_ready(struct membership *m)
 {
 	m->waits = false;
 	log_info("tailnet: %zu clients in the netmap", m->host.site->config->n_clients);
-	notify_ready(NULL);
+	systemd_ready(NULL);
 }
 
 static bool membership_revokes(const void *membership, const struct config_client *c)
@@ -195,7 +195,7 @@ static void membership_follow(struct membership *m)
 		m->following = changes_add(m->host.changes, &f->change);
 }
 
-static void on_map(void *ctx, const struct roster *r)
+static void on_map(void *ctx, const struct netmap_copy *r)
 {
 	struct membership *m = ctx;
 
@@ -231,7 +231,7 @@ static void membership_on_status(void *ctx, enum wire_state state, const char *t
 	if (new)
 		log_info("tailnet: %s%s%s", wire_state_name(state), *text ? ": " : "", text);
 	membership_changed(m);
-	notify_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
+	systemd_status(state == WIRE_STATE_CONNECTED ? "connected" : text);
 }
 
 static void on_login(void *ctx, const char *url)
@@ -243,7 +243,7 @@ static void on_login(void *ctx, const char *url)
 	log_info("tailnet: to log in, open %s", url);
 }
 
-static bool is_among(const struct remarks *list, const char *text)
+static bool is_among(const struct health *list, const char *text)
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (!strcmp(list->v[i].text, text))
@@ -251,16 +251,16 @@ static bool is_among(const struct remarks *list, const char *text)
 	return false;
 }
 
-static void on_remarks(void *ctx, struct remarks *list)
+static void on_health(void *ctx, struct health *list)
 {
 	struct membership *m = ctx;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (!is_among(&m->remarks, list->v[i].text))
+		if (!is_among(&m->health, list->v[i].text))
 			log_warning("tailnet: the coordination server says: %s", list->v[i].text);
-	remarks_free(&m->remarks);
-	m->remarks = *list;
-	*list = (struct remarks){0};
+	health_free(&m->health);
+	m->health = *list;
+	*list = (struct health){0};
 }
 
 static void link_ready(void *ctx)
@@ -334,8 +334,8 @@ static void free_auth_key(char *key)
 
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
-	static const struct tailnet_ops ops = {membership_on_status, on_login,		on_remarks, on_map,
-					       paths_relayed,	     paths_relay_state, on_fd,	    on_identity};
+	static const struct tailnet_ops ops = {membership_on_status, on_login,		on_health, on_map,
+					       paths_relayed,	     paths_relay_state, on_fd,	   on_identity};
 	const struct config_tailnet *t = &m->host.site->config->tailnet;
 	char *auth_key = read_auth_key(t, error, size);
 	const struct tailnet_config config = {
@@ -461,7 +461,7 @@ static void membership_close(void *membership)
 	on_fd(m, -1);
 	tailnet_free(m->tailnet);
 	paths_close(m);
-	remarks_free(&m->remarks);
+	health_free(&m->health);
 	free(m->known);
 	free(m->text);
 	free(m->url);

@@ -48,7 +48,7 @@ struct membership {
 	bool waits;		/* for the first one: the service manager does not call us ready yet */
 	enum wire_state state;	/* how we stand with the coordination server */
 	char *text, *url;	/* what it says, where to log in; NULL: nothing */
-	struct remarks remarks; /* what it wants people to know */
+	struct health health;	/* what it wants people to know */
 	uint64_t news;		/* changes of state, text and url, counted; from 1 */
 	struct news_waiter {
 		uint64_t ticket; /* 0: a free place */

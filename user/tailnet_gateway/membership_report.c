@@ -52,7 +52,7 @@ bool membership_report(void *membership, struct report_tailnet *out)
 {
 	struct membership *m = membership;
 	const struct config *config = m->host.site->config;
-	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
+	const struct netmap *map = &tailnet_netmap(m->tailnet)->map;
 	const struct ruleset *rules = rules_running(&m->host.running->rules);
 	uint64_t unconfirmed = tailnet_unconfirmed(m->tailnet, clock_now());
 
@@ -66,7 +66,7 @@ bool membership_report(void *membership, struct report_tailnet *out)
 		.unconfirmed = unconfirmed / NS_PER_SEC,
 		.unserved = tailnet_is_unserved(m->tailnet),
 		.unserved_in = unconfirmed < CONFIRMATION_MAX ? (CONFIRMATION_MAX - unconfirmed) / NS_PER_SEC : 0,
-		.remarks = &m->remarks,
+		.health = &m->health,
 		.clock_ahead = tailnet_clock_ahead(m->tailnet),
 	};
 	if (rules) {
@@ -87,7 +87,7 @@ bool membership_report(void *membership, struct report_tailnet *out)
 void membership_primary(const void *membership, struct report_route *route)
 {
 	const struct membership *m = membership;
-	const struct netmap *map = &tailnet_roster(m->tailnet)->map;
+	const struct netmap *map = &tailnet_netmap(m->tailnet)->map;
 	const struct tailnet_node *n = netmap_config_primary(map, &route->prefix);
 
 	route->in_tailnet = true;

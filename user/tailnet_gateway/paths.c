@@ -204,7 +204,7 @@ void paths_relay_state(void *membership, const struct wire_relay_state *s)
 	paths_region_name(m, s->region, name, sizeof(name));
 	if (s->state == WIRE_RELAY_AWAY)
 		log_warning("tailnet: relay %s%s%s cannot be reached: %s (%s)", name, *s->host ? ", " : "", s->host,
-			    trouble_text(&s->why, why, sizeof(why)), trouble_advice(&s->why));
+			    conn_error_text(&s->why, why, sizeof(why)), conn_error_advice(&s->why));
 	else
 		log_info("tailnet: relay %s is %s", name, s->state == WIRE_RELAY_UP ? "connected" : "left");
 }
@@ -297,7 +297,7 @@ void paths_place(void *membership, const struct client *c)
 
 const char *paths_region_name(const struct membership *m, uint16_t region, char *buf, size_t size)
 {
-	const struct derp_region *known = derpmap_region(tailnet_roster(m->tailnet)->map.derpmap, region);
+	const struct derp_region *known = derpmap_region(tailnet_netmap(m->tailnet)->map.derpmap, region);
 
 	if (known && *known->name)
 		snprintf(buf, size, "%s", known->name);

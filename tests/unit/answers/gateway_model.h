@@ -15,7 +15,7 @@
 
 #include "user/answers/map_text.h"
 #include "user/answers/report.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 
 #define SECOND 1000000000ull
 #define NOW    (1000000 * SECOND)
@@ -141,7 +141,7 @@ static inline struct flow flow(const char *src, uint16_t sport, const char *dst,
 struct gateway_model {
 	struct report_source s;
 	struct flow flows[8];
-	struct history history;
+	struct rates rates;
 	uint64_t drops[DROP_MAX];
 	struct traffic totals[TOTAL_MAX];
 	struct report_policy policy;
@@ -172,18 +172,18 @@ static inline void fill_flows(struct gateway_model *g)
 
 static inline void fill_history(struct gateway_model *g)
 {
-	struct history_sample s = {.ns = NOW - 5 * SECOND};
+	struct rates_sample s = {.ns = NOW - 5 * SECOND};
 
 	s.drops[DROP_POLICY] = 88;
 	s.drops[DROP_WG_INDEX] = 1000;
-	history_add(&g->history, &s);
+	rates_add(&g->rates, &s);
 	s.ns = NOW;
 	s.in.bytes = 5 * 2310000000ull / 8;
 	s.out.bytes = 5 * 420000000ull / 8;
 	s.in.packets = 5 * 212000;
 	s.drops[DROP_POLICY] = 97; /* the others died since */
 	s.drops[DROP_WG_INDEX] = 4000;
-	history_add(&g->history, &s);
+	rates_add(&g->rates, &s);
 	g->drops[DROP_POLICY] = 100;
 	g->drops[DROP_WG_INDEX] = 4000;
 }
@@ -220,7 +220,7 @@ static inline struct report_source *model(struct gateway_model *g)
 		.policy = &g->policy,
 		.notes = g->notes,
 		.n_notes = 1,
-		.history = &g->history,
+		.rates = &g->rates,
 		.totals = g->totals,
 		.drops = g->drops,
 		.client = client,

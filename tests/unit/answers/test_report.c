@@ -7,7 +7,7 @@ static void test_status(void **state)
 	struct gateway_model g;
 	char *out;
 
-	expect(report_status(model(&g)), show_status,
+	expect(report_status(model(&g)), print_status,
 	       "gw-fra1   degraded   up 3d 4h   policy 7 (prod.yaml, 2h 0m ago)\n"
 	       "  tunnel  sluice0 :51820   mtu 1420   GSO in/out on   AEAD boringssl   2 workers\n"
 	       "  egress  eth0 10.0.0.4 (public 198.51.100.1), 2001:db8:1::1 (not there)   TC attached (tcx)   XDP "
@@ -19,7 +19,7 @@ static void test_status(void **state)
 	       "  drops   3,000 wg_index, 12 policy in the last minute\n"
 	       "  note    egress address 2001:db8:1::1 is not on eth0 yet: waiting for it\n");
 	g.policy.differs = true; /* edited since, or another was applied by hand */
-	out = shown(report_status(&g.s), show_status);
+	out = shown(report_status(&g.s), print_status);
 	assert_non_null(strstr(out, "  policy  the configured file differs from what runs: sluice reload applies "
 				    "the file\n"));
 	free(out);
@@ -30,7 +30,7 @@ static void test_status_of_a_relay(void **state)
 {
 	static const struct {
 		const char *state, *shown, *trouble, *reason;
-		struct trouble why;
+		struct conn_error why;
 	} cases[] = {
 		{"connected", "home relay lab\n", NULL, NULL, {0}},
 		{"connecting", "home relay lab\n", NULL, NULL, {0}},
@@ -38,7 +38,7 @@ static void test_status_of_a_relay(void **state)
 		 "home relay lab (away)\n",
 		 "http",
 		 "it answers as an ordinary web server: HTTP status 404",
-		 {TROUBLE_HTTP, 404}},
+		 {CONN_ERROR_HTTP, 404}},
 	};
 	struct report_tailnet t = {.state = "connected", .home = "lab", .peers = 3, .n_relays = 1};
 	struct gateway_model g;
@@ -55,11 +55,11 @@ static void test_status_of_a_relay(void **state)
 		r = report_status(s);
 		relay = json_array_get(json_object_get(json_object_get(r, "tailnet"), "relays"), 0);
 		assert_true(json_is_true(json_object_get(relay, "home")));
-		assert_string_equal(show_text(relay, "state"), cases[i].state);
-		assert_string_equal(show_text(relay, "trouble"), cases[i].trouble ? cases[i].trouble : "");
-		assert_string_equal(show_text(relay, "reason"), cases[i].reason ? cases[i].reason : "");
-		assert_int_equal(*show_text(relay, "advice") != 0, cases[i].trouble != NULL);
-		out = shown(r, show_status);
+		assert_string_equal(field_text(relay, "state"), cases[i].state);
+		assert_string_equal(field_text(relay, "trouble"), cases[i].trouble ? cases[i].trouble : "");
+		assert_string_equal(field_text(relay, "reason"), cases[i].reason ? cases[i].reason : "");
+		assert_int_equal(*field_text(relay, "advice") != 0, cases[i].trouble != NULL);
+		out = shown(r, print_status);
 		assert_non_null(strstr(out, "tailnet: connected, 3 peers, home relay lab"));
 		assert_non_null(strstr(out, cases[i].shown));
 		free(out);
@@ -72,12 +72,12 @@ static void test_status_of_an_idle_gateway(void **state)
 	struct report_source *s = model(&g);
 	char *out;
 
-	memset(&g.history, 0, sizeof(g.history));
+	memset(&g.rates, 0, sizeof(g.rates));
 	s->policy = NULL;
 	s->busiest = NULL;
 	s->n_notes = 0;
 	g.egress.program = "missing";
-	out = shown(report_status(s), show_status);
+	out = shown(report_status(s), print_status);
 	assert_non_null(strstr(out, "no policy: everything is refused"));
 	assert_non_null(strstr(out, "none in the last minute"));
 	assert_non_null(strstr(out, "TC missing"));
@@ -88,12 +88,12 @@ static void test_status_of_an_idle_gateway(void **state)
 
 static void show_by_bytes(const json_t *result, FILE *out)
 {
-	show_clients(result, "bytes", out);
+	print_clients(result, "bytes", out);
 }
 
 static void show_by_name(const json_t *result, FILE *out)
 {
-	show_clients(result, NULL, out);
+	print_clients(result, NULL, out);
 }
 
 static const char client_table[] = "NAME          USER               ADDRESS     ENDPOINT       "
@@ -131,19 +131,19 @@ static void test_drops(void **state)
 	json_t *r = report_drops(model(&g));
 
 	assert_int_equal(json_array_size(json_object_get(r, "drops")), DROP_MAX - 1);
-	expect(r, show_drops,
+	expect(r, print_drops,
 	       "REASON    PACKETS  LAST MINUTE  MEANING\n"
 	       "wg_index    4,000        3,000  no session has this receiver index\n"
 	       "policy        100           12  no rule allows it, or a deny rule forbids it\n");
 	memset(g.drops, 0, sizeof(g.drops));
-	expect(report_drops(&g.s), show_drops, "nothing was dropped\n");
+	expect(report_drops(&g.s), print_drops, "nothing was dropped\n");
 }
 
 static void test_routes(void **state)
 {
 	struct gateway_model g;
 
-	expect(report_routes(model(&g)), show_routes,
+	expect(report_routes(model(&g)), print_routes,
 	       "PREFIX          APPROVED BY    ACTIVE            POOL  VIA\n"
 	       "203.0.113.0/24  configuration  yes               -     eth0 198.51.100.254\n"
 	       "203.0.113.0/24  nobody         no: not approved  -     -\n");
@@ -151,9 +151,9 @@ static void test_routes(void **state)
 
 static void test_answers_of_other_versions(void **state)
 {
-	void (*const shows[])(const json_t *, FILE *) = {show_status,	show_by_name, show_flows,
-							 show_drops,	show_routes,  show_map_list,
-							 show_map_dump, show_reload,  show_down};
+	void (*const shows[])(const json_t *, FILE *) = {print_status,	 show_by_name, print_flows,
+							 print_drops,	 print_routes, print_map_list,
+							 print_map_dump, print_reload, print_down};
 	static const char *const answers[] = {
 		"{}",
 		"[]",

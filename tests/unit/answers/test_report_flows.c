@@ -8,7 +8,7 @@ static void test_flows(void **state)
 	struct report_filter all = {.limit = 10};
 	struct gateway_model g;
 
-	expect(report_flows(model(&g), &all), show_flows,
+	expect(report_flows(model(&g), &all), print_flows,
 	       "USER               FROM              SERVICE          AS      PROTO  STATE        AGE    IDLE  BYTES "
 	       "OUT  "
 	       "BYTES IN\n"
@@ -32,14 +32,14 @@ static void test_flows_json(void **state)
 	assert_int_equal(json_array_size(json_object_get(r, "flows")), 1);
 	assert_int_equal(json_integer_value(json_object_get(r, "matched")), 3);
 	assert_int_equal(json_integer_value(json_object_get(r, "used")), 41204);
-	assert_string_equal(show_text(f, "client"), "alice-laptop");
-	assert_string_equal(show_text(f, "as"), "198.51.100.1:40211");
-	assert_string_equal(show_text(f, "pool"), "default");
-	assert_int_equal(show_number(f, "age"), 241);
-	assert_int_equal(show_number(f, "idle"), 3);
-	assert_int_equal(show_number(f, "expires"), 100);
-	assert_int_equal(show_number(f, "bytes_in"), 985661440);
-	assert_int_equal(show_number(f, "rule"), 12);
+	assert_string_equal(field_text(f, "client"), "alice-laptop");
+	assert_string_equal(field_text(f, "as"), "198.51.100.1:40211");
+	assert_string_equal(field_text(f, "pool"), "default");
+	assert_int_equal(field_number(f, "age"), 241);
+	assert_int_equal(field_number(f, "idle"), 3);
+	assert_int_equal(field_number(f, "expires"), 100);
+	assert_int_equal(field_number(f, "bytes_in"), 985661440);
+	assert_int_equal(field_number(f, "rule"), 12);
 	json_decref(r);
 }
 

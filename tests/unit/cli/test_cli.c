@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "user/cli/commands.h"
+#include "user/cli/command.h"
 #include "user/base/exit.h"
 
 #define WORDS_MAX 16

@@ -58,7 +58,7 @@ static inline size_t whole_packet(uint8_t *p, bool v6, size_t len, uint8_t from)
 	return header + len;
 }
 
-/* A fragment by hand, not by cut.c. */
+/* A fragment by hand, not by fragment.c. */
 static inline size_t piece(uint8_t *p, bool v6, uint8_t from, uint16_t id, size_t at, size_t len, bool more)
 {
 	size_t header = header_of(v6);

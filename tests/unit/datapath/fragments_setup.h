@@ -18,7 +18,7 @@
 #include "policy/addr.h"
 #include "fragments.h"
 #include "tests/unit/random.h"
-#include "user/datapath/cut.h"
+#include "user/datapath/fragment.h"
 #include "user/datapath/reassemble.h"
 
 #define N(table)   (sizeof(table) / sizeof(*(table)))

@@ -6,7 +6,7 @@
 
 static const struct {
 	size_t data, mtu;
-	unsigned pieces; /* 0: not to be cut so */
+	unsigned fragments; /* 0: not to be cut so */
 } cuts[] = {
 	{3000, 1500, 3},   {1480, 1500, 1}, {1481, 1500, 2}, {3000, 1280, 3}, {65000, 1280, 52},
 	{65000, 576, 118}, {200, 68, 5},    {20, 28, 3},     {20, 27, 0},     {20, 0, 0},
@@ -20,18 +20,18 @@ static void cut_and_join(struct test *t, bool v6, size_t data, size_t mtu, unsig
 	struct joined whole;
 	uint8_t *got = NULL;
 	unsigned n = 0;
-	struct cut c;
+	struct fragmenter c;
 
-	assert_int_equal(cut_begin(&c, packet, len, mtu, 0x12345678), pieces > 0);
+	assert_int_equal(fragment_begin(&c, packet, len, mtu, 0x12345678), pieces > 0);
 	if (!pieces)
 		return;
-	while ((sizes[n] = cut_next(&c, parts[n]))) {
+	while ((sizes[n] = fragment_next(&c, parts[n]))) {
 		assert_true(sizes[n] <= mtu && sizes[n] + 8 > (n + 1 < pieces ? mtu : 0));
 		assert_true(v6 || !csum_finish(csum_add(0, parts[n], 20)));
 		n++;
 	}
 	assert_int_equal(n, pieces);
-	assert_int_equal(cut_next(&c, parts[n]), 0);
+	assert_int_equal(fragment_next(&c, parts[n]), 0);
 	if (n == 1 && !v6)
 		return;			 /* it is no fragment */
 	for (unsigned i = n; i-- > 0;) { /* backwards */
@@ -48,9 +48,9 @@ static void test_4787_13_cut(void **state)
 		size_t more = cuts[i].mtu ? 28 : 0; /* IPv6 with a fragment header needs so much more than IPv4 */
 
 		print_message("  %zu bytes for %zu\n", cuts[i].data, cuts[i].mtu);
-		cut_and_join(*state, false, cuts[i].data, cuts[i].mtu, cuts[i].pieces);
+		cut_and_join(*state, false, cuts[i].data, cuts[i].mtu, cuts[i].fragments);
 		if (cuts[i].mtu + more <= 1500)
-			cut_and_join(*state, true, cuts[i].data, cuts[i].mtu + more, cuts[i].pieces);
+			cut_and_join(*state, true, cuts[i].data, cuts[i].mtu + more, cuts[i].fragments);
 	}
 }
 
@@ -61,24 +61,24 @@ static void test_4787_13_cut_options(void **state)
 	static const uint8_t later[12] = {1, 1, 1, 1, 148, 4, 0, 0, 1, 1, 1, 1};
 	uint8_t packet[1024], out[512];
 	size_t n = whole_packet(packet, false, 500, 1);
-	struct cut c;
+	struct fragmenter c;
 
 	memmove(packet + 32, packet + 20, 500);
 	memcpy(packet + 20, options, 12);
 	packet[0] = 0x48;
 	put16(packet + 2, n + 12);
-	assert_true(cut_begin(&c, packet, n + 12, 300, 1));
-	assert_int_equal(cut_next(&c, out), 32 + 264);
+	assert_true(fragment_begin(&c, packet, n + 12, 300, 1));
+	assert_int_equal(fragment_next(&c, out), 32 + 264);
 	assert_memory_equal(out + 20, options, 12);
-	assert_int_equal(cut_next(&c, out), 32 + 236);
+	assert_int_equal(fragment_next(&c, out), 32 + 236);
 	assert_memory_equal(out + 20, later, 12);
 	assert_int_equal(csum_finish(csum_add(0, out, 32)), 0);
-	assert_int_equal(cut_next(&c, out), 0);
+	assert_int_equal(fragment_next(&c, out), 0);
 	packet[21] = 0; /* an option of no length: left as it is */
 	packet[22] = 0;
-	assert_true(cut_begin(&c, packet, n + 12, 300, 1));
-	assert_int_equal(cut_next(&c, out), 32 + 264);
-	assert_int_equal(cut_next(&c, out), 32 + 236);
+	assert_true(fragment_begin(&c, packet, n + 12, 300, 1));
+	assert_int_equal(fragment_next(&c, out), 32 + 264);
+	assert_int_equal(fragment_next(&c, out), 32 + 236);
 }
 
 /* An IPv6 datagram behind a hop-by-hop header of @size bytes. */
@@ -109,10 +109,10 @@ static void test_fault_14_cut_behind_options(void **state)
 		size_t len = behind_options(packet, size, 3000), sizes[8], n = 0;
 		struct joined whole;
 		uint8_t *got = NULL;
-		struct cut c;
+		struct fragmenter c;
 
-		assert_true(cut_begin(&c, packet, len, 1280, 5));
-		while ((sizes[n] = cut_next(&c, parts[n]))) {
+		assert_true(fragment_begin(&c, packet, len, 1280, 5));
+		while ((sizes[n] = fragment_next(&c, parts[n]))) {
 			assert_true(sizes[n] <= 1280);
 			assert_memory_equal(parts[n] + 42, packet + 42, size - 2); /* repeated in each */
 			n++;
@@ -131,40 +131,40 @@ static void test_fault_14_refused_is_empty(void **state)
 {
 	uint8_t packet[PACKET_MAX], out[PACKET_MAX];
 	size_t good = whole_packet(packet, true, 3000, 1), n;
-	struct cut c;
+	struct fragmenter c;
 
-	assert_true(cut_begin(&c, packet, good, 1280, 1));
-	assert_int_equal(cut_next(&c, out), 1280);
-	assert_false(cut_begin(&c, packet, good, 55, 1)); /* no room */
-	assert_int_equal(cut_next(&c, out), 0);
+	assert_true(fragment_begin(&c, packet, good, 1280, 1));
+	assert_int_equal(fragment_next(&c, out), 1280);
+	assert_false(fragment_begin(&c, packet, good, 55, 1)); /* no room */
+	assert_int_equal(fragment_next(&c, out), 0);
 	n = behind_options(packet, 1248, 3000); /* the header fills the MTU */
-	assert_false(cut_begin(&c, packet, n, 1280, 1));
-	assert_int_equal(cut_next(&c, out), 0);
+	assert_false(fragment_begin(&c, packet, n, 1280, 1));
+	assert_int_equal(fragment_next(&c, out), 0);
 	n = piece(packet, false, 1, 5, 8, 1000, true);
-	assert_false(cut_begin(&c, packet, n, 576, 1));
-	assert_int_equal(cut_next(&c, out), 0);
+	assert_false(fragment_begin(&c, packet, n, 576, 1));
+	assert_int_equal(fragment_next(&c, out), 0);
 }
 
 static void test_cut_refuses(void **state)
 {
 	uint8_t packet[2048];
-	struct cut c;
+	struct fragmenter c;
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t n = piece(packet, v6, 1, 5, 8, 1000, true);
 
-		assert_false(cut_begin(&c, packet, n, 576, 1)); /* a fragment already */
+		assert_false(fragment_begin(&c, packet, n, 576, 1)); /* a fragment already */
 		n = whole_packet(packet, v6, 1000, 1);
 		for (size_t len = 0; len < 64; len++) {
 			uint8_t *exact = malloc(len);
 
 			memcpy(exact, packet, len);
-			assert_false(cut_begin(&c, exact, len, 576, 1));
+			assert_false(fragment_begin(&c, exact, len, 576, 1));
 			free(exact);
 		}
-		assert_false(cut_begin(&c, packet, n - 1, 576, 1));
+		assert_false(fragment_begin(&c, packet, n - 1, 576, 1));
 		packet[0] = 0x55;
-		assert_false(cut_begin(&c, packet, n, 576, 1));
+		assert_false(fragment_begin(&c, packet, n, 576, 1));
 	}
 }
 
@@ -178,15 +178,15 @@ static void test_4787_14_random(void **state)
 	for (int round = 0; round < 50; round++) {
 		unsigned n = 0, order[16 * 80], done = 0;
 		size_t sizes[16 * 80], data[16];
-		struct cut c;
+		struct fragmenter c;
 
 		for (unsigned k = 0; k < 16; k++) {
 			bool v6 = k & 1;
 
 			data[k] = 3000 + rng_below(&rng, 20000);
-			assert_true(cut_begin(&c, packet, whole_packet(packet, v6, data[k], (uint8_t)k),
-					      600 + rng_below(&rng, 900), k));
-			while ((sizes[n] = cut_next(&c, parts[n])))
+			assert_true(fragment_begin(&c, packet, whole_packet(packet, v6, data[k], (uint8_t)k),
+						   600 + rng_below(&rng, 900), k));
+			while ((sizes[n] = fragment_next(&c, parts[n])))
 				n++;
 		}
 		for (unsigned i = 0; i < n; i++) {

@@ -275,11 +275,11 @@ static void test_4787_14_many_pieces(void **state)
 {
 	struct test *t = *state;
 
-	for (unsigned i = 0; i < REASSEMBLE_PIECES; i++)
+	for (unsigned i = 0; i < REASSEMBLE_FRAGMENTS; i++)
 		assert_int_equal(add(t, false, 1, 5, i * 8, 8, true), 0);
 	assert_int_equal(all_drops(t), 0);
-	assert_int_equal(add(t, false, 1, 5, REASSEMBLE_PIECES * 8, 8, false), 0);
-	assert_int_equal(t->drops[DROP_FRAGMENT], REASSEMBLE_PIECES + 1);
+	assert_int_equal(add(t, false, 1, 5, REASSEMBLE_FRAGMENTS * 8, 8, false), 0);
+	assert_int_equal(t->drops[DROP_FRAGMENT], REASSEMBLE_FRAGMENTS + 1);
 }
 
 /* RFC 6946: a fragment that is a whole packet meets no others. */

@@ -172,10 +172,10 @@ static void test_fault_38_frames(void **state)
 
 	for (int v6 = 0; v6 < 2; v6++) {
 		size_t len = frame_of(&w, 1, v6, ETH_P_RESET, TAP_CLIENT);
-		struct split split;
+		struct gso split;
 
 		assert_int_equal(reset_frame(&w, len), 24u + (v6 ? 60 : 40));
-		assert_true(split_begin(&split, memory, len));
+		assert_true(gso_begin(&split, memory, len));
 		assert_true(sums_hold(split.whole.data, split.whole.len));
 
 		len = frame_of(&w, 1, v6, v6 ? ETH_P_IPV6 : ETH_P_IP, TAP_CLIENT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Merging and cutting are each other's inverse: whatever packets go into
- * coalesce.h come out of split.h byte for byte, in the order of their flow. What
+ * gro.h come out of gso.h byte for byte, in the order of their flow. What
  * must not be merged is a table of its own.
  */
 #include <netinet/in.h>
@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "user/datapath/coalesce.h"
+#include "user/datapath/gro.h"
 #include "user/datapath/csum.h"
-#include "user/datapath/split.h"
+#include "user/datapath/gso.h"
 
 #define PACKETS 128
 #define ROOM	2048
@@ -107,7 +107,7 @@ static void take_frame(void *context, const struct iovec *iov, unsigned n)
 {
 	static uint8_t frame[70000];
 	struct sink *sink = context;
-	struct split split;
+	struct gso split;
 	size_t len = 0;
 	uint8_t *p;
 
@@ -116,8 +116,8 @@ static void take_frame(void *context, const struct iovec *iov, unsigned n)
 		len += iov[i].iov_len;
 	}
 	sink->frames++;
-	assert_true(split_begin(&split, frame, len));
-	while ((p = split_next(&split, &len))) {
+	assert_true(gso_begin(&split, frame, len));
+	while ((p = gso_next(&split, &len))) {
 		assert_true(sink->n < PACKETS && len <= ROOM);
 		memcpy(sink->packet[sink->n], p, len);
 		sink->len[sink->n++] = len;
@@ -130,19 +130,19 @@ static struct sink sink;
 /* Sends @n shapes through; returns the number of frames it took. What comes out is in sink. */
 static unsigned through(const struct shape *shapes, unsigned n, bool gso, bool uso)
 {
-	static struct coalesce c;
+	static struct gro c;
 
 	memset(&sink, 0, sizeof(sink));
-	coalesce_init(&c, gso, uso, take_frame, &sink);
+	gro_init(&c, gso, uso, take_frame, &sink);
 	for (unsigned i = 0; i < n; i++) {
 		struct packet p;
 		size_t len = build(packets[i], &shapes[i], (uint16_t)(100 + i));
 
 		memset(packets[i] + len, 0, 16); /* the tunnel's padding */
 		assert_true(packet_parse(packets[i], len + 15, &p));
-		coalesce_add(&c, &p, 5);
+		gro_add(&c, &p, 5);
 	}
-	coalesce_flush(&c);
+	gro_flush(&c);
 	assert_int_equal(sink.n, n);
 	return sink.frames;
 }
@@ -307,7 +307,7 @@ static void test_random_mixes(void **state)
 static void test_hostile_frames(void **state)
 {
 	uint8_t frame[256];
-	struct split split;
+	struct gso split;
 
 	srand(11);
 	for (int i = 0; i < 200000; i++) {
@@ -319,9 +319,9 @@ static void test_hostile_frames(void **state)
 			frame[k] = (uint8_t)rand();
 		if (len > 30)
 			frame[10 + 14] = rand() & 1 ? 0x45 : 0x60;
-		if (!split_begin(&split, frame, len))
+		if (!gso_begin(&split, frame, len))
 			continue;
-		while ((p = split_next(&split, &n))) {
+		while ((p = gso_next(&split, &n))) {
 			assert_true(p >= frame && p + n <= frame + len);
 			assert_true(++packets_seen <= sizeof(frame));
 		}

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "user/doctor/doctor.h"
-#include "user/print/show.h"
+#include "user/print/print.h"
 
 #define CLIENTS(all, active) "{\"clients\": {\"configured\": " #all ", \"active\": " #active "}"
 
@@ -32,7 +32,7 @@ static const json_t *said(const struct doctor *d, const char *check)
 	size_t i;
 
 	json_array_foreach (d->checks, i, entry)
-		if (!strcmp(show_text(entry, "check"), check))
+		if (!strcmp(field_text(entry, "check"), check))
 			return entry;
 	return NULL;
 }
@@ -49,10 +49,11 @@ static void test_clients(void **state)
 		assert_non_null(status);
 		doctor_gateway(&d, &cfg, status);
 		entry = said(&d, "clients");
-		assert_string_equal(show_text(entry, "result"), cases[i].result);
-		if (!strstr(show_text(entry, "text"), cases[i].text) ||
-		    !strstr(show_text(entry, "advice"), cases[i].advice))
-			fail_msg("%s: %s -> %s", cases[i].status, show_text(entry, "text"), show_text(entry, "advice"));
+		assert_string_equal(field_text(entry, "result"), cases[i].result);
+		if (!strstr(field_text(entry, "text"), cases[i].text) ||
+		    !strstr(field_text(entry, "advice"), cases[i].advice))
+			fail_msg("%s: %s -> %s", cases[i].status, field_text(entry, "text"),
+				 field_text(entry, "advice"));
 		json_decref(status);
 		json_decref(d.checks);
 	}

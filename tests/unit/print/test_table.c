@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/answers/history.h"
+#include "user/answers/rates.h"
 #include "user/base/log.h"
 #include "user/print/table.h"
 #include "user/base/text.h"
@@ -203,9 +203,9 @@ static void test_log_site_is_bounded(void **state)
 
 /* ---- the last minute -------------------------------------------------------------------------------- */
 
-static struct history_sample sample(uint64_t second, uint64_t scale)
+static struct rates_sample sample(uint64_t second, uint64_t scale)
 {
-	struct history_sample s = {.ns = second * 1000000000};
+	struct rates_sample s = {.ns = second * 1000000000};
 
 	s.out = (struct traffic){.packets = 10 * scale, .bytes = 1000 * scale};
 	s.in = (struct traffic){.packets = 30 * scale, .bytes = 3000 * scale};
@@ -215,44 +215,44 @@ static struct history_sample sample(uint64_t second, uint64_t scale)
 
 static void test_history(void **state)
 {
-	struct history_sample first = sample(1, 1), now = sample(300, 307);
-	struct history h = {0};
+	struct rates_sample first = sample(1, 1), now = sample(300, 307);
+	struct rates h = {0};
 	uint64_t drops[DROP_MAX];
 
-	history_drops(&h, now.drops, drops); /* no sample yet: what died before is not known */
+	rates_drops(&h, now.drops, drops); /* no sample yet: what died before is not known */
 	assert_int_equal(drops[DROP_POLICY], 0);
-	history_add(&h, &first);
-	history_drops(&h, now.drops, drops); /* from the first one on */
+	rates_add(&h, &first);
+	rates_drops(&h, now.drops, drops); /* from the first one on */
 	assert_int_equal(drops[DROP_POLICY], 306);
-	history_drops(&h, first.drops, drops);
+	rates_drops(&h, first.drops, drops);
 	assert_int_equal(drops[DROP_POLICY], 0);
 	for (uint64_t i = 1; i <= 300; i++) {
-		struct history_sample s = sample(i, i);
+		struct rates_sample s = sample(i, i);
 
-		history_add(&h, &s);
+		rates_add(&h, &s);
 		s.ns += 100000000; /* too soon: ignored */
 		s.drops[DROP_POLICY] += 1000;
-		history_add(&h, &s);
+		rates_add(&h, &s);
 	}
-	history_drops(&h, now.drops, drops);
+	rates_drops(&h, now.drops, drops);
 	assert_int_equal(drops[DROP_POLICY], 67); /* 7 of them since the last sample */
 	assert_int_equal(drops[DROP_TTL], 0);
-	assert_int_equal(history_rate(&h).bits_out, 8000);
-	assert_int_equal(history_rate(&h).bits_in, 24000);
-	assert_int_equal(history_rate(&h).packets, 40);
+	assert_int_equal(rates_now(&h).bits_out, 8000);
+	assert_int_equal(rates_now(&h).bits_in, 24000);
+	assert_int_equal(rates_now(&h).packets, 40);
 }
 
 static void test_history_starts_again_with_new_maps(void **state)
 {
-	struct history h = {0};
+	struct rates h = {0};
 	uint64_t drops[DROP_MAX];
 
 	for (uint64_t i = 1; i <= 30; i++) {
-		struct history_sample s = sample(i, i < 20 ? 1000 * i : i);
+		struct rates_sample s = sample(i, i < 20 ? 1000 * i : i);
 
-		history_add(&h, &s);
+		rates_add(&h, &s);
 	}
-	history_drops(&h, sample(30, 30).drops, drops);
+	rates_drops(&h, sample(30, 30).drops, drops);
 	assert_int_equal(drops[DROP_POLICY], 10);
 }
 

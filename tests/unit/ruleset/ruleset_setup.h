@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/answers/explain.h"
-#include "user/answers/policy_report.h"
+#include "user/answers/report_explain.h"
+#include "user/answers/report_policy.h"
 #include "user/base/file.h"
 #include "user/ruleset/policy_store.h"
 #include "user/ruleset/ruleset.h"

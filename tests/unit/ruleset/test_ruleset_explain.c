@@ -79,7 +79,7 @@ static void test_explain_names_rule_route_and_pool(void **state)
 	assert_string_equal(prefix, "203.0.113.0/24");
 	assert_string_equal(by, "tag:gw");
 	assert_string_equal(pool, "bank");
-	explain_show(j, out);
+	print_explain(j, out);
 	fclose(out);
 	assert_non_null(strstr(text, "allowed  rule 1  p.yaml:5"));
 	assert_non_null(strstr(text, "pool bank via eth1"));
@@ -127,7 +127,7 @@ static void test_explain_of_a_prefix(void **state)
 
 	assert_true(json_is_null(json_object_get(a, "source_of")));
 	assert_string_equal(json_string_value(json_object_get(a, "destination_of")), "203.0.113.0/24");
-	explain_show(j, out);
+	print_explain(j, out);
 	fclose(out);
 	assert_non_null(strstr(text, "service   203.0.113.0 (the first of 203.0.113.0/24, alone) tcp 443"));
 	free(text);

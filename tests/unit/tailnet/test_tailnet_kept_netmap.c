@@ -34,24 +34,24 @@ static int tear_down(void **state)
 static void keep(const char *folder, const char *server)
 {
 	struct netmap m = {0};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 
 	apply(&m, "{" SELF ",\"Peers\":[" NODE("2", "02", "") "]}");
-	roster_tell(&m, true, &t);
+	netmap_copy_tell(&m, true, &t);
 	kept_netmap_save(folder, server, &r);
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 static size_t peers_kept(const char *folder, const char *server)
 {
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	size_t n = kept_netmap_load(folder, server, &r) ? r.map.n_peers : 0;
 
 	assert_true(n || !r.map.self.node);
-	roster_free(&r);
+	netmap_copy_free(&r);
 	return n;
 }
 

@@ -19,7 +19,7 @@
 #include "user/base/bytes.h"
 #include "user/base/secret.h"
 #include "user/tailnet/transport/backoff.h"
-#include "user/tailnet/transport/channel.h"
+#include "user/tailnet/transport/ts2021.h"
 #include "coord.h"
 #include "follow.h"
 #include "ourselves.h"
@@ -74,7 +74,7 @@ struct coord {
 	/* the connection */
 	bool connected;
 	struct server_key *fetch; /* of the server's key; NULL: none under way */
-	struct channel *channel;
+	struct ts2021 *ts2021;
 	int32_t request; /* register, or the map */
 	int status;	 /* HTTP's, of request */
 	uint64_t rest;	 /* for so long its answer wants us to leave the server alone; ns */
@@ -103,8 +103,8 @@ static void drop_connection(struct coord *c)
 	free(c->fetch);
 	c->fetch = NULL;
 	follow_stop(&c->follow);
-	channel_free(c->channel);
-	c->channel = NULL;
+	ts2021_free(c->ts2021);
+	c->ts2021 = NULL;
 	c->request = 0;
 	c->answer = writer_to(c->answer.start, ANSWER_MAX);
 	c->rest = 0;
@@ -175,9 +175,9 @@ static void send_register(struct coord *c)
 {
 	c->answer = writer_to(c->answer.start, ANSWER_MAX);
 	c->status = 0;
-	c->request = channel_post(c->channel, "/machine/register",
-				  c->logout ? ourselves_logout_json(&c->self)
-					    : ourselves_register_json(&c->self, c->followup, c->with_key));
+	c->request = ts2021_post(c->ts2021, "/machine/register",
+				 c->logout ? ourselves_logout_json(&c->self)
+					   : ourselves_register_json(&c->self, c->followup, c->with_key));
 	if (c->request < 0)
 		coord_fail(c, "cannot send a registration");
 }
@@ -194,7 +194,7 @@ static void start_map(struct coord *c)
 	c->status = 0;
 	c->map_since = c->now;
 	coord_enter(c, STATE_MAP, STEP_TIMEOUT);
-	c->request = follow_start(&c->follow, c->channel);
+	c->request = follow_start(&c->follow, c->ts2021);
 	if (c->request < 0)
 		coord_fail(c, "cannot ask for the netmap");
 }
@@ -402,16 +402,16 @@ static void ask_key(struct coord *c)
 
 static void start_channel(struct coord *c)
 {
-	static const struct channel_ops ops = {coord_on_send, coord_on_ready, coord_on_status, coord_on_body,
-					       coord_on_closed};
-	struct channel_keys keys;
+	static const struct ts2021_ops ops = {coord_on_send, coord_on_ready, coord_on_status, coord_on_body,
+					      coord_on_closed};
+	struct ts2021_keys keys;
 
 	memcpy(keys.machine, c->self.config.machine, KEY_LEN);
 	memcpy(keys.server, c->server_key, KEY_LEN);
 	c->ops->random(c->ctx, keys.ephemeral, KEY_LEN);
-	c->channel = channel_new(&c->self.server, &keys, &ops, c);
+	c->ts2021 = ts2021_new(&c->self.server, &keys, &ops, c);
 	crypto_wipe(&keys, sizeof(keys));
-	if (!c->channel)
+	if (!c->ts2021)
 		coord_fail(c, "the server's key is not a usable key");
 }
 
@@ -444,8 +444,8 @@ void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t 
 	c->now = now;
 	if (c->fetch)
 		coord_read_key(c, bytes, len);
-	else if (c->channel && !channel_receive(c->channel, bytes, len))
-		coord_fail(c, "%s", channel_error(c->channel));
+	else if (c->ts2021 && !ts2021_receive(c->ts2021, bytes, len))
+		coord_fail(c, "%s", ts2021_error(c->ts2021));
 	carry_out(c);
 }
 
@@ -494,7 +494,7 @@ static void take_keys(struct coord *c, const struct wire_keys *keys)
 static void log_out(struct coord *c)
 {
 	c->logout = true;
-	if (c->channel && (c->state == STATE_MAP || c->state == STATE_LOGIN)) {
+	if (c->ts2021 && (c->state == STATE_MAP || c->state == STATE_LOGIN)) {
 		coord_enter(c, STATE_LOGOUT, STEP_TIMEOUT);
 		follow_stop(&c->follow);
 		send_register(c);

@@ -5,7 +5,7 @@
 
 #include "user/tailnet/transport/backoff.h"
 #include "follow.h"
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 #include "user/tailnet/types/server_clock.h"
 
 /* ---- what changes on our side ------------------------------------------------------------------- */
@@ -25,7 +25,7 @@ static void announce(struct follow *f, uint64_t now)
 
 	if (!f->current || !announce_wants(a, now))
 		return;
-	stream = channel_post(f->channel, "/machine/map", ourselves_map_json(f->self, false));
+	stream = ts2021_post(f->ts2021, "/machine/map", ourselves_map_json(f->self, false));
 	if (stream < 0)
 		announce_failed(a, follow_next_try(f, now));
 	else
@@ -69,7 +69,7 @@ static void give_up_pings(struct follow *f, uint64_t now)
 
 	while ((stream = pings_overdue(&f->pings, now))) {
 		pings_closed(&f->pings, stream);
-		channel_cancel(f->channel, stream);
+		ts2021_cancel(f->ts2021, stream);
 	}
 }
 
@@ -77,14 +77,14 @@ uint64_t follow_tick(struct follow *f, uint64_t now)
 {
 	uint64_t next;
 
-	if (!f->channel)
+	if (!f->ts2021)
 		return UINT64_MAX;
 	give_up_pings(f, now);
 	next = pings_next(&f->pings);
 	if (!f->current)
 		return next;
 	if (announce_timed_out(&f->announcement, now))
-		channel_cancel(f->channel, f->announcement.stream); /* ends as one that failed */
+		ts2021_cancel(f->ts2021, f->announcement.stream); /* ends as one that failed */
 	announce(f, now);
 	return announce_next(&f->announcement) < next ? announce_next(&f->announcement) : next;
 }
@@ -93,7 +93,7 @@ uint64_t follow_tick(struct follow *f, uint64_t now)
 
 static void tell_remarks(struct follow *f)
 {
-	const struct wire_message m = {.type = WIRE_REMARKS, .remarks = f->map.remarks};
+	const struct wire_message m = {.type = WIRE_HEALTH, .health = f->map.health};
 
 	f->ops->tell(f->ctx, &m);
 }
@@ -104,8 +104,8 @@ void follow_tell(struct follow *f, bool all)
 
 	if (f->map.derpmap_changed)
 		f->ops->relays(f->ctx, f->map.derpmap);
-	roster_tell(&f->map, all, &t);
-	if (all || f->map.remarks_changed)
+	netmap_copy_tell(&f->map, all, &t);
+	if (all || f->map.health_changed)
 		tell_remarks(f);
 	netmap_settle(&f->map);
 }
@@ -141,7 +141,7 @@ static void answer_ping(struct follow *f, const struct netmap_update *u)
 		f->ops->head(f->ctx, &u->ping_url);
 		return;
 	}
-	stream = channel_request(f->channel, "HEAD", u->ping_url.path, NULL, 0);
+	stream = ts2021_request(f->ts2021, "HEAD", u->ping_url.path, NULL, 0);
 	if (stream > 0)
 		pings_sent(&f->pings, stream, f->now);
 	else
@@ -178,7 +178,7 @@ static bool is_whole(struct follow *f, const struct netmap_update *u)
 /* Of a message that changes nothing else. */
 static void apply_page(struct follow *f, struct netmap_update *u)
 {
-	if (remarks_apply(&f->map.remarks, &u->remarks))
+	if (health_apply(&f->map.health, &u->health))
 		tell_remarks(f);
 }
 
@@ -195,7 +195,7 @@ static bool apply(struct follow *f, struct netmap_update *u)
 	}
 	whole = is_whole(f, u);
 	first = whole && !f->current;
-	u->remarks.clear |= first;
+	u->health.clear |= first;
 	u->has_dial_plan |= first;
 	u->full |= first; /* a tailnet without peers has no list of them */
 	u->clear_filters |= first;
@@ -236,17 +236,17 @@ bool follow_receive(struct follow *f, const uint8_t *bytes, size_t len, uint64_t
 
 /* ---- life -------------------------------------------------------------------------------------------- */
 
-int32_t follow_start(struct follow *f, struct channel *channel)
+int32_t follow_start(struct follow *f, struct ts2021 *channel)
 {
 	follow_stop(f);
-	f->channel = channel;
+	f->ts2021 = channel;
 	f->announcement.due = true; /* a server of capability 68 or later takes nothing about us from this request */
-	return channel_post(channel, "/machine/map", ourselves_map_json(f->self, true));
+	return ts2021_post(channel, "/machine/map", ourselves_map_json(f->self, true));
 }
 
 void follow_stop(struct follow *f)
 {
-	f->channel = NULL;
+	f->ts2021 = NULL;
 	f->current = false;
 	f->standing = WIRE_STATES;
 	f->end = FOLLOW_ON;

@@ -3,7 +3,7 @@
 #define SLUICE_TAILNET_FOLLOW_H
 
 #include "announce.h"
-#include "user/tailnet/transport/channel.h"
+#include "user/tailnet/transport/ts2021.h"
 #include "coord.h"
 #include "user/tailnet/netmap/netmap.h"
 #include "ourselves.h"
@@ -26,7 +26,7 @@ struct follow {
 	const struct coord_ops *ops; /* of the session */
 	void *ctx;
 	const struct ourselves *self;
-	struct channel *channel;  /* borrowed; NULL: not following */
+	struct ts2021 *ts2021;	  /* borrowed; NULL: not following */
 	bool current;		  /* the whole netmap has come; its changes follow */
 	enum wire_state standing; /* as last told while it was current; WIRE_STATES: not yet */
 	char said[WIRE_TEXT_MAX + 1];
@@ -40,7 +40,7 @@ struct follow {
 };
 
 /* Returns the stream whose answer is the netmap; -1: cannot be asked for. */
-int32_t follow_start(struct follow *f, struct channel *channel);
+int32_t follow_start(struct follow *f, struct ts2021 *channel);
 void follow_stop(struct follow *f);
 void follow_free(struct follow *f);
 

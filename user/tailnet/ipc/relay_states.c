@@ -21,7 +21,7 @@ const struct wire_relay_state *relay_states_find(const struct relay_states *r, u
 
 static bool is_same(const struct wire_relay_state *a, const struct wire_relay_state *b)
 {
-	return a->state == b->state && trouble_equal(&a->why, &b->why) && !strcmp(a->host, b->host ? b->host : "");
+	return a->state == b->state && conn_error_equal(&a->why, &b->why) && !strcmp(a->host, b->host ? b->host : "");
 }
 
 bool relay_states_take(struct relay_states *r, const struct wire_relay_state *s)

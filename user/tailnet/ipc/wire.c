@@ -43,20 +43,20 @@ static void get_clock(struct reader *r, struct wire_message *m)
 
 static void put_remarks(struct writer *w, const struct wire_message *m)
 {
-	wire_put_count(w, m->remarks.n, REMARKS_MAX);
-	for (size_t i = 0; i < m->remarks.n && !w->bad; i++) {
-		write_u8(w, (uint8_t)m->remarks.v[i].severity);
-		wire_put_text(w, m->remarks.v[i].text, REMARK_TEXT_MAX);
+	wire_put_count(w, m->health.n, HEALTH_MAX);
+	for (size_t i = 0; i < m->health.n && !w->bad; i++) {
+		write_u8(w, (uint8_t)m->health.v[i].severity);
+		wire_put_text(w, m->health.v[i].text, HEALTH_TEXT_MAX);
 	}
 }
 
 static void get_remarks(struct reader *r, struct wire_message *m)
 {
-	m->remarks.v = wire_get_list(r, REMARKS_MAX, 3, sizeof(*m->remarks.v), &m->remarks.n);
-	for (size_t i = 0; i < m->remarks.n; i++) {
-		m->remarks.v[i].severity = read_u8(r);
-		r->bad |= m->remarks.v[i].severity >= REMARK_SEVERITIES;
-		m->remarks.v[i].text = wire_get_text(r, REMARK_TEXT_MAX);
+	m->health.v = wire_get_list(r, HEALTH_MAX, 3, sizeof(*m->health.v), &m->health.n);
+	for (size_t i = 0; i < m->health.n; i++) {
+		m->health.v[i].severity = read_u8(r);
+		r->bad |= m->health.v[i].severity >= HEALTH_SEVERITIES;
+		m->health.v[i].text = wire_get_text(r, HEALTH_TEXT_MAX);
 	}
 }
 
@@ -211,10 +211,10 @@ static void wire_get_relay(struct reader *r, struct wire_message *m)
 	state = read_u8(r);
 	kind = read_u8(r);
 	s->state = (enum wire_relay_standing)state;
-	s->why = (struct trouble){(enum trouble_kind)kind, (int)read_be32(r)};
+	s->why = (struct conn_error){(enum conn_error_kind)kind, (int)read_be32(r)};
 	s->host = wire_get_text(r, URL_HOST_MAX);
-	r->bad |= !s->region || state >= WIRE_RELAY_STANDINGS || kind >= TROUBLE_KINDS;
-	r->bad |= (kind != TROUBLE_NONE) != (state == WIRE_RELAY_AWAY) || (!kind && s->why.number);
+	r->bad |= !s->region || state >= WIRE_RELAY_STANDINGS || kind >= CONN_ERROR_KINDS;
+	r->bad |= (kind != CONN_ERROR_NONE) != (state == WIRE_RELAY_AWAY) || (!kind && s->why.number);
 	r->bad |= s->host && *s->host && !derpmap_is_host(s->host);
 }
 
@@ -369,7 +369,7 @@ static const struct kind {
 } kinds[] = {
 	[WIRE_STATUS] = {TO_GATEWAY, put_status, get_status},
 	[WIRE_CLOCK] = {TO_GATEWAY, put_clock, get_clock},
-	[WIRE_REMARKS] = {TO_GATEWAY, put_remarks, get_remarks},
+	[WIRE_HEALTH] = {TO_GATEWAY, put_remarks, get_remarks},
 	[WIRE_LOGIN] = {TO_GATEWAY, put_login, get_login},
 	[WIRE_MAP_BEGIN] = {TO_GATEWAY, put_begin, get_begin},
 	[WIRE_SELF] = {TO_GATEWAY, put_self, get_self},
@@ -451,8 +451,8 @@ void wire_message_free(struct wire_message *m)
 		free(m->status.text);
 	else if (m->type == WIRE_LOGIN)
 		free(m->url);
-	else if (m->type == WIRE_REMARKS)
-		remarks_free(&m->remarks);
+	else if (m->type == WIRE_HEALTH)
+		health_free(&m->health);
 	else if (m->type == WIRE_SELF)
 		node_free(m->self.node);
 	else if (m->type == WIRE_PEER)

@@ -9,9 +9,9 @@
 #include "user/base/bytes.h"
 #include "user/tailnet/types/derpmap.h"
 #include "user/tailnet/types/node.h"
-#include "user/tailnet/types/remarks.h"
+#include "user/tailnet/types/health.h"
 #include "policy/filter.h"
-#include "user/tailnet/types/trouble.h"
+#include "user/tailnet/types/conn_error.h"
 
 /*
  * What the gateway and its network process say to each other, one message a
@@ -33,7 +33,7 @@ enum wire_type {
 	/* network process to gateway */
 	WIRE_STATUS = 1, /* how we stand with the coordination server */
 	WIRE_CLOCK,	 /* what time it is there */
-	WIRE_REMARKS,	 /* what it wants people to know, all of it */
+	WIRE_HEALTH,	 /* what it wants people to know, all of it */
 	WIRE_LOGIN,	 /* somebody has to open this URL */
 	WIRE_MAP_BEGIN,
 	WIRE_SELF, /* our own node */
@@ -120,8 +120,8 @@ enum wire_relay_standing {
 struct wire_relay_state {
 	uint16_t region;
 	enum wire_relay_standing state;
-	struct trouble why; /* if away */
-	char *host;	    /* of the relay itself; NULL: none */
+	struct conn_error why; /* if away */
+	char *host;	       /* of the relay itself; NULL: none */
 };
 
 struct wire_relay_packet {
@@ -171,9 +171,9 @@ struct wire_message {
 	enum wire_type type;
 	union {
 		struct wire_status status;
-		char *url;		/* WIRE_LOGIN */
-		struct remarks remarks; /* without ids */
-		int64_t clock;		/* Unix seconds, not before SERVER_CLOCK_EPOCH */
+		char *url;	      /* WIRE_LOGIN */
+		struct health health; /* without ids */
+		int64_t clock;	      /* Unix seconds, not before SERVER_CLOCK_EPOCH */
 		struct wire_map_begin begin;
 		struct wire_self self;
 		struct tailnet_node *peer;

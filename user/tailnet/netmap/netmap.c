@@ -390,7 +390,7 @@ void netmap_apply(struct netmap *m, struct netmap_update *u)
 		settle_rules(m, filters);
 	if (u->has_dial_plan)
 		m->dial_plan = u->dial_plan;
-	m->remarks_changed |= remarks_apply(&m->remarks, &u->remarks);
+	m->health_changed |= health_apply(&m->health, &u->health);
 	if (u->derpmap) {
 		derpmap_update(&m->derpmap, u->derpmap);
 		m->derpmap_changed = true;
@@ -402,7 +402,7 @@ void netmap_settle(struct netmap *m)
 {
 	for (size_t i = 0; i < m->n_peers; i++)
 		m->peers[i].changed = false;
-	m->self.changed = m->full = m->rules_changed = m->derpmap_changed = m->remarks_changed = false;
+	m->self.changed = m->full = m->rules_changed = m->derpmap_changed = m->health_changed = false;
 	free(m->removed);
 	m->removed = NULL;
 	m->n_removed = 0;
@@ -438,7 +438,7 @@ void netmap_free(struct netmap *m)
 	while (m->n_filters)
 		drop_filter(m, m->n_filters - 1);
 	derpmap_free(m->derpmap);
-	remarks_free(&m->remarks);
+	health_free(&m->health);
 	forget_all_unfit(m);
 	free(m->unfit);
 	free(m->peers);

@@ -12,7 +12,7 @@
 #include "user/tailnet/types/derpmap.h"
 #include "user/tailnet/types/dial_plan.h"
 #include "user/tailnet/types/node.h"
-#include "user/tailnet/types/remarks.h"
+#include "user/tailnet/types/health.h"
 #include "policy/filter.h"
 
 /*
@@ -123,7 +123,7 @@ struct netmap_update {
 	struct derpmap *derpmap; /* NULL: unchanged */
 	bool locked;		 /* the tailnet uses tailnet lock */
 	bool exit;		 /* the server wants this node to end (Debug.Exit) */
-	struct remarks_change remarks;
+	struct health_change health;
 	bool has_dial_plan;
 	struct dial_plan dial_plan;
 	bool ping, ping_noise; /* answer with HEAD to ping_url, inside the Noise stream or outside */
@@ -154,9 +154,9 @@ struct netmap {
 	size_t n_unplaced;	 /* peers that their capabilities give no rule: too many sources */
 	uint8_t digest[32];	 /* of all rules: servers send them again unchanged */
 	struct derpmap *derpmap; /* NULL: not known yet */
-	struct remarks remarks;
+	struct health health;
 	struct dial_plan dial_plan;
-	bool remarks_changed;			   /* since netmap_settle() */
+	bool health_changed;			   /* since netmap_settle() */
 	bool full, rules_changed, derpmap_changed; /* since netmap_settle() */
 };
 

@@ -494,7 +494,7 @@ static void read_relays(const json_t *root, struct netmap_update *u)
 	element_object(&f, value, remark);
 	u->derpmap = derpmap_read(&f, value);
 	text = fields_bad(&f) ? mem_printf("some of its relays cannot be used: %s", f.error) : NULL;
-	remarks_add(&u->remarks.list, remark, REMARK_MEDIUM, text);
+	health_add(&u->health.list, remark, HEALTH_MEDIUM, text);
 	free(text);
 }
 
@@ -505,7 +505,7 @@ static void netmap_read_all(const json_t *root, struct netmap_update *u)
 	read_ping(root, u);
 	u->server_time = field_time(&time, root, "ControlTime");
 	u->has_dial_plan = dial_plan_read(&plan, root, &u->dial_plan);
-	remarks_read_page(root, &u->remarks);
+	health_read_page(root, &u->health);
 	u->alive = json_is_true(json_object_get(root, "KeepAlive"));
 	if (u->alive)
 		return;
@@ -514,7 +514,7 @@ static void netmap_read_all(const json_t *root, struct netmap_update *u)
 	read_users(root, u);
 	read_filters(root, u);
 	read_lock(root, u);
-	remarks_read(root, &u->remarks);
+	health_read(root, &u->health);
 	u->exit = json_is_integer(json_object_get(json_object_get(root, "Debug"), "Exit"));
 	read_relays(root, u);
 }
@@ -551,7 +551,7 @@ void netmap_update_free(struct netmap_update *u)
 	for (size_t i = 0; i < u->n_filters; i++)
 		netmap_filter_free(&u->filters[i]);
 	derpmap_free(u->derpmap);
-	remarks_free(&u->remarks.list);
+	health_free(&u->health.list);
 	for (size_t i = 0; i < u->n_unfit; i++)
 		free(u->unfit[i].why);
 	free(u->unfit);

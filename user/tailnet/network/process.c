@@ -24,7 +24,7 @@
 #include "user/process/sandbox.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
-#include "user/tailnet/ipc/link.h"
+#include "user/tailnet/ipc/ipc.h"
 #include "user/base/clock.h"
 #include "user/base/url.h"
 #include "user/base/http1.h"
@@ -41,7 +41,7 @@ struct head { /* an answer to a ping of the server's */
 };
 
 struct process {
-	struct link link;
+	struct ipc ipc;
 	struct conns conns;
 	struct coord *coord;   /* NULL until WIRE_CONFIG */
 	struct relays *relays; /* NULL: none wanted */
@@ -62,7 +62,7 @@ static void process_tell(void *ctx, const struct wire_message *m)
 {
 	struct process *p = ctx;
 
-	if (!link_send(&p->link, m))
+	if (!ipc_send(&p->ipc, m))
 		p->over = true;
 }
 
@@ -90,13 +90,13 @@ static void control_received(void *ctx, const uint8_t *bytes, size_t len)
 	coord_received(p->coord, bytes, len, clock_now());
 }
 
-static void control_closed(void *ctx, const struct trouble *why)
+static void control_closed(void *ctx, const struct conn_error *why)
 {
 	struct process *p = ctx;
 	char what[256], text[WIRE_TEXT_MAX + 1];
 
 	p->control = NULL;
-	snprintf(text, sizeof(text), "%s (%s)", trouble_text(why, what, sizeof(what)), trouble_advice(why));
+	snprintf(text, sizeof(text), "%s (%s)", conn_error_text(why, what, sizeof(what)), conn_error_advice(why));
 	coord_closed(p->coord, text, clock_now());
 }
 
@@ -156,7 +156,7 @@ static void head_received(void *ctx, const uint8_t *bytes, size_t len)
 		end_head(h);
 }
 
-static void head_closed(void *ctx, const struct trouble *why)
+static void head_closed(void *ctx, const struct conn_error *why)
 {
 	end_head(ctx);
 }
@@ -280,18 +280,18 @@ static void process_take_message(struct process *p, struct wire_message *m)
 
 static void read_link(struct process *p)
 {
-	enum link_result result = LINK_MESSAGE;
+	enum ipc_result result = IPC_MESSAGE;
 
-	for (int i = 0; i < 64 && result == LINK_MESSAGE; i++) {
+	for (int i = 0; i < 64 && result == IPC_MESSAGE; i++) {
 		struct wire_message m;
 
-		result = link_receive(&p->link, &m);
-		if (result != LINK_MESSAGE)
+		result = ipc_receive(&p->ipc, &m);
+		if (result != IPC_MESSAGE)
 			break;
 		process_take_message(p, &m);
 		wire_message_free(&m);
 	}
-	p->over |= result == LINK_GONE || result == LINK_MALFORMED;
+	p->over |= result == IPC_GONE || result == IPC_MALFORMED;
 }
 
 /* ---- the loop ---------------------------------------------------------------------------- */
@@ -330,8 +330,8 @@ static void run_once(struct process *p)
 
 	if (conns_deadline < deadline)
 		deadline = conns_deadline;
-	fds[0] = (struct pollfd){.fd = p->link.fd, .events = POLLIN};
-	if (link_wants_write(&p->link))
+	fds[0] = (struct pollfd){.fd = p->ipc.fd, .events = POLLIN};
+	if (ipc_wants_write(&p->ipc))
 		fds[0].events |= POLLOUT;
 	if (poll(fds, 1 + n + relay_hosts_prepare(&p->hosts, fds + 1 + n), timeout_of(deadline, now)) < 0 &&
 	    errno != EINTR) {
@@ -339,7 +339,7 @@ static void run_once(struct process *p)
 		return;
 	}
 	conns_handle(&p->conns, fds + 1, n, clock_now());
-	if (fds[0].revents & POLLOUT && !link_flush(&p->link))
+	if (fds[0].revents & POLLOUT && !ipc_flush(&p->ipc))
 		p->over = true;
 	if (fds[0].revents & ~POLLOUT)
 		read_link(p);
@@ -364,7 +364,7 @@ int process_main(void)
 		log_error("tailnet process: %s gives wrong answers", what);
 		return 1;
 	}
-	link_init(&p.link, PAIR_FD, WIRE_TO_NETWORK);
+	ipc_init(&p.ipc, PAIR_FD, WIRE_TO_NETWORK);
 	while (!p.over)
 		run_once(&p);
 	coord_free(p.coord);
@@ -375,7 +375,7 @@ int process_main(void)
 			end_head(&p.heads[i]);
 	relay_hosts_free(&p.hosts);
 	conns_free(&p.conns);
-	link_free(&p.link);
+	ipc_free(&p.ipc);
 	return 0;
 }
 

@@ -135,17 +135,17 @@ static void end_try(struct relay *r)
 	tell_outcome(r);
 }
 
-static void set_outcome(struct relay *r, enum wire_relay_standing state, struct trouble why)
+static void set_outcome(struct relay *r, enum wire_relay_standing state, struct conn_error why)
 {
 	strcpy(r->host, r->to.host);
 	r->outcome = (struct wire_relay_state){.region = r->region, .state = state, .why = why, .host = r->host};
 }
 
 /* Of the node that is being tried; what is known of one before it counts. */
-static void relay_note(struct relay *r, enum trouble_kind kind, int number)
+static void relay_note(struct relay *r, enum conn_error_kind kind, int number)
 {
 	if (r->outcome.state != WIRE_RELAY_AWAY)
-		set_outcome(r, WIRE_RELAY_AWAY, (struct trouble){kind, number});
+		set_outcome(r, WIRE_RELAY_AWAY, (struct conn_error){kind, number});
 }
 
 static const struct conn_ops conn_ops;
@@ -187,9 +187,9 @@ static void relay_try_next(struct relay *r)
 			continue; /* speaks STUN only */
 		if (relay_call(r))
 			return;
-		relay_note(r, TROUBLE_BUSY, 0);
+		relay_note(r, CONN_ERROR_BUSY, 0);
 	}
-	relay_note(r, TROUBLE_NO_RELAY, 0); /* if there was none to be tried */
+	relay_note(r, CONN_ERROR_NO_RELAY, 0); /* if there was none to be tried */
 	end_try(r);
 }
 
@@ -203,7 +203,7 @@ static void begin_try(struct relay *r)
 }
 
 /* The connection is of no use, or no more. */
-static void relay_fail(struct relay *r, enum trouble_kind kind, int number)
+static void relay_fail(struct relay *r, enum conn_error_kind kind, int number)
 {
 	bool was_open = r->state == RELAY_OPEN;
 
@@ -250,7 +250,7 @@ static void relay_on_ready(void *ctx)
 	for (size_t i = 0; i < r->n_waiting; i++)
 		derp_send_packet(&r->derp, r->waiting[i].to, r->waiting[i].bytes, r->waiting[i].len);
 	drop_waiting(r);
-	set_outcome(r, WIRE_RELAY_UP, (struct trouble){0});
+	set_outcome(r, WIRE_RELAY_UP, (struct conn_error){0});
 	tell_outcome(r);
 }
 
@@ -327,9 +327,9 @@ static size_t take_http(struct relay *r, const uint8_t *bytes, size_t len)
 		r->state = RELAY_LOGIN;
 		r->due = r->all->now + ANSWER_TIME;
 	} else if (r->http.state != HTTP1_HEAD && r->http.status) {
-		relay_fail(r, TROUBLE_HTTP, r->http.status);
+		relay_fail(r, CONN_ERROR_HTTP, r->http.status);
 	} else if (r->http.state == HTTP1_BAD) {
-		relay_fail(r, TROUBLE_NO_HTTP, 0);
+		relay_fail(r, CONN_ERROR_NO_HTTP, 0);
 	}
 	return used;
 }
@@ -342,17 +342,17 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 	if (r->state == RELAY_OPEN)
 		r->due = r->all->now + WATCHDOG_TIME;
 	if ((r->state == RELAY_LOGIN || r->state == RELAY_OPEN) && !derp_receive(&r->derp, bytes + used, len - used))
-		relay_fail(r, TROUBLE_NO_DERP, 0);
+		relay_fail(r, CONN_ERROR_NO_DERP, 0);
 }
 
 /* Who has heard who we are and hangs up does so for that. */
-static void relay_on_closed(void *ctx, const struct trouble *why)
+static void relay_on_closed(void *ctx, const struct conn_error *why)
 {
 	struct relay *r = called(ctx);
 	bool refused = r->state == RELAY_LOGIN && r->derp.state == DERP_INFO;
 
-	if (refused && (why->kind == TROUBLE_CLOSED || why->kind == TROUBLE_BROKEN))
-		relay_fail(r, TROUBLE_LOGIN, 0);
+	if (refused && (why->kind == CONN_ERROR_CLOSED || why->kind == CONN_ERROR_BROKEN))
+		relay_fail(r, CONN_ERROR_LOGIN, 0);
 	else
 		relay_fail(r, why->kind, why->number);
 }
@@ -522,11 +522,11 @@ void relays_send(struct relays *r, const struct wire_relay_packet *p, uint64_t n
 
 static void do_what_is_due(struct relay *r)
 {
-	static const enum trouble_kind late[] = {
+	static const enum conn_error_kind late[] = {
 		/* while connecting nothing is due */
-		[RELAY_UPGRADING] = TROUBLE_HTTP_SILENT,
-		[RELAY_LOGIN] = TROUBLE_DERP_SILENT,
-		[RELAY_OPEN] = TROUBLE_SILENT,
+		[RELAY_UPGRADING] = CONN_ERROR_HTTP_SILENT,
+		[RELAY_LOGIN] = CONN_ERROR_DERP_SILENT,
+		[RELAY_OPEN] = CONN_ERROR_SILENT,
 	};
 
 	if (r->state == RELAY_PAUSED)

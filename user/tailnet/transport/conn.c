@@ -49,7 +49,7 @@ struct conn {
 	uint64_t deadline, last; /* of the address being tried; of it all */
 	uint8_t *queue;
 	size_t queued, cap;
-	struct trouble why; /* of the addresses that failed: with the one that came farthest */
+	struct conn_error why; /* of the addresses that failed: with the one that came farthest */
 };
 
 /* ---- the set ----------------------------------------------------------------------- */
@@ -108,9 +108,9 @@ void conns_free(struct conns *all)
 
 /* ---- one connection ------------------------------------------------------------------ */
 
-static void conn_end(struct conn *c, enum trouble_kind kind, int number)
+static void conn_end(struct conn *c, enum conn_error_kind kind, int number)
 {
-	const struct trouble why = {kind, number};
+	const struct conn_error why = {kind, number};
 
 	if (c->state == CONN_DEAD)
 		return;
@@ -141,7 +141,7 @@ static void conn_flush(struct conn *c)
 	memmove(c->queue, c->queue + sent, c->queued - sent);
 	c->queued -= sent;
 	if (n < 0)
-		conn_end(c, TROUBLE_BROKEN, c->tls ? 0 : errno);
+		conn_end(c, CONN_ERROR_BROKEN, c->tls ? 0 : errno);
 }
 
 void conn_send(struct conn *c, const void *bytes, size_t len)
@@ -219,10 +219,10 @@ static int conn_connect_to(const struct addr *a, uint16_t port)
 	return rc;
 }
 
-static void conn_note(struct conn *c, enum trouble_kind kind, int number)
+static void conn_note(struct conn *c, enum conn_error_kind kind, int number)
 {
 	if (kind > c->why.kind)
-		c->why = (struct trouble){kind, number};
+		c->why = (struct conn_error){kind, number};
 }
 
 static void conn_try_next(struct conn *c, uint64_t now)
@@ -242,10 +242,10 @@ static void conn_try_next(struct conn *c, uint64_t now)
 			c->deadline = now + CONNECT_TIMEOUT < c->last ? now + CONNECT_TIMEOUT : c->last;
 			return;
 		}
-		conn_note(c, TROUBLE_NO_ROUTE, -c->fd);
+		conn_note(c, CONN_ERROR_NO_ROUTE, -c->fd);
 		c->fd = -1;
 	}
-	conn_note(c, TROUBLE_NO_ADDRESS, 0); /* if there was none to be tried */
+	conn_note(c, CONN_ERROR_NO_ADDRESS, 0); /* if there was none to be tried */
 	conn_end(c, c->why.kind, c->why.number);
 }
 
@@ -259,16 +259,16 @@ static void conn_start(struct conn *c, uint64_t now)
 	c->deadline = c->last;
 	if (c->fd < 0) {
 		c->fd = -1;
-		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, CONN_ERROR_NAME, EAI_AGAIN);
 	}
 }
 
 static void finish_resolving(struct conn *c, uint64_t now)
 {
 	if (!lookup_finish(c->fd, &c->addrs))
-		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, CONN_ERROR_NAME, EAI_AGAIN);
 	else if (c->addrs.error)
-		conn_end(c, TROUBLE_NAME, c->addrs.error);
+		conn_end(c, CONN_ERROR_NAME, c->addrs.error);
 	else
 		conn_try_next(c, now);
 }
@@ -308,7 +308,7 @@ static void opened(struct conn *c)
 
 static void go_on_tls(struct conn *c, uint64_t now)
 {
-	struct trouble trouble = {0};
+	struct conn_error trouble = {0};
 	int rc = gnutls_handshake(c->tls);
 
 	if (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED || (rc < 0 && !gnutls_error_is_fatal(rc)))
@@ -338,7 +338,7 @@ static void finish_connecting(struct conn *c, uint64_t now)
 
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	if (error) {
-		conn_note(c, conn_is_no_route(error) ? TROUBLE_NO_ROUTE : TROUBLE_TCP, error);
+		conn_note(c, conn_is_no_route(error) ? CONN_ERROR_NO_ROUTE : CONN_ERROR_TCP, error);
 		conn_try_next(c, now);
 		return;
 	}
@@ -348,7 +348,7 @@ static void finish_connecting(struct conn *c, uint64_t now)
 	}
 	rc = start_tls(c);
 	if (rc < 0) {
-		conn_end(c, TROUBLE_TLS, rc);
+		conn_end(c, CONN_ERROR_TLS, rc);
 		return;
 	}
 	c->state = CONN_TLS;
@@ -388,16 +388,16 @@ static void conn_read_all(struct conn *c)
 		c->ops->received(c->ctx, buf, (size_t)n);
 	}
 	if (c->state == CONN_OPEN && n <= 0 && n != -EAGAIN)
-		conn_end(c, n == 0 ? TROUBLE_CLOSED : TROUBLE_BROKEN, n == 0 || c->tls ? 0 : (int)-n);
+		conn_end(c, n == 0 ? CONN_ERROR_CLOSED : CONN_ERROR_BROKEN, n == 0 || c->tls ? 0 : (int)-n);
 }
 
 static void conn_time_out(struct conn *c, uint64_t now)
 {
 	if (c->state == CONN_RESOLVE) {
-		conn_end(c, TROUBLE_NAME, EAI_AGAIN);
+		conn_end(c, CONN_ERROR_NAME, EAI_AGAIN);
 		return;
 	}
-	conn_note(c, c->state == CONN_TLS ? TROUBLE_TLS_SILENT : TROUBLE_TCP_SILENT, 0);
+	conn_note(c, c->state == CONN_TLS ? CONN_ERROR_TLS_SILENT : CONN_ERROR_TCP_SILENT, 0);
 	if (now < c->last)
 		conn_try_next(c, now);
 	else
@@ -415,7 +415,7 @@ static void conn_handle(struct conn *c, short events, uint64_t now)
 		return;
 	}
 	if (c->state == CONN_OPEN && c->queued > QUEUE_MAX)
-		conn_end(c, TROUBLE_STUCK, 0);
+		conn_end(c, CONN_ERROR_STUCK, 0);
 	if (c->state == CONN_OPEN && c->queued)
 		conn_flush(c);
 	if (!events)

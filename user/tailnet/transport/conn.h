@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "policy/addr.h"
-#include "user/tailnet/types/trouble.h"
+#include "user/tailnet/types/conn_error.h"
 #include "user/base/clock.h"
 #include "user/base/url.h"
 
@@ -20,7 +20,7 @@
 struct conn_ops { /* may open, send and close, also itself */
 	void (*opened)(void *ctx);
 	void (*received)(void *ctx, const uint8_t *bytes, size_t len);
-	void (*closed)(void *ctx, const struct trouble *why); /* not after conn_close() */
+	void (*closed)(void *ctx, const struct conn_error *why); /* not after conn_close() */
 };
 
 #define CONNS_MAX 64

@@ -18,7 +18,7 @@
 #include "policy/alloc.h"
 #include "tests/unit/tailnet/tailnet_server.h"
 #include "user/tailnet/coord/coord.h"
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 #include "user/base/clock.h"
 #include "user/base/url.h"
 
@@ -79,8 +79,8 @@ struct world {
 	unsigned logins, told[64], relays;
 	int64_t clock;
 	struct dial_plan plan; /* of the last connection */
-	char remarks[600];     /* as last told */
-	struct roster roster;
+	char health[600];      /* as last told */
+	struct netmap_copy roster;
 };
 
 /* ---- the server ---------------------------------------------------------------------- */

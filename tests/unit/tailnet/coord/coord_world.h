@@ -58,12 +58,12 @@ static inline void do_tell(void *ctx, const struct wire_message *m)
 		snprintf(w->text, sizeof(w->text), "%s", m->status.text);
 	} else if (m->type == WIRE_LOGIN) {
 		snprintf(w->url, sizeof(w->url), "%s", m->url);
-	} else if (m->type == WIRE_REMARKS) {
-		snprintf(w->remarks, sizeof(w->remarks), "%s", copy.remarks.n ? copy.remarks.v[0].text : "");
+	} else if (m->type == WIRE_HEALTH) {
+		snprintf(w->health, sizeof(w->health), "%s", copy.health.n ? copy.health.v[0].text : "");
 	} else if (m->type == WIRE_CLOCK) {
 		w->clock = m->clock;
 	} else {
-		assert_int_not_equal(roster_take(&w->roster, &copy), ROSTER_REFUSED);
+		assert_int_not_equal(netmap_copy_take(&w->roster, &copy), NETMAP_COPY_REFUSED);
 	}
 	wire_message_free(&copy);
 }
@@ -171,7 +171,7 @@ static inline struct world *begin(void)
 static inline void end(struct world *w)
 {
 	coord_free(w->coord);
-	roster_free(&w->roster);
+	netmap_copy_free(&w->roster);
 	while (w->n_framed)
 		free(w->framed[--w->n_framed]);
 	free(w);
@@ -251,18 +251,18 @@ static inline void remarks(void **state)
 
 	w->map = (struct answer){200, SELF ",\"Health\":[\"is ill\"]}", 0, true};
 	start(w);
-	assert_string_equal(w->remarks, "is ill");
+	assert_string_equal(w->health, "is ill");
 	say_on_map(w, "{\"PeersRemoved\":[2]}");
-	assert_int_equal(w->told[WIRE_REMARKS], 1);
+	assert_int_equal(w->told[WIRE_HEALTH], 1);
 	say_on_map(w, "{\"Health\":[]}");
-	assert_string_equal(w->remarks, "");
+	assert_string_equal(w->health, "");
 	say_on_map(w, "{\"KeepAlive\":true,\"PopBrowserURL\":\"https://hs.test/a\"}");
-	assert_string_equal(w->remarks, "somebody has to open https://hs.test/a");
+	assert_string_equal(w->health, "somebody has to open https://hs.test/a");
 	w->map = good_map;
 	told(w, WIRE_RECONNECT);
 	pump(w);
 	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
-	assert_string_equal(w->remarks, "");
+	assert_string_equal(w->health, "");
 	end(w);
 }
 

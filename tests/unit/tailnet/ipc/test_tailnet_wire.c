@@ -13,7 +13,7 @@
 
 #include "policy/alloc.h"
 #include "user/tailnet/ipc/wire.h"
-#include "user/tailnet/ipc/link.h"
+#include "user/tailnet/ipc/ipc.h"
 
 static uint8_t bytes[WIRE_MAX], again[WIRE_MAX];
 
@@ -81,9 +81,9 @@ static struct wire_message sample_to_gateway(enum wire_type type)
 	case WIRE_CLOCK:
 		m.clock = 1800000000;
 		break;
-	case WIRE_REMARKS:
-		m.remarks = (struct remarks){mem_alloc(1, sizeof(*m.remarks.v)), 1};
-		m.remarks.v[0] = (struct remark){.severity = REMARK_HIGH, .text = mem_strdup("all is lost")};
+	case WIRE_HEALTH:
+		m.health = (struct health){mem_alloc(1, sizeof(*m.health.v)), 1};
+		m.health.v[0] = (struct health_message){.severity = HEALTH_HIGH, .text = mem_strdup("all is lost")};
 		break;
 	case WIRE_LOGIN:
 		m.url = mem_strdup("https://h/register/abc");
@@ -114,7 +114,7 @@ static struct wire_message sample_to_gateway(enum wire_type type)
 		break;
 	case WIRE_RELAY_STATE:
 		m.relay = (struct wire_relay_state){
-			9, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, mem_strdup("relay.test")};
+			9, WIRE_RELAY_AWAY, {CONN_ERROR_TCP, ECONNREFUSED}, mem_strdup("relay.test")};
 		break;
 	default:
 		break;
@@ -283,18 +283,18 @@ static void impossible_relays(void **state)
 		struct wire_relay_state s;
 		bool good;
 	} cases[] = {
-		{{9, WIRE_RELAY_AWAY, {TROUBLE_HTTP, 404}, "relay.test"}, true},
-		{{9, WIRE_RELAY_AWAY, {TROUBLE_NO_RELAY, 0}, NULL}, true},
+		{{9, WIRE_RELAY_AWAY, {CONN_ERROR_HTTP, 404}, "relay.test"}, true},
+		{{9, WIRE_RELAY_AWAY, {CONN_ERROR_NO_RELAY, 0}, NULL}, true},
 		{{9, WIRE_RELAY_UP, {0}, "2001:db8::1"}, true},
 		{{9, WIRE_RELAY_LEFT, {0}, NULL}, true},
 		{{0, WIRE_RELAY_UP, {0}, "relay.test"}, false},
 		{{9, WIRE_RELAY_STANDINGS, {0}, NULL}, false},
 		{{9, WIRE_RELAY_AWAY, {0}, "relay.test"}, false},
-		{{9, WIRE_RELAY_AWAY, {TROUBLE_KINDS, 0}, "relay.test"}, false},
-		{{9, WIRE_RELAY_UP, {TROUBLE_CLOSED, 0}, "relay.test"}, false},
-		{{9, WIRE_RELAY_UP, {TROUBLE_NONE, 7}, "relay.test"}, false},
-		{{9, WIRE_RELAY_AWAY, {TROUBLE_CLOSED, 0}, "\x1b[31mrelay"}, false},
-		{{9, WIRE_RELAY_AWAY, {TROUBLE_CLOSED, 0}, "relay.test\nall is well"}, false},
+		{{9, WIRE_RELAY_AWAY, {CONN_ERROR_KINDS, 0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_UP, {CONN_ERROR_CLOSED, 0}, "relay.test"}, false},
+		{{9, WIRE_RELAY_UP, {CONN_ERROR_NONE, 7}, "relay.test"}, false},
+		{{9, WIRE_RELAY_AWAY, {CONN_ERROR_CLOSED, 0}, "\x1b[31mrelay"}, false},
+		{{9, WIRE_RELAY_AWAY, {CONN_ERROR_CLOSED, 0}, "relay.test\nall is well"}, false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -363,20 +363,20 @@ static void texts_have_bounds(void **state)
 
 /* ---- the pair ------------------------------------------------------------------------ */
 
-static void make_pair(struct link *gateway, struct link *network)
+static void make_pair(struct ipc *gateway, struct ipc *network)
 {
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
-	link_init(gateway, fds[0], WIRE_TO_GATEWAY);
-	link_init(network, fds[1], WIRE_TO_NETWORK);
+	ipc_init(gateway, fds[0], WIRE_TO_GATEWAY);
+	ipc_init(network, fds[1], WIRE_TO_NETWORK);
 }
 
 /* The other end does not read: packets are lost, everything else comes, in order. */
 static void slow_reader(void **state)
 {
 	static uint8_t packet[1400];
-	struct link gateway, network;
+	struct ipc gateway, network;
 	struct wire_message m, gone = {.type = WIRE_PEER_GONE}, p = {.type = WIRE_RELAY_PACKET};
 	size_t packets = 0;
 	uint64_t next = 1;
@@ -384,19 +384,19 @@ static void slow_reader(void **state)
 	make_pair(&gateway, &network);
 	p.packet = (struct wire_relay_packet){.bytes = packet, .len = sizeof(packet)};
 	for (gone.gone = 1; gone.gone <= 20000; gone.gone++) {
-		assert_true(link_send(&network, &gone));
-		assert_true(link_send(&network, &p));
+		assert_true(ipc_send(&network, &gone));
+		assert_true(ipc_send(&network, &p));
 	}
 	assert_true(network.dropped > 0);
-	assert_true(link_wants_write(&network));
+	assert_true(ipc_wants_write(&network));
 	while (next <= 20000) {
-		enum link_result r = link_receive(&gateway, &m);
+		enum ipc_result r = ipc_receive(&gateway, &m);
 
-		if (r == LINK_NOTHING) {
-			assert_true(link_flush(&network));
+		if (r == IPC_NOTHING) {
+			assert_true(ipc_flush(&network));
 			continue;
 		}
-		assert_int_equal(r, LINK_MESSAGE);
+		assert_int_equal(r, IPC_MESSAGE);
 		if (m.type == WIRE_RELAY_PACKET)
 			packets++;
 		else
@@ -404,27 +404,27 @@ static void slow_reader(void **state)
 		wire_message_free(&m);
 	}
 	assert_int_equal(packets + network.dropped, 20000);
-	link_free(&network);
-	assert_int_equal(link_receive(&gateway, &m), LINK_GONE);
-	assert_false(link_send(&gateway, &(struct wire_message){.type = WIRE_LOGOUT}));
-	link_free(&gateway);
+	ipc_free(&network);
+	assert_int_equal(ipc_receive(&gateway, &m), IPC_GONE);
+	assert_false(ipc_send(&gateway, &(struct wire_message){.type = WIRE_LOGOUT}));
+	ipc_free(&gateway);
 }
 
 static void garbage_on_the_pair(void **state)
 {
 	static uint8_t huge[WIRE_MAX + 1];
-	struct link gateway, network;
+	struct ipc gateway, network;
 	struct wire_message m;
 
 	make_pair(&gateway, &network);
-	assert_int_equal(link_receive(&gateway, &m), LINK_NOTHING);
+	assert_int_equal(ipc_receive(&gateway, &m), IPC_NOTHING);
 	assert_int_equal(send(network.fd, "\xff\x01", 2, 0), 2);
-	assert_int_equal(link_receive(&gateway, &m), LINK_MALFORMED);
+	assert_int_equal(ipc_receive(&gateway, &m), IPC_MALFORMED);
 	huge[0] = WIRE_RELAY_PACKET;
 	assert_int_equal(send(network.fd, huge, sizeof(huge), 0), sizeof(huge));
-	assert_int_equal(link_receive(&gateway, &m), LINK_MALFORMED);
-	link_free(&network);
-	link_free(&gateway);
+	assert_int_equal(ipc_receive(&gateway, &m), IPC_MALFORMED);
+	ipc_free(&network);
+	ipc_free(&gateway);
 }
 
 int main(void)

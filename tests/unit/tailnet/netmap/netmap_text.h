@@ -9,7 +9,7 @@
 
 #include "policy/alloc.h"
 #include "user/tailnet/netmap/netmap.h"
-#include "user/tailnet/ipc/roster.h"
+#include "user/tailnet/ipc/netmap_copy.h"
 
 #define KEY(n)		    "nodekey:00000000000000000000000000000000000000000000000000000000000000" n
 #define DISCO(n)	    "discokey:00000000000000000000000000000000000000000000000000000000000000" n
@@ -48,9 +48,9 @@ static inline char *many(size_t n, const char *text)
 }
 
 struct carrier { /* encodes, decodes, and puts together on the other side */
-	struct roster *roster;
+	struct netmap_copy *roster;
 	size_t n;
-	enum roster_result last;
+	enum netmap_copy_result last;
 };
 
 static inline void carry(void *ctx, const struct wire_message *m)
@@ -62,8 +62,8 @@ static inline void carry(void *ctx, const struct wire_message *m)
 
 	assert_true(len);
 	assert_true(wire_decode(bytes, len, WIRE_TO_GATEWAY, &copy));
-	c->last = roster_take(c->roster, &copy);
-	assert_int_not_equal(c->last, ROSTER_REFUSED);
+	c->last = netmap_copy_take(c->roster, &copy);
+	assert_int_not_equal(c->last, NETMAP_COPY_REFUSED);
 	wire_message_free(&copy);
 	c->n++;
 }

@@ -58,7 +58,7 @@ static void sources_by_capability(void **state)
 		{"{\"PacketFilter\":[{\"SrcIPs\":[\"cap:x\"],\"CapGrant\":[{}]}]}", "", false}, /* not about packets */
 	};
 	struct netmap m = {0};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 
@@ -69,13 +69,13 @@ static void sources_by_capability(void **state)
 		if (strcmp(sources_of(&m, ours), steps[i].sources) || m.rules_changed != steps[i].changed)
 			fail_msg("step %zu: \"%s\", changed %d", i, ours, m.rules_changed);
 		assert_int_equal(netmap_left_out(&m).n, 0);
-		roster_tell(&m, i == 0, &t);
+		netmap_copy_tell(&m, i == 0, &t);
 		netmap_settle(&m);
 		assert_string_equal(sources_of(&r.map, theirs), ours); /* the gateway needs to know nothing of them */
 		netmap_settle(&r.map);
 	}
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 /* Some thousand of a peer's take nobody down, and rules of too many peers end somewhere. */

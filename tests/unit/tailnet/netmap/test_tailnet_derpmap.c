@@ -79,16 +79,16 @@ static void test_fault_44_relays_left_out(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		apply(&m, cases[i].json);
-		if (m.remarks.n != 1 || !strstr(m.remarks.v[0].text, cases[i].says))
-			fail_msg("%s: %s", cases[i].json, m.remarks.n ? m.remarks.v[0].text : "");
+		if (m.health.n != 1 || !strstr(m.health.v[0].text, cases[i].says))
+			fail_msg("%s: %s", cases[i].json, m.health.n ? m.health.v[0].text : "");
 		assert_int_equal(m.derpmap->n, 1);
 		assert_int_equal(m.derpmap->regions[0].n_nodes, 1);
 		assert_string_equal(m.derpmap->regions[0].nodes[0].host, "a.test");
 		apply(&m, RELAYS(RELAY("null")));
-		assert_int_equal(m.remarks.n, 0);
+		assert_int_equal(m.health.n, 0);
 	}
 	apply(&m, "{\"DERPMap\":7}");
-	assert_int_equal(m.remarks.n, 1);
+	assert_int_equal(m.health.n, 1);
 	assert_int_equal(m.derpmap->n, 1);
 	netmap_free(&m);
 }

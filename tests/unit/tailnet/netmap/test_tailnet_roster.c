@@ -49,52 +49,52 @@ static const char *const story[] = {
 static void gateway_follows(void **state)
 {
 	struct netmap m = {0};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 
 	for (size_t i = 0; i < sizeof(story) / sizeof(*story); i++) {
 		apply(&m, story[i]);
 		c.n = 0;
-		roster_tell(&m, i == 0, &t);
+		netmap_copy_tell(&m, i == 0, &t);
 		netmap_settle(&m);
 		assert_int_equal(c.n != 0, strcmp(story[i], "{\"KeepAlive\":true}") != 0);
-		assert_int_equal(c.n ? (int)c.last : ROSTER_CHANGED, ROSTER_CHANGED);
+		assert_int_equal(c.n ? (int)c.last : NETMAP_COPY_CHANGED, NETMAP_COPY_CHANGED);
 		assert_same(&m, &r.map);
 		assert_int_equal(r.map.derpmap_changed, i == 0);
 		netmap_settle(&r.map);
 	}
 	assert_true(derpmap_equal(m.derpmap, r.map.derpmap));
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 /* The network process was started anew and does not know what it has told before. */
 static void told_whole_again(void **state)
 {
 	struct netmap m = {0};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 
 	apply(&m, story[0]);
-	roster_tell(&m, true, &t);
+	netmap_copy_tell(&m, true, &t);
 	netmap_settle(&r.map);
 	apply(&m, "{\"PeersRemoved\":[3]}");
-	roster_tell(&m, true, &t);
+	netmap_copy_tell(&m, true, &t);
 	assert_same(&m, &r.map);
 	assert_int_equal(r.map.n_removed, 1);
 	assert_false(netmap_peer(&r.map, 2)->changed);
 	assert_false(r.map.rules_changed);
 	assert_false(r.map.self.changed);
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 static void large_rules_go_in_pieces(void **state)
 {
 	struct netmap m = {0};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 	struct filter f;
@@ -106,7 +106,7 @@ static void large_rules_go_in_pieces(void **state)
 		p += sprintf(p, "%s\"100.64.%d.%d\"", i ? "," : "", i / 256, i % 256);
 	sprintf(p, "],\"DstPorts\":[{\"IP\":\"10.0.0.1\",\"Ports\":{\"First\":1,\"Last\":1}}]}]}");
 	apply(&m, json);
-	roster_tell(&m, true, &t);
+	netmap_copy_tell(&m, true, &t);
 	f = netmap_rules(&r.map);
 	assert_int_equal(f.n, 5);
 	for (size_t i = 0; i < f.n; i++)
@@ -115,7 +115,7 @@ static void large_rules_go_in_pieces(void **state)
 	free(f.rules);
 	free(json);
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 static struct filter same_rules(size_t n, struct filter_rule rule)
@@ -147,7 +147,7 @@ static void more_pieces_than_the_gateway_takes(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct netmap_filter filters[3] = {0};
 		struct netmap m = {.filters = filters, .n_filters = 3, .rules_changed = true};
-		struct roster r = {0};
+		struct netmap_copy r = {0};
 		struct carrier c = {.roster = &r};
 		const struct teller t = {carry, &c};
 
@@ -159,46 +159,46 @@ static void more_pieces_than_the_gateway_takes(void **state)
 									   .n_src = cases[i].filters[k].src,
 									   .dst = &any,
 									   .n_dst = 1});
-		roster_tell(&m, true, &t);
-		assert_int_equal(c.last, ROSTER_CHANGED);
+		netmap_copy_tell(&m, true, &t);
+		assert_int_equal(c.last, NETMAP_COPY_CHANGED);
 		assert_int_equal(rule_count(&r.map), cases[i].told);
 		assert_int_equal(netmap_left_out(&r.map).n, cases[i].left_out);
 		for (size_t k = 0; k < 3; k++)
 			free(filters[k].rules.rules);
-		roster_free(&r);
+		netmap_copy_free(&r);
 	}
 }
 
 static void kept_on_disk(void **state)
 {
 	struct netmap m = {0};
-	struct roster r = {0}, again = {0};
+	struct netmap_copy r = {0}, again = {0};
 	struct carrier c = {.roster = &r};
 	const struct teller t = {carry, &c};
 	uint8_t *bytes;
 	size_t len;
 
 	apply(&m, story[0]);
-	roster_tell(&m, true, &t);
-	bytes = roster_save(&r, &len);
-	assert_true(roster_load(&again, bytes, len));
+	netmap_copy_tell(&m, true, &t);
+	bytes = netmap_copy_save(&r, &len);
+	assert_true(netmap_copy_load(&again, bytes, len));
 	assert_same(&m, &again.map);
 	assert_string_equal(netmap_peer(&again.map, 2)->node->user, "alice@example.com");
 	assert_true(derpmap_equal(m.derpmap, again.map.derpmap));
-	roster_free(&again);
+	netmap_copy_free(&again);
 	for (size_t cut = 0; cut < len; cut++) { /* half a file is no file */
-		assert_false(roster_load(&again, bytes, cut));
+		assert_false(netmap_copy_load(&again, bytes, cut));
 		assert_int_equal(again.map.n_peers, 0);
 	}
 	for (size_t i = 0; i < len; i += 3) { /* damaged: refused, or read as something well-formed */
 		bytes[i] ^= 0x5a;
-		roster_load(&again, bytes, len);
-		roster_free(&again);
+		netmap_copy_load(&again, bytes, len);
+		netmap_copy_free(&again);
 		bytes[i] ^= 0x5a;
 	}
 	free(bytes);
 	netmap_free(&m);
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 /* Messages in an order that nobody sends end the transaction, and what was before stays. */
@@ -213,20 +213,20 @@ static void impossible_orders(void **state)
 		{WIRE_MAP_BEGIN, WIRE_REGION},
 		{WIRE_MAP_BEGIN, WIRE_LOGOUT},
 	};
-	struct roster r = {0};
+	struct netmap_copy r = {0};
 
 	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
-		enum roster_result result = ROSTER_MORE;
+		enum netmap_copy_result result = NETMAP_COPY_MORE;
 
 		for (size_t k = 0; k < 3 && orders[i][k]; k++) {
 			struct wire_message m = {.type = orders[i][k]};
 
-			result = roster_take(&r, &m);
+			result = netmap_copy_take(&r, &m);
 		}
-		assert_int_equal(result, ROSTER_REFUSED);
+		assert_int_equal(result, NETMAP_COPY_REFUSED);
 		assert_null(r.update);
 	}
-	roster_free(&r);
+	netmap_copy_free(&r);
 }
 
 int main(void)
@@ -240,5 +240,5 @@ int main(void)
 		cmocka_unit_test(impossible_orders),
 	};
 
-	return cmocka_run_group_tests_name("tailnet_roster", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("tailnet_netmap", tests, NULL, NULL);
 }

@@ -6,21 +6,21 @@ static struct {
 	const char *name;
 	struct relay_at relay;
 	const char *pin; /* of the DERP map */
-	struct trouble why;
+	struct conn_error why;
 	bool unverified;
 } reasons[] = {
-	{"a firewall rejects", {.manner = REFUSES}, NULL, {TROUBLE_TCP, ECONNREFUSED}, false},
-	{"a firewall drops", {.manner = DEAF}, NULL, {TROUBLE_TCP_SILENT, 0}, false},
-	{"TLS is swallowed", {.manner = MUTE}, NULL, {TROUBLE_TLS_SILENT, 0}, false},
-	{"hangs up", {.manner = HANGS_UP}, NULL, {TROUBLE_TLS, 0}, false},
-	{"no TLS", {.manner = PLAIN}, NULL, {TROUBLE_TLS, 0}, false},
-	{"nobody vouches", {.manner = ANSWERS, .certs = {UNKNOWN}}, NULL, {TROUBLE_CERT_UNTRUSTED, 0}, false},
-	{"expired", {.manner = ANSWERS, .certs = {EXPIRED}}, NULL, {TROUBLE_CERT_EXPIRED, 0}, false},
-	{"our clock is behind", {.manner = ANSWERS, .certs = {EARLY}}, NULL, {TROUBLE_CERT_NOT_YET, 0}, false},
-	{"of another", {.manner = ANSWERS, .certs = {ELSEWHERE}}, NULL, {TROUBLE_CERT_NAME, 0}, false},
+	{"a firewall rejects", {.manner = REFUSES}, NULL, {CONN_ERROR_TCP, ECONNREFUSED}, false},
+	{"a firewall drops", {.manner = DEAF}, NULL, {CONN_ERROR_TCP_SILENT, 0}, false},
+	{"TLS is swallowed", {.manner = MUTE}, NULL, {CONN_ERROR_TLS_SILENT, 0}, false},
+	{"hangs up", {.manner = HANGS_UP}, NULL, {CONN_ERROR_TLS, 0}, false},
+	{"no TLS", {.manner = PLAIN}, NULL, {CONN_ERROR_TLS, 0}, false},
+	{"nobody vouches", {.manner = ANSWERS, .certs = {UNKNOWN}}, NULL, {CONN_ERROR_CERT_UNTRUSTED, 0}, false},
+	{"expired", {.manner = ANSWERS, .certs = {EXPIRED}}, NULL, {CONN_ERROR_CERT_EXPIRED, 0}, false},
+	{"our clock is behind", {.manner = ANSWERS, .certs = {EARLY}}, NULL, {CONN_ERROR_CERT_NOT_YET, 0}, false},
+	{"of another", {.manner = ANSWERS, .certs = {ELSEWHERE}}, NULL, {CONN_ERROR_CERT_NAME, 0}, false},
 	{"of another, named", {.manner = ADMITS, .certs = {ELSEWHERE}, TEXT(UPGRADE KEY)}, "b.test", {0}, false},
 	{"untested", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, NULL, {0}, true},
-	{"untested, pinned", {.manner = ANSWERS, .certs = {UNKNOWN}}, pki.pin[GOOD], {TROUBLE_CERT_HASH, 0}, true},
+	{"untested, pinned", {.manner = ANSWERS, .certs = {UNKNOWN}}, pki.pin[GOOD], {CONN_ERROR_CERT_HASH, 0}, true},
 	{"pinned", {.manner = ADMITS, .certs = {UNKNOWN}, TEXT(UPGRADE KEY)}, pki.pin[UNKNOWN], {0}, false},
 	{"pinned, and its key's certificate",
 	 {.manner = ADMITS, .certs = {UNKNOWN, META}, .n_certs = 2, TEXT(UPGRADE KEY)},
@@ -30,52 +30,56 @@ static struct {
 	{"pinned, shown behind a key's own by who has no key to it",
 	 {.manner = ANSWERS, .certs = {META, UNKNOWN}, .n_certs = 2},
 	 pki.pin[UNKNOWN],
-	 {TROUBLE_CERT_HASH, 0},
+	 {CONN_ERROR_CERT_HASH, 0},
 	 false},
 	{"pinned, and another",
 	 {.manner = ANSWERS, .certs = {UNKNOWN, GOOD}, .n_certs = 2},
 	 pki.pin[UNKNOWN],
-	 {TROUBLE_CERT_MANY, 0},
+	 {CONN_ERROR_CERT_MANY, 0},
 	 false},
-	{"pinned, another shown", {.manner = ANSWERS}, pki.pin[UNKNOWN], {TROUBLE_CERT_HASH, 0}, false},
-	{"pinned, only its key's", {.manner = ANSWERS, .certs = {META}}, pki.pin[META], {TROUBLE_CERT_HASH, 0}, false},
+	{"pinned, another shown", {.manner = ANSWERS}, pki.pin[UNKNOWN], {CONN_ERROR_CERT_HASH, 0}, false},
+	{"pinned, only its key's",
+	 {.manner = ANSWERS, .certs = {META}},
+	 pki.pin[META],
+	 {CONN_ERROR_CERT_HASH, 0},
+	 false},
 	{"pinned, expired",
 	 {.manner = ANSWERS, .certs = {EXPIRED}},
 	 pki.pin[EXPIRED],
-	 {TROUBLE_CERT_EXPIRED, 0},
+	 {CONN_ERROR_CERT_EXPIRED, 0},
 	 false},
 	{"pinned, our clock is behind",
 	 {.manner = ANSWERS, .certs = {EARLY}},
 	 pki.pin[EARLY],
-	 {TROUBLE_CERT_NOT_YET, 0},
+	 {CONN_ERROR_CERT_NOT_YET, 0},
 	 false},
 	{"pinned, of another",
 	 {.manner = ANSWERS, .certs = {ELSEWHERE}},
 	 pki.pin[ELSEWHERE],
-	 {TROUBLE_CERT_NAME, 0},
+	 {CONN_ERROR_CERT_NAME, 0},
 	 false},
-	{"no answer", {.manner = NO_REQUEST}, NULL, {TROUBLE_HTTP_SILENT, 0}, false},
+	{"no answer", {.manner = NO_REQUEST}, NULL, {CONN_ERROR_HTTP_SILENT, 0}, false},
 	{"not found",
 	 {.manner = ANSWERS, TEXT("HTTP/1.1 404 Not Found\r\nContent-Length: 5000\r\n\r\n<html>")},
 	 NULL,
-	 {TROUBLE_HTTP, 404},
+	 {CONN_ERROR_HTTP, 404},
 	 false},
 	{"a portal",
 	 {.manner = ANSWERS, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")},
 	 NULL,
-	 {TROUBLE_HTTP, 200},
+	 {CONN_ERROR_HTTP, 200},
 	 false},
-	{"no HTTP", {.manner = ANSWERS, TEXT("220 mail.test ESMTP\r\n")}, NULL, {TROUBLE_NO_HTTP, 0}, false},
+	{"no HTTP", {.manner = ANSWERS, TEXT("220 mail.test ESMTP\r\n")}, NULL, {CONN_ERROR_NO_HTTP, 0}, false},
 	{"no DERP",
 	 {.manner = HEARS,
 	  TEXT(UPGRADE "\x89"
 		       "websocket?")},
 	 NULL,
-	 {TROUBLE_NO_DERP, 0},
+	 {CONN_ERROR_NO_DERP, 0},
 	 false},
-	{"leaves", {.manner = ANSWERS, TEXT(UPGRADE)}, NULL, {TROUBLE_CLOSED, 0}, false},
-	{"no answer to the login", {.manner = HEARS, TEXT(UPGRADE KEY)}, NULL, {TROUBLE_DERP_SILENT, 0}, false},
-	{"does not want us", {.manner = DENIES, TEXT(UPGRADE KEY)}, NULL, {TROUBLE_LOGIN, 0}, false},
+	{"leaves", {.manner = ANSWERS, TEXT(UPGRADE)}, NULL, {CONN_ERROR_CLOSED, 0}, false},
+	{"no answer to the login", {.manner = HEARS, TEXT(UPGRADE KEY)}, NULL, {CONN_ERROR_DERP_SILENT, 0}, false},
+	{"does not want us", {.manner = DENIES, TEXT(UPGRADE KEY)}, NULL, {CONN_ERROR_LOGIN, 0}, false},
 	{"all is well", {.manner = ADMITS, TEXT(UPGRADE KEY)}, NULL, {0}, false},
 };
 
@@ -91,7 +95,7 @@ static void says_why(void **state)
 		us.nodes[0].unverified = reasons[i].unverified;
 		await(&us, 1, silent ? r : NULL);
 		if (us.last.why.kind != reasons[i].why.kind)
-			fail_msg("%s: %s", reasons[i].name, trouble_name(&us.last.why));
+			fail_msg("%s: %s", reasons[i].name, conn_error_name(&us.last.why));
 		if (reasons[i].why.number)
 			assert_int_equal(us.last.why.number, reasons[i].why.number);
 		assert_int_equal(us.last.state, reasons[i].why.kind ? WIRE_RELAY_AWAY : WIRE_RELAY_UP);
@@ -131,7 +135,7 @@ static void no_relay_in_the_map(void **state)
 	r.port = 0; /* STUN only */
 	begin(&us, &r, NULL, NULL);
 	await(&us, 1, NULL);
-	assert_int_equal(us.last.why.kind, TROUBLE_NO_RELAY);
+	assert_int_equal(us.last.why.kind, CONN_ERROR_NO_RELAY);
 	finish(&us);
 	fall(&r);
 }

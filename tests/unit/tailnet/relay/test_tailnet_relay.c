@@ -329,10 +329,10 @@ static void told_once(void **state)
 		size_t n;
 	} cases[] = {
 		{{1, WIRE_RELAY_LEFT, {0}, NULL}, false, 0},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, true, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNREFUSED}, "a"}, false, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "a"}, true, 1},
-		{{1, WIRE_RELAY_AWAY, {TROUBLE_TCP, ECONNRESET}, "b"}, true, 1},
+		{{1, WIRE_RELAY_AWAY, {CONN_ERROR_TCP, ECONNREFUSED}, "a"}, true, 1},
+		{{1, WIRE_RELAY_AWAY, {CONN_ERROR_TCP, ECONNREFUSED}, "a"}, false, 1},
+		{{1, WIRE_RELAY_AWAY, {CONN_ERROR_TCP, ECONNRESET}, "a"}, true, 1},
+		{{1, WIRE_RELAY_AWAY, {CONN_ERROR_TCP, ECONNRESET}, "b"}, true, 1},
 		{{2, WIRE_RELAY_UP, {0}, "c"}, true, 2},
 		{{2, WIRE_RELAY_UP, {0}, "c"}, false, 2},
 		{{1, WIRE_RELAY_UP, {0}, "a"}, true, 2},
@@ -360,20 +360,20 @@ static void every_trouble_has_words(void **state)
 	static const int numbers[] = {0, 1, 404, -54, INT32_MAX, INT32_MIN};
 	char text[256];
 
-	for (int kind = 0; kind < TROUBLE_KINDS; kind++) {
+	for (int kind = 0; kind < CONN_ERROR_KINDS; kind++) {
 		for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-			struct trouble t = {(enum trouble_kind)kind, numbers[i]};
+			struct conn_error t = {(enum conn_error_kind)kind, numbers[i]};
 
-			assert_true(strlen(trouble_text(&t, text, sizeof(text))) > 8);
-			assert_true(strlen(trouble_advice(&t)) > 8);
+			assert_true(strlen(conn_error_text(&t, text, sizeof(text))) > 8);
+			assert_true(strlen(conn_error_advice(&t)) > 8);
 		}
 		for (int other = 0; other < kind; other++)
-			assert_string_not_equal(trouble_name(&(struct trouble){(enum trouble_kind)kind, 0}),
-						trouble_name(&(struct trouble){(enum trouble_kind)other, 0}));
+			assert_string_not_equal(conn_error_name(&(struct conn_error){(enum conn_error_kind)kind, 0}),
+						conn_error_name(&(struct conn_error){(enum conn_error_kind)other, 0}));
 	}
-	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_HTTP, 404}, text, sizeof(text)),
+	assert_string_equal(conn_error_text(&(struct conn_error){CONN_ERROR_HTTP, 404}, text, sizeof(text)),
 			    "it answers as an ordinary web server: HTTP status 404");
-	assert_string_equal(trouble_text(&(struct trouble){TROUBLE_TCP, ECONNREFUSED}, text, sizeof(text)),
+	assert_string_equal(conn_error_text(&(struct conn_error){CONN_ERROR_TCP, ECONNREFUSED}, text, sizeof(text)),
 			    "it does not take the connection: Connection refused");
 }
 

@@ -18,13 +18,13 @@ static void nodes_in_turn(void **state)
 	static const struct {
 		enum manner first, second;
 		enum wire_relay_standing state;
-		enum trouble_kind why;
+		enum conn_error_kind why;
 		const char *host;
 	} cases[] = {
-		{REFUSES, ADMITS, WIRE_RELAY_UP, TROUBLE_NONE, "b.test"},
-		{ADMITS, REFUSES, WIRE_RELAY_UP, TROUBLE_NONE, HOST},
-		{PLAIN, REFUSES, WIRE_RELAY_AWAY, TROUBLE_TLS, HOST},
-		{REFUSES, PLAIN, WIRE_RELAY_AWAY, TROUBLE_TCP, HOST},
+		{REFUSES, ADMITS, WIRE_RELAY_UP, CONN_ERROR_NONE, "b.test"},
+		{ADMITS, REFUSES, WIRE_RELAY_UP, CONN_ERROR_NONE, HOST},
+		{PLAIN, REFUSES, WIRE_RELAY_AWAY, CONN_ERROR_TLS, HOST},
+		{REFUSES, PLAIN, WIRE_RELAY_AWAY, CONN_ERROR_TCP, HOST},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -63,10 +63,10 @@ static void comes_and_goes(void **state)
 	fall(&r);
 	await(&us, 2, NULL);
 	assert_int_equal(us.last.state, WIRE_RELAY_AWAY);
-	assert_int_equal(us.last.why.kind, TROUBLE_CLOSED);
+	assert_int_equal(us.last.why.kind, CONN_ERROR_CLOSED);
 	relays_retry(us.relays, us.now);
 	await(&us, 3, NULL);
-	assert_int_equal(us.last.why.kind, TROUBLE_TCP);
+	assert_int_equal(us.last.why.kind, CONN_ERROR_TCP);
 	relays_tick(us.relays, us.now);
 	assert_int_equal(us.told, 3); /* it waits */
 	relays_set_key(us.relays, (uint8_t[KEY_LEN]){0}, us.now);
@@ -91,7 +91,7 @@ static void goes_silent(void **state)
 	pass(&us, 1);
 	assert_int_equal(us.told, 2);
 	assert_int_equal(us.last.state, WIRE_RELAY_AWAY);
-	assert_int_equal(us.last.why.kind, TROUBLE_SILENT);
+	assert_int_equal(us.last.why.kind, CONN_ERROR_SILENT);
 	finish(&us);
 	fall(&r);
 }

@@ -120,7 +120,7 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 	fail();
 }
 
-static void on_closed(void *ctx, const struct trouble *why)
+static void on_closed(void *ctx, const struct conn_error *why)
 {
 	*(bool *)ctx = true;
 }
@@ -174,7 +174,7 @@ static void note_opened(void *ctx)
 	((struct caller *)ctx)->opened = true;
 }
 
-static void note_closed(void *ctx, const struct trouble *why)
+static void note_closed(void *ctx, const struct conn_error *why)
 {
 	((struct caller *)ctx)->closed = true;
 }
