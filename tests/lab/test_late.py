@@ -96,6 +96,33 @@ def test_fault_27_what_comes_late(world, take, give, named, words):
         settle(alice, gateway, version=version)
 
 
+def switch_ipv6(host, on):
+    host.run(["sysctl", "-qw", *(f"net.ipv6.conf.{which}.disable_ipv6={0 if on else 1}" for which in (
+        ["all", "default"] if not on else ["default", "all"]))])
+
+
+def test_fault_33_ipv6_switched_off_on_the_host(world):
+    """`check --host` warns, the gateway starts and serves IPv4; once the family is on, its clients' routes are there."""
+    world = world()
+    host, gateway = world.net.gateway, world.gateway
+    alice = world.client("alice")
+    gateway.admit(alice)
+    switch_ipv6(host, False)
+    gateway.write()
+    check = gateway.command("check", "--host", str(gateway.folder / "gateway.yaml"), check=False)
+    assert check.returncode == 0 and check.stderr.count("IPv6 is switched off") == 2, check.stderr
+    gateway.start()
+    notes = gateway.json("status")["notes"]
+    assert [note for note in notes if note.startswith("IPv6 is switched off on this host (disable_ipv6)")], notes
+    alice.join(gateway)
+    settle(alice, gateway)
+    switch_ipv6(host, True)
+    host.run("ip -6 address replace 2001:db8:1::1/64 dev eth0 nodad")
+    host.run("ip -6 route replace default via 2001:db8:1::fe dev eth0")
+    wait_for("no note", lambda: gateway.json("status")["notes"] == [], 15)
+    settle(alice, gateway, version=6)
+
+
 def test_fault_31_an_mtu_that_changes_live(world):
     """The underlay's MTU shrinks and grows while it runs: interface, programs and status have the tunnel's at once."""
     world = world()

@@ -17,6 +17,7 @@
 #include "user/config/config_private.h"
 #include "user/config/known_keys.h"
 #include "hostcheck.h"
+#include "user/kernel/ipv6.h"
 #include "user/kernel/locks.h"
 #include "user/kernel/maps.h"
 #include "user/kernel/netlink.h"
@@ -153,10 +154,25 @@ static void check_exclusive(const struct config_pool *pool, const struct addr *l
 				     addr_str(&list[i], text));
 }
 
+/* A family that the host has switched off is left out at the start: no error. */
+static void report_missing(const struct config_pool *pool, size_t i, const char *name, const char *own, struct diags *d)
+{
+	struct diag_at at = config_at(pool->node, "addresses", i);
+	const struct addr *a = &pool->addresses.v[i];
+	char text[ADDR_STRLEN];
+
+	if (!addr_is_v4(a) && ipv6_is_off(name))
+		diag_warning(d, at, "egress address %s is left out: IPv6 is switched off on %s (disable_ipv6)",
+			     addr_str(a, text), name);
+	else
+		diag_error(d, at, "egress address is not on the interface: found %s, %s has %s", addr_str(a, text),
+			   name, own);
+}
+
 static void check_pool(struct netlink *n, const struct config_pool *pool, struct diags *d)
 {
 	struct addr list[ADDRESSES_MAX];
-	char own[1024], text[ADDR_STRLEN], name[IFNAMSIZ];
+	char own[1024], name[IFNAMSIZ];
 	struct netlink_link link;
 	int ifindex = netlink_default_interface(n), count;
 
@@ -171,9 +187,7 @@ static void check_pool(struct netlink *n, const struct config_pool *pool, struct
 	hostcheck_list_addresses(list, count, own, sizeof(own));
 	for (size_t i = 0; i < pool->addresses.n; i++)
 		if (!has(list, count, &pool->addresses.v[i]))
-			diag_error(d, config_at(pool->node, "addresses", i),
-				   "egress address is not on the interface: found %s, %s has %s",
-				   addr_str(&pool->addresses.v[i], text), name, own);
+			report_missing(pool, i, name, own, d);
 	if (!pool->addresses.n && count <= 0)
 		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
 			   "egress: interface %s has no address that services could answer to", name);
@@ -225,7 +239,11 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 
 		for (size_t k = 0; k < cfg->n_pools && err; k++)
 			err = lead(&n, &cfg->pools[k], &to);
-		if (err)
+		if (err && !addr_is_v4(&to) && ipv6_is_off("all"))
+			diag_warning(d, cfg->routes[i].at,
+				     "routes: %s is left out: IPv6 is switched off on this machine",
+				     prefix_str(&cfg->routes[i].prefix, text));
+		else if (err)
 			diag_error(d, cfg->routes[i].at, "routes: this machine has no way to %s: %s",
 				   prefix_str(&cfg->routes[i].prefix, text), strerror(-err));
 	}

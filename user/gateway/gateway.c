@@ -200,7 +200,8 @@ static void follow_host(struct gateway *g)
 	if (!g->changed)
 		return;
 	g->changed = 0;
-	tunnel_follow(&g->tunnel, s);
+	if (tunnel_follow(&g->tunnel, s))
+		clients_route(&g->running.clients, s);
 	host_guard(s); /* somebody may have flushed the rules */
 	egress_refresh(&g->egress, s);
 	ways_refresh(&g->ways, s, &g->egress);

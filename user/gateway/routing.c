@@ -11,6 +11,7 @@
 #include "routing.h"
 #include "policy/alloc.h"
 #include "user/base/log.h"
+#include "user/kernel/ipv6.h"
 
 #define ROUTING_ROUTES_EACH 2
 
@@ -26,6 +27,8 @@ static int routing_change(const struct site *s, const struct prefix *p, bool add
 		int one = add ? netlink_route_add(s->netlink, p, routing_kinds[i], ifindex)
 			      : netlink_route_delete(s->netlink, p, routing_kinds[i], ifindex);
 
+		if (!addr_is_v4(&p->addr) && ipv6_refused(one)) /* routed once the family is on: tunnel_follow() */
+			one = 0;
 		err = err ?: one;
 	}
 	return err;

@@ -12,6 +12,7 @@
 #include "hooks.h"
 #include "host.h"
 #include "user/base/log.h"
+#include "user/kernel/ipv6.h"
 #include "user/base/clock.h"
 
 #define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
@@ -37,7 +38,7 @@ void tunnel_measure(struct tunnel *t, const struct site *s)
 		t->mtu = MTU_DEFAULT;
 }
 
-bool tunnel_open(const struct tunnel *t, const struct site *s, char *error, size_t size)
+bool tunnel_open(struct tunnel *t, const struct site *s, char *error, size_t size)
 {
 	int err = hooks_tap(s) ?: netlink_link_setup(s->netlink, s->device->tap.ifindex, t->mtu, true);
 
@@ -45,8 +46,15 @@ bool tunnel_open(const struct tunnel *t, const struct site *s, char *error, size
 		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
 		return false;
 	}
-	for (size_t i = 0; i < s->config->tunnel.n_addresses && !err; i++)
-		err = netlink_address_add(s->netlink, s->device->tap.ifindex, &s->config->tunnel.addresses[i].host);
+	if (tunnel_address(s, false) && !t->ipv6_off && ipv6_is_off(s->device->tap.name))
+		log_warning("IPv6 is switched off on this host (disable_ipv6): that family is left out");
+	t->ipv6_off = ipv6_is_off(s->device->tap.name);
+	for (size_t i = 0; i < s->config->tunnel.n_addresses && !err; i++) {
+		const struct addr *own = &s->config->tunnel.addresses[i].host;
+
+		if (addr_is_v4(own) || !t->ipv6_off)
+			err = netlink_address_add(s->netlink, s->device->tap.ifindex, own);
+	}
 	if (err)
 		snprintf(error, size, "%s: %s", s->device->tap.name, strerror(-err));
 	return !err;
@@ -89,7 +97,7 @@ int tunnel_tell(const struct tunnel *t, const struct site *s)
 	return maps_settings_set(s->maps, &settings);
 }
 
-void tunnel_readdress(const struct tunnel *t, const struct site *s, const struct config *old)
+void tunnel_readdress(struct tunnel *t, const struct site *s, const struct config *old)
 {
 	char error[512];
 	int err;
@@ -104,28 +112,33 @@ void tunnel_readdress(const struct tunnel *t, const struct site *s, const struct
 		log_error("settings: %s", strerror(-err));
 }
 
-void tunnel_follow(struct tunnel *t, const struct site *s)
+bool tunnel_follow(struct tunnel *t, const struct site *s)
 {
+	bool came = t->ipv6_off && !ipv6_is_off(s->device->tap.name);
 	uint32_t was = t->mtu;
 	char error[512];
 	int err;
 
 	tunnel_measure(t, s);
-	if (t->mtu == was)
-		return;
-	log_info("the underlay's MTU is another: the tunnel's is %u now, and was %u", t->mtu, was);
+	if (t->mtu == was && !came)
+		return false;
+	if (came)
+		log_info("IPv6 is on again on this host: the tunnel has its addresses");
+	if (t->mtu != was)
+		log_info("the underlay's MTU is another: the tunnel's is %u now, and was %u", t->mtu, was);
 	device_set_mtu(s->device, t->mtu);
 	if (!tunnel_open(t, s, error, sizeof(error)))
 		log_error("%s", error);
 	err = tunnel_tell(t, s);
 	if (err)
 		log_error("settings: %s", strerror(-err));
+	return came;
 }
 
 /* ---- kept ------------------------------------------------------------------------ */
 
 /* Somebody deleted the TAP: flows wait in their maps meanwhile. */
-static bool mend(const struct tunnel *t, const struct site *s)
+static bool mend(struct tunnel *t, const struct site *s)
 {
 	char error[512];
 	int err;
@@ -142,7 +155,7 @@ static bool mend(const struct tunnel *t, const struct site *s)
 }
 
 /* Down, the TAP loses its routes and its IPv6 addresses. */
-static bool raise_again(const struct tunnel *t, const struct site *s)
+static bool raise_again(struct tunnel *t, const struct site *s)
 {
 	struct netlink_link link;
 	char error[512];
@@ -155,7 +168,7 @@ static bool raise_again(const struct tunnel *t, const struct site *s)
 	return true;
 }
 
-enum tunnel_kept tunnel_keep(const struct tunnel *t, const struct site *s, bool changed)
+enum tunnel_kept tunnel_keep(struct tunnel *t, const struct site *s, bool changed)
 {
 	if (device_tap_gone(s->device) && mend(t, s))
 		return TUNNEL_ANEW;

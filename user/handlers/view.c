@@ -176,6 +176,18 @@ static void view_underlay(struct view *v)
 			view_note(v, "underlay interface %s is absent: waiting for it", names->v[i]);
 }
 
+static void view_ipv6(struct view *v)
+{
+	const struct addr *own = tunnel_address(v->p->site, false);
+	char text[ADDR_STRLEN];
+
+	if (own && v->p->tunnel->ipv6_off)
+		view_note(v,
+			  "IPv6 is switched off on this host (disable_ipv6): %s and the clients' IPv6 addresses are "
+			  "left out",
+			  addr_str(own, text));
+}
+
 static void note_line(void *view, const char *line)
 {
 	view_note(view, "%s", line);
@@ -428,6 +440,7 @@ void view_open(struct view *v, const struct parts *p)
 	v->source.used_flows = maps_flows_used(s->maps);
 	v->source.max_flows = maps_flows_max(s->maps);
 	view_underlay(v);
+	view_ipv6(v);
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);
