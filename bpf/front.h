@@ -101,20 +101,24 @@ static __always_inline bool front_head(void *ctx, bool xdp, __u32 off, struct wg
 
 /* ---- finding the message in a frame: XDP ------------------------------------------- */
 
-/* Offset of the UDP header, 0: no whole or first fragment of UDP. One VLAN tag at most. @from: who sent it. */
+/*
+ * Offset of the UDP header, 0: no whole or first fragment of UDP, or it is of a VLAN, whose own
+ * interface is the one to judge it. A tag that the NIC took off is not seen here. @from: who sent it.
+ */
 static __always_inline __u32 front_udp(struct xdp_md *ctx, struct addr *from)
 {
 	__u32 off = sizeof(struct ethhdr);
 	struct ipv6hdr ip6;
 	struct iphdr ip;
-	__be16 type;
+	__be16 type, tag[2];
 
 	if (bpf_xdp_load_bytes(ctx, offsetof(struct ethhdr, h_proto), &type, sizeof(type)))
 		return 0;
-	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
-		if (bpf_xdp_load_bytes(ctx, off + 2, &type, sizeof(type)))
+	if (type == bpf_htons(ETH_P_8021Q)) { /* without a number it has just a priority */
+		if (bpf_xdp_load_bytes(ctx, off, tag, sizeof(tag)) || tag[0] & bpf_htons(VLAN_NUMBER))
 			return 0;
-		off += 4;
+		type = tag[1];
+		off += sizeof(tag);
 	}
 	if (type == bpf_htons(ETH_P_IP)) {
 		if (bpf_xdp_load_bytes(ctx, off, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)

@@ -33,7 +33,7 @@ int nic_in(struct __sk_buff *skb)
 SEC("tc")
 int nic_fence(struct __sk_buff *skb)
 {
-	return guard_in(skb);
+	return is_for_another(skb) ? TC_ACT_UNSPEC : guard_in(skb);
 }
 
 SEC("tc")

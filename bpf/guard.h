@@ -15,6 +15,8 @@
  */
 #include "decide.h"
 
+#define MAX_TAGS 2 /* in the frame itself; the outermost is beside it */
+
 /* The leading @bits (1..64) of both words are the same. */
 static __always_inline bool bits_equal(__u64 a, __u64 b, __u32 bits)
 {
@@ -40,11 +42,41 @@ static __noinline bool in_tunnel(const struct settings *s, const struct addr *a)
 	return false;
 }
 
-static __always_inline bool guard_addresses(struct __sk_buff *skb, struct addr *src, struct addr *dst)
+/*
+ * What comes in by an interface and is another's, which has programs of its own, or is in
+ * another namespace where the same addresses are somebody else's: a frame of a VLAN (without a
+ * number it has just a priority), or for the link address of a macvlan. Where there is none to
+ * take it, the host drops it. What tap_in turned round is for another link address, too.
+ */
+static __always_inline bool is_for_another(const struct __sk_buff *skb)
+{
+	return (skb->vlan_present && skb->vlan_tci & VLAN_NUMBER) || skb->pkt_type == PACKET_OTHERHOST;
+}
+
+/* Behind the tags that stand in the frame, as those of a VLAN within a VLAN do. @type: what is there. */
+static __always_inline __u32 guard_offset(struct __sk_buff *skb, __be16 *type)
 {
 	__u32 off = sizeof(struct ethhdr);
+	__be16 tag[2];
 
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	*type = skb->protocol;
+	for (int i = 0; i < MAX_TAGS; i++) {
+		if (*type != bpf_htons(ETH_P_8021Q) && *type != bpf_htons(ETH_P_8021AD))
+			break;
+		if (bpf_skb_load_bytes(skb, off, tag, sizeof(tag)))
+			break;
+		*type = tag[1];
+		off += sizeof(tag);
+	}
+	return off;
+}
+
+static __always_inline bool guard_addresses(struct __sk_buff *skb, struct addr *src, struct addr *dst)
+{
+	__be16 type;
+	__u32 off = guard_offset(skb, &type);
+
+	if (type == bpf_htons(ETH_P_IP)) {
 		__be32 v4[2];
 
 		if (bpf_skb_load_bytes(skb, off + offsetof(struct iphdr, saddr), v4, sizeof(v4)))
@@ -53,7 +85,7 @@ static __always_inline bool guard_addresses(struct __sk_buff *skb, struct addr *
 		addr_v4(dst, v4[1]);
 		return true;
 	}
-	if (skb->protocol != bpf_htons(ETH_P_IPV6))
+	if (type != bpf_htons(ETH_P_IPV6))
 		return false;
 	off += offsetof(struct ipv6hdr, saddr);
 	return !bpf_skb_load_bytes(skb, off, src, sizeof(*src)) &&

@@ -27,12 +27,6 @@ struct {
 /* Goes on to whoever is next on the interface, then to the host. */
 #define NOT_OURS TC_ACT_UNSPEC
 
-/* A frame of a VLAN, which its own interface gets next; without a number it has just a priority. */
-static __always_inline bool is_tagged(const struct __sk_buff *skb)
-{
-	return skb->vlan_present && skb->vlan_tci & VLAN_NUMBER;
-}
-
 /* By an interface by which answers to this address come? What goes round did, or was never outside. */
 static __always_inline bool comes_by(struct __sk_buff *skb, const struct inbound *in, const struct egress *e)
 {
@@ -273,8 +267,8 @@ static __always_inline int inbound(struct __sk_buff *skb)
 		return NOT_OURS;
 	__builtin_memset(in, 0, sizeof(*in));
 	in->round = round_of(skb);
-	if (is_tagged(skb))
-		return guard_in(skb);
+	if (!in->round && is_for_another(skb))
+		return NOT_OURS;
 	if (skb->vlan_present) /* a priority, which the TAP would hand on as bytes in the frame */
 		bpf_skb_vlan_pop(skb);
 	reason = parse(skb, &in->p, sizeof(struct ethhdr), skb->protocol, WHOLE_PACKET);

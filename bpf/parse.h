@@ -16,11 +16,12 @@
 #define ETH_P_8021AD 0x88A8
 #define VLAN_NUMBER  0x0fff
 
-#define TC_ACT_UNSPEC	(-1)
-#define TC_ACT_OK	0
-#define TC_ACT_SHOT	2
-#define TC_ACT_REDIRECT 7
-#define PACKET_HOST	0
+#define TC_ACT_UNSPEC	 (-1)
+#define TC_ACT_OK	 0
+#define TC_ACT_SHOT	 2
+#define TC_ACT_REDIRECT	 7
+#define PACKET_HOST	 0
+#define PACKET_OTHERHOST 3
 
 #define IPPROTO_HOPOPTS	 0
 #define IPPROTO_ROUTING	 43

@@ -281,4 +281,13 @@ static inline uint16_t frame_dport(const struct frame *f)
 	return get16(f->b + f->l4 + (icmp ? 4 : 2));
 }
 
+/* Puts a VLAN tag behind the Ethernet addresses. */
+static inline void frame_tag(struct frame *f, uint16_t type, uint16_t number)
+{
+	memmove(f->b + 16, f->b + 12, f->len - 12);
+	put16(f->b + 12, type);
+	put16(f->b + 14, number);
+	f->len += 4;
+}
+
 #endif

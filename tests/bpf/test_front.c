@@ -108,15 +108,6 @@ static struct frame message_frame(bool v6, size_t i)
 	return f;
 }
 
-/* Puts a VLAN tag behind the Ethernet addresses. */
-static void tag(struct frame *f, uint16_t type)
-{
-	memmove(f->b + 16, f->b + 12, f->len - 12);
-	put16(f->b + 12, type);
-	put16(f->b + 14, 100);
-	f->len += 4;
-}
-
 static void assert_front(struct scratch *s, const struct frame *f, enum drop_reason reason)
 {
 	struct ran r = run(s, PROGRAM_FRONT, f);
@@ -185,10 +176,13 @@ static void test_passes(void **state)
 		f.b[f.l3] = (uint8_t)(v6 ? 0x60 : 0x44); /* IPv4: header too short */
 		assert_front(s, &f, v6 ? DROP_WG_TYPE : DROP_NONE);
 		f = bad;
-		tag(&f, 0x8100);
-		assert_front(s, &f, DROP_WG_TYPE);
-		tag(&f, 0x88a8);
+		frame_tag(&f, ETHERTYPE_VLAN, 0);
+		assert_front(s, &f, DROP_WG_TYPE); /* just a priority */
+		frame_tag(&f, 0x88a8, 100);
 		assert_front(s, &f, DROP_NONE); /* two tags */
+		f = bad;
+		frame_tag(&f, ETHERTYPE_VLAN, 100);
+		assert_front(s, &f, DROP_NONE); /* its VLAN's */
 		f = bad;
 		put16(f.b + f.l4 + 4, 7); /* UDP's own length is wrong */
 		assert_front(s, &f, DROP_NONE);

@@ -59,6 +59,11 @@ static void test_guard(void **state)
 				put16(in.b + in.l3 + 6, 0x2010);
 			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT,
 				   dies ? DROP_GUARD : DROP_NONE);
+			/* And what a VLAN within a VLAN sends, whose inner tag is in the frame. */
+			frame_tag(&in, ETHERTYPE_VLAN, 200);
+			frame_tag(&in, 0x88a8, 100);
+			assert_ran(run(*state, PROGRAM_NIC_OUT, &in), dies ? SHOT : NEXT,
+				   dies ? DROP_GUARD : DROP_NONE);
 		}
 	}
 }

@@ -325,6 +325,62 @@ static void test_udp(void **state)
 	live_close(&l);
 }
 
+/*
+ * An answer that carries a VLAN's number, or another's link address, is for the VLAN's or the
+ * macvlan's own interface; so is what seems to come from a client there.
+ */
+static void test_fault_26_for_another(void **state)
+{
+	static const struct {
+		const char *name;
+		int tags[2];
+		bool other_mac, taken;
+	} rows[] = {
+		{"plain", {-1, -1}, false, true},
+		{"priority", {0, -1}, false, true},
+		{"VLAN 100", {100, -1}, false, false},
+		{"VLAN 100 with a priority", {0xe064, -1}, false, false},
+		{"VLAN 200 within 100", {200, 100}, false, false},
+		{"a macvlan's address", {-1, -1}, true, false},
+	};
+	uint64_t before[DROP_MAX], after[DROP_MAX];
+	struct live l;
+
+	live_open(&l, 0);
+	for (size_t i = 0; i < 2 * N(rows); i++) {
+		struct family f = family_of(i / N(rows));
+		struct shape shape = tcp(&f, 0, 100), back;
+		struct virtio_net_hdr h = {};
+		struct frame in, out;
+		struct ran r;
+
+		print_message("  %s %s\n", f.name, rows[i % N(rows)].name);
+		shape.proto = IPPROTO_UDP;
+		shape.dport = 53;
+		frame_build(&in, &shape);
+		send_client(&l, &h, &in);
+		assert_true(tap_read(&l.nic, &h, &r.out, &f.external, &f.remote));
+		back = answer_to(&shape, &r);
+		for (int forged = 0; forged < 2; forged++) {
+			bool taken = rows[i % N(rows)].taken;
+
+			frame_build(&in, &back);
+			memcpy(in.b, l.nic.mac, 6);
+			in.b[5] ^= rows[i % N(rows)].other_mac;
+			for (int t = 0; t < 2 && rows[i % N(rows)].tags[t] >= 0; t++)
+				frame_tag(&in, t ? 0x88a8 : ETHERTYPE_VLAN, (uint16_t)rows[i % N(rows)].tags[t]);
+			h = (struct virtio_net_hdr){};
+			must(maps_drops(l.s.m, before));
+			tap_write(&l.nic, &h, &in);
+			assert_int_equal(tap_read(&l.sluice, &h, &out, &back.src, &f.client), taken && !forged);
+			must(maps_drops(l.s.m, after));
+			assert_int_equal(after[DROP_FORGED] - before[DROP_FORGED], taken && forged);
+			back.src = f.client2;
+		}
+	}
+	live_close(&l);
+}
+
 /* From client 1 to client 4 by the external address, both of which it has: in at the NIC, out at none. */
 static void test_hairpin(void **state)
 {
@@ -465,8 +521,9 @@ static void test_guard(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp),	cmocka_unit_test(test_udp),   cmocka_unit_test(test_hairpin),
-		cmocka_unit_test(test_to_host), cmocka_unit_test(test_guard),
+		cmocka_unit_test(test_tcp),	cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_hairpin), cmocka_unit_test(test_to_host),
+		cmocka_unit_test(test_guard),	cmocka_unit_test(test_fault_26_for_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
