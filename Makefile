@@ -64,7 +64,7 @@ unit := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*
 bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all deps demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-clangs check-fuzz check-long \
+.PHONY: all deps deps-check demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-clangs check-release check-fuzz check-long \
 	check-conformance flake-rate bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
 all: $(O)/sluice compile_commands.json
 
@@ -128,6 +128,8 @@ compile_commands.json: Makefile $(policy_src) $(user_src)
 
 deps:
 	$(Q)tests/deps.sh
+deps-check:
+	$(Q)tests/deps.sh --check
 
 vmlinux.h:
 	$(Q)bpf/vmlinux.sh
@@ -157,7 +159,7 @@ demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/demo.sh
 
-check: deps
+check: deps-check
 	$(Q)$(MAKE) --no-print-directory check-all
 .PHONY: check-all
 check-all: all check-build
@@ -176,6 +178,9 @@ check-kernels: all $(bpf_tests)
 	$(Q)tests/check.py kernels
 check-clangs:
 	$(Q)tests/check.py clangs
+# In a chroot of the other Debian release: what its compilers make of this working tree.
+check-release:
+	$(Q)tests/check.py other-release
 check-san:
 	$(Q)tests/check.py san san-lab
 check-arm64:
@@ -198,7 +203,7 @@ differential: $(O)/tests/bpf/test_differential
 # What takes too long for check: the lab's tests that are marked long, each system call of a gateway's life fails once,
 # ten million random packets, half an hour of churn, and how often a test fails for no fault. check was run before.
 check-long: all $(O)/tests/bpf/test_differential $(O)/tests/tailnet_probe
-	$(Q)tests/check.py lab-long clangs
+	$(Q)tests/check.py lab-long clangs other-release
 	$(Q)$(MAKE) --no-print-directory differential soak flake-rate
 
 # Each test of the lab 10 times at three times its normal load: at most 3 failures in all of them. To look at some:

@@ -400,27 +400,34 @@ def kernels(count, args):
     in_machine(count, "linux 6.1", "tests/kernels/check.sh")
 
 
-OLDEST_CLANG, NEWEST_CLANG = "clang-14", "clang-19"
+def clangs_here(count, args):
+    """The programs of every clang that is installed: this kernel takes them, and they work. The builds."""
+    builds = {}
+    for clang in (f"clang-{n}" for n in range(14, 30)):
+        if shutil.which(clang) and make(count, f"CLANG={clang}", "all", "bpf-programs"):
+            builds[clang] = f"build/variant-{clang}"
+            cmocka(count, builds[clang], "tests/bpf/test_*.c", f"bpf ({clang})")
+    if len(builds) < 2:
+        count.fail("no two clangs: make deps-check")
+    return builds
 
 
 def clangs(count, args):
-    """The programs of every clang that is here: this kernel takes them and they work; those of the oldest and the newest
-    on the oldest and the newest kernel that a supported Debian has, too (of clang 14 on 6.1: `kernels`)."""
-    found = [clang for clang in (f"clang-{n}" for n in range(14, 30)) if shutil.which(clang)]
-    for clang in (OLDEST_CLANG, NEWEST_CLANG):
-        if clang not in found:
-            count.fail(f"{clang}: not installed: make deps-check")
-    for clang in found:
-        build = f"build/variant-{clang}"
-        if not make(count, f"CLANG={clang}", "all", "bpf-programs"):
-            continue
-        cmocka(count, build, "tests/bpf/test_*.c", f"bpf ({clang})")
-        for series in ("6.1", "6.12") if clang in (OLDEST_CLANG, NEWEST_CLANG) else ():
-            in_machine(count, f"{clang}, linux {series}", "tests/kernels/check.sh", "-k", series, build)
+    """And what the oldest and the newest of them make, on the oldest and the newest kernel of a supported Debian."""
+    builds = clangs_here(count, args)
+    for clang in list(builds)[:1] + list(builds)[1:][-1:]:
+        for series in ("6.1", "6.12"):
+            in_machine(count, f"{clang}, linux {series}", "tests/kernels/check.sh", "-k", series, builds[clang])
+
+
+def other_release(count, args):
+    """The other Debian: its compilers, libraries and clangs, in a chroot."""
+    run(count, "other release", ["tests/release.sh"], plain("other release"), timeout=7200)
 
 
 SUITES = {f.__name__.replace("_", "-"): f for f in
-          (style, unit, sodium, bpf, conformance, fuzz, san, peers, lab, san_lab, lab_long, flake_rate, arm64, kernels, clangs)}
+          (style, unit, sodium, bpf, conformance, fuzz, san, peers, lab, san_lab, lab_long, flake_rate, arm64, kernels,
+           clangs_here, clangs, other_release)}
 
 
 ALONE = (lab, san_lab, lab_long, flake_rate)  # their peers have deadlines of their own

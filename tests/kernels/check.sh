@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# check.sh [-k SERIES] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported without a
-# word), from a build folder (build/): every program of BUILD/tests/bpf, and 50 MB each way between that kernel's own
-# WireGuard module and BUILD/sluice.
+# check.sh [-k SERIES] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported
+# without a word), from a build folder (build/): every program of BUILD/tests/bpf, and 50 MB each way between that
+# kernel's own WireGuard module and BUILD/sluice.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

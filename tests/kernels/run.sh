@@ -3,12 +3,13 @@
 #
 # run.sh [-k SERIES] [-t SECONDS] [-m MODULE]... [-f FILE]... COMMAND [ARGUMENT]...
 #
-# Runs a command in a virtual machine with a cloud kernel of Debian's (fetch.sh; 6.1 without a word): its output is this
-# script's, and so is its exit status (124: the machine did not end in time, 125: it died). The machine is a kernel and an
-# initramfs: busybox, the modules of MODULES and each MODULE, COMMAND and each FILE, at their own absolute paths, with the libraries that ldd names. A script
-# brings its interpreter, but not the programs in it: they are FILEs, by name or path. There is no disk, and no network
-# but what the command makes itself. QEMU emulates, with no need of KVM: it starts in 4 s and computes slowly.
-# What the kernel has to say (warnings, crashes) is shown on stderr at the end.
+# Runs a command in a virtual machine with a cloud kernel of Debian's (fetch.sh; 6.1 without a word): its output is
+# this script's, and so is its exit status (124: the machine did not end in time, 125: it died). The machine is a
+# kernel and an initramfs: busybox, the modules of MODULES and each MODULE, COMMAND and each FILE, at their own
+# absolute paths, with the libraries that ldd names. A script brings its interpreter, but not the programs in it: they
+# are FILEs, by name or path. There is no disk, and no network but what the command makes itself. QEMU emulates, with
+# no need of KVM: it starts in 4 s and computes slowly. What the kernel has to say (warnings, crashes) is shown on
+# stderr at the end.
 set -euo pipefail
 
 MODULES="wireguard tun veth sch_ingress cls_bpf nf_tables nft_chain_nat"
