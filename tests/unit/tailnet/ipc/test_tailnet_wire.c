@@ -311,10 +311,12 @@ static void impossible_relays(void **state)
 static void impossible_regions(void **state)
 {
 	for (int what = 0; what < 9; what++) {
-		struct wire_message m = sample(WIRE_REGION), copy;
-		struct derp_node *n = m.region.nodes;
+		struct wire_message m = {.type = WIRE_REGION}, copy;
+		struct derp_node *n;
 		size_t len;
 
+		make_region(&m.region);
+		n = m.region.nodes;
 		if (what == 1)
 			m.region.id = 0;
 		if (what == 2)
