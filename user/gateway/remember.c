@@ -71,7 +71,7 @@ bool remember_load(struct remember *r, const char *folder)
 {
 	char why[512];
 
-	if (!state_load(folder, &r->state, why, sizeof(why)))
+	if (state_load(folder, &r->state, why, sizeof(why)))
 		log_warning("%s: what it remembered is lost", why);
 	return true;
 }

@@ -3,12 +3,9 @@
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,21 +20,6 @@
 #include "user/kernel/offload.h"
 
 #define REMOVE_TRIES 3
-
-/* Asks the kernel, for /sys may show another network namespace. */
-static bool is_tap(const char *name)
-{
-	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-	struct ifreq request = {.ifr_data = (char *)&info};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool tap;
-
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-	tap = fd >= 0 && !ioctl(fd, SIOCETHTOOL, &request) && !strcmp(info.driver, "tun");
-	if (fd >= 0)
-		close(fd);
-	return tap;
-}
 
 static void remove_tell(void (*each)(void *, const char *), void *ctx, const char *what, const char *name)
 {
@@ -54,11 +36,11 @@ static int restore_offloads(const struct config *config, void (*each)(void *, co
 	struct state state;
 	char why[256];
 	size_t kept = 0;
-	int err = 0;
+	int err = state_load(config->state, &state, why, sizeof(why));
 
-	if (!state_load(config->state, &state, why, sizeof(why)) || !state.n_offload) {
+	if (err || !state.n_offload) { /* what cannot be understood will not be the next time, either */
 		state_free(&state);
-		return 0;
+		return err == -EBADMSG ? 0 : err;
 	}
 	for (size_t i = 0; i < state.n_offload; i++) {
 		int one = offload_set(state.offload[i], OFFLOAD_UDP_GRO_FORWARDING, false);
@@ -111,13 +93,26 @@ static int remove_routes(struct netlink *n, int tap, void (*each)(void *, const 
 	return err;
 }
 
+/* A question that failed says nothing of what is there: what is not known to be gone is tried again. */
+static int remove_tap_and_routes(struct netlink *n, const char *name, void (*each)(void *, const char *), void *ctx)
+{
+	struct netlink_link link;
+	int known = netlink_link(n, name, &link), err, one = 0;
+	bool tap = !known && link.tun;
+
+	err = remove_routes(n, tap ? link.ifindex : 0, each, ctx);
+	if (tap)
+		one = netlink_link_delete(n, link.ifindex);
+	if (tap && !one)
+		remove_tell(each, ctx, "tap", name);
+	return err ?: known == -ENODEV ? one : known ?: one;
+}
+
 int gateway_remove(const struct config *config, void (*each)(void *ctx, const char *what), void *ctx)
 {
 	const char *name = config->tunnel.interface;
-	struct netlink_link link;
 	struct netlink n;
 	int err = netlink_open(&n), one;
-	bool tap;
 
 	if (err)
 		return err;
@@ -127,14 +122,8 @@ int gateway_remove(const struct config *config, void (*each)(void *ctx, const ch
 		err = attach_remove_all(config->pins) ?: maps_unpin(config->pins);
 		remove_tell(each, ctx, "programs and maps", config->pins);
 	}
-	tap = !netlink_link(&n, name, &link) && is_tap(name);
-	one = remove_routes(&n, tap ? link.ifindex : 0, each, ctx);
+	one = remove_tap_and_routes(&n, name, each, ctx);
 	err = err ?: one;
-	if (tap) {
-		one = netlink_link_delete(&n, link.ifindex);
-		err = err ?: one;
-		remove_tell(each, ctx, "tap", name);
-	}
 	one = restore_offloads(config, each, ctx);
 	err = err ?: one;
 	one = netlink_guard_rule(&n, name, false);

@@ -101,26 +101,26 @@ static bool state_parse(const char *text, size_t len, struct state *s, char *err
 	return true;
 }
 
-bool state_load(const char *folder, struct state *s, char *error, size_t size)
+int state_load(const char *folder, struct state *s, char *error, size_t size)
 {
 	char path[PATH_SIZE], why[256];
 	size_t len;
 	char *text;
-	bool ok;
+	int err;
 
 	*s = (struct state){0};
 	snprintf(path, sizeof(path), "%s/" STATE_FILE, folder);
 	text = file_read(path, STATE_MAX, &len);
 	if (!text) {
-		ok = errno == ENOENT;
+		err = errno == ENOENT ? 0 : -errno;
 		snprintf(why, sizeof(why), "%s", strerror(errno));
 	} else {
-		ok = state_parse(text, len, s, why, sizeof(why));
+		err = state_parse(text, len, s, why, sizeof(why)) ? 0 : -EBADMSG;
 	}
-	if (!ok)
+	if (err)
 		snprintf(error, size, "%s: %s", path, why);
 	free(text);
-	return ok;
+	return err;
 }
 
 int state_save(const char *folder, const struct state *s)

@@ -35,9 +35,9 @@ struct state {
 	size_t n_offload;
 };
 
-/* An absent file is an empty state. A file that cannot be understood is one too,
- * with false and one line in @error: the caller warns and goes on. */
-bool state_load(const char *folder, struct state *s, char *error, size_t size);
+/* An absent file is an empty state. One that cannot be read or understood is one too, with -errno, -EBADMSG for the
+ * latter, and one line in @error: the caller warns and goes on. */
+int state_load(const char *folder, struct state *s, char *error, size_t size);
 
 /* 0 or -errno; the old file stays whole on failure. */
 int state_save(const char *folder, const struct state *s);

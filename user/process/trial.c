@@ -16,12 +16,14 @@
 #include <unistd.h>
 
 #include "policy/alloc.h"
+#include "user/base/clock.h"
 
 #define TRIAL_WALL_TIMES  4 /* of the processor time: a machine that does other things */
 #define TRIAL_OOM_SCORE	  "1000"
 #define TRIAL_NICE	  5 /* packets come first */
 #define TRIAL_EXIT_MEMORY 3
 #define TRIAL_LOOK_MS	  50
+#define TRIAL_PAUSE_MS	  1
 
 /* Bytes of memory of its own that this process has now, as RLIMIT_DATA counts them. 0: not known. */
 static size_t trial_data_now(void)
@@ -115,11 +117,14 @@ static bool trial_has_ended(pid_t pid, siginfo_t *info)
 static enum trial_end trial_wait(pid_t pid, const struct trial_limits *limits)
 {
 	struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
-	unsigned left = limits->seconds * TRIAL_WALL_TIMES * (1000 / TRIAL_LOOK_MS);
+	uint64_t until = clock_now() + limits->seconds * TRIAL_WALL_TIMES * NS_PER_SEC;
 	siginfo_t info;
 
-	while (!trial_has_ended(pid, &info) && left--)
+	while (!trial_has_ended(pid, &info) && clock_now() < until) {
 		poll(&ended, 1, TRIAL_LOOK_MS); /* of -1 it only waits */
+		if (ended.revents)		/* it has ended, but a debugger may have to see it first */
+			poll(NULL, 0, TRIAL_PAUSE_MS);
+	}
 	if (ended.fd >= 0)
 		close(ended.fd);
 	if (info.si_pid)
