@@ -4,6 +4,7 @@
  * Routes and rules are netlink_routes.c's, changes that the kernel tells of by itself netlink_monitor.c's.
  */
 #include "netlink_private.h"
+#include "user/base/clock.h"
 
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
@@ -15,9 +16,12 @@
 
 #define ASK_TRIES    16
 #define ASK_PAUSE_NS 500000
+#define ASK_TOTAL    (100 * NS_PER_MS) /* since the first try: packets, clients and commands wait meanwhile */
 
 int netlink_open(struct netlink *n)
 {
+	int strict = 1; /* then the kernel leaves out what a list is not asked for */
+
 	*n = (struct netlink){.socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC)};
 	if (!n->socket)
 		return -errno;
@@ -27,6 +31,7 @@ int netlink_open(struct netlink *n)
 		netlink_close(n);
 		return err;
 	}
+	mnl_socket_setsockopt(n->socket, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
 	return 0;
 }
 
@@ -94,9 +99,10 @@ static bool passes(int err)
 int netlink_ask_anew(struct netlink *n, struct netlink_request *r, mnl_cb_t each, void *ctx, void (*anew)(void *ctx))
 {
 	const struct timespec pause = {.tv_nsec = ASK_PAUSE_NS};
+	uint64_t until = clock_now() + ASK_TOTAL;
 	int err = ask_once(n, r, each, ctx);
 
-	for (int i = 1; i < ASK_TRIES && passes(err); i++) {
+	for (int i = 1; i < ASK_TRIES && passes(err) && clock_now() < until; i++) {
 		nanosleep(&pause, NULL);
 		if (anew)
 			anew(ctx);
@@ -325,11 +331,12 @@ static void forget_addresses(void *ctx)
 static int netlink_list_addresses(struct netlink *n, struct address_list *list)
 {
 	struct netlink_request r;
+	struct ifaddrmsg *ifa = netlink_begin(&r, RTM_GETADDR, NLM_F_DUMP, sizeof(*ifa));
 	int err;
 
-	netlink_begin(&r, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+	ifa->ifa_index = (uint32_t)list->ifindex;
 	err = netlink_ask_anew(n, &r, take_address, list, forget_addresses);
-	return err ?: (int)list->n;
+	return err == -ENODEV ? 0 : err ?: (int)list->n; /* what is not there has none */
 }
 
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max)

@@ -80,19 +80,29 @@ static void forget_default(void *ctx)
 	*(struct default_search *)ctx = (struct default_search){0};
 }
 
+/* A list of the main table's routes of one family: all, or those of one protocol. 0 or -errno. */
+static int list_routes(struct netlink *n, int family, uint8_t protocol, mnl_cb_t each, void *ctx,
+		       void (*anew)(void *ctx))
+{
+	struct netlink_request r;
+	struct rtmsg *rtm = netlink_begin(&r, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rtm));
+	int err;
+
+	rtm->rtm_family = (uint8_t)family;
+	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_protocol = protocol;
+	err = netlink_ask_anew(n, &r, each, ctx, anew);
+	return err == -ENOENT ? 0 : err; /* the table is made with its first route */
+}
+
 int netlink_default_interface(struct netlink *n)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	struct default_search best = {0};
 	int err = 0;
 
-	for (unsigned i = 0; i < 2 && !best.oif && !err; i++) {
-		struct netlink_request r;
-		struct rtmsg *rtm = netlink_begin(&r, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rtm));
-
-		rtm->rtm_family = (uint8_t)families[i];
-		err = netlink_ask_anew(n, &r, take_default, &best, forget_default);
-	}
+	for (unsigned i = 0; i < 2 && !best.oif && !err; i++)
+		err = list_routes(n, families[i], 0, take_default, &best, forget_default);
 	return err ?: best.oif;
 }
 
@@ -193,12 +203,8 @@ int netlink_own_routes(struct netlink *n, int ifindex, struct netlink_own_route 
 	int err = 0;
 
 	for (unsigned i = 0; i < 2 && !err; i++) {
-		struct netlink_request r;
-		struct rtmsg *rtm = netlink_begin(&r, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rtm));
-
-		rtm->rtm_family = (uint8_t)families[i];
 		list.before = list.len;
-		err = netlink_ask_anew(n, &r, take_own_route, &list, forget_routes);
+		err = list_routes(n, families[i], NETLINK_PROTOCOL, take_own_route, &list, forget_routes);
 	}
 	*out = list.v;
 	*len = list.len;

@@ -54,7 +54,17 @@ static struct {
 	int times;	/* so many answers fail */
 	int error;	/* of recv(); 0: the list says that it was changed under way (EINTR) */
 	unsigned asked; /* answers that were waited for */
+	unsigned slow;	/* ms that each takes */
+	unsigned told;	/* what lists held */
 } failing;
+
+static void count_told(const void *buf, ssize_t n)
+{
+	int left = (int)n;
+
+	for (const struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+		failing.told += h->nlmsg_type == RTM_NEWROUTE || h->nlmsg_type == RTM_NEWADDR;
+}
 
 /* In the place of libmnl's own. */
 ssize_t mnl_socket_recvfrom(const struct mnl_socket *socket, void *buf, size_t size)
@@ -62,6 +72,8 @@ ssize_t mnl_socket_recvfrom(const struct mnl_socket *socket, void *buf, size_t s
 	ssize_t n = recv(mnl_socket_get_fd(socket), buf, size, 0);
 
 	failing.asked++;
+	poll(NULL, 0, (int)failing.slow);
+	count_told(buf, n);
 	if (n < 0 || failing.times <= 0)
 		return n;
 	failing.times--;
@@ -125,12 +137,52 @@ static void test_fault_52_no_answer_is_no_none(void **state)
 	netlink_close(&n);
 }
 
+/* A table of a million routes takes its time: those who wait for the thread that asks wait no more than for a try more.
+ */
+static void test_fault_52_asked_again_for_a_while_only(void **state)
+{
+	struct addr list[4];
+	struct netlink n;
+
+	assert_int_equal(netlink_open(&n), 0);
+	failing.error = EBUSY;
+	failing.times = 1000000;
+	failing.slow = 40;
+	failing.asked = 0;
+	assert_int_equal(netlink_host_addresses(&n, list, 4), -EBUSY);
+	assert_in_range(failing.asked, 1, 4);
+	failing.times = 0;
+	failing.slow = 0;
+	netlink_close(&n);
+}
+
+/* The local table has routes, and the host addresses: the kernel leaves them out, not we. */
+static void test_fault_52_the_kernel_tells_what_is_asked(void **state)
+{
+	struct netlink_own_route *routes;
+	struct addr list[4];
+	struct netlink n;
+	size_t len;
+
+	assert_int_equal(netlink_open(&n), 0);
+	n.mark = 0x5151;
+	failing.told = 0;
+	assert_int_equal(netlink_own_routes(&n, 0, &routes, &len), 0);
+	assert_int_equal(len, 0);
+	assert_int_equal(netlink_addresses(&n, 0x7ffffff0, list, 4), 0);
+	assert_int_equal(failing.told, 0);
+	free(routes);
+	netlink_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_rest_of_another_answer),
 		cmocka_unit_test(test_fault_52_a_list_is_asked_for_again),
 		cmocka_unit_test(test_fault_52_no_answer_is_no_none),
+		cmocka_unit_test(test_fault_52_asked_again_for_a_while_only),
+		cmocka_unit_test(test_fault_52_the_kernel_tells_what_is_asked),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
