@@ -2,6 +2,11 @@
 /* How long a netmap counts without the server's word (confirmation.h). */
 #include "confirmation.h"
 
+uint64_t confirmation_spent(const struct confirmation *c, uint64_t now)
+{
+	return c->spent + (c->since && now > c->since ? now - c->since : 0);
+}
+
 void confirmation_state(struct confirmation *c, enum wire_state state, uint64_t now)
 {
 	switch (state) {
@@ -9,12 +14,11 @@ void confirmation_state(struct confirmation *c, enum wire_state state, uint64_t 
 	case WIRE_STATE_REFUSED:
 	case WIRE_STATE_LOGIN:
 	case WIRE_STATE_EXPIRED:
-		c->missing = c->missing ? c->missing : now;
+		c->since = c->since ? c->since : now;
 		return;
-	case WIRE_STATE_OFFLINE:
-		if (confirmation_is_lost(c)) /* nor does a server that is away say who is still there */
-			return;
-		*c = (struct confirmation){0};
+	case WIRE_STATE_OFFLINE: /* a server that is away does not say who is still there, either */
+		c->spent = confirmation_spent(c, now);
+		c->since = 0;
 		return;
 	case WIRE_STATE_CONNECTED:
 	case WIRE_STATE_APPROVAL:
@@ -28,7 +32,7 @@ void confirmation_state(struct confirmation *c, enum wire_state state, uint64_t 
 
 enum confirmation_due confirmation_due(struct confirmation *c, uint64_t now)
 {
-	if (!c->missing || now < confirmation_next(c))
+	if (now < confirmation_next(c))
 		return CONFIRMATION_FINE;
 	c->done++;
 	return c->done;
@@ -41,7 +45,9 @@ uint64_t confirmation_next(const struct confirmation *c)
 		[CONFIRMATION_SAY] = CONFIRMATION_MAX,
 	};
 
-	return !c->missing || c->done == CONFIRMATION_GIVE_UP ? UINT64_MAX : c->missing + after[c->done];
+	if (!c->since || c->done == CONFIRMATION_GIVE_UP)
+		return UINT64_MAX;
+	return c->since + (after[c->done] > c->spent ? after[c->done] - c->spent : 0);
 }
 
 bool confirmation_is_lost(const struct confirmation *c)

@@ -15,6 +15,7 @@
 
 #include "user/base/secret.h"
 #include "kept_clock.h"
+#include "kept_confirmation.h"
 #include "kept_netmap.h"
 #include "policy/alloc.h"
 #include "relay_box.h"
@@ -59,7 +60,7 @@ struct tailnet {
 	enum wire_state state; /* as the network process, or what has become of it, says; told may be another */
 	char *text;	       /* of it */
 	enum wire_state told;
-	struct confirmation confirmation; /* of the netmap, by the server */
+	struct kept_confirmation confirmation; /* of the netmap, by the server */
 	bool logged_out;
 	bool expired; /* our own node's key, as the netmap has it and the clock says */
 };
@@ -238,7 +239,7 @@ static void tailnet_take_map(struct tailnet *t, struct wire_message *m, uint64_t
 		return;
 	result = netmap_copy_take(&t->roster, m);
 	if (result == NETMAP_COPY_REFUSED) {
-		confirmation_state(&t->confirmation, WIRE_STATE_UNREADABLE, now);
+		confirmation_state(&t->confirmation.now, WIRE_STATE_UNREADABLE, now);
 		lose_process(t, "told an impossible netmap", now);
 		return;
 	}
@@ -273,8 +274,8 @@ static void take_status(struct tailnet *t, const struct wire_status *s, uint64_t
 	}
 	if (s->state == WIRE_STATE_REFUSED && !key_is_zero(t->keys.old_node))
 		step_back(t);
-	if (self || confirmation_is_lost(&t->confirmation)) /* else there is nothing to confirm yet */
-		confirmation_state(&t->confirmation, s->state, now);
+	if (self || confirmation_is_lost(&t->confirmation.now)) /* else there is nothing to confirm yet */
+		confirmation_state(&t->confirmation.now, s->state, now);
 	set_state(t, s->state, s->text);
 }
 
@@ -349,29 +350,16 @@ static void give_up_map(struct tailnet *t)
 	tell_map(t);
 }
 
-static void check_confirmation(struct tailnet *t, uint64_t now)
-{
-	switch (confirmation_due(&t->confirmation, now)) {
-	case CONFIRMATION_SAY:
-		log_error("tailnet: the server has not confirmed the netmap for a minute: `sluice status` tells why");
-		return;
-	case CONFIRMATION_GIVE_UP:
-		log_error("tailnet: the server has not confirmed the netmap for an hour: nobody is served");
-		give_up_map(t);
-		return;
-	default:
-		return;
-	}
-}
-
 uint64_t tailnet_unconfirmed(const struct tailnet *t, uint64_t now)
 {
-	return t->confirmation.missing && now > t->confirmation.missing ? now - t->confirmation.missing : 0;
+	const struct confirmation *c = &t->confirmation.now;
+
+	return c->since || confirmation_is_lost(c) ? confirmation_spent(c, now) : 0;
 }
 
 bool tailnet_is_unserved(const struct tailnet *t)
 {
-	return confirmation_is_lost(&t->confirmation);
+	return confirmation_is_lost(&t->confirmation.now);
 }
 
 uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
@@ -386,8 +374,9 @@ uint64_t tailnet_tick(struct tailnet *t, uint64_t now)
 		save_map(t);
 	kept_clock_check(&t->clock);
 	check_expiry(t);
-	check_confirmation(t, now);
-	next = confirmation_next(&t->confirmation);
+	if (kept_confirmation_tick(&t->confirmation, now))
+		give_up_map(t);
+	next = kept_confirmation_next(&t->confirmation);
 	if (t->roster.map.self.node && t->roster.map.self.node->key_expiry)
 		next = now + EXPIRY_CHECK < next ? now + EXPIRY_CHECK : next;
 	if (!t->running)
@@ -443,6 +432,7 @@ struct tailnet *tailnet_new(const struct tailnet_config *config, const struct ta
 	if (!rc && tailkeys_load(t->folder, &t->keys, error, size)) {
 		fill_config(t, config);
 		kept_clock_open(&t->clock, t->folder, t->config.config.server);
+		kept_confirmation_open(&t->confirmation, t->folder, t->config.config.server);
 		t->logged_out = is_marked_out(t);
 		return t;
 	}
@@ -466,6 +456,7 @@ void tailnet_free(struct tailnet *t)
 	if (t->save_at)
 		save_map(t);
 	kept_clock_close(&t->clock);
+	kept_confirmation_close(&t->confirmation, clock_now());
 	stop_process(t);
 	netmap_copy_free(&t->roster);
 	wire_message_free(&t->config);
@@ -591,7 +582,7 @@ bool tailnet_logout(struct tailnet *t, char *error, size_t size)
 
 	if (!mark_out(t, true, error, size))
 		return false;
-	confirmation_state(&t->confirmation, WIRE_STATE_LOGGED_OUT, 0);
+	confirmation_state(&t->confirmation.now, WIRE_STATE_LOGGED_OUT, 0);
 	t->ops->health(t->ctx, &none); /* they were of a node that is none any more */
 	give_up_map(t);
 	tailnet_tell(t, &m);
