@@ -136,3 +136,51 @@ def test_fault_4_killed_in_the_middle(world, after):
     assert result.get("error") is None and result["bytes"] == 40000000 and result["intact"], result
     has = flows(world.gateway)
     assert {key: has.get(key) for key in had} == had, (had, has)
+
+
+def fails_for(gateway, name):
+    """Starts the gateway while the kernel has no memory for the map @name, once: its number among the calls of bpf() is
+    that of a start before."""
+    trace = gateway.net.lab.dir / "calls"
+    gateway.under = ["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=bpf"]
+    gateway.start()
+    gateway.down()
+    gateway.process.popen.wait(10)
+    [main, *_] = trace.read_text().split()
+    calls = [line for line in trace.read_text().splitlines() if line.split()[0] == main]
+    [number] = [n for n, line in enumerate(calls, 1) if f'map_name="{name}"' in line and "BPF_MAP_CREATE" in line]
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject=bpf:error=ENOMEM:when={number}"]
+
+
+@pytest.mark.parametrize("form", ("another size", "another layout"))
+def test_fault_4_no_memory_for_two_tables(world, form):
+    """The machine that has none is served all the same: with the table as it was, or without its flows."""
+    world = world()
+    world.gateway.config["nat"] = {"flows": 2048}
+    alice = world.joined("alice")
+    had = flows(world.gateway)
+
+    def change():
+        if form == "another size":
+            world.gateway.config["nat"] = {"flows": 8192}
+        else:
+            write_layout(world.gateway, 5)
+        world.gateway.stop()
+
+    change()
+    under = fails_for(world.gateway, "flows")
+    world.gateway.under, world.gateway.config["nat"] = [], {"flows": 2048}
+    world.gateway.start()
+    settle(alice, world.gateway, seconds=30)
+    had = flows(world.gateway)
+    change()
+    world.gateway.under = under
+    world.gateway.start()
+    settle(alice, world.gateway, seconds=30)
+    said, status = world.gateway.process.output(), world.gateway.json("status")
+    if form == "another size":
+        assert set(had) <= set(flows(world.gateway)), had
+        assert "no memory for a table of 8192 flows" in said
+        assert any("nat.flows" in note for note in status["notes"]), status["notes"]
+    else:
+        assert "flows and mappings ended: Cannot allocate memory" in said

@@ -13,6 +13,10 @@ static void programs_say_carried(const struct maps *m, const char *pins)
 {
 	const struct maps_carried *c = maps_carried(m);
 
+	if (c->wanted)
+		log_warning("%s: no memory for a table of %u flows beside the one that was there, so it has as many as "
+			    "that: `sluice down` and a start make the larger one, and live flows end",
+			    pins, c->wanted);
 	if (!c->layout)
 		return;
 	if (c->taken == c->flows)

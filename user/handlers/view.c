@@ -386,6 +386,17 @@ static void view_clients(struct view *v)
 		view_note(v, "no client is configured: nobody can connect");
 }
 
+static void view_maps(struct view *v)
+{
+	const struct maps_carried *c = maps_carried(v->p->site->maps);
+
+	if (c->wanted)
+		view_note(v,
+			  "nat.flows: there was no memory for a table of %u flows beside the one that was there, so it "
+			  "has as many as that: `sluice down` and a start make the larger one, and live flows end",
+			  c->wanted);
+}
+
 static void view_policy(struct view *v)
 {
 	rules_each_note(&v->p->running->rules, note_line, v);
@@ -444,6 +455,7 @@ void view_open(struct view *v, const struct parts *p)
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);
+	view_maps(v);
 	view_policy(v);
 	view_tailnet(v);
 	view_blocklists(v);

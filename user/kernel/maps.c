@@ -3,6 +3,7 @@
  * Loading the programs and maps. On a pinned start every map is first looked for
  * under the pins (maps_pins.c).
  */
+#include "attach.h"
 #include "maps_private.h"
 
 #include <errno.h>
@@ -16,6 +17,8 @@
 
 #define KERNEL_LOG     (16u << 20) /* the kernel fails when it has more to say; untouched pages cost nothing */
 #define MAPS_FLOWS_MIN 1024
+#define FREED_PAUSE_NS 100000000
+#define FREED_TRIES    20
 
 int maps_fail(char **error, int err, const char *fmt, ...)
 {
@@ -167,39 +170,40 @@ static int maps_finish(struct maps *m, bool sweep, char **error)
 	return err ? maps_fail(error, err, "cannot replace the maps in %s: %s", m->pins, strerror(-err)) : 0;
 }
 
-static int open_all(struct maps *m, const struct maps_options *o, char *log, char **error)
+static int open_all(struct maps *m, const struct maps_options *o, struct maps_pinned *found, char *log, char **error)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log, .kernel_log_size = KERNEL_LOG);
-	struct maps_pinned found = {};
 	int err;
 
-	err = m->pins ? pins_open(m->pins, &found, error) : 0;
+	err = m->pins ? pins_open(m->pins, found, error) : 0;
 	if (err)
 		return err;
 	if (o->flows)
 		m->slots = (o->flows < MAPS_FLOWS_MIN ? MAPS_FLOWS_MIN : o->flows) + 1;
 	else
-		m->slots = found.slots ?: MAPS_FLOWS_DEFAULT + 1;
+		m->slots = found->slots ?: MAPS_FLOWS_DEFAULT + 1;
 	m->skel = gateway_bpf__open_opts(&opts);
 	if (!m->skel)
 		return maps_fail(error, -errno, "the BPF programs are damaged: %s", strerror(errno));
 	keep_templates(m);
 	err = set_sizes(m);
 	if (!err && m->pins)
-		err = pins_plan(m, &found);
+		err = pins_plan(m, found);
 	if (err)
 		return maps_fail(error, err, "cannot prepare the BPF maps: %s", strerror(-err));
 	err = load(m, log, error);
 	return err ?: maps_finish(m, !o->no_sweep, error);
 }
 
-struct maps *maps_open(const struct maps_options *o, char **error)
+/* One attempt. *found: what was there; its layout is 0 where that was not in the way. */
+static int maps_try(const struct maps_options *o, struct maps **out, struct maps_pinned *found, char **error)
 {
 	struct maps *m = calloc(1, sizeof(*m));
 	char *log = calloc(1, KERNEL_LOG);
 	int err;
 
-	libbpf_set_print(quiet);
+	*error = NULL;
+	*found = (struct maps_pinned){};
 	if (m) {
 		m->cpus = (size_t)libbpf_num_possible_cpus();
 		m->per_cpu = calloc(m->cpus, MAPS_COUNTER_WORDS * sizeof(*m->per_cpu));
@@ -208,14 +212,80 @@ struct maps *maps_open(const struct maps_options *o, char **error)
 	if (!m || !log || !m->per_cpu || (o->pins && !m->pins))
 		err = maps_fail(error, -ENOMEM, "no memory");
 	else
-		err = open_all(m, o, log, error);
+		err = open_all(m, o, found, log, error);
 	free(log);
+	*out = m;
 	if (!err)
-		return m;
+		return 0;
 	if (m && m->aside)
 		pins_abandon(m->pins);
+	else
+		found->layout = 0;
 	maps_close(m);
-	return NULL;
+	*out = NULL;
+	return err;
+}
+
+static bool lacks_memory(int err)
+{
+	return err == -ENOMEM || err == -E2BIG;
+}
+
+/*
+ * This machine has no memory for a new table of flows beside the old one. One that only is to have another size goes on
+ * as it is. Otherwise a gateway without the flows of before is better than none: the old maps go, and the new table
+ * is no larger than theirs, for that much there was.
+ */
+static int maps_instead(const struct maps_options *o, const struct maps_pinned *old, struct maps **out, char **error)
+{
+	const struct timespec pause = {.tv_nsec = FREED_PAUSE_NS};
+	struct maps_options less = *o;
+	struct maps_pinned found;
+	int err = -ENOMEM;
+
+	less.flows = old->slots - 1;
+	if (old->layout == SLUICE_LAYOUT && o->flows != less.flows)
+		err = maps_try(&less, out, &found, error);
+	if (!err)
+		(*out)->carried.wanted = o->flows;
+	if (!lacks_memory(err))
+		return err;
+	if (o->flows && o->flows < less.flows)
+		less.flows = o->flows;
+	free(*error);
+	err = attach_remove_all(o->pins) ?: maps_unpin(o->pins);
+	if (err)
+		return maps_fail(error, err,
+				 "cannot remove the maps in %s, for whose successors there is no memory: %s", o->pins,
+				 strerror(-err));
+	err = maps_try(&less, out, &found, error);
+	for (int i = 0; i < FREED_TRIES && lacks_memory(err); i++) { /* the kernel frees maps in its own time */
+		free(*error);
+		nanosleep(&pause, NULL);
+		err = maps_try(&less, out, &found, error);
+	}
+	if (!err)
+		(*out)->carried = (struct maps_carried){.layout = old->layout,
+							.flows = old->used,
+							.error = -ENOMEM,
+							.wanted = less.flows < o->flows ? o->flows : 0};
+	return err;
+}
+
+struct maps *maps_open(const struct maps_options *o, char **error)
+{
+	struct maps_pinned old;
+	struct maps *m;
+	int err;
+
+	libbpf_set_print(quiet);
+	err = maps_try(o, &m, &old, error);
+	if (lacks_memory(err) && old.layout) {
+		free(*error);
+		*error = NULL;
+		maps_instead(o, &old, &m, error);
+	}
+	return m;
 }
 
 void maps_close(struct maps *m)

@@ -38,7 +38,8 @@ struct maps_options {
  * another number of flows, live flows and mappings with their ports are taken over into
  * new maps; from those of a layout that this program does not read nothing is
  * (maps_carried() tells). The old ones are replaced once the new ones are whole: when
- * this fails, they are as they were. Pins of a first start that was interrupted are made
+ * this fails, they are as they were; but where there is no memory for both, a table that was to have another size goes
+ * on as it is, and one of another form goes with all its flows. Pins of a first start that was interrupted are made
  * anew. NULL on failure.
  */
 struct maps *maps_open(const struct maps_options *o, char **error);
@@ -48,6 +49,7 @@ struct maps_carried {
 	uint32_t flows;	 /* that lived there, with mappings */
 	uint32_t taken;	 /* of them */
 	int error;	 /* -errno that ended it early */
+	uint32_t wanted; /* flows that the table was to have, for which there was no memory; 0: it has them */
 };
 
 const struct maps_carried *maps_carried(const struct maps *m);

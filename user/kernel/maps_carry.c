@@ -39,8 +39,9 @@ static const char *const meanings[] = {"policy",    "classes",	 "acl",	    "rule
 /* Are filled from the flows, or by finish(). */
 static const char *const of_flows[] = {"flows", "flow_index",	"flow_table", "free_slots",
 				       "pairs", "client_state", "layout",     "sweep"};
-/* Where only the layout tells what they say, not their size: reasons have another order. */
-static const char *const of_layout[] = {"drops", "daemon_drops"};
+/* Where only the layout tells what they say, not their size: reasons have another order, settings take bytes of a pad.
+ */
+static const char *const of_layout[] = {"drops", "daemon_drops", "settings"};
 
 #define IS_IN(list, name) maps_carry_is_in(list, sizeof(list) / sizeof(*(list)), name)
 

@@ -81,8 +81,8 @@ static void forget_default(void *ctx)
 }
 
 /* A list of the main table's routes of one family: all, or those of one protocol. 0 or -errno. */
-static int list_routes(struct netlink *n, int family, uint8_t protocol, mnl_cb_t each, void *ctx,
-		       void (*anew)(void *ctx))
+static int netlink_list_routes(struct netlink *n, int family, uint8_t protocol, mnl_cb_t each, void *ctx,
+			       void (*anew)(void *ctx))
 {
 	struct netlink_request r;
 	struct rtmsg *rtm = netlink_begin(&r, RTM_GETROUTE, NLM_F_DUMP, sizeof(*rtm));
@@ -102,7 +102,7 @@ int netlink_default_interface(struct netlink *n)
 	int err = 0;
 
 	for (unsigned i = 0; i < 2 && !best.oif && !err; i++)
-		err = list_routes(n, families[i], 0, take_default, &best, forget_default);
+		err = netlink_list_routes(n, families[i], 0, take_default, &best, forget_default);
 	return err ?: best.oif;
 }
 
@@ -204,7 +204,7 @@ int netlink_own_routes(struct netlink *n, int ifindex, struct netlink_own_route 
 
 	for (unsigned i = 0; i < 2 && !err; i++) {
 		list.before = list.len;
-		err = list_routes(n, families[i], NETLINK_PROTOCOL, take_own_route, &list, forget_routes);
+		err = netlink_list_routes(n, families[i], NETLINK_PROTOCOL, take_own_route, &list, forget_routes);
 	}
 	*out = list.v;
 	*len = list.len;
