@@ -39,6 +39,12 @@ static bool peer_state(const struct site *s, const struct client *c, struct stat
 	return true;
 }
 
+static bool same_state(const struct state_peer *a, const struct state_peer *b)
+{
+	return !memcmp(a->public, b->public, KEY_LEN) && !memcmp(a->timestamp, b->timestamp, TIMESTAMP_LEN) &&
+	       endpoint_equal(&a->endpoint, &b->endpoint) && a->handshake == b->handshake;
+}
+
 /* Asked every few seconds of ten thousand clients: compares without allocating. */
 static bool worth_saving(const struct remember *r, const struct site *s, const struct clients *clients)
 {
@@ -50,7 +56,7 @@ static bool worth_saving(const struct remember *r, const struct site *s, const s
 		if (!peer_state(s, &clients->list[i], &p))
 			continue;
 		was = state_peer_find(&r->state, p.public);
-		if (!was || memcmp(was, &p, sizeof(p)))
+		if (!was || !same_state(was, &p))
 			return true;
 		n++;
 	}

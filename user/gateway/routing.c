@@ -39,7 +39,7 @@ static size_t routing_place(const struct routing *r, const struct prefix *p)
 {
 	size_t i = 0;
 
-	while (i < r->n && memcmp(&r->again[i].prefix, p, sizeof(*p)))
+	while (i < r->n && prefix_cmp(&r->again[i].prefix, p))
 		i++;
 	return i;
 }

@@ -314,7 +314,12 @@ int blocklists_keep(const struct blocklists *b, const char *kept)
 
 bool blocklists_same(const struct blocklists *a, const struct blocklists *b)
 {
-	return a->all.n == b->all.n && (!a->all.n || !memcmp(a->all.v, b->all.v, a->all.n * sizeof(*a->all.v)));
+	if (a->all.n != b->all.n)
+		return false;
+	for (size_t i = 0; i < a->all.n; i++)
+		if (prefix_cmp(&a->all.v[i], &b->all.v[i]))
+			return false;
+	return true;
 }
 
 void blocklists_free(struct blocklists *b)
