@@ -137,9 +137,10 @@ static json_t *report_egress_json(const struct report_source *s)
 		for (size_t j = 0; j < e->n_addresses; j++) {
 			const struct report_egress_address *a = &e->addresses[j];
 
-			json_array_append_new(addresses,
-					      json_pack("{s:o, s:o, s:b}", "address", report_addr_json(&a->address),
-							"public", report_addr_json(&a->public), "present", a->present));
+			json_array_append_new(addresses, json_pack("{s:o, s:o, s:b, s:b}", "address",
+								   report_addr_json(&a->address), "public",
+								   report_addr_json(&a->public), "present", a->present,
+								   "spare", a->spare));
 		}
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "pool", report_text(e->pool), "interface",
 						      report_text(e->interface), "addresses", addresses, "program",

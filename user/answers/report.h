@@ -34,22 +34,16 @@
  *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
- *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present"}],
- *			"program" ("tcx", "clsact" or "missing")}],
- *		 "front": {"mode" ("off", "native", "generic"), "reason"},
- *		 "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients),
- *		 "totals": {"packets_out", "bytes_out", "packets_in", "bytes_in", "resets_out", "resets_in"},
- *		 "flows": {"used", "max"},
- *		 "busiest": null | {"service", "proto", "used", "ports"},
- *		 "drops": {"policy": 12, ...}  (the last minute, only what is not 0),
- *		 "clients": {"configured", "active"},
- *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
- * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
- *			"path" ("direct", "relay"; null: no handshake yet), "relay", "relay_away" (it cannot
- *			be reached now), "handshake" (s ago), "seen" (the same, before a restart too; null: it
- *			never came), "received", "sent" (bytes),
- *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
- *			"worker", "expired", "removed" (by a file that was not taken as a whole: it is out),
+ *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present", "spare" (a new flow
+ *takes another)}], "program" ("tcx", "clsact" or "missing")}], "front": {"mode" ("off", "native", "generic"),
+ *"reason"}, "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients), "totals": {"packets_out",
+ *"bytes_out", "packets_in", "bytes_in", "resets_out", "resets_in"}, "flows": {"used", "max"}, "busiest": null |
+ *{"service", "proto", "used", "ports"}, "drops": {"policy": 12, ...}  (the last minute, only what is not 0), "clients":
+ *{"configured", "active"}, "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]} clients
+ *{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint", "path" ("direct", "relay";
+ *null: no handshake yet), "relay", "relay_away" (it cannot be reached now), "handshake" (s ago), "seen" (the same,
+ *before a restart too; null: it never came), "received", "sent" (bytes), "flows" (live), "refused" (flows), "held"
+ *(packets that a quota stopped), "worker", "expired", "removed" (by a file that was not taken as a whole: it is out),
  *"public_key"}]} user: null for a tagged client flows	{"schema", "used", "matched", "flows": [{"slot", "client",
  *"user", "tags": [], "from", "service", "as", "proto", "state", "age", "idle", "expires", "packets_out", "bytes_out",
  *"packets_in", "bytes_in", "rule", "generation", "pool"}]} at most `limit` of the `matched` ones flows kill
@@ -109,6 +103,7 @@ struct report_client {
 struct report_egress_address {
 	struct addr address, public; /* the same where there is no 1:1 NAT */
 	bool present;
+	bool spare; /* no flow begins on it */
 };
 
 struct report_egress {

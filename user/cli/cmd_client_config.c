@@ -96,6 +96,7 @@ static bool put_public_key(struct draft *f, const struct command_args *a, const 
 static bool own_address(const struct config *cfg, struct addr *out)
 {
 	const struct config_pool *pool = &cfg->pools[0];
+	struct addr own[2], far[2];
 	struct netlink n;
 	int ifindex, count = 0;
 
@@ -106,8 +107,11 @@ static bool own_address(const struct config *cfg, struct addr *out)
 	if (netlink_open(&n))
 		return false;
 	ifindex = netlink_default_interface(&n);
+	config_destinations(cfg, far);
 	if (ifindex > 0)
-		count = netlink_addresses(&n, ifindex, out, 1);
+		count = netlink_sources(&n, ifindex, far, own);
+	if (count > 0)
+		*out = own[0];
 	netlink_close(&n);
 	return count > 0;
 }

@@ -4,6 +4,7 @@
  * config_value.c, clients and users by config_clients.c, what single keys cannot
  * see is in config_check.c.
  */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,18 @@
 #include "policy/alloc.h"
 #include "config_value.h"
 
-#define MTU_MIN		 1280	      /* IPv6's least (RFC 8200, 5) */
-#define MTU_MAX		 (65535 - 80) /* WireGuard, UDP and IPv6 around it */
-#define FLOWS_MIN	 1024
-#define FLOWS_MAX	 (16u << 20)
+#define MTU_MIN	  1280	       /* IPv6's least (RFC 8200, 5) */
+#define MTU_MAX	  (65535 - 80) /* WireGuard, UDP and IPv6 around it */
+#define FLOWS_MIN 1024
+#define FLOWS_MAX (16u << 20)
+/* 1.1.1.1 and 2606:4700:4700::1111: in no range that is somebody's own. */
+#define INTERNET_V4 0x01010101
+#define INTERNET_V6                                                 \
+	(struct addr)                                               \
+	{                                                           \
+		.b = {0x26, 6, 0x47, 0, 0x47, 0, [14] = 0x11, 0x11} \
+	}
+
 #define FLOWS_DEFAULT	 (256u << 10)
 #define LISTEN_DEFAULT	 51820
 #define TUNNEL_ADDRESSES 4 /* settings.tunnel of the contract */
@@ -382,4 +391,19 @@ void config_free(struct config *cfg)
 		free(cfg->made[i]);
 	free(cfg->made);
 	free(cfg);
+}
+
+void config_destinations(const struct config *cfg, struct addr out[2])
+{
+	const struct prefix *best[2] = {NULL, NULL};
+
+	for (size_t i = 0; i < cfg->n_routes; i++) {
+		const struct prefix *p = &cfg->routes[i].prefix;
+		bool v6 = !addr_is_v4(&p->addr);
+
+		if (!best[v6] && p->len > (v6 ? 0 : ADDR_V4_BITS))
+			best[v6] = p;
+	}
+	out[0] = best[0] ? prefix_host(best[0]) : addr_from_v4(htonl(INTERNET_V4));
+	out[1] = best[1] ? prefix_host(best[1]) : INTERNET_V6;
 }

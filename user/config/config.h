@@ -62,7 +62,7 @@ struct config_tunnel {
 struct config_pool {
 	const char *name;		/* pools[0] is "default", from the flat keys of egress */
 	const char *interface;		/* NULL: the default route's */
-	struct config_addrs addresses;	/* empty: the interface's own, IPv4 and IPv6 */
+	struct config_addrs addresses;	/* empty: the kernel's choice of the interface's */
 	struct config_addrs public;	/* what the world sees; empty, or one for each address; with
 					 * empty addresses at most one of a family */
 	struct config_names answers_by; /* interfaces by which answers may come, besides its own */
@@ -206,6 +206,13 @@ bool config_client_same_rights(const struct config_client *a, const struct confi
 
 /* Reads and parses any such file; NULL after a report in @d. */
 struct doc *config_read_doc(const char *file, struct diags *d);
+
+/*
+ * An address of each family, IPv4's first, that clients reach by this gateway: of the first
+ * route that is not the whole family, else somewhere in the internet. Nothing is sent there:
+ * the kernel is asked what it would do.
+ */
+void config_destinations(const struct config *cfg, struct addr out[2]);
 
 /* The place of a key of a map, and of its @item-th item when it is a list of that
  * many; of the map when the key is absent; nowhere when @map is NULL. */

@@ -210,17 +210,18 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 /* What the configuration says that the world sees; where it names nothing, what the interfaces have. */
 static bool is_egress(const struct config *cfg, const struct addr *a)
 {
-	struct addr own[NAMES_MAX];
+	struct addr own[2], far[2];
 	struct netlink n;
 	bool is = false;
 
 	if (netlink_open(&n))
 		return true; /* nothing to compare with */
+	config_destinations(cfg, far);
 	for (size_t i = 0; i < cfg->n_pools && !is; i++) {
 		const struct config_pool *p = &cfg->pools[i];
 		const struct config_addrs *list = p->public.n ? &p->public : &p->addresses;
 		int ifindex = p->interface ? (int)if_nametoindex(p->interface) : netlink_default_interface(&n);
-		int count = list->n || ifindex <= 0 ? 0 : netlink_addresses(&n, ifindex, own, NAMES_MAX);
+		int count = list->n || ifindex <= 0 ? 0 : netlink_sources(&n, ifindex, far, own);
 
 		for (size_t k = 0; k < list->n; k++)
 			is |= !addr_cmp(&list->v[k], a);

@@ -25,8 +25,7 @@
 #include "user/base/unix_socket.h"
 #include "user/kernel/own_source.h"
 
-#define OVERHEAD      80 /* of WireGuard over UDP over IPv6 */
-#define ADDRESSES_MAX 64
+#define OVERHEAD 80 /* of WireGuard over UDP over IPv6 */
 
 static const struct doc_node *section(const struct config *cfg, const char *key)
 {
@@ -169,9 +168,9 @@ static void report_missing(const struct config_pool *pool, size_t i, const char 
 			   name, own);
 }
 
-static void check_pool(struct netlink *n, const struct config_pool *pool, struct diags *d)
+static void check_pool(struct netlink *n, const struct config *cfg, const struct config_pool *pool, struct diags *d)
 {
-	struct addr list[ADDRESSES_MAX];
+	struct addr list[NETLINK_ADDRESSES], to[2];
 	char own[1024], name[IFNAMSIZ];
 	struct netlink_link link;
 	int ifindex = netlink_default_interface(n), count;
@@ -183,11 +182,14 @@ static void check_pool(struct netlink *n, const struct config_pool *pool, struct
 	}
 	if (ifindex <= 0 || !if_indextoname((unsigned)ifindex, name))
 		return;
-	count = netlink_addresses(n, ifindex, list, ADDRESSES_MAX);
+	count = netlink_addresses(n, ifindex, list, NETLINK_ADDRESSES);
 	hostcheck_list_addresses(list, count, own, sizeof(own));
 	for (size_t i = 0; i < pool->addresses.n; i++)
 		if (!has(list, count, &pool->addresses.v[i]))
 			report_missing(pool, i, name, own, d);
+	config_destinations(cfg, to);
+	if (!pool->addresses.n)
+		count = netlink_sources(n, ifindex, to, list);
 	if (!pool->addresses.n && count <= 0)
 		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM),
 			   "egress: interface %s has no address that services could answer to", name);
@@ -206,18 +208,21 @@ void hostcheck_egress(const struct config *cfg, struct diags *d)
 	if (!open_netlink(&n, d))
 		return;
 	for (size_t i = 0; i < cfg->n_pools; i++)
-		check_pool(&n, &cfg->pools[i], d);
+		check_pool(&n, cfg, &cfg->pools[i], d);
 	netlink_close(&n);
 }
 
 /* 0 where the kernel leads what the pool translates by its interface. */
-static int lead(struct netlink *n, const struct config_pool *pool, const struct addr *to)
+static int lead(struct netlink *n, const struct config *cfg, const struct config_pool *pool, const struct addr *to)
 {
 	int ifindex = pool->interface ? (int)if_nametoindex(pool->interface) : netlink_default_interface(n), by;
-	struct addr list[ADDRESSES_MAX], next;
-	int count = ifindex > 0 ? netlink_addresses(n, ifindex, list, ADDRESSES_MAX) : 0;
-	int err = -EAGAIN;
+	struct addr own[2], far[2], next;
+	const struct addr *list = pool->addresses.n ? pool->addresses.v : own;
+	int count = (int)pool->addresses.n, err = -EAGAIN;
 
+	config_destinations(cfg, far);
+	if (!count && ifindex > 0)
+		count = netlink_sources(n, ifindex, far, own);
 	for (int i = 0; i < count && err; i++)
 		if (addr_is_v4(&list[i]) == addr_is_v4(to))
 			err = netlink_route_get(n, to, &list[i], ifindex, &by, &next);
@@ -238,7 +243,7 @@ void hostcheck_routes(const struct config *cfg, struct diags *d)
 		int err = -ENETUNREACH;
 
 		for (size_t k = 0; k < cfg->n_pools && err; k++)
-			err = lead(&n, &cfg->pools[k], &to);
+			err = lead(&n, cfg, &cfg->pools[k], &to);
 		if (err && !addr_is_v4(&to) && ipv6_is_off("all"))
 			diag_warning(d, cfg->routes[i].at,
 				     "routes: %s is left out: IPv6 is switched off on this machine",

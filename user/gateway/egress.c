@@ -90,17 +90,60 @@ static bool listed(const struct addr *list, int n, const struct addr *a)
 	return false;
 }
 
+static bool is_configured(const struct config *config, const struct addr *a)
+{
+	for (size_t i = 0; i < config->n_pools; i++)
+		if (listed(config->pools[i].addresses.v, (int)config->pools[i].addresses.n, a))
+			return true;
+	return false;
+}
+
+/* Is new flows' in the programs, and may be flows' still? */
+static bool is_in_use(const struct egress_state *e, const struct site *s, uint32_t id)
+{
+	struct egress known;
+
+	return !is_none(&e->by_id[id]) && !maps_egress_get(s->maps, id, &known) && known.state == EGRESS_HERE &&
+	       !is_configured(s->config, &e->by_id[id]);
+}
+
+/*
+ * Where the configuration names no addresses, those that the kernel itself would take as a
+ * source. Behind them what it took before, while it is there: its flows go on. The number.
+ */
+static int choose_addresses(const struct egress_state *e, const struct site *s, const struct egress_pool *pool,
+			    const struct addr *own, int n_own, struct addr *out, size_t *n_spare)
+{
+	struct addr far[2];
+	int n;
+
+	*n_spare = 0;
+	config_destinations(s->config, far);
+	n = pool->ifindex ? netlink_sources(s->netlink, pool->ifindex, far, out) : 0;
+	for (uint32_t id = 1; id < MAX_EGRESS && n >= 0 && n < EGRESS_POOL_MAX; id++)
+		if (is_in_use(e, s, id) && listed(own, n_own, &e->by_id[id]) && !listed(out, n, &e->by_id[id])) {
+			out[n++] = e->by_id[id];
+			++*n_spare;
+		}
+	return n;
+}
+
 /* The pool's addresses as they are now: the configured ones, or the interface's own. 0 or -errno, as above. */
 static int find_addresses(struct egress_state *e, const struct site *s, const struct config_pool *config,
 			  struct egress_pool *pool)
 {
-	struct addr own[EGRESS_POOL_MAX];
-	int n = pool->ifindex ? netlink_addresses(s->netlink, pool->ifindex, own, EGRESS_POOL_MAX) : 0;
-	const struct addr *wanted = config->addresses.n ? config->addresses.v : own;
-	size_t n_wanted = config->addresses.n ?: n > 0 ? (size_t)n : 0;
+	struct addr own[NETLINK_ADDRESSES], chosen[EGRESS_POOL_MAX];
+	int n = pool->ifindex ? netlink_addresses(s->netlink, pool->ifindex, own, NETLINK_ADDRESSES) : 0;
+	const struct addr *wanted = config->addresses.n ? config->addresses.v : chosen;
+	int n_chosen = n;
+	size_t n_wanted = config->addresses.n, n_spare = 0;
 
-	if (n < 0)
-		return n;
+	if (n >= 0 && !n_wanted) {
+		n_chosen = choose_addresses(e, s, pool, own, n, chosen, &n_spare);
+		n_wanted = n_chosen > 0 ? (size_t)n_chosen : 0;
+	}
+	if (n < 0 || n_chosen < 0)
+		return n < 0 ? n : n_chosen;
 	pool->n = 0;
 	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++)
 		pool->address[pool->n++] = (struct egress_address){
@@ -108,6 +151,7 @@ static int find_addresses(struct egress_state *e, const struct site *s, const st
 			.public = *public_of(config, &wanted[i], i),
 			.id = egress_id_of(e, &wanted[i]),
 			.present = listed(own, n, &wanted[i]),
+			.spare = i + n_spare >= n_wanted,
 		};
 	return 0;
 }
@@ -142,7 +186,7 @@ static void publish_pool(const struct site *s, uint32_t index, const struct egre
 		const struct egress_address *a = &pool->address[i];
 		bool v4 = addr_is_v4(&a->addr);
 
-		if (!a->id || !a->present)
+		if (!a->id || !a->present || a->spare)
 			continue;
 		if (v4 && p.n4 < POOL_ADDRESSES)
 			p.v4[p.n4++] = (uint16_t)a->id;

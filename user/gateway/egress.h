@@ -17,6 +17,7 @@ struct egress_pool {
 		struct addr addr, public;
 		uint32_t id; /* egress id; 0: none yet */
 		bool present;
+		bool spare; /* the kernel would take another now: no flow begins here, those that there are go on */
 	} address[EGRESS_POOL_MAX];
 	size_t n;
 };

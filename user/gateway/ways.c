@@ -36,7 +36,7 @@ static bool pool_leads(const struct site *s, const struct egress_pool *pool, con
 	for (size_t i = 0; i < pool->n; i++) {
 		const struct egress_address *a = &pool->address[i];
 
-		if (!a->present || addr_is_v4(&a->addr) != addr_is_v4(to))
+		if (!a->present || a->spare || addr_is_v4(&a->addr) != addr_is_v4(to))
 			continue;
 		*has_address = true;
 		err = netlink_route_get(s->netlink, to, &a->addr, pool->ifindex, &ifindex, &hop);

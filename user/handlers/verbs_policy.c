@@ -53,7 +53,8 @@ static const struct egress_address *address_of(const struct egress_pool *pool, u
 	size_t n = 0;
 
 	for (size_t i = 0; i < pool->n && n < POOL_ADDRESSES; i++)
-		if (pool->address[i].present && pool->address[i].id && addr_is_v4(&pool->address[i].addr) == v4)
+		if (pool->address[i].present && !pool->address[i].spare && pool->address[i].id &&
+		    addr_is_v4(&pool->address[i].addr) == v4)
 			usable[n++] = &pool->address[i];
 	return n ? usable[client % n] : NULL;
 }

@@ -234,7 +234,7 @@ static void view_egress(struct view *v)
 		for (size_t k = 0; k < pool->n; k++) {
 			const struct egress_address *a = &pool->address[k];
 
-			v->addresses[i][k] = (struct report_egress_address){a->addr, a->public, a->present};
+			v->addresses[i][k] = (struct report_egress_address){a->addr, a->public, a->present, a->spare};
 			if (pool->ifindex && !a->present)
 				view_note(v, "egress address %s is not on %s: waiting for it", addr_str(&a->addr, text),
 					  pool->interface);

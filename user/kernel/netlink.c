@@ -283,7 +283,8 @@ int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a)
 struct address_list {
 	struct addr *out;
 	size_t n, max;
-	int ifindex; /* 0: every address of the host */
+	int ifindex;	   /* 0: every address of the host */
+	uint32_t unwanted; /* IFA_F_... that an address must not have */
 };
 
 static int take_address(const struct nlmsghdr *nlh, void *ctx)
@@ -314,9 +315,9 @@ static int take_address(const struct nlmsghdr *nlh, void *ctx)
 		a = local;
 	if (!have && !have_local)
 		return MNL_CB_OK;
-	if (list->ifindex && (ifa->ifa_scope >= RT_SCOPE_LINK || flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)))
+	if (list->ifindex && ifa->ifa_scope >= (ifa->ifa_family == AF_INET6 ? RT_SCOPE_LINK : RT_SCOPE_HOST))
 		return MNL_CB_OK;
-	if (list->ifindex && ifa->ifa_family == AF_INET6 && flags & IFA_F_TEMPORARY) /* IPv4's IFA_F_SECONDARY */
+	if (flags & list->unwanted)
 		return MNL_CB_OK;
 	if (list->n < list->max)
 		list->out[list->n++] = a;
@@ -341,7 +342,79 @@ static int netlink_list_addresses(struct netlink *n, struct address_list *list)
 
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max)
 {
-	return netlink_list_addresses(n, &(struct address_list){.out = out, .max = max, .ifindex = ifindex});
+	return netlink_list_addresses(
+		n, &(struct address_list){
+			   .out = out, .max = max, .ifindex = ifindex, .unwanted = IFA_F_TENTATIVE | IFA_F_DADFAILED});
+}
+
+#define SLAAC_BITS 64 /* a temporary address and the lasting one beside it have so many in common */
+
+static bool is_in_list(const struct addr *list, int n, const struct addr *a)
+{
+	for (int i = 0; i < n; i++)
+		if (!addr_cmp(&list[i], a))
+			return true;
+	return false;
+}
+
+/* Beside what the kernel chose, or the first. */
+static const struct addr *lasting_source(const struct addr *list, int n, const struct addr *to,
+					 const struct addr *choice)
+{
+	const struct addr *first = NULL;
+
+	for (int i = 0; i < n; i++) {
+		if (addr_is_v4(&list[i]) != addr_is_v4(to))
+			continue;
+		if (choice && !addr_is_v4(to) && prefix_contains(&(struct prefix){*choice, SLAAC_BITS}, &list[i]))
+			return &list[i];
+		first = first ?: &list[i];
+	}
+	return first;
+}
+
+/* 1, or 0: there is none; or -errno. */
+static int netlink_source(struct netlink *n, int ifindex, const struct addr *to, struct addr *out)
+{
+	struct addr list[NETLINK_ADDRESSES], choice;
+	const uint32_t absent = IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	bool has_choice = netlink_prefsrc(n, to, ifindex, &choice);
+	struct address_list all = {.out = list, .max = NETLINK_ADDRESSES, .ifindex = ifindex, .unwanted = absent};
+	const struct addr *found;
+	int count;
+
+	if (!addr_is_v4(to))
+		all.unwanted |= IFA_F_TEMPORARY;
+	count = netlink_list_addresses(n, &all);
+	if (count < 0)
+		return count;
+	if (has_choice && is_in_list(list, count, &choice)) {
+		*out = choice;
+		return 1;
+	}
+	all.unwanted = absent | IFA_F_SECONDARY | IFA_F_DEPRECATED; /* and IPv6's IFA_F_TEMPORARY, the same bit */
+	all.n = 0;
+	count = netlink_list_addresses(n, &all);
+	if (count < 0)
+		return count;
+	found = lasting_source(list, count, to, has_choice ? &choice : NULL);
+	if (found)
+		*out = *found;
+	return found != NULL;
+}
+
+int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], struct addr out[2])
+{
+	int found = 0;
+
+	for (int i = 0; i < 2; i++) {
+		int err = netlink_source(n, ifindex, &to[i], &out[found]);
+
+		if (err < 0)
+			return err;
+		found += err;
+	}
+	return found;
 }
 
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max)

@@ -52,9 +52,16 @@ int netlink_link_delete(struct netlink *n, int ifindex);
 int netlink_address_add(struct netlink *n, int ifindex, const struct addr *a);
 int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a);
 
-/* Addresses of an interface that others can reach: no link-local, no temporary,
- * no tentative ones. Returns the number, at most @max, or -errno. */
+/* Addresses of an interface that others can reach, also secondary, deprecated and temporary
+ * ones: no IPv6 link-local, no tentative ones. Returns the number, at most @max, or -errno. */
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max);
+#define NETLINK_ADDRESSES 512 /* of one interface; what follows looks at no more */
+/*
+ * The addresses of an interface that the kernel itself takes as the source of what leaves by it
+ * for these two, one of each family; of IPv6 never a temporary one. Where no route says, the
+ * first that is neither secondary nor deprecated. Returns the number, or -errno.
+ */
+int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], struct addr out[2]);
 /* All addresses of the host, with loopback and link-local ones. */
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max);
 

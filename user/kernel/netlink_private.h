@@ -23,6 +23,9 @@ int netlink_ask_anew(struct netlink *n, struct netlink_request *r, mnl_cb_t each
 /* The same for what is no list: it has one answer, which a second one replaces. */
 int netlink_ask(struct netlink *n, struct netlink_request *r, mnl_cb_t each, void *ctx);
 
+/* What the kernel would take as the source to @to by @oif; false: it leads nowhere. */
+bool netlink_prefsrc(struct netlink *n, const struct addr *to, int oif, struct addr *out);
+
 int netlink_family(const struct addr *a); /* AF_INET, AF_INET6 */
 void netlink_put_addr(struct nlmsghdr *nlh, uint16_t type, const struct addr *a);
 bool netlink_get_addr(const struct nlattr *attr, struct addr *out);

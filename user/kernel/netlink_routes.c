@@ -19,8 +19,8 @@ static uint8_t family_bits(const struct prefix *p)
 
 struct route_info {
 	struct prefix dst;
-	struct addr gateway;
-	bool has_gateway;
+	struct addr gateway, source;
+	bool has_gateway, has_source;
 	int oif;
 	uint32_t metric, table;
 };
@@ -44,6 +44,9 @@ static void netlink_routes_read_route(const struct nlmsghdr *nlh, struct route_i
 			break;
 		case RTA_GATEWAY:
 			out->has_gateway = netlink_get_addr(attr, &out->gateway);
+			break;
+		case RTA_PREFSRC:
+			out->has_source = netlink_get_addr(attr, &out->source);
 			break;
 		case RTA_PRIORITY:
 			out->metric = mnl_attr_get_u32(attr);
@@ -243,6 +246,16 @@ static int ask_route(struct netlink *n, const struct addr *to, const struct addr
 	if (oif)
 		mnl_attr_put_u32(r.nlh, RTA_OIF, (uint32_t)oif);
 	return netlink_ask(n, &r, take_route, info);
+}
+
+bool netlink_prefsrc(struct netlink *n, const struct addr *to, int oif, struct addr *out)
+{
+	struct route_info info;
+
+	if (ask_route(n, to, NULL, oif, 0, &info) || !info.has_source)
+		return false;
+	*out = info.source;
+	return true;
 }
 
 int netlink_route_get(struct netlink *n, const struct addr *to, const struct addr *from, int oif, int *ifindex,

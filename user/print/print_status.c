@@ -95,6 +95,8 @@ static void print_addresses(const json_t *addresses, FILE *out)
 			fprintf(out, " (public %s)", public);
 		if (json_is_false(json_object_get(a, "present")))
 			colour_print(out, COLOUR_RED, " (not there)");
+		if (json_is_true(json_object_get(a, "spare")))
+			fputs(" (not for new flows)", out);
 	}
 }
 

@@ -193,8 +193,8 @@ static inline struct report_source *model(struct gateway_model *g)
 	memset(g, 0, sizeof(*g));
 	g->policy = (struct report_policy){
 		.generation = 7, .file = "/etc/sluice/policy/prod.yaml", .applied_ns = NOW - 7200 * SECOND};
-	g->addresses[0] = (struct report_egress_address){addr("10.0.0.4"), addr("198.51.100.1"), true};
-	g->addresses[1] = (struct report_egress_address){addr("2001:db8:1::1"), addr("2001:db8:1::1"), false};
+	g->addresses[0] = (struct report_egress_address){addr("10.0.0.4"), addr("198.51.100.1"), true, false};
+	g->addresses[1] = (struct report_egress_address){addr("2001:db8:1::1"), addr("2001:db8:1::1"), false, false};
 	g->egress = (struct report_egress){"default", "eth0", "tcx", g->addresses, 2};
 	g->tunnel = addr("100.64.0.1");
 	g->notes[0] = "egress address 2001:db8:1::1 is not on eth0 yet: waiting for it";

@@ -72,6 +72,32 @@ static void test_every_key(void **state)
 	config_free(cfg);
 }
 
+/* Item 28 of the second faults: for whom the kernel is asked which source it takes. */
+static void test_fault_28_destinations(void **state)
+{
+	static const struct {
+		const char *routes, *v4, *v6;
+	} cases[] = {
+		{"[]", "1.1.1.1", "2606:4700:4700::1111"},
+		{"[0.0.0.0/0, \"::/0\"]", "1.1.1.1", "2606:4700:4700::1111"},
+		{"[0.0.0.0/0, 203.0.113.0/24, 192.0.2.7, \"fd00:1::/32\"]", "203.0.113.1", "fd00:1::1"},
+		{"[\"::/0\", \"2001:db8:9::7\"]", "1.1.1.1", "2001:db8:9::7"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct addr to[2];
+		char text[512], a[ADDR_STRLEN];
+		struct config *cfg;
+
+		snprintf(text, sizeof(text), TOP "routes: %s\n", cases[i].routes);
+		cfg = parse_well(text);
+		config_destinations(cfg, to);
+		assert_string_equal(addr_str(&to[0], a), cases[i].v4);
+		assert_string_equal(addr_str(&to[1], a), cases[i].v6);
+		config_free(cfg);
+	}
+}
+
 static void test_tailnet(void **state)
 {
 	struct config *cfg = parse_well(MEMBER "name: gw-1\n");
@@ -375,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_fault_28_destinations),
 		cmocka_unit_test(test_tailnet),
 		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_relative_paths_start_at_the_file),

@@ -175,6 +175,21 @@ static void test_fault_52_the_kernel_tells_what_is_asked(void **state)
 	netlink_close(&n);
 }
 
+/* The same of the kernel's choice of source, which asks for routes and lists. */
+static void test_fault_28_no_answer_is_no_source(void **state)
+{
+	const struct addr to[2] = {addr_from_v4(1)};
+	struct addr list[2];
+	struct netlink n;
+
+	assert_int_equal(netlink_open(&n), 0);
+	failing.error = ENOBUFS;
+	failing.times = 1000000;
+	assert_int_equal(netlink_sources(&n, LOOPBACK_IFINDEX, to, list), -ENOBUFS);
+	failing.times = 0;
+	netlink_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_fault_52_no_answer_is_no_none),
 		cmocka_unit_test(test_fault_52_asked_again_for_a_while_only),
 		cmocka_unit_test(test_fault_52_the_kernel_tells_what_is_asked),
+		cmocka_unit_test(test_fault_28_no_answer_is_no_source),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
