@@ -97,3 +97,36 @@ def test_no_port_left(world):
     assert live.popen.wait(60) == 0
     result = json.loads(live.output())
     assert result["received"] == result["sent"] == 8 * RANGE and result["intact"] and not result["errors"], result
+
+
+PUBLISHED = """
+table ip publish {
+	chain ports { tcp dport 8080 redirect to :2222; }
+	chain in { type nat hook prerouting priority -100; fib daddr type local jump ports; }
+}
+"""
+
+
+def test_fault_29_published_ports(world):
+    """A port that the ruleset leads elsewhere has no socket, so it is translation's. The doctor says so, and what it
+    advises gives the port to the host."""
+    world = world()
+    host = world.net.gateway
+    world.joined("alice")
+    listening(world, 2222)
+    assert not world.gateway.doctor("ports") or "DNAT" not in str(world.gateway.doctor("ports"))
+    host.nft(PUBLISHED)
+    said = [entry for entry in world.gateway.doctor("ports") if "DNAT" in entry["text"]]
+    assert len(said) == 1 and said[0]["result"] == "warn" and "chain ports of table ip publish" in said[0]["text"]
+    assert "net.ipv4.ip_local_reserved_ports" in said[0]["advice"]
+    assert outcome(world, 4, 8080) == "timeout"
+    host.run("sysctl -qw net.ipv4.ip_local_reserved_ports=8080")
+    world.gateway.reload()
+    assert wait_for("the port", lambda: outcome(world, 4, 8080) is True)
+
+
+def test_fault_29_masquerading_publishes_nothing(world):
+    world = world()
+    world.joined("alice")
+    world.net.gateway.nft("table ip m { chain out { type nat hook postrouting priority 100; oif eth0 masquerade; }; }\n")
+    assert "DNAT" not in str(world.gateway.doctor("ports"))

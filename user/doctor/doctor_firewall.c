@@ -12,6 +12,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ struct chain {
 struct ruleset {
 	struct chain chain[CHAINS_MAX]; /* base chains that our packets pass */
 	size_t n;
-	bool ufw, tailscale; /* chains of theirs were seen */
+	bool ufw, tailscale;	/* chains of theirs were seen */
+	struct chain publishes; /* the first whose rules lead ports elsewhere; without a name: none does */
 };
 
 /* ---- chains --------------------------------------------------------------------------- */
@@ -139,6 +141,38 @@ static bool refuses_all(const struct nlattr *expressions)
 	return refuses;
 }
 
+/* Does the rule lead what comes for this host to somebody else, a container say (DNAT)? As nft or iptables-nft has it.
+ */
+static bool publishes(const struct nlattr *expressions)
+{
+	const struct nlattr *e, *type, *target;
+
+	mnl_attr_for_each_nested (e, expressions) {
+		const struct nlattr *name = child(e, NFTA_EXPR_NAME), *data = child(e, NFTA_EXPR_DATA);
+		const char *word = name ? mnl_attr_get_str(name) : "";
+
+		if (!strcmp(word, "redir"))
+			return true;
+		type = strcmp(word, "nat") ? NULL : child(data, NFTA_NAT_TYPE);
+		if (type && mnl_attr_validate(type, MNL_TYPE_U32) >= 0 && ntohl(mnl_attr_get_u32(type)) == NFT_NAT_DNAT)
+			return true;
+		target = strcmp(word, "target") ? NULL : child(data, NFTA_TARGET_NAME);
+		if (target &&
+		    (!strcmp(mnl_attr_get_str(target), "DNAT") || !strcmp(mnl_attr_get_str(target), "REDIRECT")))
+			return true;
+	}
+	return false;
+}
+
+static void note_publishing(struct ruleset *r, uint8_t family, const char *table, const char *name)
+{
+	if (*r->publishes.name)
+		return;
+	r->publishes.family = family;
+	snprintf(r->publishes.table, sizeof(r->publishes.table), "%s", table);
+	snprintf(r->publishes.name, sizeof(r->publishes.name), "%s", name);
+}
+
 /* Rules come in their order: behind one that refuses all, none matters. */
 static int read_rule(const struct nlmsghdr *header, void *data)
 {
@@ -154,6 +188,8 @@ static int read_rule(const struct nlmsghdr *header, void *data)
 		else if (mnl_attr_get_type(a) == NFTA_RULE_EXPRESSIONS)
 			expressions = a;
 	}
+	if (expressions && publishes(expressions))
+		note_publishing(r, family_of(header), table, name);
 	for (size_t i = 0; i < r->n; i++) {
 		struct chain *c = &r->chain[i];
 
@@ -256,6 +292,26 @@ static void check_tailscale(struct doctor *doctor, const struct config *cfg)
 	}
 }
 
+/*
+ * A port that is led to a container has no socket here, so the
+ * programs take it for translation's. Which ports these are is not worked out.
+ */
+static void check_published(struct doctor *doctor, const struct ruleset *r, const struct config *cfg)
+{
+	bool shared = false;
+
+	for (size_t i = 0; i < cfg->n_pools; i++)
+		shared |= !cfg->pools[i].exclusive;
+	if (!shared || !*r->publishes.name)
+		return;
+	doctor_say(doctor, "ports", DOCTOR_WARN,
+		   "name them, and those of the chains beside it, in sysctl net.ipv4.ip_local_reserved_ports=8080,...",
+		   "chain %s of table %s %s leads ports of this host elsewhere (DNAT): of those from 1024 on, sluice "
+		   "leaves to it what the sysctl net.ipv4.ip_local_reserved_ports names, or the host's ephemeral range "
+		   "holds",
+		   r->publishes.name, family_name(r->publishes.family), r->publishes.table);
+}
+
 /* Tables of the old interface are not nftables'; their names are all that is told. */
 static bool has_legacy(void)
 {
@@ -289,6 +345,7 @@ void doctor_firewall(struct doctor *doctor, const struct config *cfg, bool arriv
 			   "there are rules of iptables-legacy, which cannot be seen here");
 	if (r->tailscale)
 		check_tailscale(doctor, cfg);
+	check_published(doctor, r, cfg);
 	if (refusing && arrives)
 		doctor_say(doctor, "firewall", DOCTOR_OK, NULL, "it refuses by default, but handshakes arrive");
 	else if (!refusing)
