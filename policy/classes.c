@@ -45,11 +45,13 @@ struct rule_ref {
 
 static uint32_t hash_sources(const struct filter_rule *r)
 {
-	const unsigned char *c = (const unsigned char *)r->src;
 	uint32_t hash = 2166136261u; /* FNV-1a */
 
-	for (size_t i = 0; i < r->n_src * sizeof(*r->src); i++)
-		hash = (hash ^ c[i]) * 16777619u;
+	for (size_t i = 0; i < r->n_src; i++) {
+		for (size_t k = 0; k < sizeof(r->src[i].addr.b); k++)
+			hash = (hash ^ r->src[i].addr.b[k]) * 16777619u;
+		hash = (hash ^ r->src[i].len) * 16777619u;
+	}
 	return hash;
 }
 
@@ -64,7 +66,7 @@ static int by_sources(const void *pa, const void *pb)
 		return a->verdict < b->verdict ? -1 : 1;
 	if (a->n_src != b->n_src)
 		return a->n_src < b->n_src ? -1 : 1;
-	return a->src == b->src || !a->n_src ? 0 : memcmp(a->src, b->src, a->n_src * sizeof(*a->src));
+	return a->src == b->src ? 0 : prefixes_cmp(a->src, b->src, a->n_src);
 }
 
 static void add_to_set(struct classes *c, const struct rule_ref *ref, bool same_as_last)

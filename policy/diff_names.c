@@ -59,7 +59,7 @@ static int cmp_except(const struct prefixes *a, const struct prefixes *b)
 {
 	if (a->n != b->n)
 		return a->n < b->n ? -1 : 1;
-	return a->n ? memcmp(a->v, b->v, a->n * sizeof(*a->v)) : 0;
+	return prefixes_cmp(a->v, b->v, a->n);
 }
 
 static int by_subject(const void *pa, const void *pb)

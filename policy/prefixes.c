@@ -242,6 +242,15 @@ static size_t upper_bound(const struct prefixes *s, const struct prefix *p)
 	return low;
 }
 
+int prefixes_cmp(const struct prefix *a, const struct prefix *b, size_t n)
+{
+	int order = 0;
+
+	for (size_t i = 0; i < n && !order; i++)
+		order = prefix_cmp(&a[i], &b[i]);
+	return order;
+}
+
 bool prefixes_overlap(const struct prefixes *s, const struct prefix *p)
 {
 	size_t next = upper_bound(s, p);

@@ -17,6 +17,9 @@ void prefixes_add(struct prefixes *s, const struct prefix *p);
 void prefixes_add_all(struct prefixes *s, const struct prefix *v, size_t n);
 void prefixes_free(struct prefixes *s);
 
+/* The order of two lists of @n, by prefix_cmp(). Not by their bytes: a prefix has padding. */
+int prefixes_cmp(const struct prefix *a, const struct prefix *b, size_t n);
+
 /* Sorts by prefix_cmp() and drops what is there twice; otherwise kept as written. */
 void prefixes_sort(struct prefixes *s);
 

@@ -17,8 +17,10 @@ struct key {
 	uint32_t id, scope;
 	uint8_t proto; /* IPv4 only: RFC 8200 leaves it out */
 	uint8_t v6;
-	uint8_t zero[2]; /* keys are compared as bytes */
+	uint8_t zero[6];
 };
+
+_Static_assert(sizeof(struct key) == 48, "no padding: keys are compared as bytes");
 
 /* One fragment, as its header describes it. */
 struct piece {

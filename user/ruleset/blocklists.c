@@ -314,12 +314,7 @@ int blocklists_keep(const struct blocklists *b, const char *kept)
 
 bool blocklists_same(const struct blocklists *a, const struct blocklists *b)
 {
-	if (a->all.n != b->all.n)
-		return false;
-	for (size_t i = 0; i < a->all.n; i++)
-		if (prefix_cmp(&a->all.v[i], &b->all.v[i]))
-			return false;
-	return true;
+	return a->all.n == b->all.n && !prefixes_cmp(a->all.v, b->all.v, a->all.n);
 }
 
 void blocklists_free(struct blocklists *b)
