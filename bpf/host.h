@@ -10,7 +10,7 @@
  *               on that port: what a service accepted is the policy's, so that a rule that is
  *               taken back ends it (a reset passes: it ends it, too). A listener, or a
  *               connection that has just begun, knows nobody: whoever sent the SYN chose what
- *               it says
+ *               it says. Of TCP the SYN is remembered, too, that left by the TAP
  *   echo reply  the host sent the request by the TAP, where fence_tap remembers it
  *
  * All else is for the policy. A client's quotas hold for what it exchanges with the host, too.
@@ -21,6 +21,14 @@
 #define TCP_STATE_NEW_SYN_RECV 12
 
 #define HOST_ECHOES 4096 /* that are remembered; only the host makes them */
+#define HOST_CALLS  16384
+
+struct { /* TCP connections that the host began by the TAP, as the answers come; no longer used, the oldest goes */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, HOST_CALLS);
+	__type(key, struct tuple);
+	__type(value, __u32);
+} host_calls SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -104,6 +112,48 @@ static __noinline void host_asks(const struct tuple *request)
 	bpf_map_update_elem(&host_echoes, &key, &until, BPF_ANY);
 }
 
+/* ---- calls -------------------------------------------------------------------------- */
+
+/*
+ * A socket does not say who began its connection. What a service accepted looks, once the service has stopped
+ * listening, like what the host began; so the SYN is remembered that left by the TAP.
+ */
+static __always_inline struct tuple host_call(const struct addr *peer, __be16 port, const struct addr *own,
+					      __be16 own_port)
+{
+	struct tuple key = {.src = *peer, .dst = *own, .sport = port, .dport = own_port, .proto = IPPROTO_TCP};
+
+	return key;
+}
+
+static __noinline void host_calls_out(struct __sk_buff *skb, const struct packet *p)
+{
+	struct tuple key = host_call(&p->t.dst, p->t.dport, &p->t.src, p->t.sport);
+	__u32 one = 1;
+	__u8 flags; /* a frame's headers were read as a quote's are: without them */
+
+	if (bpf_skb_load_bytes(skb, p->l4 + 13, &flags, sizeof(flags)))
+		return;
+	if ((flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
+		bpf_map_update_elem(&host_calls, &key, &one, BPF_ANY);
+}
+
+/* Who calls a service uses these ports for a connection of its own. */
+static __noinline bool host_called(const struct packet *p, bool serves)
+{
+	struct tuple key = host_call(&p->t.src, p->t.sport, &p->t.dst, p->t.dport);
+
+	if (serves && p->tcp_flags & TCP_SYN)
+		bpf_map_delete_elem(&host_calls, &key);
+	return !serves && bpf_map_lookup_elem(&host_calls, &key);
+}
+
+/* A reset passes for either's connection: it can only end it. */
+static __always_inline bool host_knows_tcp(struct __sk_buff *skb, const struct packet *p)
+{
+	return (host_called(p, host_serves(skb, &p->t)) || p->tcp_flags & TCP_RST) && host_is_connected(skb, &p->t);
+}
+
 /* ---- both ways ---------------------------------------------------------------------- */
 
 /* Part of something the host takes part in already. */
@@ -113,7 +163,7 @@ CHECKED_ALONE bool host_knows(struct __sk_buff *skb, const struct packet *p)
 		return false;
 	switch (p->kind) {
 	case KIND_TCP:
-		return host_is_connected(skb, &p->t) && (p->tcp_flags & TCP_RST || !host_serves(skb, &p->t));
+		return host_knows_tcp(skb, p);
 	case KIND_UDP:
 		return host_waits(skb, &p->t) && !host_serves(skb, &p->t);
 	case KIND_ECHO_REPLY:
@@ -157,6 +207,8 @@ static __always_inline int host_sends(struct __sk_buff *skb)
 	reason = parse(skb, &p, sizeof(struct ethhdr), skb->protocol, QUOTED);
 	if (!reason && is_tunnels_own(&p))
 		return DROP_LOOP;
+	if (!reason && p.kind == KIND_TCP)
+		host_calls_out(skb, &p);
 	if (!reason && p.kind == KIND_ECHO)
 		host_asks(&p.t);
 	key.addr = p.t.dst;

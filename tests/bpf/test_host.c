@@ -135,6 +135,23 @@ static void test_fault_17_udp(void **state)
 	}
 }
 
+/* The host's SYN leaves by the TAP; its stack here knows another way to the same sockets. */
+static void call_by_tap(struct scratch *s, const struct family *f, const struct addr *to, uint16_t sport,
+			uint16_t dport)
+{
+	struct shape shape = {.v6 = f->v6,
+			      .proto = IPPROTO_TCP,
+			      .src = f->tunnel,
+			      .dst = *to,
+			      .sport = sport,
+			      .dport = dport,
+			      .flags = TH_SYN};
+	struct frame frame;
+
+	frame_build(&frame, &shape);
+	assert_ran(at_tap(s, PROGRAM_FENCE_TAP, &frame, (struct push){}), (int)frame.len, DROP_NONE);
+}
+
 /* The host connects to the client: begun, up, and for a while after its end. */
 static void test_fault_17_tcp_of_the_host(void **state)
 {
@@ -148,6 +165,8 @@ static void test_fault_17_tcp_of_the_host(void **state)
 		assert_int_equal(listen(listener, 1), 0);
 		assert_int_equal(connect_to(fd, &f.client, CLIENT_PORT), 0);
 		peer = accept(listener, NULL, NULL);
+		assert_gets(*state, &f, IPPROTO_TCP, CLIENT_PORT, port, TH_ACK, DROP_POLICY); /* not by the tunnel */
+		call_by_tap(*state, &f, &f.client, port, CLIENT_PORT);
 		assert_gets(*state, &f, IPPROTO_TCP, CLIENT_PORT, port, TH_ACK, DROP_NONE);
 		assert_gets(*state, &f, IPPROTO_TCP, CLIENT_PORT + 1, port, TH_ACK, DROP_POLICY);
 		assert_gets(*state, &f, IPPROTO_TCP, 0, port, TH_ACK, DROP_POLICY);
@@ -157,6 +176,7 @@ static void test_fault_17_tcp_of_the_host(void **state)
 		nobody.b[15] = 99; /* on link, and silent */
 		assert_int_equal(connect_to(begun, &nobody, CLIENT_PORT), -1);
 		assert_int_equal(errno, EINPROGRESS);
+		call_by_tap(*state, &f, &nobody, half, CLIENT_PORT);
 		{
 			struct shape answer = {.v6 = v6,
 					       .proto = IPPROTO_TCP,
@@ -196,6 +216,33 @@ static void test_fault_17_tcp_of_a_service(void **state)
 		close(peer);
 		close(fd);
 		close(listener);
+	}
+}
+
+/*
+ * What a service accepted, once it listens no more: its socket looks like one of the host's own calls, but nobody
+ * called, or somebody did long ago by the same ports.
+ */
+static void test_fault_17_tcp_of_a_service_that_is_gone(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		struct family f = family_of(i & 1);
+		uint16_t to = UNRULED, from = 0;
+		int listener = socket_at(&f.tunnel, SOCK_STREAM, &to), fd = socket_at(&f.client, SOCK_STREAM, &from),
+		    peer;
+
+		assert_int_equal(listen(listener, 1), 0);
+		if (i & 2) {
+			call_by_tap(*state, &f, &f.client, to, from);
+			assert_gets(*state, &f, IPPROTO_TCP, from, to, TH_SYN, DROP_POLICY);
+		}
+		assert_int_equal(connect_to(fd, &f.tunnel, to), 0);
+		peer = accept(listener, NULL, NULL);
+		close(listener);
+		assert_gets(*state, &f, IPPROTO_TCP, from, to, TH_ACK, DROP_POLICY);
+		assert_gets(*state, &f, IPPROTO_TCP, from, to, TH_RST, DROP_NONE); /* it can only end it */
+		close(peer);
+		close(fd);
 	}
 }
 
@@ -285,8 +332,13 @@ static int open_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_fault_16_port_zero),	   T(test_fault_17_udp),  T(test_fault_17_tcp_of_the_host),
-		T(test_fault_17_tcp_of_a_service), T(test_fault_17_echo), T(test_fault_17_quota),
+		T(test_fault_16_port_zero),
+		T(test_fault_17_udp),
+		T(test_fault_17_tcp_of_the_host),
+		T(test_fault_17_tcp_of_a_service),
+		T(test_fault_17_tcp_of_a_service_that_is_gone),
+		T(test_fault_17_echo),
+		T(test_fault_17_quota),
 	};
 
 	return cmocka_run_group_tests(tests, open_host, scratch_close);

@@ -408,6 +408,7 @@ static const struct map_layout layouts[] = {
 	{"clients", sizeof(struct route_key), sizeof(struct client_ref), text_lpm, text_client_ref, false},
 	{"reserved", sizeof(struct route_key), sizeof(struct reserved_ref), text_lpm, text_reserved, false},
 	{"reassembled", sizeof(struct addr), 8, text_address, text_expires, false},
+	{"host_calls", sizeof(struct tuple), 4, text_tuple, text_u32, false},
 	{"host_echoes", sizeof(struct host_echo), 8, text_host_echo, text_expires, false},
 	{"sessions", 4, sizeof(struct session_ref), text_session_key, text_session, false},
 	{"flow_index", sizeof(struct tuple), sizeof(struct flow_ref), text_tuple, text_flow_ref, false},
