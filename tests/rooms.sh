@@ -31,7 +31,7 @@ system
 tailnet/types      base policy
 tailnet/netmap     base policy tailnet/types
 tailnet/ipc        base policy wireguard/crypto.h tailnet/types tailnet/netmap
-tailnet/disco      base policy wireguard/crypto.h wireguard/endpoint.h tailnet/types
+tailnet/disco      base policy wireguard/crypto.h wireguard/endpoint.h tailnet/types wireguard/secret_pool.h
 tailnet/transport  base policy wireguard/crypto.h tailnet/types
 tailnet/relay      base policy wireguard/crypto.h tailnet/types tailnet/ipc tailnet/transport
 tailnet/coord      base policy wireguard/crypto.h tailnet/types tailnet/netmap tailnet/ipc tailnet/transport

@@ -312,12 +312,14 @@ print(found)
 
 
 def test_fault_25_keys_of_the_node_are_in_locked_memory(world):
-    """Those of the gateway, and the machine's in the network process: not on a heap that is swapped."""
+    """Those of the gateway, of the machine and the node in the network process, and the auth key in both: not on a heap
+    that is swapped, and nowhere once they were needed."""
     gateway = world().gateway().start()
     folder = pathlib.Path(gateway.config["state"]) / "tailnet"
     keys = {name: base64.b64decode((folder / f"{name}.key").read_text()).hex() for name in ("node", "disco", "machine")}
+    keys["authkey"] = (gateway.folder / "authkey").read_text().strip().encode().hex()
     daemon, network = gateway.pids()
-    for pid, names in ((daemon, keys), (network, ["machine"])):
+    for pid, names in ((daemon, keys), (network, ["machine", "authkey"])):
         found = eval(gateway.host.out(["/usr/bin/python3", "-c", SECRETS, str(pid),
                                        *(f"{name}={keys[name]}" for name in names)]))
         assert found.keys() == set(names) and all(place is True for places in found.values() for place in places), found

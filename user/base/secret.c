@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,21 @@ void *secret_memory(size_t size)
 void secret_memory_free(void *memory)
 {
 	sodium_free(memory);
+}
+
+void secret_wiping_free(void *memory)
+{
+	if (memory)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
+char *secret_strndup(const char *text, size_t len)
+{
+	char *copy = secret_memory(len + 1);
+
+	memcpy(copy, text, len);
+	return copy;
 }
 
 static enum secret_result check_file(int fd, const char *path, char *error, size_t size)
@@ -142,7 +158,7 @@ char *secret_text(const char *path, char *error, size_t size)
 	else if (!n || n > TEXT_MAX || memchr(text, '\0', (size_t)n) || memchr(text, '\n', (size_t)n))
 		snprintf(error, size, "%s: expected one line of at most %d bytes", path, TEXT_MAX);
 	else
-		copy = strndup(text, (size_t)n);
+		copy = secret_strndup(text, (size_t)n);
 	close(fd);
 	sodium_memzero(text, sizeof(text));
 	return copy;

@@ -29,6 +29,9 @@ void secret_shield(void);
  */
 void *secret_memory(size_t size);
 void secret_memory_free(void *memory); /* NULL is fine */
+/* free() for a library whose memory may hold a secret for a while: wipes what malloc() gave. */
+void secret_wiping_free(void *memory);
+char *secret_strndup(const char *text, size_t len); /* into such memory */
 
 /* Reads @path into @key. On failure @key is wiped and @error (@size bytes) has a
  * line with the path in it and what to do. @key may be NULL: check only. */
@@ -37,7 +40,7 @@ enum secret_result secret_read(const char *path, uint8_t key[32], char *error, s
 /* Creates @path with mode 0600, never over an existing file. */
 enum secret_result secret_create(const char *path, const uint8_t key[32], char *error, size_t size);
 
-/* A secret that is one line of text (an auth key), under the same conditions. From malloc, to be wiped;
+/* A secret that is one line of text (an auth key), under the same conditions. In secret_memory();
  * NULL: @error says why. */
 char *secret_text(const char *path, char *error, size_t size);
 

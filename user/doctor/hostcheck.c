@@ -349,9 +349,7 @@ static void check_tailnet_files(const struct config_tailnet *t, struct diags *d)
 	if (t->auth_key_file && !key)
 		diag_warning(d, config_at(t->node, "auth_key_file", CONFIG_NO_ITEM),
 			     "tailnet.auth_key_file: %s: without it somebody has to open a URL", error);
-	if (key)
-		sodium_memzero(key, strlen(key));
-	free(key);
+	secret_memory_free(key);
 	ca = t->ca_file ? ca_file_read(t->ca_file, error, sizeof(error)) : NULL;
 	if (t->ca_file && !ca)
 		diag_error(d, config_at(t->node, "ca_file", CONFIG_NO_ITEM), "tailnet.ca_file: %s", error);

@@ -397,6 +397,11 @@ static bool is_marked_out(const struct tailnet *t)
 	return yes;
 }
 
+static char *auth_key_copy(const char *key)
+{
+	return secret_strndup(key ? key : "", key ? strlen(key) : 0);
+}
+
 static void fill_config(struct tailnet *t, const struct tailnet_config *config)
 {
 	struct wire_config *c = &t->config.config;
@@ -404,7 +409,7 @@ static void fill_config(struct tailnet *t, const struct tailnet_config *config)
 
 	t->config.type = WIRE_CONFIG;
 	c->server = mem_strdup(config->server);
-	c->auth_key = mem_strdup(config->auth_key ? config->auth_key : "");
+	c->auth_key = auth_key_copy(config->auth_key);
 	c->hostname = mem_strdup(config->hostname);
 	c->version = mem_strdup(config->version);
 	c->os_version = mem_strdup(uname(&system) ? "" : system.release);
@@ -543,9 +548,8 @@ void tailnet_set_auth_key(struct tailnet *t, const char *key)
 {
 	struct wire_config *c = &t->config.config;
 
-	crypto_wipe(c->auth_key, strlen(c->auth_key));
-	free(c->auth_key);
-	c->auth_key = mem_strdup(key ? key : "");
+	secret_memory_free(c->auth_key);
+	c->auth_key = auth_key_copy(key);
 }
 
 static void tailnet_reconnect(struct tailnet *t)

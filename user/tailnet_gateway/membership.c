@@ -325,13 +325,6 @@ static char *read_auth_key(const struct config_tailnet *t, char *error, size_t s
 	return key;
 }
 
-static void free_auth_key(char *key)
-{
-	if (key)
-		crypto_wipe(key, strlen(key));
-	free(key);
-}
-
 static bool make_node(struct membership *m, const char *ca, char *error, size_t size)
 {
 	static const struct tailnet_ops ops = {membership_on_status, on_login,		on_health, on_map,
@@ -350,7 +343,7 @@ static bool make_node(struct membership *m, const char *ca, char *error, size_t 
 	};
 
 	m->tailnet = tailnet_new(&config, &ops, m, error, size);
-	free_auth_key(auth_key);
+	secret_memory_free(auth_key);
 	return m->tailnet;
 }
 
@@ -363,7 +356,7 @@ bool membership_up(struct membership *m, bool new_key, char *error, size_t size)
 	set_text(&m->text, "");
 	set_text(&m->url, "");
 	tailnet_set_auth_key(m->tailnet, auth_key);
-	free_auth_key(auth_key);
+	secret_memory_free(auth_key);
 	return tailnet_up(m->tailnet, new_key, error, size);
 }
 

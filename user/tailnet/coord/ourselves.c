@@ -6,6 +6,7 @@
 #include "ourselves.h"
 #include "register.h"
 #include "user/wireguard/crypto.h"
+#include "user/base/secret.h"
 #include "user/base/url.h"
 
 /* One for each machine, and nothing can be learnt from it. */
@@ -108,8 +109,7 @@ const char *ourselves_set_auth_key(struct ourselves *o, char **key)
 
 	if (mistake || !*key)
 		return mistake;
-	crypto_wipe(o->config.auth_key, strlen(o->config.auth_key));
-	free(o->config.auth_key);
+	secret_memory_free(o->config.auth_key);
 	o->config.auth_key = *key;
 	*key = NULL;
 	return NULL;

@@ -45,7 +45,7 @@ static struct path_peer *disco_find_node(const struct disco *d, const uint8_t no
 static size_t disco_seal_for(struct disco *d, struct path_peer *p, const struct disco_message *m,
 			     uint8_t out[DISCO_MAX])
 {
-	const uint8_t *secret = disco_peer_secret(p, d->secret);
+	const uint8_t *secret = disco_peer_secret(&d->peers, p, d->secret);
 	uint8_t nonce[DISCO_NONCE_LEN];
 
 	if (!secret)
@@ -153,7 +153,7 @@ static bool is_better(const struct path_peer *p, size_t i, uint64_t now)
 /* Is a pong a proof of where it is? Not where several claim one disco key: then it came from any of them. */
 static bool is_proof(struct disco *d, struct path_peer *p)
 {
-	return disco_peers_is_sole(&d->peers, p) && disco_peer_secret(p, d->secret);
+	return disco_peers_is_sole(&d->peers, p) && disco_peer_secret(&d->peers, p, d->secret);
 }
 
 /* Heard by the path then: whatever doubt is older is settled. */
@@ -288,7 +288,7 @@ static void take_call(struct disco *d, struct path_peer *p, const struct disco_m
 static bool open_message(struct disco *d, struct path_peer *p, const uint8_t *bytes, size_t len,
 			 struct disco_message *m)
 {
-	const uint8_t *secret = disco_peer_secret(p, d->secret);
+	const uint8_t *secret = disco_peer_secret(&d->peers, p, d->secret);
 
 	return secret && disco_open(bytes, len, secret, m);
 }
@@ -323,7 +323,7 @@ enum disco_input disco_input(struct disco *d, const uint8_t *bytes, size_t len, 
 	struct path_peer *holder = sender ? disco_peers_holder(&d->peers, sender) : NULL;
 	struct disco_message m;
 
-	if (!holder || !disco_peer_secret(holder, d->secret))
+	if (!holder || !disco_peer_secret(&d->peers, holder, d->secret))
 		return DISCO_STRANGER;
 	if (!disco_limit_take(d->limit, &from->addr, now))
 		return DISCO_TOO_MANY;
@@ -484,7 +484,7 @@ bool disco_ping(struct disco *d, const uint8_t node[KEY_LEN], uint64_t now)
 	struct path_peer *p = disco_find_node(d, node);
 	struct disco_message m;
 
-	if (!p || !disco_peer_secret(p, d->secret))
+	if (!p || !disco_peer_secret(&d->peers, p, d->secret))
 		return false;
 	m = new_ping(d, p);
 	memcpy(p->relay_tx, m.tx, DISCO_TX_LEN);
@@ -568,6 +568,7 @@ struct disco *disco_new(const struct disco_ops *ops, void *ctx)
 
 	d->ops = ops;
 	d->ctx = ctx;
+	disco_peers_init(&d->peers);
 	ops->random(ctx, d->peers.hash_key, sizeof(d->peers.hash_key));
 	d->limit = disco_limit_new(d->peers.hash_key);
 	return d;

@@ -21,6 +21,13 @@ struct path_peer *disco_peers_find(const struct disco_peers *all, const uint8_t 
 	return p;
 }
 
+void disco_peers_init(struct disco_peers *all)
+{
+	all->secrets = secret_pool_new(KEY_LEN);
+	if (!all->secrets)
+		abort(); /* as mem_alloc() does */
+}
+
 struct path_peer *disco_peers_add(struct disco_peers *all, const uint8_t node[KEY_LEN])
 {
 	struct path_peer *p = mem_alloc(1, sizeof(*p));
@@ -45,9 +52,17 @@ struct path_peer *disco_peers_numbered(const struct disco_peers *all, uint32_t n
 	return p;
 }
 
-static void free_peer(struct path_peer *p)
+/* It is not known what we share with this peer. */
+static void forget_secret(struct disco_peers *all, struct path_peer *p)
 {
-	crypto_wipe(p, sizeof(*p));
+	secret_free(all->secrets, p->secret);
+	p->secret = NULL;
+	p->has_secret = DISCO_SECRET_UNKNOWN;
+}
+
+static void free_peer(struct disco_peers *all, struct path_peer *p)
+{
+	forget_secret(all, p);
 	free(p);
 }
 
@@ -72,7 +87,7 @@ void disco_peers_remove(struct disco_peers *all, struct path_peer *p)
 		;
 	*number = p->next_number;
 	unlink_disco(all, p);
-	free_peer(p);
+	free_peer(all, p);
 }
 
 void disco_peers_free(struct disco_peers *all)
@@ -82,9 +97,11 @@ void disco_peers_free(struct disco_peers *all)
 			struct path_peer *p = all->by_node[b];
 
 			all->by_node[b] = p->next_node;
-			free_peer(p);
+			free_peer(all, p);
 		}
 	}
+	secret_pool_free(all->secrets);
+	all->secrets = NULL;
 }
 
 /* ---- disco keys --------------------------------------------------------------------------- */
@@ -100,7 +117,7 @@ void disco_peers_set_key(struct disco_peers *all, struct path_peer *p, const uin
 
 	unlink_disco(all, p);
 	memcpy(p->disco, disco, KEY_LEN);
-	p->has_secret = DISCO_SECRET_UNKNOWN;
+	forget_secret(all, p);
 	if (!disco_peer_has_key(p))
 		return;
 	p->next_disco = all->by_disco[b];
@@ -124,19 +141,27 @@ bool disco_peers_is_sole(const struct disco_peers *all, const struct path_peer *
 	return disco_peer_has_key(p) && disco_peers_holder(all, p->disco) == p && !holder_from(p->next_disco, p->disco);
 }
 
-const uint8_t *disco_peer_secret(struct path_peer *p, const uint8_t ours[KEY_LEN])
+const uint8_t *disco_peer_secret(struct disco_peers *all, struct path_peer *p, const uint8_t ours[KEY_LEN])
 {
-	if (p->has_secret == DISCO_SECRET_UNKNOWN)
-		p->has_secret = disco_peer_has_key(p) && disco_shared(ours, p->disco, p->secret) ? DISCO_SECRET_KNOWN
-												 : DISCO_SECRET_NONE;
-	return p->has_secret == DISCO_SECRET_KNOWN ? p->secret : NULL;
+	if (p->has_secret != DISCO_SECRET_UNKNOWN)
+		return p->secret;
+	p->secret = disco_peer_has_key(p) ? secret_alloc(all->secrets) : NULL;
+	if (p->secret && disco_shared(ours, p->disco, p->secret)) {
+		p->has_secret = DISCO_SECRET_KNOWN;
+		return p->secret;
+	}
+	if (p->secret || !disco_peer_has_key(p)) {
+		forget_secret(all, p);
+		p->has_secret = DISCO_SECRET_NONE;
+	}
+	return NULL;
 }
 
 void disco_peers_start_anew(struct disco_peers *all)
 {
 	for (size_t b = 0; b < DISCO_BUCKETS; b++)
 		for (struct path_peer *p = all->by_node[b]; p; p = p->next_node) {
-			p->has_secret = DISCO_SECRET_UNKNOWN;
+			forget_secret(all, p);
 			p->trusted_until = 0;
 		}
 }

@@ -5,6 +5,7 @@
 #include "candidates.h"
 #include "user/wireguard/crypto.h"
 #include "user/wireguard/endpoint.h"
+#include "user/wireguard/secret_pool.h"
 
 /*
  * The peers that disco knows, by node key and by disco key. A disco key is a claim: a node tells the server
@@ -22,7 +23,7 @@ struct path_peer {
 	uint32_t number; /* of nobody else, ever */
 	uint8_t node[KEY_LEN], disco[KEY_LEN];
 	enum disco_secret has_secret; /* none: the disco key is a point of low order */
-	uint8_t secret[KEY_LEN];      /* that we share with who holds the disco key */
+	uint8_t *secret;	      /* that we share with who holds the disco key; once it is known */
 	uint16_t region;
 	struct candidates candidates; /* best: the path */
 	struct endpoint path;	      /* of best, with our address as the peer last wrote to it */
@@ -36,11 +37,13 @@ struct path_peer {
 };
 
 struct disco_peers {
+	struct secret_pool *secrets;
 	uint8_t hash_key[CRYPTO_SHORT_KEY_LEN]; /* random, before anything else */
 	uint32_t next_number;
 	struct path_peer *by_node[DISCO_BUCKETS], *by_disco[DISCO_BUCKETS], *by_number[DISCO_BUCKETS];
 };
 
+void disco_peers_init(struct disco_peers *all);
 struct path_peer *disco_peers_add(struct disco_peers *all, const uint8_t node[KEY_LEN]); /* without a disco key */
 void disco_peers_remove(struct disco_peers *all, struct path_peer *p);			 /* frees and wipes it */
 void disco_peers_free(struct disco_peers *all);
@@ -55,9 +58,10 @@ struct path_peer *disco_peers_holder(const struct disco_peers *all, const uint8_
 bool disco_peers_is_sole(const struct disco_peers *all, const struct path_peer *p);
 
 bool disco_peer_has_key(const struct path_peer *p);
-/* NULL: it has no disco key, or one of low order. Computed once, when it is needed: thousands of peers come at once,
- * most of them stay silent, and a key that is good for nothing is not to cost more than one that is good. */
-const uint8_t *disco_peer_secret(struct path_peer *p, const uint8_t ours[KEY_LEN]);
+/* NULL: it has no disco key, or one of low order, or no more memory may be locked. Computed once, when it is needed:
+ * thousands of peers come at once, most of them stay silent, and a key that is good for nothing is not to cost more
+ * than one that is good. */
+const uint8_t *disco_peer_secret(struct disco_peers *all, struct path_peer *p, const uint8_t ours[KEY_LEN]);
 /* Our disco key is another one: so are all secrets, and no path is to be trusted. */
 void disco_peers_start_anew(struct disco_peers *all);
 

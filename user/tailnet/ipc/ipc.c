@@ -93,6 +93,12 @@ static bool enqueue(struct ipc *l, const uint8_t *bytes, size_t len)
 	return true;
 }
 
+/* Then it does not stay in a buffer. */
+static bool has_auth_key(const struct wire_message *m)
+{
+	return m->type == WIRE_CONFIG || m->type == WIRE_RECONNECT;
+}
+
 bool ipc_send(struct ipc *l, const struct wire_message *m)
 {
 	size_t len = wire_encode(m, l->out_buf, WIRE_MAX);
@@ -106,7 +112,7 @@ bool ipc_send(struct ipc *l, const struct wire_message *m)
 	l->dropped += packet && sent == SENT_LATER;
 	if (sent == SENT_LATER && !packet)
 		sent = enqueue(l, l->out_buf, len) ? SENT_LATER : SENT_NEVER;
-	if (m->type == WIRE_CONFIG)
+	if (has_auth_key(m))
 		crypto_wipe(l->out_buf, len);
 	return sent != SENT_NEVER;
 }
@@ -126,7 +132,7 @@ enum ipc_result ipc_receive(struct ipc *l, struct wire_message *out)
 		return IPC_GONE;
 	if (n > WIRE_MAX || !wire_decode(l->in_buf, (size_t)n, l->in, out))
 		return IPC_MALFORMED;
-	if (out->type == WIRE_CONFIG)
+	if (has_auth_key(out))
 		crypto_wipe(l->in_buf, (size_t)n);
 	return IPC_MESSAGE;
 }

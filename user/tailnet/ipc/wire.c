@@ -14,6 +14,7 @@
 #include "wire.h"
 #include "wire_fields.h"
 #include "user/base/url.h"
+#include "user/base/secret.h"
 
 static void put_status(struct writer *w, const struct wire_message *m)
 {
@@ -256,7 +257,7 @@ static void get_config(struct reader *r, struct wire_message *m)
 	struct wire_config *c = &m->config;
 
 	c->server = wire_get_text(r, WIRE_TEXT_MAX);
-	c->auth_key = wire_get_text(r, WIRE_TEXT_MAX);
+	c->auth_key = wire_get_secret(r, WIRE_TEXT_MAX);
 	c->hostname = wire_get_text(r, NODE_TEXT_MAX);
 	c->version = wire_get_text(r, NODE_TEXT_MAX);
 	c->os_version = wire_get_text(r, NODE_TEXT_MAX);
@@ -348,7 +349,7 @@ static void put_reconnect(struct writer *w, const struct wire_message *m)
 
 static void get_reconnect(struct reader *r, struct wire_message *m)
 {
-	m->auth_key = wire_get_text(r, WIRE_TEXT_MAX);
+	m->auth_key = wire_get_secret(r, WIRE_TEXT_MAX);
 }
 
 static void put_nothing(struct writer *w, const struct wire_message *m)
@@ -427,17 +428,10 @@ bool wire_decode(const uint8_t *bytes, size_t len, enum wire_direction direction
 	return false;
 }
 
-static void free_secret_text(char *text)
-{
-	if (text)
-		crypto_wipe(text, strlen(text));
-	free(text);
-}
-
 static void free_config(struct wire_config *c)
 {
 	free(c->server);
-	free_secret_text(c->auth_key);
+	secret_memory_free(c->auth_key);
 	free(c->hostname);
 	free(c->version);
 	free(c->os_version);
@@ -468,7 +462,7 @@ void wire_message_free(struct wire_message *m)
 	else if (m->type == WIRE_CONFIG)
 		free_config(&m->config);
 	else if (m->type == WIRE_RECONNECT)
-		free_secret_text(m->auth_key);
+		secret_memory_free(m->auth_key);
 	else if (m->type == WIRE_ROUTES)
 		free(m->routes.v);
 	else if (m->type == WIRE_ENDPOINTS)

@@ -133,7 +133,7 @@ struct wire_relay_packet {
 
 struct wire_config {
 	char *server;	/* URL */
-	char *auth_key; /* "": interactive */
+	char *auth_key; /* in secret_memory(); "": interactive */
 	char *hostname, *version, *os_version;
 	char *ca; /* PEM; "": the system's */
 	bool pinned;
@@ -190,7 +190,7 @@ struct wire_message {
 		struct wire_endpoints endpoints;
 		struct wire_netinfo netinfo;
 		struct wire_relay_box box;
-		char *auth_key; /* WIRE_RECONNECT; "": interactive */
+		char *auth_key; /* WIRE_RECONNECT; in secret_memory(); "": interactive */
 	};
 };
 

@@ -6,6 +6,7 @@
 #include "policy/alloc.h"
 #include "wire_fields.h"
 #include "user/base/url.h"
+#include "user/base/secret.h"
 
 void wire_put_bool(struct writer *w, bool v)
 {
@@ -29,13 +30,31 @@ void wire_put_text(struct writer *w, const char *text, size_t max)
 	write_bytes(w, text, len);
 }
 
+/* NULL: it is bad; else *@len bytes, which end with nothing. */
+static const char *wire_take_text(struct reader *r, size_t max, size_t *len)
+{
+	const uint8_t *bytes;
+
+	*len = read_be16(r);
+	bytes = read_bytes(r, *len);
+	r->bad |= *len > max || (bytes && memchr(bytes, 0, *len));
+	return r->bad ? NULL : (const char *)bytes;
+}
+
 char *wire_get_text(struct reader *r, size_t max)
 {
-	size_t len = read_be16(r);
-	const uint8_t *bytes = read_bytes(r, len);
+	size_t len;
+	const char *text = wire_take_text(r, max, &len);
 
-	r->bad |= len > max || (bytes && memchr(bytes, 0, len));
-	return r->bad ? NULL : mem_strndup((const char *)bytes, len);
+	return text ? mem_strndup(text, len) : NULL;
+}
+
+char *wire_get_secret(struct reader *r, size_t max)
+{
+	size_t len;
+	const char *text = wire_take_text(r, max, &len);
+
+	return text ? secret_strndup(text, len) : NULL;
 }
 
 void wire_put_prefix(struct writer *w, const struct prefix *p)

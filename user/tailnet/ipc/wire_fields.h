@@ -21,6 +21,7 @@ bool wire_get_bool(struct reader *r);
 /* @max: bytes, without a terminator. Read: a copy without NULs in it; NULL only when bad. */
 void wire_put_text(struct writer *w, const char *text, size_t max);
 char *wire_get_text(struct reader *r, size_t max);
+char *wire_get_secret(struct reader *r, size_t max); /* the same in secret_memory() */
 
 /* Canonical: nothing is set behind its length. */
 void wire_put_prefix(struct writer *w, const struct prefix *p);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include "user/process/sandbox.h"
 #include "user/wireguard/crypto.h"
 #include "user/base/log.h"
+#include "user/base/secret.h"
 #include "user/tailnet/ipc/ipc.h"
 #include "user/base/clock.h"
 #include "user/base/url.h"
@@ -364,6 +366,7 @@ int process_main(void)
 		log_error("tailnet process: %s gives wrong answers", what);
 		return 1;
 	}
+	json_set_alloc_funcs(malloc, secret_wiping_free); /* the auth key goes through it */
 	ipc_init(&p.ipc, PAIR_FD, WIRE_TO_NETWORK);
 	while (!p.over)
 		run_once(&p);

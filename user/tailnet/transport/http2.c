@@ -11,6 +11,7 @@
 
 #include "http2.h"
 #include "policy/alloc.h"
+#include "user/base/secret.h"
 
 #define RETRY_AFTER_MAX 3600
 #define WINDOW		(4 << 20) /* a netmap of thousands of peers should not wait for window updates */
@@ -109,14 +110,36 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 
 	if (!s)
 		return 0;
-	free(s->body);
+	secret_wiping_free(s->body);
 	*s = (struct stream){0};
 	h->ops->closed(h->ctx, id, error == NGHTTP2_NO_ERROR);
 	return 0;
 }
 
+static void *http2_malloc(size_t size, void *ctx)
+{
+	return malloc(size);
+}
+
+static void *http2_calloc(size_t n, size_t size, void *ctx)
+{
+	return calloc(n, size);
+}
+
+static void *http2_realloc(void *at, size_t size, void *ctx)
+{
+	return realloc(at, size);
+}
+
+static void http2_wipe(void *at, void *ctx)
+{
+	secret_wiping_free(at);
+}
+
 static nghttp2_session *new_session(struct http2 *h)
 {
+	nghttp2_mem memory = {NULL, http2_malloc, http2_wipe, http2_calloc,
+			      http2_realloc}; /* a body has the auth key */
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_session *session = NULL;
 
@@ -126,7 +149,7 @@ static nghttp2_session *new_session(struct http2 *h)
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
-	if (nghttp2_session_client_new(&session, callbacks, h))
+	if (nghttp2_session_client_new3(&session, callbacks, h, NULL, &memory))
 		session = NULL;
 	nghttp2_session_callbacks_del(callbacks);
 	return session;
@@ -158,7 +181,7 @@ void http2_free(struct http2 *h)
 		return;
 	nghttp2_session_del(h->session);
 	for (size_t i = 0; i < HTTP2_STREAMS_MAX; i++)
-		free(h->streams[i].body);
+		secret_wiping_free(h->streams[i].body);
 	free(h->authority);
 	free(h);
 }

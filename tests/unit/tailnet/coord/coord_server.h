@@ -20,6 +20,7 @@
 #include "user/tailnet/coord/coord.h"
 #include "user/tailnet/ipc/netmap_copy.h"
 #include "user/base/clock.h"
+#include "user/base/secret.h"
 #include "user/base/url.h"
 
 #define BUFFER	 (1 << 20)

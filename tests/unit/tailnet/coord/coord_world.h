@@ -86,7 +86,7 @@ static inline struct wire_config make_config(void)
 {
 	struct wire_config c = {
 		.server = mem_strdup("https://hs.test"),
-		.auth_key = mem_strdup("key-123"),
+		.auth_key = secret_strndup("key-123", 7),
 		.hostname = mem_strdup("gw-1"),
 		.version = mem_strdup("1"),
 		.os_version = mem_strdup("6"),

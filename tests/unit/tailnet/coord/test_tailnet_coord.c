@@ -51,7 +51,7 @@ static void known_without_key(void **state)
 /* `up` has read its file again. */
 static void another_auth_key(void **state)
 {
-	struct wire_message again = {.type = WIRE_RECONNECT, .auth_key = mem_strdup("key-456")};
+	struct wire_message again = {.type = WIRE_RECONNECT, .auth_key = secret_strndup("key-456", 7)};
 	struct world *w = begin();
 
 	w->registration = wants_login;
@@ -66,7 +66,7 @@ static void another_auth_key(void **state)
 	pump(w);
 	assert_int_equal(w->state, WIRE_STATE_CONNECTED);
 	assert_non_null(find_request(w, "/machine/register", "key-456"));
-	again.auth_key = mem_strdup("key\x01");
+	again.auth_key = secret_strndup("key\x01", 4);
 	coord_told(w->coord, &again, w->now);
 	assert_int_equal(w->state, WIRE_STATE_REFUSED);
 	assert_non_null(strstr(w->text, "auth key"));
@@ -109,10 +109,10 @@ static void refused_configurations(void **state)
 
 		free(m.config.server);
 		free(m.config.hostname);
-		free(m.config.auth_key);
+		secret_memory_free(m.config.auth_key);
 		m.config.server = mem_strdup(cases[i].server);
 		m.config.hostname = mem_strdup(cases[i].hostname);
-		m.config.auth_key = mem_strdup(cases[i].key);
+		m.config.auth_key = secret_strndup(cases[i].key, strlen(cases[i].key));
 		assert_null(coord_new(&m.config, &ops, NULL, error));
 		assert_non_null(strstr(error, cases[i].says));
 		wire_message_free(&m);
