@@ -79,6 +79,13 @@ int fence_tap(struct __sk_buff *skb)
 	return fence_frame(skb);
 }
 
+/* Instead of fence_tap, on a device without a gateway. */
+SEC("socket")
+int loop_tap(struct __sk_buff *skb)
+{
+	return loop_frame(skb);
+}
+
 /* Run once, by BPF_PROG_TEST_RUN. */
 SEC("tc")
 int sweep_start(struct __sk_buff *skb)

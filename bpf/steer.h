@@ -100,4 +100,15 @@ static __always_inline int fence_frame(struct __sk_buff *skb)
 	return 0;
 }
 
+/* A plain device's: all that the host sends into it, and forwards, enters it but what it sent itself. */
+static __always_inline int loop_frame(struct __sk_buff *skb)
+{
+	struct packet p = {};
+
+	if (skb->ingress_ifindex || parse(skb, &p, sizeof(struct ethhdr), skb->protocol, QUOTED) || !is_tunnels_own(&p))
+		return skb->len;
+	count_drop(DROP_LOOP);
+	return 0;
+}
+
 #endif

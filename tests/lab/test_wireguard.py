@@ -147,3 +147,48 @@ def test_w13_a_peer_without_allowed_ips(lab):
     right.set("peer", left.key.public, "allowed-ips", f"{ADDRESS['left'][4]}/32")
     right.host.route(f"{ADDRESS['left'][4]}/32", "dev", "wg0")
     left.host.run(f"ping -c 2 -i 0.1 -W 6 {ADDRESS['right'][4]}")
+
+
+JUNK = """
+import os, socket, sys
+to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    to.sendto(bytes([4, 0, 0, 0]) + os.urandom(60), (sys.argv[1], 51820))
+"""
+
+
+def datagrams_in(host):
+    """UDP that a socket of the host took."""
+    text = host.path(f"/proc/{host.holder.pid}/net/snmp").read_text()
+    names, values = (line.split()[1:] for line in text.splitlines() if line.startswith("Udp:"))
+    return int(dict(zip(names, values))["InDatagrams"])
+
+
+def test_fault_22_junk_does_not_wake_a_plain_device(lab):
+    left, right = pair(lab, "sluice", "wireguard-go")
+    connect(left, right, 4)
+    left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")
+    before = datagrams_in(left.host)
+    right.host.run(["/usr/bin/python3", "-c", JUNK, WIRE["left"][4]])
+    left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")          # it came behind the junk
+    assert datagrams_in(left.host) - before < 50
+    left.set("listen-port", "51821")                                # other sockets, the same filter
+    right.set("peer", left.key.public, "endpoint", f"{WIRE['left'][4]}:51821")
+    wait_for("another port", lambda: left.host.run(f"ping -c 1 -W 1 {ADDRESS['right'][4]}", check=False).returncode == 0)
+    before = datagrams_in(left.host)
+    right.host.run(["/usr/bin/python3", "-c", JUNK.replace("51820", "51821"), WIRE["left"][4]])
+    left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")
+    assert datagrams_in(left.host) - before < 50
+
+
+def test_fault_45_a_plain_device_does_not_send_into_itself(lab):
+    """A peer whose endpoint is an address inside the tunnel: what is for it is sealed, routed back in, and sealed again."""
+    left, right = pair(lab, "sluice", "wireguard-go")
+    connect(left, right, 4)
+    left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")
+    left.set("peer", right.key.public, "endpoint", f"{ADDRESS['right'][4]}:51820")
+    before = left.dump()[right.key.public]["sent"]
+    left.host.run(f"ping -c 20 -i 0.05 -W 1 {ADDRESS['right'][4]}", check=False)
+    assert left.dump()[right.key.public]["sent"] - before < 20000
+    left.set("peer", right.key.public, "endpoint", f"{WIRE['right'][4]}:51820")
+    left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")

@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -20,6 +22,7 @@
 #include "user/base/log.h"
 #include "user/base/secret.h"
 #include "user/kernel/locks.h"
+#include "user/kernel/maps.h"
 #include "user/kernel/netlink.h"
 #include "user/datapath/uapi_socket.h"
 #include "user/base/clock.h"
@@ -30,12 +33,66 @@
 
 struct plain {
 	struct loop loop;
+	struct maps *maps; /* NULL: without the programs */
 	struct device device;
 	struct uapi_socket *uapi;
 	struct netlink netlink;
 	struct loop_watch monitor, signals;
 	char socket_path[64 + IFNAMSIZ];
 };
+
+/* ---- what junk dies of in front of the sockets, and our own datagrams in front of the TAP ---------- */
+
+static int plain_opened(void *ctx, const struct underlay *u)
+{
+	struct settings s = {.wg_port = u->port, .front_armed = 1};
+	struct plain *p = ctx;
+	int front, err;
+
+	if (!p->maps)
+		return 0;
+	front = maps_program(p->maps, PROGRAM_FRONT_SOCKET);
+	err = maps_settings_set(p->maps, &s);
+	for (int i = 0; i < UNDERLAY_FAMILIES && !err; i++)
+		if (u->fd[i] >= 0 && setsockopt(u->fd[i], SOL_SOCKET, SO_ATTACH_BPF, &front, sizeof(front)))
+			err = -errno;
+	return err;
+}
+
+static void plain_index(void *ctx, uint32_t index, unsigned worker, bool used)
+{
+	struct plain *p = ctx;
+	int err = !p->maps ? 0
+		  : used   ? maps_session_set(p->maps, index, worker, 0)
+			   : maps_session_delete(p->maps, index);
+
+	if (err)
+		log_error("map of sessions: %s", strerror(-err));
+}
+
+static void plain_gate(void *ctx, const struct gate_keys *keys)
+{
+	const uint8_t *const secrets[] = {gate_keys_secret(keys, 0), gate_keys_secret(keys, 1)};
+	struct plain *p = ctx;
+	int err = p->maps ? maps_gate_set(p->maps, gate_keys_mac1(keys), secrets) : 0;
+
+	if (err)
+		log_error("the gate in front of the port: %s", strerror(-err));
+}
+
+/* Without the right to load programs the device works all the same. */
+static void load_programs(struct plain *p)
+{
+	char *why = NULL;
+
+	p->maps = maps_open_plain(&why);
+	if (!p->maps)
+		log_warning("without a filter in front of the port, and without a guard against loops: BPF: %s",
+			    why ? why : "no memory");
+	free(why);
+}
+
+/* ---- the device -------------------------------------------------------------------------------------- */
 
 static int set_port(void *ctx, uint16_t port)
 {
@@ -79,7 +136,15 @@ static int cmd_wireguard_watch_signals(struct plain *p)
 
 static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 {
-	struct device_options options = {.workers = 1, .mtu = DEFAULT_MTU, .to_host = true};
+	struct device_options options = {
+		.workers = 1,
+		.mtu = DEFAULT_MTU,
+		.to_host = true,
+		.index = plain_index,
+		.opened = plain_opened,
+		.gate = plain_gate,
+		.ctx = p,
+	};
 	struct uapi_device settings = {
 		.ctx = &p->device, .set_listen_port = set_port, .set_fwmark = set_mark, .show_secrets = true};
 	int err, monitor;
@@ -91,9 +156,11 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 		snprintf(error, size, "%s", strerror(err ? -err : -monitor));
 		return false;
 	}
+	load_programs(p);
 	if (!device_open(&p->device, &p->loop, &options, error, size))
 		return false;
-	err = netlink_link_setup(&p->netlink, p->device.tap.ifindex, DEFAULT_MTU, false) ?: device_start(&p->device);
+	err = p->maps ? tap_fence(&p->device.tap, maps_program(p->maps, PROGRAM_LOOP_TAP)) : 0;
+	err = err ?: netlink_link_setup(&p->netlink, p->device.tap.ifindex, DEFAULT_MTU, false) ?: device_start(&p->device);
 	if (err) {
 		snprintf(error, size, "%s: %s", name, strerror(-err));
 		return false;
@@ -150,6 +217,7 @@ static int cmd_wireguard_serve(const char *name, int ready)
 	uapi_socket_close(plain.uapi);
 	if (plain.device.loop)
 		device_close(&plain.device);
+	maps_close(plain.maps);
 	netlink_close(&plain.netlink);
 	loop_free(&plain.loop);
 	interface_unlock(name, lock);

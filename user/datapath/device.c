@@ -218,9 +218,12 @@ static int open_underlay(const struct device *d, struct underlay *u, uint16_t po
 {
 	int err = underlay_open(u, port);
 
-	if (err || !d->options.mark)
+	if (err)
 		return err;
-	err = underlay_mark(u, d->options.mark);
+	if (d->options.mark)
+		err = underlay_mark(u, d->options.mark);
+	if (!err && d->options.opened)
+		err = d->options.opened(d->options.ctx, u);
 	if (err)
 		underlay_close(u);
 	return err;

@@ -29,6 +29,9 @@ struct device_options {
 	bool to_host;  /* a plain device: what was opened is handed to the host */
 	/* A receiver index came into use or went out of it. NULL: not wanted. */
 	void (*index)(void *ctx, uint32_t index, unsigned worker, bool used);
+	/* Sockets of the port are open, and nothing came by them yet: 0, or -errno, then they are closed. NULL: not
+	 * wanted. */
+	int (*opened)(void *ctx, const struct underlay *u);
 	/* Macs are checked by these from now on: with a lock held, by either thread. NULL: not wanted. */
 	void (*gate)(void *ctx, const struct gate_keys *keys);
 	/* The worker of a new peer. NULL: in turn. */

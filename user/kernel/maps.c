@@ -324,6 +324,7 @@ static const char *const program_names[PROGRAM_MAX] = {
 	[PROGRAM_FRONT_GENERIC] = "front_generic",
 	[PROGRAM_FENCE_TAP] = "fence_tap",
 	[PROGRAM_NIC_FENCE] = "nic_fence",
+	[PROGRAM_LOOP_TAP] = "loop_tap",
 };
 
 const char *maps_program_name(enum program p)

@@ -44,6 +44,9 @@ struct maps_options {
  */
 struct maps *maps_open(const struct maps_options *o, char **error);
 
+/* For a device without a gateway: PROGRAM_FRONT_SOCKET and PROGRAM_LOOP_TAP, and what they need; pinned nowhere. */
+struct maps *maps_open_plain(char **error);
+
 struct maps_carried {
 	uint32_t layout; /* of the maps that were replaced; 0: there were none */
 	uint32_t flows;	 /* that lived there, with mappings */
@@ -86,6 +89,7 @@ enum program {
 	PROGRAM_STEER_TAP,     /* TUNSETSTEERINGEBPF on the TAP */
 	PROGRAM_FENCE_TAP,     /* TUNSETFILTEREBPF on the TAP */
 	PROGRAM_NIC_FENCE,     /* TC ingress of every other NIC */
+	PROGRAM_LOOP_TAP,      /* TUNSETFILTEREBPF on the TAP of a device without a gateway */
 	PROGRAM_MAX
 };
 
