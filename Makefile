@@ -65,7 +65,7 @@ bpf_tests := $(patsubst %.c,$(O)/%,$(wildcard tests/bpf/test_*.c))
 fuzzers := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all deps deps-check demo check check-unit check-bpf check-lab check-kernels check-san check-arm64 check-clangs check-release check-fuzz check-long \
-	check-conformance flake-rate bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux.h
+	check-conformance flake-rate bench bench-scale bench-tailnet differential fuzz soak style install clean vmlinux
 all: $(O)/sluice compile_commands.json
 
 $(O)/sluice: $(O)/user/main.o $(O)/libsluice.a
@@ -131,8 +131,9 @@ deps:
 deps-check:
 	$(Q)tests/deps.sh --check
 
-vmlinux.h:
-	$(Q)bpf/vmlinux.sh
+# Another name than the file's: the programs depend on that, and are not to be made anew each time.
+vmlinux:
+	$(Q)bpf/vmlinux.sh > $(O)/vmlinux.h && mv $(O)/vmlinux.h vmlinux.h
 
 PREFIX ?= /usr/local
 install: all

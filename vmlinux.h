@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Made by bpf/vmlinux.sh (make vmlinux.h) from a kernel's BTF; do not edit. */
+/* Made by bpf/vmlinux.sh (make vmlinux) from a kernel's BTF; do not edit. */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
 

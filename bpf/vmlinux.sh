@@ -17,7 +17,7 @@ wanted='__sk_buff xdp_md sk_reuseport_md bpf_sock bpf_sock_tuple bpf_timer bpf_m
 
 cat <<'EOF'
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Made by bpf/vmlinux.sh (make vmlinux.h) from a kernel's BTF; do not edit. */
+/* Made by bpf/vmlinux.sh (make vmlinux) from a kernel's BTF; do not edit. */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
 

@@ -24,8 +24,8 @@ beside() {
 	deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/debian $release main
 	deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/debian-security $release-security main
 	EOT
-	options=(-o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null
-		-o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp" -o Dir::State::status=/dev/null
+	options=(-o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$tmp/sources.list"
+		-o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp" -o Dir::State::status=/dev/null
 		-o APT::Architecture=amd64 -o APT::Architectures=amd64 -o Acquire::Languages=none)
 	apt-get -qq "${options[@]}" update
 }
@@ -46,7 +46,7 @@ fetch() {
 	depmod -b "$tmp/kernel" "$version"
 	mv "$tmp/unpacked/boot/vmlinuz-$version" "$tmp/kernel/vmlinuz"
 	mkdir -p "$cache"
-	mv -T "$tmp/kernel" "$cache/$package" 2> /dev/null || [ -n "$(newest)" ]	# another run may have been first
+	mv -T "$tmp/kernel" "$cache/$package" 2> /dev/null || [ -n "$(newest)" ] # another run may have been first
 }
 
 [ -n "${releases[$series]:-}" ] || die "$series: expected one of ${!releases[*]}"

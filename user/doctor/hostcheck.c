@@ -182,10 +182,12 @@ static void check_pool(struct netlink *n, const struct config *cfg, const struct
 	}
 	if (ifindex <= 0 || !if_indextoname((unsigned)ifindex, name))
 		return;
+	if (!netlink_link(n, name, &link) && !link.ethernet && !link.vrf)
+		diag_error(d, config_at(pool->node, "interface", CONFIG_NO_ITEM), NETLINK_NO_ETHERNET, name);
 	count = netlink_addresses(n, ifindex, list, NETLINK_ADDRESSES);
 	hostcheck_list_addresses(list, count, own, sizeof(own));
 	for (size_t i = 0; i < pool->addresses.n; i++)
-		if (!has(list, count, &pool->addresses.v[i]))
+		if (!has(list, count, &pool->addresses.v[i]) && netlink_is_held(n, &pool->addresses.v[i]) <= 0)
 			report_missing(pool, i, name, own, d);
 	config_destinations(cfg, to);
 	if (!pool->addresses.n)

@@ -62,13 +62,15 @@ static int find_interface(const struct site *s, const struct config_pool *config
 				    : ifindex;
 
 	pool->ifindex = 0;
+	pool->no_ethernet = false;
 	if (err == -ENODEV || (!err && !config->interface && !ifindex))
 		return 0;
 	if (err)
 		return err;
-	pool->ifindex = link.ifindex;
-	pool->mtu = link.mtu;
 	memcpy(pool->interface, link.name, sizeof(pool->interface));
+	pool->no_ethernet = !link.ethernet && !link.vrf;
+	pool->ifindex = pool->no_ethernet ? 0 : link.ifindex;
+	pool->mtu = link.mtu;
 	return 0;
 }
 
@@ -145,14 +147,21 @@ static int find_addresses(struct egress_state *e, const struct site *s, const st
 	if (n < 0 || n_chosen < 0)
 		return n < 0 ? n : n_chosen;
 	pool->n = 0;
-	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++)
+	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++) {
+		int present = listed(own, n, &wanted[i]);
+
+		if (!present && pool->ifindex && config->addresses.n) /* named: it may be on lo, for all interfaces */
+			present = netlink_is_held(s->netlink, &wanted[i]);
+		if (present < 0)
+			return present;
 		pool->address[pool->n++] = (struct egress_address){
 			.addr = wanted[i],
 			.public = *public_of(config, &wanted[i], i),
 			.id = egress_id_of(e, &wanted[i]),
-			.present = listed(own, n, &wanted[i]),
+			.present = present,
 			.spare = i + n_spare >= n_wanted,
 		};
+	}
 	return 0;
 }
 
@@ -371,4 +380,14 @@ void egress_open(struct egress_state *e, const struct site *s)
 	remember_ids(e, s);
 	egress_refresh(e, s);
 	warn_of_exclusive(e, s);
+}
+
+bool egress_usable(const struct egress_state *e, const struct site *s, char *error, size_t size)
+{
+	for (size_t i = 0; i < e->n; i++)
+		if (e->pool[i].no_ethernet && s->config->pools[i].interface) {
+			snprintf(error, size, NETLINK_NO_ETHERNET, e->pool[i].interface);
+			return false;
+		}
+	return true;
 }

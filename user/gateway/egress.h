@@ -8,7 +8,8 @@
 #define EGRESS_POOL_MAX (2 * POOL_ADDRESSES)
 
 struct egress_pool {
-	int ifindex; /* 0: the interface is not there */
+	int ifindex;	  /* 0: the interface is not there, or of no use */
+	bool no_ethernet; /* of no use: its frames have no Ethernet header */
 	char interface[IFNAMSIZ];
 	uint32_t mtu;
 	unsigned answers[MAX_ANSWERS]; /* interfaces by which answers may come; the first 0 ends the list */
@@ -34,6 +35,8 @@ struct egress_state {
 
 /* At start. Interfaces and addresses that are not there yet are waited for. */
 void egress_open(struct egress_state *e, const struct site *s);
+/* False: an interface that the configuration names is there, and can never be used. */
+bool egress_usable(const struct egress_state *e, const struct site *s, char *error, size_t size);
 /* After any change of links or addresses: pools, ends of flows, notes. */
 void egress_refresh(struct egress_state *e, const struct site *s);
 /* Once a second: the programs give us fragments as long as we say that we live. */

@@ -444,9 +444,11 @@ static bool open_clients(struct gateway *g, char *error, size_t size)
 	return plan;
 }
 
-static bool open_egress(struct gateway *g)
+static bool open_egress(struct gateway *g, char *error, size_t size)
 {
 	egress_open(&g->egress, &g->site);
+	if (!egress_usable(&g->egress, &g->site, error, size))
+		return false;
 	ways_refresh(&g->ways, &g->site, &g->egress);
 	return host_reserve(&g->host, &g->site);
 }
@@ -478,7 +480,7 @@ static bool gateway_start(struct gateway *g, char *error, size_t size)
 	if (!s->maps)
 		return false;
 	g->origin.ops->begin(g->origin.ctx);
-	return tunnel_open(&g->tunnel, s, error, size) && open_clients(g, error, size) && open_egress(g) &&
+	return tunnel_open(&g->tunnel, s, error, size) && open_clients(g, error, size) && open_egress(g, error, size) &&
 	       apply_rules(g, error, size) && open_notices(g, error, size) &&
 	       hooks_open(&g->hooks, s, &g->egress, error, size) && go(g, error, size);
 }

@@ -17,9 +17,10 @@
 
 static const char no_default[] = "there is no default route, and egress.interface names none";
 static const char no_interface[] = "the egress interface is absent";
+static const char no_ethernet[] = "the egress interface carries no Ethernet frames";
 static const char no_address[] = "no egress address of its family is there";
 static const char no_route[] = "this host has no route to it";
-static const char *const whys[] = {no_default, no_interface, no_address, no_route};
+static const char *const whys[] = {no_default, no_interface, no_ethernet, no_address, no_route};
 
 /* Does an error say that there is no route? Another one says nothing. */
 static bool ways_is_no_route(int err)
@@ -51,17 +52,20 @@ static bool pool_leads(const struct site *s, const struct egress_pool *pool, con
 static const char *why_not(const struct site *s, const struct egress_state *egress, const struct prefix *route)
 {
 	struct addr to = prefix_host(route);
-	bool has_interface = false, has_address = false, by_default = false;
+	bool has_interface = false, has_address = false, by_default = false, none_ethernet = false;
 
 	for (size_t i = 0; i < egress->n; i++) {
 		const struct egress_pool *pool = &egress->pool[i];
 
 		by_default |= !s->config->pools[i].interface;
 		has_interface |= pool->ifindex != 0;
+		none_ethernet |= pool->no_ethernet;
 		if (pool->ifindex && pool_leads(s, pool, &to, &has_address))
 			return NULL;
 	}
-	return has_address ? no_route : has_interface ? no_address : by_default ? no_default : no_interface;
+	if (has_address || has_interface)
+		return has_address ? no_route : no_address;
+	return none_ethernet ? no_ethernet : by_default ? no_default : no_interface;
 }
 
 const char *ways_trouble(const struct ways *w, const struct prefix *route)

@@ -154,6 +154,7 @@ static void take_kinds(const struct nlattr *nest, struct netlink_link *out)
 	mnl_attr_for_each_nested (attr, nest) {
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
 			out->tun = !strcmp(mnl_attr_get_str(attr), "tun");
+			out->holds |= !strcmp(mnl_attr_get_str(attr), "dummy");
 			out->vrf = !strcmp(mnl_attr_get_str(attr), "vrf");
 		} else if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND) {
 			out->port = strcmp(mnl_attr_get_str(attr), "vrf") != 0;
@@ -170,6 +171,7 @@ static int netlink_take_link(const struct nlmsghdr *nlh, void *ctx)
 	out->ifindex = ifi->ifi_index;
 	out->up = ifi->ifi_flags & IFF_UP;
 	out->ethernet = ifi->ifi_type == ARPHRD_ETHER;
+	out->holds = ifi->ifi_flags & IFF_LOOPBACK;
 	mnl_attr_for_each (attr, nlh, sizeof(*ifi)) {
 		if (mnl_attr_get_type(attr) == IFLA_MTU)
 			out->mtu = mnl_attr_get_u32(attr);
@@ -283,8 +285,10 @@ int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a)
 struct address_list {
 	struct addr *out;
 	size_t n, max;
-	int ifindex;	   /* 0: every address of the host */
-	uint32_t unwanted; /* IFA_F_... that an address must not have */
+	int ifindex;		   /* 0: every address of the host */
+	uint32_t unwanted;	   /* IFA_F_... that an address must not have */
+	const struct addr *wanted; /* NULL: all; else just where it is */
+	int on;			   /* the interface that has it; 0: none */
 };
 
 static int take_address(const struct nlmsghdr *nlh, void *ctx)
@@ -319,7 +323,9 @@ static int take_address(const struct nlmsghdr *nlh, void *ctx)
 		return MNL_CB_OK;
 	if (flags & list->unwanted)
 		return MNL_CB_OK;
-	if (list->n < list->max)
+	if (list->wanted && !addr_cmp(&a, list->wanted))
+		list->on = (int)ifa->ifa_index;
+	else if (list->n < list->max)
 		list->out[list->n++] = a;
 	return MNL_CB_OK;
 }
@@ -415,6 +421,18 @@ int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], str
 		found += err;
 	}
 	return found;
+}
+
+int netlink_is_held(struct netlink *n, const struct addr *a)
+{
+	struct address_list list = {.wanted = a, .unwanted = IFA_F_TENTATIVE | IFA_F_DADFAILED};
+	int err = netlink_list_addresses(n, &list);
+	struct netlink_link link;
+
+	if (err < 0 || !list.on)
+		return err;
+	err = netlink_link_at(n, list.on, &link);
+	return err == -ENODEV ? 0 : err ?: link.holds;
 }
 
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max)

@@ -35,12 +35,18 @@ struct netlink_link {
 	char name[IFNAMSIZ];
 	uint32_t mtu;
 	bool up;
-	bool ethernet;
-	bool tun;   /* a TUN or TAP device: whoever made it sends by it */
-	int master; /* 0: none */
-	bool port;  /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
-	bool vrf;   /* what arrives by its ports is for its addresses, too */
+	bool ethernet; /* its frames have an Ethernet header */
+	bool holds;    /* lo or a dummy: it holds addresses, and nothing arrives by it */
+	bool tun;      /* a TUN or TAP device: whoever made it sends by it */
+	int master;    /* 0: none */
+	bool port;     /* of a bridge, a bond or the like, which has what arrives by it; not of a VRF */
+	bool vrf;      /* what arrives by its ports is for its addresses, too */
 };
+
+#define NETLINK_NO_ETHERNET                                                                                        \
+	"egress interface %s carries no Ethernet frames, as tunnels and modems do not: expected one that does (a " \
+	"NIC, "                                                                                                    \
+	"bond, bridge, VLAN)"
 
 int netlink_link(struct netlink *n, const char *name, struct netlink_link *out); /* -ENODEV: no such */
 int netlink_link_at(struct netlink *n, int ifindex, struct netlink_link *out);	 /* the same */
@@ -62,6 +68,8 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
  * first that is neither secondary nor deprecated. Returns the number, or -errno.
  */
 int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], struct addr out[2]);
+/* 1 where a loopback or dummy device holds @a for all interfaces, 0 where none does, or -errno. */
+int netlink_is_held(struct netlink *n, const struct addr *a);
 /* All addresses of the host, with loopback and link-local ones. */
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max);
 

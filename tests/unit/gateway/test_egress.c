@@ -95,6 +95,11 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
 	return kernel.n_address[i];
 }
 
+int netlink_is_held(struct netlink *n, const struct addr *a)
+{
+	return 0;
+}
+
 char *if_indextoname(unsigned ifindex, char name[IFNAMSIZ])
 {
 	int i = link_by_index((int)ifindex);
