@@ -101,8 +101,8 @@ def test_fault_38_off_by_an_option(world):
 
 @pytest.mark.parametrize("version", (4, 6))
 def test_fault_38_nobody_outside_gains_by_it(world, version):
-    """Forged segments of every kind: no answer is larger than what asked for it, none answers a RST or a SYN, and none of
-    it touches a client's connection."""
+    """Forged segments of every kind: no answer is larger than what asked for it, none answers a RST or a SYN, and none
+    of it touches a client's connection."""
     world, alice = started(world, True)
     talk = Talk(world, alice, version)
     port = int(world.gateway.json("flows")["flows"][0]["as"].rpartition(":")[2])

@@ -34,28 +34,42 @@
  *			or a word for scripts: "cert-expired", ...), "reason", "advice"}]  (our home first)},
  *		 "tunnel": {"interface", "listen", "mtu", "addresses": [], "gso_in", "gso_out" ("on" or
  *			"off: why"), "aead", "workers"},
- *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present", "spare" (a new flow
- *takes another)}], "program" ("tcx", "clsact" or "missing")}], "front": {"mode" ("off", "native", "generic"),
- *"reason"}, "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients), "totals": {"packets_out",
- *"bytes_out", "packets_in", "bytes_in", "resets_out", "resets_in"}, "flows": {"used", "max"}, "busiest": null |
- *{"service", "proto", "used", "ports"}, "drops": {"policy": 12, ...}  (the last minute, only what is not 0), "clients":
- *{"configured", "active"}, "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]} clients
- *{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint", "path" ("direct", "relay";
- *null: no handshake yet), "relay", "relay_away" (it cannot be reached now), "handshake" (s ago), "seen" (the same,
- *before a restart too; null: it never came), "received", "sent" (bytes), "flows" (live), "refused" (flows), "held"
- *(packets that a quota stopped), "worker", "expired", "removed" (by a file that was not taken as a whole: it is out),
- *"public_key"}]} user: null for a tagged client flows	{"schema", "used", "matched", "flows": [{"slot", "client",
- *"user", "tags": [], "from", "service", "as", "proto", "state", "age", "idle", "expires", "packets_out", "bytes_out",
- *"packets_in", "bytes_in", "rule", "generation", "pool"}]} at most `limit` of the `matched` ones flows kill
- *{"schema", "killed"} drops	{"schema", "drops": [{"reason", "meaning", "packets", "minute"}]}  all reasons routes
- *{"schema", "routes": [{"prefix", "advertised", "approved", "by", "active", "pool", "interface", "next_hop", "reason"
- *(why not active), "primary": null | {"ours", "node"} (in a tailnet: to whom of all that serve it clients send; both
- *null where the server does not tell us)}]} probe		{"schema", "id", "outcome" ("waiting", "connected",
- *"reset", "unreachable", "silent", "dropped"), "service", "route" (null: clients have none), "egress": null | {"pool",
- *"interface", "address", "public", "next_hop"}, "as" (the flow's external end), "sent" (SYNs), "timeout", "answer":
- *null | {"from", "ms", "icmp_type", "icmp_code", "icmp"}, "reason", "meaning" (of a drop)}   args: {"address", "port",
- *"timeout"}; the command adds "name", "addresses" probe result	the same					args:
- *{"id"} map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
+ *		 "egress": [{"pool", "interface", "addresses": [{"address", "public", "present",
+ *			"spare" (a new flow takes another)}],
+ *			"program" ("tcx", "clsact" or "missing")}],
+ *		 "front": {"mode" ("off", "native", "generic"), "reason"},
+ *		 "now": {"bits_out", "bits_in", "packets"}  (a second; out: from clients),
+ *		 "totals": {"packets_out", "bytes_out", "packets_in", "bytes_in", "resets_out", "resets_in"},
+ *		 "flows": {"used", "max"},
+ *		 "busiest": null | {"service", "proto", "used", "ports"},
+ *		 "drops": {"policy": 12, ...}  (the last minute, only what is not 0),
+ *		 "clients": {"configured", "active"},
+ *		 "notes": ["egress address 198.51.100.7 is not on eth0 yet: waiting for it", ...]}
+ * clients	{"schema", "clients": [{"id", "name", "user", "tags": [], "addresses": [], "endpoint",
+ *			"path" ("direct", "relay"; null: no handshake yet), "relay", "relay_away" (it cannot
+ *			be reached now), "handshake" (s ago), "seen" (the same, before a restart too; null: it
+ *			never came), "received", "sent" (bytes),
+ *			"flows" (live), "refused" (flows), "held" (packets that a quota stopped),
+ *			"worker", "expired", "removed" (by a file that was not taken as a whole: it is out),
+ *			"public_key"}]}   user: null for a tagged client
+ * flows	{"schema", "used", "matched", "flows": [{"slot", "client", "user", "tags": [], "from",
+ *			"service", "as", "proto", "state", "age", "idle", "expires", "packets_out",
+ *			"bytes_out", "packets_in", "bytes_in", "rule", "generation", "pool"}]}
+ *			at most `limit` of the `matched` ones
+ * flows kill	{"schema", "killed"}
+ * drops	{"schema", "drops": [{"reason", "meaning", "packets", "minute"}]}  all reasons
+ * routes	{"schema", "routes": [{"prefix", "advertised", "approved", "by", "active", "pool",
+ *			"interface", "next_hop", "reason" (why not active), "primary": null | {"ours",
+ *			"node"} (in a tailnet: to whom of all that serve it clients send; both null
+ *			where the server does not tell us)}]}
+ * probe		{"schema", "id", "outcome" ("waiting", "connected", "reset", "unreachable", "silent",
+ *			"dropped"),
+ *			"service", "route" (null: clients have none), "egress": null | {"pool", "interface",
+ *			"address", "public", "next_hop"}, "as" (the flow's external end), "sent" (SYNs), "timeout",
+ *			"answer": null | {"from", "ms", "icmp_type", "icmp_code", "icmp"}, "reason", "meaning"
+ *			(of a drop)}   args: {"address", "port", "timeout"}; the command adds "name", "addresses"
+ * probe result	the same					args: {"id"}
+ * map list	{"schema", "maps": [{"name", "type", "id", "entries" (null: not counted), "max_entries",
  *			"key_size", "value_size", "bytes" (memory)}]}
  *			(args of map dump: {"map": name, "limit"})
  * map dump	{"schema", "map", "entries": [{"key", "value"}], "more"}  text, names resolved;
