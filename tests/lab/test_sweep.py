@@ -152,7 +152,7 @@ def test_fault_54_a_call_that_fails_once(world, call):
         ready, status, said = life(gateway, found)
         what = f"{call} {n} of {count} ({CALLS[call]})"
         faults += [f"{what}: {fault}" for fault in found]
-        if status == 127:
+        if status == 127 or (status == -signal.SIGSEGV and (call, n) == ("mmap", 1)):  # /bin/true crashes, too
             shutil.rmtree(world.lab.dir / "state", ignore_errors=True)
             continue  # the dynamic loader's call, before the program's first
         if status not in (0, 1, 2):

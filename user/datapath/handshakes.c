@@ -21,8 +21,7 @@
 
 void handshakes_wake(struct handshakes *h)
 {
-	if (eventfd_write(h->event, 1) && errno != EAGAIN)
-		log_error("eventfd: %s", strerror(errno));
+	worker_ring(h->event);
 }
 
 bool handshakes_put(struct handshakes *h, enum lane lane, const void *msg, size_t len, const struct endpoint *from)

@@ -8,12 +8,17 @@
 #include "user/base/log.h"
 #include "worker.h"
 
+#define RING_TRIES 3
+
+/* Whoever waits for it, to end among other things, waits for ever should it be lost. */
 void worker_ring(int event)
 {
 	uint64_t one = 1;
 
-	if (write(event, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("eventfd: %s", strerror(errno));
+	for (int i = 0; i < RING_TRIES; i++)
+		if (write(event, &one, sizeof(one)) > 0 || errno == EAGAIN)
+			return;
+	log_error("eventfd: %s", strerror(errno));
 }
 
 void worker_command(struct worker *w, const struct transport_command *c)

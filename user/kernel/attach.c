@@ -320,7 +320,7 @@ static int remove_links(const char *pins)
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	while ((e = readdir(dir))) {
+	for (errno = 0; (e = readdir(dir)); errno = 0) { /* NULL is its end, or says that it cannot be read on */
 		int err;
 
 		if (strncmp(e->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0)
@@ -331,6 +331,7 @@ static int remove_links(const char *pins)
 		if (!first)
 			first = err;
 	}
+	first = first ?: -errno;
 	closedir(dir);
 	return first;
 }

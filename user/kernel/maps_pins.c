@@ -89,12 +89,13 @@ static int each_name(const char *folder, int (*each)(const char *folder, const c
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	while ((e = readdir(dir))) {
+	for (errno = 0; (e = readdir(dir)); errno = 0) { /* NULL is its end, or says that it cannot be read on */
 		if (e->d_name[0] == '.')
 			continue;
 		one = each(folder, e->d_name);
 		err = err ?: one;
 	}
+	err = err ?: -errno;
 	closedir(dir);
 	return err;
 }
