@@ -188,6 +188,21 @@ static void check_destination(const struct checker *c, const struct policy_rule 
 	free(why);
 }
 
+/* Whatever the rule says, a gateway cannot carry it: it would have to translate addresses that it does not find. */
+static void check_protocols(const struct checker *c, const struct policy_rule *r)
+{
+	char buf[4];
+
+	if (r->kind == POLICY_DENY || (c->inv->tailnet && !c->gateway))
+		return;
+	for (size_t i = 0; i < r->n_ip; i++)
+		if (r->ip[i].proto != POLICY_PROTO_DEFAULT && !filter_can_carry(r->ip[i].proto))
+			diag_warning(c->d, r->at,
+				     "%s never passes a gateway, which translates TCP, UDP and ICMP: this reaches the "
+				     "gateway itself at most",
+				     policy_proto_name(r->ip[i].proto, buf));
+}
+
 static void check_destinations(const struct checker *c, const struct policy_rule *r)
 {
 	if (c->gateway && r->via.n && !policy_carries(c->gateway, r)) {
@@ -268,6 +283,7 @@ void policy_check(const struct policy *p, const struct policy_check_place *place
 		budget_at(budget, p->rules[i].at);
 		check_sources(&c, &p->rules[i]);
 		check_destinations(&c, &p->rules[i]);
+		check_protocols(&c, &p->rules[i]);
 	}
 	check_all_names(&c);
 	if (inv->n_nodes)

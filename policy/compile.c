@@ -126,6 +126,27 @@ bool policy_carries(const struct inventory_node *node, const struct policy_rule 
 	return !rule->via.n;
 }
 
+/* The node is one of those that may carry it, and a router there. */
+static bool carries_via(const struct inventory_node *node, const struct policy_rule *rule, const struct policy_sel *sel,
+			const struct prefix *d)
+{
+	if (!policy_carries(node, rule))
+		return false;
+	return sel->kind == SEL_INTERNET ? inventory_has_exit(node) : routes_part_of(node, d, false);
+}
+
+/* For everybody at once: a grant whose tag no router has lets nothing pass anywhere. */
+static bool somebody_carries(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
+			     const struct prefix *d)
+{
+	const struct inventory *inv = resolver_inventory(c->r);
+
+	for (size_t i = 0; i < inv->n_nodes && budget_pay(c->budget, 1 + rule->via.n); i++)
+		if (carries_via(&inv->nodes[i], rule, sel, d))
+			return true;
+	return false;
+}
+
 /* The node is concerned with destination @d of a rule. */
 static bool compile_concerns(const struct compiler *c, const struct policy_rule *rule, const struct policy_sel *sel,
 			     const struct prefix *d)
@@ -133,13 +154,10 @@ static bool compile_concerns(const struct compiler *c, const struct policy_rule 
 	const struct inventory_node *node = c->node;
 
 	if (!node)
-		return true;
+		return !rule->via.n || somebody_carries(c, rule, sel, d);
 	budget_pay(c->budget, 1 + node->approved.n + rule->via.n);
-	if (rule->via.n) {
-		if (!policy_carries(node, rule))
-			return false;
-		return sel->kind == SEL_INTERNET ? inventory_has_exit(node) : routes_part_of(node, d, false);
-	}
+	if (rule->via.n)
+		return carries_via(node, rule, sel, d);
 	if (has_address_in(node, d) || routes_part_of(node, d, false))
 		return true;
 	if (rule->kind == POLICY_DENY) /* it forbids whatever part of it may pass */

@@ -47,6 +47,11 @@ static bool filter_is_icmp(uint8_t proto)
 	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
 }
 
+bool filter_can_carry(uint8_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || filter_is_icmp(proto);
+}
+
 bool filter_dst_matches(const struct filter_rule *r, const struct filter_dst *dst, const struct filter_packet *pkt)
 {
 	if (!prefix_contains(&dst->prefix, &pkt->dst))

@@ -71,6 +71,12 @@ struct filter_answer filter_verdict(const struct filter *f, const struct filter_
  */
 struct filter_answer filter_match(const struct filter *f, const struct filter_packet *pkt);
 
+/*
+ * Whether a gateway can carry the protocol at all: it translates TCP, UDP and ICMP. What else rules accept passes to
+ * the gateway itself alone.
+ */
+bool filter_can_carry(uint8_t proto);
+
 /* The parts of it: whether a rule's sources, one of its destinations, its protocols match. */
 bool filter_rule_from(const struct filter_rule *r, const struct addr *src);
 bool filter_rule_has_proto(const struct filter_rule *r, uint8_t proto);

@@ -186,14 +186,15 @@ static enum extent accepts(const struct maker *k, const struct matrix_column *c,
 
 	for (size_t i = 0; i < c->n_protos && e; i++)
 		for (size_t j = 0; j < c->list->n && budget_pay(k->budget, 8); j++) {
-			bool ported = is_ported(c->protos[i]);
+			bool ported = is_ported(c->protos[i]),
+			     carried = k->x->inv->tailnet || filter_can_carry(c->protos[i]);
 			unsigned first = ported ? c->list->v[j].first : 0, last = ported ? c->list->v[j].last : 0;
 			enum extent one;
 
 			first += ported && !first; /* no packet goes to port 0 */
 			one = accepted(t->rules + e->value.first, e->value.count, c->protos[i], first, last, f);
-			all &= one == WHOLE;
-			some |= one != NOTHING;
+			all &= carried && one == WHOLE;
+			some |= carried && one != NOTHING;
 		}
 	return !e || !some ? NOTHING : all ? WHOLE : PART;
 }

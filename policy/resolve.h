@@ -22,6 +22,7 @@ void resolver_free(struct resolver *r);
 void resolve_src(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out);
 void resolve_dst(const struct resolver *r, const struct policy_sel *sel, struct prefixes *out);
 
+const struct inventory *resolver_inventory(const struct resolver *r);
 struct budget *resolver_budget(const struct resolver *r);
 /* For what is asked of it from now on. */
 void resolver_set_budget(struct resolver *r, struct budget *budget);

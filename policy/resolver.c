@@ -278,6 +278,11 @@ struct resolver *resolver_new(const struct policy *p, const struct inventory *in
 	return r;
 }
 
+const struct inventory *resolver_inventory(const struct resolver *r)
+{
+	return r->inv;
+}
+
 struct budget *resolver_budget(const struct resolver *r)
 {
 	return r->budget;

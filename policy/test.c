@@ -80,7 +80,8 @@ static bool read_proto(struct cases *cs, const struct policy_assertion *a, struc
 	uint8_t proto;
 
 	if (!parse_proto(text, strlen(text), &proto) || (!proto_has_ports(proto) && !is_icmp(proto)))
-		return unsound(cs, a->proto.at, "proto", text, "expected tcp, udp, sctp or icmp, or nothing");
+		return unsound(cs, a->proto.at, "proto", text,
+			       "expected tcp, udp, sctp or icmp, or nothing: other protocols never pass a gateway");
 	memcpy(c->proto, is_icmp(proto) ? icmp : any, sizeof(any));
 	c->n_proto = sizeof(any);
 	if (is_icmp(proto))
@@ -182,7 +183,9 @@ struct run {
 	struct budget *budget;
 	struct prefixes strangers; /* sources that are no node's: clients of their own, behind the nodes */
 	struct tables *t;
-	struct known_reach *known; /* two for each class */
+	struct known_reach *known;     /* two for each class */
+	struct known_reach *known_own; /* the same for the gateway's classes */
+	struct prefixes own, others;   /* destinations of the case: what the gateway carries, and what not */
 	size_t number, passed;
 };
 
@@ -230,6 +233,8 @@ static bool policy_test_lay_out(struct run *run)
 	run->t = tables_build(run->place->f, clients, n, &limits, run->d);
 	if (run->t)
 		run->known = mem_alloc(2 * (run->t->n_classes + 1), sizeof(*run->known));
+	if (run->t && run->place->gateway)
+		run->known_own = mem_alloc(2 * (run->place->gateway->t->n_classes + 1), sizeof(*run->known_own));
 	free(clients);
 	return run->t;
 }
@@ -257,55 +262,102 @@ bool policy_case_asks(const struct policy_case *c, size_t k, bool v4)
 	return !is_icmp(c->proto[k]) || (c->proto[k] == IPPROTO_ICMP) == v4;
 }
 
-static struct reached reach_of(const struct run *run, const struct policy_case *c, uint32_t class, bool v4,
+/* Who asks: a class of the rules' tables, or one of the gateway's. */
+struct asker {
+	uint32_t class;
+	bool own, v4;
+};
+
+static bool policy_test_passes(const struct run *run, const struct policy_case *c, const struct asker *who,
+			       const struct addr *dst)
+{
+	const struct policy_test_gateway *g = run->place->gateway;
+	bool passes = false;
+
+	for (size_t k = 0; k < c->n_proto && !passes; k++)
+		if (policy_case_asks(c, k, who->v4))
+			passes = who->own ? g->passes(g->ctx, who->class, dst, c->proto[k], c->port)
+					  : tables_decide(run->t, who->class, dst, c->proto[k], c->port).accept;
+	return passes;
+}
+
+static struct reached reach_of(const struct run *run, const struct policy_case *c, const struct asker *who,
 			       const struct prefixes *dst)
 {
 	struct reached out = {0};
 
 	for (size_t i = 0; i < dst->n && budget_pay(run->budget, 16); i++) {
-		bool allowed = false;
+		bool blocked;
 
-		if (prefix_is_v4(&dst->v[i]) != v4)
+		if (prefix_is_v4(&dst->v[i]) != who->v4)
 			continue;
+		blocked = run->place->blocked && prefixes_overlap(run->place->blocked, &dst->v[i]);
 		out.asked++;
-		for (size_t k = 0; k < c->n_proto; k++)
-			if (policy_case_asks(c, k, v4))
-				allowed |= tables_decide(run->t, class, &dst->v[i].addr, c->proto[k], c->port).accept;
-		if (allowed && run->place->blocked && prefixes_overlap(run->place->blocked, &dst->v[i]))
+		if (blocked)
 			out.blocked++;
 		else
-			out.allowed += allowed;
+			out.allowed += policy_test_passes(run, c, who, &dst->v[i].addr);
 	}
 	return out;
+}
+
+static struct reached known_reach(const struct run *run, const struct policy_case *c, const struct asker *who)
+{
+	struct known_reach *known = &(who->own ? run->known_own : run->known)[2 * who->class + who->v4];
+
+	if (known->number != run->number)
+		*known = (struct known_reach){run->number, reach_of(run, c, who, who->own ? &run->own : &run->others)};
+	return known->reached;
 }
 
 /* What one source reaches of all that the case is about. */
 static struct reached source_reach(const struct run *run, const struct policy_case *c, const struct prefix *src)
 {
-	bool v4 = prefix_is_v4(src);
-	uint32_t class = policy_test_class_of(run, src);
-	struct known_reach *known = &run->known[2 * class + v4];
+	struct asker who = {.class = policy_test_class_of(run, src), .v4 = prefix_is_v4(src)};
+	uint32_t node = run->place->gateway ? node_of(run, src) : UINT32_MAX;
 	struct prefixes own = {0};
-	struct reached out;
+	struct reached out, more;
 
 	if (c->self) {
 		resolve_own(run->r, &src->addr, &own);
-		out = reach_of(run, c, class, v4, &own);
+		out = reach_of(run, c, &who, &own);
 		prefixes_free(&own);
 		return out;
 	}
-	if (known->number != run->number)
-		*known = (struct known_reach){run->number, reach_of(run, c, class, v4, &c->dst)};
-	return known->reached;
+	if (node == UINT32_MAX && run->own.n) /* a router's network: no client of the gateway */
+		return reach_of(run, c, &who, &c->dst);
+	out = known_reach(run, c, &who);
+	if (!run->own.n)
+		return out;
+	who = (struct asker){.class = run->place->gateway->t->class_of[node], .own = true, .v4 = who.v4};
+	more = known_reach(run, c, &who);
+	return (struct reached){out.asked + more.asked, out.allowed + more.allowed, out.blocked + more.blocked};
+}
+
+/* What the gateway carries is its to decide, whatever another one could carry. */
+static void divide_destinations(struct run *run, const struct policy_case *c)
+{
+	const struct policy_test_gateway *g = run->place->gateway;
+
+	run->own.n = run->others.n = 0;
+	for (size_t i = 0; i < c->dst.n && budget_pay(run->budget, 16); i++)
+		prefixes_add(g && g->carries(g->ctx, &c->dst.v[i].addr) ? &run->own : &run->others, &c->dst.v[i]);
 }
 
 struct outcome { /* of a case, in sources */
 	size_t asked, all, some, blocked;
 };
 
+static const char *never_passes(const struct run *run, const struct policy_case *c)
+{
+	if (!run->own.n || !c->accept || filter_can_carry(c->proto[0]))
+		return "";
+	return ": this protocol never passes a gateway, which translates TCP, UDP and ICMP";
+}
+
 static void report_case(const struct run *run, const struct policy_case *c, const struct outcome *o)
 {
-	const char *why = o->blocked ? ": a block list has it" : "", *to = c->to.text, *expected;
+	const char *why = o->blocked ? ": a block list has it" : never_passes(run, c), *to = c->to.text, *expected;
 	size_t n = c->accept ? o->asked - o->all : o->some;
 
 	expected = c->accept ? "accept" : "deny";
@@ -332,6 +384,7 @@ static void policy_test_run_case(const struct policy_case *c, void *arg)
 		return;
 	}
 	run->number++;
+	divide_destinations(run, c);
 	for (size_t i = 0; i < c->src.n && budget_pay(run->budget, 16); i++) {
 		struct reached r = source_reach(run, c, &c->src.v[i]);
 
@@ -362,6 +415,9 @@ bool policy_run_tests(const struct policy *p, const struct resolver *r, const st
 	}
 	tables_free(run.t);
 	free(run.known);
+	free(run.known_own);
+	prefixes_free(&run.own);
+	prefixes_free(&run.others);
 	prefixes_free(&run.strangers);
 	*passed = run.passed;
 	failed = d->errors - errors; /* the failed and the unsound */

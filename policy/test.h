@@ -33,7 +33,8 @@ bool policy_each_case(const struct policy *p, const struct resolver *r,
 
 /*
  * Checks every case against @f, the rules of the whole tailnet: laid out as tables for the
- * nodes of @inv, as a gateway has them, and behind the block lists. An accept holds for every
+ * nodes of @inv, as a gateway has them, and behind the block lists. What a gateway carries is
+ * asked of it. An accept holds for every
  * address that a source and a destination have, pairs of one family; a deny for every one, too.
  * A case without such a pair is not asked, and counts neither way. What fails is reported with its place, and "N of M
  * test(s) failed" at the end. True: all passed. Paid from the resolver's budget.
@@ -42,6 +43,15 @@ struct policy_test_place {
 	const struct inventory *inv;
 	const struct filter *f;
 	const struct prefixes *blocked; /* merged; NULL: none are known */
+	/* Who carries what goes to a destination, and so decides about it; NULL: the rules alone do. */
+	const struct policy_test_gateway *gateway;
+};
+
+struct policy_test_gateway {
+	const struct tables *t; /* its classes, by index of the node */
+	void *ctx;
+	bool (*carries)(void *ctx, const struct addr *dst);
+	bool (*passes)(void *ctx, uint32_t class, const struct addr *dst, uint8_t proto, uint16_t port);
 };
 
 bool policy_run_tests(const struct policy *p, const struct resolver *r, const struct policy_test_place *place,

@@ -2,7 +2,7 @@
 /*
  * explain says what the programs do: the same policy in both, and for every source,
  * destination, protocol and port of a grid the same verdict for the same reason. (The
- * decision is written twice, in bpf/decide.h and user/answers/explain.c; this keeps them one.)
+ * decision is written twice, in bpf/decide.h and user/ruleset/decide.c; this keeps them one.)
  */
 #include "scratch.h"
 

@@ -80,7 +80,7 @@ static void look_around(const struct policy *p)
 	make_inventory(&inv);
 	policy_check(p, &(struct policy_check_place){.inv = &inv}, NULL, &d);
 	if (null && reach_build(&reach, p, &inv, &inv.nodes[1], NULL, &d)) {
-		policy_run_tests(p, reach.r, &(struct policy_test_place){&inv, reach.f, NULL}, &passed, &d);
+		policy_run_tests(p, reach.r, &(struct policy_test_place){.inv = &inv, .f = reach.f}, &passed, &d);
 		matrix_build(&m, &reach, NULL, NULL);
 		matrix_html(&m, "title", null);
 		matrix_free(&m);

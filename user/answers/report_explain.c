@@ -8,13 +8,12 @@
 #include <string.h>
 
 #include "user/kernel/drops.h"
-#include "user/kernel/maps.h"
+#include "user/ruleset/decide.h"
 #include "report.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
 
 #define NO_CLIENT SIZE_MAX
-#define NO_ROUTE  SIZE_MAX
 
 /* ---- the question --------------------------------------------------------------------- */
 
@@ -47,63 +46,7 @@ bool explain_parse(const char *proto, const char *port, struct explain_question 
 	return true;
 }
 
-/* ---- the decision: bpf/decide.h --------------------------------------------------------- */
-
-struct decided {
-	enum drop_reason reason;
-	uint32_t rule;
-	size_t route; /* NO_ROUTE: none, or none is needed */
-	bool host;    /* for the gateway itself */
-};
-
-static bool is_multicast(const struct addr *a)
-{
-	static const struct addr zero;
-
-	if (addr_is_v4(a))
-		return a->b[12] >= 224 || !a->b[12];
-	return a->b[0] == 0xff || !memcmp(a, &zero, sizeof(zero));
-}
-
-static bool explain_is_link_local(const struct addr *a, enum reserved kind)
-{
-	if (addr_is_v4(a))
-		return a->b[12] == 169 && a->b[13] == 254 && kind != RESERVED_METADATA;
-	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
-}
-
-static enum reserved explain_kind_of(const struct explain_source *s, const struct addr *a)
-{
-	if (s->config && config_is_own(s->config, a))
-		return RESERVED_TUNNEL;
-	return s->is_own && s->is_own(s->ctx, a) ? RESERVED_OWN : maps_reserved_default(a);
-}
-
-/* The most specific approved route. */
-static size_t route_to(const struct explain_source *s, const struct addr *a)
-{
-	size_t best = NO_ROUTE;
-
-	for (size_t i = 0; i < s->config->n_routes; i++)
-		if (s->rules->approved_by[i] && prefix_contains(&s->config->routes[i].prefix, a) &&
-		    (best == NO_ROUTE || s->config->routes[i].prefix.len > s->config->routes[best].prefix.len))
-			best = i;
-	return best;
-}
-
-static bool explain_is_blocked(const struct ruleset *r, const struct addr *a)
-{
-	return prefixes_cover(&r->blocked.all, &(struct prefix){*a, 128});
-}
-
-static enum drop_reason by_rules(const struct explain_source *s, uint32_t class, const struct explain_question *q,
-				 const struct addr *dst, uint32_t *rule)
-{
-	struct tables_decision d = tables_decide(s->rules->reach.t, class, dst, q->proto, q->port);
-
-	*rule = d.rule ? d.rule->id : 0;
-	return d.accept ? DROP_NONE : DROP_POLICY;
-}
+/* ---- the decision: decide.h, and the client's expiry --------------------------------------- */
 
 static bool explain_is_out(const struct explain_source *s, size_t client)
 {
@@ -116,29 +59,12 @@ static bool explain_is_out(const struct explain_source *s, size_t client)
 static struct decided explain_decide(const struct explain_source *s, size_t client, const struct explain_question *q,
 				     const struct addr *dst)
 {
-	const struct tables *t = s->rules->reach.t;
-	uint32_t class = client == NO_CLIENT ? 0 : t->class_of[client];
-	const struct tables_entry *e = tables_match(t, class, dst);
-	enum reserved kind = explain_kind_of(s, dst);
-	struct decided d = {.route = NO_ROUTE, .host = kind == RESERVED_OWN || kind == RESERVED_TUNNEL};
+	struct decide_place place = {s->rules, s->config, s->ctx, s->is_own};
+	uint32_t class = client == NO_CLIENT ? 0 : s->rules->reach.t->class_of[client];
 
 	if (explain_is_out(s, client))
-		d.reason = DROP_WG_HANDSHAKE;
-	else if (is_multicast(dst))
-		d.reason = DROP_MULTICAST;
-	else if (explain_is_link_local(dst, kind))
-		d.reason = DROP_LINK_LOCAL;
-	else if (!class)
-		d.reason = DROP_CLIENT;
-	else if (kind && !(e && e->value.flags & ACL_EXACT))
-		d.reason = DROP_RESERVED;
-	else if (s->config && !d.host && (d.route = route_to(s, dst)) == NO_ROUTE)
-		d.reason = DROP_NO_ROUTE;
-	else if (explain_is_blocked(s->rules, dst))
-		d.reason = DROP_BLOCKED;
-	else
-		d.reason = by_rules(s, class, q, dst, &d.rule);
-	return d;
+		return (struct decided){.reason = DROP_WG_HANDSHAKE, .route = DECIDE_NO_ROUTE};
+	return ruleset_decide(&place, &(struct decide_packet){class, q->proto, q->port, *dst});
 }
 
 /* ---- the answer --------------------------------------------------------------------------- */
@@ -218,7 +144,7 @@ static json_t *explain_route_json(const struct asked *x)
 {
 	char buf[ADDR_STRLEN];
 
-	if (x->d.route == NO_ROUTE)
+	if (x->d.route == DECIDE_NO_ROUTE)
 		return json_null();
 	return json_pack("{s:s, s:s}", "prefix", prefix_str(&x->s->config->routes[x->d.route].prefix, buf), "by",
 			 x->s->rules->approved_by[x->d.route]);

@@ -73,7 +73,7 @@ struct tests {
 static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struct tests *t)
 {
 	size_t before = f->d.errors;
-	bool ok = ruleset_test(r, &t->passed, &f->d);
+	bool ok = ruleset_test(r, f->config, &t->passed, &f->d);
 	char *error = NULL;
 
 	t->failed = ok ? 0 : f->d.errors - before;
@@ -149,7 +149,7 @@ static json_t *cmd_policy_compare(struct policy_files *f, const struct ruleset *
 	json_t *diff = policy_diff_json(old, new, f->config, NULL);
 	size_t passed;
 
-	if (!ruleset_owners(new, &f->d) || !ruleset_test(new, &passed, &f->d)) {
+	if (!ruleset_owners(new, &f->d) || !ruleset_test(new, f->config, &passed, &f->d)) {
 		json_decref(diff);
 		return NULL;
 	}

@@ -258,7 +258,7 @@ static bool policy_test_maps_is_ours(const struct prober *x, const struct addr *
 	return false;
 }
 
-/* One source to one destination. SCTP is decided before it is found untranslatable. */
+/* One source to one destination. */
 static enum outcome try(struct prober *x, const struct policy_case *c, uint32_t client, const struct addr *src,
 			const struct addr *dst)
 {
@@ -274,7 +274,7 @@ static enum outcome try(struct prober *x, const struct policy_case *c, uint32_t 
 		reason = push(x, &p, client);
 		if (reason == DROP_NO_ROUTE && !policy_test_maps_is_ours(x, dst))
 			return ELSEWHERE;
-		if (reason == DROP_NONE || (reason == DROP_PROTOCOL && p.proto == IPPROTO_SCTP))
+		if (reason == DROP_NONE)
 			return REACHES;
 		x->refused = reason;
 	}

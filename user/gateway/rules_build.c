@@ -30,7 +30,7 @@ static void compile_here(void *ctx)
 	c->result = ruleset_build(c->place, c->given.file ? &c->given : NULL, c->d);
 	if (!c->result || !c->tests)
 		return;
-	if (ruleset_owners(c->result, c->d) && ruleset_test(c->result, &c->passed, c->d))
+	if (ruleset_owners(c->result, c->d) && ruleset_test(c->result, c->place->config, &c->passed, c->d))
 		return;
 	ruleset_free(c->result);
 	c->result = NULL;
@@ -165,7 +165,7 @@ static void take_last(struct start *s, const struct policy_saved *last)
 					"names, then `sluice reload`, or `sluice policy apply` another",
 					last->file));
 	else
-		ruleset_test(s->out->rules, &passed, &why);
+		ruleset_test(s->out->rules, s->config, &passed, &why);
 	warn_of(&why, s->d);
 }
 

@@ -310,26 +310,6 @@ struct ruleset *ruleset_build(const struct ruleset_place *place, const struct ru
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
-bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d)
-{
-	struct policy_test_place place = {.inv = &r->inventory, .blocked = &r->blocked.all};
-	struct budget budget = budget_usual();
-	struct resolver *resolver;
-	struct filter *everywhere;
-	bool ok;
-
-	*passed = 0;
-	if (!r->policy || !r->policy->n_tests)
-		return true;
-	resolver = resolver_new(r->policy, &r->inventory, &budget);
-	everywhere = policy_compile(resolver, r->policy, NULL, POLICY_DENY_ALL);
-	place.f = everywhere;
-	ok = policy_run_tests(r->policy, resolver, &place, passed, d);
-	filter_free(everywhere);
-	resolver_free(resolver);
-	return ok;
-}
-
 bool ruleset_owners(const struct ruleset *r, struct diags *d)
 {
 	bool known = r->inventory.n_users || r->inventory.n_nodes > (r->gateway != NULL);

@@ -68,8 +68,9 @@ void ruleset_free(struct ruleset *r); /* NULL is fine */
 
 /* Whether the logins that the policy names are somebody's (policy_check_owners()): asked before it goes live. */
 bool ruleset_owners(const struct ruleset *r, struct diags *d);
-/* The policy's own tests, wherever a destination is. False: a failed one is in @d. */
-bool ruleset_test(const struct ruleset *r, size_t *passed, struct diags *d);
+/* The policy's own tests: what @config's gateway carries by it alone (NULL: an inventory), all else by any. False: a
+ * failed one is in @d. */
+bool ruleset_test(const struct ruleset *r, const struct config *config, size_t *passed, struct diags *d);
 
 /* A policy's document without anything in it: a pipe that broke, a file that was cut. */
 bool ruleset_is_empty(const struct ruleset *r);

@@ -39,7 +39,7 @@ static bool run(const char *tests, size_t *passed, struct diags *d)
 	load_inventory(&inv, inventory_text);
 	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
-	ok = policy_run_tests(p, r, &(struct policy_test_place){&inv, f, NULL}, passed, d);
+	ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f}, passed, d);
 	filter_free(f);
 	resolver_free(r);
 	inventory_free(&inv);
@@ -102,7 +102,7 @@ static void test_fault_13_conditions(void **state)
 	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
 	assert_int_equal(f->n, 0);
-	assert_true(policy_run_tests(p, r, &(struct policy_test_place){&inv, f, NULL}, &passed, &d));
+	assert_true(policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f}, &passed, &d));
 	assert_int_equal(passed, 2);
 	assert_int_equal(d.warnings, 1);
 	text = said(&d);
@@ -236,7 +236,7 @@ static void test_fault_41_as_the_gateway_decides(void **state)
 		struct filter *f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
 		struct diags d = {0};
 		size_t passed;
-		bool ok = policy_run_tests(p, r, &(struct policy_test_place){&inv, f, &list}, &passed, &d);
+		bool ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f, .blocked = &list}, &passed, &d);
 		char *text = said(&d);
 
 		if (ok != !cases[i].says || passed != ok || (!ok && !strstr(text, cases[i].says)))
@@ -284,7 +284,7 @@ static void test_example(void **state)
 	load_inventory(&inv, inventory);
 	r = resolver_new(p, &inv, NULL);
 	f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
-	if (!policy_run_tests(p, r, &(struct policy_test_place){&inv, f, NULL}, &passed, &d) || d.n)
+	if (!policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f}, &passed, &d) || d.n)
 		fail_msg("%s", said(&d));
 	assert_int_equal(passed, 11);
 	filter_free(f);

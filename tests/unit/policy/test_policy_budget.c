@@ -28,7 +28,7 @@ static bool run_its_tests(const struct policy *p, const struct inventory *inv, s
 	struct resolver *r = resolver_new(p, inv, b);
 	struct filter *f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
 	size_t passed;
-	bool ok = policy_run_tests(p, r, &(struct policy_test_place){inv, f, NULL}, &passed, d);
+	bool ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = inv, .f = f}, &passed, d);
 
 	filter_free(f);
 	resolver_free(r);
