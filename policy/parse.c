@@ -348,6 +348,16 @@ struct policy *policy_parse(struct doc *doc, struct diags *d)
 	return NULL;
 }
 
+const struct policy_host *policy_host_named(const struct policy *p, const char *name, size_t len)
+{
+	size_t skip = len > strlen("host:") && !strncmp(name, "host:", strlen("host:")) ? strlen("host:") : 0;
+
+	for (size_t i = 0; i < p->n_hosts; i++)
+		if (strlen(p->hosts[i].name) == len - skip && !memcmp(p->hosts[i].name, name + skip, len - skip))
+			return &p->hosts[i];
+	return NULL;
+}
+
 void policy_free(struct policy *p)
 {
 	if (!p)

@@ -189,6 +189,9 @@ struct policy {
 struct policy *policy_parse(struct doc *doc, struct diags *d);
 void policy_free(struct policy *p);
 
+/* A host of the policy by its name, which "host:" may precede; NULL: there is none. */
+const struct policy_host *policy_host_named(const struct policy *p, const char *name, size_t len);
+
 /* The protocol's name ("tcp"), or its number in @buf (4 bytes) where it has none. */
 const char *policy_proto_name(uint8_t proto, char *buf);
 

@@ -57,10 +57,7 @@ static bool resolve_word(const struct reach *x, const char *word, bool dst, stru
 
 static bool names_host(const struct policy *p, const char *word)
 {
-	for (size_t i = 0; i < p->n_hosts; i++)
-		if (!strcmp(p->hosts[i].name, word))
-			return true;
-	return false;
+	return policy_host_named(p, word, strlen(word));
 }
 
 bool reach_lookup(const struct reach *x, const char *word, bool dst, struct prefixes *out, struct diags *d)

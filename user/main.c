@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/diag.h"
 #include "user/cli/command.h"
 #include "user/tailnet/network/process.h"
 #include "user/base/text.h"
@@ -48,28 +47,14 @@ static bool list_second_words(const char *first, const char *second)
 	return any;
 }
 
-/* "apply" is a word of its own for whoever has seen `policy apply` once. */
-static const char *as_second_word(const char *word)
-{
-	for (const struct command *c = commands; c->name; c++) {
-		const char *space = strchr(c->name, ' ');
-
-		if (space && !strcmp(space + 1, word))
-			return c->name;
-	}
-	return NULL;
-}
-
 static int unknown(char **argv)
 {
-	const char *names[64] = {0}, *nearest;
+	const char *nearest;
 	char text[64];
 
 	if (list_second_words(argv[0], argv[1]))
 		return EXIT_USAGE;
-	for (size_t i = 0; commands[i].name && i < 63; i++)
-		names[i] = commands[i].name;
-	nearest = as_second_word(argv[0]) ?: diag_nearest(argv[0], names);
+	nearest = command_hint(argv[0]);
 	fprintf(stderr, "sluice: no such command: \"%s\"", text_escape(argv[0], text, sizeof(text)));
 	if (nearest)
 		fprintf(stderr, "; did you mean \"%s\"?", nearest);

@@ -53,6 +53,18 @@ def test_what_the_answers_say(busy):
     assert gateway.json("status")["flows"]["used"] > len(gateway.json("flows")["flows"]) > 2
 
 
+def test_fault_11_flows_probe_and_kill_know_the_hosts_of_the_policy(busy):
+    gateway = busy.gateway
+    flows = gateway.json("flows", "-d", "billing:80")["flows"]
+    assert flows and {flow["service"] for flow in flows} == {f"{SERVICE[4]}:80"}
+    refused = gateway.command("flows", "-d", "biling", check=False)
+    assert refused.returncode == 2 and 'did you mean "billing' in refused.stderr
+    done = gateway.json("probe", "billing:80")
+    assert (done["outcome"], done["addresses"]) == ("connected", [SERVICE[4]])
+    assert gateway.json("flows", "kill", "-d", "billing")["killed"] >= 1
+    assert gateway.json("flows", "-d", "billing")["flows"] == []
+
+
 def test_an_ended_flow_is_gone_at_once(busy):
     """To the programs it is none from that moment on, though its slot is swept seconds later."""
     before = {(flow["from"], flow["service"]) for flow in busy.gateway.json("flows")["flows"]}

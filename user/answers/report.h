@@ -230,6 +230,8 @@ json_t *report_routes(const struct report_source *s);
 
 /* ---- flows ---------------------------------------------------------------------- */
 
+struct policy;
+
 struct report_filter {		   /* what is not set matches everything */
 	const char *user, *client; /* names; user also "tag:x"; client also an inner address */
 	struct prefix service;	   /* of the destination */
@@ -241,9 +243,10 @@ struct report_filter {		   /* what is not set matches everything */
 };
 
 /* From the args {"user", "client", "service" ("203.0.113.9", "203.0.113.0/24",
- * "203.0.113.9:443", ":443"), "proto" (a name or number), "limit"}. Strings point
+ * "203.0.113.9:443", ":443", or a host of @p, with a port or without), "proto" (a name
+ * or number), "limit"}. @p: the running policy, NULL: there is none. Strings point
  * into @args. False with *error (from malloc) that names the bad one. */
-bool report_filter_parse(const json_t *args, struct report_filter *f, char **error);
+bool report_filter_parse(const json_t *args, const struct policy *p, struct report_filter *f, char **error);
 /* Nothing set: `flows kill` refuses this unless "all": true. */
 bool report_filter_is_empty(const struct report_filter *f);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/policy.h"
 #include "report.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
@@ -14,31 +15,67 @@
 
 /* ---- filters -------------------------------------------------------------------------- */
 
-/* ADDRESS, PREFIX, ADDRESS:PORT, [ADDRESS]:PORT or :PORT */
-static bool parse_service(const char *text, struct report_filter *f)
+/* ADDRESS, PREFIX, [ADDRESS] or, where the policy has one, the name of a host. */
+static bool parse_destination(const char *text, size_t len, const struct policy *p, struct report_filter *f)
+{
+	const struct policy_host *host = p ? policy_host_named(p, text, len) : NULL;
+
+	f->has_service = true;
+	if (host)
+		f->service = host->prefix;
+	if (host)
+		return true;
+	if (len > 2 && text[0] == '[' && text[len - 1] == ']')
+		return prefix_parse(text + 1, len - 2, &f->service, NULL);
+	return prefix_parse(text, len, &f->service, NULL);
+}
+
+/* One of those, followed by :PORT or not; or :PORT alone. */
+static bool parse_service(const char *text, const struct policy *p, struct report_filter *f)
 {
 	size_t len = strlen(text);
 	const char *colon = strrchr(text, ':');
+	unsigned long port;
 	char *end;
 
-	if (prefix_parse(text, len, &f->service, NULL)) {
-		f->has_service = true;
+	if (parse_destination(text, len, p, f))
 		return true;
-	}
+	f->has_service = false;
 	if (!colon || colon[1] < '0' || colon[1] > '9')
 		return false;
-	unsigned long port = strtoul(colon + 1, &end, 10);
-
+	port = strtoul(colon + 1, &end, 10);
 	if (*end || !port || port > 65535)
 		return false;
 	f->port = (uint16_t)port;
 	len = (size_t)(colon - text);
-	if (!len)
-		return true;
-	f->has_service = true;
-	if (len > 2 && text[0] == '[' && text[len - 1] == ']')
-		return prefix_parse(text + 1, len - 2, &f->service, NULL);
-	return prefix_parse(text, len, &f->service, NULL) && prefix_is_v4(&f->service);
+	/* of an IPv6 address without brackets nobody knows where its port begins */
+	return !len || (parse_destination(text, len, p, f) &&
+			(*text == '[' || !memchr(text, ':', len) || !strncmp(text, "host:", 5)));
+}
+
+/* The host that may have been meant; NULL: none is near. */
+static const char *nearest_host(const struct policy *p, const char *text)
+{
+	const char **names = mem_alloc(p->n_hosts + 1, sizeof(*names)), *near;
+	char *word = mem_strndup(text, strcspn(text, ":"));
+
+	for (size_t i = 0; i < p->n_hosts; i++)
+		names[i] = p->hosts[i].name;
+	near = diag_nearest(word, names);
+	free(word);
+	free(names);
+	return near;
+}
+
+static bool bad_service(const char *text, const struct policy *p, char **error)
+{
+	const char *near = p ? nearest_host(p, text) : NULL;
+
+	exit_fail(error, 0,
+		  "service: found \"%s\", expected an address, a prefix, a host of the policy, any of them with "
+		  ":PORT, or :PORT%s%s%s",
+		  text, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	return false;
 }
 
 /* True when absent; *out is left alone then. */
@@ -59,7 +96,7 @@ static bool bad(char **error, const char *fmt, const char *found)
 	return false;
 }
 
-bool report_filter_parse(const json_t *args, struct report_filter *f, char **error)
+bool report_filter_parse(const json_t *args, const struct policy *p, struct report_filter *f, char **error)
 {
 	const json_t *limit = json_object_get(args, "limit"), *after = json_object_get(args, "after");
 	const char *service = NULL, *proto = NULL;
@@ -68,9 +105,8 @@ bool report_filter_parse(const json_t *args, struct report_filter *f, char **err
 	if (!get_text(args, "user", &f->user) || !get_text(args, "client", &f->client) ||
 	    !get_text(args, "service", &service) || !get_text(args, "proto", &proto))
 		return bad(error, "user, client, service and proto: expected text%s", "");
-	if (service && !parse_service(service, f))
-		return bad(error, "service: found \"%s\", expected an address, a prefix, ADDRESS:PORT or :PORT",
-			   service);
+	if (service && !parse_service(service, p, f))
+		return bad_service(service, p, error);
 	if (proto && !(f->proto = text_proto_parse(proto)))
 		return bad(error, "proto: found \"%s\", expected tcp, udp, icmp, ... or a number from 1 to 255", proto);
 	if (after && (json_integer_value(after) < 1 || json_integer_value(after) > UINT32_MAX))

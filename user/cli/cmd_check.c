@@ -39,13 +39,19 @@ int cmd_check(int argc, char **argv)
 {
 	struct command_args a;
 	struct diags d = {0};
+	const char *config;
 	struct config *cfg;
 	size_t in_files;
 	int status;
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
-	cfg = config_load(a.n ? a.words[0] : CONFIG_FILE, &d);
+	config = command_option(&a, "config");
+	if (config && a.n) {
+		fputs("sluice check: the file is named twice: by --config and as a word\n", stderr);
+		return EXIT_USAGE;
+	}
+	cfg = config_load(a.n ? a.words[0] : config ? config : CONFIG_FILE, &d);
 	if (cfg) {
 		warn_expired(cfg, &d);
 		config_warn_private(cfg, &d);

@@ -79,7 +79,7 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 	t->failed = ok ? 0 : f->d.errors - before;
 	t->ran = true;
 	if (!ok || !maps)
-		return ok ? EXIT_YES : EXIT_NO;
+		return ok ? EXIT_YES : EXIT_USAGE; /* as for a policy with mistakes: it does not go live */
 	t->passed = 0;
 	t->ran = false;
 	if (!policy_test_maps(r, f->config, &(struct policy_test_maps_result){&t->passed, &t->failed, &t->elsewhere},
@@ -93,7 +93,7 @@ static int run_tests(struct ruleset *r, struct policy_files *f, bool maps, struc
 		diag_error(&f->d, (struct diag_at){0}, "none of the tests is about this gateway: nothing was asked");
 		return EXIT_NO;
 	}
-	return t->failed ? EXIT_NO : EXIT_YES;
+	return t->failed ? EXIT_USAGE : EXIT_YES;
 }
 
 static void show_tests(const struct tests *t, bool maps)

@@ -35,6 +35,32 @@ static bool read_target(const char *text, struct target *t)
 	return true;
 }
 
+/*
+ * A host of the running policy, which is what `explain` and rules mean by the word; nobody's else. False after a
+ * message: it is a network.
+ */
+static bool cmd_probe_ask_policy(const struct command_args *a, const struct target *t, json_t **addresses)
+{
+	char *path = ask_socket(a), *error = NULL;
+	json_t *result = NULL, *args = json_pack("{s:s}", "name", t->host);
+	const char *address = NULL;
+	bool ok = true;
+
+	if (args && control_call(path, "policy host", args, &result, &error) == EXIT_YES)
+		address = json_string_value(json_object_get(result, "address"));
+	if (address && strchr(address, '/')) {
+		fprintf(stderr, "sluice probe: %s is a network of the policy, %s: name an address of it\n", t->host,
+			address);
+		ok = false;
+	} else if (address) {
+		*addresses = json_pack("[s]", address);
+	}
+	json_decref(result);
+	free(error);
+	free(path);
+	return ok;
+}
+
 /* Into a new array of texts, in the order of preference. Returns getaddrinfo()'s error. */
 static int cmd_probe_look_up(const struct target *t, int family, json_t **addresses)
 {
@@ -164,9 +190,9 @@ static int probe(const struct command_args *a, const struct target *t, json_t *a
 int cmd_probe(int argc, char **argv)
 {
 	struct command_args a;
-	json_t *addresses;
+	json_t *addresses = NULL;
 	struct target t;
-	int family, err, status;
+	int family, err = 0, status;
 
 	if (!command_parse(argc, argv, &a))
 		return EXIT_USAGE;
@@ -182,7 +208,10 @@ int cmd_probe(int argc, char **argv)
 	if (!ask_config(&a))
 		return EXIT_USAGE;
 	family = command_option(&a, "ipv4") ? AF_INET : command_option(&a, "ipv6") ? AF_INET6 : AF_UNSPEC;
-	err = cmd_probe_look_up(&t, family, &addresses);
+	if (!cmd_probe_ask_policy(&a, &t, &addresses))
+		return EXIT_USAGE;
+	if (!addresses)
+		err = cmd_probe_look_up(&t, family, &addresses);
 	if (err) {
 		fprintf(stderr, "sluice probe: %s: %s\n", t.host, gai_strerror(err));
 		json_decref(addresses);

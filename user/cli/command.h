@@ -30,6 +30,7 @@ struct command {
 	unsigned char least, most;	      /* words after the options */
 	/* argv[0] is the command's name, whether one word or two */
 	int (*run)(int argc, char **argv);
+	bool destroys; /* what it ends is not brought back by another command: no mistyped word hints at it */
 };
 
 extern const struct command commands[]; /* ends with a NULL name */
@@ -37,6 +38,8 @@ extern const struct command commands[]; /* ends with a NULL name */
 /* The command that argv[0] (and argv[1]) name; *words: how many of them. NULL: none. */
 const struct command *command_find(int argc, char **argv, int *words);
 const struct command *command_by_name(const char *name);
+/* The command that a word may have been meant for, never one that destroys: "log" is not "logout". NULL: none. */
+const char *command_hint(const char *word);
 void command_help(const struct command *c, FILE *out);
 void commands_overview(FILE *out);
 /* The commands of two words that begin with this one: "map list", "map dump". False: there is none. */

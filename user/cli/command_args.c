@@ -100,6 +100,28 @@ void commands_overview(FILE *out)
 	      out);
 }
 
+/* "apply" is a word of its own for whoever has seen `policy apply` once. */
+static const char *as_second_word(const char *word)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		const char *space = strchr(c->name, ' ');
+
+		if (space && !strcmp(space + 1, word) && !c->destroys)
+			return c->name;
+	}
+	return NULL;
+}
+
+const char *command_hint(const char *word)
+{
+	const char *names[64] = {0}, *second = as_second_word(word);
+
+	for (size_t i = 0, n = 0; commands[i].name && n < 63; i++)
+		if (!commands[i].destroys)
+			names[n++] = commands[i].name;
+	return second ? second : diag_nearest(word, names);
+}
+
 /* ---- arguments ----------------------------------------------------------------- */
 
 /* The table's options in getopt's form; 256 + index is what getopt_long() returns for one. */

@@ -9,6 +9,7 @@ extern const struct control_verb gateway_verbs[];
 
 /* verbs_policy.c */
 int verb_explain(void *parts, const json_t *args, json_t **result, char **error);
+int verb_policy_host(void *parts, const json_t *args, json_t **result, char **error);
 int verb_policy_show(void *parts, const json_t *args, json_t **result, char **error);
 int verb_policy_history(void *parts, const json_t *args, json_t **result, char **error);
 int verb_policy_apply(void *parts, const json_t *args, json_t **result, char **error);

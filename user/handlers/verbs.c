@@ -91,13 +91,21 @@ static int verb_clients_reset(void *parts, const json_t *args, json_t **result, 
 	return with_client(p->reset(p->ctx, name), name, result, error);
 }
 
+/* NULL: none, as in a tailnet without a local one. */
+static const struct policy *running_policy(const struct parts *p)
+{
+	const struct ruleset *r = rules_running(&p->running->rules);
+
+	return r ? r->policy : NULL;
+}
+
 static int verb_flows(void *parts, const json_t *args, json_t **result, char **error)
 {
 	struct report_filter filter;
 	struct view *v;
 	int status;
 
-	if (!report_filter_parse(args, &filter, error))
+	if (!report_filter_parse(args, running_policy(parts), &filter, error))
 		return EXIT_USAGE;
 	v = malloc(sizeof(*v));
 	if (!v)
@@ -127,7 +135,7 @@ static int verb_flows_kill(void *parts, const json_t *args, json_t **result, cha
 	struct report_filter filter;
 	struct view *v;
 
-	if (!report_filter_parse(args, &filter, error))
+	if (!report_filter_parse(args, running_policy(parts), &filter, error))
 		return EXIT_USAGE;
 	if (report_filter_is_empty(&filter) && !json_is_true(json_object_get(args, "all")))
 		return exit_fail(error, EXIT_USAGE, "which flows? name some, or say --all");
@@ -203,6 +211,7 @@ const struct control_verb gateway_verbs[] = {
 	{"explain", false, verb_explain},
 	{"probe", true, verb_probe},
 	{"probe result", false, verb_probe_result},
+	{"policy host", false, verb_policy_host},
 	{"policy show", false, verb_policy_show},
 	{"policy apply", true, verb_policy_apply},
 	{"policy rollback", true, verb_policy_rollback},

@@ -112,6 +112,27 @@ int verb_explain(void *parts, const json_t *args, json_t **result, char **error)
 	return *result ? EXIT_YES : EXIT_USAGE;
 }
 
+/* ---- hosts -------------------------------------------------------------------------------- */
+
+/* policy host: {"name"} -> {"schema", "name", "address" (a prefix where it is a network)}; for probe, by people's
+ * words. */
+int verb_policy_host(void *parts, const json_t *args, json_t **result, char **error)
+{
+	const struct parts *all = parts;
+	const struct policy *p = rules_running(&all->running->rules)->policy;
+	const char *name = json_string_value(json_object_get(args, "name"));
+	const struct policy_host *host = p && name ? policy_host_named(p, name, strlen(name)) : NULL;
+	char buf[ADDR_STRLEN];
+
+	if (!name)
+		return exit_fail(error, EXIT_USAGE, "expected a name");
+	if (!host)
+		return exit_fail(error, EXIT_NO, "the policy has no host \"%s\"", name);
+	*result = json_pack("{s:i, s:s, s:s}", "schema", REPORT_SCHEMA, "name", host->name, "address",
+			    prefix_str(&host->prefix, buf));
+	return *result ? EXIT_YES : exit_fail(error, EXIT_NO, "out of memory");
+}
+
 /* ---- show ----------------------------------------------------------------------------------- */
 
 int verb_policy_show(void *parts, const json_t *args, json_t **result, char **error)

@@ -2,7 +2,6 @@
 #ifndef SLUICE_RULESET_DECIDE_H
 #define SLUICE_RULESET_DECIDE_H
 
-#include "bpf/contract.h"
 #include "ruleset.h"
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a gateway answers and how commands show it (gateway_model.h): flows, their filters, maps as text. */
 #include "gateway_model.h"
+#include "policy/policy.h"
 
 /* Dead, expired and mapping slots are none; ICMP has an identifier on one side only. */
 static void test_flows(void **state)
@@ -65,6 +66,15 @@ static const struct {
 	{"{\"service\": \":53\"}", 1},
 	{"{\"service\": \"2001:db8::/32\"}", 0},
 	{"{\"service\": \"[2001:db8::9]:443\"}", 0},
+	/* fault 11: hosts of the policy, as explain knows them */
+	{"{\"service\": \"billing\"}", 1},
+	{"{\"service\": \"billing:443\"}", 1},
+	{"{\"service\": \"host:billing:443\"}", 1},
+	{"{\"service\": \"billing:80\"}", 0},
+	{"{\"service\": \"partner\"}", 3},
+	{"{\"service\": \"six:443\"}", 0},
+	{"{\"service\": \"biling\"}", -1},
+	{"{\"service\": \"billing:x\"}", -1},
 	{"{\"proto\": \"1\"}", 1},
 	{"{\"service\": \"203.0.113.9:x\"}", -1},
 	{"{\"service\": \"203.0.113.9:65536\"}", -1},
@@ -79,25 +89,32 @@ static const struct {
 
 static void test_filters(void **state)
 {
+	static const char hosts[] = "hosts: {billing: 203.0.113.9, partner: 203.0.113.0/24, six: '2001:db8::9'}";
+	struct diags d = {0};
+	struct policy *p = policy_parse(doc_parse("p", hosts, strlen(hosts), DOC_YAML, &d), &d);
 	struct gateway_model g;
 
+	assert_non_null(p);
 	model(&g);
 	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++) {
 		json_t *args = json_loads(filters[i].args, 0, NULL), *r;
 		struct report_filter f;
 		char *error = NULL;
 
-		if (report_filter_parse(args, &f, &error)) {
+		if (report_filter_parse(args, p, &f, &error)) {
 			r = report_flows(&g.s, &f);
 			assert_int_equal(json_integer_value(json_object_get(r, "matched")), filters[i].matched);
 			json_decref(r);
 		} else {
 			assert_int_equal(filters[i].matched, -1);
 			assert_non_null(strstr(error, "expected"));
+			if (strstr(filters[i].args, "biling"))
+				assert_non_null(strstr(error, "did you mean \"billing\"?"));
 		}
 		free(error);
 		json_decref(args);
 	}
+	policy_free(p);
 }
 
 /* ---- maps as text --------------------------------------------------------------------------------------- */

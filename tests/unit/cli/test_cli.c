@@ -177,6 +177,68 @@ static void test_manual_is_complete(void **state)
 	free(manual);
 }
 
+/* Fault 11: -n, -p, -k, -w and -m meant different things. A letter is one option's and an option is one thing,
+ * everywhere. */
+static void test_fault_11_options_mean_the_same_everywhere(void **state)
+{
+	for (const struct command *c = commands; c->name; c++)
+		for (const struct command_option *o = c->options; o && o->name; o++)
+			for (const struct command *d = commands; d->name; d++)
+				for (const struct command_option *p = d->options; p && p->name; p++) {
+					bool same = !strcmp(o->name, p->name);
+
+					if (same && (o->letter != p->letter || !o->value != !p->value ||
+						     strcmp(o->help, p->help)))
+						fail_msg("--%s of %s and of %s differ", o->name, c->name, d->name);
+					if (!same && o->letter && o->letter == p->letter)
+						fail_msg("-%c is --%s of %s and --%s of %s", o->letter, o->name,
+							 c->name, p->name, d->name);
+				}
+}
+
+/* ".Fl u , Fl -user" of the manual is what the table has. */
+static void test_fault_11_letters_of_the_manual(void **state)
+{
+	char *manual = read_file("user/system/sluice.8");
+	size_t seen = 0;
+
+	for (char *at = manual; (at = strstr(at, ".Fl ")); at++) {
+		char letter, name[32];
+
+		if (sscanf(at, ".Fl %c , Fl -%31[a-z-]", &letter, name) != 2)
+			continue;
+		seen++;
+		for (const struct command *c = commands; c->name; c++)
+			for (const struct command_option *o = c->options; o && o->name; o++)
+				if (!strcmp(o->name, name) && o->letter != letter)
+					fail_msg("the manual has -%c for --%s", letter, name);
+	}
+	assert_true(seen > 10);
+	free(manual);
+}
+
+/* Fault 11: "log" hinted at "logout". */
+static void test_fault_11_no_hint_destroys(void **state)
+{
+	static const struct {
+		const char *word, *hint;
+	} cases[] = {
+		{"log", NULL},	      {"logot", NULL},	 {"logou", NULL},	    {"dwn", NULL},
+		{"kick", NULL},	      {"kill", NULL},	 {"rollback", NULL},	    {"reset", NULL},
+		{"statsu", "status"}, {"flow", "flows"}, {"apply", "policy apply"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *hint = command_hint(cases[i].word);
+
+		if (!hint != !cases[i].hint || (hint && strcmp(hint, cases[i].hint)))
+			fail_msg("%s: hints at %s", cases[i].word, hint ? hint : "nothing");
+	}
+	for (const struct command *c = commands; c->name; c++)
+		if (c->destroys)
+			assert_true(!command_hint(c->name) || strcmp(command_hint(c->name), c->name) != 0);
+}
+
 static void test_help_of_each(void **state)
 {
 	for (const struct command *c = commands; c->name; c++) {
@@ -275,6 +337,9 @@ static const struct {
 	{"map dump flows -l 3 " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"reload " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"down -c /nonexistent/g.yaml " GONE, EXIT_USAGE, "/nonexistent/g.yaml: cannot be read"},
+	{"check -c /nonexistent/g.yaml", EXIT_USAGE, "/nonexistent/g.yaml: cannot be read: No such file or directory"},
+	{"check -c gateway.yaml", EXIT_YES, "0 errors"},
+	{"check -c gateway.yaml gateway.yaml", EXIT_USAGE, "the file is named twice"},
 	{"check /nonexistent/g.yaml", EXIT_USAGE, "/nonexistent/g.yaml: cannot be read: No such file or directory"},
 	{"check " OFFICE, EXIT_YES, "has no pool \"bank\": its clients leave by the default one\n0 errors, 1 warning"},
 	{"check gateway.yaml", EXIT_YES, "0 errors"},
@@ -316,7 +381,7 @@ static void test_policy_test_as_json(void **state)
 
 	run("policy test --json -c " OFFICE " -", "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n",
 	    &r);
-	assert_int_equal(r.status, EXIT_NO);
+	assert_int_equal(r.status, EXIT_USAGE); /* fault 11: as check and apply */
 	assert_non_null(strstr(r.out, "\"failed\": 1"));
 	assert_non_null(strstr(r.out, "does not reach 203.0.113.9:443"));
 	assert_non_null(strstr(r.out, "\"errors\": 1"));
@@ -452,6 +517,9 @@ int main(void)
 		cmocka_unit_test(test_two_words_before_one),
 		cmocka_unit_test(test_table_is_sound),
 		cmocka_unit_test(test_manual_is_complete),
+		cmocka_unit_test(test_fault_11_options_mean_the_same_everywhere),
+		cmocka_unit_test(test_fault_11_letters_of_the_manual),
+		cmocka_unit_test(test_fault_11_no_hint_destroys),
 		cmocka_unit_test(test_help_of_each),
 		cmocka_unit_test(test_help_of_a_first_word),
 		cmocka_unit_test(test_completion_is_bash),

@@ -236,7 +236,8 @@ static void test_fault_41_as_the_gateway_decides(void **state)
 		struct filter *f = policy_compile(r, p, NULL, POLICY_DENY_ALL);
 		struct diags d = {0};
 		size_t passed;
-		bool ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f, .blocked = &list}, &passed, &d);
+		bool ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = &inv, .f = f, .blocked = &list},
+					   &passed, &d);
 		char *text = said(&d);
 
 		if (ok != !cases[i].says || passed != ok || (!ok && !strstr(text, cases[i].says)))
