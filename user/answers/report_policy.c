@@ -8,6 +8,8 @@
 
 #include "report.h"
 
+#define NO_CLIENTS_MAX 100 /* names of a diff */
+
 static json_t *text_or_null(const char *s)
 {
 	json_t *j = s && *s ? json_string(s) : NULL;
@@ -191,6 +193,39 @@ static json_t *other_json(const struct ruleset *old, const struct ruleset *new, 
 	return list;
 }
 
+static bool names_login(const struct policy *p, const char *login)
+{
+	for (size_t i = 0; p && i < p->n_rules; i++)
+		for (size_t k = 0; k < p->rules[i].src.n; k++)
+			if (p->rules[i].src.v[k].kind == SEL_USER && !strcmp(p->rules[i].src.v[k].text, login))
+				return true;
+	return false;
+}
+
+/* Logins that @of names and @but does not, and who have no client: what a rule says of them changes nothing here. */
+static void add_without_clients(const struct ruleset *of, const struct ruleset *but, json_t *out)
+{
+	size_t n = of->policy ? of->policy->n_rules : 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < of->policy->rules[i].src.n; k++) {
+			const struct policy_sel *s = &of->policy->rules[i].src.v[k];
+
+			if (s->kind == SEL_USER && resolve_is_empty(of->reach.r, s) &&
+			    !names_login(but->policy, s->text) && json_array_size(out) < NO_CLIENTS_MAX)
+				json_array_append_new(out, json_string(s->text));
+		}
+}
+
+static json_t *without_clients(const struct ruleset *old, const struct ruleset *new)
+{
+	json_t *list = json_array();
+
+	add_without_clients(old, new, list);
+	add_without_clients(new, old, list);
+	return list;
+}
+
 json_t *policy_diff_json(const struct ruleset *old, const struct ruleset *new, const struct config *config,
 			 const struct policy_live *live)
 {
@@ -209,6 +244,7 @@ json_t *policy_diff_json(const struct ruleset *old, const struct ruleset *new, c
 		json_array_append_new(json_object_get(j, "other"),
 				      json_string("the policies differ too much to compare: there are more changes"));
 	policy_diff_free(&diff);
+	json_object_set_new(j, "no_clients", without_clients(old, new));
 	return j;
 }
 

@@ -17,6 +17,7 @@
  * policy diff	{"schema", "same", "changes": [{"change" ("gain", "loss"), "who", "members", "service",
  *			"destinations": [], "except": [], "ports",
  *			"flows" (live ones that end; null: no gateway was asked)}],
+ *			"no_clients" (logins that one of them names alone, and who have none here),
  *			"left_out", "other": ["carol-laptop leaves by pool bank instead of default", ...],
  *			"tests": passed}
  * policy apply	the same without "same", and {"applied" (no dry run), "hash", "previous", "generation",

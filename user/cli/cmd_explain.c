@@ -11,6 +11,7 @@
 #include "command_ask.h"
 #include "user/control/control.h"
 #include "user/answers/report_explain.h"
+#include "user/answers/report_policy.h"
 #include "user/base/exit.h"
 #include "policy_files.h"
 
@@ -40,9 +41,15 @@ static int cmd_explain_answer(const struct command_args *a, json_t *result)
 
 /* ---- from files --------------------------------------------------------------------- */
 
-static int cmd_explain_print_mistakes(struct policy_files *f)
+static int cmd_explain_print_mistakes(const struct command_args *a, struct policy_files *f)
 {
+	json_t *j = command_option(a, "json") ? policy_mistakes_json(&f->d, json_pack("{s:i}", "status", EXIT_USAGE))
+					      : NULL;
+
 	diags_print(&f->d, stderr, true);
+	if (j && !json_dumpf(j, stdout, JSON_INDENT(2)))
+		putchar('\n');
+	json_decref(j);
 	policy_files_close(f);
 	return EXIT_USAGE;
 }
@@ -56,22 +63,23 @@ static int from_files(const struct command_args *a, const struct explain_questio
 	json_t *result;
 
 	if (!policy_files_open(&f, a, true))
-		return cmd_explain_print_mistakes(&f);
+		return cmd_explain_print_mistakes(a, &f);
 	if (!file && f.config)
 		file = f.config->policy;
 	if (!file) {
 		diag_error(&f.d, (struct diag_at){0}, "which policy? --policy names its file");
-		return cmd_explain_print_mistakes(&f);
+		return cmd_explain_print_mistakes(a, &f);
 	}
 	r = policy_files_build(&f, file);
 	if (!r)
-		return cmd_explain_print_mistakes(&f);
+		return cmd_explain_print_mistakes(a, &f);
 	result = explain(&(struct explain_source){.rules = r, .config = f.config, .now = time(NULL)}, q, &error);
 	ruleset_free(r);
 	policy_files_close(&f);
 	if (result)
 		return cmd_explain_answer(a, result);
 	fprintf(stderr, "sluice explain: %s\n", error ? error : "out of memory");
+	ask_refused(a, EXIT_USAGE, error);
 	free(error);
 	return EXIT_USAGE;
 }
@@ -90,8 +98,10 @@ static bool from_gateway(const struct command_args *a, const struct words *w, in
 		       : exit_fail(&error, EXIT_USAGE, "not valid UTF-8");
 	if (*status == EXIT_YES)
 		*status = cmd_explain_answer(a, result);
-	else if (*status != EXIT_NOT_RUNNING)
+	else if (*status != EXIT_NOT_RUNNING) {
 		fprintf(stderr, "sluice explain: %s\n", error ? error : "failed");
+		ask_refused(a, *status, error);
+	}
 	free(error);
 	free(path);
 	return *status != EXIT_NOT_RUNNING;

@@ -37,22 +37,28 @@ static int send(const struct command_args *a, json_t *args)
 	return status;
 }
 
-static int cmd_policy_apply_print_mistakes(struct diags *d)
+static int cmd_policy_apply_print_mistakes(const struct command_args *a, struct diags *d)
 {
+	json_t *j =
+		command_option(a, "json") ? policy_mistakes_json(d, json_pack("{s:i}", "status", EXIT_USAGE)) : NULL;
+
 	diags_print(d, stderr, true);
+	if (j && !json_dumpf(j, stdout, JSON_INDENT(2)))
+		putchar('\n');
+	json_decref(j);
 	diags_free(d);
 	return EXIT_USAGE;
 }
 
 /* What JSON cannot carry is no policy either; its reader says where. */
-static int explain_text(const char *name, const char *text, size_t len)
+static int explain_text(const struct command_args *a, const char *name, const char *text, size_t len)
 {
 	struct diags d = {0};
 
 	doc_free(doc_parse(name, text, len, doc_format_of(name), &d));
 	if (!d.errors)
 		diag_error(&d, (struct diag_at){.file = name}, "is not valid UTF-8");
-	return cmd_policy_apply_print_mistakes(&d);
+	return cmd_policy_apply_print_mistakes(a, &d);
 }
 
 /* @hash (may be NULL): of what was sent last; the same is not sent again. */
@@ -66,13 +72,13 @@ static int apply_file(const struct command_args *a, char *hash)
 
 	text = policy_files_text(a->words[0], &name, &len, &d);
 	if (!text)
-		return cmd_policy_apply_print_mistakes(&d);
+		return cmd_policy_apply_print_mistakes(a, &d);
 	ruleset_hash(text, len, now);
 	value = json_stringn(text, len);
 	if (hash && !strcmp(hash, now)) {
 		json_decref(value);
 	} else if (!value) {
-		status = explain_text(name, text, len);
+		status = explain_text(a, name, text, len);
 	} else {
 		args = common_args(a);
 		json_object_set_new(args, "text", value);

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/alloc.h"
 #include "policy/diag.h"
 #include "policy/doc.h"
 #include "command_ask.h"
+#include "user/answers/report_policy.h"
 #include "user/config/config.h"
 #include "user/control/control.h"
 #include "user/base/text.h"
@@ -55,6 +57,58 @@ static void print_refusal(const char *command, char *error)
 			fprintf(stderr, "%s\n", text_escape(line, escaped, sizeof(escaped)));
 }
 
+/* "file:line:column: text" as a message with its place; anything else is a text alone. */
+static void add_line(const char *line, struct diags *d)
+{
+	struct diag_at at = {0};
+	const char *text = line;
+	char *file = NULL;
+	int used = 0;
+
+	for (const char *colon = strchr(line, ':'); colon && !file; colon = strchr(colon + 1, ':'))
+		if (sscanf(colon, ":%u:%u: %n", &at.line, &at.column, &used) == 2 && used) {
+			file = mem_strndup(line, (size_t)(colon - line));
+			at.file = file;
+			text = colon + used;
+		}
+	if (!file)
+		at = (struct diag_at){0};
+	if (!strncmp(text, "warning: ", 9))
+		diag_warning(d, at, "%s", text + 9);
+	else
+		diag_error(d, at, "%s", text);
+	free(file);
+}
+
+/* "2 errors, 1 warning": the numbers are fields of their own. */
+static bool sums_up(const char *line)
+{
+	unsigned errors, warnings;
+	int used = 0;
+
+	return sscanf(line, "%u error%*1[s], %u warning%n", &errors, &warnings, &used) == 2 && used;
+}
+
+void ask_refused(const struct command_args *a, int status, const char *error)
+{
+	char *copy, *rest, *line;
+	struct diags d = {0};
+	json_t *j;
+
+	if (!command_option(a, "json"))
+		return;
+	copy = rest = mem_strdup(error ? error : "failed");
+	while ((line = strsep(&rest, "\n")))
+		if (*line && !sums_up(line))
+			add_line(line, &d);
+	j = policy_mistakes_json(&d, json_pack("{s:i}", "status", status));
+	json_dumpf(j, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(j);
+	diags_free(&d);
+	free(copy);
+}
+
 int ask_pages(const struct command_args *a, json_t *args, const char *list, uint64_t limit, json_t **result)
 {
 	char *path, *error = NULL;
@@ -69,6 +123,8 @@ int ask_pages(const struct command_args *a, json_t *args, const char *list, uint
 		status = control_call_pages(path, a->command->name, args, list, limit, result, &error);
 	else
 		status = control_call(path, a->command->name, args, result, &error);
+	if (status != EXIT_YES)
+		ask_refused(a, status, error);
 	if (status != EXIT_YES && error)
 		print_refusal(a->command->name, error);
 	free(error);

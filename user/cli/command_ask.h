@@ -26,6 +26,12 @@ int ask(const struct command_args *a, json_t *args, json_t **result);
 /* The same for a command that lists, page after page (control_call_pages()). */
 int ask_pages(const struct command_args *a, json_t *args, const char *list, uint64_t limit, json_t **result);
 
+/*
+ * With --json a refusal is JSON, too: {"schema", "status" (the exit status), "errors", "warnings", "messages"}, as of
+ * `policy check`. The text goes to stderr in any case, which is not done here.
+ */
+void ask_refused(const struct command_args *a, int status, const char *error);
+
 /* The result as JSON with --json, else by @show. Releases it. */
 void ask_show(const struct command_args *a, json_t *result, void (*show)(const json_t *, FILE *));
 

@@ -243,6 +243,8 @@ struct config_changes {
 	unsigned live;				 /* enum config_part */
 	const char *restart[CONFIG_RESTART_MAX]; /* keys that need a restart: "tunnel.listen"; static */
 	size_t n_restart;
+	const char *changed[CONFIG_RESTART_MAX]; /* the others: "clients" */
+	size_t n_changed;
 };
 
 void config_diff(const struct config *old, const struct config *new, struct config_changes *out);

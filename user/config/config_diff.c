@@ -219,7 +219,9 @@ void config_diff(const struct config *old, const struct config *new, struct conf
 		if (keys[i].same(old, new))
 			continue;
 		out->live |= keys[i].live;
-		if (!keys[i].live)
+		if (keys[i].live)
+			out->changed[out->n_changed++] = keys[i].name;
+		else
 			out->restart[out->n_restart++] = keys[i].name;
 	}
 }

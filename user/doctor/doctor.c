@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -97,6 +98,28 @@ static void check_bpffs(struct doctor *d, const struct config *cfg)
 	free(path);
 }
 
+/* A start refuses a folder that others may write to, or read keys in. */
+static void check_state(struct doctor *d, const struct config *cfg)
+{
+	char advice[512];
+	struct stat st;
+
+	snprintf(advice, sizeof(advice), "chown root %s && chmod 700 %s, or name another folder as state", cfg->state,
+		 cfg->state);
+	if (stat(cfg->state, &st) && errno == ENOENT)
+		doctor_say(d, "state", DOCTOR_OK, NULL, "%s is made at the start", cfg->state);
+	else if (stat(cfg->state, &st))
+		doctor_say(d, "state", DOCTOR_FAIL, NULL, "%s: %s", cfg->state, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		doctor_say(d, "state", DOCTOR_FAIL, "name a folder as state", "%s is no folder", cfg->state);
+	else if (st.st_uid || st.st_mode & 077)
+		doctor_say(d, "state", DOCTOR_FAIL, advice,
+			   "%s belongs to uid %u and has mode %03o: a start refuses it", cfg->state, st.st_uid,
+			   st.st_mode & 07777);
+	else
+		doctor_say(d, "state", DOCTOR_OK, NULL, "%s is root's alone", cfg->state);
+}
+
 static int doctor_read_number(const char *path)
 {
 	FILE *in = fopen(path, "re");
@@ -130,6 +153,7 @@ void doctor_machine(struct doctor *doctor, const struct config *cfg)
 	check_tun(doctor);
 	if (cfg)
 		check_bpffs(doctor, cfg);
+	check_state(doctor, cfg);
 	check_forwarding(doctor);
 }
 

@@ -33,21 +33,11 @@ struct reload {
 	bool refused;	       /* or the file has mistakes, which are in @d */
 	bool dry;
 	json_t *diff; /* NULL: taken over, or no dry run */
+	json_t *what; /* names of what changes; NULL: mistakes */
 	struct diags d;
 };
 
 static const struct change_kind reloading;
-
-static void reload_begin(struct change *c, const struct running *now)
-{
-	struct reload *r = (struct reload *)c;
-
-	if (!r->next)
-		return;
-	config_diff(now->site->config, r->next, &r->changes);
-	if (!r->changes.n_restart)
-		now->clients.origin->ops->configure(now->clients.origin->ctx, r->next);
-}
 
 static json_t *reload_names_of(const struct config *of, const struct config *but)
 {
@@ -73,6 +63,30 @@ static json_t *names_of_changed(const struct config *old, const struct config *n
 			json_array_append_new(list, json_string(next->clients[i].name));
 	}
 	return list;
+}
+
+/* What is another by @next: clients by their names, and keys of the configuration. */
+static json_t *reload_what(const struct config *old, const struct config *next, const struct config_changes *changes)
+{
+	json_t *keys = json_array();
+
+	for (size_t i = 0; i < changes->n_changed; i++)
+		json_array_append_new(keys, json_string(changes->changed[i]));
+	return json_pack("{s:o, s:o, s:o, s:o}", "added", reload_names_of(next, old), "removed",
+			 reload_names_of(old, next), "changed", names_of_changed(old, next), "keys", keys);
+}
+
+static void reload_begin(struct change *c, const struct running *now)
+{
+	struct reload *r = (struct reload *)c;
+
+	if (!r->next)
+		return;
+	config_diff(now->site->config, r->next, &r->changes);
+	json_decref(r->what);
+	r->what = reload_what(now->site->config, r->next, &r->changes);
+	if (!r->changes.n_restart)
+		now->clients.origin->ops->configure(now->clients.origin->ctx, r->next);
 }
 
 /* The policy of @next, with its routes, tags and roles, for the clients of @today. */
@@ -158,12 +172,12 @@ static int name_restart_keys(const struct config_changes *changes, char **error)
 	return exit_fail(error, EXIT_USAGE, "%s", text);
 }
 
-static json_t *reload_report(const struct running *now, struct diags *d)
+static json_t *reload_report(const struct running *now, const struct reload *r, struct diags *d)
 {
-	return json_pack("{s:i, s:{s:I, s:I, s:I}, s:I, s:o}", "schema", REPORT_SCHEMA, "clients", "added",
-			 (json_int_t)now->clients.added, "removed", (json_int_t)now->clients.removed, "changed",
-			 (json_int_t)now->clients.changed, "policy", (json_int_t)maps_generation(now->site->maps),
-			 "notes", policy_lines_json(d, DIAG_WARNING));
+	return json_pack("{s:i, s:O?, s:{s:I, s:I, s:I}, s:I, s:o}", "schema", REPORT_SCHEMA, "names", r->what,
+			 "clients", "added", (json_int_t)now->clients.added, "removed",
+			 (json_int_t)now->clients.removed, "changed", (json_int_t)now->clients.changed, "policy",
+			 (json_int_t)maps_generation(now->site->maps), "notes", policy_lines_json(d, DIAG_WARNING));
 }
 
 /* Later configurations have been read already: whom they take out does not come back in between. */
@@ -245,6 +259,17 @@ static int refuse_files(struct reload *r, const struct running *now, char **erro
 	return EXIT_USAGE;
 }
 
+static void reload_log(const struct running *now, const struct reload *r)
+{
+	char keys[256] = "";
+
+	for (size_t i = 0; i < r->changes.n_changed; i++)
+		snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s",
+			 i ? ", " : "; other keys: ", r->changes.changed[i]);
+	log_info("reloaded: %zu clients added, %zu removed, %zu changed%s", now->clients.added, now->clients.removed,
+		 now->clients.changed, keys);
+}
+
 static int reload_finish(struct change *c, struct running *now, json_t **result, char **error)
 {
 	struct reload *r = (struct reload *)c;
@@ -263,11 +288,10 @@ static int reload_finish(struct change *c, struct running *now, json_t **result,
 		return exit_fail(error, EXIT_NO,
 				 "the clients are in force, but no memory was there to compile the policy for "
 				 "them: nothing passes until it can be (sluice status)");
-	log_info("reloaded: %zu clients added, %zu removed, %zu changed", now->clients.added, now->clients.removed,
-		 now->clients.changed);
+	reload_log(now, r);
 	if (r->refused)
 		return refuse_policy(r, now, error);
-	*result = reload_report(now, &r->d);
+	*result = reload_report(now, r, &r->d);
 	return EXIT_YES;
 }
 
@@ -278,6 +302,7 @@ static void free_reload(struct change *c)
 	config_free(r->next);
 	config_named_free(&r->named);
 	ruleset_free(r->rules);
+	json_decref(r->what);
 	json_decref(r->diff);
 	diags_free(&r->d);
 	if (!r->dry)

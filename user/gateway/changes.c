@@ -73,7 +73,7 @@ static void changes_end(struct changes *q)
 	q->working = false;
 	c = take_first(q);
 	status = c->kind->finish(c, q->running, &result, &error);
-	if (status && !c->ticket)
+	if (status) /* whoever asked for it is told, too: the log is read by somebody else */
 		log_error("%s: %s", c->kind->name, error ? error : "out of memory");
 	q->to.answer(q->to.ctx, c->ticket, status, result, error);
 	c->kind->free(c);

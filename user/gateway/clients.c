@@ -311,8 +311,10 @@ static void make_so(struct clients *all, const struct site *s, struct client *c,
 	bool known = c->peer;
 
 	c->config = next;
-	if (c->out || !c->id)
+	if (c->out || !c->id) { /* its date alone, say: it is settled below, or with the clock */
+		all->changed += old && old != next && !config_client_same(old, next);
 		return;
+	}
 	if (!known) {
 		clients_add(all, s, c, psk);
 		all->added++;

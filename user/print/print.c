@@ -402,6 +402,12 @@ void print_reload(const json_t *r, FILE *out)
 {
 	const json_t *clients = json_object_get(r, "clients");
 
+	const json_t *names = json_object_get(r, "names");
+
+	print_list(json_object_get(names, "added"), "client added: ", out);
+	print_list(json_object_get(names, "removed"), "client removed: ", out);
+	print_list(json_object_get(names, "changed"), "client changed: ", out);
+	print_list(json_object_get(names, "keys"), "changed in the configuration: ", out);
 	fprintf(out, "reloaded: clients %llu added, %llu removed, %llu changed; policy %llu\n",
 		(unsigned long long)field_number(clients, "added"),
 		(unsigned long long)field_number(clients, "removed"),

@@ -101,8 +101,13 @@ void print_policy_diff(const json_t *diff, FILE *out)
 		fprintf(out, "and %llu more\n", (unsigned long long)left_out);
 	json_array_foreach (other, i, text)
 		fprintf(out, "~ %s\n", text_escape(json_string_value(text), escaped, sizeof(escaped)));
+	json_array_foreach (json_object_get(diff, "no_clients"), i, text)
+		fprintf(out, "%s has no clients here: what the policies say differs, and changes nothing\n",
+			text_escape(json_string_value(text), escaped, sizeof(escaped)));
 	if (policy_diff_is_empty(diff))
-		fputs("nobody gains or loses anything\n", out);
+		fputs(json_array_size(json_object_get(diff, "no_clients")) ? "nobody else gains or loses anything\n"
+									   : "nobody gains or loses anything\n",
+		      out);
 	if (json_is_integer(tests))
 		fprintf(out, "tests: %lld passed\n", json_integer_value(tests));
 }

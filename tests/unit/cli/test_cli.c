@@ -331,7 +331,7 @@ static const struct {
 	{"clients reset bob " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"flows --user a@x -p tcp --limit 5 " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"flows kill --all " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
-	{"drops --json " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
+	{"drops " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"routes " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"map list " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
 	{"map dump flows -l 3 " GONE, EXIT_NOT_RUNNING, "no gateway runs"},
@@ -435,6 +435,55 @@ static void test_fault_13_an_inventory_of_a_netmap(void **state)
 	unlink(name);
 }
 
+/*
+ * Fault 10: every command tells what happened in text, JSON and exit status alike. The text is the same with --json,
+ * and the JSON has its messages. (A gateway's commands are in tests/lab/test_outcomes.py, with the log.)
+ */
+static const struct {
+	const char *line, *input;
+	int status;
+	const char *text, *json;
+} outcomes[] = {
+	{"policy check -c " OFFICE " -", "acls: []\n", EXIT_YES, "0 errors", "\"errors\": 0"},
+	{"policy check -c " OFFICE " -", "acl: []\n", EXIT_USAGE, "unknown field \"acl\"", "unknown field \\\"acl\\\""},
+	{"policy test -c " OFFICE " -", "acls: []\n", EXIT_YES, "", "\"passed\": 0"},
+	{"policy test -c " OFFICE " -", "tests: [{src: alice@example.com, accept: ['203.0.113.9:443']}]\n", EXIT_USAGE,
+	 "does not reach 203.0.113.9:443", "does not reach 203.0.113.9:443"},
+	{"policy diff -c " OFFICE " - /nonexistent/p.yaml", "acls: []\n", EXIT_USAGE, "the policy cannot be read",
+	 "the policy cannot be read"},
+	{"policy matrix -c " OFFICE " -", "acl: []\n", EXIT_USAGE, "unknown field \"acl\"",
+	 "unknown field \\\"acl\\\""},
+	{"check /nonexistent/g.yaml", "", EXIT_USAGE, "cannot be read", "cannot be read"},
+	{"explain a@b.c 203.0.113.9 443 -c " OFFICE " --policy - " GONE, "acl: []\n", EXIT_USAGE,
+	 "unknown field \"acl\"", "unknown field \\\"acl\\\""},
+	{"policy apply /nonexistent/p.yaml " GONE, "", EXIT_USAGE, "the policy cannot be read",
+	 "the policy cannot be read"},
+	{"policy apply - " GONE, "acls: []\n", EXIT_NOT_RUNNING, "no gateway runs", "no gateway runs"},
+	{"reload " GONE, "", EXIT_NOT_RUNNING, "no gateway runs", "\"status\": 3"},
+	{"status " GONE, "", EXIT_NOT_RUNNING, "no gateway runs", "no gateway runs"},
+	{"flows " GONE, "", EXIT_NOT_RUNNING, "no gateway runs", "no gateway runs"},
+	{"clients kick x " GONE, "", EXIT_NOT_RUNNING, "no gateway runs", "no gateway runs"},
+};
+
+static void test_fault_10_outcomes(void **state)
+{
+	static struct ran text, json;
+
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(*outcomes); i++) {
+		char line[256];
+
+		run(outcomes[i].line, outcomes[i].input, &text);
+		snprintf(line, sizeof(line), "%s --json", outcomes[i].line);
+		run(line, outcomes[i].input, &json);
+		if (text.status != outcomes[i].status || json.status != outcomes[i].status)
+			fail_msg("%s: exit %d, and %d with --json", outcomes[i].line, text.status, json.status);
+		if (!strstr(text.err, outcomes[i].text))
+			fail_msg("%s: said %s", outcomes[i].line, text.err);
+		if (!strstr(json.out, outcomes[i].json) || !strstr(json.out, "\"schema\": "))
+			fail_msg("%s --json: %s", outcomes[i].line, json.out);
+	}
+}
+
 /* ---- keys --------------------------------------------------------------------------------------------- */
 
 static void test_genkey_gives_other_keys(void **state)
@@ -528,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_policy_test_as_json),
 		cmocka_unit_test(test_fault_13_an_inventory_of_a_configuration),
 		cmocka_unit_test(test_fault_13_an_inventory_of_a_netmap),
+		cmocka_unit_test(test_fault_10_outcomes),
 		cmocka_unit_test(test_genkey_gives_other_keys),
 		cmocka_unit_test(test_pubkey),
 		cmocka_unit_test(test_client_config),
