@@ -7,7 +7,7 @@ import pytest
 
 from gateways import settle
 from lab import wait_for
-from net import SERVICE
+from net import SERVICE, STATIC
 from wg import Key, wg
 
 PEERS = ("wireguard-go", "boringtun-cli")
@@ -140,6 +140,37 @@ def test_w10_a_stranger_hears_nothing(world):
     sent = {packet.src for packet in capture.packets()}
     assert sent == {bob.host.json("ip -j link show eth0")[0]["address"]}
     assert world.gateway.drops()["wg_handshake"] > 0
+
+
+PROXY = """
+import select, socket
+outside, gateway, client = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM), None
+outside.bind(("198.51.100.1", 4000))
+gateway.connect(("127.0.0.1", 51820))
+print("ready", flush=True)
+while True:
+    for ready in select.select([outside, gateway], [], [])[0]:
+        if ready is outside:
+            bytes, client = outside.recvfrom(2048)
+            gateway.send(bytes)
+        else:
+            outside.sendto(gateway.recv(2048), client)
+"""
+
+
+def test_fault_45_a_proxy_beside_the_gateway(world):
+    """An obfuscator (udp2raw) on the gateway's host: the client is at loopback, where no NIC brings anything from."""
+    world = world()
+    alice = world.client("alice")
+    world.gateway.admit(alice)
+    world.gateway.start()
+    proxy = world.net.gateway.popen("proxy", ["/usr/bin/python3", "-c", PROXY])
+    wait_for("the proxy", lambda: "ready" in proxy.output())
+    alice.join(world.gateway)
+    alice.set("peer", world.gateway.key.public, "endpoint", f"{STATIC[4]}:4000")
+    wait_for("alice", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/").get("status") == 200, seconds=20)
+    wait_for("at loopback", lambda: world.gateway.client_report(alice)["endpoint"].startswith("127.0.0.1:"))
+    assert alice.host.probe("get", f"http://{SERVICE[4]}/bytes/1000000")["intact"]
 
 
 @pytest.mark.long

@@ -35,14 +35,26 @@ uint32_t endpoint_read(const struct endpoint_cell *c, struct endpoint *out)
 	return before;
 }
 
+static bool endpoint_is_loopback(const struct addr *a)
+{
+	static const struct addr loopback = {.b = {[15] = 1}};
+
+	return addr_is_v4(a) ? a->b[12] == 127 : !addr_cmp(a, &loopback);
+}
+
+bool endpoint_is_on_host(const struct endpoint *e)
+{
+	return e->port && endpoint_is_loopback(&e->addr) && endpoint_is_loopback(&e->local);
+}
+
 bool endpoint_is_plausible(const struct endpoint *e)
 {
-	static const struct addr none, loopback = {.b = {[15] = 1}};
+	static const struct addr none;
 	const uint8_t *b = e->addr.b;
 
-	if (!e->port)
+	if (!e->port || endpoint_is_loopback(&e->addr))
 		return false;
 	if (addr_is_v4(&e->addr))
-		return b[12] != 0 && b[12] != 127 && b[12] < 224;
-	return b[0] != 0xff && addr_cmp(&e->addr, &none) && addr_cmp(&e->addr, &loopback);
+		return b[12] != 0 && b[12] < 224;
+	return b[0] != 0xff && addr_cmp(&e->addr, &none);
 }

@@ -30,6 +30,8 @@ static inline bool endpoint_equal(const struct endpoint *a, const struct endpoin
 
 /* Could a datagram have come from there, and may one be sent there? Not from nowhere, from many or from loopback. */
 bool endpoint_is_plausible(const struct endpoint *e);
+/* Of a program of this host, as an obfuscator is (udp2raw): from loopback to loopback, which comes by no NIC. */
+bool endpoint_is_on_host(const struct endpoint *e);
 
 /*
  * A peer that is reached by a relay of its region has the endpoint that Tailscale

@@ -162,9 +162,10 @@ bool transport_may_be_at(const struct transport_set *set, const struct allowedip
 {
 	if (!set->outside || endpoint_is_relay(from))
 		return true;
-	if (from->port == set->port && !addr_cmp(&from->addr, &from->local))
+	if (from->port == set->port && (!addr_cmp(&from->addr, &from->local) || endpoint_is_on_host(from)))
 		return false;
-	return endpoint_is_plausible(from) && allowedips_lookup(allowed, &from->addr) == ALLOWEDIPS_NONE;
+	return (endpoint_is_plausible(from) || endpoint_is_on_host(from)) &&
+	       allowedips_lookup(allowed, &from->addr) == ALLOWEDIPS_NONE;
 }
 
 void transport_follow(const struct transport_set *set, struct transport *t, const struct allowedips *allowed,

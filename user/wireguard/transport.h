@@ -94,7 +94,8 @@ struct transport *transport_find(const struct transport_set *set, uint32_t peer)
 /*
  * May a peer be there? Where the set's peers are outside: not at an address inside the
  * tunnel, or what is for it would come back in and be sealed again, for ever; nor where
- * nobody can be, nor at our own socket. Elsewhere (`sluice wireguard`) allowed addresses may be the outer ones.
+ * nobody can be, nor at our own socket. At loopback what came by loopback: a proxy. Elsewhere (`sluice wireguard`)
+ * allowed addresses may be the outer ones.
  */
 bool transport_may_be_at(const struct transport_set *set, const struct allowedips *allowed,
 			 const struct endpoint *from);

@@ -112,6 +112,35 @@ static void test_fault_45_no_peer_is_inside_the_tunnel(void **state)
 	}
 }
 
+/* An obfuscator beside the gateway (udp2raw) speaks from loopback to loopback; by a NIC nobody does. */
+static void test_fault_45_a_proxy_on_this_host(void **state)
+{
+	static const struct {
+		const char *from, *local;
+		uint16_t port;
+		bool may;
+	} cases[] = {
+		{"127.0.0.1", "127.0.0.1", 7, true},  {"::1", "::1", 7, true},
+		{"127.0.0.9", "127.0.0.1", 7, true},  {"127.0.0.1", "192.0.2.1", 7, false},
+		{"::1", "2001:db8::1", 7, false},     {"127.0.0.1", "::", 7, false},
+		{"127.0.0.9", "127.0.0.1", 9, false}, {"::1", "::1", 9, false},
+		{"127.0.0.1", "127.0.0.1", 0, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct endpoint from = {.addr = sim_prefix(cases[i].from).addr,
+					.local = sim_prefix(cases[i].local).addr,
+					.port = cases[i].port};
+		struct bench b;
+
+		setup(&b);
+		b.set.outside = true;
+		b.set.port = 9;
+		assert_int_equal(transport_may_be_at(&b.set, b.allowed, &from), cases[i].may);
+		teardown(&b);
+	}
+}
+
 /* Our own socket is nobody's, another of our host may be; a relay's endpoint, which looks like loopback, is one. */
 static void test_fault_45_own_address_and_relay(void **state)
 {
@@ -262,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_W12_roaming),
 		cmocka_unit_test(test_fault_45_no_peer_is_inside_the_tunnel),
 		cmocka_unit_test(test_fault_45_own_address_and_relay),
+		cmocka_unit_test(test_fault_45_a_proxy_on_this_host),
 		cmocka_unit_test(test_W13_inner_source),
 		cmocka_unit_test(test_broken_inner_packets),
 		cmocka_unit_test(test_W14_padding),
