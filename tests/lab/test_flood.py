@@ -92,12 +92,15 @@ def initiations(public, right, cookie, n=4096):
 class Flood:
     """A stranger's initiations at a fixed rate, while a with block lasts."""
 
-    def __init__(self, world, rate, seconds, right=True, cookie=False, source="10.0.0.0/8"):
-        self.host = world.net.client(f"mallory{len(world.net.clients)}")
+    def __init__(self, world, rate, seconds, right=True, cookie=False, source="10.0.0.0/8", wire=False):
+        """wire: as frames on the gateway's own wire, where nothing is in between: as many as the machine can send."""
+        self.host = world.net.router if wire else world.net.client(f"mallory{len(world.net.clients)}")
         program, messages = world.lab.file("flood"), world.lab.file("initiations")
         subprocess.run(["gcc", "-O2", "-o", program, HERE / "flood.c"], check=True)
         messages.write_bytes(b"".join(initiations(world.gateway.key.public, right, cookie)))
         self.command = [str(program), str(messages), "148", STATIC[4], "51820", source, str(rate), str(seconds)]
+        if wire:
+            self.command += ["gw0", world.net.gateway.json("ip -j link show eth0")[0]["address"]]
 
     def __enter__(self):
         self.process = self.host.popen("flood", self.command)
@@ -143,6 +146,30 @@ def test_fault_22_a_flood_of_initiations(world, kind):
     reason = "wg_mac1" if kind == "wrong mac1" else "wg_rate"
     assert drops[reason] > before[reason]
     assert world.gateway.command("status", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_fault_22_the_most_that_the_machine_can_send(world, kind):
+    """300,000 a second are asked for, and what the gateway's NIC counts is told: a download goes on. Who floods from an
+    address of its own does not keep a newcomer out, who is in after one retry with a cookie."""
+    world = world()
+    alice, bob = world.client("alice"), world.client("bob")
+    for client in (alice, bob):
+        world.gateway.admit(client)
+    world.gateway.start()
+    alice.join(world.gateway)
+    wait_for("alice", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/").get("status") == 200)
+    counter = ["cat", "/sys/class/net/eth0/statistics/rx_packets"]
+    with Flood(world, 300000, 60, wire=True, **FLOODS[kind]) as flood:
+        start, before = time.monotonic(), int(world.net.gateway.out(counter))
+        result = timed("5 MB", lambda: alice.host.probe("get", f"http://{SERVICE[4]}/bytes/5000000"))
+        rate = (int(world.net.gateway.out(counter)) - before) / (time.monotonic() - start)
+        say(f"    {rate:.0f} packets a second at the gateway's NIC")
+        assert result["bytes"] == 5000000 and result["intact"]
+        if kind == "one source":
+            bob.join(world.gateway, keepalive=1)
+            timed("a new client", lambda: wait_for("bob", lambda: bob.handshake(world.gateway.key.public), 40))
+        assert flood.process.alive()
 
 
 @pytest.mark.long
