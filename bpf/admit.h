@@ -25,6 +25,7 @@
 #define ADMIT_LOOKED	100000 /* a second; a tenth of a core */
 #define ADMIT_STRANGE	10000
 #define ADMIT_OTHER	20000
+#define ADMIT_A_PEER	500 /* as much as the daemon takes of one (user/tailnet/disco/disco_limit.h) */
 #define ADMIT_DEPTH	(SECOND / 10)
 #define ADMIT_A_SOURCE	2  /* a second */
 #define ADMIT_OF_PROVEN 50 /* the worker is stricter (user/wireguard/ratelimit.h) */
@@ -88,6 +89,17 @@ static __always_inline int admit_initiation(void *ctx, bool xdp, const struct ga
 	return DROP_NONE;
 }
 
+/* Disco, STUN: a peer where it has answered us has a bucket of its own, all others share one. */
+static __always_inline int admit_other(const struct gate_message *m, struct admissions *a, __u32 n)
+{
+	struct known_at key = {.addr = m->from, .port = bpf_htons(m->port)};
+	__u64 *known = bpf_map_lookup_elem(&known_work, &key);
+
+	if (known && admit_take(known, bucket_cost(n, ADMIT_A_PEER), SECOND))
+		return DROP_NONE;
+	return admit_all(a, ADMIT_OTHERS, n, ADMIT_OTHER) ? DROP_NONE : DROP_WG_RATE;
+}
+
 /* A message that has passed wg_check(). DROP_NONE, or why it stays outside. */
 static __always_inline int admit_check(void *ctx, bool xdp, const struct gate_message *m, const struct wg_head *h,
 				       __u32 n)
@@ -97,7 +109,7 @@ static __always_inline int admit_check(void *ctx, bool xdp, const struct gate_me
 	if (!a)
 		return DROP_NONE;
 	if (h->type > WG_DATA || h->reserved[0] | h->reserved[1] | h->reserved[2])
-		return admit_all(a, ADMIT_OTHERS, n, ADMIT_OTHER) ? DROP_NONE : DROP_WG_RATE;
+		return admit_other(m, a, n);
 	return h->type == WG_INITIATION ? admit_initiation(ctx, xdp, m, a, n) : DROP_NONE;
 }
 

@@ -564,6 +564,15 @@ struct admissions { /* array `admissions`, by enum admit_place: when each is ful
 	__u64 proven[ADMIT_SOURCES];	/* who has, by a cookie */
 };
 
+#define KNOWN_MAX 16384
+
+struct known_at { /* hash `known_work` -> when its bucket is full again, ns: a peer's address that a pong has come from
+		   */
+	struct addr addr;
+	__be16 port;
+	__u16 pad[3];
+};
+
 #define ASKED_SETS (1 << 19)
 
 struct asked_set { /* array `asked_work`, by a hash of a source: when it was let in as a stranger (asked.h) */
@@ -618,6 +627,7 @@ _Static_assert(sizeof(struct client_class) == 32, "client_class");
 _Static_assert(sizeof(struct client_state) == 64, "client_state"); /* a cache line */
 _Static_assert(sizeof(struct egress) == 32 + 4 * MAX_PORT_RANGES + 4 * MAX_ANSWERS, "egress");
 _Static_assert(sizeof(struct host_echo) == 40, "host_echo");
+_Static_assert(sizeof(struct known_at) == 24, "known_at");
 _Static_assert(sizeof(struct tuple) == 40, "tuple");
 _Static_assert(sizeof(struct flow) == 192, "flow"); /* three cache lines, wherever in the array */
 _Static_assert(sizeof(struct flow_table) == 24, "flow_table");

@@ -250,6 +250,13 @@ struct {
 } admissions SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KNOWN_MAX);
+	__type(key, struct known_at);
+	__type(value, __u64);
+} known_work SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, ASKED_SETS);
 	__type(key, __u32);

@@ -275,6 +275,33 @@ static void test_fault_22_strangers_have_budgets(void **state)
 	budgets(s, 0);
 }
 
+/* A flood of disco by strangers does not reach a peer that has answered from where it is; its own bucket is bounded. */
+static void test_fault_22_known_peers_have_buckets(void **state)
+{
+	struct scratch *s = *state;
+	unsigned in;
+
+	budgets(s, 1u << ADMIT_OTHERS);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct addr from = addr_of(v6 ? "2001:db8:5::5" : "192.0.2.5"); /* message_frame()'s */
+		struct frame f = message_frame(v6, 24);
+
+		arm(s, true, true, true);
+		assert_front(s, &f, DROP_WG_RATE);
+		must(maps_known_set(s->m, &from, 4243)); /* another port of it */
+		assert_front(s, &f, DROP_WG_RATE);
+		must(maps_known_set(s->m, &from, 4242));
+		for (in = 0; in < 5000 && run(s, PROGRAM_FRONT, &f).verdict == 2; in++)
+			;
+		assert_in_range(in, 400, 4999);
+		must(maps_known_set(s->m, &from, 4242)); /* does not fill it */
+		for (in = 0; in < 5000 && run(s, PROGRAM_FRONT, &f).verdict == 2; in++)
+			;
+		assert_in_range(in, 0, 300);
+	}
+	budgets(s, 0);
+}
+
 static void test_counted(void **state)
 {
 	struct scratch *s = *state;
@@ -523,6 +550,7 @@ int main(void)
 		cmocka_unit_test_setup(test_options, setup),
 		cmocka_unit_test_setup(test_gro, setup),
 		cmocka_unit_test_setup(test_fault_22_strangers_have_budgets, setup),
+		cmocka_unit_test_setup(test_fault_22_known_peers_have_buckets, setup),
 		cmocka_unit_test_setup(test_counted, setup),
 		cmocka_unit_test_setup(test_steer_tap, setup),
 		cmocka_unit_test_setup(test_fence_tap, setup),

@@ -263,6 +263,14 @@ void hooks_gate(const struct site *s, const struct gate_keys *keys)
 		log_error("the gate in front of the port: %s", strerror(-err));
 }
 
+void hooks_know(const struct site *s, const struct addr *addr, uint16_t port)
+{
+	int err = maps_known_set(s->maps, addr, port);
+
+	if (err)
+		log_warning("map of known peers: %s", strerror(-err));
+}
+
 bool hooks_open(struct hooks *h, const struct site *s, const struct egress_state *egress, char *error, size_t size)
 {
 	struct hooks next;

@@ -35,6 +35,8 @@ void hooks_verify(struct hooks *h, const struct site *s);
 int hooks_tap(const struct site *s);
 /* What the programs check strangers' macs by. Any thread. */
 void hooks_gate(const struct site *s, const struct gate_keys *keys);
+/* What came from there answered what was sent there: a peer, a STUN server. */
+void hooks_know(const struct site *s, const struct addr *addr, uint16_t port);
 void hooks_close(struct hooks *h);
 
 #endif

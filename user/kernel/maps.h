@@ -125,6 +125,9 @@ enum reserved maps_reserved_default(const struct addr *a); /* pure: the same for
  */
 int maps_gate_set(struct maps *m, const uint8_t *mac1, const uint8_t *const secrets[2]);
 
+/* A peer has answered from there: its disco and STUN do not share strangers' budget. 0 also when it was known. */
+int maps_known_set(struct maps *m, const struct addr *addr, uint16_t port);
+
 /* @index: receiver index as it stands in messages (little-endian). */
 int maps_session_set(struct maps *m, uint32_t index, uint32_t worker, uint32_t client);
 int maps_session_delete(struct maps *m, uint32_t index);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the programs check the macs of strangers by (bpf/gate.h): secrets, in the kernel's memory and nowhere else. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -19,6 +20,15 @@ static void begin_mac(struct blake2s *s, const uint8_t key[GATE_KEY])
 	blake2s_begin(s, GATE_KEY, GATE_MAC);
 	blake2s_compress(s, &b, sizeof(b), false);
 	explicit_bzero(&b, sizeof(b));
+}
+
+int maps_known_set(struct maps *m, const struct addr *addr, uint16_t port)
+{
+	const struct known_at key = {.addr = *addr, .port = htons(port)};
+	uint64_t full = 0;
+	int err = bpf_map_update_elem(bpf_map__fd(m->skel->maps.known_work), &key, &full, BPF_NOEXIST);
+
+	return err == -EEXIST ? 0 : err;
 }
 
 int maps_gate_set(struct maps *m, const uint8_t *mac1, const uint8_t *const secrets[2])

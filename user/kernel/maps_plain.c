@@ -7,7 +7,8 @@
 
 static bool plain_has_map(const struct bpf_map *map)
 {
-	static const char *const names[] = {"settings", "sessions", "admissions", "asked_work", "gate_work", "drops"};
+	static const char *const names[] = {"settings",	  "sessions",  "admissions", "asked_work",
+					    "known_work", "gate_work", "drops"};
 	const char *name = bpf_map__name(map);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)

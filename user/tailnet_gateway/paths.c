@@ -13,6 +13,7 @@
 #include "membership.h"
 #include "netmap_config.h"
 #include "user/answers/report.h"
+#include "user/gateway/hooks.h"
 #include "user/tailnet/disco/candidates.h"
 #include "user/base/clock.h"
 #include "policy/tailnet_ranges.h"
@@ -66,6 +67,8 @@ static void paths_take_pong(void *ctx, const uint8_t node[KEY_LEN], const struct
 	p->number = ++m->n_pongs;
 	p->result = *r;
 	memcpy(p->node, node, KEY_LEN);
+	if (r->direct)
+		hooks_know(m->host.site, &r->endpoint.addr, r->endpoint.port);
 }
 
 static void fill_random(void *ctx, void *buf, size_t len)
@@ -157,6 +160,8 @@ void paths_other(void *membership, const uint8_t *bytes, size_t len, const struc
 		count_disco(m, disco_input(m->disco, bytes, len, from, clock_now()));
 	else if (!netcheck_input(m->netcheck, bytes, len, &at, clock_now()))
 		m->host.site->device->drops[DROP_WG_RESERVED]++;
+	else
+		hooks_know(m->host.site, &at.addr, at.port);
 }
 
 void paths_relay(void *membership, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len)
