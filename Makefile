@@ -109,6 +109,8 @@ $(O)/tests/%: tests/%.c $(O)/libsluice.a
 
 $(O)/tests/bpf/test_swap: $(O)/tests/bpf/swap.skel.h
 $(O)/tests/unit/test_hardening: $(O)/sluice
+# Here a test is the kernel's side itself: its own functions come before the library's of the same name.
+$(O)/tests/unit/gateway/%: LDFLAGS += -Wl,--allow-multiple-definition
 
 # Fuzzers: the sources once with clang's coverage, then each harness with libFuzzer.
 fuzz_cflags = $(filter-out -fstack-protector-strong -D_FORTIFY_SOURCE=2,$(CFLAGS)) -Wno-gnu-variable-sized-type-not-at-end -O1 -fsanitize=address,undefined

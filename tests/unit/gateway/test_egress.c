@@ -95,6 +95,23 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
 	return kernel.n_address[i];
 }
 
+/* The first of each family, as @to has them. */
+int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], struct addr out[2])
+{
+	struct addr own[4];
+	int count = netlink_addresses(n, ifindex, own, 4), found = 0;
+
+	if (count < 0)
+		return count;
+	for (int family = 0; family < 2; family++)
+		for (int i = 0; i < count; i++)
+			if (addr_is_v4(&own[i]) == addr_is_v4(&to[family])) {
+				out[found++] = own[i];
+				break;
+			}
+	return found;
+}
+
 int netlink_is_held(struct netlink *n, const struct addr *a)
 {
 	return 0;
@@ -362,6 +379,24 @@ static void an_address_goes_and_comes(void **state)
 	gateway_end(s);
 }
 
+/* New flows take it at once; those that there are keep theirs. */
+static void the_kernel_takes_another_source(void **state)
+{
+	struct setup *s = gateway_with("{interface: eth1}");
+	uint32_t id;
+
+	egress_refresh(&s->egress, &s->site);
+	id = address_at(s, 0, "10.1.0.4")->id;
+	host_link(0, "eth1", 7, (const char *const[]){"10.1.0.5", "10.1.0.4", NULL});
+	egress_refresh(&s->egress, &s->site);
+	assert_true(address_at(s, 0, "10.1.0.4")->spare);
+	assert_int_equal(kernel.egress[id].state, EGRESS_HERE);
+	assert_false(address_at(s, 0, "10.1.0.5")->spare);
+	assert_int_equal(kernel.pool[0].n4, 1);
+	assert_int_equal(kernel.pool[0].v4[0], address_at(s, 0, "10.1.0.5")->id);
+	gateway_end(s);
+}
+
 static void a_configured_address_is_waited_for(void **state)
 {
 	struct setup *s = gateway_with("{interface: eth1, addresses: [10.1.0.9]}");
@@ -558,6 +593,7 @@ int main(void)
 		cmocka_unit_test(a_start_waits),
 		cmocka_unit_test(an_interfaces_own_addresses),
 		cmocka_unit_test(an_address_goes_and_comes),
+		cmocka_unit_test(the_kernel_takes_another_source),
 		cmocka_unit_test(a_configured_address_is_waited_for),
 		cmocka_unit_test(ids_of_the_run_before),
 		cmocka_unit_test(all_ids_are_given_away),
