@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # rooms.sh: which folder of user/ (a room) may include which. A line: a room, then what it may include besides itself: a
-# folder, or one header of it. Every source but user/main.c is in a room of the table, and every room of the table
-# exists.
+# folder, or one header of it; a long list goes on in a second line. Every source but user/main.c is in a room of the
+# table, and every room of the table exists.
 #
 # The table keeps two promises. What a room does not name it cannot break, so a change stays where it belongs. And the
 # code that speaks with the network (tailnet/transport, tailnet/coord, tailnet/relay) is used in the network process
@@ -23,10 +23,13 @@ ruleset            base config kernel policy
 answers            base config kernel ruleset policy bpf/contract.h tailnet/types
 print              base answers policy
 gateway            base wireguard kernel control process datapath config ruleset answers policy bpf/contract.h
-tailnet_gateway    base wireguard datapath config ruleset answers gateway policy tailnet/tailnet.h tailnet/types tailnet/netmap tailnet/ipc tailnet/disco
-handlers           base wireguard datapath kernel control config ruleset answers gateway tailnet_gateway policy tailnet/tailnet.h tailnet/types
+tailnet_gateway    base wireguard datapath config ruleset answers gateway policy tailnet/tailnet.h tailnet/types
+tailnet_gateway    tailnet/netmap tailnet/ipc tailnet/disco
+handlers           base wireguard datapath kernel control config ruleset answers gateway tailnet_gateway policy
+handlers           tailnet/tailnet.h tailnet/types
 doctor             base kernel config print policy tailnet/disco/stun.h
-cli                base wireguard datapath kernel control config ruleset answers print gateway tailnet_gateway handlers doctor policy bpf/contract.h
+cli                base wireguard datapath kernel control config ruleset answers print gateway tailnet_gateway
+cli                handlers doctor policy bpf/contract.h
 system
 tailnet/types      base policy
 tailnet/netmap     base policy tailnet/types
@@ -35,7 +38,8 @@ tailnet/disco      base policy wireguard/crypto.h wireguard/endpoint.h tailnet/t
 tailnet/transport  base policy wireguard/crypto.h tailnet/types
 tailnet/relay      base policy wireguard/crypto.h tailnet/types tailnet/ipc tailnet/transport
 tailnet/coord      base policy wireguard/crypto.h tailnet/types tailnet/netmap tailnet/ipc tailnet/transport
-tailnet/network    base policy wireguard/crypto.h process tailnet/types tailnet/ipc tailnet/transport tailnet/relay tailnet/coord
+tailnet/network    base policy wireguard/crypto.h process tailnet/types tailnet/ipc tailnet/transport tailnet/relay
+tailnet/network    tailnet/coord
 tailnet            base policy wireguard/crypto.h tailnet/types tailnet/netmap tailnet/ipc tailnet/network/process.h
 '
 
@@ -48,7 +52,7 @@ fail() { echo "$*"; status=1; }
 
 sources=$(find user -name '*.[ch]' | LC_ALL=C sort)
 declare -A allowed exception
-while read -r room may; do [ -z "$room" ] || allowed[$room]=$may; done <<< "$rooms"
+while read -r room may; do [ -z "$room" ] || allowed[$room]+=" $may"; done <<< "$rooms"
 while read -r room header; do [ -z "$room" ] || exception["$room $header"]=unused; done <<< "$exceptions"
 
 for room in "${!allowed[@]}"; do

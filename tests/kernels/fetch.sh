@@ -25,7 +25,8 @@ beside() {
 	deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror/debian-security $release-security main
 	EOT
 	options=(-o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$tmp/sources.list"
-		-o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp" -o Dir::State::status=/dev/null
+		-o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$tmp/lists" -o "Dir::Cache=$tmp"
+		-o Dir::State::status=/dev/null
 		-o APT::Architecture=amd64 -o APT::Architectures=amd64 -o Acquire::Languages=none)
 	apt-get -qq "${options[@]}" update
 }

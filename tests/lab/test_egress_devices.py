@@ -5,7 +5,7 @@ from net import SERVICE
 
 
 def test_fault_30_a_device_without_an_ethernet_header_is_refused(world):
-    """The programs read Ethernet frames: a tun device was taken, and nothing that came back by it was ever understood."""
+    """The programs read Ethernet frames: a tun device was taken, and nothing that came back by it was understood."""
     gateway = world().gateway
     host = gateway.host
     host.run("ip tuntap add dev tun7 mode tun")

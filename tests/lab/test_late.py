@@ -102,7 +102,7 @@ def switch_ipv6(host, on):
 
 
 def test_fault_33_ipv6_switched_off_on_the_host(world):
-    """`check --host` warns, the gateway starts and serves IPv4; once the family is on, its clients' routes are there."""
+    """`check --host` warns, the gateway starts and serves IPv4; with the family on, its clients' routes are there."""
     world = world()
     host, gateway = world.net.gateway, world.gateway
     alice = world.client("alice")

@@ -174,7 +174,8 @@ def test_fault_22_junk_does_not_wake_a_plain_device(lab):
     assert datagrams_in(left.host) - before < 50
     left.set("listen-port", "51821")                                # other sockets, the same filter
     right.set("peer", left.key.public, "endpoint", f"{WIRE['left'][4]}:51821")
-    wait_for("another port", lambda: left.host.run(f"ping -c 1 -W 1 {ADDRESS['right'][4]}", check=False).returncode == 0)
+    wait_for("another port",
+             lambda: left.host.run(f"ping -c 1 -W 1 {ADDRESS['right'][4]}", check=False).returncode == 0)
     before = datagrams_in(left.host)
     right.host.run(["/usr/bin/python3", "-c", JUNK.replace("51820", "51821"), WIRE["left"][4]])
     left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")
@@ -182,7 +183,7 @@ def test_fault_22_junk_does_not_wake_a_plain_device(lab):
 
 
 def test_fault_45_a_plain_device_does_not_send_into_itself(lab):
-    """A peer whose endpoint is an address inside the tunnel: what is for it is sealed, routed back in, and sealed again."""
+    """A peer whose endpoint is an address inside the tunnel: what is for it is sealed, routed back in, sealed again."""
     left, right = pair(lab, "sluice", "wireguard-go")
     connect(left, right, 4)
     left.host.run(f"ping -c 1 -W 6 {ADDRESS['right'][4]}")

@@ -160,7 +160,8 @@ static bool set_up(struct plain *p, const char *name, char *error, size_t size)
 	if (!device_open(&p->device, &p->loop, &options, error, size))
 		return false;
 	err = p->maps ? tap_fence(&p->device.tap, maps_program(p->maps, PROGRAM_LOOP_TAP)) : 0;
-	err = err ?: netlink_link_setup(&p->netlink, p->device.tap.ifindex, DEFAULT_MTU, false) ?: device_start(&p->device);
+	err = err ?: netlink_link_setup(&p->netlink, p->device.tap.ifindex, DEFAULT_MTU, false);
+	err = err ?: device_start(&p->device);
 	if (err) {
 		snprintf(error, size, "%s: %s", name, strerror(-err));
 		return false;
