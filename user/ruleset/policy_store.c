@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define SCHEMA	  2
-#define TEXT_MOST (2u * DOC_MAX_SIZE)  /* of all policies together, but for the last two */
-#define STORE_MAX (16u * DOC_MAX_SIZE) /* escaped */
+#define FORMER_FILE "policy.json"
+#define SCHEMA	    2
+#define TEXT_MOST   (2u * DOC_MAX_SIZE)	 /* of all policies together, but for the last two */
+#define STORE_MAX   (16u * DOC_MAX_SIZE) /* escaped */
 
 static void saved_free(struct policy_saved *p)
 {
@@ -107,6 +109,20 @@ static bool policy_store_parse(const char *text, size_t len, struct policy_store
 	return ok;
 }
 
+/* What an earlier build kept is not read, and that is not left to be found out. */
+static void say_former(const char *folder, char *why, size_t size)
+{
+	char *path = mem_printf("%s/" FORMER_FILE, folder);
+
+	if (!access(path, F_OK))
+		snprintf(why, size,
+			 "%s is of an earlier build and is not read: a policy that was applied by hand runs no longer, "
+			 "until "
+			 "`sluice policy apply` does it again; then remove that file",
+			 path);
+	free(path);
+}
+
 enum kept_result policy_store_load(const char *folder, struct policy_store *s, char *why, size_t size)
 {
 	char *path = file_name(folder), *text;
@@ -121,6 +137,8 @@ enum kept_result policy_store_load(const char *folder, struct policy_store *s, c
 		policy_store_free(s);
 		result = KEPT_DAMAGED;
 	}
+	if (result == KEPT_ABSENT)
+		say_former(folder, why, size);
 	s->serial = serial;
 	s->heal = *why && result == KEPT_OK; /* what is not to be taken is not made whole */
 	free(text);

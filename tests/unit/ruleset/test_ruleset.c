@@ -215,6 +215,10 @@ static void test_fault_3_history(void **state)
 	char why[512];
 
 	assert_int_equal(policy_store_load(s->folder, &store, why, sizeof(why)), KEPT_ABSENT);
+	assert_string_equal(why, "");
+	write_file(s, "policy.json", "{}");
+	assert_int_equal(policy_store_load(s->folder, &store, why, sizeof(why)), KEPT_ABSENT);
+	assert_non_null(strstr(why, "policy.json is of an earlier build and is not read"));
 	assert_null(policy_store_running(&store));
 	assert_null(policy_store_before(&store));
 	assert_true(policy_store_add(&store, a, 0, false, 7));
