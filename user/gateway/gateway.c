@@ -231,16 +231,13 @@ static void each_second(struct gateway *g)
 	remember_second(&g->remember, s, &g->running.clients, g->second);
 }
 
-static uint64_t gateway_earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void gateway_loop(struct gateway *g)
 {
 	while (!g->loop.stop) {
-		uint64_t due = gateway_earlier(g->origin.ops->tick(g->origin.ctx), g->second + NS_PER_SEC);
+		uint64_t second = g->second + NS_PER_SEC, due = g->origin.ops->tick(g->origin.ctx);
 
+		if (due > second)
+			due = second;
 		if (remember_greet(&g->remember, &g->site, &g->running.clients))
 			due = 0;
 		loop_run_once(&g->loop, due);
