@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Of the programs the two that look after a device without a gateway, and the maps that these read. */
+/* Of the programs those that look after a device without a gateway, and the maps that these read. */
 #include "maps_private.h"
 
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 
 static bool plain_has_map(const struct bpf_map *map)
 {
-	static const char *const names[] = {"settings",	  "sessions",  "admissions", "asked_work",
-					    "known_work", "gate_work", "drops"};
+	static const char *const names[] = {"settings",	  "sessions",	"admissions", "front_socket_work",
+					    "asked_work", "known_work", "gate_work",  "drops"};
 	const char *name = bpf_map__name(map);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -27,7 +27,8 @@ static int plain_load(struct gateway_bpf *skel)
 	{
 		const char *name = bpf_program__name(program);
 
-		one = bpf_program__set_autoload(program, !strcmp(name, "front_socket") || !strcmp(name, "loop_tap"));
+		one = bpf_program__set_autoload(program, !strncmp(name, "front_socket", strlen("front_socket")) ||
+								 !strcmp(name, "loop_tap"));
 		err = err ?: one;
 	}
 	bpf_object__for_each_map(map, skel->obj)
