@@ -26,6 +26,7 @@
 #define MAX_CLIENTS	65536		  /* ids 1..CLIENT_GATEWAY-1; 0 is nobody */
 #define CLIENT_GATEWAY	(MAX_CLIENTS - 1) /* the gateway itself, which no rule binds: `sluice probe` */
 #define MAX_WORKERS	64
+#define MAX_TUNNEL_ADDR 4
 #define MAX_RULES	65536 /* rule ids with counters; 0 is the default deny */
 #define MAX_EGRESS	256   /* external addresses, ids 1..; an id is never given to another address */
 #define MAX_POOLS	64    /* 0 is the pool "default" */
@@ -196,7 +197,7 @@ struct settings {	   /* map `settings`, one element, changed while programs run 
 	__u64 tcp_transitory_ns;
 	__u64 icmp_ns;
 	__u64 other_ns;
-	struct prefix tunnel[4]; /* the guard looks closer at these; len 0: unused */
+	struct prefix tunnel[MAX_TUNNEL_ADDR]; /* the guard looks closer at these; len 0: unused */
 };
 
 /* ---- the policy ----------------------------------------------------------- */

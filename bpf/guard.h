@@ -34,7 +34,7 @@ static __noinline bool in_tunnel(const struct settings *s, const struct addr *a)
 {
 	struct route_key key = {.prefixlen = KEY_BITS + 128, .addr = *a};
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < MAX_TUNNEL_ADDR; i++) {
 		if (!s->tunnel[i].len || !prefix_holds(&s->tunnel[i], a))
 			continue;
 		return bpf_map_lookup_elem(&clients, &key) || reserved_kind(a) == RESERVED_TUNNEL;

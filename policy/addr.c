@@ -31,6 +31,21 @@ struct addr addr_from_v4(__be32 v4)
 	return a;
 }
 
+bool addr_is_zero(const struct addr *a)
+{
+	static const struct addr zero;
+
+	return !memcmp(a, &zero, sizeof(zero));
+}
+
+bool addr_is_in(const struct addr *a, const struct addr *list, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (!addr_cmp(&list[i], a))
+			return true;
+	return false;
+}
+
 int addr_cmp(const struct addr *a, const struct addr *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b));

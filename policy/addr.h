@@ -26,8 +26,10 @@ bool prefix_parse(const char *text, size_t len, struct prefix *out, struct addr 
 bool addr_is_v4(const struct addr *a);
 bool prefix_is_v4(const struct prefix *p); /* inside ::ffff:0:0/96 */
 struct addr addr_from_v4(__be32 v4);
-int addr_cmp(const struct addr *a, const struct addr *b);	/* order of the 128-bit number */
-int prefix_cmp(const struct prefix *a, const struct prefix *b); /* by address, then shorter first */
+bool addr_is_zero(const struct addr *a);
+bool addr_is_in(const struct addr *a, const struct addr *list, int n); /* @n below 0: a list that failed */
+int addr_cmp(const struct addr *a, const struct addr *b);	       /* order of the 128-bit number */
+int prefix_cmp(const struct prefix *a, const struct prefix *b);	       /* by address, then shorter first */
 
 /* The families are apart: ::/0 neither contains nor covers nor overlaps anything of
  * IPv4. (A kernel LPM map does not know that: give it ::ffff:0:0/96 of its own

@@ -13,8 +13,7 @@
 #include "user/kernel/drops.h"
 #include "map_text.h"
 #include "user/base/text.h"
-
-#define NS 1000000000ull
+#include "user/base/clock.h"
 
 static void map_text_put(struct map_printer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -65,7 +64,7 @@ static void put_left(struct map_printer *p, uint64_t expires)
 	char text[TEXT_SIZE];
 
 	if (expires > p->s->now_ns)
-		map_text_put(p, "expires %s", text_duration((expires - p->s->now_ns) / NS, text));
+		map_text_put(p, "expires %s", text_duration((expires - p->s->now_ns) / NS_PER_SEC, text));
 	else
 		map_text_put(p, "expired");
 }
@@ -249,8 +248,8 @@ static void text_settings(struct map_printer *p, const void *data)
 		     "%llus/%llus  "
 		     "icmp %llus",
 		     v.tap_ifindex, v.wg_port, v.front_armed ? "armed" : "off", v.mtu, v.mss4, v.mss6, v.workers,
-		     v.filtering, v.client_share, v.udp_ns / NS, v.tcp_established_ns / NS, v.tcp_transitory_ns / NS,
-		     v.icmp_ns / NS);
+		     v.filtering, v.client_share, v.udp_ns / NS_PER_SEC, v.tcp_established_ns / NS_PER_SEC,
+		     v.tcp_transitory_ns / NS_PER_SEC, v.icmp_ns / NS_PER_SEC);
 }
 
 static void text_policy(struct map_printer *p, const void *data)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "rates.h"
+#include "user/base/clock.h"
 
 #define RING (RATES_SECONDS + 1)
 
@@ -40,7 +41,7 @@ static const struct rates_sample *since(const struct rates *h, uint64_t seconds)
 {
 	unsigned i = 0;
 
-	while (i + 1 < h->n && ago(h, 0)->ns - ago(h, i)->ns < seconds * 1000000000)
+	while (i + 1 < h->n && ago(h, 0)->ns - ago(h, i)->ns < seconds * NS_PER_SEC)
 		i++;
 	return ago(h, i);
 }

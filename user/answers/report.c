@@ -9,8 +9,7 @@
 #include "user/base/key.h"
 #include "report.h"
 #include "user/base/text.h"
-
-#define NS 1000000000ull
+#include "user/base/clock.h"
 
 /* A name that is no valid text is shown escaped rather than lost with its object. */
 static json_t *report_text(const char *s)
@@ -48,7 +47,7 @@ static json_t *texts_json(const char *const *s, size_t n)
 
 int64_t report_age(uint64_t now, uint64_t then)
 {
-	return now > then ? (int64_t)((now - then) / NS) : 0;
+	return now > then ? (int64_t)((now - then) / NS_PER_SEC) : 0;
 }
 
 /* ---- status ----------------------------------------------------------------------- */

@@ -10,8 +10,7 @@
 #include "report.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
-
-#define NS 1000000000ull
+#include "user/base/clock.h"
 
 /* ---- filters -------------------------------------------------------------------------- */
 
@@ -212,7 +211,7 @@ static void report_flows_put(json_t *j, const char *key, uint64_t value)
 
 static void put_age(json_t *j, const char *key, uint64_t from, uint64_t to)
 {
-	report_flows_put(j, key, to > from ? (to - from) / NS : 0);
+	report_flows_put(j, key, to > from ? (to - from) / NS_PER_SEC : 0);
 }
 
 /* As ages: whole seconds that have passed; what `seen` was cut by counts as passed. */
@@ -220,7 +219,7 @@ static uint64_t idle_seconds(const struct flow *f, uint64_t now)
 {
 	int32_t idle = (int32_t)((uint32_t)(now >> SEEN_SHIFT) - f->seen);
 
-	return idle > 0 ? ((uint64_t)(idle + 1) << SEEN_SHIFT) / NS : 0; /* else seen since @now was read */
+	return idle > 0 ? ((uint64_t)(idle + 1) << SEEN_SHIFT) / NS_PER_SEC : 0; /* else seen since @now was read */
 }
 
 static void report_flows_put_text(json_t *j, const char *key, const char *value)

@@ -14,6 +14,7 @@
 #include "user/print/print.h"
 #include "user/base/text.h"
 #include "user/base/exit.h"
+#include "user/base/clock.h"
 
 #define POLL_MS	 10
 #define HOST_MAX 256
@@ -149,7 +150,7 @@ static bool cmd_probe_is_over(const json_t *r)
 /* Asks until it is over; the gateway knows the time. */
 static int cmd_probe_follow(const char *path, json_t **r)
 {
-	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
 	char *error = NULL;
 	int status = EXIT_YES;
 

@@ -28,12 +28,12 @@
 #include "user/kernel/drops.h"
 #include "user/kernel/maps.h"
 #include "user/datapath/tap.h"
+#include "user/base/clock.h"
 
 #define SCRATCH_FLOWS 65536
 #define EGRESS_V4     1
 #define EGRESS_V6     2
 #define LOOPBACK      1 /* an interface that is always there: nothing leaves by it in a test run */
-#define SECONDS	      1000000000ull
 #define SPORT_FIRST   1024
 
 struct prober {
@@ -78,11 +78,11 @@ static int set_host(struct maps *m, const struct config *config)
 		.tap_ifindex = LOOPBACK,
 		.mtu = 1420,
 		.workers = 1,
-		.udp_ns = 300 * SECONDS,
-		.tcp_established_ns = 7440 * SECONDS,
-		.tcp_transitory_ns = 240 * SECONDS,
-		.icmp_ns = 60 * SECONDS,
-		.other_ns = 60 * SECONDS,
+		.udp_ns = 300 * NS_PER_SEC,
+		.tcp_established_ns = 7440 * NS_PER_SEC,
+		.tcp_transitory_ns = 240 * NS_PER_SEC,
+		.icmp_ns = 60 * NS_PER_SEC,
+		.other_ns = 60 * NS_PER_SEC,
 	};
 	int err = maps_settings_set(m, &s) ?: maps_reserved_defaults(m);
 

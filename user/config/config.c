@@ -13,8 +13,8 @@
 #include "policy/alloc.h"
 #include "config_value.h"
 
-#define MTU_MIN	  1280	       /* IPv6's least (RFC 8200, 5) */
-#define MTU_MAX	  (65535 - 80) /* WireGuard, UDP and IPv6 around it */
+#define MTU_MIN	  1280 /* IPv6's least (RFC 8200, 5) */
+#define MTU_MAX	  (65535 - TUNNEL_OVERHEAD)
 #define FLOWS_MIN 1024
 #define FLOWS_MAX (16u << 20)
 /* 1.1.1.1 and 2606:4700:4700::1111: in no range that is somebody's own. */
@@ -25,9 +25,8 @@
 		.b = {0x26, 6, 0x47, 0, 0x47, 0, [14] = 0x11, 0x11} \
 	}
 
-#define FLOWS_DEFAULT	 (256u << 10)
-#define LISTEN_DEFAULT	 51820
-#define TUNNEL_ADDRESSES 4 /* settings.tunnel of the contract */
+#define FLOWS_DEFAULT  (256u << 10)
+#define LISTEN_DEFAULT 51820
 
 /* ---- tunnel -------------------------------------------------------------------- */
 
@@ -51,7 +50,7 @@ static void read_tunnel_addresses(struct config_reader *r, const char *what, con
 {
 	struct config_tunnel *t = &r->cfg->tunnel;
 
-	if (!config_is_list(r, what, n, 1, TUNNEL_ADDRESSES, "a list such as [100.64.0.1/10]"))
+	if (!config_is_list(r, what, n, 1, MAX_TUNNEL_ADDR, "a list such as [100.64.0.1/10]"))
 		return;
 	t->addresses = mem_alloc(n->n, sizeof(*t->addresses));
 	t->n_addresses = n->n;

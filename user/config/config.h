@@ -25,6 +25,9 @@
 
 enum xdp_wanted { XDP_AUTO, XDP_NATIVE, XDP_GENERIC, XDP_OFF };
 
+/* Around a packet in the tunnel, at most: IPv6, UDP, and of WireGuard the header of a data message and its tag. */
+#define TUNNEL_OVERHEAD (40 + 8 + 16 + 16)
+
 struct config_names { /* a list of words: tags, roles, interfaces */
 	const char **v;
 	size_t n;
@@ -53,7 +56,7 @@ struct config_tunnel {
 	struct config_address *addresses; /* at least one, at most 4; at most 2 of a family; in a
 					   * tailnet the netmap's, none until there is one */
 	size_t n_addresses;
-	uint16_t mtu;		      /* 0: min(1420, underlay - 80); in a tailnet 1280 */
+	uint16_t mtu;		      /* 0: min(1420, underlay - TUNNEL_OVERHEAD); in a tailnet 1280 */
 	struct config_names underlay; /* empty: the default route's */
 	enum xdp_wanted xdp;
 	uint16_t workers; /* 0: one a core, at most MAX_WORKERS */

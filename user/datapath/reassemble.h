@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bpf/contract.h"
+#include "user/base/clock.h"
 
 /*
  * Fragments become packets again (RFC 791 section 3.2, RFC 8200 section 4.5), in
@@ -25,7 +26,7 @@
 #define REASSEMBLE_OF_SENDER  32  /* of one client, or of one address outside */
 #define REASSEMBLE_OF_OUTSIDE 64  /* of all addresses outside */
 #define REASSEMBLE_FRAGMENTS  128 /* of one packet: 64 KB over an MTU of 576 */
-#define REASSEMBLE_NS	      (30 * 1000000000ull)
+#define REASSEMBLE_NS	      (30 * NS_PER_SEC)
 
 #define REASSEMBLE_OUTSIDE 0x80000000u /* in a scope: an interface where all the world comes in; else a client */
 

@@ -289,9 +289,7 @@ static void put_control(struct msghdr *m, int level, int type, const void *value
 
 static void put_source(struct msghdr *m, const struct endpoint *to, bool v4)
 {
-	static const struct addr none;
-
-	if (!memcmp(&to->local, &none, sizeof(none)))
+	if (addr_is_zero(&to->local))
 		return;
 	if (v4) {
 		struct in_pktinfo info = {.ipi_spec_dst.s_addr = to->local.w[3]};
@@ -338,20 +336,19 @@ bool underlay_send_one(const struct underlay *u, const struct endpoint *to, uint
 	struct tx_header h;
 	struct msghdr m;
 	int family = address_message(&m, &h, to, tos);
-	static const struct addr none;
 
 	if (is_relayed(u, to))
 		return u->relay(u->relay_ctx, to, data, len);
 	h.iov = (struct iovec){(void *)data, len};
 	if (sendmsg(u->fd[family], &m, MSG_DONTWAIT) >= 0)
 		return true;
-	if (!memcmp(&to->local, &none, sizeof(none)) || errno == EAGAIN || errno == ENOBUFS)
+	if (addr_is_zero(&to->local) || errno == EAGAIN || errno == ENOBUFS)
 		return false;
 
 	/* our address of then is gone: let routing choose another */
 	struct endpoint any = *to;
 
-	any.local = none;
+	any.local = (struct addr){0};
 	address_message(&m, &h, &any, tos);
 	h.iov = (struct iovec){(void *)data, len};
 	return sendmsg(u->fd[family], &m, MSG_DONTWAIT) >= 0;

@@ -223,10 +223,7 @@ static bool is_egress(const struct config *cfg, const struct addr *a)
 		int ifindex = p->interface ? (int)if_nametoindex(p->interface) : netlink_default_interface(&n);
 		int count = list->n || ifindex <= 0 ? 0 : netlink_sources(&n, ifindex, far, own);
 
-		for (size_t k = 0; k < list->n; k++)
-			is |= !addr_cmp(&list->v[k], a);
-		for (int k = 0; k < count; k++)
-			is |= !addr_cmp(&own[k], a);
+		is = addr_is_in(a, list->v, (int)list->n) || addr_is_in(a, own, count);
 	}
 	netlink_close(&n);
 	return is;

@@ -25,8 +25,6 @@
 #include "user/base/unix_socket.h"
 #include "user/kernel/own_source.h"
 
-#define OVERHEAD 80 /* of WireGuard over UDP over IPv6 */
-
 static const struct doc_node *section(const struct config *cfg, const char *key)
 {
 	return cfg->n_docs ? doc_get(&cfg->docs[0]->root, key) : NULL;
@@ -50,11 +48,12 @@ static bool open_netlink(struct netlink *n, struct diags *d)
 
 static void check_mtu(const struct config *cfg, const struct netlink_link *underlay, struct diags *d)
 {
-	if (cfg->tunnel.mtu && cfg->tunnel.mtu + OVERHEAD > (int)underlay->mtu)
+	if (cfg->tunnel.mtu && cfg->tunnel.mtu + TUNNEL_OVERHEAD > (int)underlay->mtu)
 		diag_warning(d, at_tunnel(cfg, "mtu", CONFIG_NO_ITEM),
 			     "tunnel.mtu: found %u, which with %d bytes around it exceeds the %u of %s: expected at "
 			     "most %u",
-			     cfg->tunnel.mtu, OVERHEAD, underlay->mtu, underlay->name, underlay->mtu - OVERHEAD);
+			     cfg->tunnel.mtu, TUNNEL_OVERHEAD, underlay->mtu, underlay->name,
+			     underlay->mtu - TUNNEL_OVERHEAD);
 }
 
 static void check_link(struct netlink *n, const struct config *cfg, const char *what, const char *name,
@@ -111,14 +110,6 @@ void hostcheck_interfaces(const struct config *cfg, struct diags *d)
 
 /* ---- egress addresses ------------------------------------------------------------------- */
 
-static bool has(const struct addr *list, int n, const struct addr *a)
-{
-	for (int i = 0; i < n; i++)
-		if (!addr_cmp(&list[i], a))
-			return true;
-	return false;
-}
-
 static void hostcheck_list_addresses(const struct addr *list, int n, char *buf, size_t size)
 {
 	char text[ADDR_STRLEN];
@@ -135,7 +126,7 @@ static void check_private(const struct config_pool *pool, const struct addr *lis
 	char text[ADDR_STRLEN], key[128], public[128];
 
 	for (int i = 0; !pool->public.n && i < n; i++) {
-		if (!config_is_private(&list[i]) || has(list, i, &list[i]))
+		if (!config_is_private(&list[i]) || addr_is_in(&list[i], list, i))
 			continue;
 		diag_warning(d, config_at(pool->node, "interface", CONFIG_NO_ITEM), CONFIG_PRIVATE,
 			     config_pool_key(pool, "interface", key), addr_str(&list[i], text),
@@ -187,7 +178,7 @@ static void check_pool(struct netlink *n, const struct config *cfg, const struct
 	count = netlink_addresses(n, ifindex, list, NETLINK_ADDRESSES);
 	hostcheck_list_addresses(list, count, own, sizeof(own));
 	for (size_t i = 0; i < pool->addresses.n; i++)
-		if (!has(list, count, &pool->addresses.v[i]) && netlink_is_held(n, &pool->addresses.v[i]) <= 0)
+		if (!addr_is_in(&pool->addresses.v[i], list, count) && netlink_is_held(n, &pool->addresses.v[i]) <= 0)
 			report_missing(pool, i, name, own, d);
 	config_destinations(cfg, to);
 	if (!pool->addresses.n)

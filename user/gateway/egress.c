@@ -18,13 +18,6 @@
 #define PORTS_KEPT     MAX_PORT_RANGES
 #define FRAGMENTS_KEPT (5 * NS_PER_SEC) /* after we last said that we live */
 
-static bool is_none(const struct addr *a)
-{
-	static const struct addr none;
-
-	return !memcmp(a, &none, sizeof(none));
-}
-
 /* The id of @a; a new one where it has none. 0: all are given away. */
 static uint32_t egress_id_of(struct egress_state *s, const struct addr *a)
 {
@@ -33,7 +26,7 @@ static uint32_t egress_id_of(struct egress_state *s, const struct addr *a)
 	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
 		if (!memcmp(&s->by_id[id], a, sizeof(*a)))
 			return id;
-		if (!unused && is_none(&s->by_id[id]))
+		if (!unused && addr_is_zero(&s->by_id[id]))
 			unused = id;
 	}
 	if (unused)
@@ -105,7 +98,7 @@ static bool is_in_use(const struct egress_state *e, const struct site *s, uint32
 {
 	struct egress known;
 
-	return !is_none(&e->by_id[id]) && !maps_egress_get(s->maps, id, &known) && known.state == EGRESS_HERE &&
+	return !addr_is_zero(&e->by_id[id]) && !maps_egress_get(s->maps, id, &known) && known.state == EGRESS_HERE &&
 	       !is_configured(s->config, &e->by_id[id]);
 }
 
@@ -220,7 +213,7 @@ static void retire(const struct egress_state *e, const struct site *s)
 	for (uint32_t id = 1; id < MAX_EGRESS; id++) {
 		struct egress known;
 
-		if (is_none(&e->by_id[id]) || in_a_pool(e, id) || maps_egress_get(s->maps, id, &known) ||
+		if (addr_is_zero(&e->by_id[id]) || in_a_pool(e, id) || maps_egress_get(s->maps, id, &known) ||
 		    known.state == EGRESS_GONE)
 			continue;
 		known.state = EGRESS_GONE;

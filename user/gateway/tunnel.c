@@ -4,6 +4,9 @@
  * the fence around it, the settings in the map. Kept so, also when somebody takes it
  * down or deletes it.
  */
+#include <assert.h>
+#include <netinet/ip6.h>
+#include <netinet/udp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +17,9 @@
 #include "user/base/log.h"
 #include "user/kernel/ipv6.h"
 #include "user/base/clock.h"
+#include "user/wireguard/messages.h"
 
-#define UDP_OVERHEAD 80 /* outer IPv6 and UDP header, WireGuard header and tag */
-#define MTU_DEFAULT  1420
+#define MTU_DEFAULT 1420
 
 const struct addr *tunnel_address(const struct site *s, bool v4)
 {
@@ -33,7 +36,7 @@ void tunnel_measure(struct tunnel *t, const struct site *s)
 	if (s->config->tunnel.mtu)
 		t->mtu = s->config->tunnel.mtu;
 	else if (underlay)
-		t->mtu = underlay - UDP_OVERHEAD < MTU_DEFAULT ? underlay - UDP_OVERHEAD : MTU_DEFAULT;
+		t->mtu = underlay - TUNNEL_OVERHEAD < MTU_DEFAULT ? underlay - TUNNEL_OVERHEAD : MTU_DEFAULT;
 	else if (!t->mtu) /* an underlay that is away for a moment changes nothing */
 		t->mtu = MTU_DEFAULT;
 }
@@ -60,6 +63,8 @@ bool tunnel_open(struct tunnel *t, const struct site *s, char *error, size_t siz
 	return !err;
 }
 
+static_assert(TUNNEL_OVERHEAD == sizeof(struct ip6_hdr) + sizeof(struct udphdr) + DATA_MIN_LEN, "what it says");
+
 static void fill_settings(const struct tunnel *t, const struct site *site, struct settings *s)
 {
 	const struct config_nat *nat = &site->config->nat;
@@ -85,7 +90,7 @@ static void fill_settings(const struct tunnel *t, const struct site *site, struc
 	s->icmp_ns = nat->icmp * NS_PER_SEC;
 	s->other_ns = nat->icmp * NS_PER_SEC;
 	memset(s->tunnel, 0, sizeof(s->tunnel));
-	for (size_t i = 0; i < site->config->tunnel.n_addresses && i < 4; i++)
+	for (size_t i = 0; i < site->config->tunnel.n_addresses && i < MAX_TUNNEL_ADDR; i++)
 		s->tunnel[i] = site->config->tunnel.addresses[i].prefix;
 }
 

@@ -62,7 +62,6 @@ static const struct egress_address *address_of(const struct egress_pool *pool, u
 static bool verbs_policy_egress(void *ctx, uint32_t pool, size_t client, const struct addr *dst,
 				struct explain_egress *out)
 {
-	static const struct addr none;
 	const struct parts *parts = ctx;
 	const struct egress_pool *p = &parts->egress->pool[pool];
 	const struct egress_address *a = address_of(p, parts->running->clients.list[client].id, addr_is_v4(dst));
@@ -77,7 +76,7 @@ static bool verbs_policy_egress(void *ctx, uint32_t pool, size_t client, const s
 	}
 	if (p->ifindex &&
 	    !netlink_route_get(parts->site->netlink, dst, a ? &a->addr : NULL, p->ifindex, &ifindex, &out->next_hop))
-		out->has_next_hop = addr_cmp(&out->next_hop, &none);
+		out->has_next_hop = !addr_is_zero(&out->next_hop);
 	return true;
 }
 

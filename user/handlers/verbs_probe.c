@@ -43,13 +43,12 @@ static json_t *verbs_probe_route_json(const struct config *config, const struct 
 
 static json_t *pool_json(const struct parts *parts, size_t pool, const struct egress_address *a, const struct addr *dst)
 {
-	static const struct addr none;
 	const struct egress_pool *p = &parts->egress->pool[pool];
 	char address[ADDR_STRLEN], public[ADDR_STRLEN], hop[ADDR_STRLEN];
 	struct addr next;
 	int ifindex;
 	bool known = !netlink_route_get(parts->site->netlink, dst, &a->addr, p->ifindex, &ifindex, &next) &&
-		     addr_cmp(&next, &none);
+		     !addr_is_zero(&next);
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s?}", "pool", parts->site->config->pools[pool].name, "interface",
 			 p->interface, "address", addr_str(&a->addr, address), "public", addr_str(&a->public, public),

@@ -111,10 +111,8 @@ static bool view_route(void *ctx, size_t i, struct report_route *out)
 	to = prefix_host(&r->prefix);
 	if (!netlink_route_get(p->site->netlink, &to, NULL, 0, &ifindex, &hop) &&
 	    if_indextoname((unsigned)ifindex, name)) {
-		static const struct addr none;
-
 		out->interface = name;
-		out->has_next_hop = memcmp(&hop, &none, sizeof(none));
+		out->has_next_hop = !addr_is_zero(&hop);
 		out->next_hop = hop;
 	}
 	return true;

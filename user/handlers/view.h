@@ -14,7 +14,7 @@ struct view {
 	struct report_source source;
 	struct report_egress egress[MAX_POOLS];
 	struct report_egress_address addresses[MAX_POOLS][EGRESS_POOL_MAX];
-	struct addr tunnel[4];
+	struct addr tunnel[MAX_TUNNEL_ADDR];
 	struct traffic totals[TOTAL_MAX];
 	uint64_t drops[DROP_MAX];
 	struct report_tailnet tailnet;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "maps_layout6.h"
+#include "user/base/clock.h"
 
 /* How a layout is read. The functions return false for what holds nothing that lives. */
 struct old_layout {
@@ -278,19 +279,11 @@ static void import_run(struct import *im)
 	im->n = 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* One walk through the old table: mappings, or the flows. */
 static void import_walk(struct import *im, bool mappings)
 {
 	const struct carry *c = im->m->carry;
-	uint64_t now = now_ns();
+	uint64_t now = clock_now();
 	struct flow f;
 
 	for (uint32_t slot = 1; slot < c->high && !im->err; slot++) {

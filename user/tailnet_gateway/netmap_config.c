@@ -12,8 +12,7 @@
 #include "policy/tailnet_ranges.h"
 #include "user/base/key.h"
 
-#define NAME_MAX_LEN	 63
-#define TUNNEL_ADDRESSES 4
+#define NAME_MAX_LEN 63
 
 /* ---- names -------------------------------------------------------------------------- */
 
@@ -84,11 +83,10 @@ static int netmap_config_by_address(const void *pa, const void *pb)
 
 static void drop_zeros(struct config_addrs *list)
 {
-	static const struct addr zero;
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++)
-		if (addr_cmp(&list->v[i], &zero))
+		if (!addr_is_zero(&list->v[i]))
 			list->v[n++] = list->v[i];
 	list->n = n;
 }
@@ -191,9 +189,9 @@ static void netmap_config_take_self(struct config *cfg, const struct tailnet_nod
 	struct config_tunnel *t = &cfg->tunnel;
 	struct config_netmap *nm = cfg->netmap;
 
-	t->addresses = mem_alloc(TUNNEL_ADDRESSES, sizeof(*t->addresses));
+	t->addresses = mem_alloc(MAX_TUNNEL_ADDR, sizeof(*t->addresses));
 	t->n_addresses = 0;
-	for (size_t i = 0; i < self->n_addresses && t->n_addresses < TUNNEL_ADDRESSES; i++) {
+	for (size_t i = 0; i < self->n_addresses && t->n_addresses < MAX_TUNNEL_ADDR; i++) {
 		struct config_address a = {.host = self->addresses[i].addr};
 
 		if (tailnet_range_of(&a.host, &a.prefix))
