@@ -2,7 +2,7 @@
 /*
  * HuJSON: JSON (RFC 8259) with comments and trailing commas. Both are blanked in
  * a copy, so that every other byte keeps its place; jansson then checks the copy
- * as strict JSON. What is left to do here is only to know where things stand:
+ * as strict JSON. The rest of the work is to know where things stand:
  * the walk follows the five structural characters of a text that is known to be
  * valid, and leaves every string and number to jansson.
  */

@@ -11,7 +11,7 @@
  * What one destination allows: protocols and ports with a verdict, as the BPF map
  * `rules` holds them: sorted by protocol and port, never overlapping, so that a
  * search by halving finds the one that decides. Where rules overlap, a deny wins,
- * then the smaller id. What is in no range is denied by default.
+ * then the smaller id. A port in no range is denied by default.
  */
 struct ports {
 	struct acl_rule *v;

@@ -36,7 +36,7 @@ bool policy_each_case(const struct policy *p, const struct resolver *r,
  * nodes of @inv, as a gateway has them, and behind the block lists. What a gateway carries is
  * asked of it. An accept holds for every
  * address that a source and a destination have, pairs of one family; a deny for every one, too.
- * A case without such a pair is not asked, and counts neither way. What fails is reported with its place, and "N of M
+ * A case without such a pair is not asked, and counts neither way. A failure is reported with its place, and "N of M
  * test(s) failed" at the end. True: all passed. Paid from the resolver's budget.
  */
 struct policy_test_place {

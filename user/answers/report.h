@@ -18,7 +18,7 @@
  * as tables or, with --json, as they are; scripts rely on them, so a field is
  * added, never changed, within a `schema`. Numbers are exact: bytes, packets,
  * seconds (ages and times to go), bits a second. Addresses and endpoints are text:
- * "198.51.100.1", "203.0.113.9:443", "[2001:db8::9]:443". What is not known is null.
+ * "198.51.100.1", "203.0.113.9:443", "[2001:db8::9]:443". An unknown value is null.
  * Pure: time is an argument, the data comes from the caller.
  *
  * status	{"schema", "name", "version", "pid", "uptime", "degraded" (there are notes),
@@ -178,7 +178,7 @@ struct report_tailnet {
 	size_t n_relays;
 };
 
-/* What only the daemon knows. Plain fields are filled before each report; the
+/* Facts that only the daemon knows. Plain fields are filled before each report; the
  * callbacks get @ctx. */
 struct report_source {
 	void *ctx;
@@ -207,11 +207,11 @@ struct report_source {
 
 	/* The i-th client, i from 0; false: past the end. */
 	bool (*client)(void *ctx, size_t i, struct report_client *out);
-	/* Who an id is; false: nobody (any more). */
+	/* The client of an id; false: no client has it (any more). */
 	bool (*who)(void *ctx, uint32_t id, struct report_who *out);
 	/* The i-th route; false: past the end. */
 	bool (*route)(void *ctx, size_t i, struct report_route *out);
-	/* What the world sees instead of this egress address. */
+	/* The address that the world sees in the place of this egress address. */
 	struct addr (*public)(void *ctx, const struct addr *egress);
 	/* Name of a pool. */
 	const char *(*pool)(void *ctx, uint32_t pool);

@@ -178,7 +178,7 @@ static bool same_quotas(const struct policy *a, const struct policy *b)
 	return true;
 }
 
-/* What is no question of rules. */
+/* Changes that are no question of rules. */
 static json_t *other_json(const struct ruleset *old, const struct ruleset *new, const struct config *config)
 {
 	json_t *list = json_array();

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 /*
- * Files that somebody names who may not name any file: a policy's author, say. What a name leads to by whatever
+ * Files that somebody names who may not name any file: a policy's author, say. A file that a name leads to by whatever
  * "..", link or mount of names is in the folder, or it is refused.
  */
 
@@ -16,7 +16,7 @@
  */
 int beneath_open(const char *folder, const char *name, int flags, struct stat *st);
 
-/* What it means, for people. */
+/* The meaning of an error of beneath_open(), for people. */
 const char *beneath_error(int err);
 
 #endif

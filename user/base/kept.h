@@ -9,7 +9,8 @@
 /*
  * A file that must not be believed when it is damaged, for it says who is out: a line with serial number, length and
  * checksum, then the text. Written as a whole by way of rename, as one copy or as two (NAME and NAME.2), so that a
- * damaged one is replaced by the other. What cannot be written anew is disowned: nobody takes it for the newest then.
+ * damaged one is replaced by the other. A file that cannot be replaced is disowned: nobody takes it for the newest
+ * then.
  */
 enum kept_result {
 	KEPT_OK,

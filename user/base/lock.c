@@ -20,7 +20,7 @@ static bool lock_is_named(int fd, const char *path)
 	return !fstat(fd, &held) && !stat(path, &named) && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
 }
 
-/* Who only looks (check --host, doctor) has the lock for a moment. */
+/* check --host and doctor only look: they hold the lock for a moment. */
 static bool lock_is_held(int fd)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};

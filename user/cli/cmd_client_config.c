@@ -178,7 +178,7 @@ static void put_prefix(struct draft *f, const struct prefix *p)
 		cmd_client_config_put(f, "/%d", prefix_is_v4(p) ? 32 : 128);
 }
 
-/* What it may reach, and the gateway itself, which answers pings. */
+/* The destinations that it may reach, and the gateway itself, which answers pings. */
 static void cmd_client_config_put_allowed(struct draft *f, const struct config *cfg, const struct config_client *c,
 					  const struct filter *filter)
 {
@@ -303,7 +303,7 @@ struct compiled {
 	struct filter *filter;
 };
 
-/* What the gateway would apply. False after reports. */
+/* Reads the rules that the gateway would apply. False after reports. */
 static bool cmd_client_config_compile(const struct config *cfg, struct compiled *c, struct diags *d)
 {
 	struct doc *doc = cfg->policy ? config_read_doc(cfg->policy, d) : NULL;

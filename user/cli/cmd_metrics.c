@@ -27,7 +27,7 @@
 #define PATIENCE_SECONDS 10
 
 /*
- * Whoever reaches the port may ask as often as they like: what the gateway said is good
+ * Anybody who reaches the port may ask as often as they like: the gateway's last answer is good
  * for this long, so that it is asked no more than once in that time.
  */
 #define FRESH (NS_PER_SEC)

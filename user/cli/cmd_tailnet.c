@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands of a node of a tailnet: up, logout, netmap, ping. What takes time goes on
+ * Commands of a node of a tailnet: up, logout, netmap, ping. A login, which takes time, goes on
  * in the gateway; the command waits for news and looks then.
  */
 #include <stdlib.h>

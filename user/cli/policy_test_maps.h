@@ -12,7 +12,7 @@ struct policy_test_maps_result { /* counts, added to */
 /*
  * The policy's tests once more, as what will run: the compiled tables in a scratch
  * instance of the maps, and for each assertion packets pushed through the real
- * program. Needs root. @r passed ruleset_test(). What fails is reported in @d; false
+ * program. Needs root. @r passed ruleset_test(). Failures are reported in @d; false
  * with *error (from malloc) when the kernel does not let it be tried.
  */
 bool policy_test_maps(struct ruleset *r, const struct config *config, const struct policy_test_maps_result *result,

@@ -118,7 +118,7 @@ struct config_tailnet {		     /* a node of a tailnet: clients and rules are its 
 
 struct filter;
 
-/* What a tailnet's netmap says for the policy (netmap_config.h); NULL in a configuration: nothing yet. */
+/* The part of a tailnet's netmap that is the policy's (netmap_config.h); NULL in a configuration: nothing yet. */
 struct config_netmap {
 	struct arena mem;      /* strings of the clients made of it */
 	struct filter *rules;  /* the server's */
@@ -190,7 +190,7 @@ struct config *config_load_again(const char *file, const char *folder, struct co
 
 void config_free(struct config *cfg);		  /* NULL is fine */
 void config_netmap_free(struct config_netmap *m); /* NULL is fine */
-/* Who has us serve a configured route, for people; NULL: nobody. */
+/* Names who has us serve a configured route, for people; NULL: nobody does. */
 const char *config_netmap_serves(const struct config *cfg, const struct prefix *route);
 void config_clients_free(struct config_client *clients, size_t n);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What no single key of gateway.yaml can see: things that occur twice, and
+ * Checks that no single key of gateway.yaml can make: things that occur twice, and
  * addresses that do not fit each other (config.h).
  *
- * What must be unique is gathered into a list of bytes with places, sorted once,
+ * Values that must be unique are gathered into a list of bytes with places, sorted once,
  * and neighbours are compared: 65,535 clients are no work.
  */
 #include <stdio.h>

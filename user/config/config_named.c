@@ -79,7 +79,7 @@ static void named_tree(struct config_named *n, const struct doc_node *node)
 	}
 }
 
-/* What a program that was interrupted, or a full disk, leaves of a file. */
+/* A file as an interrupted program, or a full disk, leaves it. */
 static bool named_is_cut(const char *text, size_t len)
 {
 	return !len || !memchr("\n}]", text[len - 1], 3);

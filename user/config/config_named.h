@@ -29,7 +29,7 @@ void config_named_file(struct config_named *n, const char *file, const struct do
 		       size_t len, bool mistakes);
 /* A file that could not be read. */
 void config_named_unread(struct config_named *n, const char *file);
-/* What was read so far holds no clients: doubts about it do not matter. */
+/* The part that was read so far holds no clients: doubts about it do not matter. */
 void config_named_elsewhere(struct config_named *n);
 /* After the last file. */
 void config_named_settle(struct config_named *n);

@@ -11,7 +11,7 @@
  * Where the key is from, for people: "the example of RFC 7748"; NULL: it is none of these.
  */
 const char *known_key(const uint8_t key[KEY_LEN]);
-/* What to do about a private key of ours that is one of these. */
+/* Advice for a private key of ours that is one of these. */
 #define KNOWN_KEY_ADVICE "everybody has it; remove the file, and the next start makes another"
 
 /* The same of the public key that belongs to a private one. */

@@ -8,7 +8,7 @@
 
 json_t *control_refusal(int status, const char *error); /* NULL: no reason is known */
 
-/* What a handler brought, which it takes over, as an answer. */
+/* Makes an answer of a handler's result or error, and takes both over. */
 json_t *control_answer_of(int status, json_t *result, char *error);
 
 /* With its newline, from malloc; NULL: more than @max bytes, or no memory. */

@@ -76,7 +76,7 @@ static uint64_t now_seconds(void)
 
 /* ---- opening ---------------------------------------------------------------- */
 
-/* Whoever may rename in the folder of the socket may answer in our place; /tmp's sticky bit keeps them from it. */
+/* A user who may rename in the socket's folder may answer in our place; /tmp's sticky bit prevents it. */
 static bool check_folder(const char *folder, char *error, size_t size)
 {
 	struct stat st;

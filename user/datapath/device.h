@@ -42,7 +42,7 @@ struct device_options {
 	 */
 	void (*other)(void *ctx, const uint8_t *bytes, size_t len, const struct endpoint *from);
 	void (*relay)(void *ctx, uint32_t peer, uint16_t region, const uint8_t *bytes, size_t len);
-	/* What a worker wants said to a sender. NULL: nothing is. */
+	/* An ICMP error that a worker wants sent. NULL: none is. */
 	void (*notice)(void *ctx, const struct notice *n);
 	void *ctx;
 };

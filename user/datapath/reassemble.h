@@ -17,7 +17,7 @@
  * Nobody can take more than there is, or another's: a fixed number of packets wait, and
  * none longer than REASSEMBLE_NS. A client has a share of them, whatever addresses it
  * sends from; so has an address outside, and all of these together, for anybody out there
- * can send in any name. Who has a share gives up its own oldest; where all is full, the
+ * can send in any name. A sender that has a share gives up its own oldest; where all is full, the
  * client with the most does. Fragments that overlap or contradict each other end their packet, and
  * what still comes of it is refused, too (RFC 5722); one that was there already is
  * ignored. Not for two threads at once.

@@ -60,7 +60,7 @@ static struct tx_batch *batch_for(struct worker *w, const struct transport *t, s
 	return b;
 }
 
-/* What cannot be sealed adds nothing to a batch: what lies in its memory is of others. */
+/* A packet that cannot be sealed adds nothing to a batch: the bytes in its memory are of other packets. */
 static void seal_one(struct worker *w, struct transport *t, const uint8_t *packet, size_t len, uint8_t tos)
 {
 	size_t size = session_sealed_len(len, w->mtu);

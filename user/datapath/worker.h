@@ -122,7 +122,7 @@ int worker_retap(struct worker *w, int tap_fd);
 void worker_command(struct worker *w, const struct transport_command *c);
 /* Hands in a data message that came by a relay. False: too many wait already. */
 bool worker_arrive(struct worker *w, const struct endpoint *from, const void *msg, size_t len);
-/* What the worker wants of the handshake thread: *requests has room for MAIL_REQUESTS peers; returns how many. */
+/* Takes the worker's requests for handshakes (room for MAIL_REQUESTS peers) and its garbage; returns how many. */
 unsigned worker_take_wishes(struct worker *w, uint32_t *requests, struct garbage *garbage);
 void worker_ring(int event); /* an eventfd: its reader has something to do */
 

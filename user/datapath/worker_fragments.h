@@ -7,8 +7,8 @@
 #include "worker.h"
 
 /*
- * A worker's part in fragments, both ways. What a client sends in fragments goes to
- * the TAP whole (TAP_CLIENT, with the size of its fragments). What a service sends in fragments comes from the
+ * A worker's part in fragments, both ways. A packet that a client sends in fragments goes to
+ * the TAP whole (TAP_CLIENT, with the size of its fragments). One that a service sends in fragments comes from the
  * programs and goes back to them whole (bpf/fragment.h). Where a packet that may be cut
  * is larger than its way allows, it is cut here.
  */
@@ -27,7 +27,7 @@ void worker_fragments_from_client(struct worker *w, const struct packet *p, uint
 bool worker_fragments_take(struct worker *w, uint8_t *frame, size_t len);
 
 /*
- * What a frame from the TAP becomes, packet by packet. It lives as long as the frame, so
+ * The packets of a frame from the TAP, one by one. The walk lives as long as the frame, so
  * whatever goes wrong with one frame is over with it. cut: zero, for a start.
  */
 struct fragments_walk {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a worker and the other threads tell each other (struct mail of worker.h). */
+/* A worker and the other threads tell each other things here (struct mail of worker.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -265,7 +265,7 @@ void doctor_gateway(struct doctor *doctor, const struct config *cfg, const json_
 		doctor_say(doctor, "note", DOCTOR_WARN, NULL, "%s", json_string_value(note));
 }
 
-/* Who was let in and never came: a key that was mistyped, or one that nobody needs and somebody may find. */
+/* Clients that never connected: a key was mistyped, or nobody needs the key and somebody may find it. */
 void doctor_clients(struct doctor *doctor, const json_t *clients)
 {
 	char names[768] = "";

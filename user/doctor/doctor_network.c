@@ -162,7 +162,7 @@ static void doctor_network_check_ports(struct doctor *d, const struct config *cf
 			   text_number(ports, text));
 }
 
-/* What the pinned maps are, where nothing is wrong with them. */
+/* Describes the pinned maps where nothing is wrong with them. */
 static const char *pins_state(const struct config *cfg, char *buf, size_t size)
 {
 	struct maps_pinned p;
@@ -207,7 +207,7 @@ void doctor_network(struct doctor *doctor, const struct config *cfg)
 
 /* ---- how others see us ------------------------------------------------------------------------------- */
 
-/* What the configuration says that the world sees; where it names nothing, what the interfaces have. */
+/* Is @a an address by which the world sees us: a configured one, else one of the interfaces? */
 static bool is_egress(const struct config *cfg, const struct addr *a)
 {
 	struct addr own[2], far[2];

@@ -6,7 +6,7 @@
 
 /*
  * Does this machine fit the configuration? For `check --host` and `doctor`: reads
- * only, changes nothing, and needs no privilege for most of it. What is wrong is a
+ * only, changes nothing, and needs no privilege for most of it. A fault is a
  * diag with the place of the key that says otherwise.
  */
 void hostcheck(const struct config *cfg, struct diags *d);

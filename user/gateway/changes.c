@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Changes of policy and configuration, one after the other. What takes long, reading,
+ * Changes of policy and configuration, one after the other. The long part, reading,
  * compiling and comparing, is done on a thread, so that handshakes and commands go on;
  * the control thread then makes it so, at once.
  */

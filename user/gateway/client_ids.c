@@ -77,7 +77,8 @@ static uint32_t former_id(const struct clients *all, const struct pinned *s, con
 	return 0;
 }
 
-/* One that nobody has. That of one who goes is not free yet: rules come into force before clients do. */
+/* An id that no client has. The id of a client that is being removed is not free yet: rules come into force before
+ * clients do. */
 static uint32_t free_id(const struct clients *all, const bool *taken)
 {
 	for (uint32_t id = 1; id < CLIENT_GATEWAY; id++)

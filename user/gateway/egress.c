@@ -306,7 +306,7 @@ static void prepare_interfaces(const struct egress_state *e, const struct egress
 	}
 }
 
-/* What the kernel did not tell stays as it was known: taken for an absence, it would end live flows. */
+/* An address of which the kernel told nothing stays as it was: taken for absent, its live flows would end. */
 static bool learn(struct egress_state *e, const struct site *s, const struct config_pool *config,
 		  struct egress_pool *pool)
 {

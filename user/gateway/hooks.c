@@ -146,7 +146,7 @@ static bool holds(const struct site *s, const struct hook *h)
 	return h->way != ATTACH_NONE && attach_verify(s->maps, h->program, h->ifindex, h->point) != ATTACH_NONE;
 }
 
-/* Attaches what is missing. What cannot be is said once, and tried again. False, and why, on failure. */
+/* Attaches what is missing. A failure is logged once, and tried again. False, and why, on failure. */
 static bool hooks_put(const struct site *s, struct hook *h, const struct hooks *all, char *error, size_t size)
 {
 	char *why = NULL, name[IFNAMSIZ] = "its device"; /* unless that is gone, too */

@@ -33,7 +33,7 @@ void hooks_follow(struct hooks *h, const struct site *s, const struct egress_sta
 void hooks_verify(struct hooks *h, const struct site *s);
 /* Which client gets in by the TAP, and to which worker: before it is up; 0 or -errno. */
 int hooks_tap(const struct site *s);
-/* What the programs check strangers' macs by. Any thread. */
+/* Hands the programs the keys by which they check strangers' macs. Any thread. */
 void hooks_gate(const struct site *s, const struct gate_keys *keys);
 /* What came from there answered what was sent there: a peer, a STUN server. */
 void hooks_know(const struct site *s, const struct addr *addr, uint16_t port);

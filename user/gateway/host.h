@@ -5,7 +5,7 @@
 #include "site.h"
 #include "user/kernel/locks.h"
 
-/* What the host is asked for. */
+/* Settings of the host that the gateway needs. */
 #define HOST_ADDRESSES 256
 
 struct host {
@@ -22,7 +22,7 @@ struct locks_of host_locks(const struct config *config);
 /* At start: logs which of the interfaces that the configuration names for the tunnel are waited for. */
 void host_underlay(const struct site *s);
 uint32_t host_underlay_mtu(const struct site *s); /* the smallest; 0: not known */
-/* What comes in by the TAP is never forwarded by the kernel; cheap when it is so already. */
+/* Sets the rule by which the kernel forwards nothing that comes in by the TAP; cheap when it is set. */
 bool host_guard(const struct site *s);
 /* Destinations that only a rule naming them opens: the clouds' metadata, loopback, our own. */
 bool host_reserve(struct host *h, const struct site *s);

@@ -6,7 +6,7 @@
 
 struct ring_buffer;
 
-/* What the programs want said. */
+/* ICMP errors and other messages that the programs ask for. */
 struct notices {
 	const struct site *site;
 	const struct clients *clients;

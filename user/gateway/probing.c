@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A connection of the gateway's own: its SYN goes through the programs as a client's does, and the worker that reads
- * the answer from the TAP keeps it for us (probe.h). What was begun for it is ended when there is an outcome.
+ * the answer from the TAP keeps it for us (probe.h). Its flow is ended when there is an outcome.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -19,7 +19,7 @@
 #define GREET_SECONDS 600	       /* a handshake this young: the client was here when we stopped */
 #define GREET_TURN    (5 * NS_PER_MS)
 
-/* What is to be remembered of a client; false: it is no peer now. */
+/* Fills in the facts to remember of a client; false: it is no peer now. */
 static bool peer_state(const struct site *s, const struct client *c, struct state_peer *out)
 {
 	struct engine_peer_state now;

@@ -14,7 +14,7 @@ struct remember {
 
 /* Makes the folder. False with one line in @error. */
 bool remember_folder(const char *folder, char *error, size_t size);
-/* What an earlier run left there; where that cannot be read, a warning is logged. Always true. */
+/* Reads the state of an earlier run; logs a warning where it cannot be read. Always true. */
 bool remember_load(struct remember *r, const char *folder);
 /* Writes it, if it has changed. */
 void remember_save(struct remember *r, const struct site *s, const struct clients *clients);
@@ -25,7 +25,7 @@ void remember_second(struct remember *r, const struct site *s, const struct clie
 bool remember_greet(struct remember *r, const struct site *s, const struct clients *clients);
 /* The client may come with an older timestamp: its clock was set back. */
 void remember_no_timestamp(struct remember *r, const uint8_t public[KEY_LEN]);
-/* That we switch an interface's UDP GRO on, at once. False: it could not be written. */
+/* Writes down at once that we switch an interface's UDP GRO on. False: it could not be written. */
 bool remember_offload(struct remember *r, const struct site *s, const char *interface);
 
 #endif

@@ -30,7 +30,7 @@ static void remove_tell(void (*each)(void *, const char *), void *ctx, const cha
 		each(ctx, text);
 }
 
-/* What an interface was like before us. What cannot be set, on an interface that is there, stays written down. */
+/* Restores an interface's offloads. One that cannot be set, on an interface that is there, stays written down. */
 static int restore_offloads(const struct config *config, void (*each)(void *, const char *), void *ctx)
 {
 	struct state state;
@@ -58,7 +58,7 @@ static int restore_offloads(const struct config *config, void (*each)(void *, co
 	return err;
 }
 
-/* Of a gateway that was killed. What somebody answers on is another's, or our own, which is removed last. */
+/* Sockets of a gateway that was killed. One that is answered is another's, or our own, which is removed last. */
 static void remove_socket(const char *path)
 {
 	struct sockaddr_un sa;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who is out by a configuration that is not in force yet, or never will be: a removal, the end of a client's time and
- * another key for it apply at once, whatever stands in the way of the rest. Only a configuration that comes into force
- * lets such a client in again, and none does while a later one waits that has taken it out.
+ * Clients that a configuration takes out before it is in force, or though it never will be: a removal, the end of a
+ * client's time and another key for it apply at once, whatever stands in the way of the rest. Only a configuration that
+ * comes into force lets such a client in again, and none does while a later one waits that has taken it out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static bool has_all_addresses(const struct config_client *next, const struct con
 	return true;
 }
 
-/* What one entry says of a client that it is of. */
+/* Applies one entry to the client that it names. */
 static bool revoke_by_entry(const struct clients *all, struct client *c, const struct config_client *next, bool strict)
 {
 	if (next->expires && all->origin->ops->time(all->origin->ctx) >= next->expires)

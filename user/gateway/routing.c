@@ -44,7 +44,7 @@ static size_t routing_place(const struct routing *r, const struct prefix *p)
 	return i;
 }
 
-/* What the last call wanted of @p is what is tried again. */
+/* Tries again what the last call wanted of @p. */
 static void routing_want(struct routing *r, const struct site *s, const struct prefix *p, bool add)
 {
 	size_t i = routing_place(r, p);

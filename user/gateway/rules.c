@@ -135,7 +135,7 @@ static bool put_into_maps(struct rules *rules, struct ruleset *r, struct diags *
 
 /* ---- for the next start -------------------------------------------------------------------- */
 
-/* What can be written is; what cannot is tried again (rules_second()). 0 or -errno. */
+/* Writes all that can be written; the rest is tried again (rules_second()). 0 or -errno. */
 static int save(struct rules *rules, const struct site *s)
 {
 	struct rules_running *now = rules->running;
@@ -163,7 +163,7 @@ static void rules_settle(struct rules_running *now, bool by_hand)
 	now->report.source = by_hand ? "apply" : "file";
 }
 
-/* What could not be read at the start may be readable now: its history and its serial are not to be lost. */
+/* A store that could not be read at the start may be readable now: keeps its history and its serial. */
 static void read_store_again(struct rules *rules, const struct site *s)
 {
 	struct rules_running *now = rules->running;

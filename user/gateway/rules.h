@@ -50,7 +50,7 @@ bool rules_lay(const struct rules *rules, const struct site *s, const struct cli
 	       const struct config *config, struct ruleset *r, struct diags *d);
 /* Logs @d's warnings. Takes @r over, but not on failure. */
 bool rules_swap(struct rules *rules, const struct site *s, struct ruleset *r, struct diags *d);
-/* What was swapped in is the configured file's: kept for the next start, or degraded. */
+/* The policy in force is the configured file's: keeps it for the next start, or is degraded. */
 void rules_took_file(struct rules *rules, const struct site *s);
 /* Or it was applied by hand; @number: that policy of the history again, 0: another one. @keep: for the next start, too.
  * 0, or -errno: it runs, but cannot be kept, and a start will let nothing pass. */
@@ -59,7 +59,7 @@ int rules_took_by_hand(struct rules *rules, const struct site *s, uint32_t numbe
 bool rules_second(struct rules *rules, const struct site *s, uint64_t time, bool idle);
 /* Nothing passes, for the policy could not be compiled for the clients; it is tried again. */
 bool rules_shut(const struct rules *rules);
-/* What is not as it should be. */
+/* Tells all that is not as it should be. */
 void rules_each_note(const struct rules *rules, void (*each)(void *ctx, const char *line), void *ctx);
 
 /* Have the files of the running policy's block lists changed since they were read? */
@@ -76,7 +76,7 @@ const struct ruleset *rules_running(const struct rules *rules); /* NULL: not sta
 const struct policy_store *rules_history(const struct rules *rules);
 uint32_t rules_number(const struct rules *rules); /* of the running policy in it; 0: it is not there */
 
-/* Who approved a configured route (its index); false: nobody. */
+/* Names who approved a configured route (its index); false: nobody did. */
 bool rules_approved(const struct rules *rules, size_t route, const char **by);
 /* Looks whether the file still is what runs, for the report. */
 void rules_compare(const struct rules *rules, const struct site *s);

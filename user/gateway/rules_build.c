@@ -11,7 +11,7 @@
 #include "user/base/file.h"
 #include "user/process/trial.h"
 
-/* What one policy may cost; a million blocked prefixes take 2 s and 180 MiB. */
+/* The bounds of one policy's cost; a million blocked prefixes take 2 s and 180 MiB. */
 static const struct trial_limits compile_limits = {.seconds = 20, .bytes = 1ul << 30};
 
 struct compile {
@@ -138,7 +138,7 @@ static void close_all(struct start *s, char *trouble)
 	s->out->trouble = trouble;
 }
 
-/* What stood in the way of a policy is a warning where the gateway starts all the same. Frees @from. */
+/* A policy's mistakes become warnings where the gateway starts all the same. Frees @from. */
 static void warn_of(struct diags *from, struct diags *d)
 {
 	for (size_t i = 0; i < from->n; i++)

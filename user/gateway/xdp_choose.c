@@ -73,7 +73,7 @@ static void off(struct xdp_choice *out, const char *why)
 	snprintf(out->reason, sizeof(out->reason), "%s (xdp: native to force)", why);
 }
 
-/* What native XDP costs on a driver that has it; NULL: nothing. */
+/* Names the cost of native XDP on a driver that has it; NULL: it costs nothing. */
 static const char *price(const struct driver *d, const struct xdp_nic *nic)
 {
 	uint32_t used = nic->rx_queues > nic->tx_queues ? nic->rx_queues : nic->tx_queues;

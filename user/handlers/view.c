@@ -302,7 +302,7 @@ static void view_relays(struct view *v)
 	}
 }
 
-/* What is of little weight is for who asks: in the JSON. */
+/* Health messages of little weight are in the JSON alone. */
 static void view_health(struct view *v)
 {
 	const struct health *list = v->tailnet.health;
@@ -323,7 +323,7 @@ static void view_clock(struct view *v)
 			  ahead < 0 ? "behind" : "ahead of");
 }
 
-/* Whoever opens the URL decides whose node this is. */
+/* The person who opens the URL decides whose node this is. */
 static void view_login(struct view *v)
 {
 	if (!v->tailnet.login)

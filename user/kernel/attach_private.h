@@ -12,7 +12,8 @@
 #define TCX_INGRESS ((enum bpf_attach_type)46)
 #define TCX_EGRESS  ((enum bpf_attach_type)47)
 
-/* What a clsact filter of ours is known by: each program has a priority of its own, each gateway a handle. */
+/* A clsact filter of ours is known by priority and handle: a program has its
+ * own priority, a gateway its own handle. */
 static inline uint32_t clsact_handle(const char *pins)
 {
 	return 0x51u << OWNER_MARK_BITS | owner_mark(pins);

@@ -7,7 +7,7 @@
 
 /*
  * What one gateway alone may have at a time: its state folder, its pins, its tunnel interface. Each has a lock of the
- * kernel (flock) that ends with the process. Who holds the locks may change and remove what is behind them.
+ * kernel (flock) that ends with the process. The holder of the locks may change and remove what is behind them.
  */
 enum lock_kind { LOCK_STATE, LOCK_PINS, LOCK_INTERFACE, LOCK_MAX };
 

@@ -31,7 +31,7 @@ int maps_fail(char **error, int err, const char *fmt, ...)
 	return err;
 }
 
-/* What libbpf has to say is in the error text or of no use to people. */
+/* Drops libbpf's messages: the error text has their content, or they are of no use to people. */
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	return 0;

@@ -267,7 +267,7 @@ static void columns_fill(struct columns *c, const struct maps_policy *p)
 	}
 }
 
-/* What would not fit is refused before anything is touched. */
+/* Refuses, before anything is touched, tables that would not fit. */
 static int policy_fits(const struct maps_policy *p, char **error)
 {
 	if (p->n_classes > MAX_CLIENTS)

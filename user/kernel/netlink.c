@@ -59,7 +59,7 @@ static bool is_dump(const struct nlmsghdr *nlh)
 	return (nlh->nlmsg_type & 3) == (RTM_GETLINK & 3) && nlh->nlmsg_flags & NLM_F_DUMP;
 }
 
-/* What comes may be the rest of a list that an earlier question gave up on, for it changed under way. */
+/* A message may belong to a list that an earlier question gave up on because it changed under way. */
 static bool netlink_is_ours(const struct netlink *n, ssize_t len)
 {
 	const struct nlmsghdr *nlh = (const void *)n->answer;
@@ -146,7 +146,7 @@ bool netlink_get_addr(const struct nlattr *attr, struct addr *out)
 
 /* ---- links ------------------------------------------------------------------- */
 
-/* What kind of device it is, and of what kind its master. */
+/* Reads the kind of the device and of its master. */
 static void take_kinds(const struct nlattr *nest, struct netlink_link *out)
 {
 	const struct nlattr *attr;

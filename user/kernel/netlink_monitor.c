@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* That something about links, addresses, routes or rules has changed; what it is now, netlink.c asks. */
+/* Tells that links, addresses, routes or rules have changed; netlink.c asks for the new state. */
 #include "netlink.h" /* first: see there */
 
 #include <arpa/inet.h>

@@ -13,7 +13,7 @@
 #define OFFLOAD_UDP_GRO_FORWARDING "rx-udp-gro-forwarding"
 
 /*
- * What the NIC itself has merged cannot be told apart again, so the kernel switches this
+ * Packets that the NIC itself has merged cannot be told apart again, so the kernel switches this
  * off where it forwards (dev_disable_lro()), for good. Our redirection it does not notice.
  */
 #define OFFLOAD_LRO "rx-lro"

@@ -7,7 +7,7 @@
 /*
  * The mark of one gateway on what it shares the host with others for: filters of clsact, routes without a device.
  * The folder of the pins names a gateway, so the mark is made of its path: 24 bits of FNV-1a, which is no secret.
- * What carries another mark belongs to another gateway, and is neither replaced nor removed. NULL: 0.
+ * An object with another mark belongs to another gateway, and is neither replaced nor removed. NULL: 0.
  */
 #define OWNER_MARK_BITS 24
 

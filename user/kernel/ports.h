@@ -8,7 +8,7 @@
 
 /*
  * The ports that the host keeps for itself, since it shares the egress address:
- * its ephemeral range and net.ipv4.ip_local_reserved_ports. What does not fit
+ * its ephemeral range and net.ipv4.ip_local_reserved_ports. Ports that do not fit
  * into @max ranges is merged into the last one, so nothing kept is given away.
  * Returns the number of ranges.
  */

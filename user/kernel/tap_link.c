@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who may open a TAP and who has it open, as the kernel says it over rtnetlink (tap_link.h). */
+/* Asks over rtnetlink which user may open a TAP, and how many queues are open (tap_link.h). */
 #include "tap_link.h"
 
 #include <linux/if_link.h>

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /*
- * The gateway's answers (report.h) as people read them. What an older or newer
+ * The gateway's answers (report.h) as people read them. A field that an older or newer
  * gateway leaves out is shown as "-" or not at all. Pure but for writing to @out.
  */
 void print_status(const json_t *result, FILE *out);

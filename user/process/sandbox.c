@@ -94,7 +94,7 @@ bool sandbox_drop(char *lacks, char *error, size_t size)
 	return true;
 }
 
-/* What needs no look at its arguments. */
+/* System calls that are allowed whatever their arguments. */
 static const int plain[] = {
 	/* bytes */
 	SCMP_SYS(read),

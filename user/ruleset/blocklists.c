@@ -40,7 +40,7 @@ static char *list_path(const char *folder, const char *file)
 	return file[0] == '/' || !folder || !folder[0] ? mem_strdup(file) : mem_printf("%s/%s", folder, file);
 }
 
-/* What of @file is beneath @folder, as it is written; NULL: nothing. */
+/* The part of @file that is beneath @folder, as it is written; NULL: none is. */
 static const char *name_within(const char *folder, const char *file)
 {
 	size_t n = strlen(folder);
@@ -123,7 +123,7 @@ struct reading {
 	struct diags *d;
 };
 
-/* That the list, read last, is not as it should be: said now, and for as long as it is so. */
+/* Notes that the list that was read last is not as it should be; it is reported for as long as it is so. */
 static void trouble(const struct reading *x, char *text)
 {
 	diag_warning(x->d, x->b->at, "%s", text);

@@ -44,7 +44,7 @@ struct policy_store {
 /* KEPT_OK, or KEPT_ABSENT with an empty store; else what kept.h says, with one line in @why, and what could be read. */
 enum kept_result policy_store_load(const char *folder, struct policy_store *s, char *why, size_t size);
 int policy_store_save(const char *folder, struct policy_store *s); /* 0 or -errno */
-/* What is on the disk is not the newest, and cannot be replaced. 0 or -errno. */
+/* Marks the file on disk as not the newest, where it cannot be replaced. 0 or -errno. */
 int policy_store_disown(const char *folder);
 
 /* @r, which has a policy, runs from now on. @number: it is this one again; 0: whichever. True: that is something new

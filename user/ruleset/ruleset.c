@@ -69,7 +69,7 @@ static bool ruleset_read_policy(struct ruleset *r, const struct ruleset_place *p
 	return r->lists_stay || blocklists_read(r->policy, &where, &r->blocked, d);
 }
 
-/* What either blocks is blocked. */
+/* A destination is blocked if either policy blocks it. */
 static bool add_blocked(struct ruleset *r, const struct blocklists_where *where, struct diags *d)
 {
 	struct blocklists more;
@@ -101,7 +101,7 @@ static bool read_bound(struct ruleset *r, const struct ruleset_place *place, con
 
 /* ---- who is who ------------------------------------------------------------------------ */
 
-/* What other nodes advertise and autoApprovers name; a file may have said more itself. */
+/* Adds the routes that other nodes advertise and autoApprovers name; a file may have said more itself. */
 static void approve_nodes(struct inventory *inv, const struct policy *p, struct budget *budget)
 {
 	struct resolver *r = resolver_new(p, inv, budget);

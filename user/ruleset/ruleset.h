@@ -25,7 +25,7 @@ struct ruleset_source {	  /* borrowed for the call */
 	const struct ruleset_source *bound; /* nothing may pass that this policy does not allow, too; NULL: none */
 };
 
-/* Who is who. With @config the clients of a gateway; without it a file's nodes. */
+/* The people and nodes. With @config the clients of a gateway; without it a file's nodes. */
 struct ruleset_place {
 	const struct config *config;
 	bool shut;		     /* nothing is to pass, whatever rules say */
@@ -75,7 +75,7 @@ bool ruleset_test(const struct ruleset *r, const struct config *config, size_t *
 /* A policy's document without anything in it: a pipe that broke, a file that was cut. */
 bool ruleset_is_empty(const struct ruleset *r);
 
-/* What a policy's text is known by. */
+/* The hash by which a policy's text is known. */
 void ruleset_hash(const char *text, size_t len, char hash[RULESET_HASH_LEN + 1]);
 
 /* Index of the client's pool in @config; the default one when the policy names one that is not there. */
@@ -107,7 +107,8 @@ bool ruleset_lay_blocked(struct ruleset *r, struct maps *maps, char **error);
  * thread, but not while another policy is on its way into the maps. @ids: the clients' ids in the order of @config.
  */
 bool ruleset_lay(struct ruleset *r, const struct config *config, const uint32_t *ids, struct maps *maps, char **error);
-/* 0 or -errno with *error. What it replaces goes with ruleset_unlay(), which waits until no program reads it. */
+/* 0 or -errno with *error. The tables that it replaces go with ruleset_unlay(), which waits until no program reads it.
+ */
 int ruleset_switch(struct ruleset *r, uint32_t *generation, char **error);
 /* Gives what is laid out to the caller, to be ended. */
 struct ruleset_laid *ruleset_take_laid(struct ruleset *r);

@@ -25,7 +25,7 @@ char *kept_clock_text(const char *server, const char *boot, const struct server_
 	return mem_printf("%s\n%s\n%" PRId64 "\n", server, boot, c->ahead);
 }
 
-/* What comes out as the same text again was meant so. */
+/* A value is taken if printing it gives the same text again. */
 bool kept_clock_parse(const char *text, const char *server, const char *boot, struct server_clock *out)
 {
 	size_t head = strlen(server) + strlen(boot) + 2;

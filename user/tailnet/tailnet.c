@@ -137,7 +137,7 @@ static void lose_process(struct tailnet *t, const char *why, uint64_t now)
 	set_state(t, WIRE_STATE_OFFLINE, "the network process is started again");
 }
 
-/* What cannot be queued shows at the next read: the other end is gone then. */
+/* A message is lost only when the other end is gone, which the next read finds. */
 static void tailnet_tell(struct tailnet *t, const struct wire_message *m)
 {
 	if (t->running)
@@ -176,7 +176,7 @@ static void tell_netinfo(struct tailnet *t)
 	tailnet_tell(t, &m);
 }
 
-/* What it needs to reach others by relays while it cannot ask the server. */
+/* Tells it the relays, by which it reaches others while it cannot ask the server. */
 static void tailnet_tell_regions(struct tailnet *t)
 {
 	const struct derpmap *known = t->roster.map.derpmap;
@@ -267,7 +267,7 @@ static void take_status(struct tailnet *t, const struct wire_status *s, uint64_t
 {
 	const struct tailnet_node *self = t->roster.map.self.node;
 
-	/* That we are connected may have been on its way when the key was made: by which one, the netmap says. */
+	/* "Connected" may have been under way when the key was made: the netmap says with which key. */
 	if (s->state == WIRE_STATE_CONNECTED && self && tailkeys_settle(t->folder, &t->keys, self->node_key)) {
 		t->ops->identity(t->ctx);
 		tell_keys(t);
@@ -340,7 +340,7 @@ void tailnet_ready(struct tailnet *t, uint64_t now)
 	}
 }
 
-/* Who was removed since then would stay a client for ever. */
+/* With it, a node that was removed since would stay a client for ever. */
 static void give_up_map(struct tailnet *t)
 {
 	kept_netmap_drop(t->folder);

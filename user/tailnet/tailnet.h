@@ -34,7 +34,7 @@ struct tailnet_ops { /* called from tailnet_start(), tailnet_ready() and tailnet
 	void (*identity)(void *ctx);
 };
 
-/* What is to be known when the network process has @said something, and whether our own node's key has
+/* The state to report when the network process has @said something, and whether our own node's key has
  * @expired. Pure. */
 enum wire_state tailnet_standing(enum wire_state said, bool expired);
 
@@ -79,7 +79,7 @@ uint64_t tailnet_unconfirmed(const struct tailnet *t, uint64_t now);
 /* For so long that the netmap was given up. */
 bool tailnet_is_unserved(const struct tailnet *t);
 
-/* What the world should know of us; told again after every restart of the network process. */
+/* Facts about us for the server and for peers; told again after every restart of the network process. */
 void tailnet_set_routes(struct tailnet *t, const struct prefix *routes, size_t n);
 void tailnet_set_endpoints(struct tailnet *t, const struct map_endpoint *endpoints, size_t n);
 void tailnet_set_netinfo(struct tailnet *t, uint16_t home, bool udp, bool ipv6);

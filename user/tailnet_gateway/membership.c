@@ -312,7 +312,7 @@ static void membership_tell_routes(struct membership *m)
 	free(list);
 }
 
-/* What it was for is done once the node is known: that it is missing is no reason not to start. */
+/* A node that the server knows needs no auth key: a missing file is no reason not to start. */
 static char *read_auth_key(const struct config_tailnet *t, char *error, size_t size)
 {
 	char why[512], *key = t->auth_key_file ? secret_text(t->auth_key_file, why, sizeof(why)) : NULL;
@@ -351,7 +351,7 @@ bool membership_up(struct membership *m, bool new_key, char *error, size_t size)
 {
 	char *auth_key = read_auth_key(&m->host.site->config->tailnet, error, size);
 
-	/* What was said of the last attempt is no longer so. */
+	/* The text about the last attempt is no longer true. */
 	m->state = WIRE_STATE_CONNECTING;
 	set_text(&m->text, "");
 	set_text(&m->url, "");

@@ -90,8 +90,6 @@ bool membership_report(void *membership, struct report_tailnet *out);
 void membership_primary(const void *membership, struct report_route *route);
 bool membership_relay_away(const void *membership, uint16_t region, char *name, size_t size);
 
-/* What a state is called in reports: "connected". */
-
 /*
  * `up`: the auth key is read again, and there is a new attempt (tailnet_up()). False: @error says
  * why not. True: @error is empty, or says why there is no auth key though a file of it is named.

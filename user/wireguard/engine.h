@@ -109,7 +109,7 @@ uint64_t engine_tick(struct engine *e, const struct engine_time *now);
  * peers whose endpoint was remembered. */
 void engine_initiate(struct engine *e, uint32_t peer_id, const struct engine_time *now);
 
-/* What workers gave back: wiped and freed, indices and peer ids with it. */
+/* Wipes and frees what workers gave back, with its indices and peer ids. */
 void engine_release(struct engine *e, struct garbage *g);
 
 /* ---- peers ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who is worth a handshake (gate.h). */
+/* Decides which messages are worth a handshake (gate.h). */
 #include <endian.h>
 #include <string.h>
 

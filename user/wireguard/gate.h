@@ -37,7 +37,7 @@
 #define GATE_SECRET_TURN	  (COOKIE_SECRET_MAX_AGE / 2)
 
 /*
- * What macs are checked by. Two secrets, half a life apart: a cookie is good for at least
+ * The keys by which macs are checked. Two secrets, half a life apart: a cookie is good for at least
  * half of COOKIE_SECRET_MAX_AGE, and for no longer than that. In locked memory.
  */
 struct gate_keys {

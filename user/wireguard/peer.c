@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who there is: peers by id and by public key, and what can be set for them. */
+/* Peers by id and by public key, and the settings of each. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

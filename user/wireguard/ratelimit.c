@@ -57,7 +57,7 @@ static struct bucket *ratelimit_find(struct bucket set[WAYS], const uint64_t sou
 
 bool ratelimit_allow(struct ratelimit *r, const struct addr *source, uint64_t now)
 {
-	/* Who has an IPv6 address has its /64. */
+	/* A sender with one IPv6 address has its whole /64. */
 	uint64_t key[2] = {source->d[0], addr_is_v4(source) ? source->d[1] : 0};
 	uint64_t hash = crypto_short_hash(r->hash_key, key, sizeof(key));
 	struct bucket *b = ratelimit_find(r->buckets[hash % SETS], key, now);

@@ -11,7 +11,7 @@
 #include "replay.h"
 
 /*
- * What one handshake made: a pair of keys, their counters and their age. The
+ * The result of one handshake: a pair of keys, their counters and their age. The
  * engine allocates it in locked memory and hands it to the worker, which
  * alone uses it from then on and gives it back to be wiped (transport.h).
  */

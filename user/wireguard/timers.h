@@ -36,7 +36,7 @@ struct peer_timers {		  /* the engine's; zero initialised */
 	uint64_t jitter;	  /* of the next retry or new handshake, < REKEY_JITTER_MAX */
 };
 
-/* What is due; bits. */
+/* Actions that are due; bits. */
 enum timer_event {
 	TIMER_RETRY = 1,	 /* send the initiation again */
 	TIMER_GIVE_UP = 2,	 /* nobody answers: drop the staged packets (W4) */
@@ -45,7 +45,7 @@ enum timer_event {
 	TIMER_ZERO_KEYS = 16,	 /* keys are too old to keep (W2) */
 };
 
-/* What is due at @now; notes that it is being done. */
+/* The actions due at @now; notes that they are being done. */
 unsigned timers_run(struct peer_timers *t, const struct timer_stamps *s, uint64_t now);
 /* When to run them next, UINT64_MAX: not before something is sent. */
 uint64_t timers_next(const struct peer_timers *t, const struct timer_stamps *s, uint64_t now);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a worker owns: its transports and sessions, and the commands that change them. */
+/* A worker's transports and sessions, and the commands that change them. */
 #include <stdlib.h>
 #include <string.h>
 

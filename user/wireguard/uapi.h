@@ -33,7 +33,7 @@ enum uapi_status {
 enum uapi_status uapi_feed(struct uapi_request *r, const char *bytes, size_t len);
 void uapi_request_free(struct uapi_request *r); /* wipes: it held keys */
 
-/* What of the device is not the engine's. */
+/* The part of the device that is not the engine's. */
 struct uapi_device {
 	void *ctx;
 	uint16_t listen_port;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the server has to be told of us, until it has confirmed it (announce.h). */
+/* Tells the server about us until it has confirmed it (announce.h). */
 #include "announce.h"
 
 bool announce_wants(const struct announcement *a, uint64_t now)

@@ -9,7 +9,7 @@
 
 /*
  * Whether the coordination server knows what we last had to tell of ourselves, and
- * the one request that tells it. What was sent counts as told when it was answered
+ * the one request that tells it. An announcement counts as told when it was answered
  * with 200; until then it is told again, after a pause. And it is told again now and then
  * though nothing has changed: whether the server still knows us is in the answer only, for
  * headscale goes on with keep-alives to a node that was deleted. Pure; times are monotonic ns.

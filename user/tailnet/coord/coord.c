@@ -7,8 +7,8 @@
  *     +------------- WAIT, longer every time -----------+
  *
  * KEY is left out where the server's key is pinned, or is known from before. REGISTER offers the auth key
- * only when the server asks for a login: who is known needs none, and one that was used up or deleted must not
- * keep a node out. LOGIN waits for a person with the same request as REGISTER and the URL as its follow-up.
+ * only when the server asks for a login: a node that it knows needs no key, and a key that was used up or deleted must
+ * not keep that node out. LOGIN waits for a person with the same request as REGISTER and the URL as its follow-up.
  * PARKED waits for the gateway: new keys, or the wish to try again.
  */
 #include <stdarg.h>
@@ -48,7 +48,7 @@ enum state {
 #define LONG_SESSION  (30 * NS_PER_SEC)	 /* a session this long shows that backing off is over */
 #define ANSWER_MAX    (256u << 10)
 
-/* What ends the connection. Somewhere in the channel's callbacks it is only written down, for whoever
+/* The end of the connection, and why. Somewhere in the channel's callbacks it is only written down, for whoever
  * called is not done yet; carry_out() does it. */
 struct outcome {
 	bool is;
@@ -474,7 +474,7 @@ static void restart(struct coord *c)
 }
 
 /*
- * What the old key was is for the next registration alone. A step back to it, where the
+ * The old key is for the next registration alone. A step back to it, where the
  * new one was refused, waits for its turn as any other try after a refusal.
  */
 static void take_keys(struct coord *c, const struct wire_keys *keys)

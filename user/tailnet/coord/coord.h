@@ -48,7 +48,7 @@ void coord_received(struct coord *c, const uint8_t *bytes, size_t len, uint64_t 
 void coord_closed(struct coord *c, const char *why, uint64_t now); /* @why is for people */
 
 /* What the gateway says: WIRE_KEYS, WIRE_ROUTES, WIRE_ENDPOINTS, WIRE_NETINFO, WIRE_LOGOUT,
- * WIRE_RECONNECT; others are ignored. What it needs of @m is moved out. */
+ * WIRE_RECONNECT; others are ignored. It moves the parts that it needs out of @m. */
 void coord_told(struct coord *c, struct wire_message *m, uint64_t now);
 
 void coord_relays_filled(struct coord *c);

@@ -56,7 +56,7 @@ void disco_set_identity(struct disco *d, const uint8_t secret[KEY_LEN], const ui
 void disco_set_endpoints(struct disco *d, const struct addr_port *endpoints, size_t n);
 
 /*
- * A peer as the netmap has it, new or changed. What it says of its endpoints and its disco key is a claim: it is
+ * A peer as the netmap has it, new or changed. Its word about its endpoints and its disco key is a claim: it is
  * sent to by its relay until a pong, or WireGuard, has come from somewhere else.
  */
 void disco_peer_set(struct disco *d, const struct tailnet_node *n, uint64_t now);

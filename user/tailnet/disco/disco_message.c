@@ -69,7 +69,7 @@ size_t disco_seal(const struct disco_message *m, const uint8_t shared[KEY_LEN], 
 	return writer_len(&w);
 }
 
-/* What is longer than known is fine: messages have grown before. */
+/* A message longer than we know is accepted: messages have grown before. */
 static bool disco_message_read_body(struct reader *r, struct disco_message *m)
 {
 	m->type = (enum disco_type)read_u8(r);

@@ -6,7 +6,7 @@
 #include "disco_peers.h"
 #include "policy/alloc.h"
 
-/* Whoever may add nodes to the tailnet chooses keys. */
+/* The keys are chosen by anyone who may add nodes to the tailnet. */
 static size_t bucket(const struct disco_peers *all, const uint8_t key[KEY_LEN])
 {
 	return crypto_short_hash(all->hash_key, key, KEY_LEN) % DISCO_BUCKETS;

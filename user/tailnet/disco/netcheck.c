@@ -112,7 +112,7 @@ static bool anybody_answered(const struct netcheck *n)
 	return false;
 }
 
-/* What a region is good for, also where this round was unlucky. */
+/* The better latency of this round and the one before: one slow answer does not change the home. */
 static uint64_t best_of(const struct region *r)
 {
 	return r->before && r->before < r->latency ? r->before : r->latency;

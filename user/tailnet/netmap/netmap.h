@@ -162,7 +162,7 @@ struct netmap {
 
 /* Moves everything out of @u; cannot fail. The caller frees @u. */
 void netmap_apply(struct netmap *m, struct netmap_update *u);
-/* What has changed was told to everybody who wants to know. */
+/* Clears the marks of changes: all who want to know were told. */
 void netmap_settle(struct netmap *m);
 void netmap_free(struct netmap *m);
 

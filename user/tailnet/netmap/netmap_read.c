@@ -481,7 +481,7 @@ static void read_lock(const json_t *root, struct netmap_update *u)
 	note_damage(u, &f);
 }
 
-/* What cannot be read of it is left out, and said; it is nothing by which somebody gets in. */
+/* Leaves out the part that cannot be read, and says so: nobody gains access by a DERP map. */
 static void read_relays(const json_t *root, struct netmap_update *u)
 {
 	static const char remark[] = "DERPMap";

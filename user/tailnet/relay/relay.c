@@ -162,7 +162,7 @@ static bool relay_call(struct relay *r)
 				 .addrs = addrs};
 
 	strcpy(to.url.host, node->host);
-	/* What was looked up may be old; but where a family is not to be tried, the name alone would bring it back. */
+	/* The addresses may be old; but the name alone would bring back a family that is not to be tried. */
 	if (node->has_v4 && (!node->looked_up || node->no_v6))
 		addrs[to.n_addrs++] = node->v4;
 	if (node->has_v6 && (!node->looked_up || node->no_v4))
@@ -282,7 +282,7 @@ static void on_gone(void *ctx, const uint8_t key[KEY_LEN])
 	struct relay *r = ctx;
 	struct heard *heard = heard_place(r->all, key);
 
-	/* That it is gone altogether WireGuard and disco find out by themselves. */
+	/* WireGuard and disco find out by themselves if the peer is gone altogether. */
 	if (heard->region == r->region && !memcmp(heard->key, key, KEY_LEN))
 		heard->region = 0;
 }
@@ -345,7 +345,7 @@ static void on_received(void *ctx, const uint8_t *bytes, size_t len)
 		relay_fail(r, CONN_ERROR_NO_DERP, 0);
 }
 
-/* Who has heard who we are and hangs up does so for that. */
+/* A relay that closes after it has our login refuses this node. */
 static void relay_on_closed(void *ctx, const struct conn_error *why)
 {
 	struct relay *r = called(ctx);

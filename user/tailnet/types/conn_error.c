@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What may be wrong with a server, in words (conn_error.h). */
+/* The texts of connection errors (conn_error.h). */
 #include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <stdio.h>

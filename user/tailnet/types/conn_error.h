@@ -53,7 +53,7 @@ bool conn_error_equal(const struct conn_error *a, const struct conn_error *b);
 const char *conn_error_name(const struct conn_error *t);
 /* For people, in one sentence without its subject: "its certificate has expired". Into @buf. */
 const char *conn_error_text(const struct conn_error *t, char *buf, size_t size);
-/* What to look at; never NULL. */
+/* Advice: where to look; never NULL. */
 const char *conn_error_advice(const struct conn_error *t);
 
 #endif

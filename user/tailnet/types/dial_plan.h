@@ -20,7 +20,7 @@ struct dial_plan {
 	size_t n;
 };
 
-/* What a message says of it; false: nothing, it is as it was. */
+/* Reads the plan of a message; false: it has none, *out is as it was. */
 bool dial_plan_read(struct fields *f, const json_t *message, struct dial_plan *out);
 
 #endif
