@@ -98,7 +98,7 @@ class Sluice:
         except BlockingIOError:
             return False
 
-    def run_to_end(self, seconds=20):
+    def run_to_end(self, seconds=60):
         """For starts that must fail: exit status and what the daemon said."""
         self.start(wait=False)
         status = self.process.popen.wait(seconds)

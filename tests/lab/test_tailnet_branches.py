@@ -96,7 +96,7 @@ class World:
         told = next(route["primary"] for route in routes if route["prefix"] == ROUTES[service])
         return told["ours"], told["node"]
 
-    def await_seen(self, client, service, address, seconds=20):
+    def await_seen(self, client, service, address, seconds=40):
         start = time.monotonic()
         wait_for(f"{service} reached by {address}", lambda: self.seen_from(client, service) == address, seconds)
         say(f"# {service} by {address} after {time.monotonic() - start:.1f} s")

@@ -67,7 +67,7 @@ def connect(client, address=SERVICE[4], port=80, seconds=1):
     return client.host.probe("connect", address, port, "--timeout", seconds)
 
 
-def await_service(client, address=SERVICE[4], seconds=30):
+def await_service(client, address=SERVICE[4], seconds=60):
     wait_for(f"{client.name} reaches {address}", lambda: connect(client, address)["connected"], seconds)
 
 
