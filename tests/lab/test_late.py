@@ -140,3 +140,20 @@ def test_fault_31_an_mtu_that_changes_live(world):
         world.net.router.run(f"ip link set gw0 mtu {underlay}")
         wait_for(f"the tunnel's MTU to be {tunnel}", lambda value=tunnel: mtu_is(value))
         assert alice.host.probe("get", "http://203.0.113.9/bytes/2000000").get("intact")
+
+
+def test_fault_32_more_addresses_than_a_list_holds(world):
+    """A node of a cluster may have thousands: what is left out is counted and said, and clients are served."""
+    world = world()
+    host, gateway = world.net.gateway, world.gateway
+    alice = world.joined("alice")
+    settle(alice, gateway)
+    host.run("ip link add many type bridge")
+    commands = "\n".join(f"address add 10.77.{i // 250}.{i % 250 + 1}/32 dev many" for i in range(600))
+    host.run(["bash", "-c", f"printf '%s\\n' '{commands}' | ip -batch -"], quiet=True)
+    notes = wait_for("a note", lambda: [
+        note for note in gateway.json("status")["notes"] if "addresses more than" in note])
+    assert "more than the 512" in notes[0], notes
+    settle(alice, gateway)
+    host.run("ip link del many")
+    wait_for("no note", lambda: gateway.json("status")["notes"] == [])

@@ -134,7 +134,9 @@ bool host_owns(const struct host *h, const struct addr *a)
 bool host_reserve(struct host *h, const struct site *s)
 {
 	struct addr now[HOST_ADDRESSES];
-	int n = netlink_host_addresses(s->netlink, now, HOST_ADDRESSES);
+	int all = netlink_host_addresses(s->netlink, now, HOST_ADDRESSES);
+	int n = all > HOST_ADDRESSES ? HOST_ADDRESSES : all;
+	size_t left_out = (size_t)(all - n);
 	int err = n < 0 ? n : h->n_own ? 0 : maps_reserved_defaults(s->maps);
 
 	for (size_t i = 0; n >= 0 && i < h->n_own; i++)
@@ -148,6 +150,9 @@ bool host_reserve(struct host *h, const struct site *s)
 		log_error("reserved addresses: %s", strerror(-err));
 		return false;
 	}
+	if (left_out && !h->n_left_out)
+		log_warning("this host has %d addresses, %zu more than are kept from clients", all, left_out);
+	h->n_left_out = left_out;
 	h->n_own = (size_t)n;
 	memcpy(h->own, now, h->n_own * sizeof(now[0]));
 	return true;

@@ -6,11 +6,11 @@
 #include "user/kernel/locks.h"
 
 /* Settings of the host that the gateway needs. */
-#define HOST_ADDRESSES 256
+#define HOST_ADDRESSES 512
 
 struct host {
 	struct addr own[HOST_ADDRESSES]; /* its addresses, as the programs know them */
-	size_t n_own;
+	size_t n_own, n_left_out;	 /* the others have no place: only a route keeps clients from them */
 };
 
 /* Privileges and kernel. False with one line in @error. */

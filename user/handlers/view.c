@@ -12,6 +12,7 @@
 #include "user/gateway/answers_by.h"
 #include "user/gateway/counters.h"
 #include "user/gateway/hooks.h"
+#include "user/gateway/host.h"
 #include "user/gateway/running.h"
 #include "user/gateway/tunnel.h"
 #include "user/gateway/ways.h"
@@ -172,6 +173,15 @@ static void view_underlay(struct view *v)
 	for (size_t i = 0; i < names->n; i++)
 		if (!if_nametoindex(names->v[i]))
 			view_note(v, "underlay interface %s is absent: waiting for it", names->v[i]);
+}
+
+static void view_own(struct view *v)
+{
+	if (v->p->host->n_left_out)
+		view_note(v,
+			  "this host has %zu addresses more than the %d that are kept from clients whom no rule lets "
+			  "there",
+			  v->p->host->n_left_out, HOST_ADDRESSES);
 }
 
 static void view_ipv6(struct view *v)
@@ -450,6 +460,7 @@ void view_open(struct view *v, const struct parts *p)
 	v->source.max_flows = maps_flows_max(s->maps);
 	view_underlay(v);
 	view_ipv6(v);
+	view_own(v);
 	view_egress(v);
 	view_modes(v);
 	view_clients(v);

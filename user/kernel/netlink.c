@@ -325,8 +325,8 @@ static int take_address(const struct nlmsghdr *nlh, void *ctx)
 		return MNL_CB_OK;
 	if (list->wanted && !addr_cmp(&a, list->wanted))
 		list->on = (int)ifa->ifa_index;
-	else if (list->n < list->max)
-		list->out[list->n++] = a;
+	else if (list->n++ < list->max)
+		list->out[list->n - 1] = a;
 	return MNL_CB_OK;
 }
 
@@ -335,6 +335,7 @@ static void forget_addresses(void *ctx)
 	((struct address_list *)ctx)->n = 0;
 }
 
+/* How many there are, which may be more than the list has room for; or -errno. */
 static int netlink_list_addresses(struct netlink *n, struct address_list *list)
 {
 	struct netlink_request r;
@@ -348,9 +349,11 @@ static int netlink_list_addresses(struct netlink *n, struct address_list *list)
 
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max)
 {
-	return netlink_list_addresses(
-		n, &(struct address_list){
-			   .out = out, .max = max, .ifindex = ifindex, .unwanted = IFA_F_TENTATIVE | IFA_F_DADFAILED});
+	struct address_list list = {
+		.out = out, .max = max, .ifindex = ifindex, .unwanted = IFA_F_TENTATIVE | IFA_F_DADFAILED};
+	int count = netlink_list_addresses(n, &list);
+
+	return count > (int)max ? -EOVERFLOW : count;
 }
 
 #define SLAAC_BITS 64 /* a temporary address and the lasting one beside it have so many in common */
@@ -392,8 +395,8 @@ static int netlink_source(struct netlink *n, int ifindex, const struct addr *to,
 	if (!addr_is_v4(to))
 		all.unwanted |= IFA_F_TEMPORARY;
 	count = netlink_list_addresses(n, &all);
-	if (count < 0)
-		return count;
+	if (count < 0 || count > NETLINK_ADDRESSES)
+		return count < 0 ? count : -EOVERFLOW;
 	if (has_choice && is_in_list(list, count, &choice)) {
 		*out = choice;
 		return 1;

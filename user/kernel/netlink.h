@@ -59,9 +59,9 @@ int netlink_address_add(struct netlink *n, int ifindex, const struct addr *a);
 int netlink_address_delete(struct netlink *n, int ifindex, const struct addr *a);
 
 /* Addresses of an interface that others can reach, also secondary, deprecated and temporary
- * ones: no IPv6 link-local, no tentative ones. Returns the number, at most @max, or -errno. */
+ * ones: no IPv6 link-local, no tentative ones. Returns the number, or -errno; -EOVERFLOW: there are more than @max. */
 int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t max);
-#define NETLINK_ADDRESSES 512 /* of one interface; what follows looks at no more */
+#define NETLINK_ADDRESSES 512 /* of one interface; with more, what follows is -EOVERFLOW */
 /*
  * The addresses of an interface that the kernel itself takes as the source of what leaves by it
  * for these two, one of each family; of IPv6 never a temporary one. Where no route says, the
@@ -70,7 +70,8 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
 int netlink_sources(struct netlink *n, int ifindex, const struct addr to[2], struct addr out[2]);
 /* 1 where a loopback or dummy device holds @a for all interfaces, 0 where none does, or -errno. */
 int netlink_is_held(struct netlink *n, const struct addr *a);
-/* All addresses of the host, with loopback and link-local ones. */
+/* All addresses of the host, with loopback and link-local ones. Their number, which may be more than @max, or -errno.
+ */
 int netlink_host_addresses(struct netlink *n, struct addr *out, size_t max);
 
 /* Index of the interface of the default route with the lowest metric; 0: none; or -errno. IPv4 first. */
