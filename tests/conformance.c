@@ -286,7 +286,7 @@ static bool run_policy(const json_t *c, const struct policy *p, const struct inv
 	struct resolver *r = resolver_new(p, inv, NULL);
 	struct filter *all = policy_compile(r, p, NULL, POLICY_ALLOW_ALL);
 	size_t passed;
-	bool ok = policy_run_tests(p, r, &(struct policy_test_place){inv, all, NULL}, &passed, d);
+	bool ok = policy_run_tests(p, r, &(struct policy_test_place){.inv = inv, .f = all}, &passed, d);
 
 	if (ok && json_integer_value(json_object_get(c, "code")) == 200)
 		ok = same_rules(c, p, r, inv);

@@ -20,7 +20,7 @@ static int look(void *gateway, const json_t *args, json_t **result, char **error
 {
 	struct report_filter f;
 
-	if (!report_filter_parse(args, &f, error))
+	if (!report_filter_parse(args, NULL, &f, error))
 		return EXIT_USAGE;
 	*result = json_boolean(report_filter_is_empty(&f));
 	return EXIT_YES;

@@ -29,7 +29,7 @@
 #define OPTION_JSON	   {"json", 'j', NULL, "print JSON, for programs"}
 #define OPTION_LIMIT	   {"limit", 'l', "N", "at most N of them (1000)"}
 #define OPTION_LISTEN	   {"listen", 0, "ADDRESS:PORT", "serve them here, until SIGTERM"}
-#define OPTION_MAPS	   {"maps", 'm', NULL, "in the compiled tables too, by packets through the real programs (root)"}
+#define OPTION_MAPS	   {"maps", 'm', NULL, "in the maps too, by packets through the real programs (root)"}
 #define OPTION_NEW_KEY	   {"new-key", 0, NULL, "with a new node key in any case"}
 #define OPTION_NOT_KEPT	   {"not-kept", 0, NULL, "until the next start only"}
 #define OPTION_POLICY	   {"policy", 0, "FILE", "by this policy instead of the running one"}
@@ -37,7 +37,7 @@
 #define OPTION_PROTO	   {"proto", 'p', "PROTO", "tcp, udp, icmp, ... or a number"}
 #define OPTION_PUBLIC_KEY  {"public-key", 'k', "KEY", "the gateway's, where its private key cannot be read"}
 #define OPTION_QR	   {"qr", 'q', NULL, "as a QR code, for a phone"}
-#define OPTION_SERVICE	   {"service", 'd', "DEST", "to an address, a prefix, a host of the policy, with :PORT or not; or :PORT"}
+#define OPTION_SERVICE	   {"service", 'd', "DEST", "to an address, a prefix, a host of the policy; or with :PORT"}
 #define OPTION_SOCKET	   {"socket", 's', "PATH", "the gateway's socket (default: as its configuration says)"}
 #define OPTION_SORT	   {"sort", 'o', "KEY", "by name (default), user, bytes, received, sent or handshake"}
 #define OPTION_TIMEOUT	   {"timeout", 't', "SECONDS", "how long to wait (probe: 5, up: 600)"}
