@@ -3,11 +3,12 @@
 #
 # check.sh [-k SERIES] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported
 # without a word), from a build folder (build/): every program of BUILD/tests/bpf, and 50 MB each way between that
-# kernel's own WireGuard module and BUILD/sluice.
+# kernel's own WireGuard module and BUILD/sluice; then that one by each form of egress device that the kernel has.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 PROGRAMS="ip tc wg nsenter ping sysctl md5sum seq sleep head mktemp stat date grep socat cat mount"
+FORMS="8021q bonding bridge macvlan ipvlan vrf dummy ipip"
 kernel=()
 while getopts k: option; do
 	case $option in
@@ -38,4 +39,8 @@ for file in "${programs[@]}"; do options+=(-f "$file"); done
 
 options=()
 for name in $PROGRAMS; do options+=(-f "$name"); done
-exec "$here/run.sh" "${kernel[@]}" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
+"$here/run.sh" "${kernel[@]}" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
+
+for name in cmp tr timeout; do options+=(-f "$name"); done
+for module in $FORMS; do options+=(-m "$module"); done
+exec "$here/run.sh" "${kernel[@]}" -t 1200 "${options[@]}" -f "$build/sluice" "$here/forms.sh" "$build/sluice"
