@@ -221,7 +221,8 @@ wrong_way() {
 
 refused() {
 	! in_ns gateway "$sluice" check --host "$dir/gateway.yaml" > "$dir/said" 2>&1 &&
-		grep -q "carries no Ethernet frames" "$dir/said" && ! start && grep -q "carries no Ethernet frames" "$dir/log"
+		grep -q "carries no Ethernet frames" "$dir/said" && ! start &&
+		grep -q "carries no Ethernet frames" "$dir/log"
 }
 
 topology
