@@ -151,6 +151,13 @@ class Sluice:
             wait_for(f"{client.name}'s download", lambda client=client: any(
                 flow["bytes_in"] > 100000 for flow in self.flows_of(client)))
 
+    def await_remembered(self, number):
+        """Until the disk has where so many clients are: written once a second, and less often on a slow disk. A start
+        after a kill calls those; the others come by themselves, 15 s later at the most."""
+        path = pathlib.Path(self.config["state"]) / "state.json"
+        wait_for(f"{number} endpoints on disk", lambda: path.exists() and number <= sum(
+            "endpoint" in peer for peer in json.loads(path.read_text())["peers"]))
+
     def pids(self):
         """The daemon, and the process that speaks with a coordination server."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

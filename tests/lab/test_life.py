@@ -51,17 +51,11 @@ def test_commands_without_a_gateway_exit_3(world):
         assert "no gateway runs" in done.stderr
 
 
-def remembered(gateway):
-    """The clients of whom a start would know where they are. Written once a second, and less often on a slow disk."""
-    path = pathlib.Path(gateway.config["state"]) / "state.json"
-    return [peer for peer in json.loads(path.read_text())["peers"] if peer.get("endpoint")] if path.exists() else []
-
-
 @pytest.mark.parametrize("end", ("stop", "kill9"))
 def test_a_restart_during_a_download(world, end):
     world = world()
     alice = world.joined("alice")
-    wait_for("where alice is to be on disk", lambda: remembered(world.gateway))
+    world.gateway.await_remembered(1)
     job = alice.host.probing("get", "get", SLOW)
     world.gateway.await_download(alice)
     world.gateway.under = ALONE

@@ -132,6 +132,7 @@ def test_what_was_applied_survives_a_restart(world, how):
     policy = copy.deepcopy(gateway.policy)
     policy["groups"]["group:eng"].append("bob@example.com")
     mine = applied(gateway, policy)["hash"]
+    gateway.await_remembered(2)
     getattr(gateway, how)()
     gateway.start()
     assert running(gateway) == mine and gateway.json("status")["policy"]["differs"]
