@@ -136,6 +136,8 @@ static __noinline void host_calls_out(struct __sk_buff *skb, const struct packet
 		return;
 	if ((flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
 		bpf_map_update_elem(&host_calls, &key, &one, BPF_ANY);
+	else
+		bpf_map_lookup_elem(&host_calls, &key); /* looked at, it is not the one that was used last */
 }
 
 /* Who calls a service uses these ports for a connection of its own. */

@@ -21,6 +21,8 @@
 #define TC_ACT_SHOT	 2
 #define TC_ACT_REDIRECT	 7
 #define PACKET_HOST	 0
+#define PACKET_BROADCAST 1
+#define PACKET_MULTICAST 2
 #define PACKET_OTHERHOST 3
 
 #define IPPROTO_HOPOPTS	 0

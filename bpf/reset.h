@@ -74,8 +74,8 @@ CHECKED_ALONE int reset_remote(struct __sk_buff *skb, const struct packet *p, __
 	count_drop(reason);
 	if (!s || !p || !reset_may(p, s) || (p->tcp_flags & TCP_SYN && !(p->tcp_flags & TCP_ACK)))
 		return TC_ACT_SHOT;
-	if (reserved_kind(&p->t.src))
-		return TC_ACT_SHOT;
+	if (reserved_kind(&p->t.src) || skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST)
+		return TC_ACT_SHOT; /* what several machines hear, several would answer */
 	own = p->t.dst;
 	id = bpf_map_lookup_elem(&egress_ids, &own);
 	hash = addr_hash(&p->t.src);

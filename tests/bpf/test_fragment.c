@@ -286,7 +286,7 @@ static void test_4787_13_too_large_out(void **state)
 			assert_int_equal(get16(r.out.b + 12), f.v6 ? 0x86dd : 0x0800);
 			continue;
 		}
-		assert_head(&r, ETH_P_CUT, TAP_PIECE, (f.v6 ? 2u : 1u) << 16 | sizes[i].fragments);
+		assert_head(&r, ETH_P_CUT, TAP_PIECE, (f.v6 ? 2u : 1u) << 16 | sizes[i].pieces);
 		assert_int_equal(r.mark, TAP_MARK | 2); /* its client's worker */
 	}
 }

@@ -193,8 +193,11 @@ static void load_all(struct loading *l, const char *file, const char *folder)
 		l->cfg = config_blank("");
 	if (l->cfg->clients_dir)
 		load_clients(l, l->cfg->clients_dir);
-	else if (folder && l->d->errors != before && !l->cfg->n_clients && !l->named->whole)
+	else if (folder && l->d->errors != before && !l->cfg->n_clients && !l->named->whole) {
 		load_clients(l, folder);
+		l->named->whole =
+			false; /* an empty folder does not say that there are no clients: they may have moved */
+	}
 	if (parsed)
 		config_check(l->cfg, l->d);
 }

@@ -83,10 +83,7 @@ static void reload_begin(struct change *c, const struct running *now)
 	if (!r->next)
 		return;
 	config_diff(now->site->config, r->next, &r->changes);
-	json_decref(r->what);
-	r->what = reload_what(now->site->config, r->next, &r->changes);
-	if (!r->changes.n_restart)
-		now->clients.origin->ops->configure(now->clients.origin->ctx, r->next);
+	now->clients.origin->ops->configure(now->clients.origin->ctx, r->next); /* a tailnet's clients are in no file */
 }
 
 /* The policy of @next, with its routes, tags and roles, for the clients of @today. */
@@ -145,7 +142,11 @@ static void reload_work(struct change *c, const struct running *now)
 	struct reload *r = (struct reload *)c;
 	struct diags again = {0};
 
-	if (!r->next || (r->changes.n_restart && !r->dry))
+	if (!r->next)
+		return;
+	json_decref(r->what);
+	r->what = reload_what(now->site->config, r->next, &r->changes);
+	if (r->changes.n_restart && !r->dry)
 		return;
 	if (r->dry) {
 		reload_look(r, now);

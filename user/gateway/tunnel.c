@@ -41,6 +41,18 @@ void tunnel_measure(struct tunnel *t, const struct site *s)
 		t->mtu = MTU_DEFAULT;
 }
 
+static void note_ipv6(struct tunnel *t, const struct site *s)
+{
+	bool off = ipv6_is_off(s->device->tap.name);
+
+	if (tunnel_address(s, false) && off && !t->ipv6_off)
+		log_warning("IPv6 is switched off on this host (disable_ipv6): that family is left out");
+	if (tunnel_address(s, false) && !off && t->ipv6_off)
+		log_info("IPv6 is on again on this host");
+	t->routes_missing |= t->ipv6_off && !off;
+	t->ipv6_off = off;
+}
+
 bool tunnel_open(struct tunnel *t, const struct site *s, char *error, size_t size)
 {
 	int err = hooks_tap(s) ?: netlink_link_setup(s->netlink, s->device->tap.ifindex, t->mtu, true);
@@ -49,9 +61,7 @@ bool tunnel_open(struct tunnel *t, const struct site *s, char *error, size_t siz
 		snprintf(error, size, "the rule that keeps the kernel from forwarding tunnel packets cannot be set");
 		return false;
 	}
-	if (tunnel_address(s, false) && !t->ipv6_off && ipv6_is_off(s->device->tap.name))
-		log_warning("IPv6 is switched off on this host (disable_ipv6): that family is left out");
-	t->ipv6_off = ipv6_is_off(s->device->tap.name);
+	note_ipv6(t, s);
 	for (size_t i = 0; i < s->config->tunnel.n_addresses && !err; i++) {
 		const struct addr *own = &s->config->tunnel.addresses[i].host;
 
@@ -119,16 +129,14 @@ void tunnel_readdress(struct tunnel *t, const struct site *s, const struct confi
 
 bool tunnel_follow(struct tunnel *t, const struct site *s)
 {
-	bool came = t->ipv6_off && !ipv6_is_off(s->device->tap.name);
+	bool turned = t->ipv6_off != ipv6_is_off(s->device->tap.name), missing;
 	uint32_t was = t->mtu;
 	char error[512];
 	int err;
 
 	tunnel_measure(t, s);
-	if (t->mtu == was && !came)
+	if (t->mtu == was && !turned && !t->routes_missing)
 		return false;
-	if (came)
-		log_info("IPv6 is on again on this host: the tunnel has its addresses");
 	if (t->mtu != was)
 		log_info("the underlay's MTU is another: the tunnel's is %u now, and was %u", t->mtu, was);
 	device_set_mtu(s->device, t->mtu);
@@ -137,7 +145,9 @@ bool tunnel_follow(struct tunnel *t, const struct site *s)
 	err = tunnel_tell(t, s);
 	if (err)
 		log_error("settings: %s", strerror(-err));
-	return came;
+	missing = t->routes_missing;
+	t->routes_missing = false;
+	return missing;
 }
 
 /* ---- kept ------------------------------------------------------------------------ */

@@ -7,7 +7,8 @@
 /* The tunnel interface. */
 struct tunnel {
 	uint32_t mtu;
-	bool ipv6_off; /* the host has IPv6 switched off, on this interface at least: that family is left out */
+	bool ipv6_off;	     /* the host has IPv6 switched off, on this interface at least: that family is left out */
+	bool routes_missing; /* it is on again, and the clients' routes of that family are not there */
 };
 
 enum tunnel_kept { TUNNEL_WHOLE, TUNNEL_RAISED, TUNNEL_ANEW };

@@ -86,6 +86,11 @@ static void last_line(char *log)
 	memmove(log, line, strlen(line) + 1);
 }
 
+static bool lacks_memory(int err)
+{
+	return err == -ENOMEM || err == -E2BIG;
+}
+
 static int load(struct maps *m, char *log, char **error)
 {
 	int err = gateway_bpf__load(m->skel);
@@ -95,7 +100,9 @@ static int load(struct maps *m, char *log, char **error)
 	last_line(log);
 	if (err == -EPERM && !*log)
 		return maps_fail(error, err, "loading BPF programs needs CAP_BPF and CAP_NET_ADMIN (run as root)");
-	if (err == -ENOMEM || err == -E2BIG)
+	if (*log && lacks_memory(err)) /* the verifier's words of a program: other tables would not help it */
+		err = -EINVAL;
+	if (lacks_memory(err))
 		return maps_fail(error, err, "no memory for a table of %u flows: %s%s", m->slots - 1, strerror(-err),
 				 m->aside ? " (beside the old one; `sluice down` first, and live flows end)" : "");
 	return maps_fail(error, err, "the kernel refused a BPF program or map: %s%s%s", strerror(-err),
@@ -224,11 +231,6 @@ static int maps_try(const struct maps_options *o, struct maps **out, struct maps
 	maps_close(m);
 	*out = NULL;
 	return err;
-}
-
-static bool lacks_memory(int err)
-{
-	return err == -ENOMEM || err == -E2BIG;
 }
 
 /*
