@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/emulated.h"
 #include "user/answers/report.h"
 #include "user/base/clock.h"
 #include "user/base/file.h"
@@ -448,6 +449,10 @@ static void block_lists_that_change(void **state)
 	struct blocklists lists = {0};
 	char *text = mem_printf("%sblocklists: [{name: bad, file: bad.txt}]\n", web);
 
+	if (lacks_openat2()) {
+		free(text);
+		skip();
+	}
 	put_list(s, "203.0.113.128/25\n", 300);
 	put_file(s, "policy.yaml", text);
 	assert_true(restart(s));
