@@ -170,14 +170,14 @@ def each(count, job, items, at_once=1):
             count.add(own)
 
 
-def cmocka(count, build, sources, what, wrapper=(), env=None, without=(), at_once=1):
+def cmocka(count, build, sources, what, wrapper=(), env=None, without=(), at_once=1, seconds=120):
     def job(own, program):
         name = os.path.basename(program)
         if name in without:
             own.skip(f"{what} {name}: {without[name]}")
             return
         run(own, name, [*wrapper, program], tap(f"{what} {name}"), {"CMOCKA_MESSAGE_OUTPUT": "TAP", **(env or {})},
-            timeout=120)
+            timeout=seconds)
     each(count, job, programs(count, build, sources), at_once)
 
 
@@ -224,7 +224,7 @@ def arm64(count, args):
     libc6:arm64 only, not with the linker of the cross-compiler's libc6: two C libraries in one process hang."""
     if make(count, "CROSS=aarch64-linux-gnu-", "unit-programs"):
         cmocka(count, "build/variant-aarch64-linux-gnu", UNIT, "unit (arm64)",
-               ["qemu-aarch64"], without=NOT_EMULATED, at_once=CORES)
+               ["qemu-aarch64"], without=NOT_EMULATED, at_once=CORES, seconds=400)
 
 
 def style(count, args):
