@@ -22,6 +22,8 @@ def behind_nat(world, named=True):
     """The egress address is the private one; @named: the configuration names it, and not the interface alone."""
     host, gateway = world.net.gateway, world.gateway
     host.address("eth0", f"{PRIVATE}/24")
+    if not named:       # what the kernel itself would send from
+        host.run(f"ip route replace default via 198.51.100.254 dev eth0 src {PRIVATE}")
     gateway.config["routes"] = [ROUTES[0]]
     gateway.config["egress"] = {"interface": "eth0", **({"addresses": [PRIVATE]} if named else {})}
     alice = world.client("alice")

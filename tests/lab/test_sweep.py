@@ -59,7 +59,8 @@ def kill(process):
 def asked(gateway, *words):
     """The answer of a command, or None: it was refused, or the gateway is gone."""
     done = gateway.command(*words, "--json", check=False)
-    return json.loads(done.stdout) if done.returncode in (0, 1) and done.stdout.startswith("{") else None
+    answer = json.loads(done.stdout) if done.returncode in (0, 1) and done.stdout.startswith("{") else None
+    return None if answer and answer.get("errors") else answer  # a refusal, in JSON
 
 
 def changes(gateway, faults):

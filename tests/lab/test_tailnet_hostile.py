@@ -187,7 +187,8 @@ def test_fault_48_an_endpoint_of_somebody_else(lab):
     comes from, and nothing to alice."""
     tailnet, gateway, alice = begin(lab, "hostile_node")
     mallory = HostileNode(tailnet)
-    victim = next(at.rpartition(":")[0] for at in gateway.json("netmap")["peers"][0]["endpoints"] if "." in at)
+    victim = wait_for("alice's endpoints", lambda: next((
+        at.rpartition(":")[0] for at in gateway.json("netmap")["peers"][0]["endpoints"] if "." in at), None))
     gateway.host.nft(COUNTED.format(f"ip daddr {victim} udp dport 7777"))
     mallory.claim(DiscoKey="discokey:" + "00" * 32, Endpoints=[f"{victim}:7777"], EndpointTypes=[1],
                   **host(NetInfo={"PreferredDERP": 999}))

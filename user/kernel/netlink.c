@@ -433,7 +433,7 @@ int netlink_is_held(struct netlink *n, const struct addr *a)
 	struct netlink_link link;
 
 	if (err < 0 || !list.on)
-		return err;
+		return err < 0 ? err : 0;
 	err = netlink_link_at(n, list.on, &link);
 	return err == -ENODEV ? 0 : err ?: link.holds;
 }
