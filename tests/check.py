@@ -417,7 +417,7 @@ def clangs(count, args):
     builds = clangs_here(count, args)
     for clang in list(builds)[:1] + list(builds)[1:][-1:]:
         for series in ("6.1", "6.12"):
-            in_machine(count, f"{clang}, linux {series}", "tests/kernels/check.sh", "-k", series, builds[clang])
+            in_machine(count, f"{clang}, linux {series}", "tests/kernels/check.sh", "-f", "-k", series, builds[clang])
 
 
 def other_release(count, args):

@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# check.sh [-k SERIES] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported
+# check.sh [-k SERIES] [-f] [BUILD]: what `make check-kernels` runs on another kernel (fetch.sh; the oldest supported
 # without a word), from a build folder (build/): every program of BUILD/tests/bpf, and 50 MB each way between that
-# kernel's own WireGuard module and BUILD/sluice; then that one by each form of egress device that the kernel has.
+# kernel's own WireGuard module and BUILD/sluice. -f: then that one by each form of egress device that the kernel has.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 PROGRAMS="ip tc wg nsenter ping sysctl md5sum seq sleep head mktemp stat date grep socat cat mount"
 FORMS="8021q bonding bridge macvlan ipvlan vrf dummy ipip"
-kernel=()
-while getopts k: option; do
+kernel=() forms=
+while getopts k:f option; do
 	case $option in
+	f) forms=1 ;;
 	k) kernel=(-k "$OPTARG") ;;
 	*) exit 2 ;;
 	esac
@@ -41,6 +42,7 @@ options=()
 for name in $PROGRAMS; do options+=(-f "$name"); done
 "$here/run.sh" "${kernel[@]}" -t 900 "${options[@]}" -f "$build/sluice" "$here/wireguard.sh" "$build/sluice"
 
+[ -n "$forms" ] || exit 0
 for name in cmp tr timeout; do options+=(-f "$name"); done
 for module in $FORMS; do options+=(-m "$module"); done
 exec "$here/run.sh" "${kernel[@]}" -t 1200 "${options[@]}" -f "$build/sluice" "$here/forms.sh" "$build/sluice"
