@@ -222,7 +222,7 @@ static void each_second(struct gateway *g)
 	host_guard(s);
 	if (g->egress.unsure || g->hooks.unsure)
 		g->changed |= NETLINK_ADDRESS;
-	if (g->second / NS_PER_SEC % NETLINK_ROUTES_AGAIN == 0)
+	if (g->second / NS_PER_SEC % NETLINK_ROUTES_AGAIN == 0 && ways_differ(&g->ways, s, &g->egress))
 		g->changed |= NETLINK_ROUTES;
 	hooks_verify(&g->hooks, s);
 	changes_go_on(&g->changes);

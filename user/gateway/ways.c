@@ -145,6 +145,17 @@ void ways_refresh(struct ways *w, const struct site *s, const struct egress_stat
 	free(was.lost);
 }
 
+bool ways_differ(const struct ways *w, const struct site *s, const struct egress_state *egress)
+{
+	for (size_t i = 0; i < s->config->n_routes; i++) {
+		const struct prefix *route = &s->config->routes[i].prefix;
+
+		if (why_not(s, egress, route) != ways_trouble(w, route))
+			return true;
+	}
+	return false;
+}
+
 void ways_close(struct ways *w)
 {
 	free(w->lost);

@@ -15,6 +15,8 @@ struct ways { /* those to which no pool leads */
 
 /* After any change of pools, of the host's routes or ours; what became different is logged. */
 void ways_refresh(struct ways *w, const struct site *s, const struct egress_state *egress);
+/* Does the kernel lead to some route otherwise than ways_refresh() found? Asks without allocating. */
+bool ways_differ(const struct ways *w, const struct site *s, const struct egress_state *egress);
 /* Why nothing gets to a route; NULL: it does. */
 const char *ways_trouble(const struct ways *w, const struct prefix *route);
 /* A line for each reason, of the routes for which it was not so in @was; NULL: of all. */
