@@ -77,18 +77,10 @@ static const struct addr *public_of(const struct config_pool *config, const stru
 	return a;
 }
 
-static bool listed(const struct addr *list, int n, const struct addr *a)
-{
-	for (int i = 0; i < n; i++)
-		if (!memcmp(&list[i], a, sizeof(*a)))
-			return true;
-	return false;
-}
-
 static bool is_configured(const struct config *config, const struct addr *a)
 {
 	for (size_t i = 0; i < config->n_pools; i++)
-		if (listed(config->pools[i].addresses.v, (int)config->pools[i].addresses.n, a))
+		if (addr_is_in(a, config->pools[i].addresses.v, (int)config->pools[i].addresses.n))
 			return true;
 	return false;
 }
@@ -116,7 +108,8 @@ static int choose_addresses(const struct egress_state *e, const struct site *s, 
 	config_destinations(s->config, far);
 	n = pool->ifindex ? netlink_sources(s->netlink, pool->ifindex, far, out) : 0;
 	for (uint32_t id = 1; id < MAX_EGRESS && n >= 0 && n < EGRESS_POOL_MAX; id++)
-		if (is_in_use(e, s, id) && listed(own, n_own, &e->by_id[id]) && !listed(out, n, &e->by_id[id])) {
+		if (is_in_use(e, s, id) && addr_is_in(&e->by_id[id], own, n_own) &&
+		    !addr_is_in(&e->by_id[id], out, n)) {
 			out[n++] = e->by_id[id];
 			++*n_spare;
 		}
@@ -141,7 +134,7 @@ static int find_addresses(struct egress_state *e, const struct site *s, const st
 		return n < 0 ? n : n_chosen;
 	pool->n = 0;
 	for (size_t i = 0; i < n_wanted && pool->n < EGRESS_POOL_MAX; i++) {
-		int present = listed(own, n, &wanted[i]);
+		int present = addr_is_in(&wanted[i], own, n);
 
 		if (!present && pool->ifindex && config->addresses.n) /* named: it may be on lo, for all interfaces */
 			present = netlink_is_held(s->netlink, &wanted[i]);

@@ -118,17 +118,9 @@ bool host_guard(const struct site *s)
 	return !err;
 }
 
-static bool is_listed(const struct addr *list, size_t n, const struct addr *a)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!memcmp(&list[i], a, sizeof(*a)))
-			return true;
-	return false;
-}
-
 bool host_owns(const struct host *h, const struct addr *a)
 {
-	return is_listed(h->own, h->n_own, a);
+	return addr_is_in(a, h->own, (int)h->n_own);
 }
 
 bool host_reserve(struct host *h, const struct site *s)
@@ -140,10 +132,10 @@ bool host_reserve(struct host *h, const struct site *s)
 	int err = n < 0 ? n : h->n_own ? 0 : maps_reserved_defaults(s->maps);
 
 	for (size_t i = 0; n >= 0 && i < h->n_own; i++)
-		if (!is_listed(now, (size_t)n, &h->own[i]))
+		if (!addr_is_in(&h->own[i], now, n))
 			maps_reserved_delete(s->maps, &(struct prefix){h->own[i], 128});
 	for (int i = 0; i < n && !err; i++)
-		if (!is_listed(h->own, h->n_own, &now[i]))
+		if (!addr_is_in(&now[i], h->own, (int)h->n_own))
 			err = maps_reserved_set(s->maps, &(struct prefix){now[i], 128},
 						config_is_own(s->config, &now[i]) ? RESERVED_TUNNEL : RESERVED_OWN);
 	if (err) {

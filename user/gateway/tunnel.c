@@ -112,14 +112,12 @@ int tunnel_tell(const struct tunnel *t, const struct site *s)
 	return maps_settings_set(s->maps, &settings);
 }
 
-void tunnel_readdress(struct tunnel *t, const struct site *s, const struct config *old)
+/* On the interface and in the programs' settings, as they are to be now. What fails is logged. */
+static void tunnel_put(struct tunnel *t, const struct site *s)
 {
 	char error[512];
 	int err;
 
-	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
-		if (!config_is_own(s->config, &old->tunnel.addresses[i].host))
-			netlink_address_delete(s->netlink, s->device->tap.ifindex, &old->tunnel.addresses[i].host);
 	if (!tunnel_open(t, s, error, sizeof(error)))
 		log_error("%s", error);
 	err = tunnel_tell(t, s);
@@ -127,12 +125,18 @@ void tunnel_readdress(struct tunnel *t, const struct site *s, const struct confi
 		log_error("settings: %s", strerror(-err));
 }
 
+void tunnel_readdress(struct tunnel *t, const struct site *s, const struct config *old)
+{
+	for (size_t i = 0; i < old->tunnel.n_addresses; i++)
+		if (!config_is_own(s->config, &old->tunnel.addresses[i].host))
+			netlink_address_delete(s->netlink, s->device->tap.ifindex, &old->tunnel.addresses[i].host);
+	tunnel_put(t, s);
+}
+
 bool tunnel_follow(struct tunnel *t, const struct site *s)
 {
 	bool turned = t->ipv6_off != ipv6_is_off(s->device->tap.name), missing;
 	uint32_t was = t->mtu;
-	char error[512];
-	int err;
 
 	tunnel_measure(t, s);
 	if (t->mtu == was && !turned && !t->routes_missing)
@@ -140,11 +144,7 @@ bool tunnel_follow(struct tunnel *t, const struct site *s)
 	if (t->mtu != was)
 		log_info("the underlay's MTU is another: the tunnel's is %u now, and was %u", t->mtu, was);
 	device_set_mtu(s->device, t->mtu);
-	if (!tunnel_open(t, s, error, sizeof(error)))
-		log_error("%s", error);
-	err = tunnel_tell(t, s);
-	if (err)
-		log_error("settings: %s", strerror(-err));
+	tunnel_put(t, s);
 	missing = t->routes_missing;
 	t->routes_missing = false;
 	return missing;

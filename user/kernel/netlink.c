@@ -358,14 +358,6 @@ int netlink_addresses(struct netlink *n, int ifindex, struct addr *out, size_t m
 
 #define SLAAC_BITS 64 /* a temporary address and the lasting one beside it have so many in common */
 
-static bool is_in_list(const struct addr *list, int n, const struct addr *a)
-{
-	for (int i = 0; i < n; i++)
-		if (!addr_cmp(&list[i], a))
-			return true;
-	return false;
-}
-
 /* Beside what the kernel chose, or the first. */
 static const struct addr *lasting_source(const struct addr *list, int n, const struct addr *to,
 					 const struct addr *choice)
@@ -397,7 +389,7 @@ static int netlink_source(struct netlink *n, int ifindex, const struct addr *to,
 	count = netlink_list_addresses(n, &all);
 	if (count < 0 || count > NETLINK_ADDRESSES)
 		return count < 0 ? count : -EOVERFLOW;
-	if (has_choice && is_in_list(list, count, &choice)) {
+	if (has_choice && addr_is_in(&choice, list, count)) {
 		*out = choice;
 		return 1;
 	}
